@@ -1,0 +1,30 @@
+"""From files to batches: sources, splits, preprocessing, augmentation, the loader."""
+
+from convnet.data.augment import Augment, augment_batch
+from convnet.data.catalog import DATASETS, named_set
+from convnet.data.decode import IMAGE_SUFFIXES, read_image
+from convnet.data.loader import Loader
+from convnet.data.open import open_data
+from convnet.data.preprocess import Preprocess, pixel_statistics
+from convnet.data.source import MemorySource, Source
+from convnet.data.split import Split, SplitOptions, make_split, read_split, write_split
+
+__all__ = [
+    "DATASETS",
+    "IMAGE_SUFFIXES",
+    "Augment",
+    "Loader",
+    "MemorySource",
+    "Preprocess",
+    "Source",
+    "Split",
+    "SplitOptions",
+    "augment_batch",
+    "make_split",
+    "named_set",
+    "open_data",
+    "pixel_statistics",
+    "read_image",
+    "read_split",
+    "write_split",
+]

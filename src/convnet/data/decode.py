@@ -1,0 +1,58 @@
+"""From an image file to uint8 pixels: one function, used for training, evaluation and prediction."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from convnet.data.preprocess import ResizePolicy, fit_image
+from convnet.errors import DataError
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+
+
+def read_image(path: Path, size: tuple[int, int], channels: int, resize: ResizePolicy) -> NDArray[np.uint8]:
+    """Decode, turn upright (EXIF), convert to grey or RGB, resize: uint8 C×H×W.
+
+    Animations give their first frame; transparency is laid over white.
+
+    Raises:
+        DataError: the file is missing, no image, truncated, or a decompression bomb.
+    """
+    mode = "L" if channels == 1 else "RGB"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            warnings.filterwarnings("ignore", category=UserWarning)  # odd metadata; the pixels decide
+            with Image.open(path) as image:
+                if image.format == "JPEG":  # decode at ½, ¼ or ⅛ where that is still larger than needed
+                    image.draft(mode, (2 * size[1], 2 * size[0]))
+                upright = ImageOps.exif_transpose(image)
+                pixels = np.asarray(fit_image(_flatten(upright, mode), size, resize))
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path}: not a readable image: {_reason(error)}") from error
+    except Image.DecompressionBombWarning as error:
+        raise DataError(f"{path}: not decoded: {error}") from error
+    return pixels.reshape(*size, channels).transpose(2, 0, 1)
+
+
+def _flatten(image: Image.Image, mode: str) -> Image.Image:
+    """Convert to grey or RGB, with transparent places white and 16-bit greys scaled, not clipped."""
+    if image.mode.startswith("I;16") or image.mode == "I":
+        values = np.asarray(image, np.float64)
+        image = Image.fromarray((values / 257).clip(0, 255).round().astype(np.uint8))
+    if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA"):
+        picture = image.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        image = Image.alpha_composite(white, picture)
+    return image.convert(mode)
+
+
+def _reason(error: Exception) -> str:
+    return str(error).split(" <_io")[0].removesuffix(" file").replace("cannot identify image", "it is in no known format")

@@ -1,0 +1,190 @@
+"""Folders of pictures: one subfolder per class, or train/ val/ test/ of those."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from convnet.data.decode import IMAGE_SUFFIXES, read_image
+from convnet.data.preprocess import Preprocess, ResizePolicy
+from convnet.data.source import MemorySource
+from convnet.errors import DataError
+from convnet.types import ImageShape, SplitName
+
+DEFAULT_IMAGE_SIZE = 128
+MEMORY_LIMIT_BYTES = 4 << 30
+SPLIT_FOLDERS: dict[str, SplitName] = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One picture file, its class, and the split its folder gave it."""
+
+    path: Path
+    label: str
+    split: SplitName | None
+
+
+def open_folder(
+    root: Path, preprocess: Preprocess, *, skip_unreadable: bool = False, shape: ImageShape | None = None
+) -> MemorySource:
+    """Read every picture below `root` once, resized, into memory.
+
+    Raises:
+        DataError: no class folders, an empty one, no pictures, an unreadable picture (unless
+            `skip_unreadable`: those are listed in the source's `skipped`), or more pixels than fit.
+    """
+    samples = sorted(list_samples(root), key=lambda s: str(s.path))
+    classes = tuple(sorted({s.label for s in samples}))
+    shape = shape or _choose_shape([s.path for s in samples], preprocess)
+    needed = len(samples) * math.prod(shape)
+    if needed > MEMORY_LIMIT_BYTES:
+        raise DataError(
+            f"{root}: {len(samples):,} images of {shape} need {needed / 2**30:.1f} GiB; the limit "
+            f"is {MEMORY_LIMIT_BYTES >> 30} GiB; use smaller images (--set preprocess.image_size=64)"
+        )
+    images = np.zeros((len(samples), *shape), np.uint8)
+    problems = dict(_decode_into(images, samples, preprocess.resize))
+    if problems and not skip_unreadable:
+        first, more = next(iter(problems.values())), len(problems) - 1
+        raise DataError(
+            first + (f" (and {more} more files)" if more else "")
+            + "; remove it, or leave such files out with --set data.skip_unreadable=true"
+        )
+    kept = [i for i in range(len(samples)) if i not in problems]
+    targets = [classes.index(samples[i].label) for i in kept]
+    splits = [split for i in kept if (split := samples[i].split)]
+    return MemorySource(
+        name=root.resolve().name,
+        images=torch.from_numpy(images[kept] if problems else images),
+        targets=torch.tensor(targets, dtype=torch.int64),
+        classes=classes,
+        places=[str(samples[i].path) for i in kept],
+        partition=splits or None,
+        skipped=tuple(problems.values()),
+    )
+
+
+def list_samples(root: Path) -> list[Sample]:
+    """The pictures below `root`, without opening them; hidden files and folders do not count.
+
+    Raises:
+        DataError: naming the folder that is missing, empty, or holds no pictures.
+    """
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder")
+    subfolders = _visible_folders(root)
+    splits = [f for f in subfolders if f.name.lower() in SPLIT_FOLDERS]
+    if splits and len(splits) == len(subfolders) and any(SPLIT_FOLDERS[f.name.lower()] == "train" for f in splits):
+        samples = [
+            s for f in splits for s in _class_folders(f, SPLIT_FOLDERS[f.name.lower()])
+        ]
+        _require_known_classes(root, samples)
+    else:
+        samples = _class_folders(root, None)
+    if len({s.label for s in samples}) < 2:
+        raise DataError(f"{root}: only one class, '{samples[0].label}'; a classifier needs two or more class folders")
+    return samples
+
+
+def _class_folders(root: Path, split: SplitName | None) -> list[Sample]:
+    folders = _visible_folders(root)
+    if not folders:
+        raise DataError(f"{root}: holds no class folders; expected one subfolder of images per class")
+    samples = []
+    for folder in folders:
+        pictures = [p for p in sorted(folder.rglob("*")) if _is_picture(p, folder)]
+        if not pictures:
+            raise DataError(
+                f"{folder}: the class folder holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}); "
+                "add some or remove the folder"
+            )
+        samples += [Sample(path, folder.name, split) for path in pictures]
+    return samples
+
+
+def _require_known_classes(root: Path, samples: Sequence[Sample]) -> None:
+    """A class that is only ever tested could not be learned."""
+    trained = {s.label for s in samples if s.split == "train"}
+    for sample in samples:
+        if sample.label not in trained:
+            raise DataError(
+                f"{root}: class '{sample.label}' is in {sample.split}/ but not in train/; known classes: "
+                + ", ".join(sorted(trained))
+            )
+
+
+def _visible_folders(root: Path) -> list[Path]:
+    return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _is_picture(path: Path, root: Path) -> bool:
+    hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+    return path.suffix.lower() in IMAGE_SUFFIXES and not hidden and path.is_file()
+
+
+def _choose_shape(paths: Sequence[Path], preprocess: Preprocess) -> ImageShape:
+    side = preprocess.image_size
+    height, width = (side, side) if side else _common_size(paths)
+    return ImageShape(preprocess.channels or _channels(paths), height, width)
+
+
+def _common_size(paths: Sequence[Path]) -> tuple[int, int]:
+    """The size that all pictures share where it is small, else the default square."""
+    sizes: Counter[tuple[int, int]] = Counter()
+    for path in paths:
+        try:
+            with Image.open(path) as image:
+                sizes[image.height, image.width] += 1
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            continue  # named when it is decoded
+        if len(sizes) > 1 or max(*image.size) > DEFAULT_IMAGE_SIZE:
+            return DEFAULT_IMAGE_SIZE, DEFAULT_IMAGE_SIZE
+    return next(iter(sizes), (DEFAULT_IMAGE_SIZE, DEFAULT_IMAGE_SIZE))
+
+
+def _channels(paths: Sequence[Path]) -> int:
+    """1 where all of the first hundred pictures are grey, else 3."""
+    for path in paths[:100]:
+        try:
+            with Image.open(path) as image:
+                if image.mode not in ("1", "L", "I", "I;16", "F"):
+                    return 3
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            continue
+    return 1
+
+
+def _decode_into(
+    images: NDArray[np.uint8], samples: Sequence[Sample], resize: ResizePolicy
+) -> Iterator[tuple[int, str]]:
+    """Fill `images`, a thread per core; yields (position, message) for each file that cannot be read."""
+    _, channels, height, width = images.shape
+
+    def decode(i: int) -> str | None:
+        try:
+            images[i] = read_image(samples[i].path, (height, width), channels, resize)
+        except DataError as error:
+            return str(error)
+        return None
+
+    with ThreadPoolExecutor() as pool:  # Pillow decodes outside the interpreter's lock
+        for i, problem in enumerate(pool.map(decode, range(len(samples)))):
+            if problem:
+                yield i, problem

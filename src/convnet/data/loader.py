@@ -1,0 +1,54 @@
+"""From a source to batches: shuffled, augmented, reproducible, and able to start anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from convnet.data.augment import Augment, augment_batch
+from convnet.data.source import Source
+from convnet.device import derived_seed
+from convnet.types import Batch
+
+
+class Loader:
+    """The batches of some samples of a source, epoch after epoch.
+
+    With a `seed`, an epoch is a permutation that depends on the seed and the epoch alone, and the
+    augmentation of a batch on the seed, the epoch and the place of the batch: a run that goes on from any
+    step sees what it would have seen. Without a seed the samples come in order, unaugmented.
+
+    The last batch of a shuffled epoch is smaller than the others; it is dropped if it would hold a single
+    image, which batch norm cannot use.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        indices: Tensor,
+        batch_size: int,
+        *,
+        seed: int | None = None,
+        augment: Augment | None = None,
+    ) -> None:
+        self.source = source
+        self.indices = indices
+        self.batch_size = batch_size
+        self.seed = seed
+        self.augment = augment if augment != Augment() else None
+        drop = seed is not None and len(indices) % batch_size == 1 and len(indices) > 1
+        self.steps = -(-len(indices) // batch_size) - drop
+
+    def epoch(self, epoch: int = 0, first: int = 0) -> Iterator[Batch]:
+        """The batches of epoch number `epoch`, from the one at place `first` on."""
+        order = self.indices
+        if self.seed is not None:
+            generator = torch.Generator().manual_seed(derived_seed(self.seed, "order", epoch))
+            order = order[torch.randperm(len(order), generator=generator)]
+        for place in range(first, self.steps):
+            batch = self.source.read(order[place * self.batch_size : (place + 1) * self.batch_size])
+            if self.seed is not None and self.augment is not None:
+                batch = augment_batch(batch, self.augment, derived_seed(self.seed, "augment", epoch, place))
+            yield batch

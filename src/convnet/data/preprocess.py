@@ -1,0 +1,71 @@
+"""The deterministic part of what happens to an image: channels, resize, normalisation statistics."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import torch
+from annotated_types import Ge
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from convnet.data.source import Source
+from convnet.schema import Section
+
+ResizePolicy = Literal["stretch", "letterbox", "crop"]
+MIN_STD = 1.0
+"""Statistics are in pixel values 0…255; a constant channel would otherwise be divided by zero."""
+
+
+class Preprocess(Section):
+    """How a picture file becomes a uint8 C×H×W array, and how pixels are normalised (M45).
+
+    `image_size` and `channels` of None take the data as it is (folders of photos need a size: 128).
+    `resize`: stretch ignores the aspect ratio, letterbox keeps it and pads with black, crop keeps it and
+    cuts the centre out. `normalize`: (x − mean)/std per channel, mean and std per pixel, or x/255 ("range").
+    """
+
+    image_size: Annotated[int, Ge(1)] | None = None
+    channels: Literal[1, 3] | None = None
+    resize: ResizePolicy = "crop"
+    normalize: Literal["channel", "pixel", "range"] = "channel"
+
+
+def fit_image(image: Image.Image, size: tuple[int, int], policy: ResizePolicy) -> Image.Image:
+    """Resize to `size` (height, width) with an antialiased bilinear filter, following the policy."""
+    height, width = size
+    if image.size == (width, height):
+        return image
+    if policy == "stretch":
+        return image.resize((width, height), Image.Resampling.BILINEAR)
+    scales = width / image.width, height / image.height
+    scale = min(scales) if policy == "letterbox" else max(scales)
+    inner = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    resized = image.resize(inner, Image.Resampling.BILINEAR)
+    fitted = Image.new(image.mode, (width, height))
+    fitted.paste(resized, ((width - inner[0]) // 2, (height - inner[1]) // 2))
+    return fitted
+
+
+def pixel_statistics(
+    source: Source, indices: Tensor, normalize: Literal["channel", "pixel", "range"]
+) -> tuple[Float[Tensor, "1 C *"], Float[Tensor, "1 C *"]]:
+    """Mean and standard deviation of the images at `indices`, in pixel values, for `layers.Normalize`.
+
+    Summed in float64 over chunks, so that the whole set never becomes float at once. Shapes 1×C×1×1, or
+    1×C×H×W where `normalize` is "pixel".
+    """
+    channels = source.shape.channels
+    if normalize == "range":
+        return torch.zeros(1, channels, 1, 1), torch.full((1, channels, 1, 1), 255.0)
+    over = (0,) if normalize == "pixel" else (0, 2, 3)
+    total = squares = torch.zeros((), dtype=torch.float64)
+    for chunk in indices.split(2048):
+        pixels = source.read(chunk).images.cpu().double()
+        total = total + pixels.sum(over, keepdim=True)
+        squares = squares + pixels.square().sum(over, keepdim=True)
+    count = len(indices) * (1 if normalize == "pixel" else source.shape.height * source.shape.width)
+    mean = total / count
+    std = (squares / count - mean.square()).clamp_min(0).sqrt().clamp_min(MIN_STD)
+    return mean.float(), std.float()

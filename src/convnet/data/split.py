@@ -1,0 +1,112 @@
+"""Which samples are trained on, watched, and tested on: stratified, seeded, written to `split.csv`."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from convnet.data.source import Source
+from convnet.errors import DataError, RecipeError
+from convnet.schema import Fraction, Section
+from convnet.types import SplitName
+
+DEFAULT_FRACTION = 0.1
+NAMES: tuple[SplitName, ...] = ("train", "val", "test")
+
+
+class SplitOptions(Section):
+    """Shares of the samples that are held out.
+
+    None means: the data's own split where it has one, else a tenth. A share for a split that the data
+    brings along is an error: its makers' split is used as it is.
+    """
+
+    val: Fraction | None = None
+    test: Fraction | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Split:
+    """Positions of the samples in their source, int64 and ascending; `val` and `test` may be empty."""
+
+    train: Tensor
+    val: Tensor
+    test: Tensor
+
+    def __getitem__(self, name: SplitName) -> Tensor:
+        return {"train": self.train, "val": self.val, "test": self.test}[name]
+
+
+def make_split(source: Source, options: SplitOptions) -> Split:
+    """Follow the data's own split, and hold out stratified, seeded shares for what it lacks.
+
+    The test split of a set is never touched; a validation split is taken out of its training samples. A
+    folder that brings `val/` but no `test/` is not robbed of training images for a test split.
+
+    Raises:
+        RecipeError: a share is given for a split that the data has, or leaves nothing to train on.
+    """
+    given: list[SplitName] = list(source.partition) if source.partition is not None else ["train"] * len(source)
+    for name, share in (("val", options.val), ("test", options.test)):
+        if share is not None and name in given:
+            raise RecipeError(f"split.{name}={share} does not apply: {source.name} has its own {name} split")
+    members = {name: torch.tensor([i for i, s in enumerate(given) if s == name], dtype=torch.int64) for name in NAMES}
+    for offset, (name, share) in enumerate((("test", options.test), ("val", options.val))):
+        has_own = len(members["val"]) + len(members["test"]) > 0 if name == "test" else len(members["val"]) > 0
+        fraction = share if share is not None else (0.0 if has_own else DEFAULT_FRACTION)
+        if fraction and not len(members[name]):
+            # Shares are of the samples that the data did not assign: the training ones.
+            generator = torch.Generator().manual_seed(options.seed * 2 + offset)
+            held = _stratified(source.targets, members["train"], fraction, generator)
+            members[name] = members["train"][held]
+            members["train"] = members["train"][~held]
+    if not len(members["train"]):
+        raise RecipeError(f"the split leaves nothing of {source.name} ({len(source)} samples) to train on")
+    return Split(members["train"], members["val"], members["test"])
+
+
+def _stratified(targets: Tensor, candidates: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
+    """A boolean mask over `candidates`: the same share of every class, at least one left in each."""
+    held = torch.zeros(len(candidates), dtype=torch.bool)
+    labels = targets.cpu()[candidates]
+    for label in labels.unique():
+        places = (labels == label).nonzero().flatten()
+        count = min(round(len(places) * fraction), len(places) - 1)
+        held[places[torch.randperm(len(places), generator=generator)[:count]]] = True
+    return held
+
+
+def write_split(split: Split, source: Source) -> str:
+    """CSV text with a row per sample: index, split, class, and where the sample comes from."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["index", "split", "class", "sample"])
+    names = {int(i): name for name in NAMES for i in split[name]}
+    targets = source.targets.tolist()
+    for index in sorted(names):
+        writer.writerow([index, names[index], source.classes[targets[index]], source.describe(index)])
+    return text.getvalue()
+
+
+def read_split(text: str, source: Source) -> Split:
+    """The split that `write_split` wrote.
+
+    Raises:
+        DataError: the samples are no longer those that were split.
+    """
+    members: dict[str, list[int]] = {name: [] for name in NAMES}
+    rows = list(csv.DictReader(io.StringIO(text)))
+    for row in rows:
+        members[row["split"]].append(int(row["index"]))
+    last = rows[-1] if rows else None
+    if len(rows) != len(source) or (last and source.describe(int(last["index"])) != last["sample"]):
+        raise DataError(
+            f"{source.name} has changed since the run began: {len(rows):,} samples were split, "
+            f"{len(source):,} are there; restore the data, or start a new run"
+        )
+    return Split(*(torch.tensor(members[name], dtype=torch.int64) for name in NAMES))

@@ -1,0 +1,97 @@
+"""Reading the pickles of CIFAR's python batches without running anything they might carry."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from typing import Any
+
+import numpy as np
+
+from convnet.errors import DataError
+
+
+def restricted_loads(raw: bytes, name: str) -> Any:
+    """Unpickle containers, numbers, bytes, text and numeric numpy arrays, and nothing else.
+
+    The unpickler is the one written in Python: its memo cannot be made to allocate gigabytes by a few
+    hostile bytes, and BUILD, which sets attributes, can be confined to arrays.
+
+    Raises:
+        DataError: the bytes name any other class or function, or are no pickle.
+    """
+    try:
+        return _RestrictedUnpickler(io.BytesIO(raw), encoding="bytes").load()
+    except DataError as error:
+        raise DataError(f"{name}: refused: {error}; get the file from its publisher") from None
+    except Exception as error:  # damaged pickles raise nearly anything; no part of them was used
+        raise DataError(f"{name}: not a readable pickle: {type(error).__name__}: {error}") from None
+
+
+def _reconstruct(kind: object, shape: object, _typecode: object) -> np.ndarray[Any, Any]:
+    """numpy's empty array, filled by BUILD afterwards."""
+    if kind is not np.ndarray or shape != (0,):
+        raise DataError(f"an array of kind {kind!r} and shape {shape!r}")
+    return np.ndarray((0,), np.uint8)
+
+
+def _dtype(code: object, *_flags: object) -> np.dtype[Any]:
+    text = code.decode("ascii") if isinstance(code, bytes) else str(code)
+    if text[:1] not in "biuf" or not text[1:].isdigit():
+        raise DataError(f"an array of type '{text}'")
+    return np.dtype(text)
+
+
+def _encode(text: str, encoding: object = "latin1") -> bytes:
+    """How Python 3 writes bytes in protocol 2."""
+    if encoding not in ("latin1", b"latin1"):
+        raise DataError(f"text encoded as {encoding!r}")
+    return text.encode("latin1")
+
+
+_ADMITTED: dict[tuple[str, str], object] = {
+    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
+    ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): _dtype,
+    ("_codecs", "encode"): _encode,
+}
+
+
+class _RestrictedUnpickler(pickle._Unpickler):
+    dispatch = dict(pickle._Unpickler.dispatch)
+
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return _ADMITTED[module, name]
+        except KeyError:
+            raise DataError(f"the pickle would load {module}.{name}") from None
+
+    def load_build(self) -> None:
+        """Set the state of an array or of its type; of nothing else."""
+        state = self.stack.pop()
+        target = self.stack[-1]
+        if isinstance(target, np.ndarray):
+            _version, shape, dtype, _fortran, content = state
+            if not isinstance(dtype, np.dtype) or not isinstance(content, bytes):
+                raise DataError("an array whose content is not bytes")
+            target.__setstate__((1, shape, dtype, bool(_fortran), content))
+        elif isinstance(target, np.dtype):
+            _version, order, *rest = state
+            if any(field is not None for field in rest[:3]):
+                raise DataError("a structured array type")
+            order = order.decode("ascii") if isinstance(order, bytes) else order
+            self.stack[-1] = target.newbyteorder(order if order in ("<", ">") else "=")
+            self._forget(target, self.stack[-1])
+        else:
+            raise DataError(f"the pickle would set attributes of {type(target).__name__}")
+
+    def _forget(self, old: object, new: object) -> None:
+        """Later references to a type must see its byte order too."""
+        for key, value in self.memo.items():
+            if value is old:
+                self.memo[key] = new
+
+    dispatch[pickle.BUILD[0]] = load_build
+
+

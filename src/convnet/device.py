@@ -1,0 +1,97 @@
+"""Where and how the arithmetic runs: device and precision through Lightning Fabric, threads, seeds, memory."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import logging
+import os
+import platform
+import sys
+import warnings
+from typing import Literal
+
+import torch
+from lightning_fabric import Fabric
+
+from convnet.errors import RecipeError
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
+
+
+def derived_seed(seed: int, *purpose: str | int) -> int:
+    """A seed for one purpose ("augment", epoch 3, batch 17): independent of all others, no state kept."""
+    words = ":".join(map(str, (seed, *purpose)))
+    return int.from_bytes(hashlib.blake2b(words.encode(), digest_size=7).digest())
+
+
+def default_device() -> str:
+    """"cuda" or "mps" where there is one, else "cpu"."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def has_native_bf16(device: str) -> bool:
+    """Whether bfloat16 is faster than float32 there: the processor has instructions for it."""
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device == "cpu":
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return False
+
+
+def resolve_precision(precision: Precision, device: str) -> Literal["fp32", "bf16"]:
+    """What "auto" means on this device: bf16 where it is native (measured: benchmarks/README.md)."""
+    if precision == "auto":
+        return "bf16" if has_native_bf16(device) else "fp32"
+    return precision
+
+
+def make_fabric(device: str, precision: Literal["fp32", "bf16"]) -> Fabric:
+    """The Fabric that moves models and batches to `device` and casts where `precision` is bf16.
+
+    Raises:
+        RecipeError: there is no such device here.
+    """
+    if device not in ("cpu", "cuda", "mps"):
+        raise RecipeError(f"device is 'cpu', 'cuda' or 'mps', got '{device}'")
+    if device != "cpu" and device != default_device():
+        raise RecipeError(f"there is no {device} device here; use --device {default_device()}")
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # it announces the precision
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # advice about accelerators that are there but not asked for
+        return Fabric(
+            accelerator=device, devices=1, precision="bf16-mixed" if precision == "bf16" else "32-true"
+        )
+
+
+def available_cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def set_threads(threads: int | None) -> int:
+    """Use `threads` threads for tensor arithmetic (None: one per core this process may use)."""
+    count = threads or available_cores()
+    if torch.get_num_threads() != count:
+        torch.set_num_threads(count)
+    return count
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep large freed blocks instead of returning them to the system at every step.
+
+    It changes the whole process, so training calls do it and imports do not. CONVNET_MALLOC=system
+    switches it off.
+    """
+    if not sys.platform.startswith("linux") or os.environ.get("CONVNET_MALLOC") == "system":
+        return
+    if platform.libc_ver()[0] != "glibc":
+        return
+    libc = ctypes.CDLL(None)
+    libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
+    libc.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
+    libc.mallopt(_M_TOP_PAD, 64 << 20)

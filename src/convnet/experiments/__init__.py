@@ -1,0 +1,19 @@
+"""The verbs: train, resume, compare, evaluate, predict, report, as the command line and Python call them."""
+
+from convnet.experiments.compare import Comparison, compare
+from convnet.experiments.environment import describe_environment
+from convnet.experiments.recipe_choice import choose_recipe
+from convnet.experiments.run import Prediction, Run, load_run
+from convnet.experiments.train import resume, train
+
+__all__ = [
+    "Comparison",
+    "Prediction",
+    "Run",
+    "choose_recipe",
+    "compare",
+    "describe_environment",
+    "load_run",
+    "resume",
+    "train",
+]

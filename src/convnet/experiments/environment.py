@@ -1,0 +1,42 @@
+"""The facts about this machine that a result depends on."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from convnet.device import available_cores, default_device, has_native_bf16
+
+PACKAGES = ("convnet", "torch", "lightning-fabric", "numpy", "pillow", "pydantic", "safetensors")
+
+
+def describe_environment() -> dict[str, Any]:
+    """Versions, processor, cores, device and precision support, as plain values."""
+    device = default_device()
+    return {
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": available_cores(),
+        "threads": torch.get_num_threads(),
+        "device": device,
+        "device_name": torch.cuda.get_device_name() if device == "cuda" else _processor(),
+        "native_bf16": has_native_bf16(device),
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+    }
+
+
+def _processor() -> str:
+    """The processor's name, or its architecture where the system does not tell."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,201 @@
+"""A trained run, as Python sees it: its figures, evaluation on other data, prediction, its report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from convnet.data import Loader, MemorySource, open_data, read_image, read_split
+from convnet.device import default_device, make_fabric, resolve_precision
+from convnet.errors import ConvnetError, DataError, RunError
+from convnet.layers import Normalize
+from convnet.models import build_model
+from convnet.recipes import Recipe
+from convnet.recipes.build import evaluation_batch, open_recipe_data
+from convnet.reports import write_run_report
+from convnet.runs import MetricsLog, RunFolder
+from convnet.training import LOSSES, Evaluation, evaluate
+from convnet.types import ImageShape, SplitName
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The probabilities of an image's classes, most probable first."""
+
+    path: str
+    classes: tuple[str, ...]
+    probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder; nothing is read before it is asked for."""
+
+    folder: RunFolder
+
+    @property
+    def path(self) -> Path:
+        """The run's folder."""
+        return self.folder.path
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The complete recipe."""
+        return Recipe.from_yaml(self.folder.read("recipe.yaml"), str(self.folder.file("recipe.yaml")))
+
+    @cached_property
+    def result(self) -> dict[str, Any]:
+        """The final figures: loss and accuracy of each split, seconds, images per second, parameters."""
+        if not self.folder.finished:
+            raise RunError(f"{self.path}: not finished; continue it with 'convnet resume {self.path}'")
+        result: dict[str, Any] = self.folder.read_json("result.json")
+        return result | {"run": str(self.path)}
+
+    @property
+    def metrics(self) -> list[dict[str, float | None]]:
+        """A row per epoch: losses, accuracies, rate, seconds."""
+        return MetricsLog(self.folder.file("metrics.csv")).rows
+
+    @cached_property
+    def data(self) -> dict[str, Any]:
+        """Name, classes, image shape and sample counts of the data."""
+        described: dict[str, Any] = self.folder.read_json("data.json")
+        return described
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in the order of the logits."""
+        return tuple(self.data["classes"])
+
+    @property
+    def shape(self) -> ImageShape:
+        """Shape of the images that the network takes."""
+        return ImageShape(*self.data["shape"])
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """The trained network, normalisation included: uint8 N×C×H×W → logits, in evaluation mode.
+
+        Raises:
+            RunError: the run is not finished, or its weights are damaged.
+        """
+        _ = self.result
+        recipe, channels = self.recipe, self.shape.channels
+        network = build_model(recipe.model.name, self.shape, len(self.classes), **recipe.model.options)
+        weights_file = self.folder.file("model.safetensors")
+        try:
+            weights = load_file(weights_file)
+            model = nn.Sequential(Normalize(torch.empty(1, channels, 1, 1), torch.empty(1, channels, 1, 1)), network)
+            model[0] = Normalize(weights["0.mean"], weights["0.std"])
+            model.load_state_dict(weights)
+        except (SafetensorError, OSError, KeyError, RuntimeError) as error:
+            raise RunError(f"{weights_file}: cannot be loaded: {str(error).splitlines()[0]}") from error
+        return model.eval()
+
+    def open_own_data(self, data_dir: Path | None = None) -> MemorySource:
+        """The data that the run was trained on, from where it was then or from `data_dir`."""
+        recorded = self.folder.read_json("environment.json")["data_dir"]
+        return open_recipe_data(self.recipe, data_dir or (Path(recorded) if recorded else None))
+
+    def evaluate(
+        self, data: str | None = None, *, split: SplitName | None = None, data_dir: Path | None = None
+    ) -> Evaluation:
+        """Loss, accuracy and predictions on a split of the run's own data, or on other data.
+
+        The split is, unless given: test, or val where there is no test; of other data that has no splits,
+        everything.
+
+        Raises:
+            DataError: the data has classes that the run does not know, or nothing in that split.
+        """
+        if data is None:
+            source = self.open_own_data(data_dir)
+            own = read_split(self.folder.read("split.csv"), source)
+            chosen = split or ("test" if len(own.test) else "val")
+            indices = own[chosen]
+        else:
+            source = self._open_other(data, data_dir)
+            indices = _select(source, split)
+        if not len(indices):
+            raise DataError(f"{source.name}: no samples in its {split or 'held-out'} split")
+        device = default_device()
+        fabric = make_fabric(device, resolve_precision(self.recipe.precision, device))
+        model = self.model.to(fabric.device)
+        loss = LOSSES.build(self.recipe.loss.name, **self.recipe.loss.options)
+        batches = Loader(source.to(fabric.device), indices, evaluation_batch(self.shape.height))
+        return evaluate(model, batches.epoch(), loss, fabric)
+
+    @torch.no_grad()
+    def predict(self, images: Sequence[str | Path]) -> list[Prediction]:
+        """Classes and probabilities for image files, or for all images in folders.
+
+        Raises:
+            DataError: a file is missing or no readable image.
+        """
+        size = (self.shape.height, self.shape.width)
+        predictions = []
+        for path in map(Path, images):
+            pixels = read_image(path, size, self.shape.channels, self.recipe.preprocess.resize)
+            logits = self.model.cpu()(torch.from_numpy(np.ascontiguousarray(pixels))[None])
+            best = logits[0].float().softmax(0).sort(descending=True)
+            names = tuple(self.classes[i] for i in best.indices.tolist())
+            predictions.append(Prediction(str(path), names, tuple(best.values.tolist())))
+        return predictions
+
+    def report(self, data_dir: Path | None = None) -> Path:
+        """Write `report.html` and the pictures anew; returns the page's path."""
+        _ = self.result
+        return write_report(self, data_dir=data_dir)
+
+    def _open_other(self, data: str, data_dir: Path | None) -> MemorySource:
+        """Other data in the run's shape, its targets renumbered to the run's classes."""
+        source = open_data(data, self.recipe.preprocess, data_dir=data_dir, shape=self.shape)
+        unknown = sorted(set(source.classes) - set(self.classes))
+        if unknown:
+            raise DataError(
+                f"{data}: the run does not know the classes {', '.join(unknown[:5])}; "
+                f"it knows {', '.join(self.classes[:10])}"
+            )
+        renumber = torch.tensor([self.classes.index(name) for name in source.classes])
+        return MemorySource(
+            source.name, source.images, renumber[source.targets], self.classes, source.places, source.partition
+        )
+
+
+def _select(source: MemorySource, split: SplitName | None) -> torch.Tensor:
+    """The samples of a split; unless given the test split, else the val split, else everything."""
+    given = source.partition
+    if given is None:
+        if split is not None:
+            raise DataError(f"{source.name} has no {split} split; leave --split out to evaluate all of it")
+        return torch.arange(len(source))
+    chosen = split or next((name for name in ("test", "val") if name in given), "train")
+    return torch.tensor([i for i, name in enumerate(given) if name == chosen], dtype=torch.int64)
+
+
+def load_run(path: str | Path) -> Run:
+    """The run in a folder.
+
+    Raises:
+        RunError: there is none, or it is of another version.
+    """
+    return Run(RunFolder.open(Path(path)))
+
+
+def write_report(run: Run, source: MemorySource | None = None, data_dir: Path | None = None) -> Path:
+    """The run's page; without pictures of samples where the data is no longer to be had."""
+    if source is None:
+        try:
+            source = run.open_own_data(data_dir)
+        except ConvnetError:
+            source = None
+    return write_run_report(run.folder, run.recipe, run.result, source)

@@ -1,0 +1,47 @@
+"""Initialisation of weights (M44): Xavier, He ("Xavier/2") and torch's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from torch import Tensor, nn
+
+from convnet.registry import Registry
+
+InitName = Literal["he", "xavier", "torch"]
+
+INITIALIZERS: Registry[Callable[[Tensor], object]] = Registry("initialisation")
+
+
+@INITIALIZERS.register("xavier")
+def xavier(weight: Tensor) -> object:
+    """Uniform with variance 2/(fan_in + fan_out) (Glorot and Bengio 2010)."""
+    return nn.init.xavier_uniform_(weight)
+
+
+@INITIALIZERS.register("he")
+def he(weight: Tensor) -> object:
+    """Normal with variance 2/fan_in, made for ReLU (He et al. 2015)."""
+    return nn.init.kaiming_normal_(weight, nonlinearity="relu")
+
+
+@INITIALIZERS.register("torch")
+def torch_default(weight: Tensor) -> object:
+    """Uniform in ±1/sqrt(fan_in): what torch's layers start from."""
+    return nn.init.kaiming_uniform_(weight, a=5**0.5)
+
+
+def initialize(module: nn.Module, name: InitName) -> nn.Module:
+    """Draw every weight of two or more dimensions anew and zero the biases; returns the module.
+
+    Norms keep their scale of 1 and shift of 0.
+    """
+    fill = INITIALIZERS[name]
+    for part in module.modules():
+        for key, parameter in part.named_parameters(recurse=False):
+            if parameter.dim() >= 2:
+                fill(parameter)
+            elif key == "bias":
+                nn.init.zeros_(parameter)
+    return module

@@ -1,0 +1,44 @@
+"""The network of the lectures' programming task (M48)."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from convnet.layers import Dropout, MapsToDense, SameConv2d, initialize, output_size, require_size
+from convnet.layers.init import InitName
+from convnet.models.registry import MODELS
+from convnet.schema import Fraction
+
+
+@MODELS.register("lecture-mnist")
+def lecture_mnist(
+    in_channels: int,
+    num_classes: int,
+    image_size: tuple[int, int],
+    *,
+    conv_dropout: Fraction = 0.35,
+    dense_dropout: Fraction = 0.5,
+    init: InitName = "xavier",
+) -> nn.Module:
+    """The programming task's net: two convolutions, a pool, two dense layers, two dropouts (M48).
+
+    conv 64 3×3 stride 2 valid ReLU → conv 32 2×2 same ReLU → max pool 2×2 stride 1 → dropout 0.35 →
+    flatten → dense 256 tanh → dropout 0.5 → dense; 1,191,338 parameters on MNIST. The softmax is part of
+    the loss. Xavier initialisation is what Keras, for which the task was written, starts from.
+    """
+    require_size("lecture-mnist", image_size, 5)
+    height, width = (output_size(output_size(side, 3, stride=2), 2) for side in image_size)
+    network = nn.Sequential(
+        nn.Conv2d(in_channels, 64, 3, stride=2),
+        nn.ReLU(inplace=True),
+        SameConv2d(64, 32, 2),
+        # ReLU and max pooling commute; on the smaller, pooled maps ReLU is cheaper.
+        nn.MaxPool2d(2, stride=1),
+        nn.ReLU(inplace=True),
+        Dropout(conv_dropout),
+        MapsToDense((32, height, width), 256),
+        nn.Tanh(),
+        Dropout(dense_dropout),
+        nn.Linear(256, num_classes),
+    )
+    return initialize(network, init)

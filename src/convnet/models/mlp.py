@@ -1,0 +1,35 @@
+"""The multi-layer perceptron (M09)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import nn
+
+from convnet.layers import Dropout, MapsToDense, initialize, make_activation, widening
+from convnet.layers.activations import ActivationName
+from convnet.layers.init import InitName
+from convnet.models.registry import MODELS
+from convnet.schema import Count, Fraction
+
+
+@MODELS.register("mlp")
+def mlp(
+    in_channels: int,
+    num_classes: int,
+    image_size: tuple[int, int],
+    *,
+    hidden: tuple[Count, ...] = (256,),
+    activation: ActivationName = "relu",
+    dropout: Fraction = 0.0,
+    init: InitName = "he",
+) -> nn.Module:
+    """Fully connected layers f = W2 max(0, W1 x), with one hidden layer per entry of `hidden` (M09)."""
+    if not hidden:
+        return initialize(MapsToDense((in_channels, *image_size), num_classes), init)
+    wide = widening(activation)
+    layers: list[nn.Module] = [MapsToDense((in_channels, *image_size), hidden[0] * wide)]
+    for before, after in pairwise((*hidden, None)):
+        layers += [make_activation(activation), Dropout(dropout)]
+        layers.append(nn.Linear(before or 0, num_classes if after is None else after * wide))
+    return initialize(nn.Sequential(*layers), init)

@@ -1,0 +1,42 @@
+"""The table of networks, and building one for given images."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from convnet.errors import ModelError
+from convnet.registry import Registry
+from convnet.types import ImageShape
+
+MODELS: Registry[Callable[..., nn.Module]] = Registry("model", importable=True)
+
+
+def build_model(name: str, shape: ImageShape, num_classes: int, **options: Any) -> nn.Module:
+    """Build the network `name` for images of `shape` and `num_classes` logits.
+
+    A factory of the user's (`package.module:factory`) is handed those of `in_channels`, `num_classes` and
+    `image_size` (height, width) that its signature names, and the options.
+
+    Raises:
+        UnknownNameError: no such network.
+        RecipeError: an option is unknown or out of range.
+        ModelError: the images are too small for the network, or the factory failed.
+    """
+    builder = MODELS[name]
+    options = MODELS.options(name, options)
+    image_size = (shape.height, shape.width)
+    if name in MODELS:
+        return builder(shape.channels, num_classes, image_size, **options)
+    known = {"in_channels": shape.channels, "num_classes": num_classes, "image_size": image_size}
+    accepted = inspect.signature(builder).parameters
+    try:
+        model = builder(**{key: value for key, value in known.items() if key in accepted}, **options)
+    except Exception as error:  # a user's code may raise anything; the message must name it
+        raise ModelError(f"model '{name}' failed to build: {type(error).__name__}: {error}") from error
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"model '{name}' returned {type(model).__name__}, not a torch.nn.Module")
+    return model

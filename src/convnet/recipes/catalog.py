@@ -1,0 +1,173 @@
+"""The named recipes: functions that return complete documents, and what they are known to reach."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from convnet.data import DATASETS, Augment, Preprocess
+from convnet.errors import UnknownNameError
+from convnet.recipes.recipe import Choice, Data, Recipe
+from convnet.schema import nearest
+from convnet.training import Regularizers
+
+Builder = Callable[[], Recipe]
+
+
+@dataclass(frozen=True)
+class NamedRecipe:
+    """A recipe of the catalogue: its builder, one line about it, and its measured test accuracy."""
+
+    build: Builder
+    summary: str
+    expected: str
+
+
+RECIPES: dict[str, NamedRecipe] = {}
+
+
+def _named(name: str, *, expected: str) -> Callable[[Builder], Builder]:
+    """File a builder under `name`; `expected` is mean ± standard deviation of test accuracy over seeds."""
+
+    def add(builder: Builder) -> Builder:
+        summary = (builder.__doc__ or "").strip().splitlines()[0]
+        RECIPES[name] = NamedRecipe(builder, summary, expected)
+        return builder
+
+    return add
+
+
+def named_recipe(name: str) -> Recipe:
+    """The recipe called `name`.
+
+    Raises:
+        UnknownNameError: no such recipe.
+    """
+    if name not in RECIPES:
+        raise UnknownNameError(f"unknown recipe '{name}'{nearest(name, RECIPES)}")
+    return RECIPES[name].build()
+
+
+def default_recipe(source: str) -> Recipe:
+    """Sensible choices for data that has no recipe of its own.
+
+    A small convnet with Adam on a one-cycle schedule. Photos are mirrored and moved about; sets of digits
+    and characters, whose meaning a mirror changes, are only moved. Small batches for folders, which hold
+    hundreds of images rather than tens of thousands.
+    """
+    model, optimizer = Choice(name="small-convnet"), Choice(name="adam", lr=0.003)
+    schedule = Choice(name="one-cycle")
+    if source in DATASETS:
+        photos = DATASETS[source].photos
+        augment = Augment(flip=True, pad_crop=4) if photos else Augment(shift=2)
+        return Recipe(
+            name=f"{source}-small-convnet",
+            data=Data(source=source),
+            augment=augment,
+            model=model,
+            optimizer=optimizer,
+            schedule=schedule,
+        )
+    path = Path(source).expanduser().resolve()
+    return Recipe(
+        name=f"{path.name}-small-convnet",
+        data=Data(source=str(path)),
+        augment=Augment(flip=True, random_resized_crop=0.5),
+        model=model,
+        optimizer=optimizer,
+        schedule=schedule,
+        batch_size=32,
+    )
+
+
+@_named("digits", expected="0.990 ± 0.003 (n=5)")
+def digits() -> Recipe:
+    """The 1,797 bundled 8×8 digits: runs anywhere, offline, in seconds."""
+    return Recipe(
+        name="digits",
+        data=Data(source="digits"),
+        preprocess=Preprocess(),
+        augment=Augment(shift=1),
+        model=Choice(name="small-convnet"),
+        optimizer=Choice(name="adam", lr=0.003),
+        schedule=Choice(name="one-cycle"),
+        epochs=30,
+        batch_size=64,
+    )
+
+
+@_named("lecture-mnist", expected="not measured")
+def lecture_mnist() -> Recipe:
+    """The lectures' programming task on MNIST: two convolutions, dropout, Adam (M48)."""
+    return Recipe(
+        name="lecture-mnist",
+        data=Data(source="mnist"),
+        preprocess=Preprocess(normalize="range"),
+        model=Choice(name="lecture-mnist"),
+        optimizer=Choice(name="adam"),
+        epochs=10,
+        batch_size=128,
+    )
+
+
+@_named("lenet5-mnist", expected="not measured")
+def lenet5_mnist() -> Recipe:
+    """LeNet-5 on MNIST, moved by up to 2 pixels, one-cycle Adam (M60)."""
+    return Recipe(
+        name="lenet5-mnist",
+        data=Data(source="mnist"),
+        augment=Augment(shift=2),
+        model=Choice(name="lenet5"),
+        optimizer=Choice(name="adam", lr=0.003),
+        schedule=Choice(name="one-cycle"),
+        epochs=15,
+        batch_size=128,
+    )
+
+
+@_named("convnetjs-mnist", expected="not measured")
+def convnetjs_mnist() -> Recipe:
+    """ConvNetJS's MNIST demo: Adadelta, batches of 20, L2 0.001, shifts of up to 2 pixels (M69)."""
+    return Recipe(
+        name="convnetjs-mnist",
+        data=Data(source="mnist"),
+        preprocess=Preprocess(normalize="range"),
+        augment=Augment(shift=2),
+        model=Choice(name="convnetjs-mnist"),
+        regularizers=Regularizers(l2=0.001),
+        optimizer=Choice(name="adadelta", rho=0.95),
+        epochs=5,
+        batch_size=20,
+    )
+
+
+@_named("convnetjs-cifar10", expected="not measured")
+def convnetjs_cifar10() -> Recipe:
+    """ConvNetJS's CIFAR-10 demo: Adadelta, batches of 4, L2 0.0001, flips and 2-pixel shifts (M49)."""
+    return Recipe(
+        name="convnetjs-cifar10",
+        data=Data(source="cifar10"),
+        augment=Augment(flip=True, shift=2),
+        model=Choice(name="convnetjs-cifar10"),
+        regularizers=Regularizers(l2=0.0001),
+        optimizer=Choice(name="adadelta", rho=0.95),
+        epochs=5,
+        batch_size=4,
+    )
+
+
+@_named("resnet9-cifar10", expected="not measured")
+def resnet9_cifar10() -> Recipe:
+    """ResNet-9 on CIFAR-10: Nesterov, one cycle, label smoothing, flips and 4-pixel crops."""
+    return Recipe(
+        name="resnet9-cifar10",
+        data=Data(source="cifar10"),
+        augment=Augment(flip=True, pad_crop=4, cutout=8),
+        model=Choice(name="resnet9"),
+        loss=Choice(name="cross-entropy", label_smoothing=0.1),
+        optimizer=Choice(name="nesterov", lr=0.1, weight_decay=5e-4),
+        schedule=Choice(name="one-cycle"),
+        epochs=24,
+        batch_size=256,
+    )

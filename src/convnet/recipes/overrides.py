@@ -1,0 +1,66 @@
+"""`--set optimizer.lr=0.01`: one field of a recipe replaced by another value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import yaml
+
+from convnet.errors import RecipeError
+from convnet.recipes.recipe import Recipe
+from convnet.schema import nearest
+
+
+def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
+    """["epochs=3", "optimizer.lr=1e-2"] → {"epochs": 3, "optimizer.lr": 0.01}; values are YAML.
+
+    Raises:
+        RecipeError: an assignment without '=', or a value that is not YAML.
+    """
+    values = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals or not key:
+            raise RecipeError(f"'{assignment}': expected key=value, e.g. optimizer.lr=0.01")
+        try:
+            values[key.strip()] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise RecipeError(f"'{assignment}': the value is not YAML: {' '.join(str(error).split())}") from error
+    return values
+
+
+def override(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
+    """The recipe with some fields replaced, checked again as a whole.
+
+    A name given for a component ("optimizer": "sgd") replaces it with that one at its own defaults;
+    "optimizer.lr" changes one option of the component that is there.
+
+    Raises:
+        RecipeError, UnknownNameError: a field or option that does not exist, or a value out of range.
+    """
+    content = recipe.to_dict()
+    for key, value in sorted(values.items(), key=lambda item: item[0].count(".")):
+        *parents, last = key.split(".")
+        place = content
+        for depth, parent in enumerate(parents):
+            if parent not in place:
+                raise RecipeError(_no_field(".".join(parents[: depth + 1]), parent, place))
+            if place[parent] is None:
+                place[parent] = {}
+            if not isinstance(place[parent], dict):
+                raise RecipeError(f"'{key}': {'.'.join(parents[: depth + 1])} is a value and has no fields")
+            place = place[parent]
+        if not parents and last not in place:
+            raise RecipeError(_no_field(key, last, place))
+        if parents == [] and last in Recipe.registries and isinstance(value, str):
+            value = {"name": value}
+        if last == "name" and parents and parents[0] in Recipe.registries:
+            place.clear()  # another entry's options would not apply
+        place[last] = value
+    return Recipe.from_dict(content)
+
+
+def _no_field(path: str, name: str, place: Mapping[str, Any]) -> str:
+    owner = path.rpartition(".")[0] or "a recipe"
+    return f"'{name}' is not a field of {owner}{nearest(name, place)}"

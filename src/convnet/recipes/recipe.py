@@ -1,0 +1,162 @@
+"""The typed document that says everything about a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import yaml
+from annotated_types import Gt, Lt
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from convnet.data import Augment, Preprocess, SplitOptions
+from convnet.device import Precision
+from convnet.errors import RecipeError
+from convnet.models import MODELS
+from convnet.registry import Registry
+from convnet.schema import Count, CountOrZero, Positive, Section, validate
+from convnet.training import LOSSES, OPTIMIZERS, SCHEDULES, Regularizers
+
+
+class Choice(BaseModel):
+    """One entry of a registry and its options: `{name: adam, lr: 0.001}`.
+
+    Which options there are, and which values they take, is what the registered builder's signature says.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options without the name."""
+        return dict(self.model_extra or {})
+
+
+class Data(Section):
+    """What is trained on: a named set or a folder of images.
+
+    Pictures that cannot be read stop the run unless `skip_unreadable` is set; then they are listed and
+    left out.
+    """
+
+    source: str
+    skip_unreadable: bool = False
+
+
+class EarlyStopping(Section):
+    """Stop after `patience` epochs without a lower validation loss, and return to the best epoch."""
+
+    patience: CountOrZero = 5
+
+
+class Recipe(Section):
+    """Data, split, preprocessing, augmentation, network, loss, regularisers, optimizer, schedule, length.
+
+    Frozen and complete: unknown or inapplicable fields are errors, and a stored recipe holds every option
+    with the value it had, so that the file alone reproduces the run.
+    """
+
+    name: str
+    data: Data
+    split: SplitOptions = SplitOptions()
+    preprocess: Preprocess = Preprocess()
+    augment: Augment = Augment()
+    model: Choice
+    loss: Choice = Choice(name="cross-entropy")
+    regularizers: Regularizers = Regularizers()
+    optimizer: Choice = Choice(name="adam")
+    decay_biases: bool = Field(False, description="whether weight decay also acts on biases and norms")
+    schedule: Choice = Choice(name="constant")
+    epochs: Count = 10
+    batch_size: Count = 128
+    clip_norm: Positive | None = None
+    ema: Annotated[float, Gt(0), Lt(1)] | None = None
+    early_stopping: EarlyStopping | None = None
+    precision: Precision = "auto"
+    seed: CountOrZero = 0
+
+    registries: ClassVar[Mapping[str, Registry[Any]]] = {
+        "model": MODELS,
+        "loss": LOSSES,
+        "optimizer": OPTIMIZERS,
+        "schedule": SCHEDULES,
+    }
+
+    @field_validator("model", "loss", "optimizer", "schedule", mode="before")
+    @classmethod
+    def _name_alone(cls, value: object) -> object:
+        """`optimizer: adam` is `optimizer: {name: adam}`."""
+        return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("model", "loss", "optimizer", "schedule", mode="after")
+    @classmethod
+    def _complete(cls, choice: Choice, info: ValidationInfo) -> Choice:
+        """Check the options against the builder's signature and fill in the defaults."""
+        registry = cls.registries[str(info.field_name)]
+        return Choice(name=choice.name, **registry.options(choice.name, choice.options))
+
+    @model_validator(mode="after")
+    def _applicable(self) -> Recipe:
+        """Refuse what would have no effect."""
+        decay = self.optimizer.options.get("weight_decay", 0)
+        if self.decay_biases and not decay:
+            raise RecipeError("decay_biases=true does not apply: optimizer.weight_decay is 0")
+        if self.regularizers.biases and not (self.regularizers.l1 or self.regularizers.l2):
+            raise RecipeError("regularizers.biases=true does not apply: l1 and l2 are 0")
+        if self.augment.shift and self.augment.pad_crop:
+            raise RecipeError("augment.shift and augment.pad_crop both move the image; use one")
+        if self.augment.random_resized_crop and (self.augment.shift or self.augment.pad_crop):
+            raise RecipeError("augment.random_resized_crop moves the image already; drop shift and pad_crop")
+        return self
+
+    @classmethod
+    def from_dict(cls, content: Any, where: str = "") -> Recipe:
+        """Build from nested dictionaries, e.g. parsed YAML.
+
+        Raises:
+            RecipeError, UnknownNameError: naming the field and the nearest valid name.
+        """
+        if not isinstance(content, dict):
+            raise RecipeError(f"{where or 'recipe'}: expected named fields, got {type(content).__name__}")
+        return validate(cls, content, where="")
+
+    @classmethod
+    def from_yaml(cls, text: str, where: str = "recipe") -> Recipe:
+        """Parse YAML text.
+
+        Raises:
+            RecipeError: it is not YAML, or not a recipe; `where` names the file.
+        """
+        try:
+            content = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise RecipeError(f"{where}: not YAML: {' '.join(str(error).split())}") from error
+        return cls.from_dict(content, where)
+
+    @classmethod
+    def from_file(cls, path: Path) -> Recipe:
+        """Read a YAML file.
+
+        Raises:
+            RecipeError: it cannot be read or is not a recipe; names the file.
+        """
+        try:
+            text = path.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(f"{path}: cannot be read: {error}") from error
+        try:
+            return cls.from_yaml(text, str(path))
+        except RecipeError as error:
+            prefix = "" if str(path) in str(error) else f"{path}: "
+            raise type(error)(f"{prefix}{error}") from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested dictionaries, lists and plain values."""
+        return self.model_dump(mode="json")
+
+    def to_yaml(self) -> str:
+        """YAML text that `from_yaml` reads back to an equal recipe."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)

@@ -1,0 +1,68 @@
+"""Checkpoints: nested dicts and lists of tensors and numbers in one safetensors file, without pickle."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from convnet.errors import RunError
+from convnet.runs.atomic import write_atomically
+
+_TENSOR = "$tensor"
+
+
+def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Write `content` atomically: tensors as they are, the rest as JSON in the file's header.
+
+    Raises:
+        RunError: the disk is full or the folder not writable; the previous checkpoint stays readable.
+    """
+    tensors: dict[str, Tensor] = {}
+    tree = _take_out_tensors(content, "", tensors)
+    write_atomically(path, save(tensors, metadata={"tree": json.dumps(tree)}))
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """What `save_checkpoint` wrote, tensors on the CPU.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            tree = json.loads((file.metadata() or {})["tree"])
+    except FileNotFoundError:
+        raise RunError(f"{path}: no such checkpoint") from None
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise RunError(f"{path}: not a readable checkpoint: {error}") from error
+    content: dict[str, Any] = _put_back_tensors(tree, tensors)
+    return content
+
+
+def _take_out_tensors(node: Any, place: str, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(node, Tensor):
+        tensors[place] = node.detach().cpu().contiguous()
+        return {_TENSOR: place}
+    if isinstance(node, dict):
+        # Pairs instead of an object: JSON would turn the integer keys of an optimizer's state into text.
+        return {"$pairs": [[k, _take_out_tensors(v, f"{place}/{k}", tensors)] for k, v in node.items()]}
+    if isinstance(node, list | tuple):
+        return [_take_out_tensors(v, f"{place}/{i}", tensors) for i, v in enumerate(node)]
+    return node
+
+
+def _put_back_tensors(node: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(node, list):
+        return [_put_back_tensors(v, tensors) for v in node]
+    if isinstance(node, dict) and _TENSOR in node:
+        return torch.as_tensor(tensors[node[_TENSOR]])
+    if isinstance(node, dict):
+        return {k: _put_back_tensors(v, tensors) for k, v in node["$pairs"]}
+    return node

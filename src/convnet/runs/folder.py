@@ -1,0 +1,154 @@
+"""The folder that holds a run, and who may write to it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from convnet.errors import RunError
+from convnet.runs.atomic import cannot_write, sync_folder, write_atomically
+
+FORMAT = 1
+"""Version of the folder's layout; a run of another version is refused."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The paths of a run. `run.json` is what makes a folder a run."""
+
+    path: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where training goes on from."""
+        return self.path / "checkpoints" / "last.safetensors"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """The epoch with the lowest validation loss; kept where early stopping may return to it."""
+        return self.path / "checkpoints" / "best.safetensors"
+
+    def file(self, name: str) -> Path:
+        """A file of the run: recipe.yaml, environment.json, split.csv, metrics.csv, …"""
+        return self.path / name
+
+    def read(self, name: str) -> str:
+        """Text of a file of the run.
+
+        Raises:
+            RunError: it is missing.
+        """
+        try:
+            return self.file(name).read_text()
+        except OSError as error:
+            raise RunError(f"{self.file(name)}: {error.strerror}; is {self.path} a complete run?") from error
+
+    def write(self, name: str, content: str | bytes) -> None:
+        """Write a file of the run atomically.
+
+        Raises:
+            RunError: the disk is full or the folder not writable.
+        """
+        write_atomically(self.file(name), content)
+
+    def read_json(self, name: str) -> Any:
+        """Content of a JSON file of the run."""
+        try:
+            return json.loads(self.read(name))
+        except ValueError as error:
+            raise RunError(f"{self.file(name)}: damaged: {error}") from error
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run reached its end: its result is written."""
+        return self.file("result.json").exists()
+
+    @classmethod
+    def create(cls, path: Path, files: Mapping[str, str]) -> RunFolder:
+        """A new run with these files in it; it appears under its name complete or not at all.
+
+        Raises:
+            RunError: something is there already, or the place is not writable.
+        """
+        path = path.absolute()
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            way_out = f"continue it with 'convnet resume {path}', or" if (path / "run.json").exists() else ""
+            raise RunError(f"{path} exists and is not empty; {way_out} choose another folder with --out")
+        temporary = None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+            (temporary / "checkpoints").mkdir()
+            for name, content in {**files, "run.json": json.dumps({"format": FORMAT})}.items():
+                write_atomically(temporary / name, content)
+            temporary.chmod(0o755)
+            temporary.replace(path)
+            sync_folder(path.parent)
+        except OSError as error:
+            raise RunError(cannot_write(path, error)) from error
+        finally:
+            if temporary is not None and temporary.exists():
+                shutil.rmtree(temporary, ignore_errors=True)
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """An existing run.
+
+        Raises:
+            RunError: there is no run, or one of another version.
+        """
+        folder = cls(path.absolute())
+        if not folder.file("run.json").exists():
+            raise RunError(f"{path}: no run there; a run is a folder that 'convnet train' made")
+        found = folder.read_json("run.json")
+        version = found.get("format") if isinstance(found, dict) else None
+        if version != FORMAT:
+            raise RunError(
+                f"{path}: a run of format {version}, this version of convnet reads format {FORMAT}; "
+                "use the version that made it, or train it again from its recipe.yaml"
+            )
+        return folder
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the run for this process; the lock goes with the process, however it ends.
+
+        Raises:
+            RunError: another process is writing the run, or the folder is not writable.
+        """
+        lock = FileLock(self.file(".lock"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise RunError(f"{self.path}: another process is writing this run; wait for it to end") from None
+        except OSError as error:
+            raise RunError(cannot_write(self.path, error)) from error
+        try:
+            self._sweep()
+            yield
+        finally:
+            lock.release()
+
+    def _sweep(self) -> None:
+        """Remove the temporary files of a process that was killed while it wrote."""
+        for folder in (self.path, self.checkpoint.parent):
+            for leftover in folder.glob(".*.*"):
+                leftover.unlink(missing_ok=True)
+
+
+def next_free_folder(parent: Path, stem: str) -> Path:
+    """`parent/stem-1`, or the next number that is not taken."""
+    pattern = re.compile(re.escape(stem) + r"-(\d+)")
+    names = [p.name for p in parent.iterdir()] if parent.is_dir() else []
+    taken = [int(match[1]) for name in names if (match := pattern.fullmatch(name))]
+    return parent / f"{stem}-{max(taken, default=0) + 1}"

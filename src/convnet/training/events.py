@@ -1,0 +1,54 @@
+"""What the loop tells those who listen: progress bars, checkpoints, early stopping, a web page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from convnet.training.state import Training
+
+
+class StopTraining(Exception):  # noqa: N818 (a signal, like StopIteration)
+    """Raised by a listener to end training after the event at hand."""
+
+
+@dataclass(frozen=True)
+class StepEnd:
+    """An update was made. `loss` and `accuracy` are of its training batch, before the update."""
+
+    epoch: int
+    step: int
+    steps_per_epoch: int
+    rate: float
+    loss: float
+    accuracy: float
+    images: int
+    training: Training
+
+
+@dataclass(frozen=True)
+class EpochEnd:
+    """An epoch is over; `epoch` counts from 1. Training figures are running means over the epoch.
+
+    `val_loss` and `val_accuracy` are None without validation data. `seconds` is the time spent training
+    (without validation) since the epoch began, or since the run went on; `images` what was trained on in
+    that time; `data_seconds` the part of it spent waiting for batches.
+    """
+
+    epoch: int
+    step: int
+    rate: float
+    train_loss: float
+    train_accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
+    seconds: float
+    data_seconds: float
+    images: int
+    training: Training
+
+
+Event = StepEnd | EpochEnd
+Listener = Callable[[Event], object]

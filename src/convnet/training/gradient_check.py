@@ -1,0 +1,96 @@
+"""Numerical against analytic gradients (M40), as a tool for layers of a user's own."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class GradientCheck:
+    """Largest relative error per tensor ("input 0", "weight", …), and whether all are within tolerance."""
+
+    errors: dict[str, float]
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether every tensor's gradient is right."""
+        return all(error <= self.tolerance for error in self.errors.values())
+
+    def __str__(self) -> str:
+        width = max(map(len, self.errors), default=0)
+        rows = [
+            f"{name:<{width}}  {error:.1e}  {'ok' if error <= self.tolerance else 'WRONG'}"
+            for name, error in self.errors.items()
+        ]
+        return "\n".join([*rows, f"gradient check {'passed' if self.passed else 'FAILED'}"])
+
+
+def check_gradients(
+    module: nn.Module | Callable[..., Tensor],
+    inputs: Tensor | tuple[Tensor, ...],
+    *,
+    step: float = 1e-6,
+    tolerance: float = 1e-4,
+    max_entries: int = 50,
+    seed: int = 0,
+) -> GradientCheck:
+    """Compare autograd with the central difference (f(x + h) − f(x − h)) / 2h, in float64 (M40).
+
+    The output, of any shape, is reduced to a scalar by fixed random weights. Of every floating-point input
+    and parameter up to `max_entries` random entries are checked; the relative error of an entry is
+    |analytic − numerical| / max(1, |analytic|, |numerical|). The module is copied, not changed; random
+    draws in its forward pass (dropout) are repeated from the same seed.
+
+    Raises:
+        ValueError: there is no floating-point input or parameter to differentiate.
+    """
+    module = copy.deepcopy(module).double() if isinstance(module, nn.Module) else module
+    given = (inputs,) if isinstance(inputs, Tensor) else inputs
+    arguments = [
+        x.detach().double().clone().requires_grad_() if x.is_floating_point() else x for x in given
+    ]
+    tensors = {f"input {i}": x for i, x in enumerate(arguments) if x.requires_grad}
+    if isinstance(module, nn.Module):
+        tensors |= {name: p for name, p in module.named_parameters() if p.requires_grad}
+    if not tensors:
+        raise ValueError("nothing to differentiate: no floating-point input and no trainable parameter")
+    generator = torch.Generator().manual_seed(seed)
+
+    def run() -> Tensor:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return module(*arguments)
+
+    weights = torch.randn(run().shape, generator=generator, dtype=torch.float64)
+    analytic = torch.autograd.grad((run() * weights).sum(), list(tensors.values()), allow_unused=True)
+    errors = {}
+    for (name, tensor), gradient in zip(tensors.items(), analytic, strict=True):
+        flat = tensor.detach().view(-1)
+        expected = torch.zeros_like(flat) if gradient is None else gradient.reshape(-1)
+        chosen = torch.randperm(flat.numel(), generator=generator)[:max_entries].tolist()
+        errors[name] = max(
+            (_relative_error(expected[i].item(), _difference(run, weights, flat, i, step)) for i in chosen),
+            default=0.0,
+        )
+    return GradientCheck(errors, tolerance)
+
+
+@torch.no_grad()
+def _difference(run: Callable[[], Tensor], weights: Tensor, flat: Tensor, i: int, step: float) -> float:
+    original = flat[i].item()
+    values = []
+    for sign in (1, -1):
+        flat[i] = original + sign * step
+        values.append((run() * weights).sum().item())
+    flat[i] = original
+    return float((values[0] - values[1]) / (2 * step))
+
+
+def _relative_error(analytic: float, numerical: float) -> float:
+    return abs(analytic - numerical) / max(1.0, abs(analytic), abs(numerical))

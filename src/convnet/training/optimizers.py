@@ -1,0 +1,124 @@
+"""Optimizers (M42), each with its standard parameters; fused where torch has a fused kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn, optim
+
+from convnet.registry import Registry
+from convnet.schema import Fraction, NonNegative, Positive
+
+Groups = list[dict[str, Any]]
+
+OPTIMIZERS: Registry[Callable[..., optim.Optimizer]] = Registry("optimizer")
+
+
+def parameter_groups(model: nn.Module, *, decay_all: bool) -> Groups:
+    """The trainable parameters, those that weight decay spares (biases and norms) in a group of their own.
+
+    With `decay_all`, one group: nothing is spared. A parameter of fewer than two dimensions is a bias or
+    belongs to a norm.
+    """
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    if decay_all:
+        return [{"params": trainable}]
+    groups = [
+        {"params": [p for p in trainable if p.dim() >= 2]},
+        {"params": [p for p in trainable if p.dim() < 2], "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+@OPTIMIZERS.register("sgd")
+def sgd(groups: Groups, *, lr: Positive = 0.01, weight_decay: NonNegative = 0.0) -> optim.Optimizer:
+    """w ← w − η dw."""
+    return optim.SGD(groups, lr=lr, weight_decay=weight_decay, fused=True)
+
+
+@OPTIMIZERS.register("momentum")
+def momentum(
+    groups: Groups,
+    *,
+    lr: Positive = 0.01,
+    momentum: Fraction = 0.9,
+    dampening: NonNegative = 0.0,
+    weight_decay: NonNegative = 0.0,
+) -> optim.Optimizer:
+    """v ← ρv + dw, w ← w − ηv."""
+    return optim.SGD(
+        groups, lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, fused=True
+    )
+
+
+@OPTIMIZERS.register("nesterov")
+def nesterov(
+    groups: Groups, *, lr: Positive = 0.01, momentum: Fraction = 0.9, weight_decay: NonNegative = 0.0
+) -> optim.Optimizer:
+    """v ← ρv + dw, w ← w − η(dw + ρv)."""
+    return optim.SGD(
+        groups, lr=lr, momentum=momentum, nesterov=momentum > 0, weight_decay=weight_decay, fused=True
+    )
+
+
+@OPTIMIZERS.register("rmsprop")
+def rmsprop(
+    groups: Groups,
+    *,
+    lr: Positive = 1e-3,
+    alpha: Fraction = 0.99,
+    eps: Positive = 1e-8,
+    momentum: Fraction = 0.0,
+    centered: bool = False,
+    weight_decay: NonNegative = 0.0,
+) -> optim.Optimizer:
+    """m ← αm + (1 − α)dw², w ← w − η dw / (√m + ε) (Tieleman and Hinton 2012)."""
+    return optim.RMSprop(
+        groups, lr=lr, alpha=alpha, eps=eps, momentum=momentum, centered=centered, weight_decay=weight_decay
+    )
+
+
+@OPTIMIZERS.register("adam")
+def adam(
+    groups: Groups,
+    *,
+    lr: Positive = 1e-3,
+    betas: tuple[Fraction, Fraction] = (0.9, 0.999),
+    eps: Positive = 1e-8,
+    amsgrad: bool = False,
+    weight_decay: NonNegative = 0.0,
+) -> optim.Optimizer:
+    """Bias-corrected first and second moments (Kingma and Ba 2015); decay through the gradient."""
+    return optim.Adam(
+        groups, lr=lr, betas=betas, eps=eps, amsgrad=amsgrad, weight_decay=weight_decay, fused=True
+    )
+
+
+@OPTIMIZERS.register("adamw")
+def adamw(
+    groups: Groups,
+    *,
+    lr: Positive = 1e-3,
+    betas: tuple[Fraction, Fraction] = (0.9, 0.999),
+    eps: Positive = 1e-8,
+    amsgrad: bool = False,
+    weight_decay: NonNegative = 0.01,
+) -> optim.Optimizer:
+    """Adam with decoupled weight decay w ← w − ηλw (Loshchilov and Hutter 2019)."""
+    return optim.AdamW(
+        groups, lr=lr, betas=betas, eps=eps, amsgrad=amsgrad, weight_decay=weight_decay, fused=True
+    )
+
+
+@OPTIMIZERS.register("adadelta")
+def adadelta(
+    groups: Groups,
+    *,
+    lr: Positive = 1.0,
+    rho: Fraction = 0.9,
+    eps: Positive = 1e-6,
+    weight_decay: NonNegative = 0.0,
+) -> optim.Optimizer:
+    """Steps scaled by the ratio of two running means (Zeiler 2012); its rate is 1, not Keras's 0.001."""
+    return optim.Adadelta(groups, lr=lr, rho=rho, eps=eps, weight_decay=weight_decay)

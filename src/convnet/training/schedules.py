@@ -1,0 +1,143 @@
+"""Learning-rate schedules (M42): the factor by which the optimizer's rate is multiplied at a step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from convnet.registry import Registry
+from convnet.schema import Count, CountOrZero, Fraction, NonNegative, Positive
+
+SCHEDULES: Registry[Callable[..., "Schedule"]] = Registry("schedule")
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long a run is, in steps."""
+
+    steps_per_epoch: int
+    epochs: int
+
+    @property
+    def total(self) -> int:
+        """Steps of the whole run."""
+        return self.steps_per_epoch * self.epochs
+
+
+class Schedule:
+    """A curve over the steps, with a linear warm-up in front of it.
+
+    `curve(t, total)` is the factor after t of `total` steps, both counted from the end of the warm-up. A
+    schedule that only depends on the step keeps no state.
+    """
+
+    def __init__(self, timing: Timing, warmup_epochs: float, curve: Callable[[int, int], float]) -> None:
+        self.warmup = min(round(warmup_epochs * timing.steps_per_epoch), timing.total)
+        self.length = max(1, timing.total - self.warmup)
+        self.curve = curve
+
+    def factor(self, step: int) -> float:
+        """The factor for the update number `step`, counted from 0."""
+        if step < self.warmup:
+            return (step + 1) / (self.warmup + 1)
+        return self.curve(step - self.warmup, self.length)
+
+    def observe(self, error: float) -> None:
+        """Told the validation loss after every epoch."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run must know."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state."""
+
+
+@SCHEDULES.register("constant")
+def constant(timing: Timing, *, warmup_epochs: NonNegative = 0.0) -> Schedule:
+    """The same rate throughout."""
+    return Schedule(timing, warmup_epochs, lambda step, total: 1.0)
+
+
+@SCHEDULES.register("step")
+def step(
+    timing: Timing, *, every_epochs: Count = 10, gamma: Positive = 0.1, warmup_epochs: NonNegative = 0.0
+) -> Schedule:
+    """Multiplied by `gamma` every `every_epochs` epochs."""
+    every = every_epochs * timing.steps_per_epoch
+    return Schedule(timing, warmup_epochs, lambda step, total: gamma ** (step // every))
+
+
+@SCHEDULES.register("cosine")
+def cosine(timing: Timing, *, final: Fraction = 0.0, warmup_epochs: NonNegative = 0.0) -> Schedule:
+    """Half a cosine from 1 down to `final` (Loshchilov and Hutter 2017, without restarts)."""
+
+    def curve(step: int, total: int) -> float:
+        return final + (1 - final) * (1 + math.cos(math.pi * min(1.0, step / total))) / 2
+
+    return Schedule(timing, warmup_epochs, curve)
+
+
+@SCHEDULES.register("one-cycle")
+def one_cycle(
+    timing: Timing,
+    *,
+    peak_at: Fraction = 0.3,
+    start: Fraction = 0.04,
+    final: Fraction = 0.0001,
+    warmup_epochs: NonNegative = 0.0,
+) -> Schedule:
+    """Up from `start` to 1 and down to `final`, both along a cosine (Smith 2018); the rate is the peak."""
+
+    def curve(step: int, total: int) -> float:
+        place = min(1.0, step / total)
+        if place < peak_at:
+            return start + (1 - start) * (1 - math.cos(math.pi * place / peak_at)) / 2
+        return final + (1 - final) * (1 + math.cos(math.pi * (place - peak_at) / (1 - peak_at))) / 2
+
+    return Schedule(timing, warmup_epochs, curve)
+
+
+@SCHEDULES.register("plateau")
+def plateau(
+    timing: Timing,
+    *,
+    gamma: Fraction = 0.1,
+    patience: CountOrZero = 3,
+    threshold: NonNegative = 1e-3,
+    warmup_epochs: NonNegative = 0.0,
+) -> Schedule:
+    """Multiplied by `gamma` once the validation loss has not fallen for more than `patience` epochs."""
+    return Plateau(timing, warmup_epochs, gamma, patience, threshold)
+
+
+class Plateau(Schedule):
+    """Divides the rate when the validation loss stalls: falls by less than `threshold`, relatively."""
+
+    def __init__(
+        self, timing: Timing, warmup_epochs: float, gamma: float, patience: int, threshold: float
+    ) -> None:
+        super().__init__(timing, warmup_epochs, lambda step, total: self.scale)
+        self.gamma, self.patience, self.threshold = gamma, patience, threshold
+        self.scale, self.best, self.stalled = 1.0, math.inf, 0
+
+    def observe(self, error: float) -> None:
+        """Count the epochs without a new best, and act when there are too many."""
+        if error < self.best * (1 - self.threshold):
+            self.best, self.stalled = error, 0
+            return
+        self.stalled += 1
+        if self.stalled > self.patience:
+            self.scale, self.stalled = self.scale * self.gamma, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The scale, the best loss (None before the first) and the epochs since."""
+        best = None if math.isinf(self.best) else self.best
+        return {"scale": self.scale, "best": best, "stalled": self.stalled}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state."""
+        self.scale, self.stalled = state["scale"], state["stalled"]
+        self.best = math.inf if state["best"] is None else state["best"]

@@ -1,0 +1,96 @@
+"""Everything that training changes, in one object that can be saved and restored."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import nn, optim
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from convnet.training.losses import Loss
+from convnet.training.regularizers import Regularizers
+from convnet.training.schedules import Schedule, Timing
+
+
+@dataclass
+class Progress:
+    """Where training stands: whole epochs and steps done, and the sums of the epoch in progress."""
+
+    epoch: int = 0
+    step: int = 0
+    step_in_epoch: int = 0
+    loss_sum: float = 0.0
+    correct: int = 0
+    seen: int = 0
+
+    def add(self, loss: float, correct: int, images: int) -> None:
+        """Count one batch."""
+        self.loss_sum += loss * images
+        self.correct += correct
+        self.seen += images
+
+    def next_epoch(self) -> None:
+        """Close the epoch in progress."""
+        self.epoch += 1
+        self.step_in_epoch, self.loss_sum, self.correct, self.seen = 0, 0.0, 0, 0
+
+
+@dataclass
+class Training:
+    """A model and all that trains it.
+
+    `seed` decides every draw inside the model (dropout): the draws of a step depend on the seed and the
+    step alone. `ema`, if given, is the running average of the weights that is evaluated in their stead.
+    """
+
+    model: nn.Module
+    loss: Loss
+    optimizer: optim.Optimizer
+    schedule: Schedule = field(default_factory=lambda: Schedule(Timing(1, 1), 0, lambda step, total: 1.0))
+    regularizers: Regularizers = field(default_factory=Regularizers)
+    clip_norm: float | None = None
+    ema: AveragedModel | None = None
+    seed: int = 0
+    progress: Progress = field(default_factory=Progress)
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The model whose predictions count: the averaged one where there is one."""
+        return self.model if self.ema is None else self.ema.module
+
+    def capture(self) -> dict[str, Any]:
+        """Nested dicts and lists of tensors and numbers; the tensors are not copied."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "ema": None if self.ema is None else self.ema.state_dict(),
+            "progress": asdict(self.progress),
+        }
+
+    def restore(self, captured: dict[str, Any]) -> None:
+        """Go on exactly where `capture` was called."""
+        self.model.load_state_dict(captured["model"])
+        self.optimizer.load_state_dict(captured["optimizer"])
+        self._match_layouts()
+        self.schedule.load_state_dict(captured["schedule"])
+        if self.ema is not None:
+            self.ema.load_state_dict(captured["ema"])
+        self.progress = Progress(**captured["progress"])
+
+    def _match_layouts(self) -> None:
+        """Give each moment the memory layout of its parameter, as it had before it was saved.
+
+        Fused kernels walk through parameter and moments side by side in memory.
+        """
+        for parameter, state in self.optimizer.state.items():
+            for key, value in state.items():
+                if torch.is_tensor(value) and value.shape == parameter.shape:
+                    state[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+
+
+def make_ema(model: nn.Module, decay: float) -> AveragedModel:
+    """A running average of weights and buffers: a ← decay·a + (1 − decay)·w after every step."""
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
