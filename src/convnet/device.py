@@ -1,4 +1,4 @@
-"""Where and how the arithmetic runs: device and precision through Lightning Fabric, threads, seeds, memory."""
+"""Where and how arithmetic runs: device and precision (Lightning Fabric), threads, seeds, memory."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def derived_seed(seed: int, *purpose: str | int) -> int:
 
 
 def default_device() -> str:
-    """"cuda" or "mps" where there is one, else "cpu"."""
+    """ "cuda" or "mps" where there is one, else "cpu"."""
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
@@ -37,7 +37,7 @@ def default_device() -> str:
 def has_native_bf16(device: str) -> bool:
     """Whether bfloat16 is faster than float32 there: the processor has instructions for it."""
     if device == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device == "cpu":
         return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
     return False
@@ -60,7 +60,7 @@ def make_fabric(device: str, precision: Literal["fp32", "bf16"]) -> Fabric:
         raise RecipeError(f"device is 'cpu', 'cuda' or 'mps', got '{device}'")
     if device != "cpu" and device != default_device():
         raise RecipeError(f"there is no {device} device here; use --device {default_device()}")
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # it announces the precision
+    logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)  # its announcements
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # advice about accelerators that are there but not asked for
         return Fabric(

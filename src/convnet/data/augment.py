@@ -87,7 +87,9 @@ def _resized_crop(images: Tensor, smallest: float, flip: bool, generator: torch.
     centre_x = _uniform(n, -1, 1, generator) * (1 - scale_x)
     centre_y = _uniform(n, -1, 1, generator) * (1 - scale_y)
     if flip:
-        scale_x = scale_x * (torch.rand(n, device=images.device, generator=generator) < 0.5).float().mul(2).sub(1)
+        scale_x = scale_x * (torch.rand(n, device=images.device, generator=generator) < 0.5).float().mul(
+            2
+        ).sub(1)
     zero = torch.zeros_like(scale_x)
     theta = torch.stack([scale_x, zero, centre_x, zero, scale_y, centre_y], 1).view(n, 2, 3)
     grid = F.affine_grid(theta, [n, 1, height, width], align_corners=False)
@@ -125,7 +127,7 @@ def _mix(batch: Batch, augment: Augment, generator: torch.Generator) -> Batch:
     coin = torch.rand((), device=generator.device, generator=generator).item() < 0.5
     use_cutmix = augment.cutmix > 0 and (augment.mixup == 0 or coin)
     mix = _beta(augment.cutmix if use_cutmix else augment.mixup, generator)
-    order: Int[Tensor, "N"] = torch.randperm(len(batch), device=generator.device, generator=generator)
+    order: Int[Tensor, N] = torch.randperm(len(batch), device=generator.device, generator=generator)
     images: Float[Tensor, "N C H W"]
     if use_cutmix:
         height, width = batch.images.shape[-2:]

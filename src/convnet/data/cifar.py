@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convnet.data.unpickle import restricted_loads
 from convnet.errors import DataError
+from convnet.types import SplitName
 
 PIXELS = 3 * 32 * 32
 
 Arrays = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+Part = tuple[SplitName, str, Arrays]
 Reader = Callable[[str], bytes]
+Files = dict[SplitName, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -27,15 +31,19 @@ class CifarLayout:
     """The files of one of the two sets, and where the label stands in them."""
 
     archives: tuple[str, str]
-    binary: dict[str, tuple[str, ...]]
-    python: dict[str, tuple[str, ...]]
+    subfolders: tuple[str, str]
+    binary: Files
+    python: Files
     label_bytes: int
     label_key: bytes
     num_classes: int
 
 
+Parser = Callable[[bytes, CifarLayout, str], Arrays]
+
 CIFAR10 = CifarLayout(
     archives=("cifar-10-binary.tar.gz", "cifar-10-python.tar.gz"),
+    subfolders=("cifar-10-batches-bin", "cifar-10-batches-py"),
     binary={"train": tuple(f"data_batch_{i}.bin" for i in range(1, 6)), "test": ("test_batch.bin",)},
     python={"train": tuple(f"data_batch_{i}" for i in range(1, 6)), "test": ("test_batch",)},
     label_bytes=1,
@@ -44,6 +52,7 @@ CIFAR10 = CifarLayout(
 )
 CIFAR100 = CifarLayout(
     archives=("cifar-100-binary.tar.gz", "cifar-100-python.tar.gz"),
+    subfolders=("cifar-100-binary", "cifar-100-python"),
     binary={"train": ("train.bin",), "test": ("test.bin",)},
     python={"train": ("train",), "test": ("test",)},
     label_bytes=2,  # the coarse label, then the fine one, which is the target
@@ -60,7 +69,9 @@ def parse_binary(raw: bytes, layout: CifarLayout, name: str) -> Arrays:
     """
     record = layout.label_bytes + PIXELS
     if not raw or len(raw) % record:
-        raise DataError(f"{name}: truncated or not a CIFAR batch: {len(raw):,} bytes are no multiple of {record:,}")
+        raise DataError(
+            f"{name}: truncated or not a CIFAR batch: {len(raw):,} bytes are no multiple of {record:,}"
+        )
     rows = np.frombuffer(raw, np.uint8).reshape(-1, record)
     return _checked(rows[:, layout.label_bytes :], rows[:, layout.label_bytes - 1], layout, name)
 
@@ -74,47 +85,58 @@ def parse_python(raw: bytes, layout: CifarLayout, name: str) -> Arrays:
     content = restricted_loads(raw, name)
     if not isinstance(content, dict):
         raise DataError(f"{name}: not a CIFAR batch: it holds {type(content).__name__}, not a dictionary")
-    data, labels = _entry(content, b"data"), _entry(content, layout.label_key)
-    if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != PIXELS:
+    data, labels = (content.get(key, content.get(key.decode())) for key in (b"data", layout.label_key))
+    if (
+        not isinstance(data, np.ndarray)
+        or data.dtype != np.uint8
+        or data.ndim != 2
+        or data.shape[1] != PIXELS
+    ):
         raise DataError(f"{name}: 'data' is not an array of N×3072 bytes")
-    numbers = all(isinstance(x, int) and 0 <= x < layout.num_classes for x in labels) if isinstance(labels, list) else False
-    if not numbers:
+    if not isinstance(labels, list) or not all(isinstance(x, int) and 0 <= x < 256 for x in labels):
         raise DataError(f"{name}: '{layout.label_key.decode()}' is not a list of class numbers")
     return _checked(data, np.array(labels, np.uint8), layout, name)
 
 
-def find_cifar(folder: Path, layout: CifarLayout) -> dict[str, list[tuple[str, Arrays]]] | None:
-    """The batches of a set in `folder`, by split, from whichever of its forms lies there; None if none does.
+def find_cifar(folder: Path, layout: CifarLayout) -> Callable[[], list[Part]] | None:
+    """How to read the set in `folder`, from whichever of its forms lies there; None where none does.
 
-    Tried in turn, in the folder and in its usual subfolder: binary batches, python batches, then the
-    archive of either.
+    Tried in turn: binary batches, python batches (in the folder or its usual subfolder), then the archive
+    of either. Reading gives (split, file name, (images, labels)) for each batch.
 
     Raises:
-        DataError: a file is there but damaged.
+        DataError: (on reading) a file is damaged.
     """
-    for stem in (folder, folder / "cifar-10-batches-bin", folder / "cifar-100-binary", folder / "cifar-10-batches-py", folder / "cifar-100-python"):
-        for files, parse in ((layout.binary, parse_binary), (layout.python, parse_python)):
-            if all((stem / name).is_file() for names in files.values() for name in names):
-                return _read_all(files, parse, layout, lambda name, stem=stem: (stem / name).read_bytes(), str(stem))  # type: ignore[misc]
-    for archive, files, parse in zip(layout.archives, (layout.binary, layout.python), (parse_binary, parse_python), strict=True):
-        path = folder / archive
-        if path.is_file():
-            with _archive_members(path) as read:
-                return _read_all(files, parse, layout, read, str(path))
+    forms = ((layout.binary, parse_binary), (layout.python, parse_python))
+    for (files, parse), subfolder in itertools.product(forms, ("", *layout.subfolders)):
+        place = folder / subfolder
+        if all((place / name).is_file() for names in files.values() for name in names):
+            return partial(_read_batches, files, parse, layout, place, partial(_read, place))
+    for archive, (files, parse) in zip(layout.archives, forms, strict=True):
+        place = folder / archive
+        if place.is_file():
+            return partial(_read_archive, files, parse, layout, place)
     return None
 
 
-def _read_all(
-    files: dict[str, tuple[str, ...]],
-    parse: Callable[[bytes, CifarLayout, str], Arrays],
-    layout: CifarLayout,
-    read: Reader,
-    place: str,
-) -> dict[str, list[tuple[str, Arrays]]]:
-    return {
-        split: [(name, parse(read(name), layout, f"{place}/{name}")) for name in names]
+def _read_batches(files: Files, parse: Parser, layout: CifarLayout, place: Path, read: Reader) -> list[Part]:
+    return [
+        (split, name, parse(read(name), layout, str(place / name)))
         for split, names in files.items()
-    }
+        for name in names
+    ]
+
+
+def _read_archive(files: Files, parse: Parser, layout: CifarLayout, path: Path) -> list[Part]:
+    with _archive_members(path) as read:
+        return _read_batches(files, parse, layout, path, read)
+
+
+def _read(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        raise DataError(f"{folder / name}: cannot be read: {error.strerror}") from error
 
 
 @contextmanager
@@ -136,10 +158,6 @@ def _archive_members(path: Path) -> Iterator[Reader]:
         return content[name]
 
     yield read
-
-
-def _entry(content: dict[Any, Any], key: bytes) -> Any:
-    return content.get(key, content.get(key.decode()))
 
 
 def _checked(pixels: NDArray[np.uint8], labels: NDArray[np.uint8], layout: CifarLayout, name: str) -> Arrays:

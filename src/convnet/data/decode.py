@@ -55,4 +55,9 @@ def _flatten(image: Image.Image, mode: str) -> Image.Image:
 
 
 def _reason(error: Exception) -> str:
-    return str(error).split(" <_io")[0].removesuffix(" file").replace("cannot identify image", "it is in no known format")
+    return (
+        str(error)
+        .split(" <_io")[0]
+        .removesuffix(" file")
+        .replace("cannot identify image", "it is in no known format")
+    )

@@ -64,7 +64,8 @@ def open_folder(
     if problems and not skip_unreadable:
         first, more = next(iter(problems.values())), len(problems) - 1
         raise DataError(
-            first + (f" (and {more} more files)" if more else "")
+            first
+            + (f" (and {more} more files)" if more else "")
             + "; remove it, or leave such files out with --set data.skip_unreadable=true"
         )
     kept = [i for i in range(len(samples)) if i not in problems]
@@ -91,15 +92,19 @@ def list_samples(root: Path) -> list[Sample]:
         raise DataError(f"{root}: no such folder")
     subfolders = _visible_folders(root)
     splits = [f for f in subfolders if f.name.lower() in SPLIT_FOLDERS]
-    if splits and len(splits) == len(subfolders) and any(SPLIT_FOLDERS[f.name.lower()] == "train" for f in splits):
-        samples = [
-            s for f in splits for s in _class_folders(f, SPLIT_FOLDERS[f.name.lower()])
-        ]
+    if (
+        splits
+        and len(splits) == len(subfolders)
+        and any(SPLIT_FOLDERS[f.name.lower()] == "train" for f in splits)
+    ):
+        samples = [s for f in splits for s in _class_folders(f, SPLIT_FOLDERS[f.name.lower()])]
         _require_known_classes(root, samples)
     else:
         samples = _class_folders(root, None)
     if len({s.label for s in samples}) < 2:
-        raise DataError(f"{root}: only one class, '{samples[0].label}'; a classifier needs two or more class folders")
+        raise DataError(
+            f"{root}: only one class, '{samples[0].label}'; a classifier needs two or more class folders"
+        )
     return samples
 
 

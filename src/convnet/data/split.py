@@ -51,20 +51,24 @@ def make_split(source: Source, options: SplitOptions) -> Split:
     Raises:
         RecipeError: a share is given for a split that the data has, or leaves nothing to train on.
     """
-    given: list[SplitName] = list(source.partition) if source.partition is not None else ["train"] * len(source)
-    for name, share in (("val", options.val), ("test", options.test)):
-        if share is not None and name in given:
-            raise RecipeError(f"split.{name}={share} does not apply: {source.name} has its own {name} split")
-    members = {name: torch.tensor([i for i, s in enumerate(given) if s == name], dtype=torch.int64) for name in NAMES}
-    for offset, (name, share) in enumerate((("test", options.test), ("val", options.val))):
-        has_own = len(members["val"]) + len(members["test"]) > 0 if name == "test" else len(members["val"]) > 0
-        fraction = share if share is not None else (0.0 if has_own else DEFAULT_FRACTION)
-        if fraction and not len(members[name]):
-            # Shares are of the samples that the data did not assign: the training ones.
-            generator = torch.Generator().manual_seed(options.seed * 2 + offset)
-            held = _stratified(source.targets, members["train"], fraction, generator)
-            members[name] = members["train"][held]
-            members["train"] = members["train"][~held]
+    given = source.partition or ["train"] * len(source)
+    members = {
+        name: torch.tensor([i for i, s in enumerate(given) if s == name], dtype=torch.int64) for name in NAMES
+    }
+    brings_own = bool(len(members["val"]) or len(members["test"]))
+    shares: dict[SplitName, float | None] = {"test": options.test, "val": options.val}
+    for offset, (name, share) in enumerate(shares.items()):
+        if len(members[name]):
+            if share is not None:
+                raise RecipeError(
+                    f"split.{name}={share} does not apply: {source.name} has its own {name} split"
+                )
+            continue
+        if share is None:
+            share = 0.0 if name == "test" and brings_own else DEFAULT_FRACTION
+        generator = torch.Generator().manual_seed(options.seed * 2 + offset)
+        held = _stratified(source.targets, members["train"], share, generator)
+        members[name], members["train"] = members["train"][held], members["train"][~held]
     if not len(members["train"]):
         raise RecipeError(f"the split leaves nothing of {source.name} ({len(source)} samples) to train on")
     return Split(members["train"], members["val"], members["test"])

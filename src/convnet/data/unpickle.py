@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -59,7 +59,9 @@ _ADMITTED: dict[tuple[str, str], object] = {
 
 
 class _RestrictedUnpickler(pickle._Unpickler):
-    dispatch = dict(pickle._Unpickler.dispatch)
+    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
+    stack: list[Any]
+    memo: dict[int, Any]
 
     def find_class(self, module: str, name: str) -> Any:
         try:
@@ -75,13 +77,13 @@ class _RestrictedUnpickler(pickle._Unpickler):
             _version, shape, dtype, _fortran, content = state
             if not isinstance(dtype, np.dtype) or not isinstance(content, bytes):
                 raise DataError("an array whose content is not bytes")
-            target.__setstate__((1, shape, dtype, bool(_fortran), content))
+            target.__setstate__((1, shape, dtype, bool(_fortran), content))  # type: ignore[arg-type]
         elif isinstance(target, np.dtype):
             _version, order, *rest = state
             if any(field is not None for field in rest[:3]):
                 raise DataError("a structured array type")
             order = order.decode("ascii") if isinstance(order, bytes) else order
-            self.stack[-1] = target.newbyteorder(order if order in ("<", ">") else "=")
+            self.stack[-1] = target.newbyteorder("<" if order == "<" else ">" if order == ">" else "=")
             self._forget(target, self.stack[-1])
         else:
             raise DataError(f"the pickle would set attributes of {type(target).__name__}")
@@ -93,5 +95,3 @@ class _RestrictedUnpickler(pickle._Unpickler):
                 self.memo[key] = new
 
     dispatch[pickle.BUILD[0]] = load_build
-
-

@@ -42,7 +42,9 @@ def _find(word: str) -> Recipe:
             raise DataError(f"{path}: a run, not data; use its {path / 'recipe.yaml'}, or 'convnet resume'")
         return default_recipe(word)
     if path.exists():
-        raise DataError(f"{path}: a file; give a recipe (.yaml) or a folder with one subfolder of images per class")
+        raise DataError(
+            f"{path}: a file; give a recipe (.yaml) or a folder with one subfolder of images per class"
+        )
     if "/" in word:
         raise DataError(f"{path}: no such folder")
     raise UnknownNameError(

@@ -83,7 +83,9 @@ class Recorder:
 
     def epochs_since_best(self) -> int:
         """0 where the last epoch has the lowest loss so far (of the validation, if there is one)."""
-        losses = [row["train_loss"] if row["val_loss"] is None else row["val_loss"] for row in self.metrics.rows]
+        losses = [
+            row["train_loss"] if row["val_loss"] is None else row["val_loss"] for row in self.metrics.rows
+        ]
         known = [loss for loss in losses if loss is not None]
         return len(known) - 1 - known.index(min(known))
 

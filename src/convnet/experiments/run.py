@@ -94,7 +94,9 @@ class Run:
         weights_file = self.folder.file("model.safetensors")
         try:
             weights = load_file(weights_file)
-            model = nn.Sequential(Normalize(torch.empty(1, channels, 1, 1), torch.empty(1, channels, 1, 1)), network)
+            model = nn.Sequential(
+                Normalize(torch.empty(1, channels, 1, 1), torch.empty(1, channels, 1, 1)), network
+            )
             model[0] = Normalize(weights["0.mean"], weights["0.std"])
             model.load_state_dict(weights)
         except (SafetensorError, OSError, KeyError, RuntimeError) as error:
@@ -167,7 +169,12 @@ class Run:
             )
         renumber = torch.tensor([self.classes.index(name) for name in source.classes])
         return MemorySource(
-            source.name, source.images, renumber[source.targets], self.classes, source.places, source.partition
+            source.name,
+            source.images,
+            renumber[source.targets],
+            self.classes,
+            source.places,
+            source.partition,
         )
 
 

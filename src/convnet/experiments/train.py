@@ -123,13 +123,20 @@ def _execute(
     if folder.checkpoint.exists():
         bench.training.restore(load_checkpoint(folder.checkpoint))
     on_start(bench)
-    validate = (lambda: _known(bench.evaluate("val"))) if len(split.val) else None
+
+    def validate() -> Evaluation:
+        held_out = bench.evaluate("val")
+        assert held_out is not None, "asked for only where there is validation data"
+        return held_out
+
     patience = recipe.early_stopping.patience if recipe.early_stopping else None
     with stop_on_signal() as stop_asked:
         recorder = Recorder(folder, bench.training, patience, stop_asked)
 
+        audience: list[Listener] = [*listeners, recorder]  # the recorder last: it may end training
+
         def tell(event: Event) -> None:
-            for listener in (*listeners, recorder):  # the recorder last: it may end training
+            for listener in audience:
                 listener(event)
 
         try:
@@ -139,7 +146,7 @@ def _execute(
                     bench.batches,
                     epochs=recipe.epochs,
                     fabric=bench.fabric,
-                    validate=validate,
+                    validate=validate if len(split.val) else None,
                     on_event=tell,
                 )
         except DivergedError as error:
@@ -152,11 +159,6 @@ def _execute(
     run = Run(folder)
     write_report(run, source)
     return run
-
-
-def _known(evaluation: Evaluation | None) -> Evaluation:
-    assert evaluation is not None, "there is validation data"
-    return evaluation
 
 
 def _way_out(folder: RunFolder) -> str:
@@ -242,5 +244,3 @@ def _describe_data(source: MemorySource, split: Split) -> dict[str, Any]:
         "per_class": per_class,
         "skipped": list(source.skipped),
     }
-
-

@@ -29,7 +29,8 @@ class Maxout(nn.Module):
 
     def forward(self, x: Float[Tensor, "N KC *space"]) -> Float[Tensor, "N C *space"]:
         """The largest of the pieces."""
-        return x.unflatten(1, (self.pieces, -1)).amax(dim=1)
+        pieces: Tensor = x.unflatten(1, (self.pieces, -1))
+        return pieces.amax(dim=1)
 
     def extra_repr(self) -> str:
         """Shown by `print(module)`."""

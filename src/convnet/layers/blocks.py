@@ -11,7 +11,9 @@ from convnet.layers.activations import make_activation, widening
 class ConvBlock(nn.Sequential):
     """3×3 convolution, batch norm, activation; optionally a 2×2 max pool at the end."""
 
-    def __init__(self, in_channels: int, out_channels: int, *, activation: str = "relu", pool: bool = False) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, *, activation: str = "relu", pool: bool = False
+    ) -> None:
         wide = out_channels * widening(activation)
         layers: list[nn.Module] = [
             nn.Conv2d(in_channels, wide, 3, padding=1, bias=False),

@@ -34,7 +34,7 @@ def convnetjs_cifar10(
     activation: ActivationName = "relu",
     init: InitName = "he",
 ) -> nn.Module:
-    """ConvNetJS's CIFAR-10 demo: 16, 20 and 20 filters of 5×5, each with a 2×2 pool, one dense layer (M49)."""
+    """ConvNetJS's CIFAR-10 demo: 16, 20 and 20 filters of 5×5, each with a 2×2 pool, then dense (M49)."""
     require_size("convnetjs-cifar10", image_size, 8)
     stages = [(16, 2), (20, 2), (20, 2)]
     return _demo_network(in_channels, num_classes, image_size, stages, activation, init)

@@ -85,7 +85,8 @@ def build(
     source = source or open_recipe_data(recipe, data_dir)
     split = split or make_split(source, recipe.split)
     model = build_network(recipe, source, split)
-    source, model = source.to(fabric.device), model.to(fabric.device, memory_format=torch.channels_last)
+    source = source.to(fabric.device)
+    model = model.to(fabric.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     batches = Loader(source, split.train, recipe.batch_size, seed=recipe.seed, augment=recipe.augment)
     groups = parameter_groups(model, decay_all=recipe.decay_biases)
     timing = Timing(batches.steps, recipe.epochs)

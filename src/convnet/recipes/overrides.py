@@ -26,7 +26,9 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
         try:
             values[key.strip()] = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            raise RecipeError(f"'{assignment}': the value is not YAML: {' '.join(str(error).split())}") from error
+            raise RecipeError(
+                f"'{assignment}': the value is not YAML: {' '.join(str(error).split())}"
+            ) from error
     return values
 
 

@@ -94,7 +94,8 @@ def _read(path: Path) -> list[Row]:
     with path.open(newline="") as file:
         lines = [line for line in file if line.endswith("\n")]
     return [
-        {name: float(value) if value else None for name, value in row.items()} for row in csv.DictReader(lines)
+        {name: float(value) if value else None for name, value in row.items()}
+        for row in csv.DictReader(lines)
     ]
 
 

@@ -23,8 +23,8 @@ class Evaluation:
 
     loss: float
     probabilities: Float[Tensor, "N K"]
-    targets: Int[Tensor, "N"]
-    indices: Int[Tensor, "N"]
+    targets: Int[Tensor, N]
+    indices: Int[Tensor, N]
 
     @cached_property
     def predicted(self) -> Tensor:
@@ -34,7 +34,7 @@ class Evaluation:
     @property
     def accuracy(self) -> float:
         """Share of samples whose most probable class is the right one."""
-        return (self.predicted == self.targets).float().mean().item()
+        return int((self.predicted == self.targets).sum()) / max(1, len(self.targets))
 
     def confusion(self) -> NDArray[np.int64]:
         """K×K counts: row = true class, column = predicted class."""
@@ -76,6 +76,4 @@ def evaluate(model: nn.Module, batches: Iterable[Batch], loss: Loss, fabric: Fab
         indices.append(batch.indices.cpu())
     model.train(was_training)
     seen = torch.cat(targets)
-    return Evaluation(
-        total.item() / max(1, len(seen)), torch.cat(probabilities), seen, torch.cat(indices)
-    )
+    return Evaluation(total.item() / max(1, len(seen)), torch.cat(probabilities), seen, torch.cat(indices))

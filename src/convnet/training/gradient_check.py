@@ -52,9 +52,7 @@ def check_gradients(
     """
     module = copy.deepcopy(module).double() if isinstance(module, nn.Module) else module
     given = (inputs,) if isinstance(inputs, Tensor) else inputs
-    arguments = [
-        x.detach().double().clone().requires_grad_() if x.is_floating_point() else x for x in given
-    ]
+    arguments = [x.detach().double().clone().requires_grad_() if x.is_floating_point() else x for x in given]
     tensors = {f"input {i}": x for i, x in enumerate(arguments) if x.requires_grad}
     if isinstance(module, nn.Module):
         tensors |= {name: p for name, p in module.named_parameters() if p.requires_grad}

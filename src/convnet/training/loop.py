@@ -87,7 +87,9 @@ def fit(
                 progress.step_in_epoch += 1
                 clock.images += len(batch)
                 right = (logits.detach().argmax(1) == batch.targets).sum()
-                pending.append((progress.step, optimizer.param_groups[0]["lr"], loss.detach(), right, len(batch)))
+                pending.append(
+                    (progress.step, optimizer.param_groups[0]["lr"], loss.detach(), right, len(batch))
+                )
                 if len(pending) == fetch_every or progress.step_in_epoch == batches.steps:
                     _report(training, pending, batches.steps, on_event)
                     pending.clear()

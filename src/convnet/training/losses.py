@@ -20,7 +20,7 @@ LOSSES: Registry[Callable[..., Loss]] = Registry("loss")
 def cross_entropy(*, label_smoothing: Fraction = 0.0) -> Loss:
     """−log softmax(s)_y; smoothing ε moves that share of the target evenly onto all classes."""
 
-    def loss(logits: Float[Tensor, "N K"], targets: Int[Tensor, "N"]) -> Float[Tensor, ""]:
+    def loss(logits: Float[Tensor, "N K"], targets: Int[Tensor, N]) -> Float[Tensor, ""]:
         return F.cross_entropy(logits, targets, label_smoothing=label_smoothing)
 
     return loss
@@ -30,7 +30,7 @@ def cross_entropy(*, label_smoothing: Fraction = 0.0) -> Loss:
 def hinge(*, margin: Positive = 1.0) -> Loss:
     """The multiclass SVM loss Σ_{j≠y} max(0, s_j − s_y + margin) (M02; Weston and Watkins 1999)."""
 
-    def loss(logits: Float[Tensor, "N K"], targets: Int[Tensor, "N"]) -> Float[Tensor, ""]:
+    def loss(logits: Float[Tensor, "N K"], targets: Int[Tensor, N]) -> Float[Tensor, ""]:
         right = logits.gather(1, targets[:, None])
         excess = (logits - right + margin).clamp_min(0)
         # The class itself contributes exactly the margin, which is not part of the sum.
@@ -43,7 +43,7 @@ def hinge(*, margin: Positive = 1.0) -> Loss:
 def squared_error() -> Loss:
     """Σ_k (s_k − t_k)² against the one-hot target t: the L2 loss (M41)."""
 
-    def loss(logits: Float[Tensor, "N K"], targets: Int[Tensor, "N"]) -> Float[Tensor, ""]:
+    def loss(logits: Float[Tensor, "N K"], targets: Int[Tensor, N]) -> Float[Tensor, ""]:
         wanted = F.one_hot(targets, logits.shape[1]).to(logits.dtype)
         return (logits - wanted).square().sum(1).mean()
 

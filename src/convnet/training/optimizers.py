@@ -24,7 +24,7 @@ def parameter_groups(model: nn.Module, *, decay_all: bool) -> Groups:
     trainable = [p for p in model.parameters() if p.requires_grad]
     if decay_all:
         return [{"params": trainable}]
-    groups = [
+    groups: Groups = [
         {"params": [p for p in trainable if p.dim() >= 2]},
         {"params": [p for p in trainable if p.dim() < 2], "weight_decay": 0.0},
     ]

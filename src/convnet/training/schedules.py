@@ -10,7 +10,7 @@ from typing import Any
 from convnet.registry import Registry
 from convnet.schema import Count, CountOrZero, Fraction, NonNegative, Positive
 
-SCHEDULES: Registry[Callable[..., "Schedule"]] = Registry("schedule")
+SCHEDULES: Registry[Callable[..., Schedule]] = Registry("schedule")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,49 @@
+"""From images to a convolutional network that you understand, trust and can ship.
+
+The public names are imported when they are first used, so that `import convnet` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from convnet.data import open_data
+    from convnet.errors import ConvnetError
+    from convnet.experiments import Run, load_run
+    from convnet.experiments.api import compare, train
+    from convnet.recipes import Recipe
+    from convnet.training import check_gradients
+
+__all__ = [
+    "ConvnetError",
+    "Recipe",
+    "Run",
+    "check_gradients",
+    "compare",
+    "load_run",
+    "open_data",
+    "train",
+]
+
+_HOMES = {
+    "ConvnetError": "convnet.errors",
+    "Recipe": "convnet.recipes",
+    "Run": "convnet.experiments",
+    "check_gradients": "convnet.training",
+    "compare": "convnet.experiments.api",
+    "load_run": "convnet.experiments",
+    "open_data": "convnet.data",
+    "train": "convnet.experiments.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'convnet' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

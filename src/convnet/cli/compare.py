@@ -1,0 +1,76 @@
+"""`convnet compare`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from convnet.cli.options import DataDir, Device, Epochs, Json, Out, Set, Threads, overrides, print_json
+
+
+def compare(
+    recipe: Annotated[str, typer.Argument(help="A recipe, a data set, a folder, or a recipe file.")],
+    vary: Annotated[
+        list[str], typer.Option(metavar="KEY=A,B,C", help="A field and the values to compare; repeatable.")
+    ],
+    seeds: Annotated[int, typer.Option(min=1, help="Runs per variant, each with its own seed.")] = 1,
+    epochs: Epochs = None,
+    set_: Set = None,
+    out: Out = None,
+    data_dir: DataDir = None,
+    device: Device = None,
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Train variants of a recipe side by side: one picture, one table."""
+    from convnet.cli.progress import TrainingProgress
+    from convnet.experiments import choose_recipe
+    from convnet.experiments import compare as compare_variants
+
+    base = choose_recipe(recipe, overrides(set_, epochs=epochs))
+    with TrainingProgress() as progress:
+        comparison = compare_variants(
+            base,
+            dict(_parse(entry) for entry in vary),
+            seeds=seeds,
+            out=out,
+            data_dir=data_dir,
+            device=device,
+            threads=threads,
+            listeners=[progress],
+            on_start=lambda label, bench: progress.start(bench, label),
+        )
+    if as_json:
+        print_json(
+            {
+                "page": str(comparison.page),
+                "picture": str(comparison.page.with_suffix(".png")),
+                "variants": comparison.summary,
+            }
+        )
+        return
+    width = max(len(row["variant"]) for row in comparison.summary)
+    print(f"{'':<{width}}  {'test accuracy':>18}  {'val accuracy':>18}  {'train loss':>17}  {'seconds':>8}")
+    for row in comparison.summary:
+        print(
+            f"{row['variant']:<{width}}  {_spread(row['test.accuracy'], '.2%'):>18}  "
+            f"{_spread(row['val.accuracy'], '.2%'):>18}  {_spread(row['train.loss'], '.4f'):>17}  "
+            f"{row['seconds']['mean']:>8.1f}"
+        )
+    print(f"\npage     {comparison.page}\npicture  {comparison.page.with_suffix('.png')}")
+
+
+def _parse(entry: str) -> tuple[str, list[Any]]:
+    """ "optimizer=adam,sgd" → ("optimizer", ["adam", "sgd"]); each value is YAML."""
+    from convnet.recipes import parse_assignments
+
+    key, _, values = entry.partition("=")
+    return key, [parse_assignments([f"{key}={value}"])[key] for value in values.split(",") if value]
+
+
+def _spread(value: dict[str, float] | None, style: str) -> str:
+    if value is None:
+        return "–"
+    deviation = f" ± {value['std']:{style}}" if value["std"] else ""
+    return f"{value['mean']:{style}}{deviation}"

@@ -1,0 +1,41 @@
+"""`convnet data list` and `convnet data get`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from convnet.cli.options import DataDir, Json, print_json
+
+app = typer.Typer(help="Data sets that convnet knows by name.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_sets(data_dir: DataDir = None, as_json: Json = False) -> None:
+    """Which sets there are, and which of them are on this machine."""
+    from convnet.data.catalog import DATASETS, locate
+
+    rows = [
+        {"name": s.name, "title": s.title, "classes": len(s.classes), "place": locate(s.name, data_dir)}
+        for s in DATASETS.values()
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        place = row["place"] or f"not here; convnet data get {row['name']}"
+        print(f"{row['name']:<14} {row['title']:<56} {place}")
+
+
+@app.command("get")
+def get(
+    name: Annotated[str, typer.Argument(help="A name that 'convnet data list' prints.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Find a set, or download it into the cache, and check that it can be read."""
+    from convnet.data.catalog import locate, named_set
+
+    source = named_set(name, data_dir)
+    place = locate(name, data_dir)
+    print(f"{name}: {len(source):,} images of {source.shape}, {len(source.classes)} classes, {place}")

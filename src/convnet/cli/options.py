@@ -1,0 +1,42 @@
+"""Options that several commands share, and what they turn into."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir", help="Where named data sets are looked for first: a folder with one subfolder a set."
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a field of the recipe; repeatable."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda or mps; default: the best there is.")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="Threads for the arithmetic; default: one per core.")
+]
+Epochs = Annotated[int | None, typer.Option(help="Passes over the training images.")]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write; default: below runs/.")]
+
+
+def overrides(assignments: list[str] | None, **fields: Any) -> dict[str, Any]:
+    """`--set` assignments and the options that stand for a field; options not given do not count."""
+    from convnet.recipes import parse_assignments
+
+    given = {key: value for key, value in fields.items() if value is not None}
+    return given | parse_assignments(assignments or [])
+
+
+def print_json(content: Any) -> None:
+    """Machine-readable output, on standard output."""
+    json.dump(content, sys.stdout, indent=2, ensure_ascii=False)
+    print()

@@ -1,0 +1,124 @@
+"""What is seen of training while it runs, on standard error: a live bar, or plain lines."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from convnet.training import EpochEnd, Event, StepEnd
+
+if TYPE_CHECKING:
+    from convnet.recipes import Workbench
+
+SMOOTHING = 0.95
+REFRESH_SECONDS = 0.1
+
+
+class TrainingProgress:
+    """A listener: a bar with rate, loss, accuracy and time left in a terminal; a line per epoch elsewhere."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self.bar: Progress | None = None
+        self.task = TaskID(0)
+        self.epochs = 0
+        self.smoothed = self.drawn_at = 0.0
+        self.images = self.since = 0.0
+
+    def start(self, bench: Workbench, label: str = "") -> None:
+        """Say what is about to be trained."""
+        recipe, split, training = bench.recipe, bench.split, bench.training
+        self.epochs = recipe.epochs
+        parameters = sum(p.numel() for p in training.model.parameters())
+        counts = "/".join(f"{len(split[name]):,}" for name in ("train", "val", "test"))
+        say = self.console.print
+        say(
+            f"[bold]{recipe.name}[/bold]{f' · {label}' if label else ''}  {bench.source.name}, "
+            f"{len(bench.source.classes)} classes, {counts} images (train/val/test) of {bench.source.shape}",
+            soft_wrap=True,
+        )
+        say(
+            f"  {recipe.model.name} ({parameters:,} parameters), {recipe.optimizer.name} at "
+            f"{recipe.optimizer.options.get('lr', '?')}, {recipe.schedule.name}, batch {recipe.batch_size}, "
+            f"{recipe.precision}, seed {recipe.seed}, {bench.fabric.device.type}",
+            soft_wrap=True,
+        )
+        for line in bench.source.skipped:
+            say(f"  left out: {line}", soft_wrap=True, markup=False)
+        if training.progress.step:
+            say(f"  going on after step {training.progress.step} of epoch {training.progress.epoch + 1}")
+        self.since, self.images = time.perf_counter(), 0
+        if self.console.is_terminal:
+            self._open_bar(bench)
+
+    def _open_bar(self, bench: Workbench) -> None:
+        self.stop()
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        self.bar = Progress(*columns, console=self.console, transient=True, auto_refresh=False)
+        self.task = self.bar.add_task(
+            "epoch", total=self.epochs * bench.batches.steps, completed=bench.training.progress.step, note=""
+        )
+        self.bar.start()
+
+    def __call__(self, event: Event) -> None:
+        """Show an event."""
+        if isinstance(event, StepEnd):
+            self._step(event)
+        else:
+            self._epoch(event)
+
+    def _step(self, event: StepEnd) -> None:
+        self.images += event.images
+        self.smoothed = (
+            event.loss
+            if self.images == event.images
+            else SMOOTHING * self.smoothed + (1 - SMOOTHING) * event.loss
+        )
+        now = time.perf_counter()
+        if self.bar is None or now - self.drawn_at < REFRESH_SECONDS:
+            return
+        self.drawn_at = now
+        speed = self.images / (now - self.since)
+        note = f"loss {self.smoothed:.4f}  acc {event.accuracy:.1%}  {speed:,.0f} img/s"
+        self.bar.update(
+            self.task,
+            completed=event.step,
+            description=f"epoch {event.epoch}/{self.epochs}",
+            note=note,
+            refresh=True,
+        )
+
+    def _epoch(self, event: EpochEnd) -> None:
+        held_out = (
+            f"  val loss {event.val_loss:.4f}  acc {event.val_accuracy:.2%}"
+            if event.val_loss is not None and event.val_accuracy is not None
+            else ""
+        )
+        self.console.print(
+            f"epoch {event.epoch:>{len(str(self.epochs))}}/{self.epochs}  loss {event.train_loss:.4f}  "
+            f"acc {event.train_accuracy:.2%}{held_out}  {event.images / event.seconds:,.0f} img/s",
+            soft_wrap=True,
+        )
+        if event.epoch == self.epochs:
+            self.stop()
+
+    def stop(self) -> None:
+        """Take the bar off the screen."""
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+    def __enter__(self) -> TrainingProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()

@@ -1,0 +1,39 @@
+"""`convnet recipes list` and `convnet recipes show`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from convnet.cli.options import Json, Set, overrides, print_json
+
+app = typer.Typer(help="Named recipes.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_recipes(as_json: Json = False) -> None:
+    """Which recipes there are, and the test accuracy that each is known to reach."""
+    from convnet.recipes import RECIPES
+
+    if as_json:
+        print_json([{"name": n, "summary": r.summary, "expected": r.expected} for n, r in RECIPES.items()])
+        return
+    for name, recipe in RECIPES.items():
+        print(f"{name:<18} {recipe.summary}\n{'':<18} test accuracy {recipe.expected}")
+
+
+@app.command("show")
+def show(
+    name: Annotated[str, typer.Argument(help="A recipe, a data set, a folder, or a recipe file.")],
+    set_: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Print a complete recipe as YAML; save it, change it, and train the file."""
+    from convnet.experiments import choose_recipe
+
+    recipe = choose_recipe(name, overrides(set_))
+    if as_json:
+        print_json(recipe.to_dict())
+    else:
+        print(recipe.to_yaml(), end="")

@@ -1,0 +1,19 @@
+"""`convnet report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from convnet.cli.options import DataDir
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="The folder of a finished run.")], data_dir: DataDir = None
+) -> None:
+    """Write a run's report.html and its pictures anew, and print where it is."""
+    from convnet.experiments import load_run
+
+    print(load_run(run).report(data_dir))

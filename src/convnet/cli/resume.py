@@ -1,0 +1,28 @@
+"""`convnet resume`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from convnet.cli.options import DataDir, Json
+from convnet.cli.train import print_result
+
+
+def resume(
+    run: Annotated[Path, typer.Argument(help="The folder of an interrupted or finished run.")],
+    epochs: Annotated[int | None, typer.Option(help="New total, to train a run for longer.")] = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Go on with a run exactly where it stopped."""
+    from convnet.cli.progress import TrainingProgress
+    from convnet.experiments import resume as resume_run
+
+    with TrainingProgress() as progress:
+        done = resume_run(
+            run, epochs=epochs, data_dir=data_dir, listeners=[progress], on_start=progress.start
+        )
+    print_result(done, as_json)

@@ -1,0 +1,77 @@
+"""`convnet train`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from convnet.cli.options import DataDir, Device, Epochs, Json, Out, Set, Threads, overrides, print_json
+
+if TYPE_CHECKING:
+    from convnet.experiments import Run
+
+
+def train(
+    data_or_recipe: Annotated[
+        str, typer.Argument(help="A recipe, a data set, a folder of images, or a recipe file (.yaml).")
+    ] = "digits",
+    model: Annotated[str | None, typer.Option(help="Network, or package.module:factory.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="Optimizer, at its default options.")] = None,
+    epochs: Epochs = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per update.")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Decides weights, order, augmentation and dropout.")
+    ] = None,
+    set_: Set = None,
+    out: Out = None,
+    data_dir: DataDir = None,
+    device: Device = None,
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Train a network and write a run: recipe, weights, metrics, predictions, report.
+
+    Without a recipe of its own, data gets sensible choices, which are printed and stored.
+    """
+    from convnet.cli.progress import TrainingProgress
+    from convnet.experiments import choose_recipe
+    from convnet.experiments import train as train_recipe
+
+    chosen = overrides(
+        set_,
+        model=model,
+        optimizer=optimizer,
+        epochs=epochs,
+        batch_size=batch_size,
+        precision=precision,
+        seed=seed,
+    )
+    recipe = choose_recipe(data_or_recipe, chosen)
+    with TrainingProgress() as progress:
+        run = train_recipe(
+            recipe,
+            out,
+            data_dir=data_dir,
+            device=device,
+            threads=threads,
+            listeners=[progress],
+            on_start=progress.start,
+        )
+    print_result(run, as_json)
+
+
+def print_result(run: Run, as_json: bool) -> None:
+    """The final figures and where to look next."""
+    result = run.result
+    if as_json:
+        print_json(result)
+        return
+    for name, label in (("train", "training"), ("val", "validation"), ("test", "test")):
+        if (scores := result[name]) is not None:
+            n = f"  (n = {scores['samples']:,})" if "samples" in scores else ""
+            print(f"{label + ' accuracy':<20} {scores['accuracy']:.2%}   loss {scores['loss']:.4f}{n}")
+    print(f"{'time':<20} {result['seconds']:.1f} s, {result['images_per_second']:,.0f} images/s")
+    print(f"{'run':<20} {run.path}")
+    print(f"{'report':<20} {run.path / 'report.html'}")

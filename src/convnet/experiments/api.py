@@ -1,0 +1,99 @@
+"""`convnet.train` and `convnet.compare`: the verbs with a user's words as arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from convnet.experiments.compare import Comparison
+from convnet.experiments.compare import compare as compare_variants
+from convnet.experiments.recipe_choice import choose_recipe
+from convnet.experiments.run import Run
+from convnet.experiments.train import train as train_recipe
+from convnet.recipes import Recipe
+from convnet.training import Listener
+
+
+def train(
+    data_or_recipe: str | Path | Recipe = "digits",
+    *,
+    out: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    listeners: Sequence[Listener] = (),
+    **overrides: Any,
+) -> Run:
+    """Train a network and return its run.
+
+    `data_or_recipe` is a named recipe, a data set, a folder of images, a recipe file or a Recipe.
+    `overrides` are fields of the recipe; nested ones are dictionaries.
+
+        >>> import convnet
+        >>> run = convnet.train("digits", epochs=3, optimizer={"name": "adam", "lr": 0.003})  # doctest: +SKIP
+        >>> run.result["test"]["accuracy"]  # doctest: +SKIP
+
+    Raises:
+        ConvnetError: bad recipe, data or folder, a diverging loss, an interrupt; the message says what to do.
+    """
+    return train_recipe(
+        choose_recipe(_word(data_or_recipe), _dotted(overrides)),
+        _path(out),
+        data_dir=_path(data_dir),
+        device=device,
+        threads=threads,
+        listeners=listeners,
+    )
+
+
+def compare(
+    data_or_recipe: str | Path | Recipe,
+    vary: Mapping[str, Sequence[Any]],
+    *,
+    seeds: int = 1,
+    out: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    listeners: Sequence[Listener] = (),
+    **overrides: Any,
+) -> Comparison:
+    """Train variants of a recipe side by side and return their runs, figures and page.
+
+        >>> import convnet
+        >>> done = convnet.compare("digits", {"optimizer": ["adam", "sgd"]}, epochs=3)  # doctest: +SKIP
+        >>> done.summary[0]["test.accuracy"]["mean"]  # doctest: +SKIP
+
+    Raises:
+        ConvnetError: as `train`; all variants are checked before the first is trained.
+    """
+    return compare_variants(
+        choose_recipe(_word(data_or_recipe), _dotted(overrides)),
+        vary,
+        seeds=seeds,
+        out=_path(out),
+        data_dir=_path(data_dir),
+        device=device,
+        threads=threads,
+        listeners=listeners,
+    )
+
+
+def _word(value: str | Path | Recipe) -> str | Recipe:
+    return value if isinstance(value, Recipe) else str(value)
+
+
+def _path(value: str | Path | None) -> Path | None:
+    return None if value is None else Path(value)
+
+
+def _dotted(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """{"optimizer": {"name": "sgd", "lr": 1}} → {"optimizer.name": "sgd", "optimizer.lr": 1}."""
+    flat: dict[str, Any] = {}
+    for key, value in overrides.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{key}.{inner}": content for inner, content in value.items()}
+        else:
+            flat[key] = value
+    return flat

@@ -1,0 +1,146 @@
+"""Several variants of a recipe, several seeds each, side by side."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from convnet.errors import RecipeError, RunError
+from convnet.experiments.run import Run, load_run
+from convnet.experiments.train import resume, train
+from convnet.recipes import Recipe, Workbench, override
+from convnet.reports import Variant, write_compare_report
+from convnet.runs import write_atomically
+from convnet.runs.atomic import cannot_write
+from convnet.training import Listener
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The runs by label, the page that shows them, and mean and deviation of each figure by variant."""
+
+    runs: Mapping[str, Sequence[Run]]
+    page: Path
+    summary: Sequence[Mapping[str, Any]]
+
+
+def compare(
+    recipe: Recipe,
+    vary: Mapping[str, Sequence[Any]],
+    *,
+    seeds: int = 1,
+    out: Path | None = None,
+    data_dir: Path | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    listeners: Sequence[Listener] = (),
+    on_start: Callable[[str, Workbench], object] = lambda label, bench: None,
+) -> Comparison:
+    """Train every combination of the values in `vary`, with `seeds` seeds from the recipe's own on.
+
+    `out` (default: runs/NAME-compare) gets a folder per run, `compare.html`, `compare.png` and
+    `compare.json`. Runs that are there already with the same recipe are taken over, unfinished ones go on:
+    an interrupted comparison continues where it was.
+
+    Raises:
+        RecipeError: a variant is no valid recipe; all are checked before the first is trained.
+        ConvnetError: as `train`.
+    """
+    if not vary or not all(vary.values()):
+        raise RecipeError("nothing to compare; name a field and its values: --vary optimizer=adam,sgd")
+    planned = {
+        label: [override(variant, {"seed": recipe.seed + i}) for i in range(seeds)]
+        for label, variant in _variants(recipe, vary)
+    }
+    folder = (out or Path("runs") / f"{recipe.name}-compare").absolute()
+    runs: dict[str, list[Run]] = {label: [] for label in planned}
+    # Seed by seed, so that an interrupted comparison has something of every variant.
+    for i in range(seeds):
+        for label, recipes in planned.items():
+            path = folder / f"{_as_file_name(label)}-seed{recipes[i].seed}"
+            runs[label].append(
+                _train_or_continue(
+                    path,
+                    recipes[i],
+                    data_dir=data_dir,
+                    device=device,
+                    threads=threads,
+                    listeners=listeners,
+                    on_start=lambda bench, label=label: on_start(label, bench),
+                )
+            )
+    variants = [
+        Variant(
+            label, [r.result for r in done], [r.metrics for r in done], _flatten(done[0].recipe.to_dict())
+        )
+        for label, done in runs.items()
+    ]
+    title = f"{recipe.name}: {', '.join(vary)} compared"
+    try:
+        summary = _summary(variants)
+        write_atomically(folder / "compare.json", json.dumps(summary, indent=2, ensure_ascii=False))
+        page = write_compare_report(folder, title, variants)
+    except OSError as error:
+        raise RunError(cannot_write(folder, error)) from error
+    return Comparison(runs, page, summary)
+
+
+def _variants(recipe: Recipe, vary: Mapping[str, Sequence[Any]]) -> list[tuple[str, Recipe]]:
+    """Labels and recipes; a single varied field is known by its value alone."""
+    variants = []
+    for values in itertools.product(*vary.values()):
+        chosen = dict(zip(vary, values, strict=True))
+        label = str(values[0]) if len(vary) == 1 else ", ".join(f"{k}={v}" for k, v in chosen.items())
+        variants.append((label, override(recipe, chosen)))
+    return variants
+
+
+def _train_or_continue(path: Path, recipe: Recipe, *, data_dir: Path | None, **options: Any) -> Run:
+    if not (path / "run.json").exists():
+        return train(recipe, path, data_dir=data_dir, **options)
+    there = load_run(path)
+    asked = override(recipe, {"precision": there.recipe.precision}) if recipe.precision == "auto" else recipe
+    if there.recipe != asked:
+        raise RunError(f"{path}: holds a run of another recipe; choose another folder with --out")
+    return resume(path, data_dir=data_dir, listeners=options["listeners"], on_start=options["on_start"])
+
+
+def _summary(variants: Sequence[Variant]) -> list[dict[str, Any]]:
+    """Mean and deviation of each figure, and the runs behind them."""
+    figures = {
+        "train.loss": ("train", "loss"),
+        "val.loss": ("val", "loss"),
+        "val.accuracy": ("val", "accuracy"),
+        "test.loss": ("test", "loss"),
+        "test.accuracy": ("test", "accuracy"),
+        "seconds": ("seconds",),
+        "images_per_second": ("images_per_second",),
+    }
+    rows = []
+    for variant in variants:
+        row: dict[str, Any] = {"variant": variant.label, "seeds": len(variant.results)}
+        for name, path in figures.items():
+            spread = variant.spread(*path)
+            row[name] = None if spread is None else {"mean": spread[0], "std": spread[1]}
+        rows.append(row | {"runs": [result["run"] for result in variant.results]})
+    return rows
+
+
+def _flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"optimizer": {"lr": 1}} → {"optimizer.lr": 1}."""
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _as_file_name(label: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._=-]+", "_", label).strip("._") or "variant"

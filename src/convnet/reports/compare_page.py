@@ -1,0 +1,102 @@
+"""The page and the picture of a comparison: all curves in one picture, one table, what differs."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from convnet.reports.html import render
+from convnet.reports.style import CYCLE, figure, to_png
+from convnet.runs import write_atomically
+
+Row = dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One recipe of a comparison and its runs, one per seed: results, epoch rows, the flat recipe."""
+
+    label: str
+    results: Sequence[dict[str, Any]]
+    metrics: Sequence[Sequence[Row]]
+    recipe: dict[str, Any]
+
+    def spread(self, *path: str) -> tuple[float, float] | None:
+        """Mean and standard deviation over seeds of a figure such as ("test", "accuracy"); None if absent."""
+        values = []
+        for result in self.results:
+            value: Any = result
+            for key in path:
+                value = value[key] if value is not None else None
+            if value is None:
+                return None
+            values.append(float(value))
+        return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+def write_compare_report(folder: Path, title: str, variants: Sequence[Variant]) -> Path:
+    """Write `compare.html` and `compare.png` into `folder`; returns the page's path."""
+    picture = to_png(compare_figure(variants))
+    write_atomically(folder / "compare.png", picture)
+    page = render(
+        "compare.html", title=title, variants=variants, picture=picture, differences=differences(variants)
+    )
+    write_atomically(folder / "compare.html", page)
+    return folder / "compare.html"
+
+
+def differences(variants: Sequence[Variant]) -> list[tuple[str, list[Any]]]:
+    """The fields of the recipes that are not the same in all variants, with each one's value."""
+    keys = sorted({key for variant in variants for key in variant.recipe} - {"name"})
+    table = [(key, [variant.recipe.get(key, "–") for variant in variants]) for key in keys]
+    return [(key, values) for key, values in table if any(value != values[0] for value in values)]
+
+
+def compare_figure(variants: Sequence[Variant]) -> Figure:
+    """Training loss and validation accuracy per epoch, a curve per variant; bands are ± one deviation."""
+    panels = [
+        ("train_loss", "Training loss"),
+        ("val_loss", "Validation loss"),
+        ("val_accuracy", "Validation accuracy"),
+    ]
+    has_validation = all(row["val_loss"] is not None for v in variants for rows in v.metrics for row in rows)
+    panels = (
+        panels
+        if has_validation
+        else [("train_loss", "Training loss"), ("train_accuracy", "Training accuracy")]
+    )
+    with figure(4.3 * len(panels), 3.9) as picture:
+        all_axes = picture.subplots(1, len(panels))
+        for axes, (column, title) in zip(all_axes, panels, strict=True):
+            for i, variant in enumerate(variants):
+                length = min(len(rows) for rows in variant.metrics)
+                values = np.array([[row[column] for row in rows[:length]] for rows in variant.metrics], float)
+                epochs, mean = np.arange(1, length + 1), values.mean(0)
+                colour = CYCLE[i % len(CYCLE)]
+                axes.plot(
+                    epochs,
+                    mean,
+                    color=colour,
+                    marker="o" if length < 40 else None,
+                    markersize=3,
+                    label=variant.label,
+                )
+                if len(values) > 1:
+                    deviation = values.std(0, ddof=1)
+                    axes.fill_between(
+                        epochs, mean - deviation, mean + deviation, color=colour, alpha=0.15, linewidth=0
+                    )
+            axes.set_title(title)
+            axes.set_xlabel("epoch")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            if column.endswith("accuracy"):
+                axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        all_axes[0].legend(loc="best")
+    return picture

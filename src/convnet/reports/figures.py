@@ -1,0 +1,119 @@
+"""The pictures of one run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from numpy.typing import NDArray
+
+from convnet.reports.style import MUTED, TEST, TRAIN, VAL, bare, figure
+
+Row = dict[str, float | None]
+Image = NDArray[np.uint8]
+"""H×W×C, 0…255."""
+
+LABELLED_CLASSES = 30
+"""More classes than this have no room for names and numbers in a confusion matrix."""
+
+
+def curves(rows: Sequence[Row], test: dict[str, float] | None) -> Figure:
+    """Loss and accuracy per epoch, training and validation, with the final test figure as a line."""
+    epochs = [row["epoch"] for row in rows]
+    with figure(10, 3.6) as picture:
+        for axes, kind in zip(picture.subplots(1, 2), ("loss", "accuracy"), strict=True):
+            marker = "o" if len(rows) < 40 else None
+            for split, colour in (("train", TRAIN), ("val", VAL)):
+                values = [row[f"{split}_{kind}"] for row in rows]
+                if None not in values:
+                    label = {"train": "training", "val": "validation"}[split]
+                    axes.plot(epochs, values, color=colour, marker=marker, markersize=3, label=label)
+            if test is not None:
+                axes.axhline(test[kind], color=TEST, linestyle="--", linewidth=1, label="test, at the end")
+            axes.set_title(kind.capitalize())
+            axes.set_xlabel("epoch")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            if kind == "accuracy":
+                axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+            axes.legend(loc="best")
+    return picture
+
+
+def smooth(values: NDArray[np.float64], span: float) -> NDArray[np.float64]:
+    """Exponential moving average over about `span` values, without bias towards the start."""
+    decay = 1 - 1 / max(1.0, span)
+    out, mean, weight = np.empty_like(values), 0.0, 0.0
+    for i, value in enumerate(values):
+        mean, weight = decay * mean + (1 - decay) * value, decay * weight + (1 - decay)
+        out[i] = mean / weight
+    return out
+
+
+def steps(rows: Sequence[Row]) -> Figure:
+    """Training loss of every batch, raw and smoothed, and the learning rate below it."""
+    number = np.array([row["step"] for row in rows], float)
+    loss = np.array([row["loss"] for row in rows], float)
+    rate = np.array([row["learning_rate"] for row in rows], float)
+    with figure(10, 4.2) as picture:
+        top, bottom = picture.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+        top.plot(number, loss, color=TRAIN, alpha=0.22, linewidth=0.7, label="each batch")
+        top.plot(number, smooth(loss, len(loss) / 50), color=TRAIN, label="smoothed")
+        if loss.min() > 0 and loss.max() / loss.min() > 50:
+            top.set_yscale("log")
+        top.set_title("Training loss, step by step")
+        top.legend(loc="upper right")
+        bottom.plot(number, rate, color=MUTED)
+        bottom.set_ylabel("rate")
+        bottom.set_ylim(0, rate.max() * 1.15)
+        bottom.set_xlabel("step")
+    return picture
+
+
+def confusion(counts: NDArray[np.int64], classes: Sequence[str], title: str) -> Figure:
+    """Confusion matrix, each row as shares of its true class; counts written where there is room."""
+    k = len(classes)
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    side = min(9.0, 2.6 + 0.42 * k)
+    with figure(side + 0.8, side) as picture:
+        axes = picture.subplots()
+        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        axes.grid(False)
+        axes.set_title(title)
+        axes.set_xlabel("predicted")
+        axes.set_ylabel("true")
+        if k <= LABELLED_CLASSES:
+            axes.set_xticks(
+                range(k),
+                classes,
+                rotation=45 if max(map(len, classes)) > 2 else 0,
+                ha="right" if max(map(len, classes)) > 2 else "center",
+            )
+            axes.set_yticks(range(k), classes)
+            for (i, j), count in np.ndenumerate(counts):
+                if count:
+                    axes.text(
+                        j, i, f"{count}", ha="center", va="center", fontsize=8 if k <= 15 else 6,
+                        color="white" if shares[i, j] > 0.6 else "#3c4149",
+                    )  # fmt: skip
+        picture.colorbar(image, ax=axes, shrink=0.8, format=PercentFormatter(1))
+    return picture
+
+
+def image_grid(images: Sequence[Image], captions: Sequence[str], columns: int, title: str) -> Figure:
+    """Images in rows, each with a caption of one or two short lines."""
+    rows = -(-len(images) // columns)
+    lines = max((caption.count("\n") + 1 for caption in captions if caption), default=0)
+    with figure(10, 0.35 + rows * (10 / columns + 0.17 * lines)) as picture:
+        picture.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=11)
+        grid = picture.subplots(rows, columns, squeeze=False)
+        for axes in grid.flat:
+            axes.axis("off")
+        for axes, pixels, caption in zip(grid.flat, images, captions, strict=False):
+            axes.axis("on")
+            bare(axes)
+            grey = pixels.shape[2] == 1
+            axes.imshow(pixels[:, :, 0] if grey else pixels, cmap="gray" if grey else None, vmin=0, vmax=255)
+            axes.set_title(caption, fontsize=7.5, fontweight="normal", loc="center", pad=3)
+    return picture

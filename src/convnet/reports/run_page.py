@@ -1,0 +1,148 @@
+"""`report.html`: what was trained on what, how it went, and where it is wrong."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from convnet.data import Loader, MemorySource, Split, read_split
+from convnet.errors import ConvnetError
+from convnet.recipes import Recipe
+from convnet.reports import figures
+from convnet.reports.html import render
+from convnet.reports.style import to_png
+from convnet.runs import MetricsLog, RunFolder, StepLog
+from convnet.training import Evaluation
+
+MISTAKES = 24
+SAMPLE_COLUMNS = 10
+
+
+def write_run_report(
+    folder: RunFolder, recipe: Recipe, result: dict[str, Any], source: MemorySource | None
+) -> Path:
+    """Write `report.html` and `figures/*.png`; returns the page's path.
+
+    Without `source` (the data is gone) the page has no pictures of samples.
+
+    Raises:
+        RunError: the folder is damaged or not writable.
+    """
+    data = folder.read_json("data.json")
+    held_out = "test" if result["test"] else "val" if result["val"] else None
+    predictions = [row for row in _predictions(folder) if row["split"] == held_out]
+    evaluation = _as_evaluation(predictions, data["classes"]) if held_out else None
+    mistakes = sorted(
+        (row for row in predictions if row["class"] != row["predicted"]),
+        key=lambda row: -float(row["confidence"]),
+    )
+    pictures = dict(_pictures(folder, recipe, result, data, source, evaluation, mistakes))
+    folder.file("figures").mkdir(exist_ok=True)
+    for name, content in pictures.items():
+        folder.write(f"figures/{name}.png", content)
+    page = render(
+        "run.html",
+        recipe=recipe,
+        recipe_yaml=recipe.to_yaml(),
+        result=result,
+        data=data,
+        held_out=held_out,
+        epochs=MetricsLog(folder.file("metrics.csv")).rows,
+        per_class=list(zip(data["classes"], evaluation.per_class(), strict=True)) if evaluation else [],
+        mistakes=mistakes[:MISTAKES],
+        mistake_count=len(mistakes),
+        environment=folder.read_json("environment.json"),
+        pictures=pictures,
+    )
+    folder.write("report.html", page)
+    return folder.file("report.html")
+
+
+def _pictures(
+    folder: RunFolder,
+    recipe: Recipe,
+    result: dict[str, Any],
+    data: dict[str, Any],
+    source: MemorySource | None,
+    evaluation: Evaluation | None,
+    mistakes: list[dict[str, str]],
+) -> Iterator[tuple[str, bytes]]:
+    yield "curves", to_png(figures.curves(MetricsLog(folder.file("metrics.csv")).rows, result["test"]))
+    step_rows = StepLog.read(folder.file("steps.csv"))
+    if step_rows:
+        yield "steps", to_png(figures.steps(step_rows))
+    if evaluation is not None:
+        split = "test" if result["test"] else "validation"
+        title = f"Confusion on the {split} split ({len(evaluation.targets):,} images)"
+        yield "confusion", to_png(figures.confusion(evaluation.confusion(), data["classes"], title))
+    if source is None:
+        return
+    try:
+        split_members = read_split(folder.read("split.csv"), source)
+    except ConvnetError:
+        return  # the data is another than it was; its pictures would mislead
+    yield "samples", to_png(_sample_figure(source, split_members))
+    yield "augmented", to_png(_augmented_figure(source, split_members, recipe))
+    if mistakes:
+        yield "mistakes", to_png(_mistake_figure(source, mistakes[:MISTAKES]))
+
+
+def _sample_figure(source: MemorySource, split: Split) -> Figure:
+    """The first training images of each class, a column per class, for up to ten classes."""
+    shown = list(range(min(SAMPLE_COLUMNS, len(source.classes))))
+    targets = source.targets.cpu()[split.train]
+    rows = 3
+    columns = [split.train[(targets == label).nonzero()[:rows, 0]].tolist() for label in shown]
+    indices = [column[i % len(column)] for i in range(rows) for column in columns if column]
+    captions = [
+        source.classes[int(source.targets[i])] if n < len(shown) else "" for n, i in enumerate(indices)
+    ]
+    width = len([column for column in columns if column])
+    return figures.image_grid(_images(source, indices), captions, width, "Training images")
+
+
+def _augmented_figure(source: MemorySource, split: Split, recipe: Recipe) -> Figure:
+    """The first training batch as the network saw it."""
+    loader = Loader(source, split.train, recipe.batch_size, seed=recipe.seed, augment=recipe.augment)
+    images = next(loader.epoch()).images[: 2 * SAMPLE_COLUMNS].cpu()
+    what = "augmented" if loader.augment else "not augmented"
+    return figures.image_grid(
+        [_as_picture(image) for image in images], [""] * len(images), SAMPLE_COLUMNS, f"First batch, {what}"
+    )
+
+
+def _mistake_figure(source: MemorySource, mistakes: list[dict[str, str]]) -> Figure:
+    indices = [int(row["index"]) for row in mistakes]
+    captions = [f"{row['class']} → {row['predicted']}\n{float(row['confidence']):.1%}" for row in mistakes]
+    title = "Most confident mistakes (true → predicted)"
+    return figures.image_grid(_images(source, indices), captions, min(8, max(4, len(indices))), title)
+
+
+def _images(source: MemorySource, indices: list[int]) -> list[figures.Image]:
+    return [_as_picture(image) for image in source.read(torch.tensor(indices)).images.cpu()]
+
+
+def _as_picture(image: Tensor) -> figures.Image:
+    """C×H×W, 0…255 → H×W×C uint8."""
+    return image.float().round().clamp(0, 255).byte().permute(1, 2, 0).numpy().astype(np.uint8)
+
+
+def _predictions(folder: RunFolder) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(folder.read("predictions.csv"))))
+
+
+def _as_evaluation(rows: list[dict[str, str]], classes: list[str]) -> Evaluation:
+    """The predictions as hard decisions, for the confusion matrix and the figures per class."""
+    number = {name: i for i, name in enumerate(classes)}
+    predicted = torch.tensor([number[row["predicted"]] for row in rows])
+    targets = torch.tensor([number[row["class"]] for row in rows])
+    indices = torch.tensor([int(row["index"]) for row in rows])
+    return Evaluation(0.0, torch.nn.functional.one_hot(predicted, len(classes)).float(), targets, indices)

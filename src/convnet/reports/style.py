@@ -1,0 +1,59 @@
+"""How every picture looks, and how a figure becomes a file."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+TRAIN, VAL, TEST, MUTED = "#3566b8", "#d9722e", "#2f8f5b", "#8a8f98"
+CYCLE = ("#3566b8", "#d9722e", "#2f8f5b", "#a0489c", "#c43d4b", "#5d6a7a", "#8a7414", "#1d8a99")
+
+_RC: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#9aa0a8",
+    "axes.labelcolor": "#3c4149",
+    "axes.grid": True,
+    "grid.color": "#e6e8eb",
+    "xtick.color": "#5b616a",
+    "ytick.color": "#5b616a",
+    "legend.frameon": False,
+    "axes.prop_cycle": cycler(color=CYCLE),
+    "figure.facecolor": "white",
+}
+
+
+@contextmanager
+def figure(width: float, height: float) -> Iterator[Figure]:
+    """A figure of that many inches in the house style, laid out without overlaps."""
+    with mpl.rc_context(_RC):
+        yield Figure(figsize=(width, height), layout="constrained")
+
+
+def to_png(picture: Figure, dpi: int = 144) -> bytes:
+    """The figure as the bytes of a PNG file, the same for the same figure."""
+    buffer = io.BytesIO()
+    with mpl.rc_context(_RC):
+        picture.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def bare(axes: Axes) -> None:
+    """Axes that only hold a picture."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.grid(False)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
