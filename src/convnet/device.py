@@ -27,6 +27,19 @@ def derived_seed(seed: int, *purpose: str | int) -> int:
     return int.from_bytes(hashlib.blake2b(words.encode(), digest_size=7).digest())
 
 
+def seed_draws(seed: int, device: torch.device) -> None:
+    """Seed what random layers on `device` draw from.
+
+    Unlike torch.manual_seed, only that: seeding every device, initialised or not, costs a tenth of a step.
+    """
+    if device.type == "cuda":
+        torch.cuda.default_generators[device.index or 0].manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+    else:
+        torch.default_generator.manual_seed(seed)
+
+
 def default_device() -> str:
     """ "cuda" or "mps" where there is one, else "cpu"."""
     if torch.cuda.is_available():

@@ -41,7 +41,7 @@ def fetch(files: Iterable[RemoteFile], folder: Path) -> None:
     Raises:
         DataError: some file could not be had; names the files, their addresses and the folder.
     """
-    logging.getLogger("pooch").setLevel(logging.CRITICAL)  # it would print each address it tries
+    pooch.get_logger().setLevel(logging.CRITICAL)  # it would print each address it tries
     failures = {file: reason for file in files if (reason := _fetch_one(file, folder))}
     if failures:
         lines = [

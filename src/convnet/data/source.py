@@ -88,7 +88,7 @@ class MemorySource:
     def read(self, indices: Tensor) -> Batch:
         """An index-select: B×C×H×W uint8, on the device of the source."""
         indices = indices.to(self.images.device)
-        return Batch(self.images[indices], self.targets[indices], indices)
+        return Batch(self.images.index_select(0, indices), self.targets.index_select(0, indices), indices)
 
     def describe(self, index: int) -> str:
         """The path of the sample, or its file and row."""

@@ -24,7 +24,8 @@ class Normalize(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """N×C×H×W pixels → float N×C×H×W."""
         dtype = pixels.dtype if pixels.dtype is torch.float64 else torch.float32
-        return (pixels.to(dtype) - self.mean) / self.std
+        scale = self.std.to(dtype).reciprocal()
+        return torch.addcmul(-self.mean.to(dtype) * scale, pixels.to(dtype), scale)  # one pass
 
     def extra_repr(self) -> str:
         """Shown by `print(module)`."""

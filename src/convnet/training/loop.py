@@ -12,7 +12,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from convnet.device import derived_seed
+from convnet.device import derived_seed, seed_draws
 from convnet.errors import DivergedError
 from convnet.training.evaluation import Evaluation
 from convnet.training.events import EpochEnd, Listener, StepEnd, StopTraining
@@ -66,7 +66,7 @@ def fit(
             asked = time.perf_counter()
             for batch in source:
                 waiting += time.perf_counter() - asked
-                torch.manual_seed(derived_seed(training.seed, "step", progress.step))
+                seed_draws(derived_seed(training.seed, "step", progress.step), fabric.device)
                 factor = training.schedule.factor(progress.step)
                 for group in optimizer.param_groups:
                     group["lr"] = group["initial_lr"] * factor
