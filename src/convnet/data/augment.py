@@ -81,11 +81,11 @@ def _translate(images: UInt8[Tensor, "N C H W"], augment: Augment, generator: to
 def _resized_crop(images: Tensor, smallest: float, flip: bool, generator: torch.Generator) -> Tensor:
     """A random rectangle of each image, resampled bilinearly to the full size."""
     n, _, height, width = images.shape
-    area = _uniform(n, smallest, 1, generator)
+    area = _uniform(n, smallest, 1.0, generator)
     ratio = _uniform(n, math.log(3 / 4), math.log(4 / 3), generator).exp()
     scale_x, scale_y = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
-    centre_x = _uniform(n, -1, 1, generator) * (1 - scale_x)
-    centre_y = _uniform(n, -1, 1, generator) * (1 - scale_y)
+    centre_x = _uniform(n, -1.0, 1.0, generator) * (1 - scale_x)
+    centre_y = _uniform(n, -1.0, 1.0, generator) * (1 - scale_y)
     if flip:
         scale_x = scale_x * (torch.rand(n, device=images.device, generator=generator) < 0.5).float().mul(
             2

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from convnet.data.preprocess import ResizePolicy, fit_image
 from convnet.errors import DataError
@@ -55,9 +55,6 @@ def _flatten(image: Image.Image, mode: str) -> Image.Image:
 
 
 def _reason(error: Exception) -> str:
-    return (
-        str(error)
-        .split(" <_io")[0]
-        .removesuffix(" file")
-        .replace("cannot identify image", "it is in no known format")
-    )
+    if isinstance(error, UnidentifiedImageError):
+        return "it is in no known format"
+    return str(error)

@@ -16,6 +16,8 @@ from convnet.errors import DataError
 
 TIMEOUT_SECONDS = 20
 ATTEMPTS = 2
+CHUNK_BYTES = 1 << 15
+"""What a broken connection may cost; a chunk that is cut off is not written."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def _append(url: str, part: Path, done: int) -> None:
             Progress(*columns, console=Console(stderr=True)) as bar,
         ):
             task = bar.add_task(part.name[1:-5], total=total or None, completed=done if resumed else 0)
-            for chunk in response.iter_content(1 << 18):
+            for chunk in response.iter_content(CHUNK_BYTES):
                 file.write(chunk)
                 bar.advance(task, len(chunk))
 

@@ -35,6 +35,17 @@ def _reconstruct(kind: object, shape: object, _typecode: object) -> np.ndarray[A
     return np.ndarray((0,), np.uint8)
 
 
+def _frombuffer(content: object, dtype: object, shape: object, order: object) -> np.ndarray[Any, Any]:
+    """How numpy writes arrays in protocol 5."""
+    if (
+        not isinstance(content, bytes | bytearray)
+        or not isinstance(dtype, np.dtype)
+        or order not in ("C", b"C")
+    ):
+        raise DataError("an array whose content is not bytes")
+    return np.frombuffer(content, dtype).reshape(shape)  # type: ignore[call-overload, no-any-return]
+
+
 def _dtype(code: object, *_flags: object) -> np.dtype[Any]:
     text = code.decode("ascii") if isinstance(code, bytes) else str(code)
     if text[:1] not in "biuf" or not text[1:].isdigit():
@@ -52,6 +63,8 @@ def _encode(text: str, encoding: object = "latin1") -> bytes:
 _ADMITTED: dict[tuple[str, str], object] = {
     ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
     ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
+    ("numpy.core.numeric", "_frombuffer"): _frombuffer,
+    ("numpy._core.numeric", "_frombuffer"): _frombuffer,
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): _dtype,
     ("_codecs", "encode"): _encode,

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save
 
 from convnet.data import MemorySource, Split, make_split, read_split, write_split
-from convnet.device import default_device, keep_freed_memory, resolve_precision, set_threads
+from convnet.device import default_device, keep_freed_memory, make_fabric, resolve_precision, set_threads
 from convnet.errors import DivergedError, RunError
 from convnet.experiments.environment import describe_environment
 from convnet.experiments.recorder import Recorder, stop_on_signal
@@ -48,9 +48,11 @@ def train(
     threads = set_threads(threads)
     device = device or default_device()
     recipe = override(recipe, {"precision": resolve_precision(recipe.precision, device)})
+    # All that can fail is tried before there is a folder: a device that is not here, data, a network.
+    make_fabric(device, resolve_precision(recipe.precision, device))
     source = open_recipe_data(recipe, data_dir)
     split = make_split(source, recipe.split)
-    build_network(recipe, source, split)  # what cannot be built leaves no folder behind
+    build_network(recipe, source, split)
     place = {
         "data_dir": str(data_dir.resolve()) if data_dir else None,
         "device": device,

@@ -93,6 +93,9 @@ def compare_figure(variants: Sequence[Variant]) -> Figure:
                     axes.fill_between(
                         epochs, mean - deviation, mean + deviation, color=colour, alpha=0.15, linewidth=0
                     )
+            drawn = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.lines])
+            if column.endswith("loss") and drawn.min() > 0 and drawn.max() / drawn.min() > 8:
+                axes.set_yscale("log")
             axes.set_title(title)
             axes.set_xlabel("epoch")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))

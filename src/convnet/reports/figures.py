@@ -58,7 +58,7 @@ def steps(rows: Sequence[Row]) -> Figure:
     rate = np.array([row["learning_rate"] for row in rows], float)
     with figure(10, 4.2) as picture:
         top, bottom = picture.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-        top.plot(number, loss, color=TRAIN, alpha=0.22, linewidth=0.7, label="each batch")
+        top.plot(number, loss, color=TRAIN, alpha=0.35, linewidth=0.7, label="each batch")
         top.plot(number, smooth(loss, len(loss) / 50), color=TRAIN, label="smoothed")
         if loss.min() > 0 and loss.max() / loss.min() > 50:
             top.set_yscale("log")

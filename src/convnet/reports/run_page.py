@@ -123,7 +123,7 @@ def _mistake_figure(source: MemorySource, mistakes: list[dict[str, str]]) -> Fig
     indices = [int(row["index"]) for row in mistakes]
     captions = [f"{row['class']} → {row['predicted']}\n{float(row['confidence']):.1%}" for row in mistakes]
     title = "Most confident mistakes (true → predicted)"
-    return figures.image_grid(_images(source, indices), captions, min(8, max(4, len(indices))), title)
+    return figures.image_grid(_images(source, indices), captions, 8, title)
 
 
 def _images(source: MemorySource, indices: list[int]) -> list[figures.Image]:

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from convnet.data.download import RemoteFile, fetch
+from convnet.errors import DataError
+
+CONTENT = bytes(range(256)) * 400
+SUM = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Server(ThreadingHTTPServer):
+    """Serves CONTENT under /good/ and /flaky/ (which breaks off once), rubbish under /bad/."""
+
+    breaks = 1
+    ranges: list[str]
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        kind = self.path.split("/")[1]
+        if kind not in ("good", "flaky", "bad"):
+            self.send_error(404)
+            return
+        body = b"rubbish" if kind == "bad" else CONTENT
+        begin = 0
+        if asked := self.headers.get("Range"):
+            self.server.ranges.append(asked)
+            begin = int(asked.removeprefix("bytes=").removesuffix("-"))
+        self.send_response(206 if begin else 200)
+        self.send_header("Content-Length", str(len(body) - begin))
+        self.end_headers()
+        if kind == "flaky" and self.server.breaks:
+            self.server.breaks -= 1
+            self.wfile.write(body[:50_000])
+            return
+        self.wfile.write(body[begin:])
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    running = Server(("127.0.0.1", 0), Handler)
+    running.ranges = []
+    thread = threading.Thread(target=running.serve_forever, daemon=True)
+    thread.start()
+    yield running
+    running.shutdown()
+    running.server_close()
+    thread.join()
+
+
+def remote(server: Server, *kinds: str) -> RemoteFile:
+    mirrors = tuple(f"http://127.0.0.1:{server.server_port}/{kind}/" for kind in kinds)
+    return RemoteFile("set.bin", SUM, mirrors)
+
+
+def test_the_second_mirror_serves_where_the_first_has_nothing(server: Server, tmp_path: Path) -> None:
+    fetch([remote(server, "missing", "bad", "good")], tmp_path)
+    assert (tmp_path / "set.bin").read_bytes() == CONTENT
+    assert [p.name for p in tmp_path.iterdir()] == ["set.bin"]
+
+
+def test_a_broken_download_goes_on_where_it_stopped(server: Server, tmp_path: Path) -> None:
+    fetch([remote(server, "flaky")], tmp_path)
+    assert (tmp_path / "set.bin").read_bytes() == CONTENT
+    assert server.ranges == ["bytes=32768-"]
+
+
+def test_a_download_broken_by_a_kill_goes_on_next_time(server: Server, tmp_path: Path) -> None:
+    (tmp_path / ".set.bin.part").write_bytes(CONTENT[:1000])
+    fetch([remote(server, "good")], tmp_path)
+    assert (tmp_path / "set.bin").read_bytes() == CONTENT
+    assert server.ranges == ["bytes=1000-"]
+
+
+def test_what_cannot_be_had_is_named_with_addresses_and_folder(server: Server, tmp_path: Path) -> None:
+    file = remote(server, "missing", "bad")
+    with pytest.raises(DataError) as caught:
+        fetch([file], tmp_path)
+    for part in ("set.bin", *file.addresses, str(tmp_path), "wrong checksum"):
+        assert part in str(caught.value)
+    assert not (tmp_path / "set.bin").exists()

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from convnet.data import Preprocess, open_data, read_image
+from convnet.errors import DataError
+
+
+def test_pictures_of_six_formats_become_one_tensor(picture_folder: Path) -> None:
+    source = open_data(str(picture_folder), Preprocess(image_size=16))
+    assert tuple(source.shape) == (3, 16, 16)
+    assert source.classes == ("blue", "red")
+    assert source.targets.tolist() == [0] * 12 + [1] * 12
+    mean = source.images.float().mean((2, 3))
+    assert (mean[:12, 2] > mean[:12, 0]).all()
+    assert (mean[12:, 0] > mean[12:, 2]).all()
+    assert Path(source.describe(0)).is_file()
+
+
+def test_split_folders_are_followed(picture_folder: Path, tmp_path: Path) -> None:
+    root = tmp_path / "split"
+    for split in ("train", "val"):
+        shutil.copytree(picture_folder, root / split)
+    source = open_data(str(root), Preprocess(image_size=8))
+    assert sorted(set(source.partition or [])) == ["train", "val"]
+    (root / "val" / "green").mkdir()
+    shutil.copy(picture_folder / "red" / "0.jpg", root / "val" / "green")
+    with pytest.raises(DataError, match="'green' is in val/ but not in train/"):
+        open_data(str(root))
+
+
+def test_what_is_wrong_with_a_folder_is_named(picture_folder: Path, tmp_path: Path) -> None:
+    def message(folder: Path) -> str:
+        with pytest.raises(DataError) as caught:
+            open_data(str(folder), Preprocess(image_size=8))
+        return str(caught.value)
+
+    (tmp_path / "void").mkdir()
+    assert "no class folders" in message(tmp_path / "void")
+    assert "no such folder" in message(tmp_path / "nowhere")
+    (picture_folder / "green").mkdir()
+    assert str(picture_folder / "green") in message(picture_folder)
+    shutil.rmtree(picture_folder / "green")
+    fake = picture_folder / "red" / "text.jpg"
+    fake.write_text("hello")
+    assert str(fake) in message(picture_folder)
+    source = open_data(str(picture_folder), Preprocess(image_size=8), skip_unreadable=True)
+    assert len(source) == 24
+    assert len(source.skipped) == 1
+    assert str(fake) in source.skipped[0]
+    shutil.rmtree(picture_folder / "red")
+    assert "only one class" in message(picture_folder)
+
+
+def test_hidden_files_and_folders_do_not_count(picture_folder: Path) -> None:
+    (picture_folder / ".cache").mkdir()
+    shutil.copy(picture_folder / "red" / "0.jpg", picture_folder / "red" / "._0.jpg")
+    assert len(open_data(str(picture_folder), Preprocess(image_size=8))) == 24
+
+
+@pytest.mark.parametrize(
+    ("policy", "corner", "centre"),
+    [
+        ("stretch", (255, 0, 0), (0, 0, 255)),
+        ("letterbox", (0, 0, 0), (0, 0, 255)),
+        ("crop", (0, 0, 255), (0, 0, 255)),
+    ],
+)
+def test_resize_policies(tmp_path: Path, policy: str, corner: tuple[int], centre: tuple[int]) -> None:
+    pixels = np.zeros((30, 90, 3), np.uint8)
+    pixels[:, :30] = pixels[:, 60:] = (255, 0, 0)
+    pixels[:, 30:60] = (0, 0, 255)
+    Image.fromarray(pixels).save(tmp_path / "x.png")
+    found = read_image(tmp_path / "x.png", (30, 30), 3, policy)  # type: ignore[arg-type]
+    assert tuple(found[:, 0, 0]) == corner
+    assert tuple(found[:, 15, 15]) == centre
+
+
+def test_orientation_transparency_and_depth(tmp_path: Path) -> None:
+    wide = Image.new("RGB", (20, 10), "red")
+    exif = wide.getexif()
+    exif[0x0112] = 6  # turned by a quarter
+    wide.save(tmp_path / "turned.jpg", exif=exif)
+    assert read_image(tmp_path / "turned.jpg", (20, 10), 3, "crop")[0].min() > 200
+    Image.new("RGBA", (8, 8), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    assert (read_image(tmp_path / "clear.png", (8, 8), 3, "crop") == 255).all()
+    Image.fromarray(np.full((8, 8), 0x8080, np.uint16)).save(tmp_path / "deep.png")
+    assert (read_image(tmp_path / "deep.png", (8, 8), 1, "crop") == 0x80).all()
+
+
+def test_every_odd_image_decodes_or_is_named(odd_images: Path) -> None:
+    for path in sorted(odd_images.iterdir()):
+        try:
+            assert read_image(path, (32, 32), 3, "letterbox").shape == (3, 32, 32)
+        except DataError as error:
+            assert str(path) in str(error)
+    assert read_image(odd_images / "exif_Landscape_6.jpg", (64, 96), 3, "crop").shape == (3, 64, 96)

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F
+
+from convnet.layers import (
+    ACTIVATIONS,
+    INITIALIZERS,
+    ConvBlock,
+    Dropout,
+    MapsToDense,
+    Maxout,
+    Normalize,
+    Residual,
+    SameConv2d,
+    initialize,
+    make_activation,
+    output_size,
+)
+from convnet.training import check_gradients
+
+LAYERS = {
+    "same convolution, odd": lambda: SameConv2d(2, 3, 3),
+    "same convolution, even": lambda: SameConv2d(2, 3, 2),
+    "maps to dense": lambda: MapsToDense((2, 6, 5), 4),
+    "dropout": lambda: Dropout(0.4),
+    "maxout": lambda: Maxout(2),
+    "normalize": lambda: Normalize(torch.rand(1, 2, 1, 1), torch.rand(1, 2, 1, 1) + 0.5),
+    "convolution block": lambda: ConvBlock(2, 4, activation="elu", pool=True),
+    "residual": lambda: Residual(nn.Sequential(nn.Conv2d(2, 2, 3, padding=1), nn.Tanh())),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_gradients_of_every_layer(name: str) -> None:
+    torch.manual_seed(0)
+    check = check_gradients(LAYERS[name](), torch.randn(3, 2, 6, 5))
+    assert check.passed, str(check)
+
+
+@pytest.mark.parametrize("name", list(ACTIVATIONS))
+def test_gradients_of_every_activation(name: str) -> None:
+    torch.manual_seed(1)
+    module = make_activation(name)
+    check = check_gradients(lambda x: module(x.clone()), torch.randn(4, 6))
+    assert check.passed, str(check)
+
+
+def test_activation_formulas() -> None:
+    x = torch.linspace(-3, 3, 13)
+
+    def values(name: str) -> torch.Tensor:
+        return make_activation(name)(x.clone())
+
+    torch.testing.assert_close(values("sigmoid"), 1 / (1 + torch.exp(-x)))
+    torch.testing.assert_close(values("tanh"), torch.tanh(x))
+    torch.testing.assert_close(values("relu"), torch.maximum(torch.zeros(()), x))
+    torch.testing.assert_close(values("leaky-relu"), torch.maximum(0.1 * x, x))
+    torch.testing.assert_close(values("elu"), torch.where(x > 0, x, torch.exp(x) - 1))
+    pieces = torch.tensor([[1.0, 5.0, 4.0, -2.0]])  # two channels of two pieces: (1, 4) and (5, −2)
+    assert make_activation("maxout")(pieces).tolist() == [[4.0, 5.0]]
+
+
+@given(st.integers(1, 60), st.integers(1, 7), st.integers(1, 4), st.integers(0, 3))
+def test_output_size_is_torchs(size: int, kernel: int, stride: int, padding: int) -> None:
+    if size + 2 * padding < kernel:
+        return
+    x = torch.zeros(1, 1, size, 1)
+    found = F.conv2d(x, torch.zeros(1, 1, kernel, 1), stride=(stride, 1), padding=(padding, 0))
+    assert output_size(size, kernel, stride, padding) == found.shape[2]
+
+
+def test_output_sizes_of_the_lectures() -> None:
+    """M24: 7 with 3 at stride 1 and 2; pad 1 keeps 7; 32 → 28 → 24 with 5×5; 227 with 11 at stride 4 → 55."""
+    assert [output_size(7, 3), output_size(7, 3, 2), output_size(7, 3, padding=1)] == [5, 3, 7]
+    assert [output_size(32, 5), output_size(28, 5)] == [28, 24]
+    assert output_size(227, 11, 4) == 55
+    assert sum(p.numel() for p in SameConv2d(3, 10, 5).parameters()) == 760
+
+
+@settings(max_examples=25)
+@given(st.integers(1, 5), st.integers(4, 9), st.integers(4, 9))
+def test_same_convolution_keeps_the_size_and_pads_at_the_end(kernel: int, height: int, width: int) -> None:
+    layer, x = SameConv2d(2, 3, kernel), torch.randn(2, 2, height, width)
+    before, after = (kernel - 1) // 2, kernel // 2
+    padded = F.pad(x, (before, after, before, after))
+    torch.testing.assert_close(layer(x), F.conv2d(padded, layer.weight, layer.bias))
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_maps_to_dense_is_flatten_and_linear(memory_format: torch.memory_format) -> None:
+    layer, x = MapsToDense((3, 4, 5), 7), torch.randn(2, 3, 4, 5)
+    expected = F.linear(x.flatten(1), layer.weight.flatten(1), layer.bias)
+    layer.to(memory_format=memory_format)
+    torch.testing.assert_close(layer(x.to(memory_format=memory_format)), expected)
+
+
+@pytest.mark.parametrize("p", [0.0, 0.1, 0.35, 0.5, 0.9])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_dropout_drops_its_share_and_keeps_the_mean(p: float, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    x = torch.ones(64, 8, 20, 20, dtype=dtype).to(memory_format=torch.channels_last)
+    y = Dropout(p)(x)
+    n = x.numel()
+    assert ((y == 0).sum() / n).item() == pytest.approx(p, abs=4 * (p * (1 - p) / n) ** 0.5 + 1e-5)
+    assert y[y != 0].unique().tolist() == [pytest.approx(1 / (1 - p), rel=1e-2)]
+    assert torch.equal(Dropout(p).eval()(x), x)
+    sliced = torch.ones(4, 8, 6, 6, dtype=dtype)[:, ::2, 1:]
+    assert Dropout(p)(sliced).shape == sliced.shape
+
+
+def test_dropout_rates_outside_the_range_are_refused() -> None:
+    with pytest.raises(ValueError, match="got 1"):
+        Dropout(1.0)
+
+
+@pytest.mark.parametrize("name", list(INITIALIZERS))
+def test_initialisation_has_its_variance(name: str) -> None:
+    """M44: Xavier 2/(fan_in + fan_out), He 2/fan_in, torch 1/(3 fan_in)."""
+    torch.manual_seed(0)
+    layer = initialize(nn.Sequential(nn.Conv2d(64, 128, 3), nn.BatchNorm2d(128)), name)  # type: ignore[arg-type]
+    fan_in, fan_out = 64 * 9, 128 * 9
+    wanted = {"xavier": 2 / (fan_in + fan_out), "he": 2 / fan_in, "torch": 1 / (3 * fan_in)}[name]
+    assert layer[0].weight.var().item() == pytest.approx(wanted, rel=0.03)
+    assert layer[0].bias.abs().sum() == 0
+    assert torch.equal(layer[1].weight, torch.ones(128))
+
+
+def test_normalize_takes_bytes_and_has_no_parameters() -> None:
+    pixels = torch.randint(0, 256, (4, 3, 5, 5), dtype=torch.uint8)
+    mean, std = torch.rand(1, 3, 1, 1) * 255, torch.rand(1, 3, 1, 1) * 60 + 1
+    layer = Normalize(mean, std)
+    torch.testing.assert_close(layer(pixels), (pixels.float() - mean) / std, rtol=1e-4, atol=1e-5)
+    assert not list(layer.parameters())
+    assert set(layer.state_dict()) == {"mean", "std"}

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convnet.errors import RunError
+from convnet.runs import MetricsLog, RunFolder, StepLog, load_checkpoint, next_free_folder, save_checkpoint
+
+leaves = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**60), 2**60)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=5)
+)
+keys = st.text(max_size=5) | st.integers(0, 9)
+trees = st.recursive(
+    leaves,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=40)
+@given(st.dictionaries(keys, trees, max_size=4))
+def test_a_checkpoint_gives_back_what_was_saved(
+    tmp_path_factory: pytest.TempPathFactory, content: dict[Any, Any]
+) -> None:
+    path = tmp_path_factory.mktemp("c") / "x.safetensors"
+    tensors = {"a": torch.randn(2, 3), "b": [torch.arange(3), torch.tensor(1.5, dtype=torch.bfloat16)]}
+    save_checkpoint(path, {**content, "tensors": tensors})
+    found = load_checkpoint(path)
+    back = found.pop("tensors")
+    content.pop("tensors", None)
+    assert found == content
+    assert torch.equal(back["a"], tensors["a"])
+    assert torch.equal(back["b"][0], torch.arange(3))
+    assert back["b"][1].dtype == torch.bfloat16
+
+
+def test_a_full_disk_leaves_the_previous_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.safetensors"
+    save_checkpoint(path, {"n": 1})
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunError, match="No space left on device; nothing was changed there"):
+        save_checkpoint(path, {"n": 2})
+    assert load_checkpoint(path) == {"n": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["x.safetensors"]
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    with pytest.raises(RunError, match="no such checkpoint"):
+        load_checkpoint(path)
+    path.write_bytes(b"rubbish")
+    with pytest.raises(RunError, match="not a readable checkpoint"):
+        load_checkpoint(path)
+
+
+def test_a_run_appears_whole_and_only_once(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "deep" / "run", {"a.txt": "x"})
+    assert folder.read("a.txt") == "x"
+    assert RunFolder.open(folder.path) == folder
+    with pytest.raises(RunError, match="convnet resume"):
+        RunFolder.create(folder.path, {})
+    assert sorted(p.name for p in folder.path.parent.iterdir()) == ["run"]
+
+
+def test_other_versions_and_other_folders_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no run there"):
+        RunFolder.open(tmp_path)
+    (tmp_path / "run.json").write_text('{"format": 99}')
+    with pytest.raises(RunError, match="format 99, this version of convnet reads format 1"):
+        RunFolder.open(tmp_path)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(RunError, match="damaged"):
+        RunFolder.open(tmp_path)
+
+
+def _hold(path: Path, ready: Any, release: Any) -> None:
+    with RunFolder(path).writing():
+        ready.set()
+        release.wait(30)
+
+
+def test_two_processes_cannot_write_one_run(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", {})
+    context = multiprocessing.get_context("spawn")
+    ready, release = context.Event(), context.Event()
+    other = context.Process(target=_hold, args=(folder.path, ready, release))
+    other.start()
+    assert ready.wait(60)
+    with pytest.raises(RunError, match="another process is writing"), folder.writing():
+        pass
+    other.kill()  # the lock goes with the process
+    other.join()
+    other.close()
+    (folder.path / ".result.json.abc").write_text("half")
+    with folder.writing():
+        assert not list(folder.path.glob(".result.json.*"))
+
+
+def test_logs_cut_off_what_no_checkpoint_vouches_for(tmp_path: Path) -> None:
+    path = tmp_path / "steps.csv"
+    log = StepLog(path, 0)
+    for step in range(1, 6):
+        log.append((step, 0.1, 1 / 3, 0.5))
+    log.close()
+    with path.open("a") as file:
+        file.write("6,0.1,0.3")  # a kill in the middle of a line
+    before = path.read_text()
+    log = StepLog(path, 4)
+    log.append((5, 0.1, 1 / 3, 0.5))
+    log.close()
+    assert path.read_text() == before.removesuffix("6,0.1,0.3")
+    metrics = MetricsLog(tmp_path / "metrics.csv")
+    for epoch in (1, 2, 3):
+        metrics.append({"epoch": epoch, "step": epoch, "train_loss": 0.1 * epoch, "val_loss": None})
+    again = MetricsLog(tmp_path / "metrics.csv")
+    again.rewind(2)
+    assert [row["train_loss"] for row in again.rows] == [0.1, 0.2]
+    assert again.rows[0]["val_loss"] is None
+
+
+def test_run_folders_are_numbered(tmp_path: Path) -> None:
+    for name in ("a-1", "a-7", "a-x", "b-9"):
+        (tmp_path / name).mkdir()
+    assert next_free_folder(tmp_path, "a").name == "a-8"
+    assert next_free_folder(tmp_path / "none", "a").name == "a-1"
