@@ -9,12 +9,14 @@ import os
 import platform
 import sys
 import warnings
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
-from lightning_fabric import Fabric
 
 from convnet.errors import RecipeError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -69,6 +71,8 @@ def make_fabric(device: str, precision: Literal["fp32", "bf16"]) -> Fabric:
     Raises:
         RecipeError: there is no such device here.
     """
+    from lightning_fabric import Fabric  # more than a second, which only training and evaluation need
+
     if device not in ("cpu", "cuda", "mps"):
         raise RecipeError(f"device is 'cpu', 'cuda' or 'mps', got '{device}'")
     if device != "cpu" and device != default_device():

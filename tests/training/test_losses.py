@@ -47,13 +47,14 @@ def test_losses_against_their_definitions(k: int, n: int, smoothing: float, seed
     generator = torch.Generator().manual_seed(seed)
     s = torch.randn(n, k, generator=generator, dtype=torch.float64) * 3
     y = torch.randint(0, k, (n,), generator=generator)
+    right = y.tolist()
     hinge = squared = smooth = 0.0
     for i in range(n):
         p = (s[i] - s[i].logsumexp(0)).tolist()
         for j in range(k):
-            hinge += max(0.0, float(s[i, j] - s[i, y[i]]) + 1) if j != y[i] else 0.0
-            squared += (float(s[i, j]) - (j == y[i])) ** 2
-            smooth -= p[j] * ((j == y[i]) * (1 - smoothing) + smoothing / k)
+            hinge += max(0.0, float(s[i, j] - s[i, y[i]]) + 1) if j != right[i] else 0.0
+            squared += (float(s[i, j]) - (j == right[i])) ** 2
+            smooth -= p[j] * ((j == right[i]) * (1 - smoothing) + smoothing / k)
     assert LOSSES.build("hinge")(s, y).item() == pytest.approx(hinge / n, abs=1e-9)
     assert LOSSES.build("squared-error")(s, y).item() == pytest.approx(squared / n)
     assert LOSSES.build("cross-entropy", label_smoothing=smoothing)(s, y).item() == pytest.approx(smooth / n)

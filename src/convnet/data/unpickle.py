@@ -43,7 +43,7 @@ def _frombuffer(content: object, dtype: object, shape: object, order: object) ->
         or order not in ("C", b"C")
     ):
         raise DataError("an array whose content is not bytes")
-    return np.frombuffer(content, dtype).reshape(shape)  # type: ignore[call-overload, no-any-return]
+    return np.frombuffer(content, dtype).reshape(shape)
 
 
 def _dtype(code: object, *_flags: object) -> np.dtype[Any]:

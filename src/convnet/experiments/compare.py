@@ -14,7 +14,7 @@ from convnet.errors import RecipeError, RunError
 from convnet.experiments.run import Run, load_run
 from convnet.experiments.train import resume, train
 from convnet.recipes import Recipe, Workbench, override
-from convnet.reports import Variant, write_compare_report
+from convnet.reports.variant import Variant
 from convnet.runs import write_atomically
 from convnet.runs.atomic import cannot_write
 from convnet.training import Listener
@@ -80,6 +80,8 @@ def compare(
         )
         for label, done in runs.items()
     ]
+    from convnet.reports.compare_page import write_compare_report  # matplotlib, once training is done
+
     title = f"{recipe.name}: {', '.join(vary)} compared"
     try:
         summary = _summary(variants)

@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -21,7 +20,6 @@ from convnet.layers import Normalize
 from convnet.models import build_model
 from convnet.recipes import Recipe
 from convnet.recipes.build import evaluation_batch, open_recipe_data
-from convnet.reports import write_run_report
 from convnet.runs import MetricsLog, RunFolder
 from convnet.training import LOSSES, Evaluation, evaluate
 from convnet.types import ImageShape, SplitName
@@ -138,7 +136,7 @@ class Run:
 
     @torch.no_grad()
     def predict(self, images: Sequence[str | Path]) -> list[Prediction]:
-        """Classes and probabilities for image files, or for all images in folders.
+        """Classes and probabilities for image files, in the order given.
 
         Raises:
             DataError: a file is missing or no readable image.
@@ -147,7 +145,7 @@ class Run:
         predictions = []
         for path in map(Path, images):
             pixels = read_image(path, size, self.shape.channels, self.recipe.preprocess.resize)
-            logits = self.model.cpu()(torch.from_numpy(np.ascontiguousarray(pixels))[None])
+            logits = self.model.cpu()(torch.tensor(pixels)[None])
             best = logits[0].float().softmax(0).sort(descending=True)
             names = tuple(self.classes[i] for i in best.indices.tolist())
             predictions.append(Prediction(str(path), names, tuple(best.values.tolist())))
@@ -200,6 +198,10 @@ def load_run(path: str | Path) -> Run:
 
 def write_report(run: Run, source: MemorySource | None = None, data_dir: Path | None = None) -> Path:
     """The run's page; without pictures of samples where the data is no longer to be had."""
+    from convnet.reports.run_page import (
+        write_run_report,
+    )  # matplotlib: half a second that predicting need not pay
+
     if source is None:
         try:
             source = run.open_own_data(data_dir)

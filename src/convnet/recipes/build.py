@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 from torch import nn
 
 from convnet.data import Loader, MemorySource, Split, make_split, open_data, pixel_statistics
@@ -27,6 +27,9 @@ from convnet.training import (
     parameter_groups,
 )
 from convnet.types import SplitName
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 EVALUATION_BATCH = 512
 

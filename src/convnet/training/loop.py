@@ -6,10 +6,9 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from convnet.device import derived_seed, seed_draws
@@ -18,6 +17,9 @@ from convnet.training.evaluation import Evaluation
 from convnet.training.events import EpochEnd, Listener, StepEnd, StopTraining
 from convnet.training.state import Training
 from convnet.types import Batch
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 FETCH_EVERY = 16
 """Steps between reads of the loss from an accelerator, which each wait for it; on the CPU every step."""
