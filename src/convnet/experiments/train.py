@@ -105,9 +105,10 @@ def resume(
     split = read_split(folder.read("split.csv"), source)
     with folder.writing():
         if longer:
+            # In this order a kill in between leaves the shorter run, to be concluded anew.
+            folder.file("result.json").unlink(missing_ok=True)
             recipe = override(recipe, {"epochs": epochs})
             folder.write("recipe.yaml", recipe.to_yaml())
-            folder.file("result.json").unlink(missing_ok=True)
         return _execute(folder, recipe, source, split, environment["device"], listeners, on_start)
 
 
