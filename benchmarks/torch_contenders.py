@@ -65,7 +65,7 @@ def convnet(network: str, steps: int, data_dir: Path, precision: str) -> Callabl
     endless = itertools.chain.from_iterable(bench.batches.epoch(e) for e in itertools.count())
     batches = Stretches(endless, steps)
     folder = RunFolder.create(Path(tempfile.mkdtemp()) / "run", {})
-    recorder = Recorder(folder, bench.training, None, lambda: False)
+    recorder = Recorder(folder, bench.training, None, lambda: False, {})
 
     def listen(event: Event) -> None:
         if isinstance(event, StepEnd):

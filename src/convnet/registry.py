@@ -21,9 +21,11 @@ B = TypeVar("B", bound=Callable[..., Any])
 class Registry(Generic[B]):
     """Named builders of one kind ("model", "optimizer", …)."""
 
-    def __init__(self, kind: str, *, importable: bool = False) -> None:
+    def __init__(self, kind: str, *, importable: bool = False, given: tuple[str, ...] = ()) -> None:
+        """`given` names what the system hands to an importable builder, keyword-only or not."""
         self.kind = kind
         self._importable = importable
+        self._given = given
         self._builders: dict[str, B] = {}
 
     def register(self, name: str) -> Callable[[B], B]:
@@ -65,7 +67,7 @@ class Registry(Generic[B]):
         builder = self[name]
         if name not in self._builders and _takes_anything(builder):
             return dict(values)
-        document = validate(options_document(builder), values, where=f"{self.kind} {name}")
+        document = validate(options_document(builder, self._given), values, where=f"{self.kind} {name}")
         return {field: getattr(document, field) for field in type(document).model_fields}
 
     def build(self, name: str, *arguments: Any, **options: Any) -> Any:
@@ -76,9 +78,10 @@ class Registry(Generic[B]):
         module_name, _, attribute = name.partition(":")
         try:
             found: B = getattr(importlib.import_module(module_name), attribute)
-        except (ImportError, AttributeError, ValueError) as error:
+        except Exception as error:  # importing runs a user's code, which may raise anything
             raise UnknownNameError(
-                f"{self.kind} '{name}' cannot be imported: {error}; is its folder on PYTHONPATH?"
+                f"{self.kind} '{name}' cannot be imported: {type(error).__name__}: {error}; "
+                "is its folder on PYTHONPATH?"
             ) from error
         if not callable(found):
             raise RecipeError(f"{self.kind} '{name}' is not callable: {type(found).__name__}")

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic.errors import PydanticSchemaGenerationError
 
 from convnet.errors import RecipeError
 
@@ -39,15 +40,26 @@ def validate(document: type[S], values: Mapping[str, Any], where: str) -> S:
 
 
 @cache
-def options_document(builder: Callable[..., Any]) -> type[Section]:
-    """The document of a builder's options: its keyword-only parameters, types and defaults."""
-    parameters = inspect.signature(builder, eval_str=True).parameters.values()
+def options_document(builder: Callable[..., Any], given: tuple[str, ...] = ()) -> type[Section]:
+    """The document of a builder's options: its keyword-only parameters but those `given` by the system.
+
+    Raises:
+        RecipeError: the signature is none that options could be checked against.
+    """
+    try:
+        parameters = inspect.signature(builder, eval_str=True).parameters.values()
+    except (NameError, TypeError, ValueError) as error:
+        raise RecipeError(f"the options of {builder!r} cannot be read from its signature: {error}") from error
     fields: dict[str, Any] = {
         p.name: (Any if p.annotation is p.empty else p.annotation, ... if p.default is p.empty else p.default)
         for p in parameters
-        if p.kind is p.KEYWORD_ONLY
+        if p.kind is p.KEYWORD_ONLY and p.name not in given
     }
-    return create_model("Options", __base__=Section, **fields)
+    try:
+        return create_model("Options", __base__=Section, **fields)
+    except PydanticSchemaGenerationError as error:
+        message = str(error).splitlines()[0]
+        raise RecipeError(f"the options of {builder!r} are not plain values: {message}") from error
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

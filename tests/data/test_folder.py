@@ -100,3 +100,23 @@ def test_every_odd_image_decodes_or_is_named(odd_images: Path) -> None:
         except DataError as error:
             assert str(path) in str(error)
     assert read_image(odd_images / "exif_Landscape_6.jpg", (64, 96), 3, "crop").shape == (3, 64, 96)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "bmp", "gif", "tiff"])
+def test_damaged_pictures_decode_or_are_named(tmp_path: Path, suffix: str) -> None:
+    generator = np.random.default_rng(0)
+    path = tmp_path / f"x.{suffix}"
+    picture = Image.fromarray(generator.integers(0, 256, (24, 30, 3), dtype=np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture.save(path, **({"exif": exif} if suffix in ("jpg", "png", "webp", "tiff") else {}))
+    whole = path.read_bytes()
+    for _ in range(150):
+        damaged = bytearray(whole[: generator.integers(1, len(whole) + 1)])
+        for place in generator.integers(0, len(damaged), generator.integers(0, 6)):
+            damaged[place] = generator.integers(0, 256)
+        path.write_bytes(damaged)
+        try:
+            assert read_image(path, (8, 8), 3, "crop").shape == (3, 8, 8)
+        except DataError as error:
+            assert str(path) in str(error)

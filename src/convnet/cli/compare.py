@@ -32,7 +32,7 @@ def compare(
     with TrainingProgress() as progress:
         comparison = compare_variants(
             base,
-            dict(_parse(entry) for entry in vary),
+            _parse(vary),
             seeds=seeds,
             out=out,
             data_dir=data_dir,
@@ -61,12 +61,18 @@ def compare(
     print(f"\npage     {comparison.page}\npicture  {comparison.page.with_suffix('.png')}")
 
 
-def _parse(entry: str) -> tuple[str, list[Any]]:
-    """ "optimizer=adam,sgd" → ("optimizer", ["adam", "sgd"]); each value is YAML."""
+def _parse(entries: list[str]) -> dict[str, list[Any]]:
+    """["optimizer=adam,sgd"] → {"optimizer": ["adam", "sgd"]}: a YAML list without its brackets."""
+    from convnet.errors import RecipeError
     from convnet.recipes import parse_assignments
 
-    key, _, values = entry.partition("=")
-    return key, [parse_assignments([f"{key}={value}"])[key] for value in values.split(",") if value]
+    varied: dict[str, list[Any]] = {}
+    for entry in entries:
+        key, _, values = entry.partition("=")
+        if key in varied:
+            raise RecipeError(f"--vary {key} is given twice; name all its values in one")
+        varied |= parse_assignments([f"{key}=[{values}]"])
+    return varied
 
 
 def _spread(value: dict[str, float] | None, style: str) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from convnet.cli.options import DataDir, Json
+from convnet.cli.options import DataDir, Device, Json
 from convnet.cli.train import print_result
 
 
@@ -15,6 +15,7 @@ def resume(
     run: Annotated[Path, typer.Argument(help="The folder of an interrupted or finished run.")],
     epochs: Annotated[int | None, typer.Option(help="New total, to train a run for longer.")] = None,
     data_dir: DataDir = None,
+    device: Device = None,
     as_json: Json = False,
 ) -> None:
     """Go on with a run exactly where it stopped."""
@@ -23,6 +24,11 @@ def resume(
 
     with TrainingProgress() as progress:
         done = resume_run(
-            run, epochs=epochs, data_dir=data_dir, listeners=[progress], on_start=progress.start
+            run,
+            epochs=epochs,
+            data_dir=data_dir,
+            device=device,
+            listeners=[progress],
+            on_start=progress.start,
         )
     print_result(done, as_json)

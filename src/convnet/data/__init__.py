@@ -2,9 +2,9 @@
 
 from convnet.data.augment import Augment, augment_batch
 from convnet.data.catalog import DATASETS, named_set
-from convnet.data.decode import IMAGE_SUFFIXES, read_image
+from convnet.data.decode import IMAGE_SUFFIXES, quiet_decoding, read_image
 from convnet.data.loader import Loader
-from convnet.data.open import open_data
+from convnet.data.open import as_path, open_data
 from convnet.data.preprocess import Preprocess, pixel_statistics
 from convnet.data.source import MemorySource, Source
 from convnet.data.split import Split, SplitOptions, make_split, read_split, write_split
@@ -19,11 +19,13 @@ __all__ = [
     "Source",
     "Split",
     "SplitOptions",
+    "as_path",
     "augment_batch",
     "make_split",
     "named_set",
     "open_data",
     "pixel_statistics",
+    "quiet_decoding",
     "read_image",
     "read_split",
     "write_split",

@@ -88,6 +88,9 @@ def _in_memory(
     named: NamedSet, parts: list[tuple[SplitName, str, tuple[np.ndarray, np.ndarray]]]
 ) -> MemorySource:
     """Concatenate the parts of a set; each sample remembers its split, file and place."""
+    sizes = sorted({images.shape[1:] for _, _, (images, _) in parts})
+    if len(sizes) > 1:
+        raise DataError(f"{named.name}: the parts of the set hold images of different sizes: {sizes}")
     images = np.concatenate([images for _, _, (images, _) in parts])
     targets = np.concatenate([targets for _, _, (_, targets) in parts]).astype(np.int64)
     if len(targets) and targets.max() >= len(named.classes):

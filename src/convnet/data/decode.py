@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,8 @@ from convnet.data.preprocess import ResizePolicy, fit_image
 from convnet.errors import DataError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+MAX_PIXELS = 178_956_970
+"""Larger pictures are taken for decompression bombs; Pillow's own limit for refusing them."""
 
 
 def read_image(path: Path, size: tuple[int, int], channels: int, resize: ResizePolicy) -> NDArray[np.uint8]:
@@ -25,21 +29,32 @@ def read_image(path: Path, size: tuple[int, int], channels: int, resize: ResizeP
     """
     mode = "L" if channels == 1 else "RGB"
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            warnings.filterwarnings("ignore", category=UserWarning)  # odd metadata; the pixels decide
-            with Image.open(path) as image:
-                if image.format == "JPEG":  # decode at ½, ¼ or ⅛ where that is still larger than needed
-                    image.draft(mode, (2 * size[1], 2 * size[0]))
-                upright = ImageOps.exif_transpose(image)
-                pixels = np.asarray(fit_image(_flatten(upright, mode), size, resize))
+        with Image.open(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(f"{image.width}×{image.height} pixels; the limit is {MAX_PIXELS:,}")
+            if image.format == "JPEG":  # decode at ½, ¼ or ⅛ where that is still larger than needed
+                image.draft(mode, (2 * size[1], 2 * size[0]))
+            pixels = np.asarray(fit_image(_flatten(_upright(image), mode), size, resize))
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+    except Exception as error:  # damaged files make decoders raise nearly anything
         raise DataError(f"{path}: not a readable image: {_reason(error)}") from error
-    except Image.DecompressionBombWarning as error:
-        raise DataError(f"{path}: not decoded: {error}") from error
     return pixels.reshape(*size, channels).transpose(2, 0, 1)
+
+
+@contextmanager
+def quiet_decoding() -> Iterator[None]:
+    """Silence Pillow's remarks on odd metadata; around threads, since filters belong to the process."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # damaged metadata does not make a picture unreadable
+        return image
 
 
 def _flatten(image: Image.Image, mode: str) -> Image.Image:
@@ -57,4 +72,4 @@ def _flatten(image: Image.Image, mode: str) -> Image.Image:
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "it is in no known format"
-    return str(error)
+    return str(error) or type(error).__name__

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,14 +13,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from convnet.data.decode import IMAGE_SUFFIXES, read_image
-from convnet.data.preprocess import Preprocess, ResizePolicy
+from convnet.data.decode import IMAGE_SUFFIXES, quiet_decoding, read_image
+from convnet.data.preprocess import Preprocess, ResizePolicy, require_room
 from convnet.data.source import MemorySource
 from convnet.errors import DataError
 from convnet.types import ImageShape, SplitName
 
 DEFAULT_IMAGE_SIZE = 128
-MEMORY_LIMIT_BYTES = 4 << 30
 SPLIT_FOLDERS: dict[str, SplitName] = {
     "train": "train",
     "training": "train",
@@ -46,19 +44,20 @@ def open_folder(
 ) -> MemorySource:
     """Read every picture below `root` once, resized, into memory.
 
+    `shape`, if given, is what a trained network takes: then a single class is enough.
+
     Raises:
         DataError: no class folders, an empty one, no pictures, an unreadable picture (unless
             `skip_unreadable`: those are listed in the source's `skipped`), or more pixels than fit.
     """
     samples = sorted(list_samples(root), key=lambda s: str(s.path))
     classes = tuple(sorted({s.label for s in samples}))
-    shape = shape or _choose_shape([s.path for s in samples], preprocess)
-    needed = len(samples) * math.prod(shape)
-    if needed > MEMORY_LIMIT_BYTES:
+    if len(classes) < 2 and shape is None:
         raise DataError(
-            f"{root}: {len(samples):,} images of {shape} need {needed / 2**30:.1f} GiB; the limit "
-            f"is {MEMORY_LIMIT_BYTES >> 30} GiB; use smaller images (--set preprocess.image_size=64)"
+            f"{root}: only one class, '{classes[0]}'; a classifier needs two or more class folders"
         )
+    shape = shape or _choose_shape([s.path for s in samples], preprocess)
+    require_room(str(root), len(samples), shape)
     images = np.zeros((len(samples), *shape), np.uint8)
     problems = dict(_decode_into(images, samples, preprocess.resize))
     if problems and not skip_unreadable:
@@ -66,7 +65,12 @@ def open_folder(
         raise DataError(
             first
             + (f" (and {more} more files)" if more else "")
-            + "; remove it, or leave such files out with --set data.skip_unreadable=true"
+            + "; remove it, or train with --set data.skip_unreadable=true, which leaves such files out"
+        )
+    lost = set(classes) - {s.label for i, s in enumerate(samples) if i not in problems}
+    if lost:
+        raise DataError(
+            f"{root}: no picture of class '{min(lost)}' can be read: {next(iter(problems.values()))}"
         )
     kept = [i for i in range(len(samples)) if i not in problems]
     targets = [classes.index(samples[i].label) for i in kept]
@@ -91,20 +95,17 @@ def list_samples(root: Path) -> list[Sample]:
     if not root.is_dir():
         raise DataError(f"{root}: no such folder")
     subfolders = _visible_folders(root)
-    splits = [f for f in subfolders if f.name.lower() in SPLIT_FOLDERS]
-    if (
-        splits
-        and len(splits) == len(subfolders)
-        and any(SPLIT_FOLDERS[f.name.lower()] == "train" for f in splits)
-    ):
-        samples = [s for f in splits for s in _class_folders(f, SPLIT_FOLDERS[f.name.lower()])]
-        _require_known_classes(root, samples)
-    else:
-        samples = _class_folders(root, None)
-    if len({s.label for s in samples}) < 2:
+    splits = {f: SPLIT_FOLDERS[f.name.lower()] for f in subfolders if f.name.lower() in SPLIT_FOLDERS}
+    if not splits:
+        return _class_folders(root, None)
+    others = [f.name for f in subfolders if f not in splits]
+    if others or "train" not in splits.values():
+        found = ", ".join(f.name for f in subfolders)
         raise DataError(
-            f"{root}: only one class, '{samples[0].label}'; a classifier needs two or more class folders"
+            f"{root}: expected train/ with val/ and test/, or one folder per class; found {found}"
         )
+    samples = [s for f, split in splits.items() for s in _class_folders(f, split)]
+    _require_known_classes(root, samples)
     return samples
 
 
@@ -120,6 +121,9 @@ def _class_folders(root: Path, split: SplitName | None) -> list[Sample]:
                 f"{folder}: the class folder holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}); "
                 "add some or remove the folder"
             )
+        for path in pictures:
+            if not _is_utf8(str(path)):
+                raise DataError(f"{str(path)!r}: the name is not valid UTF-8; rename the file or its folder")
         samples += [Sample(path, folder.name, split) for path in pictures]
     return samples
 
@@ -133,6 +137,15 @@ def _require_known_classes(root: Path, samples: Sequence[Sample]) -> None:
                 f"{root}: class '{sample.label}' is in {sample.split}/ but not in train/; known classes: "
                 + ", ".join(sorted(trained))
             )
+
+
+def _is_utf8(name: str) -> bool:
+    """Whether a file name can be written into a run; the system hands out bytes that are no text, too."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _visible_folders(root: Path) -> list[Path]:
@@ -157,22 +170,22 @@ def _common_size(paths: Sequence[Path]) -> tuple[int, int]:
         try:
             with Image.open(path) as image:
                 sizes[image.height, image.width] += 1
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-            continue  # named when it is decoded
+        except Exception:
+            continue  # damaged files make decoders raise nearly anything; named when decoded
         if len(sizes) > 1 or max(*image.size) > DEFAULT_IMAGE_SIZE:
             return DEFAULT_IMAGE_SIZE, DEFAULT_IMAGE_SIZE
     return next(iter(sizes), (DEFAULT_IMAGE_SIZE, DEFAULT_IMAGE_SIZE))
 
 
 def _channels(paths: Sequence[Path]) -> int:
-    """1 where all of the first hundred pictures are grey, else 3."""
-    for path in paths[:100]:
+    """1 where all pictures are grey, else 3."""
+    for path in paths:
         try:
             with Image.open(path) as image:
-                if image.mode not in ("1", "L", "I", "I;16", "F"):
+                if image.mode not in ("1", "L", "LA", "I", "I;16", "F"):
                     return 3
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-            continue
+        except Exception:
+            continue  # as above
     return 1
 
 
@@ -189,7 +202,7 @@ def _decode_into(
             return str(error)
         return None
 
-    with ThreadPoolExecutor() as pool:  # Pillow decodes outside the interpreter's lock
+    with quiet_decoding(), ThreadPoolExecutor() as pool:  # Pillow decodes outside the interpreter's lock
         for i, problem in enumerate(pool.map(decode, range(len(samples)))):
             if problem:
                 yield i, problem

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from convnet.errors import DataError
 
+MAX_DIMENSIONS = 8
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 
@@ -43,7 +44,9 @@ def parse_idx(raw: bytes, name: str) -> NDArray[np.generic]:
         raise DataError(f"{name}: not an IDX file: it begins with {raw[:4].hex(' ') or 'nothing'}")
     dtype, dimensions = np.dtype(_TYPES[raw[2]]), raw[3]
     header = 4 + 4 * dimensions
-    if dimensions == 0 or len(raw) < header:
+    if not 1 <= dimensions <= MAX_DIMENSIONS:
+        raise DataError(f"{name}: not an IDX file: {dimensions} dimensions")
+    if len(raw) < header:
         raise DataError(f"{name}: truncated: the header of {dimensions} dimensions is incomplete")
     shape = tuple(int(side) for side in np.frombuffer(raw, ">u4", dimensions, offset=4))
     expected = header + math.prod(shape) * dtype.itemsize
@@ -51,7 +54,10 @@ def parse_idx(raw: bytes, name: str) -> NDArray[np.generic]:
         raise DataError(f"{name}: truncated: {shape} needs {expected:,} bytes, the file has {len(raw):,}")
     if len(raw) > expected:
         raise DataError(f"{name}: {len(raw) - expected:,} bytes too many after the {shape} array")
-    values = np.frombuffer(raw, dtype, math.prod(shape), offset=header).reshape(shape)
+    try:
+        values = np.frombuffer(raw, dtype, math.prod(shape), offset=header).reshape(shape)
+    except ValueError as error:  # sides whose product overflows although one of them is 0
+        raise DataError(f"{name}: not an IDX file: {shape}: {error}") from None
     return values.astype(dtype.newbyteorder("="))
 
 
@@ -62,7 +68,7 @@ def read_idx_images(images: Path, labels: Path) -> tuple[NDArray[np.uint8], NDAr
         DataError: a file is damaged, or they are not images and as many labels.
     """
     pixels, targets = read_idx(images), read_idx(labels)
-    if pixels.ndim != 3 or pixels.dtype != np.uint8:
+    if pixels.ndim != 3 or pixels.dtype != np.uint8 or 0 in pixels.shape:
         raise DataError(f"{images}: expected N×H×W bytes, found {pixels.dtype} {pixels.shape}")
     if targets.ndim != 1 or targets.dtype != np.uint8:
         raise DataError(f"{labels}: expected N bytes, found {targets.dtype} {targets.shape}")

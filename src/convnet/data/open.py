@@ -11,11 +11,25 @@ from PIL import Image
 
 from convnet.data.catalog import DATASETS, named_set
 from convnet.data.folder import open_folder
-from convnet.data.preprocess import Preprocess, ResizePolicy, fit_image
+from convnet.data.preprocess import Preprocess, ResizePolicy, fit_image, require_room
 from convnet.data.source import MemorySource
 from convnet.errors import DataError, UnknownNameError
 from convnet.schema import nearest
 from convnet.types import ImageShape
+
+
+def as_path(word: str) -> Path:
+    """A user's word as a path that can be asked whether it exists.
+
+    Raises:
+        DataError: it is no possible path (an unknown user's home, too long, …).
+    """
+    try:
+        path = Path(word).expanduser()
+        path.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise DataError(f"'{word[:80]}': no possible path: {error}") from None
+    return path
 
 
 def open_data(
@@ -36,7 +50,7 @@ def open_data(
     if name in DATASETS:
         source = named_set(name, data_dir)
         return _adapt(source, shape or _wanted_shape(source, preprocess), preprocess.resize)
-    path = Path(name).expanduser()
+    path = as_path(name)
     if path.is_dir():
         return open_folder(path, preprocess, skip_unreadable=skip_unreadable, shape=shape)
     if path.exists():
@@ -56,6 +70,7 @@ def _adapt(source: MemorySource, shape: ImageShape, resize: ResizePolicy) -> Mem
     """Resize and convert a named set where another size or other channels are asked for."""
     if shape == source.shape:
         return source
+    require_room(source.name, len(source), shape)
     images = np.empty((len(source), *shape), np.uint8)
     for i, pixels in enumerate(source.images.numpy()):
         picture = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 import torch
@@ -11,9 +12,12 @@ from PIL import Image
 from torch import Tensor
 
 from convnet.data.source import Source
+from convnet.errors import DataError
 from convnet.schema import Section
+from convnet.types import ImageShape
 
 ResizePolicy = Literal["stretch", "letterbox", "crop"]
+MEMORY_LIMIT_BYTES = 4 << 30
 MIN_STD = 1.0
 """Statistics are in pixel values 0…255; a constant channel would otherwise be divided by zero."""
 
@@ -40,12 +44,27 @@ def fit_image(image: Image.Image, size: tuple[int, int], policy: ResizePolicy) -
     if policy == "stretch":
         return image.resize((width, height), Image.Resampling.BILINEAR)
     scales = width / image.width, height / image.height
-    scale = min(scales) if policy == "letterbox" else max(scales)
+    if policy == "crop":
+        part = width / max(scales), height / max(scales)  # what is kept, in pixels of the picture
+        left, top = (image.width - part[0]) / 2, (image.height - part[1]) / 2
+        box = (left, top, left + part[0], top + part[1])
+        return image.resize((width, height), Image.Resampling.BILINEAR, box=box)
+    scale = min(scales)
     inner = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     resized = image.resize(inner, Image.Resampling.BILINEAR)
     fitted = Image.new(image.mode, (width, height))
     fitted.paste(resized, ((width - inner[0]) // 2, (height - inner[1]) // 2))
     return fitted
+
+
+def require_room(name: str, count: int, shape: ImageShape) -> None:
+    """Raise DataError where `count` uint8 images of `shape` are more than should lie in memory."""
+    needed = count * math.prod(shape)
+    if needed > MEMORY_LIMIT_BYTES:
+        raise DataError(
+            f"{name}: {count:,} images of {shape} need {needed / 2**30:.1f} GiB; the limit is "
+            f"{MEMORY_LIMIT_BYTES >> 30} GiB; use smaller images (--set preprocess.image_size=64)"
+        )
 
 
 def pixel_statistics(

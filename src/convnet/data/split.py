@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Annotated
 
 import torch
+from annotated_types import Ge, Lt
 from torch import Tensor
 
 from convnet.data.source import Source
@@ -27,7 +30,7 @@ class SplitOptions(Section):
 
     val: Fraction | None = None
     test: Fraction | None = None
-    seed: int = 0
+    seed: Annotated[int, Ge(0), Lt(2**31)] = 0
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,8 @@ def _stratified(targets: Tensor, candidates: Tensor, fraction: float, generator:
 
 def write_split(split: Split, source: Source) -> str:
     """CSV text with a row per sample: index, split, class, and where the sample comes from."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\r\n")  # RFC 4180; names with line breaks are then quoted
     writer.writerow(["index", "split", "class", "sample"])
     names = {int(i): name for name in NAMES for i in split[name]}
     targets = source.targets.tolist()
@@ -104,13 +107,23 @@ def read_split(text: str, source: Source) -> Split:
         DataError: the samples are no longer those that were split.
     """
     members: dict[str, list[int]] = {name: [] for name in NAMES}
-    rows = list(csv.DictReader(io.StringIO(text)))
-    for row in rows:
-        members[row["split"]].append(int(row["index"]))
-    last = rows[-1] if rows else None
-    if len(rows) != len(source) or (last and source.describe(int(last["index"])) != last["sample"]):
+    try:
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+        for row in rows:
+            members[row["split"]].append(int(row["index"]))
+    except (KeyError, ValueError, TypeError) as error:
+        raise DataError(f"split.csv is damaged ({error!r}); start a new run") from error
+    targets = source.targets.tolist()
+    there = [(str(i), source.classes[targets[i]], source.describe(i)) for i in range(len(source))]
+    then = [(row["index"], row["class"], row["sample"]) for row in rows]
+    if then != there:
+        first = next((a for a, b in zip_longest(then, there) if a != b), None)
+        what = (
+            f"{first[2]} ({first[1]}) is no longer there"
+            if first
+            else f"{len(there) - len(then)} samples are new"
+        )
         raise DataError(
-            f"{source.name} has changed since the run began: {len(rows):,} samples were split, "
-            f"{len(source):,} are there; restore the data, or start a new run"
+            f"{source.name} has changed since the run began: {what}; restore the data, or start a new run"
         )
     return Split(*(torch.tensor(members[name], dtype=torch.int64) for name in NAMES))

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from convnet.device import default_device
 from convnet.errors import RecipeError, RunError
 from convnet.experiments.run import Run, load_run
-from convnet.experiments.train import resume, train
+from convnet.experiments.train import require_buildable, resume, settle, train
 from convnet.recipes import Recipe, Workbench, override
 from convnet.reports.variant import Variant
-from convnet.runs import write_atomically
+from convnet.runs import as_file_name, write_atomically
 from convnet.runs.atomic import cannot_write
 from convnet.training import Listener
 
@@ -53,16 +53,21 @@ def compare(
     """
     if not vary or not all(vary.values()):
         raise RecipeError("nothing to compare; name a field and its values: --vary optimizer=adam,sgd")
+    folder = (out or Path("runs") / f"{as_file_name(recipe.name)}-compare").absolute()
+    recipe = settle(recipe, device or default_device(), folder)
+    variants_of = _variants(recipe, vary)
+    _require_distinct([label for label, _ in variants_of])
     planned = {
-        label: [override(variant, {"seed": recipe.seed + i}) for i in range(seeds)]
-        for label, variant in _variants(recipe, vary)
+        label: [override(variant, {"seed": variant.seed + i}) for i in range(seeds)]
+        for label, variant in variants_of
     }
-    folder = (out or Path("runs") / f"{recipe.name}-compare").absolute()
+    for recipes in planned.values():
+        require_buildable(recipes[0], data_dir)
     runs: dict[str, list[Run]] = {label: [] for label in planned}
     # Seed by seed, so that an interrupted comparison has something of every variant.
     for i in range(seeds):
         for label, recipes in planned.items():
-            path = folder / f"{_as_file_name(label)}-seed{recipes[i].seed}"
+            path = folder / f"{as_file_name(label)}-seed{recipes[i].seed}"
             runs[label].append(
                 _train_or_continue(
                     path,
@@ -92,6 +97,13 @@ def compare(
     return Comparison(runs, page, summary)
 
 
+def _require_distinct(labels: Sequence[str]) -> None:
+    for names in (labels, [as_file_name(label) for label in labels]):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise RecipeError(f"two variants are called '{twice[0]}'; each value may be given once")
+
+
 def _variants(recipe: Recipe, vary: Mapping[str, Sequence[Any]]) -> list[tuple[str, Recipe]]:
     """Labels and recipes; a single varied field is known by its value alone."""
     variants = []
@@ -106,8 +118,7 @@ def _train_or_continue(path: Path, recipe: Recipe, *, data_dir: Path | None, **o
     if not (path / "run.json").exists():
         return train(recipe, path, data_dir=data_dir, **options)
     there = load_run(path)
-    asked = override(recipe, {"precision": there.recipe.precision}) if recipe.precision == "auto" else recipe
-    if there.recipe != asked:
+    if there.recipe != recipe:
         raise RunError(f"{path}: holds a run of another recipe; choose another folder with --out")
     return resume(path, data_dir=data_dir, listeners=options["listeners"], on_start=options["on_start"])
 
@@ -142,7 +153,3 @@ def _flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + key] = value
     return flat
-
-
-def _as_file_name(label: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._=-]+", "_", label).strip("._") or "variant"

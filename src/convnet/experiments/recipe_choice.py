@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from convnet.data import DATASETS
+from convnet.data import DATASETS, as_path
 from convnet.errors import DataError, UnknownNameError
 from convnet.recipes import RECIPES, Recipe, default_recipe, named_recipe, override
 from convnet.schema import nearest
@@ -23,7 +22,8 @@ def choose_recipe(data_or_recipe: str | Recipe, overrides: Mapping[str, Any] | N
     if not overrides:
         return recipe
     changed = override(recipe, overrides)
-    if changed.model.name != recipe.model.name and recipe.name.endswith(f"-{recipe.model.name}"):
+    named_after_model = recipe.name.endswith(f"-{recipe.model.name}") and "name" not in overrides
+    if changed.model.name != recipe.model.name and named_after_model:
         stem = recipe.name.removesuffix(recipe.model.name)  # mnist-small-convnet → mnist-lenet5
         changed = override(changed, {"name": stem + changed.model.name.replace(":", ".")})
     return changed
@@ -34,7 +34,7 @@ def _find(word: str) -> Recipe:
         return named_recipe(word)
     if word in DATASETS:
         return default_recipe(word)
-    path = Path(word).expanduser()
+    path = as_path(word)
     if path.suffix in (".yaml", ".yml"):
         return Recipe.from_file(path)
     if path.is_dir():

@@ -5,9 +5,11 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from convnet.errors import InterruptedRunError
 from convnet.runs import MetricsLog, RunFolder, StepLog, save_checkpoint
@@ -25,9 +27,16 @@ class Recorder:
     """
 
     def __init__(
-        self, folder: RunFolder, training: Training, patience: int | None, stop_asked: Callable[[], bool]
+        self,
+        folder: RunFolder,
+        training: Training,
+        patience: int | None,
+        stop_asked: Callable[[], bool],
+        identity: Mapping[str, Any],
     ) -> None:
+        """`identity` is stored with every checkpoint: what may not change when a run goes on."""
         self.folder = folder
+        self.identity = dict(identity)
         self.patience = patience
         self.stop_asked = stop_asked
         self.metrics = MetricsLog(folder.file("metrics.csv"))
@@ -53,9 +62,7 @@ class Recorder:
             return  # an accelerator reports several steps at once; the last one is what a checkpoint holds
         if self.stop_asked():
             self._save(event.training)
-            raise InterruptedRunError(
-                f"stopped after step {event.step}; continue with: convnet resume {self.folder.path}"
-            )
+            self._stop_if_asked(event)
         if time.monotonic() - self.saved_at > SAVE_EVERY_SECONDS:
             self._save(event.training)
 
@@ -76,10 +83,11 @@ class Recorder:
         )
         since_best = self.epochs_since_best()
         if self.patience is not None and since_best == 0:
-            save_checkpoint(self.folder.best_checkpoint, event.training.capture())
+            self._write(self.folder.best_checkpoint, event.training)
         self._save(event.training)
-        if self.patience is not None and since_best > self.patience:
+        if self.patience is not None and since_best >= self.patience:
             raise StopTraining
+        self._stop_if_asked(event)
 
     def epochs_since_best(self) -> int:
         """0 where the last epoch has the lowest loss so far (of the validation, if there is one)."""
@@ -91,8 +99,18 @@ class Recorder:
 
     def _save(self, training: Training) -> None:
         self.steps.flush()
-        save_checkpoint(self.folder.checkpoint, training.capture())
+        training.require_finite()
+        self._write(self.folder.checkpoint, training)
         self.saved_at = time.monotonic()
+
+    def _write(self, path: Path, training: Training) -> None:
+        save_checkpoint(path, {**training.capture(), "recipe": self.identity})
+
+    def _stop_if_asked(self, event: Event) -> None:
+        if self.stop_asked():
+            raise InterruptedRunError(
+                f"stopped after step {event.step}; continue with: convnet resume {self.folder.path}"
+            )
 
 
 @contextmanager

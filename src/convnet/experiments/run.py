@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from convnet.data import Loader, MemorySource, open_data, read_image, read_split
+from convnet.data import Loader, MemorySource, open_data, quiet_decoding, read_image, read_split
 from convnet.device import default_device, make_fabric, resolve_precision
 from convnet.errors import ConvnetError, DataError, RunError
 from convnet.layers import Normalize
@@ -144,7 +144,8 @@ class Run:
         size = (self.shape.height, self.shape.width)
         predictions = []
         for path in map(Path, images):
-            pixels = read_image(path, size, self.shape.channels, self.recipe.preprocess.resize)
+            with quiet_decoding():
+                pixels = read_image(path, size, self.shape.channels, self.recipe.preprocess.resize)
             logits = self.model.cpu()(torch.tensor(pixels)[None])
             best = logits[0].float().softmax(0).sort(descending=True)
             names = tuple(self.classes[i] for i in best.indices.tolist())
@@ -158,7 +159,10 @@ class Run:
 
     def _open_other(self, data: str, data_dir: Path | None) -> MemorySource:
         """Other data in the run's shape, its targets renumbered to the run's classes."""
-        source = open_data(data, self.recipe.preprocess, data_dir=data_dir, shape=self.shape)
+        skip = self.recipe.data.skip_unreadable
+        source = open_data(
+            data, self.recipe.preprocess, data_dir=data_dir, skip_unreadable=skip, shape=self.shape
+        )
         unknown = sorted(set(source.classes) - set(self.classes))
         if unknown:
             raise DataError(

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
 
-from convnet.data import MemorySource, Split, make_split, read_split, write_split
+from convnet.data import DATASETS, MemorySource, Split, as_path, make_split, read_split, write_split
 from convnet.device import default_device, keep_freed_memory, make_fabric, resolve_precision, set_threads
-from convnet.errors import DivergedError, RunError
+from convnet.errors import DivergedError, RecipeError, RunError
+from convnet.experiments.conclude import conclude
 from convnet.experiments.environment import describe_environment
 from convnet.experiments.recorder import Recorder, stop_on_signal
 from convnet.experiments.run import Run, write_report
 from convnet.recipes import Recipe, Workbench, build, override
 from convnet.recipes.build import build_network, open_recipe_data
-from convnet.runs import RunFolder, load_checkpoint, next_free_folder
+from convnet.runs import RunFolder, as_file_name, load_checkpoint, next_free_folder
 from convnet.training import Evaluation, Event, Listener, fit
 from convnet.types import SplitName
 
@@ -47,19 +46,19 @@ def train(
     keep_freed_memory()
     threads = set_threads(threads)
     device = device or default_device()
-    recipe = override(recipe, {"precision": resolve_precision(recipe.precision, device)})
+    out = out or next_free_folder(Path("runs"), as_file_name(recipe.name))
+    recipe = settle(recipe, device, out)
     # All that can fail is tried before there is a folder: a device that is not here, data, a network.
     make_fabric(device, resolve_precision(recipe.precision, device))
-    source = open_recipe_data(recipe, data_dir)
-    split = make_split(source, recipe.split)
-    build_network(recipe, source, split)
+    source, split = require_buildable(recipe, data_dir)
+    data_dir = data_dir or (Path(os.environ["CONVNET_DATA"]) if os.environ.get("CONVNET_DATA") else None)
     place = {
         "data_dir": str(data_dir.resolve()) if data_dir else None,
         "device": device,
         "threads": threads,
     }
     folder = RunFolder.create(
-        out or next_free_folder(Path("runs"), recipe.name),
+        out,
         {
             "recipe.yaml": recipe.to_yaml(),
             "environment.json": json.dumps({**describe_environment(), **place}, indent=2),
@@ -71,17 +70,42 @@ def train(
         return _execute(folder, recipe, source, split, device, listeners, on_start)
 
 
+def require_buildable(recipe: Recipe, data_dir: Path | None) -> tuple[MemorySource, Split]:
+    """Open and split the data, and build the network once.
+
+    Raises:
+        ConvnetError: what would stop the recipe from being trained.
+    """
+    source = open_recipe_data(recipe, data_dir)
+    split = make_split(source, recipe.split)
+    build_network(recipe, source, split)
+    return source, split
+
+
+def settle(recipe: Recipe, device: str, out: Path) -> Recipe:
+    """Write out what depends on here and now: the precision of this device, the place of a folder."""
+    settled: dict[str, Any] = {"precision": resolve_precision(recipe.precision, device)}
+    if recipe.data.source not in DATASETS:
+        folder = as_path(recipe.data.source).resolve()
+        settled["data.source"] = str(folder)
+        if out.resolve().is_relative_to(folder):
+            raise RunError(f"{out}: inside the data {folder}; choose another folder with --out")
+    return override(recipe, settled)
+
+
 def resume(
     path: Path,
     *,
     epochs: int | None = None,
     data_dir: Path | None = None,
+    device: str | None = None,
     listeners: Sequence[Listener] = (),
     on_start: Callable[[Workbench], object] = lambda workbench: None,
 ) -> Run:
     """Go on with an interrupted run, exactly as if it had not stopped; or train a run for longer.
 
-    `epochs` is the new total. Where the schedule depends on the length of the run (cosine, one-cycle), it
+    `device`, if given, replaces the one the run began on, and with it bit-for-bit equality. `epochs` is
+    the new total. Where the schedule depends on the length of the run (cosine, one-cycle), it
     is the longer run's from here on. A finished run without `epochs` is returned as it is.
 
     Raises:
@@ -95,21 +119,24 @@ def resume(
     longer = epochs is not None and epochs > recipe.epochs
     if folder.finished and not longer:
         if not folder.file("report.html").exists():
-            write_report(Run(folder))
+            with folder.writing():
+                write_report(Run(folder), data_dir=data_dir)
         return Run(folder)
     environment = folder.read_json("environment.json")
     keep_freed_memory()
-    set_threads(environment["threads"])
-    recorded = environment["data_dir"]
+    set_threads(environment.get("threads"))
+    recorded = environment.get("data_dir")
+    device = device or environment.get("device") or default_device()
     source = open_recipe_data(recipe, data_dir or (Path(recorded) if recorded else None))
     split = read_split(folder.read("split.csv"), source)
     with folder.writing():
         if longer:
             # In this order a kill in between leaves the shorter run, to be concluded anew.
-            folder.file("result.json").unlink(missing_ok=True)
+            for outdated in ("report.html", "result.json"):
+                folder.file(outdated).unlink(missing_ok=True)
             recipe = override(recipe, {"epochs": epochs})
             folder.write("recipe.yaml", recipe.to_yaml())
-        return _execute(folder, recipe, source, split, environment["device"], listeners, on_start)
+        return _execute(folder, recipe, source, split, device, listeners, on_start)
 
 
 def _execute(
@@ -123,8 +150,9 @@ def _execute(
 ) -> Run:
     """Train from the last checkpoint, or the start, to the end; the caller holds the folder's lock."""
     bench = build(recipe, device=device, source=source, split=split)
+    identity = {key: value for key, value in recipe.to_dict().items() if key not in ("name", "epochs")}
     if folder.checkpoint.exists():
-        bench.training.restore(load_checkpoint(folder.checkpoint))
+        _restore(bench, folder.checkpoint, identity)
     on_start(bench)
 
     def validate() -> Evaluation:
@@ -134,8 +162,7 @@ def _execute(
 
     patience = recipe.early_stopping.patience if recipe.early_stopping else None
     with stop_on_signal() as stop_asked:
-        recorder = Recorder(folder, bench.training, patience, stop_asked)
-
+        recorder = Recorder(folder, bench.training, patience, stop_asked, identity)
         audience: list[Listener] = [*listeners, recorder]  # the recorder last: it may end training
 
         def tell(event: Event) -> None:
@@ -143,7 +170,7 @@ def _execute(
                 listener(event)
 
         try:
-            if patience is None or not recorder.metrics.rows or recorder.epochs_since_best() <= patience:
+            if patience is None or not recorder.metrics.rows or recorder.epochs_since_best() < patience:
                 fit(
                     bench.training,
                     bench.batches,
@@ -154,14 +181,34 @@ def _execute(
                 )
         except DivergedError as error:
             raise DivergedError(f"{error}; {_way_out(folder)}") from None
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise RecipeError("batch norm needs more than one image per batch; raise batch_size") from error
         finally:
             recorder.steps.close()
         if patience is not None:
-            bench.training.restore(load_checkpoint(folder.best_checkpoint))
-        _conclude(folder, bench, recorder)
+            _restore(bench, folder.best_checkpoint, identity)
+        conclude(folder, bench, recorder.metrics.rows)
     run = Run(folder)
     write_report(run, source)
     return run
+
+
+def _restore(bench: Workbench, checkpoint: Path, identity: dict[str, Any]) -> None:
+    """Go on from a checkpoint of the same recipe."""
+    content = load_checkpoint(checkpoint)
+    then = content.pop("recipe", None)
+    if then != identity:
+        changed = [key for key, value in identity.items() if not then or then.get(key) != value]
+        raise RunError(
+            f"{checkpoint.parent.parent}: recipe.yaml was changed since the checkpoint "
+            f"({', '.join(changed)}); restore it, or train the changed recipe as a new run"
+        )
+    try:
+        bench.training.restore(content)
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{checkpoint}: does not fit the run: {str(error).splitlines()[0]}") from error
 
 
 def _way_out(folder: RunFolder) -> str:
@@ -171,67 +218,6 @@ def _way_out(folder: RunFolder) -> str:
         else "it came before the first checkpoint"
     )
     return f"{good}; train again with a lower rate (--set optimizer.lr=…) or with clip_norm=1"
-
-
-def _conclude(folder: RunFolder, bench: Workbench, recorder: Recorder) -> None:
-    """Write the weights, the predictions for what was held out, and, last of all, the result."""
-    held_out: dict[SplitName, Evaluation | None] = {name: bench.evaluate(name) for name in ("val", "test")}
-    weights = {k: v.detach().cpu().contiguous() for k, v in bench.training.evaluated.state_dict().items()}
-    folder.write("model.safetensors", save(weights))
-    folder.write("predictions.csv", _predictions(bench.source, held_out))
-    rows = recorder.metrics.rows
-    seconds = sum(row["seconds"] or 0.0 for row in rows)
-    images = sum((row["seconds"] or 0.0) * (row["images_per_second"] or 0.0) for row in rows)
-    result: dict[str, Any] = {
-        "run": str(folder.path),
-        "recipe": bench.recipe.name,
-        "data": bench.source.name,
-        "model": bench.recipe.model.name,
-        "epochs": len(rows),
-        "best_epoch": bench.training.progress.epoch,
-        "train": {"loss": rows[-1]["train_loss"], "accuracy": rows[-1]["train_accuracy"]},
-        **{name: _scores(evaluation) for name, evaluation in held_out.items()},
-        "seconds": round(seconds, 3),
-        "images_per_second": round(images / seconds, 1) if seconds else None,
-        "parameters": sum(p.numel() for p in bench.training.model.parameters()),
-        "device": bench.fabric.device.type,
-        "precision": bench.recipe.precision,
-    }
-    if bench.recipe.early_stopping is None:
-        del result["best_epoch"]
-    folder.write("result.json", json.dumps(result, indent=2, ensure_ascii=False))
-
-
-def _scores(evaluation: Evaluation | None) -> dict[str, float] | None:
-    if evaluation is None:
-        return None
-    return {"loss": evaluation.loss, "accuracy": evaluation.accuracy, "samples": len(evaluation.targets)}
-
-
-def _predictions(source: MemorySource, held_out: dict[SplitName, Evaluation | None]) -> str:
-    """CSV text: each held-out sample, its class, what was predicted and how sure the network was."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["index", "split", "sample", "class", "predicted", "confidence", "class_probability"])
-    for name, evaluation in held_out.items():
-        if evaluation is None:
-            continue
-        confidence = evaluation.probabilities.amax(1)
-        own = evaluation.probabilities.gather(1, evaluation.targets[:, None])[:, 0]
-        columns = (evaluation.indices, evaluation.targets, evaluation.predicted, confidence, own)
-        for index, target, predicted, sure, probability in zip(*(c.tolist() for c in columns), strict=True):
-            writer.writerow(
-                [
-                    index,
-                    name,
-                    source.describe(index),
-                    source.classes[target],
-                    source.classes[predicted],
-                    f"{sure:.6f}",
-                    f"{probability:.6f}",
-                ]
-            )
-    return text.getvalue()
 
 
 def _describe_data(source: MemorySource, split: Split) -> dict[str, Any]:

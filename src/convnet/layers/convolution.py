@@ -22,7 +22,7 @@ def require_size(model: str, image_size: tuple[int, int], smallest: int) -> None
     if min(height, width) < smallest:
         raise ModelError(
             f"{model} needs images of at least {smallest}×{smallest} pixels, got {height}×{width}; "
-            f"use larger images (--set preprocess.image_size={smallest}) or a smaller network (small-convnet)"
+            f"use larger images (--set preprocess.image_size={smallest}) or another network (--model mlp)"
         )
 
 

@@ -33,7 +33,7 @@ class Dropout(nn.Module):
         # Element order is irrelevant to independent noise, so dense inputs lend the mask their layout.
         dense = x.is_contiguous() or (x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last))
         noise = noise.as_strided(x.shape, x.stride()) if dense else noise.view(x.shape)
-        dropped = round(self.p * _LEVELS)
+        dropped = min(round(self.p * _LEVELS), _LEVELS - 1)
         # Comparing into a tensor of x's type is eight times as fast as comparing and then converting.
         mask = torch.ge(noise, dropped - _LEVELS // 2, out=torch.empty_like(x, requires_grad=False))
         return x * mask.mul_(_LEVELS / (_LEVELS - dropped))

@@ -7,6 +7,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from convnet.layers.dense import MapsToDense
 from convnet.registry import Registry
 
 InitName = Literal["he", "xavier", "torch"]
@@ -35,13 +36,14 @@ def torch_default(weight: Tensor) -> object:
 def initialize(module: nn.Module, name: InitName) -> nn.Module:
     """Draw every weight of two or more dimensions anew and zero the biases; returns the module.
 
-    Norms keep their scale of 1 and shift of 0.
+    Norms keep their scale of 1 and shift of 0. A dense layer over maps counts as what it is, D outputs of
+    C·H·W inputs each, not as a convolution.
     """
     fill = INITIALIZERS[name]
     for part in module.modules():
         for key, parameter in part.named_parameters(recurse=False):
             if parameter.dim() >= 2:
-                fill(parameter)
+                fill(parameter.flatten(1) if isinstance(part, MapsToDense) else parameter)
             elif key == "bias":
                 nn.init.zeros_(parameter)
     return module

@@ -12,7 +12,9 @@ from convnet.errors import ModelError
 from convnet.registry import Registry
 from convnet.types import ImageShape
 
-MODELS: Registry[Callable[..., nn.Module]] = Registry("model", importable=True)
+MODELS: Registry[Callable[..., nn.Module]] = Registry(
+    "model", importable=True, given=("in_channels", "num_classes", "image_size")
+)
 
 
 def build_model(name: str, shape: ImageShape, num_classes: int, **options: Any) -> nn.Module:

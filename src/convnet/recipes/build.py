@@ -11,7 +11,7 @@ from torch import nn
 
 from convnet.data import Loader, MemorySource, Split, make_split, open_data, pixel_statistics
 from convnet.device import derived_seed, make_fabric, resolve_precision
-from convnet.errors import ModelError
+from convnet.errors import ModelError, RecipeError
 from convnet.layers import Normalize
 from convnet.models import build_model
 from convnet.recipes.recipe import Recipe
@@ -112,6 +112,7 @@ def build_network(recipe: Recipe, source: MemorySource, split: Split) -> nn.Modu
     Raises:
         ModelError: the network does not fit the images, or does not end in a logit per class.
     """
+    _require_sensible_augmentation(recipe, source)
     mean, std = pixel_statistics(source, split.train, recipe.preprocess.normalize)
     num_classes = len(source.classes)
     with torch.random.fork_rng():
@@ -122,16 +123,30 @@ def build_network(recipe: Recipe, source: MemorySource, split: Split) -> nn.Modu
     return model
 
 
+def _require_sensible_augmentation(recipe: Recipe, source: MemorySource) -> None:
+    """Refuse augmentation that would leave nothing of an image."""
+    side = min(source.shape.height, source.shape.width)
+    for name in ("shift", "pad_crop", "cutout"):
+        if getattr(recipe.augment, name) >= max(side, 2):
+            raise RecipeError(
+                f"augment.{name}={getattr(recipe.augment, name)} leaves nothing of {source.shape} images; "
+                f"use less than {side}"
+            )
+
+
 @torch.no_grad()
 def _require_logits(model: nn.Module, recipe: Recipe, source: MemorySource) -> None:
     """Run two images through a network that is not ours, whose author may have made a mistake."""
     if ":" not in recipe.model.name:
         return
+    if not any(p.requires_grad for p in model.parameters()):
+        raise ModelError(f"model '{recipe.model.name}' has no trainable parameters")
     try:
         with torch.random.fork_rng():
-            shape = tuple(model.eval()(source.read(torch.tensor([0, 1])).images).shape)
-    except RuntimeError as error:
-        message = str(error).splitlines()[0]
+            logits = model.eval()(source.read(torch.tensor([0, 1])).images)
+            shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+    except Exception as error:  # a user's code may raise anything; the message must name it
+        message = f"{type(error).__name__}: {error}".splitlines()[0]
         raise ModelError(f"model '{recipe.model.name}' fails on {source.shape} images: {message}") from error
     finally:
         model.train()

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-from convnet.data import DATASETS, Augment, Preprocess
+from convnet.data import DATASETS, Augment, Preprocess, as_path
 from convnet.errors import UnknownNameError
 from convnet.recipes.recipe import Choice, Data, Recipe
 from convnet.schema import nearest
@@ -69,7 +68,7 @@ def default_recipe(source: str) -> Recipe:
             optimizer=optimizer,
             schedule=schedule,
         )
-    path = Path(source).expanduser().resolve()
+    path = as_path(source).resolve()
     return Recipe(
         name=f"{path.name}-small-convnet",
         data=Data(source=str(path)),

@@ -13,7 +13,7 @@ from convnet.schema import nearest
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
-    """["epochs=3", "optimizer.lr=1e-2"] → {"epochs": 3, "optimizer.lr": 0.01}; values are YAML.
+    """["epochs=3", "optimizer.name=sgd"] → {"epochs": 3, "optimizer.name": "sgd"}; values are YAML.
 
     Raises:
         RecipeError: an assignment without '=', or a value that is not YAML.
@@ -25,7 +25,7 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
             raise RecipeError(f"'{assignment}': expected key=value, e.g. optimizer.lr=0.01")
         try:
             values[key.strip()] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, RecursionError) as error:
             raise RecipeError(
                 f"'{assignment}': the value is not YAML: {' '.join(str(error).split())}"
             ) from error
@@ -42,7 +42,7 @@ def override(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
         RecipeError, UnknownNameError: a field or option that does not exist, or a value out of range.
     """
     content = recipe.to_dict()
-    for key, value in sorted(values.items(), key=lambda item: item[0].count(".")):
+    for key, value in sorted(values.items(), key=_names_first):
         *parents, last = key.split(".")
         place = content
         for depth, parent in enumerate(parents):
@@ -61,6 +61,12 @@ def override(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
             place.clear()  # another entry's options would not apply
         place[last] = value
     return Recipe.from_dict(content)
+
+
+def _names_first(item: tuple[str, Any]) -> tuple[int, bool]:
+    """A component is chosen before its options are set, in whatever order they were given."""
+    key = item[0]
+    return key.count("."), not key.endswith(".name")
 
 
 def _no_field(path: str, name: str, place: Mapping[str, Any]) -> str:

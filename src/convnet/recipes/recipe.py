@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar
 import yaml
 from annotated_types import Gt, Lt
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticSerializationError
 
 from convnet.data import Augment, Preprocess, SplitOptions
 from convnet.device import Precision
@@ -49,7 +50,7 @@ class Data(Section):
 class EarlyStopping(Section):
     """Stop after `patience` epochs without a lower validation loss, and return to the best epoch."""
 
-    patience: CountOrZero = 5
+    patience: Count = 5
 
 
 class Recipe(Section):
@@ -132,7 +133,7 @@ class Recipe(Section):
         """
         try:
             content = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, RecursionError) as error:
             raise RecipeError(f"{where}: not YAML: {' '.join(str(error).split())}") from error
         return cls.from_dict(content, where)
 
@@ -144,7 +145,7 @@ class Recipe(Section):
             RecipeError: it cannot be read or is not a recipe; names the file.
         """
         try:
-            text = path.read_text()
+            text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise RecipeError(f"{path}: cannot be read: {error}") from error
         try:
@@ -154,8 +155,15 @@ class Recipe(Section):
             raise type(error)(f"{prefix}{error}") from error
 
     def to_dict(self) -> dict[str, Any]:
-        """Nested dictionaries, lists and plain values."""
-        return self.model_dump(mode="json")
+        """Nested dictionaries, lists and plain values.
+
+        Raises:
+            RecipeError: an option of the user's own network is no plain value.
+        """
+        try:
+            return self.model_dump(mode="json")
+        except PydanticSerializationError as error:
+            raise RecipeError(f"{self.name}: an option has a value that cannot be stored: {error}") from None
 
     def to_yaml(self) -> str:
         """YAML text that `from_yaml` reads back to an equal recipe."""

@@ -32,6 +32,7 @@ _RC: Any = {
     "legend.frameon": False,
     "axes.prop_cycle": cycler(color=CYCLE),
     "figure.facecolor": "white",
+    "text.parse_math": False,  # class names are names, whatever they contain
 }
 
 

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from convnet.errors import RunError
 
+PART = ".part"
+"""What the name of a file ends in while it is being written."""
+
 
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Write to a temporary name in the same folder, fsync, rename over `path`, fsync the folder.
@@ -18,7 +21,9 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     data = content.encode() if isinstance(content, str) else content
     temporary = None
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=f".{path.name}.", suffix=PART, delete=False
+        ) as file:
             temporary = Path(file.name)
             file.write(data)
             file.flush()

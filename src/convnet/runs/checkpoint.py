@@ -40,7 +40,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             tree = json.loads((file.metadata() or {})["tree"])
     except FileNotFoundError:
         raise RunError(f"{path}: no such checkpoint") from None
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise RunError(f"{path}: not a readable checkpoint: {error}") from error
     content: dict[str, Any] = _put_back_tensors(tree, tensors)
     return content
@@ -48,7 +48,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 def _take_out_tensors(node: Any, place: str, tensors: dict[str, Tensor]) -> Any:
     if isinstance(node, Tensor):
-        tensors[place] = node.detach().cpu().contiguous()
+        # A copy: tied weights share memory, which the format does not allow.
+        tensors[place] = node.detach().cpu().clone(memory_format=torch.contiguous_format)
         return {_TENSOR: place}
     if isinstance(node, dict):
         # Pairs instead of an object: JSON would turn the integer keys of an optimizer's state into text.

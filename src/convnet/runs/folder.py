@@ -15,7 +15,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from convnet.errors import RunError
-from convnet.runs.atomic import cannot_write, sync_folder, write_atomically
+from convnet.runs.atomic import PART, cannot_write, sync_folder, write_atomically
 
 FORMAT = 1
 """Version of the folder's layout; a run of another version is refused."""
@@ -48,9 +48,11 @@ class RunFolder:
             RunError: it is missing.
         """
         try:
-            return self.file(name).read_text()
+            return self.file(name).read_bytes().decode()
         except OSError as error:
             raise RunError(f"{self.file(name)}: {error.strerror}; is {self.path} a complete run?") from error
+        except UnicodeDecodeError as error:
+            raise RunError(f"{self.file(name)}: damaged: {error}") from error
 
     def write(self, name: str, content: str | bytes) -> None:
         """Write a file of the run atomically.
@@ -60,12 +62,19 @@ class RunFolder:
         """
         write_atomically(self.file(name), content)
 
-    def read_json(self, name: str) -> Any:
-        """Content of a JSON file of the run."""
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Content of a JSON file of the run.
+
+        Raises:
+            RunError: it is missing, or no JSON object.
+        """
         try:
-            return json.loads(self.read(name))
+            content = json.loads(self.read(name))
         except ValueError as error:
             raise RunError(f"{self.file(name)}: damaged: {error}") from error
+        if not isinstance(content, dict):
+            raise RunError(f"{self.file(name)}: damaged: it holds no JSON object")
+        return content
 
     @property
     def finished(self) -> bool:
@@ -86,10 +95,11 @@ class RunFolder:
         temporary = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-            (temporary / "checkpoints").mkdir()
-            for name, content in {**files, "run.json": json.dumps({"format": FORMAT})}.items():
-                write_atomically(temporary / name, content)
+            if path.is_dir():  # an empty folder that somebody may stand in or have mounted
+                _fill(path, files)
+                return cls(path)
+            temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART))
+            _fill(temporary, files)
             temporary.chmod(0o755)
             temporary.replace(path)
             sync_folder(path.parent)
@@ -111,7 +121,7 @@ class RunFolder:
         if not folder.file("run.json").exists():
             raise RunError(f"{path}: no run there; a run is a folder that 'convnet train' made")
         found = folder.read_json("run.json")
-        version = found.get("format") if isinstance(found, dict) else None
+        version = found.get("format")
         if version != FORMAT:
             raise RunError(
                 f"{path}: a run of format {version}, this version of convnet reads format {FORMAT}; "
@@ -141,9 +151,21 @@ class RunFolder:
 
     def _sweep(self) -> None:
         """Remove the temporary files of a process that was killed while it wrote."""
-        for folder in (self.path, self.checkpoint.parent):
-            for leftover in folder.glob(".*.*"):
+        for folder in (self.path, self.checkpoint.parent, self.file("figures")):
+            for leftover in folder.glob(f".*{PART}"):
                 leftover.unlink(missing_ok=True)
+
+
+def _fill(folder: Path, files: Mapping[str, str]) -> None:
+    """The files of a new run; `run.json`, which makes it one, last."""
+    (folder / "checkpoints").mkdir()
+    for name, content in {**files, "run.json": json.dumps({"format": FORMAT})}.items():
+        write_atomically(folder / name, content)
+
+
+def as_file_name(label: str) -> str:
+    """A label as one harmless part of a path."""
+    return re.sub(r"[^\w.=-]+", "_", label).strip("._") or "run"
 
 
 def next_free_folder(parent: Path, stem: str) -> Path:

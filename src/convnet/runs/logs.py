@@ -62,7 +62,7 @@ class StepLog:
 
     def append(self, values: Sequence[float]) -> None:
         """Add a row: step, learning rate, loss, accuracy."""
-        self._writer.writerow(values)
+        self._writer.writerow([_plain(value) for value in values])
 
     def flush(self) -> None:
         """Write what is buffered through to the disk.
@@ -91,12 +91,15 @@ class StepLog:
 
 def _read(path: Path) -> list[Row]:
     """The rows of a log; a last line that was cut off by a kill is left out."""
-    with path.open(newline="") as file:
-        lines = [line for line in file if line.endswith("\n")]
-    return [
-        {name: float(value) if value else None for name, value in row.items()}
-        for row in csv.DictReader(lines)
-    ]
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = [line for line in file if line.endswith("\n")]
+        return [
+            {name: float(value) if value else None for name, value in row.items()}
+            for row in csv.DictReader(lines)
+        ]
+    except (OSError, ValueError, TypeError) as error:
+        raise RunError(f"{path}: missing or damaged: {error}") from error
 
 
 def _to_csv(columns: Sequence[str], rows: Sequence[Row]) -> str:

@@ -73,7 +73,7 @@ def evaluate(model: nn.Module, batches: Iterable[Batch], loss: Loss, fabric: Fab
         with fabric.autocast():
             logits = model(batch.images)
         logits = logits.float()
-        total += loss(logits, batch.targets).double().cpu() * len(batch)
+        total += loss(logits, batch.targets).cpu().double() * len(batch)
         probabilities.append(logits.softmax(1).cpu())
         targets.append(batch.targets.cpu())
         indices.append(batch.indices.cpu())

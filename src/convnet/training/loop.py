@@ -140,6 +140,7 @@ def _finish_epoch(
     on_event: Listener,
 ) -> None:
     progress, seconds = training.progress, clock.seconds
+    training.require_finite()
     held_out = validate() if validate else None
     train_loss = progress.loss_sum / max(1, progress.seen)
     train_accuracy = progress.correct / max(1, progress.seen)

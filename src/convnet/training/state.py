@@ -9,6 +9,7 @@ import torch
 from torch import nn, optim
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from convnet.errors import DivergedError
 from convnet.training.losses import Loss
 from convnet.training.regularizers import Regularizers
 from convnet.training.schedules import Schedule, Timing
@@ -59,6 +60,18 @@ class Training:
     def evaluated(self) -> nn.Module:
         """The model whose predictions count: the averaged one where there is one."""
         return self.model if self.ema is None else self.ema.module
+
+    def require_finite(self) -> None:
+        """What is not finite must not be saved as good.
+
+        Raises:
+            DivergedError: a weight is NaN or infinite.
+        """
+        if not all(torch.isfinite(p).all() for p in self.model.parameters()):
+            rate = self.optimizer.param_groups[0]["lr"]
+            raise DivergedError(
+                f"the weights became infinite at step {self.progress.step} (learning rate {rate:g})"
+            )
 
     def capture(self) -> dict[str, Any]:
         """Nested dicts and lists of tensors and numbers; the tensors are not copied."""

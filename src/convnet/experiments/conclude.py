@@ -1,0 +1,95 @@
+"""The end of a run: weights, predictions, result."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+from convnet.data import MemorySource
+from convnet.errors import DivergedError
+from convnet.recipes import Workbench
+from convnet.runs import RunFolder
+from convnet.training import Evaluation
+from convnet.types import SplitName
+
+Row = dict[str, float | None]
+
+
+def conclude(folder: RunFolder, bench: Workbench, rows: Sequence[Row]) -> None:
+    """Write the weights, the predictions for what was held out, and, last of all, the result.
+
+    `rows` are the epochs of the run; the training's weights may be those of an earlier one than the last.
+
+    Raises:
+        DivergedError: the loss on held-out data is not finite.
+        RunError: the disk is full.
+    """
+    held_out: dict[SplitName, Evaluation | None] = {name: bench.evaluate(name) for name in ("val", "test")}
+    for name, evaluation in held_out.items():
+        if evaluation is not None and not math.isfinite(evaluation.loss):
+            raise DivergedError(f"the {name} loss is {evaluation.loss} at the end of training")
+    state = bench.training.evaluated.state_dict()
+    weights = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in state.items()}
+    folder.write("model.safetensors", save(weights))
+    folder.write("predictions.csv", _predictions(bench.source, held_out))
+    epoch = bench.training.progress.epoch
+    row = next(row for row in rows if row["epoch"] == epoch)
+    seconds = sum(row["seconds"] or 0.0 for row in rows)
+    images = sum((row["seconds"] or 0.0) * (row["images_per_second"] or 0.0) for row in rows)
+    result: dict[str, Any] = {
+        "run": str(folder.path),
+        "recipe": bench.recipe.name,
+        "data": bench.source.name,
+        "model": bench.recipe.model.name,
+        "epochs": len(rows),
+        "best_epoch": epoch,
+        "train": {"loss": row["train_loss"], "accuracy": row["train_accuracy"]},
+        **{name: _scores(evaluation) for name, evaluation in held_out.items()},
+        "seconds": round(seconds, 3),
+        "images_per_second": round(images / seconds, 1) if seconds else None,
+        "parameters": sum(p.numel() for p in bench.training.model.parameters()),
+        "device": bench.fabric.device.type,
+        "precision": bench.recipe.precision,
+    }
+    if bench.recipe.early_stopping is None:
+        del result["best_epoch"]
+    folder.write("result.json", json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _scores(evaluation: Evaluation | None) -> dict[str, float] | None:
+    if evaluation is None:
+        return None
+    return {"loss": evaluation.loss, "accuracy": evaluation.accuracy, "samples": len(evaluation.targets)}
+
+
+def _predictions(source: MemorySource, held_out: dict[SplitName, Evaluation | None]) -> str:
+    """CSV text: each held-out sample, its class, what was predicted and how sure the network was."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(["index", "split", "sample", "class", "predicted", "confidence", "class_probability"])
+    for name, evaluation in held_out.items():
+        if evaluation is None:
+            continue
+        confidence = evaluation.probabilities.amax(1)
+        own = evaluation.probabilities.gather(1, evaluation.targets[:, None])[:, 0]
+        columns = (evaluation.indices, evaluation.targets, evaluation.predicted, confidence, own)
+        for index, target, predicted, sure, probability in zip(*(c.tolist() for c in columns), strict=True):
+            writer.writerow(
+                [
+                    index,
+                    name,
+                    source.describe(index),
+                    source.classes[target],
+                    source.classes[predicted],
+                    f"{sure:.6f}",
+                    f"{probability:.6f}",
+                ]
+            )
+    return text.getvalue()
