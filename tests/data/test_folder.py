@@ -57,6 +57,45 @@ def test_what_is_wrong_with_a_folder_is_named(picture_folder: Path, tmp_path: Pa
     assert "only one class" in message(picture_folder)
 
 
+def test_split_folders_among_others_are_refused(picture_folder: Path, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    for name in ("train", "val", "preview"):
+        shutil.copytree(picture_folder, root / name)
+    with pytest.raises(DataError, match="found preview, train, val"):
+        open_data(str(root))
+    shutil.rmtree(root / "preview")
+    shutil.rmtree(root / "train")
+    with pytest.raises(DataError, match="expected train/"):
+        open_data(str(root))
+
+
+def test_one_colour_picture_makes_the_set_colour(tmp_path: Path) -> None:
+    for name, mode in (("a", "L"), ("b", "L")):
+        (tmp_path / name).mkdir()
+        for i in range(60):
+            Image.new(mode, (8, 8), 90).save(tmp_path / name / f"{i}.png")
+    assert open_data(str(tmp_path)).shape.channels == 1
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "b" / "z.png")
+    assert open_data(str(tmp_path)).shape.channels == 3
+
+
+def test_damaged_metadata_does_not_make_a_picture_unreadable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "x.jpg")
+
+    def fail(_image: object) -> None:
+        raise TypeError("required argument is not an integer")
+
+    monkeypatch.setattr("PIL.ImageOps.exif_transpose", fail)
+    assert read_image(tmp_path / "x.jpg", (8, 8), 3, "crop")[0].min() > 200
+
+
+def test_a_very_wide_picture_is_cropped_before_it_is_resized(tmp_path: Path) -> None:
+    Image.new("RGB", (50_000, 1), "red").save(tmp_path / "x.png")
+    assert read_image(tmp_path / "x.png", (64, 64), 3, "crop")[0].min() > 200
+
+
 def test_hidden_files_and_folders_do_not_count(picture_folder: Path) -> None:
     (picture_folder / ".cache").mkdir()
     shutil.copy(picture_folder / "red" / "0.jpg", picture_folder / "red" / "._0.jpg")

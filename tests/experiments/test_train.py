@@ -114,7 +114,9 @@ def test_early_stopping_returns_to_the_best_epoch(tmp_path: Path) -> None:
     )  # fmt: skip
     losses = [row["val_loss"] for row in stopped.metrics]
     best = int(np.argmin(losses))  # type: ignore[arg-type]
-    assert len(losses) == best + 1 + 3 < 60
+    assert len(losses) == best + 1 + 2 < 60
+    row = stopped.metrics[best]
+    assert stopped.result["train"]["loss"] == row["train_loss"]
     assert stopped.result["best_epoch"] == best + 1
     assert stopped.result["val"]["loss"] == pytest.approx(losses[best], rel=1e-6)
 
@@ -132,7 +134,90 @@ def test_what_cannot_be_built_leaves_nothing_behind(tmp_path: Path) -> None:
         convnet.train("digits", out=tmp_path / "r", model="lenet5")
     with pytest.raises(RecipeError):
         convnet.train("digits", out=tmp_path / "r", device="abacus")
-    assert not list(tmp_path.iterdir())
+    with pytest.raises(RecipeError, match="raise batch_size"):
+        convnet.train("digits", out=tmp_path / "one", batch_size=1)
+    assert [p.name for p in tmp_path.iterdir()] == ["one"]
+    with pytest.raises(RecipeError, match=r"augment\.shift=8 leaves nothing"):
+        convnet.train("digits", out=tmp_path / "r", augment={"shift": 8})
+
+
+def test_a_loss_that_explodes_in_the_last_step_is_noticed(tmp_path: Path) -> None:
+    with pytest.raises(DivergedError, match="before the first checkpoint"):
+        convnet.train(
+            "digits", out=tmp_path / "r", epochs=1, batch_size=2000, precision="fp32", split={"val": 0},
+            optimizer={"name": "sgd", "lr": 1e38}, schedule="constant",
+        )  # fmt: skip
+    assert not (tmp_path / "r" / "result.json").exists()
+
+
+def test_a_run_goes_on_with_the_recipe_it_began_with_or_not_at_all(tmp_path: Path) -> None:
+    run = convnet.train("digits", out=tmp_path / "r", epochs=1, **FAST)
+    recipe = (run.path / "recipe.yaml").read_text()
+    (run.path / "recipe.yaml").write_text(recipe.replace("batch_size: 64", "batch_size: 32"))
+    with pytest.raises(RunError, match=r"recipe.yaml was changed since the checkpoint \(batch_size\)"):
+        resume(run.path, epochs=2)
+
+
+def test_damaged_files_of_a_run_are_named(tmp_path: Path) -> None:
+    run = convnet.train("digits", out=tmp_path / "r", epochs=1, **FAST)
+    for name, use in (
+        ("data.json", lambda r: r.evaluate()),
+        ("result.json", lambda r: r.result),
+        ("recipe.yaml", lambda r: r.recipe),
+        ("split.csv", lambda r: r.evaluate()),
+        ("model.safetensors", lambda r: r.model),
+        ("metrics.csv", lambda r: r.report()),
+    ):
+        whole = (run.path / name).read_bytes()
+        for damage in (b"\xff\xfe", b"[1, 2]\n"):
+            (run.path / name).write_bytes(damage)
+            with pytest.raises(convnet.ConvnetError):
+                use(convnet.load_run(run.path))  # type: ignore[no-untyped-call]
+        (run.path / name).write_bytes(whole)
+    assert convnet.load_run(run.path).evaluate().accuracy == run.result["test"]["accuracy"]
+
+
+def test_data_that_changed_or_is_gone(picture_folder: Path, tmp_path: Path) -> None:
+    run = convnet.train(
+        picture_folder, out=tmp_path / "r", epochs=1, batch_size=4, preprocess={"image_size": 16}
+    )
+    (picture_folder / "blue" / "0.jpg").rename(picture_folder / "blue" / "z.jpg")
+    with pytest.raises(DataError, match=r"0\.jpg \(blue\) is no longer there"):
+        resume(run.path, epochs=2)
+    picture_folder.rename(tmp_path / "elsewhere")
+    page = convnet.load_run(run.path).report().read_text()
+    assert "no longer where it was" in page
+    assert run.predict([tmp_path / "elsewhere" / "red" / "1.png"])
+    with pytest.raises(RunError, match="inside the data"):
+        convnet.train(tmp_path / "elsewhere", out=tmp_path / "elsewhere" / "runs" / "r")
+
+
+def test_class_names_are_names_whatever_they_contain(picture_folder: Path, tmp_path: Path) -> None:
+    for old, new in (("red", "$_$ <b>"), ("blue", "日本\r\n")):
+        (picture_folder / old).rename(picture_folder / new)
+    run = convnet.train(
+        picture_folder, out=tmp_path / "r", epochs=1, batch_size=4, preprocess={"image_size": 16}
+    )
+    assert set(convnet.load_run(run.path).classes) == {"$_$ <b>", "日本\r\n"}
+    assert len(run.evaluate().targets) == 2
+    assert "<b>" not in (run.path / "report.html").read_text()
+
+
+def test_an_empty_folder_that_is_there_is_filled(tmp_path: Path) -> None:
+    (tmp_path / "r").mkdir()
+    before = (tmp_path / "r").stat().st_ino
+    convnet.train("digits", out=tmp_path / "r", epochs=1, **FAST)
+    assert (tmp_path / "r").stat().st_ino == before
+
+
+def test_photos_through_a_linear_classifier_in_bf16(tmp_path: Path) -> None:
+    """32 images of 3×128×128: a product that torch's bf16 linear layer does not survive."""
+    code = (
+        "import torch; from convnet.layers import MapsToDense; layer = MapsToDense((3, 128, 128), 5)\n"
+        "with torch.autocast('cpu', torch.bfloat16):\n"
+        "    layer(torch.randn(32, 3, 128, 128)).float().sum().backward()\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_listener_hears_every_step(tmp_path: Path) -> None:
@@ -188,7 +273,7 @@ def test_a_network_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "my_net.py").write_text(
         "from torch import nn\n"
         "def flat(num_classes):\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, num_classes))\n"
-        "def wrong(num_classes):\n    return nn.Flatten()\n"
+        "def wrong(num_classes):\n    return nn.Sequential(nn.Flatten(), nn.LayerNorm(64))\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     run = convnet.train("digits", out=tmp_path / "r", model="my_net:flat", epochs=2)
@@ -219,6 +304,25 @@ def test_compare(tmp_path: Path) -> None:
     assert weights.stat().st_mtime_ns == before
     with pytest.raises(RunError, match="another recipe"):
         convnet.compare("digits", {"optimizer": ["adam"]}, out=tmp_path / "c", epochs=3, model="mlp")
+
+
+def test_compare_varies_what_it_says(tmp_path: Path) -> None:
+    options = {"epochs": 1, "model": "mlp"}
+    done = convnet.compare("digits", {"seed": [1, 2]}, out=tmp_path / "s", **options)
+    assert [r.recipe.seed for runs in done.runs.values() for r in runs] == [1, 2]
+    rates = {"optimizer.lr": [0.1, 0.2], "optimizer.name": ["sgd", "momentum"]}
+    done = convnet.compare("digits", rates, out=tmp_path / "r", **options)
+    found = [
+        (r.recipe.optimizer.options["lr"], r.recipe.optimizer.name)
+        for runs in done.runs.values()
+        for r in runs
+    ]
+    assert found == [(0.1, "sgd"), (0.1, "momentum"), (0.2, "sgd"), (0.2, "momentum")]
+    with pytest.raises(RecipeError, match="two variants are called 'adam'"):
+        convnet.compare("digits", {"optimizer": ["adam", "adam"]}, out=tmp_path / "t")
+    with pytest.raises(convnet.ConvnetError, match="lenet5 needs images"):
+        convnet.compare("digits", {"model": ["mlp", "lenet5"]}, out=tmp_path / "t")
+    assert not (tmp_path / "t").exists()
 
 
 def test_every_variant_is_checked_before_any_is_trained(tmp_path: Path) -> None:

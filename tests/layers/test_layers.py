@@ -137,3 +137,10 @@ def test_normalize_takes_bytes_and_has_no_parameters() -> None:
     torch.testing.assert_close(layer(pixels), (pixels.float() - mean) / std, rtol=1e-4, atol=1e-5)
     assert not list(layer.parameters())
     assert set(layer.state_dict()) == {"mean", "std"}
+
+
+def test_a_dense_layer_over_maps_starts_like_any_dense_layer() -> None:
+    """M44: Xavier over 4608 inputs and 256 outputs, not over a convolution's fans."""
+    torch.manual_seed(0)
+    layer = initialize(MapsToDense((32, 12, 12), 256), "xavier")
+    assert layer.weight.abs().max().item() == pytest.approx((6 / (4608 + 256)) ** 0.5, rel=1e-3)

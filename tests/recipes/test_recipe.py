@@ -63,7 +63,7 @@ recipes = st.builds(
     batch_size=st.integers(1, 4096),
     clip_norm=st.none() | positive,
     ema=st.none() | st.floats(0.1, 0.9999),
-    early_stopping=st.none() | st.builds(EarlyStopping, patience=st.integers(0, 20)),
+    early_stopping=st.none() | st.builds(EarlyStopping, patience=st.integers(1, 20)),
     precision=st.sampled_from(["auto", "fp32", "bf16"]),
     seed=st.integers(0, 2**40),
 )
@@ -106,6 +106,9 @@ def test_overrides() -> None:
     assert changed.early_stopping == EarlyStopping(patience=2)
     replaced = override(base, {"optimizer": "sgd", "optimizer.lr": 0.5})
     assert replaced.optimizer == Choice(name="sgd", lr=0.5, weight_decay=0.0)
+    for order in (["optimizer.lr", "optimizer.name"], ["optimizer.name", "optimizer.lr"]):
+        values = {"optimizer.lr": 0.1, "optimizer.name": "sgd"}
+        assert override(base, {key: values[key] for key in order}).optimizer.options["lr"] == 0.1
     assert override(base, {"optimizer.name": "sgd"}).optimizer.options["lr"] == 0.01
 
 

@@ -46,6 +46,13 @@ def test_a_checkpoint_gives_back_what_was_saved(
     assert back["b"][1].dtype == torch.bfloat16
 
 
+def test_tied_weights_are_saved(tmp_path: Path) -> None:
+    weight = torch.randn(3, 3)
+    save_checkpoint(tmp_path / "x", {"a": weight, "b": weight, "c": weight[0]})
+    found = load_checkpoint(tmp_path / "x")
+    assert torch.equal(found["b"], weight) and torch.equal(found["c"], weight[0])
+
+
 def test_a_full_disk_leaves_the_previous_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.safetensors"
     save_checkpoint(path, {"n": 1})
@@ -107,22 +114,24 @@ def test_two_processes_cannot_write_one_run(tmp_path: Path) -> None:
     other.kill()  # the lock goes with the process
     other.join()
     other.close()
-    (folder.path / ".result.json.abc").write_text("half")
+    (folder.path / ".result.json.abc.part").write_text("half")
+    (folder.path / ".notes.txt").write_text("the user's own")
     with folder.writing():
-        assert not list(folder.path.glob(".result.json.*"))
+        assert not list(folder.path.glob("*.part"))
+        assert (folder.path / ".notes.txt").exists()
 
 
 def test_logs_cut_off_what_no_checkpoint_vouches_for(tmp_path: Path) -> None:
     path = tmp_path / "steps.csv"
     log = StepLog(path, 0)
     for step in range(1, 6):
-        log.append((step, 0.1, 1 / 3, 0.5))
+        log.append((step, 0.1, 1 / 3, float(step % 2)))
     log.close()
     with path.open("a") as file:
         file.write("6,0.1,0.3")  # a kill in the middle of a line
     before = path.read_text()
     log = StepLog(path, 4)
-    log.append((5, 0.1, 1 / 3, 0.5))
+    log.append((5, 0.1, 1 / 3, 1.0))
     log.close()
     assert path.read_text() == before.removesuffix("6,0.1,0.3")
     metrics = MetricsLog(tmp_path / "metrics.csv")

@@ -37,3 +37,30 @@ def test_a_right_module_passes_and_is_not_changed() -> None:
 def test_nothing_to_differentiate_is_said() -> None:
     with pytest.raises(ValueError, match="nothing to differentiate"):
         convnet.check_gradients(nn.Identity(), torch.arange(3))
+
+
+class Small(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: object, x: Tensor) -> Tensor:
+        return 1e-5 * x
+
+    @staticmethod
+    def backward(ctx: object, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        return -1e-5 * gradient
+
+
+class NotFinite(Wrong):
+    @staticmethod
+    def backward(ctx: object, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        return torch.full_like(gradient, float("nan"))
+
+
+@pytest.mark.parametrize("function", [Small, NotFinite])
+def test_small_and_infinite_wrong_gradients_are_found(function: type[torch.autograd.Function]) -> None:
+    assert not convnet.check_gradients(function.apply, torch.randn(3, 3)).passed
+
+
+def test_layers_that_work_in_place_and_other_layouts() -> None:
+    assert convnet.check_gradients(nn.ReLU(inplace=True), torch.randn(3, 4)).passed
+    module = nn.Conv2d(2, 2, 3).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    assert convnet.check_gradients(module, torch.randn(2, 5, 6, 2).permute(0, 3, 1, 2)).passed
