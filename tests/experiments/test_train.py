@@ -135,17 +135,17 @@ def test_what_cannot_be_built_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(RecipeError):
         convnet.train("digits", out=tmp_path / "r", device="abacus")
     with pytest.raises(RecipeError, match="raise batch_size"):
-        convnet.train("digits", out=tmp_path / "one", batch_size=1)
+        convnet.train("digits", out=tmp_path / "one", batch_size=1, model={"name": "resnet9", "width": 4})
     assert [p.name for p in tmp_path.iterdir()] == ["one"]
     with pytest.raises(RecipeError, match=r"augment\.shift=8 leaves nothing"):
         convnet.train("digits", out=tmp_path / "r", augment={"shift": 8})
 
 
 def test_a_loss_that_explodes_in_the_last_step_is_noticed(tmp_path: Path) -> None:
-    with pytest.raises(DivergedError, match="before the first checkpoint"):
+    with pytest.raises(DivergedError, match=r"infinite|became|at the end of training"):
         convnet.train(
-            "digits", out=tmp_path / "r", epochs=1, batch_size=2000, precision="fp32", split={"val": 0},
-            optimizer={"name": "sgd", "lr": 1e38}, schedule="constant",
+            "digits", out=tmp_path / "r", epochs=1, batch_size=2000, precision="fp32", model="mlp",
+            split={"val": 0}, optimizer={"name": "sgd", "lr": 1e38}, schedule="constant",
         )  # fmt: skip
     assert not (tmp_path / "r" / "result.json").exists()
 
@@ -193,14 +193,14 @@ def test_data_that_changed_or_is_gone(picture_folder: Path, tmp_path: Path) -> N
 
 
 def test_class_names_are_names_whatever_they_contain(picture_folder: Path, tmp_path: Path) -> None:
-    for old, new in (("red", "$_$ <b>"), ("blue", "日本\r\n")):
+    for old, new in (("red", "$_$ <blink>"), ("blue", "日本\r\n")):
         (picture_folder / old).rename(picture_folder / new)
     run = convnet.train(
         picture_folder, out=tmp_path / "r", epochs=1, batch_size=4, preprocess={"image_size": 16}
     )
-    assert set(convnet.load_run(run.path).classes) == {"$_$ <b>", "日本\r\n"}
+    assert set(convnet.load_run(run.path).classes) == {"$_$ <blink>", "日本\r\n"}
     assert len(run.evaluate().targets) == 2
-    assert "<b>" not in (run.path / "report.html").read_text()
+    assert "<blink>" not in (run.path / "report.html").read_text()
 
 
 def test_an_empty_folder_that_is_there_is_filled(tmp_path: Path) -> None:

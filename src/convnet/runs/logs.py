@@ -95,11 +95,18 @@ def _read(path: Path) -> list[Row]:
         with path.open(newline="", encoding="utf-8") as file:
             lines = [line for line in file if line.endswith("\n")]
         return [
-            {name: float(value) if value else None for name, value in row.items()}
-            for row in csv.DictReader(lines)
+            {name: float(value) if value else None for name, value in row.items()} for row in _rows(lines)
         ]
     except (OSError, ValueError, TypeError) as error:
         raise RunError(f"{path}: missing or damaged: {error}") from error
+
+
+def _rows(lines: Sequence[str]) -> csv.DictReader[str]:
+    """The rows of a log, which has at least the columns of a step."""
+    reader = csv.DictReader(lines)
+    if lines and not {"step", "learning_rate"} <= set(reader.fieldnames or ()):
+        raise ValueError("not a log of training")
+    return reader
 
 
 def _to_csv(columns: Sequence[str], rows: Sequence[Row]) -> str:
