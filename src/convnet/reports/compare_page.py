@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from convnet.reports.html import render
-from convnet.reports.style import CYCLE, figure, to_png
+from convnet.reports.style import CYCLE, figure, log_scale, to_png
 from convnet.reports.variant import Variant
 from convnet.runs import write_atomically
 
@@ -70,7 +70,7 @@ def compare_figure(variants: Sequence[Variant]) -> Figure:
                     )
             drawn = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.lines])
             if column.endswith("loss") and drawn.min() > 0 and drawn.max() / drawn.min() > 8:
-                axes.set_yscale("log")
+                log_scale(axes)
             axes.set_title(title)
             axes.set_xlabel("epoch")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))

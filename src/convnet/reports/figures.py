@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from convnet.reports.style import MUTED, TEST, TRAIN, VAL, bare, figure
+from convnet.reports.style import MUTED, TEST, TRAIN, VAL, bare, figure, log_scale
 
 Row = dict[str, float | None]
 Image = NDArray[np.uint8]
@@ -61,7 +61,7 @@ def steps(rows: Sequence[Row]) -> Figure:
         top.plot(number, loss, color=TRAIN, alpha=0.35, linewidth=0.7, label="each batch")
         top.plot(number, smooth(loss, len(loss) / 50), color=TRAIN, label="smoothed")
         if loss.min() > 0 and loss.max() / loss.min() > 50:
-            top.set_yscale("log")
+            log_scale(top)
         top.set_title("Training loss, step by step")
         top.legend(loc="upper right")
         bottom.plot(number, rate, color=MUTED)

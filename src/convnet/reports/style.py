@@ -12,6 +12,7 @@ import matplotlib as mpl
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 TRAIN, VAL, TEST, MUTED = "#3566b8", "#d9722e", "#2f8f5b", "#8a8f98"
 CYCLE = ("#3566b8", "#d9722e", "#2f8f5b", "#a0489c", "#c43d4b", "#5d6a7a", "#8a7414", "#1d8a99")
@@ -51,6 +52,14 @@ def to_png(picture: Figure, dpi: int = 144) -> bytes:
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # drawn as a box
         picture.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()
+
+
+def log_scale(axes: Axes) -> None:
+    """A logarithmic y axis with plain numbers at 1, 2 and 5 of each decade."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def bare(axes: Axes) -> None:
