@@ -5,9 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from convnet.data import Preprocess, open_data, read_image
+from convnet.data.preprocess import fit_image
 from convnet.errors import DataError
 
 
@@ -159,3 +162,14 @@ def test_damaged_pictures_decode_or_are_named(tmp_path: Path, suffix: str) -> No
             assert read_image(path, (8, 8), 3, "crop").shape == (3, 8, 8)
         except DataError as error:
             assert str(path) in str(error)
+
+
+@settings(max_examples=200)
+@given(
+    *[st.integers(1, 700)] * 2, *[st.integers(1, 300)] * 2, st.sampled_from(["stretch", "letterbox", "crop"])
+)
+def test_every_size_becomes_every_size(
+    width: int, height: int, to_width: int, to_height: int, policy: str
+) -> None:
+    fitted = fit_image(Image.new("L", (width, height), 9), (to_height, to_width), policy)  # type: ignore[arg-type]
+    assert fitted.size == (to_width, to_height)

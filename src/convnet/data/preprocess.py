@@ -45,9 +45,11 @@ def fit_image(image: Image.Image, size: tuple[int, int], policy: ResizePolicy) -
         return image.resize((width, height), Image.Resampling.BILINEAR)
     scales = width / image.width, height / image.height
     if policy == "crop":
-        part = width / max(scales), height / max(scales)  # what is kept, in pixels of the picture
-        left, top = (image.width - part[0]) / 2, (image.height - part[1]) / 2
-        box = (left, top, left + part[0], top + part[1])
+        # What is kept, in pixels of the picture; rounding must not push it over the edge.
+        part_width = min(width / max(scales), image.width)
+        part_height = min(height / max(scales), image.height)
+        left, top = (image.width - part_width) / 2, (image.height - part_height) / 2
+        box = (left, top, min(left + part_width, image.width), min(top + part_height, image.height))
         return image.resize((width, height), Image.Resampling.BILINEAR, box=box)
     scale = min(scales)
     inner = max(1, round(image.width * scale)), max(1, round(image.height * scale))
