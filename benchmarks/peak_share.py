@@ -2,7 +2,8 @@
 
     python benchmarks/peak_share.py lecture-mnist=9995 resnet9=275
 
-The peak is the best rate of a 3×3 convolution of 256 to 256 channels; a training step counts as three forward passes.
+The peak is the best rate of a 3×3 convolution of 256 to 256 channels; a training step counts as three
+forward passes.
 """
 
 from __future__ import annotations
