@@ -94,12 +94,22 @@ def test_same_convolution_keeps_the_size_and_pads_at_the_end(kernel: int, height
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_maps_to_dense_is_flatten_and_linear(memory_format: torch.memory_format) -> None:
     layer, x = MapsToDense((3, 4, 5), 7), torch.randn(2, 3, 4, 5)
-    expected = F.linear(x.flatten(1), layer.weight.flatten(1), layer.bias)
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(60, 7))
+    flat[1].load_state_dict(layer.state_dict())
     layer.to(memory_format=memory_format)
-    torch.testing.assert_close(layer(x.to(memory_format=memory_format)), expected)
+    torch.testing.assert_close(layer(x.to(memory_format=memory_format)), flat(x))
+    torch.testing.assert_close(layer.templates().flatten(1), flat[1].weight)
+    other = MapsToDense((3, 4, 5), 7)
+    other.load_state_dict(flat[1].state_dict())
+    assert torch.equal(other.weight, layer.weight)
 
 
-@pytest.mark.parametrize("p", [0.0, 0.1, 0.35, 0.5, 0.9])
+def test_weights_of_another_shape_are_refused_by_a_dense_layer_over_maps() -> None:
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        MapsToDense((3, 4, 5), 7).load_state_dict(MapsToDense((3, 4, 4), 7).state_dict())
+
+
+@pytest.mark.parametrize("p", [0.0, 1e-6, 0.1, 0.35, 0.5, 0.9])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 def test_dropout_drops_its_share_and_keeps_the_mean(p: float, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
@@ -111,6 +121,23 @@ def test_dropout_drops_its_share_and_keeps_the_mean(p: float, dtype: torch.dtype
     assert torch.equal(Dropout(p).eval()(x), x)
     sliced = torch.ones(4, 8, 6, 6, dtype=dtype)[:, ::2, 1:]
     assert Dropout(p)(sliced).shape == sliced.shape
+
+
+def test_dropout_noise_has_no_pattern() -> None:
+    """Shares per image, per channel and per element scatter as independent draws do; steps are unrelated."""
+    torch.manual_seed(0)
+    p, steps, shape = 0.35, 60, (64, 16, 12, 12)
+    x = torch.ones(shape).to(memory_format=torch.channels_last)
+    kept = torch.stack([(Dropout(p)(x) > 0).double() for _ in range(steps)])
+    for over in ((2, 3, 4), (1, 3, 4), (1, 2), (0,)):
+        share = kept.mean(over)
+        expected = (p * (1 - p) * share.numel() / kept.numel()) ** 0.5
+        assert share.std().item() == pytest.approx(expected, rel=5 / (2 * share.numel()) ** 0.5)
+    flat = ((kept - kept.mean()) / kept.std()).permute(0, 1, 3, 4, 2).flatten(1)
+    for lag in (1, 2, 3, 16, 192):
+        correlation = (flat[:, lag:] * flat[:, :-lag]).mean().item()
+        assert abs(correlation) < 5 / flat.numel() ** 0.5
+    assert abs((flat[1:] * flat[:-1]).mean().item()) < 5 / flat.numel() ** 0.5
 
 
 def test_dropout_rates_outside_the_range_are_refused() -> None:

@@ -144,9 +144,7 @@ def test_the_linear_scores_of_the_lectures() -> None:
     """M02: W x + b = [-96.8, 437.9, 60.75]; the slide's 61.95 for ship lacks its bias."""
     model = build_model("linear", ImageShape(1, 2, 2), 3).double()
     rows = [[0.2, -0.5, 0.1, 2.0], [1.5, 1.3, 2.1, 0.0], [0, 0.25, 0.2, -0.3]]
-    model.load_state_dict(
-        {"weight": torch.tensor(rows).view(3, 1, 2, 2), "bias": torch.tensor([1.1, 3.2, -1.2])}
-    )
+    model.load_state_dict({"weight": torch.tensor(rows), "bias": torch.tensor([1.1, 3.2, -1.2])})
     x = torch.tensor([56.0, 231, 24, 2]).view(1, 1, 2, 2)
     torch.testing.assert_close(model(x.double())[0].tolist(), [-96.8, 437.9, 60.75], rtol=1e-6, atol=1e-4)
 

@@ -7,7 +7,6 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from convnet.layers.dense import MapsToDense
 from convnet.registry import Registry
 
 InitName = Literal["he", "xavier", "torch"]
@@ -36,14 +35,12 @@ def torch_default(weight: Tensor) -> object:
 def initialize(module: nn.Module, name: InitName) -> nn.Module:
     """Draw every weight of two or more dimensions anew and zero the biases; returns the module.
 
-    Norms keep their scale of 1 and shift of 0. A dense layer over maps counts as what it is, D outputs of
-    C·H·W inputs each, not as a convolution.
+    Norms keep their scale of 1 and shift of 0.
     """
     fill = INITIALIZERS[name]
-    for part in module.modules():
-        for key, parameter in part.named_parameters(recurse=False):
-            if parameter.dim() >= 2:
-                fill(parameter.flatten(1) if isinstance(part, MapsToDense) else parameter)
-            elif key == "bias":
-                nn.init.zeros_(parameter)
+    for key, parameter in module.named_parameters():
+        if parameter.dim() >= 2:
+            fill(parameter)
+        elif key.endswith("bias"):
+            nn.init.zeros_(parameter)
     return module
