@@ -25,6 +25,10 @@ class RunError(ConvnetError):
     """A run folder is missing, damaged, locked, of another version or not writable."""
 
 
+class RunExistsError(RunError):
+    """Something is already where a new run was to be."""
+
+
 class DivergedError(ConvnetError):
     """The loss became NaN or infinite."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import json
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Annotated, Any, TypeVar
@@ -70,6 +71,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"{hint} (known: {', '.join(choices) or 'none'})"
 
 
+def shown(value: object) -> str:
+    """A value as it stands in a recipe file: null, true, "text"."""
+    return json.dumps(value, default=repr, ensure_ascii=False)
+
+
 def _explain(error: ValidationError, document: type[BaseModel], where: str) -> str:
     """The first of pydantic's findings as one line, and how many more there are."""
     findings = error.errors(include_url=False)
@@ -86,8 +92,12 @@ def _explain(error: ValidationError, document: type[BaseModel], where: str) -> s
         message = f"{place} is required"
     elif first["type"] == "value_error":  # our own validators already say everything
         message = str(first["ctx"]["error"])
+    elif first["type"] == "model_type":
+        fields = ", ".join(_document_at(document, first["loc"]).model_fields)
+        message = f"{place}: expected fields ({fields}), got {shown(first['input'])}"
     else:
-        message = f"{place}: {first['msg'][0].lower()}{first['msg'][1:]}, got {first['input']!r}"
+        finding = first["msg"].replace("Input should be", "must be")
+        message = f"{place}: {finding[0].lower()}{finding[1:]}, got {shown(first['input'])}"
     return message + (f" (and {more} more)" if more else "")
 
 

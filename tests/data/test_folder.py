@@ -22,7 +22,7 @@ def test_pictures_of_six_formats_become_one_tensor(picture_folder: Path) -> None
     mean = source.images.float().mean((2, 3))
     assert (mean[:12, 2] > mean[:12, 0]).all()
     assert (mean[12:, 0] > mean[12:, 2]).all()
-    assert Path(source.describe(0)).is_file()
+    assert (picture_folder / source.describe(0)).is_file()
 
 
 def test_split_folders_are_followed(picture_folder: Path, tmp_path: Path) -> None:

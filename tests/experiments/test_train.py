@@ -192,6 +192,17 @@ def test_data_that_changed_or_is_gone(picture_folder: Path, tmp_path: Path) -> N
         convnet.train(tmp_path / "elsewhere", out=tmp_path / "elsewhere" / "runs" / "r")
 
 
+def test_a_moved_folder_is_found_again_where_the_recipe_says(picture_folder: Path, tmp_path: Path) -> None:
+    options = {"preprocess": {"image_size": 16}, "model": "linear", "batch_size": 8}
+    run = convnet.train(str(picture_folder), out=tmp_path / "r", epochs=1, **options)
+    moved = picture_folder.rename(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match=r"no such folder; if it was moved, .*recipe\.yaml"):
+        resume(run.path, epochs=2)
+    recipe = run.path / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace(str(picture_folder), str(moved)))
+    assert resume(run.path, epochs=2).result["epochs"] == 2
+
+
 def test_class_names_are_names_whatever_they_contain(picture_folder: Path, tmp_path: Path) -> None:
     for old, new in (("red", "$_$ <blink>"), ("blue", "日本\r\n")):
         (picture_folder / old).rename(picture_folder / new)

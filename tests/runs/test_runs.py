@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import errno
-import multiprocessing
 import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convnet.errors import RunError
-from convnet.runs import MetricsLog, RunFolder, StepLog, load_checkpoint, next_free_folder, save_checkpoint
+from convnet.runs import MetricsLog, RunFolder, StepLog, load_checkpoint, save_checkpoint
 
 leaves = (
     st.none()
@@ -96,24 +98,25 @@ def test_other_versions_and_other_folders_are_refused(tmp_path: Path) -> None:
         RunFolder.open(tmp_path)
 
 
-def _hold(path: Path, ready: Any, release: Any) -> None:
-    with RunFolder(path).writing():
-        ready.set()
-        release.wait(30)
+HOLD = """
+import sys
+from pathlib import Path
+from convnet.runs import RunFolder
+with RunFolder(Path(sys.argv[1])).writing():
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
 
 
 def test_two_processes_cannot_write_one_run(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "run", {})
-    context = multiprocessing.get_context("spawn")
-    ready, release = context.Event(), context.Event()
-    other = context.Process(target=_hold, args=(folder.path, ready, release))
-    other.start()
-    assert ready.wait(60)
-    with pytest.raises(RunError, match="another process is writing"), folder.writing():
-        pass
-    other.kill()  # the lock goes with the process
-    other.join()
-    other.close()
+    command = [sys.executable, "-c", HOLD, str(folder.path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"ready\n"
+        with pytest.raises(RunError, match="another process is writing"), folder.writing():
+            pass
+        other.kill()  # the lock goes with the process
     (folder.path / ".result.json.abc.part").write_text("half")
     (folder.path / ".notes.txt").write_text("the user's own")
     with folder.writing():
@@ -143,8 +146,14 @@ def test_logs_cut_off_what_no_checkpoint_vouches_for(tmp_path: Path) -> None:
     assert again.rows[0]["val_loss"] is None
 
 
-def test_run_folders_are_numbered(tmp_path: Path) -> None:
+def test_run_folders_are_numbered_and_never_shared(tmp_path: Path) -> None:
     for name in ("a-1", "a-7", "a-x", "b-9"):
         (tmp_path / name).mkdir()
-    assert next_free_folder(tmp_path, "a").name == "a-8"
-    assert next_free_folder(tmp_path / "none", "a").name == "a-1"
+    assert RunFolder.create_numbered(tmp_path, "a", {}).path.name == "a-8"
+    assert RunFolder.create_numbered(tmp_path / "none", "a", {}).path.name == "a-1"
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: RunFolder.create_numbered(tmp_path, "c", {}).path.name, range(24)))
+    assert sorted(made) == sorted(f"c-{i}" for i in range(1, 25))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="file"):
+        RunFolder.create_numbered(tmp_path / "file", "a", {})

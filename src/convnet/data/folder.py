@@ -80,7 +80,7 @@ def open_folder(
         images=torch.from_numpy(images[kept] if problems else images),
         targets=torch.tensor(targets, dtype=torch.int64),
         classes=classes,
-        places=[str(samples[i].path) for i in kept],
+        places=[samples[i].path.relative_to(root).as_posix() for i in kept],
         partition=splits or None,
         skipped=tuple(problems.values()),
     )

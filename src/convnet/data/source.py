@@ -64,8 +64,8 @@ class Source(Protocol):
 class MemorySource:
     """A data set that lies in memory, or on the accelerator, as one uint8 tensor.
 
-    `images` is uint8 N×C×H×W, `targets` int64 N; `places` says where each sample comes from: a path, or
-    "train-images-idx3-ubyte[17]".
+    `images` is uint8 N×C×H×W, `targets` int64 N; `places` says where each sample comes from: a path below
+    the folder, or "train-images-idx3-ubyte[17]".
     """
 
     name: str
@@ -91,7 +91,7 @@ class MemorySource:
         return Batch(self.images.index_select(0, indices), self.targets.index_select(0, indices), indices)
 
     def describe(self, index: int) -> str:
-        """The path of the sample, or its file and row."""
+        """The path of the sample within its folder, or its file and row."""
         return self.places[index]
 
     def to(self, device: torch.device) -> MemorySource:

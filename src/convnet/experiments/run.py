@@ -13,7 +13,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from convnet.data import Loader, MemorySource, open_data, quiet_decoding, read_image, read_split
+from convnet.data import (
+    DATASETS,
+    Loader,
+    MemorySource,
+    as_path,
+    open_data,
+    quiet_decoding,
+    read_image,
+    read_split,
+)
 from convnet.device import default_device, make_fabric, resolve_precision
 from convnet.errors import ConvnetError, DataError, RunError
 from convnet.layers import Normalize
@@ -102,8 +111,16 @@ class Run:
         return model.eval()
 
     def open_own_data(self, data_dir: Path | None = None) -> MemorySource:
-        """The data that the run was trained on, from where it was then or from `data_dir`."""
-        recorded = self.folder.read_json("environment.json")["data_dir"]
+        """The data that the run was trained on, from where it was then or from `data_dir`.
+
+        Raises:
+            DataError: it is not there, or cannot be read.
+        """
+        name = self.recipe.data.source
+        if name not in DATASETS and not as_path(name).is_dir():
+            recipe_file = self.folder.file("recipe.yaml")
+            raise DataError(f"{name}: no such folder; if it was moved, say where to in {recipe_file}")
+        recorded = self.folder.read_json("environment.json").get("data_dir")
         return open_recipe_data(self.recipe, data_dir or (Path(recorded) if recorded else None))
 
     def evaluate(

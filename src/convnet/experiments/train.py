@@ -19,9 +19,11 @@ from convnet.experiments.recorder import Recorder, stop_on_signal
 from convnet.experiments.run import Run, write_report
 from convnet.recipes import Recipe, Workbench, build, override
 from convnet.recipes.build import build_network, open_recipe_data
-from convnet.runs import RunFolder, as_file_name, load_checkpoint, next_free_folder
+from convnet.runs import RunFolder, as_file_name, load_checkpoint
 from convnet.training import Evaluation, Event, Listener, fit
 from convnet.types import SplitName
+
+_RUNS = Path("runs")
 
 
 def train(
@@ -46,8 +48,7 @@ def train(
     keep_freed_memory()
     threads = set_threads(threads)
     device = device or default_device()
-    out = out or next_free_folder(Path("runs"), as_file_name(recipe.name))
-    recipe = settle(recipe, device, out)
+    recipe = settle(recipe, device, out or _RUNS)
     # All that can fail is tried before there is a folder: a device that is not here, data, a network.
     make_fabric(device, resolve_precision(recipe.precision, device))
     source, split = require_buildable(recipe, data_dir)
@@ -57,15 +58,16 @@ def train(
         "device": device,
         "threads": threads,
     }
-    folder = RunFolder.create(
-        out,
-        {
-            "recipe.yaml": recipe.to_yaml(),
-            "environment.json": json.dumps({**describe_environment(), **place}, indent=2),
-            "data.json": json.dumps(_describe_data(source, split), indent=2, ensure_ascii=False),
-            "split.csv": write_split(split, source),
-        },
-    )
+    files = {
+        "recipe.yaml": recipe.to_yaml(),
+        "environment.json": json.dumps({**describe_environment(), **place}, indent=2),
+        "data.json": json.dumps(_describe_data(source, split), indent=2, ensure_ascii=False),
+        "split.csv": write_split(split, source),
+    }
+    if out is None:
+        folder = RunFolder.create_numbered(_RUNS, as_file_name(recipe.name), files)
+    else:
+        folder = RunFolder.create(out, files)
     with folder.writing():
         return _execute(folder, recipe, source, split, device, listeners, on_start)
 
@@ -113,21 +115,21 @@ def resume(
         ConvnetError: as `train`.
     """
     folder = RunFolder.open(path)
-    recipe = Recipe.from_yaml(folder.read("recipe.yaml"), str(folder.file("recipe.yaml")))
+    run = Run(folder)
+    recipe = run.recipe
     if epochs is not None and epochs < recipe.epochs:
         raise RunError(f"{path}: has {recipe.epochs} epochs; --epochs {epochs} would shorten it")
     longer = epochs is not None and epochs > recipe.epochs
     if folder.finished and not longer:
         if not folder.file("report.html").exists():
             with folder.writing():
-                write_report(Run(folder), data_dir=data_dir)
-        return Run(folder)
+                write_report(run, data_dir=data_dir)
+        return run
     environment = folder.read_json("environment.json")
     keep_freed_memory()
     set_threads(environment.get("threads"))
-    recorded = environment.get("data_dir")
     device = device or environment.get("device") or default_device()
-    source = open_recipe_data(recipe, data_dir or (Path(recorded) if recorded else None))
+    source = run.open_own_data(data_dir)
     split = read_split(folder.read("split.csv"), source)
     with folder.writing():
         if longer:
@@ -150,7 +152,7 @@ def _execute(
 ) -> Run:
     """Train from the last checkpoint, or the start, to the end; the caller holds the folder's lock."""
     bench = build(recipe, device=device, source=source, split=split)
-    identity = {key: value for key, value in recipe.to_dict().items() if key not in ("name", "epochs")}
+    identity = _identity(recipe)
     if folder.checkpoint.exists():
         _restore(bench, folder.checkpoint, identity)
     on_start(bench)
@@ -193,6 +195,13 @@ def _execute(
     run = Run(folder)
     write_report(run, source)
     return run
+
+
+def _identity(recipe: Recipe) -> dict[str, Any]:
+    """What of a recipe may not change while its run goes on. Whether data is the same, split.csv knows."""
+    content = recipe.to_dict()
+    del content["name"], content["epochs"], content["data"]["source"]
+    return content
 
 
 def _restore(bench: Workbench, checkpoint: Path, identity: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from convnet.device import Precision
 from convnet.errors import RecipeError
 from convnet.models import MODELS
 from convnet.registry import Registry
-from convnet.schema import Count, CountOrZero, Positive, Section, validate
+from convnet.schema import Count, CountOrZero, Positive, Section, shown, validate
 from convnet.training import LOSSES, OPTIMIZERS, SCHEDULES, Regularizers
 
 
@@ -88,8 +88,12 @@ class Recipe(Section):
 
     @field_validator("model", "loss", "optimizer", "schedule", mode="before")
     @classmethod
-    def _name_alone(cls, value: object) -> object:
+    def _name_alone(cls, value: object, info: ValidationInfo) -> object:
         """`optimizer: adam` is `optimizer: {name: adam}`."""
+        if not isinstance(value, str | dict | Choice):
+            raise RecipeError(
+                f"{info.field_name}: expected a name, or a name and options, got {shown(value)}"
+            )
         return {"name": value} if isinstance(value, str) else value
 
     @field_validator("model", "loss", "optimizer", "schedule", mode="after")

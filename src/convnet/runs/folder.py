@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from convnet.errors import RunError
+from convnet.errors import RunError, RunExistsError
 from convnet.runs.atomic import PART, cannot_write, sync_folder, write_atomically
 
 FORMAT = 1
@@ -86,12 +87,12 @@ class RunFolder:
         """A new run with these files in it; it appears under its name complete or not at all.
 
         Raises:
-            RunError: something is there already, or the place is not writable.
+            RunExistsError: something is there already.
+            RunError: the place is not writable.
         """
         path = path.absolute()
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            way_out = f"continue it with 'convnet resume {path}', or" if (path / "run.json").exists() else ""
-            raise RunError(f"{path} exists and is not empty; {way_out} choose another folder with --out")
+            raise RunExistsError(_occupied(path))
         temporary = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -104,11 +105,24 @@ class RunFolder:
             temporary.replace(path)
             sync_folder(path.parent)
         except OSError as error:
+            if error.errno in (errno.EEXIST, errno.ENOTEMPTY) and path.exists():  # somebody was faster
+                raise RunExistsError(_occupied(path)) from None
             raise RunError(cannot_write(path, error)) from error
         finally:
             if temporary is not None and temporary.exists():
                 shutil.rmtree(temporary, ignore_errors=True)
         return cls(path)
+
+    @classmethod
+    def create_numbered(cls, parent: Path, stem: str, files: Mapping[str, str]) -> RunFolder:
+        """A new run `parent/stem-1`, or the next number that is not taken, even if others do the same.
+
+        Raises:
+            RunError: the place is not writable.
+        """
+        while True:
+            with suppress(RunExistsError):
+                return cls.create(_next_free(parent, stem), files)
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -168,9 +182,13 @@ def as_file_name(label: str) -> str:
     return re.sub(r"[^\w.=-]+", "_", label).strip("._") or "run"
 
 
-def next_free_folder(parent: Path, stem: str) -> Path:
-    """`parent/stem-1`, or the next number that is not taken."""
+def _next_free(parent: Path, stem: str) -> Path:
     pattern = re.compile(re.escape(stem) + r"-(\d+)")
     names = [p.name for p in parent.iterdir()] if parent.is_dir() else []
     taken = [int(match[1]) for name in names if (match := pattern.fullmatch(name))]
     return parent / f"{stem}-{max(taken, default=0) + 1}"
+
+
+def _occupied(path: Path) -> str:
+    way_out = f"continue it with 'convnet resume {path}', or" if (path / "run.json").exists() else ""
+    return f"{path} exists and is not empty; {way_out} choose another folder with --out"
