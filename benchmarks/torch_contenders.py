@@ -1,7 +1,7 @@
 """The contenders that run on torch: convnet itself, the bare limit, and the usual tutorial loop.
 
-A worker: prints "@ready", then for every line on standard input trains a stretch of batches and prints
-"@" and its images per second.
+A worker: prints "@ready", then for every line on standard input, which names one of its contenders, trains a
+stretch of batches and prints "@" and its images per second.
 """
 
 from __future__ import annotations
@@ -59,40 +59,35 @@ class Stretches:
         return itertools.islice(self.batches, self.steps)
 
 
-def convnet(network: str, steps: int, data_dir: Path, precision: str) -> Callable[[], None]:
-    """What `convnet train` runs per step: loader, loop, and the recorder that writes `steps.csv`."""
+def convnet(network: str, steps: int, data_dir: Path, precision: str) -> dict[str, Callable[[], None]]:
+    """What `convnet train` runs per step, loader, loop and recorder of `steps.csv`; and the bare limit.
+
+    The limit is the same network's forward, backward and step on one batch that lies ready. It shares the
+    process, the weights and the optimizer with convnet: where these lie in memory decides several per cent.
+    """
     bench = workbench(network, data_dir, precision)
+    training, fabric = bench.training, bench.fabric
     endless = itertools.chain.from_iterable(bench.batches.epoch(e) for e in itertools.count())
-    batches = Stretches(endless, steps)
+    batches, resident = Stretches(endless, steps), next(bench.batches.epoch())
     folder = RunFolder.create(Path(tempfile.mkdtemp()) / "run", {})
-    recorder = Recorder(folder, bench.training, None, lambda: False, {})
+    recorder = Recorder(folder, training, None, lambda: False, {})
+    model, optimizer = fabric.setup(training.model, training.optimizer)
 
     def listen(event: Event) -> None:
         if isinstance(event, StepEnd):
             recorder(event)
 
-    def stretch() -> None:
-        epochs = bench.training.progress.epoch + 1
-        fit(bench.training, batches, epochs=epochs, fabric=bench.fabric, on_event=listen)
+    def whole() -> None:
+        fit(training, batches, epochs=training.progress.epoch + 1, fabric=fabric, on_event=listen)
 
-    return stretch
-
-
-def bare(network: str, steps: int, data_dir: Path) -> Callable[[], None]:
-    """The limit: the same network's forward, backward and step on one batch that lies ready."""
-    bench = workbench(network, data_dir, "bf16")
-    training, fabric = bench.training, bench.fabric
-    batch = next(bench.batches.epoch())
-    model, optimizer = fabric.setup(training.model, training.optimizer)
-    model.train()
-
-    def stretch() -> None:
+    def bare() -> None:
+        model.train()
         for _ in range(steps):
             training.optimizer.zero_grad(set_to_none=True)
-            fabric.backward(training.loss(model(batch.images), batch.targets))
+            fabric.backward(training.loss(model(resident.images), resident.targets))
             optimizer.step()
 
-    return stretch
+    return {"convnet": whole, "bare": bare} if precision == "auto" else {"convnet-fp32": whole}
 
 
 class TutorialSet(Dataset[tuple[torch.Tensor, int]]):
@@ -165,19 +160,17 @@ def tutorial(network: str, steps: int, data_dir: Path) -> Callable[[], None]:
 
 
 def main() -> None:
-    name, network, steps, data_dir = sys.argv[1], sys.argv[2], int(sys.argv[3]), Path(sys.argv[4])
-    make = {
-        "convnet": lambda n: convnet(network, n, data_dir, "auto"),
-        "convnet-fp32": lambda n: convnet(network, n, data_dir, "fp32"),
-        "bare": lambda n: bare(network, n, data_dir),
-        "tutorial": lambda n: tutorial(network, n, data_dir),
-    }
-    stretch = make[name](steps)
-    stretch()
-    print("@ready", flush=True)
-    for _ in sys.stdin:
-        start = time.perf_counter()
+    process, network, steps, data_dir = sys.argv[1], sys.argv[2], int(sys.argv[3]), Path(sys.argv[4])
+    if process == "tutorial":
+        stretches = {"tutorial": tutorial(network, steps, data_dir)}
+    else:
+        stretches = convnet(network, steps, data_dir, "fp32" if process == "convnet-fp32" else "auto")
+    for stretch in stretches.values():
         stretch()
+    print("@ready", flush=True)
+    for line in sys.stdin:
+        start = time.perf_counter()
+        stretches[line.strip()]()
         print(f"@{BATCH * steps / (time.perf_counter() - start)}", flush=True)
 
 

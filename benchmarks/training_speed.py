@@ -1,11 +1,12 @@
 """Images per second of whole training epochs, against rivals, interleaved in one run.
 
-Every contender is a process of its own that stays alive and trains a stretch of batches when told to. The
-stretches take turns, so that a machine whose speed drifts slows all of them alike; what counts is the
-ratio of each stretch to its neighbours, and the median of those ratios.
+Every contender trains a stretch of batches when told to, in a process that stays alive. The stretches take
+turns, in a new order each round, so that a machine whose speed drifts slows all of them alike; what counts is
+the ratio of each stretch to its neighbours, and the median of those ratios. Where a process lies in memory is
+worth several per cent too, so all are started anew a few times.
 
     python benchmarks/training_speed.py --network lecture-mnist --data-dir DATA
-    python benchmarks/training_speed.py --network resnet9 --rounds 5 --steps 20 --data-dir DATA
+    python benchmarks/training_speed.py --network resnet9 --steps 4 --data-dir DATA
     … --keras PYTHON   also Keras, from an interpreter that has keras, tensorflow-cpu and torch
 """
 
@@ -13,21 +14,28 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-TORCH_CONTENDERS = ("convnet", "convnet-fp32", "bare", "tutorial")
-KERAS_CONTENDERS = ("keras-tensorflow", "keras-tensorflow-bf16", "keras-torch")
+TORCH_PROCESSES = {
+    "convnet": ("convnet", "bare"),
+    "convnet-fp32": ("convnet-fp32",),
+    "tutorial": ("tutorial",),
+}
+KERAS_PROCESSES = ("keras-tensorflow", "keras-tensorflow-bf16", "keras-torch")
 
 
-class Contender:
-    """A worker process: `go()` trains one stretch and returns its images per second."""
+class Worker:
+    """A process with one or two contenders: `go(name)` trains one stretch, returns images per second."""
 
-    def __init__(self, name: str, python: str, script: str, arguments: list[str]) -> None:
-        self.name = name
+    def __init__(
+        self, name: str, contenders: tuple[str, ...], python: str, script: str, arguments: list[str]
+    ) -> None:
+        self.name, self.contenders = name, contenders
         self.process = subprocess.Popen(
             [python, str(HERE / script), name, *arguments],
             stdin=subprocess.PIPE,
@@ -37,9 +45,9 @@ class Contender:
         )
         self._read()  # ready, warmed up
 
-    def go(self) -> float:
+    def go(self, contender: str) -> float:
         assert self.process.stdin is not None
-        self.process.stdin.write("go\n")
+        self.process.stdin.write(f"{contender}\n")
         self.process.stdin.flush()
         return float(self._read())
 
@@ -60,28 +68,30 @@ def main() -> None:
     parser.add_argument(
         "--network", default="lecture-mnist", choices=["lecture-mnist", "resnet9", "resnet18"]
     )
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--launches", type=int, default=3, help="how often all are started anew")
+    parser.add_argument("--rounds", type=int, default=3, help="stretches of each per launch")
     parser.add_argument("--steps", type=int, default=100, help="batches of 128 per stretch")
     parser.add_argument("--data-dir", required=True)
     parser.add_argument("--keras", help="a Python that has keras, tensorflow-cpu and torch")
-    parser.add_argument("--only", nargs="*", help="contenders to run; convnet always runs")
     options = parser.parse_args()
 
     arguments = [options.network, str(options.steps), options.data_dir]
-    wanted = [(name, sys.executable, "torch_contenders.py") for name in TORCH_CONTENDERS]
+    wanted = [(n, names, sys.executable, "torch_contenders.py") for n, names in TORCH_PROCESSES.items()]
     if options.keras and options.network == "lecture-mnist":
-        wanted += [(name, options.keras, "keras_contenders.py") for name in KERAS_CONTENDERS]
-    if options.only is not None:
-        wanted = [w for w in wanted if w[0] == "convnet" or w[0] in options.only]
-    contenders = [Contender(*w, arguments) for w in wanted]
-    rates: dict[str, list[float]] = {c.name: [] for c in contenders}
-    for _ in range(options.rounds):
-        for contender in contenders:
-            rates[contender.name].append(contender.go())
-    for contender in contenders:
-        contender.end()
+        wanted += [(name, (name,), options.keras, "keras_contenders.py") for name in KERAS_PROCESSES]
+    rates: dict[str, list[float]] = {name: [] for _, names, _, _ in wanted for name in names}
+    for _ in range(options.launches):
+        workers = [Worker(*w, arguments) for w in wanted]
+        turns = [(worker, contender) for worker in workers for contender in worker.contenders]
+        for _ in range(options.rounds):
+            random.shuffle(turns)  # who goes on in a warm process has an advantage
+            for worker, contender in turns:
+                rates[contender].append(worker.go(contender))
+        for worker in workers:
+            worker.end()
 
-    print(f"{options.network}, {options.rounds} rounds of {options.steps} batches of 128, images per second")
+    rounds = f"{options.launches}×{options.rounds} rounds of {options.steps} batches of 128"
+    print(f"{options.network}, {rounds}, images per second")
     print(f"{'':<24}{'median':>9}{'min':>9}{'max':>9}   convnet is")
     table = {}
     for name, values in rates.items():
