@@ -219,9 +219,8 @@ def load_run(path: str | Path) -> Run:
 
 def write_report(run: Run, source: MemorySource | None = None, data_dir: Path | None = None) -> Path:
     """The run's page; without pictures of samples where the data is no longer to be had."""
-    from convnet.reports.run_page import (
-        write_run_report,
-    )  # matplotlib: half a second that predicting need not pay
+    # Here, because it imports matplotlib: half a second that predicting need not pay.
+    from convnet.reports.run_page import write_run_report
 
     if source is None:
         try:
