@@ -39,3 +39,9 @@ class MissingExtraError(ConvnetError):
 
 class InterruptedRunError(ConvnetError):
     """Training was stopped by the user; the run can be resumed (exit status 130)."""
+
+
+def in_one_line(error: Exception) -> str:
+    """What an error of another library says, without its line breaks, at most 200 characters of it."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= 200 else text[:199] + "…"

@@ -73,7 +73,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def shown(value: object) -> str:
     """A value as it stands in a recipe file: null, true, "text"."""
-    return json.dumps(value, default=repr, ensure_ascii=False)
+    return json.dumps(value, default=str, ensure_ascii=False)
 
 
 def _explain(error: ValidationError, document: type[BaseModel], where: str) -> str:

@@ -177,6 +177,16 @@ def test_damaged_files_of_a_run_are_named(tmp_path: Path) -> None:
     assert convnet.load_run(run.path).evaluate().accuracy == run.result["test"]["accuracy"]
 
 
+def test_weights_of_another_network_are_refused_with_the_reason(tmp_path: Path) -> None:
+    run = convnet.train("digits", out=tmp_path / "a", epochs=1, **FAST)
+    other = convnet.train("digits", out=tmp_path / "b", epochs=1, **(FAST | {"model": "linear"}))
+    (run.path / "model.safetensors").write_bytes((other.path / "model.safetensors").read_bytes())
+    with pytest.raises(
+        RunError, match=r"model\.safetensors: cannot be loaded: .*(Missing key|size mismatch)"
+    ):
+        _ = convnet.load_run(run.path).model
+
+
 def test_data_that_changed_or_is_gone(picture_folder: Path, tmp_path: Path) -> None:
     run = convnet.train(
         picture_folder, out=tmp_path / "r", epochs=1, batch_size=4, preprocess={"image_size": 16}

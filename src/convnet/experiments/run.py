@@ -24,7 +24,7 @@ from convnet.data import (
     read_split,
 )
 from convnet.device import default_device, make_fabric, resolve_precision
-from convnet.errors import ConvnetError, DataError, RunError
+from convnet.errors import ConvnetError, DataError, RunError, in_one_line
 from convnet.layers import Normalize
 from convnet.models import build_model
 from convnet.recipes import Recipe
@@ -107,7 +107,7 @@ class Run:
             model[0] = Normalize(weights["0.mean"], weights["0.std"])
             model.load_state_dict(weights)
         except (SafetensorError, OSError, KeyError, RuntimeError) as error:
-            raise RunError(f"{weights_file}: cannot be loaded: {str(error).splitlines()[0]}") from error
+            raise RunError(f"{weights_file}: cannot be loaded: {in_one_line(error)}") from error
         return model.eval()
 
     def open_own_data(self, data_dir: Path | None = None) -> MemorySource:

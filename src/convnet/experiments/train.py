@@ -12,7 +12,7 @@ import torch
 
 from convnet.data import DATASETS, MemorySource, Split, as_path, make_split, read_split, write_split
 from convnet.device import default_device, keep_freed_memory, make_fabric, resolve_precision, set_threads
-from convnet.errors import DivergedError, RecipeError, RunError
+from convnet.errors import DivergedError, RecipeError, RunError, in_one_line
 from convnet.experiments.conclude import conclude
 from convnet.experiments.environment import describe_environment
 from convnet.experiments.recorder import Recorder, stop_on_signal
@@ -217,7 +217,7 @@ def _restore(bench: Workbench, checkpoint: Path, identity: dict[str, Any]) -> No
     try:
         bench.training.restore(content)
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{checkpoint}: does not fit the run: {str(error).splitlines()[0]}") from error
+        raise RunError(f"{checkpoint}: does not fit the run: {in_one_line(error)}") from error
 
 
 def _way_out(folder: RunFolder) -> str:
