@@ -20,9 +20,14 @@ install_import_hook(
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
 from PIL import Image  # noqa: E402
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
+
+# The machines that run the tests are shared: how long an example takes says nothing.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def real_data(name: str) -> Path:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
@@ -10,13 +10,17 @@ from torch.nn import functional as F
 from convnet.layers import (
     ACTIVATIONS,
     INITIALIZERS,
+    ChannelMaxPool,
+    Conv2d,
     ConvBlock,
     Dropout,
+    LocallyConnected2d,
+    LocalResponseNorm,
     MapsToDense,
     Maxout,
     Normalize,
     Residual,
-    SameConv2d,
+    UpConv2d,
     initialize,
     make_activation,
     output_size,
@@ -24,8 +28,15 @@ from convnet.layers import (
 from convnet.training import check_gradients
 
 LAYERS = {
-    "same convolution, odd": lambda: SameConv2d(2, 3, 3),
-    "same convolution, even": lambda: SameConv2d(2, 3, 2),
+    "same convolution, odd": lambda: Conv2d(2, 3, 3, padding="same"),
+    "same convolution, even": lambda: Conv2d(2, 3, 2, padding="same"),
+    "strided, dilated convolution in groups": lambda: Conv2d(
+        2, 4, 2, stride=2, padding="full", dilation=2, groups=2
+    ),
+    "up-convolution": lambda: UpConv2d(2, 3, 3),
+    "locally connected": lambda: LocallyConnected2d(2, 3, (6, 5), 3, stride=2, padding=1),
+    "local response norm": lambda: LocalResponseNorm(3, alpha=0.5),
+    "channel max pool": lambda: ChannelMaxPool(2),
     "maps to dense": lambda: MapsToDense((2, 6, 5), 4),
     "dropout": lambda: Dropout(0.4),
     "maxout": lambda: Maxout(2),
@@ -79,16 +90,7 @@ def test_output_sizes_of_the_lectures() -> None:
     assert [output_size(7, 3), output_size(7, 3, 2), output_size(7, 3, padding=1)] == [5, 3, 7]
     assert [output_size(32, 5), output_size(28, 5)] == [28, 24]
     assert output_size(227, 11, 4) == 55
-    assert sum(p.numel() for p in SameConv2d(3, 10, 5).parameters()) == 760
-
-
-@settings(max_examples=25)
-@given(st.integers(1, 5), st.integers(4, 9), st.integers(4, 9))
-def test_same_convolution_keeps_the_size_and_pads_at_the_end(kernel: int, height: int, width: int) -> None:
-    layer, x = SameConv2d(2, 3, kernel), torch.randn(2, 2, height, width)
-    before, after = (kernel - 1) // 2, kernel // 2
-    padded = F.pad(x, (before, after, before, after))
-    torch.testing.assert_close(layer(x), F.conv2d(padded, layer.weight, layer.bias))
+    assert sum(p.numel() for p in Conv2d(3, 10, 5, padding=2).parameters()) == 760
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])

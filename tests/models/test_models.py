@@ -128,7 +128,7 @@ def test_lecture_mnist_is_the_programming_task() -> None:
     assert shapes == [
         ("Conv2d", (64, 13, 13)),
         ("ReLU", (64, 13, 13)),
-        ("SameConv2d", (32, 13, 13)),
+        ("Conv2d", (32, 13, 13)),
         ("MaxPool2d", (32, 12, 12)),
         ("ReLU", (32, 12, 12)),
         ("Dropout", (32, 12, 12)),

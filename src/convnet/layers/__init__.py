@@ -1,26 +1,38 @@
 """The pieces networks are made of. All images are N×C×H×W, channels first."""
 
 from convnet.layers.activations import ACTIVATIONS, Maxout, make_activation, widening
+from convnet.layers.arithmetic import output_shape, output_size, require_size
 from convnet.layers.blocks import ConvBlock, Residual
-from convnet.layers.convolution import SameConv2d, output_size, require_size
+from convnet.layers.convolution import Conv1d, Conv2d, UpConv2d
 from convnet.layers.dense import MapsToDense
 from convnet.layers.dropout import Dropout
 from convnet.layers.init import INITIALIZERS, initialize
+from convnet.layers.local import LocallyConnected2d
 from convnet.layers.normalize import Normalize
+from convnet.layers.pooling import ChannelMaxPool
+from convnet.layers.response_norm import LocalResponseNorm
+from convnet.layers.toeplitz import toeplitz_matrix
 
 __all__ = [
     "ACTIVATIONS",
     "INITIALIZERS",
+    "ChannelMaxPool",
+    "Conv1d",
+    "Conv2d",
     "ConvBlock",
     "Dropout",
+    "LocalResponseNorm",
+    "LocallyConnected2d",
     "MapsToDense",
     "Maxout",
     "Normalize",
     "Residual",
-    "SameConv2d",
+    "UpConv2d",
     "initialize",
     "make_activation",
+    "output_shape",
     "output_size",
     "require_size",
+    "toeplitz_matrix",
     "widening",
 ]

@@ -1,4 +1,4 @@
-"""Convolution arithmetic (M24) and 'same' convolution for every kernel size."""
+"""Convolution layers whose padding can be given by its purpose (M23)."""
 
 from __future__ import annotations
 
@@ -8,37 +8,148 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from convnet.errors import ModelError
+Sides = int | tuple[int, ...]
+Padding = str | Sides
 
 
-def output_size(size: int, kernel_size: int, stride: int = 1, padding: int = 0) -> int:
-    """floor((N + 2P − F)/S) + 1, the number of places of a window along one side (M24)."""
-    return (size + 2 * padding - kernel_size) // stride + 1
+class Conv1d(nn.Conv1d):
+    """1-D convolution N×C×L → N×D×L'; arguments as `Conv2d`."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Sides,
+        *,
+        stride: Sides = 1,
+        padding: Padding = "valid",
+        dilation: Sides = 1,
+        groups: int = 1,
+        bias: bool = True,
+    ) -> None:
+        window = _Window(1, kernel_size, stride, dilation)
+        fixed = window.padding(padding)
+        _require_groups(groups, in_channels, out_channels)
+        super().__init__(
+            in_channels,
+            out_channels,
+            window.kernel_size,
+            window.stride,
+            fixed or 0,
+            window.dilation,
+            groups,
+            bias,
+        )
+        self._window = window if fixed is None else None
+
+    def forward(self, x: Float[Tensor, "N C L"]) -> Float[Tensor, "N D M"]:
+        """N×C×L → N×D×L'."""
+        return super().forward(x if self._window is None else self._window.pad_same(x))
 
 
-def require_size(model: str, image_size: tuple[int, int], smallest: int) -> None:
-    """Raise ModelError unless both sides of the image reach `smallest` pixels."""
-    height, width = image_size
-    if min(height, width) < smallest:
-        raise ModelError(
-            f"{model} needs images of at least {smallest}×{smallest} pixels, got {height}×{width}; "
-            f"use larger images (--set preprocess.image_size={smallest}) or another network (--model mlp)"
+class Conv2d(nn.Conv2d):
+    """2-D convolution N×C×H×W → N×D×H'×W'.
+
+    `padding` is a number of zeros on every side, (vertical, horizontal) numbers, or a purpose: "valid" adds
+    none; "full" adds as many as let the kernel reach every input pixel with each of its weights;
+    "same" keeps the size, or divides it by the stride, rounding up. Where "same" needs an odd number of
+    zeros, the surplus goes to the bottom and the right, as in TensorFlow and Keras.
+
+    Raises:
+        ValueError: a size, stride or dilation below 1, negative padding, groups that do not divide the
+            channels.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Sides,
+        *,
+        stride: Sides = 1,
+        padding: Padding = "valid",
+        dilation: Sides = 1,
+        groups: int = 1,
+        bias: bool = True,
+    ) -> None:
+        window = _Window(2, kernel_size, stride, dilation)
+        fixed = window.padding(padding)
+        _require_groups(groups, in_channels, out_channels)
+        super().__init__(
+            in_channels,
+            out_channels,
+            window.kernel_size,
+            window.stride,
+            fixed or 0,
+            window.dilation,
+            groups,
+            bias,
+        )
+        self._window = window if fixed is None else None
+
+    def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D I J"]:
+        """N×C×H×W → N×D×H'×W'."""
+        return super().forward(x if self._window is None else self._window.pad_same(x))
+
+
+class UpConv2d(nn.ConvTranspose2d):
+    """Up-convolution (M27): transposed convolution whose output is exactly `stride` times as large.
+
+    Raises:
+        ValueError: a stride below 2, or a kernel smaller than it, which would leave gaps.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int = 2, *, stride: int = 2, bias: bool = True
+    ) -> None:
+        if not 2 <= stride <= kernel_size:
+            raise ValueError(f"stride must lie between 2 and the kernel size {kernel_size}, got {stride}")
+        surplus = kernel_size - stride
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, (surplus + 1) // 2, surplus % 2, bias=bias
         )
 
 
-class SameConv2d(nn.Conv2d):
-    """Stride-1 convolution whose output has the size of its input.
+class _Window:
+    """Kernel size, stride and dilation along every side, checked."""
 
-    An even kernel needs one more row and column of zeros on one side; they go to the bottom and the
-    right, as TensorFlow and Keras do (M48's 2×2 kernel).
-    """
+    def __init__(self, sides: int, kernel_size: Sides, stride: Sides, dilation: Sides) -> None:
+        # Any, because torch's annotations want tuples of one or of two.
+        self.kernel_size: Any = _per_side("kernel_size", kernel_size, sides, least=1)
+        self.stride: Any = _per_side("stride", stride, sides, least=1)
+        self.dilation: Any = _per_side("dilation", dilation, sides, least=1)
+        self.reach = tuple(d * (k - 1) for k, d in zip(self.kernel_size, self.dilation, strict=True))
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, **options: Any) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, padding=(kernel_size - 1) // 2, **options)
-        self._extra = (kernel_size - 1) % 2
+    def padding(self, padding: Padding) -> Any:
+        """Zeros on both ends of every side; None where they depend on the input or differ between ends."""
+        if not isinstance(padding, str):
+            return _per_side("padding", padding, len(self.reach), least=0)
+        if padding == "same":
+            even = all(s == 1 for s in self.stride) and all(r % 2 == 0 for r in self.reach)
+            return tuple(r // 2 for r in self.reach) if even else None
+        if padding not in ("valid", "full"):
+            raise ValueError(f'padding must be "valid", "same", "full" or numbers, got "{padding}"')
+        return self.reach if padding == "full" else tuple(0 for _ in self.reach)
 
-    def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D H W"]:
-        """N×C×H×W → N×D×H×W."""
-        if self._extra:
-            x = F.pad(x, (0, self._extra, 0, self._extra))
-        return super().forward(x)
+    def pad_same(self, x: Tensor) -> Tensor:
+        """Zeros for an output of ceil(N/S) along every side, the surplus at the end."""
+        ends: list[int] = []
+        for size, stride, reach in zip(x.shape[2:], self.stride, self.reach, strict=True):
+            missing = max(0, (-(-size // stride) - 1) * stride + reach + 1 - size)
+            ends = [missing // 2, missing - missing // 2, *ends]  # F.pad begins with the last side
+        return F.pad(x, ends)
+
+
+def _per_side(name: str, value: Sides, sides: int, least: int) -> tuple[int, ...]:
+    values = (value,) * sides if isinstance(value, int) else tuple(value)
+    if len(values) != sides or min(values) < least:
+        expected = "a number" if sides == 1 else f"a number, or {sides} numbers,"
+        raise ValueError(f"{name} must be {expected} of at least {least}, got {value}")
+    return values
+
+
+def _require_groups(groups: int, in_channels: int, out_channels: int) -> None:
+    if groups < 1 or in_channels % groups or out_channels % groups:
+        raise ValueError(
+            f"groups must divide the channels: {groups} groups, {in_channels} channels in, {out_channels} out"
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from convnet.layers import Dropout, MapsToDense, SameConv2d, initialize, output_size, require_size
+from convnet.layers import Conv2d, Dropout, MapsToDense, initialize, output_size, require_size
 from convnet.layers.init import InitName
 from convnet.models.registry import MODELS
 from convnet.schema import Fraction
@@ -31,7 +31,7 @@ def lecture_mnist(
     network = nn.Sequential(
         nn.Conv2d(in_channels, 64, 3, stride=2),
         nn.ReLU(inplace=True),
-        SameConv2d(64, 32, 2),
+        Conv2d(64, 32, 2, padding="same"),
         # ReLU and max pooling commute; on the smaller, pooled maps ReLU is cheaper.
         nn.MaxPool2d(2, stride=1),
         nn.ReLU(inplace=True),
