@@ -40,3 +40,14 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.targets)
+
+
+class AuxiliaryLogits(NamedTuple):
+    """What a network with auxiliary classifiers returns in training (M64).
+
+    `logits` N×K are those of evaluation; the loss of each of the `auxiliary` logits N×K counts `weight`.
+    """
+
+    logits: Tensor
+    auxiliary: tuple[Tensor, ...]
+    weight: float

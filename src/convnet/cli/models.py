@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,15 +13,20 @@ app = typer.Typer(help="Networks.", no_args_is_help=True)
 
 @app.command("list")
 def list_models(as_json: Json = False) -> None:
-    """Which networks there are."""
-    from convnet.models import MODELS
+    """Which networks there are: parameters, the images they were made for, the smallest they accept."""
+    from convnet.models import FACTS
 
-    rows = [{"name": name, "summary": _summary(name)} for name in MODELS]
+    rows = [
+        {"name": name, "summary": _summary(name), **_facts(name)} for name in sorted(FACTS, key=_by_number)
+    ]
     if as_json:
         print_json(rows)
         return
+    width = max(len(row["name"]) for row in rows)
+    print(f"{'':<{width}} {'parameters':>12}  {'input':<12} {'smallest':<9} source")
     for row in rows:
-        print(f"{row['name']:<18} {row['summary']}")
+        native, smallest = "×".join(map(str, row["native"])), f"{row['smallest']}×{row['smallest']}"
+        print(f"{row['name']:<{width}} {row['parameters']:>12,}  {native:<12} {smallest:<9} {row['source']}")
 
 
 @app.command("show")
@@ -37,11 +42,26 @@ def show(
     options = MODELS.options(name, {})
     text = inspect.getdoc(MODELS[name]) or ""
     if as_json:
-        print_json({"name": name, "text": text, "options": options})
+        print_json({"name": name, "text": text, **_facts(name), "options": options})
         return
     print(f"{name}\n\n{text}\n\noptions (--set model.OPTION=VALUE):")
     for option, default in options.items():
         print(f"  {option} = {default}")
+
+
+def _facts(name: str) -> dict[str, Any]:
+    """What the registry knows of a network; nothing of a user's own factory."""
+    from dataclasses import asdict
+
+    from convnet.models import FACTS
+
+    return asdict(FACTS[name]) if name in FACTS else {}
+
+
+def _by_number(name: str) -> tuple[str, int]:
+    """resnet18 before resnet110."""
+    stem = name.rstrip("0123456789")
+    return stem, int(name[len(stem) :] or 0)
 
 
 def _summary(name: str) -> str:

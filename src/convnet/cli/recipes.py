@@ -19,8 +19,9 @@ def list_recipes(as_json: Json = False) -> None:
     if as_json:
         print_json([{"name": n, "summary": r.summary, "expected": r.expected} for n, r in RECIPES.items()])
         return
+    width = max(map(len, RECIPES))
     for name, recipe in RECIPES.items():
-        print(f"{name:<18} {recipe.summary}\n{'':<18} test accuracy {recipe.expected}")
+        print(f"{name:<{width}}  {recipe.summary}\n{'':<{width}}  test accuracy {recipe.expected}")
 
 
 @app.command("show")

@@ -56,8 +56,11 @@ def open_data(
     if path.exists():
         raise DataError(f"{path}: a file; data is a folder with one subfolder of images per class")
     if "/" in name or path.suffix:
-        raise DataError(f"{path}: no such folder")
-    raise UnknownNameError(f"'{name}' is neither a data set nor a folder{nearest(name, DATASETS)}")
+        raise DataError(f"{path}: no such folder; --set data.source=FOLDER names another")
+    raise UnknownNameError(
+        f"'{name}' is neither a data set nor a folder{nearest(name, DATASETS)}; "
+        "--set data.source=FOLDER names another"
+    )
 
 
 def _wanted_shape(source: MemorySource, preprocess: Preprocess) -> ImageShape:

@@ -2,7 +2,7 @@
 
 from convnet.layers.activations import ACTIVATIONS, Maxout, make_activation, widening
 from convnet.layers.arithmetic import output_shape, output_size, require_size
-from convnet.layers.blocks import ConvBlock, Residual
+from convnet.layers.blocks import Concat, ConvBlock, PaddedShortcut, Residual
 from convnet.layers.convolution import Conv1d, Conv2d, UpConv2d
 from convnet.layers.dense import MapsToDense
 from convnet.layers.dropout import Dropout
@@ -17,6 +17,7 @@ __all__ = [
     "ACTIVATIONS",
     "INITIALIZERS",
     "ChannelMaxPool",
+    "Concat",
     "Conv1d",
     "Conv2d",
     "ConvBlock",
@@ -26,6 +27,7 @@ __all__ = [
     "MapsToDense",
     "Maxout",
     "Normalize",
+    "PaddedShortcut",
     "Residual",
     "UpConv2d",
     "initialize",

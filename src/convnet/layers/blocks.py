@@ -2,35 +2,86 @@
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from convnet.layers.activations import make_activation, widening
 
 
 class ConvBlock(nn.Sequential):
-    """3×3 convolution, batch norm, activation; optionally a 2×2 max pool at the end."""
+    """Convolution, batch norm, activation; optionally a 2×2 max pool at the end.
+
+    Stride 1 keeps the size. `norm=False` leaves out batch norm and gives the convolution a bias,
+    `activation=None` leaves out the activation.
+    """
 
     def __init__(
-        self, in_channels: int, out_channels: int, *, activation: str = "relu", pool: bool = False
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 3,
+        *,
+        stride: int = 1,
+        norm: bool = True,
+        activation: str | None = "relu",
+        pool: bool = False,
     ) -> None:
-        wide = out_channels * widening(activation)
+        wide = out_channels * (widening(activation) if activation else 1)
         layers: list[nn.Module] = [
-            nn.Conv2d(in_channels, wide, 3, padding=1, bias=False),
-            nn.BatchNorm2d(wide),
-            make_activation(activation),
+            nn.Conv2d(in_channels, wide, kernel_size, stride, padding=kernel_size // 2, bias=not norm)
         ]
-        super().__init__(*layers, *([nn.MaxPool2d(2)] if pool else []))
+        if norm:
+            layers.append(nn.BatchNorm2d(wide))
+        if activation:
+            layers.append(make_activation(activation))
+        if pool:
+            layers.append(nn.MaxPool2d(2))
+        super().__init__(*layers)
 
 
 class Residual(nn.Module):
-    """x + body(x) (He et al. 2016)."""
+    """activation(shortcut(x) + body(x)) (He et al. 2016); by default x + body(x)."""
 
-    def __init__(self, body: nn.Module) -> None:
+    def __init__(
+        self, body: nn.Module, shortcut: nn.Module | None = None, *, activation: str | None = None
+    ) -> None:
         super().__init__()
         self.body = body
+        self.shortcut = shortcut or nn.Identity()
+        self.activation = make_activation(activation) if activation else nn.Identity()
 
-    def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
-        """Same shape in and out."""
-        out: Tensor = self.body(x)
-        return x + out
+    def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D I J"]:
+        """N×C×H×W → the shape that both branches make of it."""
+        out: Tensor = self.activation(self.shortcut(x) + self.body(x))
+        return out
+
+
+class PaddedShortcut(nn.Module):
+    """The parameter-free shortcut to more channels: every `stride`-th pixel, zeros for the new channels.
+
+    Option A of He et al. 2016, used by their networks for CIFAR-10.
+    """
+
+    def __init__(self, new_channels: int, stride: int) -> None:
+        super().__init__()
+        self.new_channels, self.stride = new_channels, stride
+
+    def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D I J"]:
+        """N×C×H×W → N×(C + new)×⌈H/S⌉×⌈W/S⌉, half of the new channels on either side."""
+        before = self.new_channels // 2
+        picked = x[:, :, :: self.stride, :: self.stride]
+        return F.pad(picked, (0, 0, 0, 0, before, self.new_channels - before))
+
+
+class Concat(nn.Module):
+    """Several branches over the same input, their channels one after the other."""
+
+    def __init__(self, *branches: nn.Module) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(branches)
+
+    def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D I J"]:
+        """N×C×H×W → N×(ΣC_b)×H'×W'."""
+        return torch.cat([branch(x) for branch in self.branches], 1)

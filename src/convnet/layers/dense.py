@@ -18,7 +18,7 @@ class MapsToDense(nn.Linear):
     read as they are instead of being copied into channels-first order.
     """
 
-    def __init__(self, shape: tuple[int, int, int], out_features: int) -> None:
+    def __init__(self, shape: tuple[int, ...], out_features: int) -> None:
         super().__init__(math.prod(shape), out_features)
         self.shape = shape
         self.register_state_dict_post_hook(_to_channels_first)  # type: ignore[no-untyped-call]

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from torch import nn
 
-from convnet.layers import MapsToDense, initialize, make_activation, output_size, require_size, widening
+from convnet.layers import MapsToDense, initialize, make_activation, output_shape, widening
 from convnet.layers.activations import ActivationName
 from convnet.layers.init import InitName
-from convnet.models.registry import MODELS
+from convnet.models.registry import network
 
 
-@MODELS.register("convnetjs-mnist")
+@network(
+    "convnetjs-mnist",
+    native=(1, 28, 28),
+    num_classes=10,
+    smallest=6,
+    parameters=5_994,
+    source="Karpathy 2014",
+)
 def convnetjs_mnist(
     in_channels: int,
     num_classes: int,
@@ -20,12 +27,18 @@ def convnetjs_mnist(
     init: InitName = "he",
 ) -> nn.Module:
     """ConvNetJS's MNIST demo: 8 and 16 filters of 5×5, pools 2 and 3 wide, one dense layer (M69)."""
-    require_size("convnetjs-mnist", image_size, 6)
     stages = [(8, 2), (16, 3)]
     return _demo_network(in_channels, num_classes, image_size, stages, activation, init)
 
 
-@MODELS.register("convnetjs-cifar10")
+@network(
+    "convnetjs-cifar10",
+    native=(3, 32, 32),
+    num_classes=10,
+    smallest=8,
+    parameters=22_466,
+    source="Karpathy 2014",
+)
 def convnetjs_cifar10(
     in_channels: int,
     num_classes: int,
@@ -35,7 +48,6 @@ def convnetjs_cifar10(
     init: InitName = "he",
 ) -> nn.Module:
     """ConvNetJS's CIFAR-10 demo: 16, 20 and 20 filters of 5×5, each with a 2×2 pool, then dense (M49)."""
-    require_size("convnetjs-cifar10", image_size, 8)
     stages = [(16, 2), (20, 2), (20, 2)]
     return _demo_network(in_channels, num_classes, image_size, stages, activation, init)
 
@@ -50,13 +62,14 @@ def _demo_network(
 ) -> nn.Module:
     """5×5 convolution (pad 2) → activation → max pool, once per (filters, pool width), then dense."""
     layers: list[nn.Module] = []
-    height, width = image_size
+    channels = in_channels
     for filters, pool in stages:
         layers += [
-            nn.Conv2d(in_channels, filters * widening(activation), 5, padding=2),
+            nn.Conv2d(channels, filters * widening(activation), 5, padding=2),
             make_activation(activation),
             nn.MaxPool2d(pool),
         ]
-        in_channels = filters
-        height, width = output_size(height, pool, pool), output_size(width, pool, pool)
-    return initialize(nn.Sequential(*layers, MapsToDense((in_channels, height, width), num_classes)), init)
+        channels = filters
+    features = nn.Sequential(*layers)
+    shape = output_shape(features, (in_channels, *image_size))
+    return initialize(features.append(MapsToDense(shape, num_classes)), init)

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from torch import nn
 
-from convnet.layers import Conv2d, Dropout, MapsToDense, initialize, output_size, require_size
+from convnet.layers import Conv2d, Dropout, MapsToDense, initialize, output_shape
 from convnet.layers.init import InitName
-from convnet.models.registry import MODELS
+from convnet.models.registry import network
 from convnet.schema import Fraction
 
 
-@MODELS.register("lecture-mnist")
+@network(
+    "lecture-mnist",
+    native=(1, 28, 28),
+    num_classes=10,
+    smallest=5,
+    parameters=1_191_338,
+    source="the lectures",
+)
 def lecture_mnist(
     in_channels: int,
     num_classes: int,
@@ -26,9 +33,7 @@ def lecture_mnist(
     flatten → dense 256 tanh → dropout 0.5 → dense; 1,191,338 parameters on MNIST. The softmax is part of
     the loss. Xavier initialisation is what Keras, for which the task was written, starts from.
     """
-    require_size("lecture-mnist", image_size, 5)
-    height, width = (output_size(output_size(side, 3, stride=2), 2) for side in image_size)
-    network = nn.Sequential(
+    features = nn.Sequential(
         nn.Conv2d(in_channels, 64, 3, stride=2),
         nn.ReLU(inplace=True),
         Conv2d(64, 32, 2, padding="same"),
@@ -36,9 +41,11 @@ def lecture_mnist(
         nn.MaxPool2d(2, stride=1),
         nn.ReLU(inplace=True),
         Dropout(conv_dropout),
-        MapsToDense((32, height, width), 256),
+    )
+    head = [
+        MapsToDense(output_shape(features, (in_channels, *image_size)), 256),
         nn.Tanh(),
         Dropout(dense_dropout),
         nn.Linear(256, num_classes),
-    )
-    return initialize(network, init)
+    ]
+    return initialize(features.extend(head), init)

@@ -6,13 +6,15 @@ from typing import Literal
 
 from torch import nn
 
-from convnet.layers import MapsToDense, initialize, make_activation, output_size, require_size, widening
+from convnet.layers import MapsToDense, initialize, make_activation, output_shape, widening
 from convnet.layers.activations import ActivationName
 from convnet.layers.init import InitName
-from convnet.models.registry import MODELS
+from convnet.models.registry import network
 
 
-@MODELS.register("lenet5")
+@network(
+    "lenet5", native=(1, 32, 32), num_classes=10, smallest=28, parameters=61_706, source="LeCun et al. 1998"
+)
 def lenet5(
     in_channels: int,
     num_classes: int,
@@ -28,15 +30,10 @@ def lenet5(
     31 pixels are placed in a 32-pixel field by the first layer's padding, as the paper does with MNIST's.
     The paper's pools are scaled means; maxima, the default, train better.
     """
-    require_size("lenet5", image_size, 28)
     padding = 2 if min(image_size) < 32 else 0
-    sides = []
-    for side in image_size:
-        first = output_size(side, 5, padding=padding) // 2
-        sides.append(output_size(output_size(first, 5) // 2, 5))
     pooling = nn.MaxPool2d if pool == "max" else nn.AvgPool2d
     wide = widening(activation)
-    network = nn.Sequential(
+    features = nn.Sequential(
         nn.Conv2d(in_channels, 6 * wide, 5, padding=padding),
         make_activation(activation),
         pooling(2),
@@ -45,8 +42,10 @@ def lenet5(
         pooling(2),
         nn.Conv2d(16, 120 * wide, 5),
         make_activation(activation),
-        MapsToDense((120, sides[0], sides[1]), 84 * wide),
+    )
+    head = [
+        MapsToDense(output_shape(features, (in_channels, *image_size)), 84 * wide),
         make_activation(activation),
         nn.Linear(84, num_classes),
-    )
-    return initialize(network, init)
+    ]
+    return initialize(features.extend(head), init)

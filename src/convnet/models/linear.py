@@ -6,10 +6,10 @@ from torch import nn
 
 from convnet.layers import MapsToDense, initialize
 from convnet.layers.init import InitName
-from convnet.models.registry import MODELS
+from convnet.models.registry import network
 
 
-@MODELS.register("linear")
+@network("linear", native=(3, 32, 32), num_classes=10, smallest=1, parameters=30_730, source="classical")
 def linear(
     in_channels: int, num_classes: int, image_size: tuple[int, int], *, init: InitName = "xavier"
 ) -> nn.Module:

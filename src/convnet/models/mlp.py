@@ -9,11 +9,13 @@ from torch import nn
 from convnet.layers import Dropout, MapsToDense, initialize, make_activation, widening
 from convnet.layers.activations import ActivationName
 from convnet.layers.init import InitName
-from convnet.models.registry import MODELS
+from convnet.models.registry import network
 from convnet.schema import Count, Fraction
 
 
-@MODELS.register("mlp")
+@network(
+    "mlp", native=(3, 32, 32), num_classes=10, smallest=1, parameters=789_258, source="Rumelhart et al. 1986"
+)
 def mlp(
     in_channels: int,
     num_classes: int,

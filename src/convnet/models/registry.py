@@ -4,17 +4,52 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from torch import nn
 
 from convnet.errors import ModelError
+from convnet.layers import require_size
 from convnet.registry import Registry
 from convnet.types import ImageShape
+
+B = TypeVar("B", bound=Callable[..., nn.Module])
 
 MODELS: Registry[Callable[..., nn.Module]] = Registry(
     "model", importable=True, given=("in_channels", "num_classes", "image_size")
 )
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a network besides how to build it.
+
+    `parameters` is the count for `native` images and `num_classes` logits at the default options;
+    `smallest` the side of the smallest image it accepts, `source` the paper, the course or the program.
+    """
+
+    native: ImageShape
+    num_classes: int
+    smallest: int
+    parameters: int
+    source: str
+
+
+FACTS: dict[str, Facts] = {}
+
+
+def network(
+    name: str, *, native: tuple[int, int, int], num_classes: int, smallest: int, parameters: int, source: str
+) -> Callable[[B], B]:
+    """Decorator that files a builder and its facts under `name`; the contract test checks the facts."""
+
+    def add(builder: B) -> B:
+        MODELS.register(name)(builder)
+        FACTS[name] = Facts(ImageShape(*native), num_classes, smallest, parameters, source)
+        return builder
+
+    return add
 
 
 def build_model(name: str, shape: ImageShape, num_classes: int, **options: Any) -> nn.Module:
@@ -32,6 +67,7 @@ def build_model(name: str, shape: ImageShape, num_classes: int, **options: Any) 
     options = MODELS.options(name, options)
     image_size = (shape.height, shape.width)
     if name in MODELS:
+        require_size(name, image_size, FACTS[name].smallest)
         return builder(shape.channels, num_classes, image_size, **options)
     known = {"in_channels": shape.channels, "num_classes": num_classes, "image_size": image_size}
     accepted = inspect.signature(builder).parameters

@@ -6,14 +6,14 @@ from functools import partial
 
 from torch import nn
 
-from convnet.layers import ConvBlock, Residual, initialize, require_size
+from convnet.layers import ConvBlock, Residual, initialize
 from convnet.layers.activations import ActivationName
 from convnet.layers.init import InitName
-from convnet.models.registry import MODELS
+from convnet.models.registry import network
 from convnet.schema import Count
 
 
-@MODELS.register("resnet9")
+@network("resnet9", native=(3, 32, 32), num_classes=10, smallest=8, parameters=6_573_130, source="Page 2018")
 def resnet9(
     in_channels: int,
     num_classes: int,
@@ -27,7 +27,6 @@ def resnet9(
 
     6,573,130 parameters on CIFAR-10 at width 64. Batch norm after every convolution, He initialisation.
     """
-    require_size("resnet9", image_size, 8)
 
     block = partial(ConvBlock, activation=activation)
 

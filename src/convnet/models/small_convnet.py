@@ -6,17 +6,19 @@ from functools import partial
 
 from torch import nn
 
-from convnet.layers import ConvBlock, Dropout, initialize, require_size
+from convnet.layers import ConvBlock, Dropout, initialize
 from convnet.layers.activations import ActivationName
 from convnet.layers.init import InitName
-from convnet.models.registry import MODELS
+from convnet.models.registry import network
 from convnet.schema import Count, Fraction
 
 MAX_STAGES = 5
 SMALLEST_MAP = 4
 
 
-@MODELS.register("small-convnet")
+@network(
+    "small-convnet", native=(3, 32, 32), num_classes=10, smallest=4, parameters=1_175_786, source="convnet"
+)
 def small_convnet(
     in_channels: int,
     num_classes: int,
@@ -32,7 +34,6 @@ def small_convnet(
     There are as many stages (at most five) as leave maps of four pixels or more, and each doubles the
     channels up to eight times `width`; images of over 64 pixels are halved once more by the first stage.
     """
-    require_size("small-convnet", image_size, SMALLEST_MAP)
     block = partial(ConvBlock, activation=activation)
     side = min(image_size)
     layers: list[nn.Module] = []

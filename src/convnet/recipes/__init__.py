@@ -1,5 +1,6 @@
 """A recipe says everything about a run; it is checked, stored, and turned into objects here."""
 
+from convnet.recipes import zoo
 from convnet.recipes.build import Workbench, build
 from convnet.recipes.catalog import RECIPES, NamedRecipe, default_recipe, named_recipe
 from convnet.recipes.overrides import override, parse_assignments
@@ -18,4 +19,5 @@ __all__ = [
     "named_recipe",
     "override",
     "parse_assignments",
+    "zoo",
 ]

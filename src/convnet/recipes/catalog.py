@@ -26,12 +26,14 @@ class NamedRecipe:
 RECIPES: dict[str, NamedRecipe] = {}
 
 
-def _named(name: str, *, expected: str) -> Callable[[Builder], Builder]:
-    """File a builder under `name`; `expected` is mean ± standard deviation of test accuracy over seeds."""
+def named(name: str, *, expected: str, summary: str | None = None) -> Callable[[Builder], Builder]:
+    """File a builder under `name`; `expected` is mean ± standard deviation of test accuracy over seeds.
+
+    `summary` is the builder's docstring unless given.
+    """
 
     def add(builder: Builder) -> Builder:
-        summary = (builder.__doc__ or "").strip().splitlines()[0]
-        RECIPES[name] = NamedRecipe(builder, summary, expected)
+        RECIPES[name] = NamedRecipe(builder, summary or (builder.__doc__ or "").splitlines()[0], expected)
         return builder
 
     return add
@@ -80,7 +82,7 @@ def default_recipe(source: str) -> Recipe:
     )
 
 
-@_named("digits", expected="0.993 ± 0.002 (n=5 seeds)")
+@named("digits", expected="0.993 ± 0.002 (n=5 seeds)")
 def digits() -> Recipe:
     """The 1,797 bundled 8×8 digits: runs anywhere, offline, in seconds."""
     return Recipe(
@@ -96,7 +98,7 @@ def digits() -> Recipe:
     )
 
 
-@_named("lecture-mnist", expected="0.991 ± 0.002 (n=3 seeds)")
+@named("lecture-mnist", expected="0.991 ± 0.002 (n=3 seeds)")
 def lecture_mnist() -> Recipe:
     """The lectures' programming task on MNIST: two convolutions, dropout, Adam (M48)."""
     return Recipe(
@@ -110,7 +112,7 @@ def lecture_mnist() -> Recipe:
     )
 
 
-@_named("lenet5-mnist", expected="0.992 ± 0.001 (n=3 seeds)")
+@named("lenet5-mnist", expected="0.992 ± 0.001 (n=3 seeds)")
 def lenet5_mnist() -> Recipe:
     """LeNet-5 on MNIST, moved by up to 2 pixels, one-cycle Adam (M60)."""
     return Recipe(
@@ -125,7 +127,7 @@ def lenet5_mnist() -> Recipe:
     )
 
 
-@_named("convnetjs-mnist", expected="0.986 ± 0.001 (n=3 seeds)")
+@named("convnetjs-mnist", expected="0.986 ± 0.001 (n=3 seeds)")
 def convnetjs_mnist() -> Recipe:
     """ConvNetJS's MNIST demo: Adadelta, batches of 20, L2 0.001, shifts of up to 2 pixels (M69)."""
     return Recipe(
@@ -141,7 +143,7 @@ def convnetjs_mnist() -> Recipe:
     )
 
 
-@_named("convnetjs-cifar10", expected="0.45 (n=1 seed)")
+@named("convnetjs-cifar10", expected="0.45 (n=1 seed)")
 def convnetjs_cifar10() -> Recipe:
     """ConvNetJS's CIFAR-10 demo: Adadelta, batches of 4, L2 0.0001, flips and 2-pixel shifts (M49)."""
     return Recipe(
@@ -156,7 +158,7 @@ def convnetjs_cifar10() -> Recipe:
     )
 
 
-@_named("resnet9-cifar10", expected="not measured")
+@named("resnet9-cifar10", expected="not measured")
 def resnet9_cifar10() -> Recipe:
     """ResNet-9 on CIFAR-10: Nesterov, one cycle, label smoothing, flips and 4-pixel crops."""
     return Recipe(
@@ -169,4 +171,35 @@ def resnet9_cifar10() -> Recipe:
         schedule=Choice(name="one-cycle"),
         epochs=24,
         batch_size=256,
+    )
+
+
+@named("pattern-mnist", expected="not measured")
+def pattern_mnist() -> Recipe:
+    """[(CONV-RELU)*2-POOL]*3-(FC-RELU)*1-SOFTMAX on MNIST, moved by up to 2 pixels, one-cycle Adam (M66)."""
+    return _small("pattern", "mnist", Augment(shift=2), epochs=5)
+
+
+@named("neocognitron-mnist", expected="not measured")
+def neocognitron_mnist() -> Recipe:
+    """The S/C sandwich on MNIST, moved by up to 2 pixels, one-cycle Adam (M70)."""
+    return _small("neocognitron", "mnist", Augment(shift=2), epochs=5)
+
+
+@named("lecture-picture-cifar10", expected="not measured")
+def lecture_picture_cifar10() -> Recipe:
+    """The network of the lectures' pictures on CIFAR-10, flips and 2-pixel shifts, one-cycle Adam (M69)."""
+    return _small("lecture-picture", "cifar10", Augment(flip=True, shift=2), epochs=10)
+
+
+def _small(model: str, source: str, augment: Augment, *, epochs: int) -> Recipe:
+    return Recipe(
+        name=f"{model}-{source}",
+        data=Data(source=source),
+        augment=augment,
+        model=Choice(name=model),
+        optimizer=Choice(name="adam", lr=0.003),
+        schedule=Choice(name="one-cycle"),
+        epochs=epochs,
+        batch_size=128,
     )

@@ -14,7 +14,7 @@ from pydantic_core import PydanticSerializationError
 from convnet.data import Augment, Preprocess, SplitOptions
 from convnet.device import Precision
 from convnet.errors import RecipeError
-from convnet.models import MODELS
+from convnet.models import MODELS, is_pattern
 from convnet.registry import Registry
 from convnet.schema import Count, CountOrZero, Positive, Section, shown, validate
 from convnet.training import LOSSES, OPTIMIZERS, SCHEDULES, Regularizers
@@ -34,6 +34,13 @@ class Choice(BaseModel):
     def options(self) -> dict[str, Any]:
         """The options without the name."""
         return dict(self.model_extra or {})
+
+
+def named(field: str, word: str) -> dict[str, Any]:
+    """What a word in place of a component means: its name, or a network's pattern (M66)."""
+    if field == "model" and is_pattern(word):
+        return {"name": "pattern", "layers": word}
+    return {"name": word}
 
 
 class Data(Section):
@@ -94,7 +101,7 @@ class Recipe(Section):
             raise RecipeError(
                 f"{info.field_name}: expected a name, or a name and options, got {shown(value)}"
             )
-        return {"name": value} if isinstance(value, str) else value
+        return named(str(info.field_name), value) if isinstance(value, str) else value
 
     @field_validator("model", "loss", "optimizer", "schedule", mode="after")
     @classmethod

@@ -16,7 +16,7 @@ from convnet.errors import DivergedError
 from convnet.training.evaluation import Evaluation
 from convnet.training.events import EpochEnd, Listener, StepEnd, StopTraining
 from convnet.training.state import Training
-from convnet.types import Batch
+from convnet.types import AuxiliaryLogits, Batch
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -74,10 +74,12 @@ def fit(
                     group["lr"] = group["initial_lr"] * factor
 
                 optimizer.zero_grad(set_to_none=True)
-                logits = model(batch.images)
+                logits, others = _outputs(model(batch.images))
                 loss = _batch_loss(training, logits, batch)
+                terms = (weight * _batch_loss(training, other, batch) for other, weight in others)
+                objective = sum(terms, start=loss)
                 penalty = training.regularizers.penalty(training.model)
-                fabric.backward(loss if penalty is None else loss + penalty)
+                fabric.backward(objective if penalty is None else objective + penalty)
                 if training.clip_norm is not None:
                     torch.nn.utils.clip_grad_norm_(training.model.parameters(), training.clip_norm)
                 stepper.step()
@@ -109,6 +111,13 @@ class _Clock:
     @property
     def seconds(self) -> float:
         return time.perf_counter() - self.start
+
+
+def _outputs(output: Tensor | AuxiliaryLogits) -> tuple[Tensor, list[tuple[Tensor, float]]]:
+    """The logits, and those of auxiliary heads with the weight of their losses."""
+    if isinstance(output, AuxiliaryLogits):
+        return output.logits, [(logits, output.weight) for logits in output.auxiliary]
+    return output, []
 
 
 def _batch_loss(training: Training, logits: Tensor, batch: Batch) -> Tensor:

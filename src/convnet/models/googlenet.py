@@ -1,0 +1,140 @@
+"""GoogLeNet (Szegedy et al. 2014, "Going deeper with convolutions")."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from convnet.layers import (
+    Concat,
+    ConvBlock,
+    Dropout,
+    LocalResponseNorm,
+    MapsToDense,
+    initialize,
+    make_activation,
+    output_shape,
+)
+from convnet.layers.init import InitName
+from convnet.models.registry import network
+from convnet.types import AuxiliaryLogits
+
+# Table 1 of the paper: 1×1; 3×3 reduced, 3×3; 5×5 reduced, 5×5; projection behind the pool.
+INCEPTION = {
+    "3a": (64, 96, 128, 16, 32, 32),
+    "3b": (128, 128, 192, 32, 96, 64),
+    "4a": (192, 96, 208, 16, 48, 64),
+    "4b": (160, 112, 224, 24, 64, 64),
+    "4c": (128, 128, 256, 24, 64, 64),
+    "4d": (112, 144, 288, 32, 64, 64),
+    "4e": (256, 160, 320, 32, 128, 128),
+    "5a": (256, 160, 320, 32, 128, 128),
+    "5b": (384, 192, 384, 48, 128, 128),
+}
+AUXILIARY_WEIGHT = 0.3
+
+
+@network(
+    "googlenet",
+    native=(3, 224, 224),
+    num_classes=1000,
+    smallest=31,
+    parameters=13_378_280,
+    source="Szegedy et al. 2014",
+)
+def googlenet(
+    in_channels: int,
+    num_classes: int,
+    image_size: tuple[int, int],
+    *,
+    batch_norm: bool = False,
+    auxiliary: bool = True,
+    init: InitName = "he",
+) -> nn.Module:
+    """GoogLeNet: nine Inception modules with 1×1 reductions and no large dense layer (M64).
+
+    6,998,552 parameters for 3×224×224 images and 1000 classes, and 6,379,728 in the two auxiliary heads,
+    which only training uses: their losses count 0.3 each. `batch_norm` replaces the response norms and
+    biases, as in published weights. Recipe `googlenet-imagenet`.
+    """
+    return initialize(GoogLeNet(in_channels, num_classes, image_size, batch_norm, auxiliary), init)
+
+
+class GoogLeNet(nn.Module):
+    """N×C×H×W → logits N×K; in training with auxiliary heads, `AuxiliaryLogits`."""
+
+    def __init__(
+        self, in_channels: int, num_classes: int, image_size: tuple[int, int], norm: bool, auxiliary: bool
+    ) -> None:
+        super().__init__()
+        response_norm: list[nn.Module] = [] if norm else [LocalResponseNorm()]
+        self.lower = nn.Sequential(
+            ConvBlock(in_channels, 64, 7, stride=2, norm=norm),
+            _pool(),
+            *response_norm,
+            ConvBlock(64, 64, 1, norm=norm),
+            ConvBlock(64, 192, 3, norm=norm),
+            *response_norm,
+            _pool(),
+            inception(192, "3a", norm),
+            inception(256, "3b", norm),
+            _pool(),
+            inception(480, "4a", norm),
+        )
+        self.middle = nn.Sequential(
+            inception(512, "4b", norm), inception(512, "4c", norm), inception(512, "4d", norm)
+        )
+        self.upper = nn.Sequential(
+            inception(528, "4e", norm), _pool(), inception(832, "5a", norm), inception(832, "5b", norm)
+        )
+        self.head = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), Dropout(0.4), nn.Linear(1024, num_classes)
+        )
+        self.auxiliary = nn.ModuleList()
+        if auxiliary:
+            _, height, width = output_shape(self.lower, (in_channels, *image_size))
+            self.auxiliary.append(auxiliary_head(512, (height, width), num_classes, norm))
+            self.auxiliary.append(auxiliary_head(528, (height, width), num_classes, norm))
+
+    def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N K"] | AuxiliaryLogits:
+        """Scores of the classes; in training also those of the auxiliary heads."""
+        lower = self.lower(x)
+        middle = self.middle(lower)
+        logits: Tensor = self.head(self.upper(middle))
+        if not (self.training and self.auxiliary):
+            return logits
+        others = tuple(head(maps) for head, maps in zip(self.auxiliary, (lower, middle), strict=True))
+        return AuxiliaryLogits(logits, others, AUXILIARY_WEIGHT)
+
+
+def inception(in_channels: int, name: str, norm: bool) -> nn.Module:
+    """Four branches over the same maps: 1×1, 1×1-3×3, 1×1-5×5, pool-1×1; their channels side by side."""
+    one, reduce_three, three, reduce_five, five, projection = INCEPTION[name]
+    return Concat(
+        ConvBlock(in_channels, one, 1, norm=norm),
+        nn.Sequential(
+            ConvBlock(in_channels, reduce_three, 1, norm=norm), ConvBlock(reduce_three, three, 3, norm=norm)
+        ),
+        nn.Sequential(
+            ConvBlock(in_channels, reduce_five, 1, norm=norm), ConvBlock(reduce_five, five, 5, norm=norm)
+        ),
+        nn.Sequential(nn.MaxPool2d(3, 1, padding=1), ConvBlock(in_channels, projection, 1, norm=norm)),
+    )
+
+
+def auxiliary_head(in_channels: int, size: tuple[int, int], num_classes: int, norm: bool) -> nn.Module:
+    """5×5 mean pool stride 3, 1×1 to 128 channels, dense 1,024, dropout 0.7, class scores."""
+    window = min(5, *size)
+    maps = nn.Sequential(nn.AvgPool2d(window, 3), ConvBlock(in_channels, 128, 1, norm=norm))
+    shape = output_shape(maps, (in_channels, *size))
+    return nn.Sequential(
+        *maps,
+        MapsToDense(shape, 1024),
+        make_activation("relu"),
+        Dropout(0.7),
+        nn.Linear(1024, num_classes),
+    )
+
+
+def _pool() -> nn.Module:
+    return nn.MaxPool2d(3, 2, ceil_mode=True)

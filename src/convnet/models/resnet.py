@@ -1,0 +1,149 @@
+"""Residual networks (He et al. 2016, "Deep residual learning for image recognition")."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from convnet.layers import ConvBlock, PaddedShortcut, Residual, initialize
+from convnet.layers.init import InitName
+from convnet.models.registry import network
+from convnet.schema import Count
+
+Block = Callable[[int, int, int], nn.Module]
+
+
+def basic_block(in_channels: int, width: int, stride: int) -> nn.Module:
+    """Two 3×3 convolutions; a 1×1 projection where the shape changes, else the identity."""
+    body = nn.Sequential(
+        ConvBlock(in_channels, width, stride=stride),
+        ConvBlock(width, width, activation=None),
+    )
+    return Residual(body, _projection(in_channels, width, stride), activation="relu")
+
+
+def bottleneck(in_channels: int, width: int, stride: int) -> nn.Module:
+    """1×1 down to `width`, 3×3, 1×1 up to 4·`width`; the stride is the 3×3's, as in published weights."""
+    body = nn.Sequential(
+        ConvBlock(in_channels, width, 1),
+        ConvBlock(width, width, stride=stride),
+        ConvBlock(width, 4 * width, 1, activation=None),
+    )
+    return Residual(body, _projection(in_channels, 4 * width, stride), activation="relu")
+
+
+def padded_block(in_channels: int, width: int, stride: int) -> nn.Module:
+    """Two 3×3 convolutions and a shortcut without parameters: the block for CIFAR-10."""
+    body = nn.Sequential(
+        ConvBlock(in_channels, width, stride=stride),
+        ConvBlock(width, width, activation=None),
+    )
+    shortcut = PaddedShortcut(width - in_channels, stride) if stride > 1 or width > in_channels else None
+    return Residual(body, shortcut, activation="relu")
+
+
+def _projection(in_channels: int, out_channels: int, stride: int) -> nn.Module | None:
+    if stride == 1 and in_channels == out_channels:
+        return None
+    return ConvBlock(in_channels, out_channels, 1, stride=stride, activation=None)
+
+
+def _stages(
+    block: Block, in_channels: int, widths: list[int], depths: list[int], expansion: int
+) -> nn.Sequential:
+    """One nested block per stage; every stage but the first halves the maps."""
+    stages, channels = nn.Sequential(), in_channels
+    for number, (width, depth) in enumerate(zip(widths, depths, strict=True)):
+        blocks = nn.Sequential()
+        for place in range(depth):
+            blocks.append(block(channels, width, 2 if number and not place else 1))
+            channels = width * expansion
+        stages.append(blocks)
+    return stages
+
+
+def _register_imagenet(
+    depth: int, block: Block, depths: list[int], expansion: int, parameters: int, flops: str
+) -> None:
+    @network(
+        f"resnet{depth}",
+        native=(3, 224, 224),
+        num_classes=1000,
+        smallest=1,
+        parameters=parameters,
+        source="He et al. 2016",
+    )
+    def resnet(
+        in_channels: int,
+        num_classes: int,
+        image_size: tuple[int, int],
+        *,
+        width: Count = 64,
+        init: InitName = "he",
+    ) -> nn.Module:
+        network = nn.Sequential(
+            ConvBlock(in_channels, width, 7, stride=2),
+            nn.MaxPool2d(3, 2, padding=1),
+            *_stages(block, width, [width * 2**i for i in range(4)], depths, expansion),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(8 * width * expansion, num_classes),
+        )
+        return initialize(network, init)
+
+    kind = "bottleneck" if expansion > 1 else "basic"
+    resnet.__doc__ = f"""ResNet-{depth}: {sum(depths)} {kind} blocks in four stages (M65).
+
+    {parameters:,} parameters and {flops} billion multiply-accumulates for 3×224×224 images and 1000
+    classes. Batch norm after every convolution, He initialisation, no dropout, identity shortcuts and 1×1
+    projections where the shape changes. Any image size: the last maps are averaged.
+    Recipe `resnet{depth}-imagenet`: SGD with momentum 0.9, rate 0.1 divided by 10 on a plateau, batch 256,
+    weight decay 1e-5.
+    """
+
+
+def _register_cifar(depth: int, parameters: int) -> None:
+    @network(
+        f"resnet{depth}",
+        native=(3, 32, 32),
+        num_classes=10,
+        smallest=1,
+        parameters=parameters,
+        source="He et al. 2016",
+    )
+    def resnet(
+        in_channels: int,
+        num_classes: int,
+        image_size: tuple[int, int],
+        *,
+        width: Count = 16,
+        init: InitName = "he",
+    ) -> nn.Module:
+        widths = [width, 2 * width, 4 * width]
+        network = nn.Sequential(
+            ConvBlock(in_channels, width),
+            *_stages(padded_block, width, widths, [(depth - 2) // 6] * 3, 1),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(4 * width, num_classes),
+        )
+        return initialize(network, init)
+
+    resnet.__doc__ = f"""ResNet-{depth} for small images: three stages of {(depth - 2) // 6} blocks (M65).
+
+    {parameters:,} parameters for 3×32×32 images and ten classes: 16, 32 and 64 channels, shortcuts without
+    parameters. Recipe `resnet{depth}-cifar10`.
+    """
+
+
+_register_imagenet(18, basic_block, [2, 2, 2, 2], 1, 11_689_512, "1.81")
+_register_imagenet(34, basic_block, [3, 4, 6, 3], 1, 21_797_672, "3.66")
+_register_imagenet(50, bottleneck, [3, 4, 6, 3], 4, 25_557_032, "4.09")
+_register_imagenet(101, bottleneck, [3, 4, 23, 3], 4, 44_549_160, "7.80")
+_register_imagenet(152, bottleneck, [3, 8, 36, 3], 4, 60_192_808, "11.51")
+_register_cifar(20, 269_722)
+_register_cifar(32, 464_154)
+_register_cifar(44, 658_586)
+_register_cifar(56, 853_018)
+_register_cifar(110, 1_727_962)

@@ -1,0 +1,79 @@
+"""VGG (Simonyan and Zisserman 2014, "Very deep convolutional networks for large-scale image recognition")."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from convnet.layers import ConvBlock, LocalResponseNorm, initialize, output_shape
+from convnet.layers.init import InitName
+from convnet.models.alexnet import dense_head
+from convnet.models.registry import network
+from convnet.schema import Fraction
+
+WIDTHS = (64, 128, 256, 512, 512)
+
+# Table 1 of the paper: the kernel sizes of every stage's convolutions; "lrn" is response normalisation.
+CONFIGURATIONS: dict[str, tuple[tuple[int | str, ...], ...]] = {
+    "a": ((3,), (3,), (3, 3), (3, 3), (3, 3)),
+    "a-lrn": ((3, "lrn"), (3,), (3, 3), (3, 3), (3, 3)),
+    "b": ((3, 3), (3, 3), (3, 3), (3, 3), (3, 3)),
+    "c": ((3, 3), (3, 3), (3, 3, 1), (3, 3, 1), (3, 3, 1)),
+    "d": ((3, 3), (3, 3), (3, 3, 3), (3, 3, 3), (3, 3, 3)),
+    "e": ((3, 3), (3, 3), (3, 3, 3, 3), (3, 3, 3, 3), (3, 3, 3, 3)),
+}
+PARAMETERS = {
+    "a": 132_863_336,
+    "a-lrn": 132_863_336,
+    "b": 133_047_848,
+    "c": 133_638_952,
+    "d": 138_357_544,
+    "e": 143_667_240,
+}
+
+
+def _register(letter: str) -> None:
+    configuration = CONFIGURATIONS[letter]
+    depth = 3 + sum(isinstance(layer, int) for stage in configuration for layer in stage)
+
+    @network(
+        f"vgg-{letter}",
+        native=(3, 224, 224),
+        num_classes=1000,
+        smallest=32,
+        parameters=PARAMETERS[letter],
+        source="Simonyan and Zisserman 2014",
+    )
+    def vgg(
+        in_channels: int,
+        num_classes: int,
+        image_size: tuple[int, int],
+        *,
+        batch_norm: bool = False,
+        dropout: Fraction = 0.5,
+        init: InitName = "he",
+    ) -> nn.Module:
+        layers: list[nn.Module] = []
+        channels = in_channels
+        for width, stage in zip(WIDTHS, configuration, strict=True):
+            for layer in stage:
+                if isinstance(layer, str):
+                    layers.append(LocalResponseNorm())
+                else:
+                    layers += ConvBlock(channels, width, layer, norm=batch_norm)
+                    channels = width
+            layers.append(nn.MaxPool2d(2))
+        features = nn.Sequential(*layers)
+        shape = output_shape(features, (in_channels, *image_size))
+        return initialize(features.extend(dense_head(shape, num_classes, dropout)), init)
+
+    vgg.__doc__ = f"""VGG {letter.upper()}: {depth} weight layers, 3×3 convolutions and 2×2 pools (M63).
+
+    {PARAMETERS[letter]:,} parameters for 3×224×224 images and 1000 classes. Every convolution has stride 1
+    and padding that keeps the size{"; C has 1×1 ones too" if letter == "c" else ""}. The paper trains the
+    deeper ones from A's weights; He initialisation, the default, trains them directly.
+    Recipe `vgg-{letter}-imagenet`: dropout 0.5, batch 256, SGD with momentum 0.9, rate 0.01, decay 5e-4.
+    """
+
+
+for _letter in CONFIGURATIONS:
+    _register(_letter)

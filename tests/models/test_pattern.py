@@ -1,0 +1,98 @@
+"""The pattern grammar (M66)."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from convnet.errors import ConvnetError, ModelError, RecipeError
+from convnet.models import build_model, is_pattern
+from convnet.models.pattern_grammar import NAMES, parse
+from convnet.recipes import Recipe
+from convnet.types import ImageShape
+
+LECTURE = "[(CONV-RELU)*2-POOL]*3-(FC-RELU)*1-SOFTMAX"
+
+
+def build(layers: str, size: int = 32) -> nn.Module:
+    return build_model("pattern", ImageShape(3, size, size), 10, layers=layers)
+
+
+def test_the_pattern_of_the_lectures() -> None:
+    kinds = [type(layer).__name__ for layer in build(LECTURE)]
+    stage = ["Conv2d", "ReLU", "Conv2d", "ReLU", "MaxPool2d"]
+    assert kinds == [*stage * 3, "MapsToDense", "ReLU", "Linear"]
+
+
+def test_widths() -> None:
+    model = build("CONV-POOL-CONV-POOL-CONV7-FC-FC30-SOFTMAX")
+    assert [m.out_channels for m in model if isinstance(m, nn.Conv2d)] == [32, 64, 7]
+    assert [m.out_features for m in model if isinstance(m, nn.Linear)] == [256, 30, 10]
+    deep = build("[CONV-POOL?]*9-SOFTMAX")
+    assert [m.out_channels for m in deep if isinstance(m, nn.Conv2d)] == [
+        32,
+        64,
+        128,
+        256,
+        256,
+        256,
+        256,
+        256,
+        256,
+    ]
+    assert sum(isinstance(m, nn.MaxPool2d) for m in deep) == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "message"),
+    [
+        ("[(CONV-RELU*2-POOL]*3-SOFTMAX", 18, r"expected '-', '\*' or '\)' to close the '\(' at place 2"),
+        ("(CONV-RELU)*-SOFTMAX", 12, "expected a number of repetitions"),
+        ("CONV-KONV-SOFTMAX", 5, "unknown layer 'KONV'; did you mean 'CONV'"),
+        ("CONV--SOFTMAX", 5, "expected a layer, got '-'"),
+        ("CONV-SOFTMAX]", 12, "']' is not expected here"),
+        ("CONV-RELU", 9, "it must end in -SOFTMAX"),
+        ("SOFTMAX-FC-SOFTMAX", 0, "SOFTMAX can only be the end"),
+        ("CONV-POOL3-SOFTMAX", 5, "'3' does not apply to POOL"),
+        ("CONV0-SOFTMAX", 0, "'0' does not apply to CONV"),
+        ("CONV?-SOFTMAX", 0, r"'\?' does not apply to CONV"),
+        ("(CONV)*99999-SOFTMAX", 7, "over 1,000 layers"),
+        ("SOFTMAX*0", 9, "it must end in -SOFTMAX"),
+    ],
+)
+def test_a_syntax_error_points_at_its_place(text: str, place: int, message: str) -> None:
+    with pytest.raises(RecipeError, match=message) as caught:
+        build(text)
+    _, shown, mark = str(caught.value).splitlines()
+    assert shown == f"  {text}"
+    assert mark.index("^") == place + 2
+
+
+def test_layers_that_cannot_follow_each_other() -> None:
+    with pytest.raises(ModelError, match="CONV after FC: there are no maps left"):
+        build("FC-CONV-SOFTMAX")
+    with pytest.raises(ModelError, match=r"of 4×4 images, 1×1 is left here.*at least 8×8"):
+        build("[CONV-POOL]*3-SOFTMAX", size=4)
+
+
+def test_a_recipe_takes_a_pattern_for_a_model() -> None:
+    recipe = Recipe.from_dict({"name": "x", "data": {"source": "digits"}, "model": LECTURE})
+    assert recipe.model.name == "pattern" and recipe.model.options["layers"] == LECTURE
+    assert Recipe.from_yaml(recipe.to_yaml()) == recipe
+    assert not any(map(is_pattern, ("lenet5", "my_nets:CONV", "linear", "convnetjs-mnist", "fc2:net")))
+    assert all(map(is_pattern, (LECTURE, "CONV64-SOFTMAX", "FC", "(FC-RELU)*2-SOFTMAX", "SOFTMAX")))
+
+
+@given(st.lists(st.sampled_from([*NAMES, "(", ")", "[", "]", "*2", "-", "?", "64", " ", "*"])).map("".join))
+def test_any_text_gives_layers_or_a_message(text: str) -> None:
+    try:
+        layers = parse(text)
+        model = build_model("pattern", ImageShape(1, 8, 8), 3, layers=text)
+    except ConvnetError:
+        return
+    assert layers[-1].name == "SOFTMAX"
+    if len(layers) < 6:
+        assert model.eval()(torch.zeros(2, 1, 8, 8)).shape == (2, 3)
