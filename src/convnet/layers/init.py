@@ -35,10 +35,12 @@ def torch_default(weight: Tensor) -> object:
 def initialize(module: nn.Module, name: InitName) -> nn.Module:
     """Draw every weight of two or more dimensions anew and zero the biases; returns the module.
 
-    Norms keep their scale of 1 and shift of 0.
+    Norms keep their scale of 1 and shift of 0. On the meta device there is nothing to draw.
     """
     fill = INITIALIZERS[name]
     for key, parameter in module.named_parameters():
+        if parameter.is_meta:
+            continue
         if parameter.dim() >= 2:
             fill(parameter)
         elif key.endswith("bias"):

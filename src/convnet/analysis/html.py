@@ -1,0 +1,58 @@
+"""The layer table as HTML whose blocks fold and unfold, for notebooks and pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+
+from convnet.analysis.summary import Layer, Summary
+from convnet.analysis.text import COLUMNS, by, cells, footer, short_name
+
+OPEN_ROWS = 40
+"""Blocks are unfolded at first as long as the table has no more rows than this."""
+
+STYLE = """
+.convnet-summary { font: 13px/1.5 system-ui, "DejaVu Sans", sans-serif; min-width: 760px; }
+.convnet-summary .row { display: grid; gap: 0 12px; padding: 1px 0; border-bottom: 1px solid #8882;
+  grid-template-columns: minmax(180px, 1fr) 92px 104px 100px 70px 70px 80px; }
+.convnet-summary .row span { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+.convnet-summary .row span:first-child { text-align: left; overflow: hidden; text-overflow: ellipsis; }
+.convnet-summary .row span:nth-child(2) { text-align: left; }
+.convnet-summary .head { font-weight: 600; }
+.convnet-summary i { font-style: normal; opacity: .6; }
+.convnet-summary summary { cursor: pointer; list-style: none; font-weight: 600; }
+.convnet-summary summary span:first-child::before { content: "▸ "; }
+.convnet-summary details[open] > summary span:first-child::before { content: "▾ "; }
+.convnet-summary details[open] > summary span:not(:first-child) { opacity: .45; font-weight: 400; }
+.convnet-summary p { margin: 6px 0 0; }
+"""
+
+
+def fragment(table: Summary) -> str:
+    """A table with its own style, which can stand in any page; all text is escaped."""
+    is_open = len(table.layers) <= OPEN_ROWS
+    layers = table.root.inside or (table.root,)
+    around = table.root.name if table.root.inside else ""
+    rows = "".join(part for layer in layers for part in _rows(layer, around, 0, is_open))
+    header = _row("head", "layer", COLUMNS)
+    first = _row("", f"input <i>{escape(table.model)}</i>", ("", by(table.input), "", "", "", ""))
+    notes = "".join(f"<p>{escape(line)}</p>" for line in footer(table, folded=False))
+    return f'<div class="convnet-summary"><style>{STYLE}</style>{header}{first}{rows}{notes}</div>'
+
+
+def _rows(layer: Layer, around: str, level: int, is_open: bool) -> Iterator[str]:
+    indent = f' style="padding-left: {18 * level}px"'
+    name = f"{escape(short_name(layer, around))} <i>{escape(layer.type)}</i>"
+    row = _row("", name, cells(layer), indent)
+    if not layer.inside:
+        yield row
+        return
+    yield f"<details{' open' if is_open else ''}><summary>{row}</summary>"
+    for inner in layer.inside:
+        yield from _rows(inner, layer.name, level + 1, is_open)
+    yield "</details>"
+
+
+def _row(kind: str, name: str, columns: tuple[str, ...], indent: str = "") -> str:
+    rest = "".join(f"<span>{escape(text)}</span>" for text in columns)
+    return f'<div class="row {kind}"><span{indent}>{name}</span>{rest}</div>'

@@ -1,0 +1,113 @@
+"""A mode for the meta device in which the commonest operations cost next to nothing.
+
+torch's own kernels for them there are Python code that imports its compiler: a second and 70 MB, more than
+the rest of a layer table costs. Everything else is left to torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from convnet.analysis.meta import all_on_meta, tensors
+
+_POINTWISE = {
+    "add", "sub", "mul", "div", "pow", "square", "sqrt", "rsqrt", "exp", "log", "neg", "abs", "addcmul",
+    "clamp", "clamp_min", "relu", "sigmoid", "tanh", "silu", "gelu", "elu", "leaky_relu", "hardtanh",
+    "hardswish", "hardsigmoid", "mish", "softplus", "bernoulli",
+}  # fmt: skip
+
+
+class MetaMode(TorchDispatchMode):
+    """Runs operations on the meta device, wherever their tensors lie."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Never compiled; torch would import its compiler to make sure."""
+        return False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        args, kwargs = all_on_meta((args, kwargs or {}))
+        return self.run(func, named_arguments(func, args, kwargs), args, kwargs)
+
+    def run(self, func: Any, arguments: Mapping[str, Any], args: Any, kwargs: Any) -> Any:
+        """The output of an operation."""
+        output = _quick_output(operation_name(func), arguments, func._schema.is_mutable)
+        return func(*args, **kwargs) if output is None else output
+
+
+def operation_name(func: Any) -> str:
+    """ATen's name without the mark of what works in place."""
+    name: str = func._overloadpacket.__name__
+    return name.rstrip("_")
+
+
+def named_arguments(func: Any, args: Any, kwargs: Any) -> dict[str, Any]:
+    """All arguments of an operation by ATen's names, defaults included."""
+    schema = func._schema.arguments
+    given = {argument.name: value for argument, value in zip(schema, args, strict=False)} | kwargs
+    return {argument.name: given.get(argument.name, argument.default_value) for argument in schema}
+
+
+def _quick_output(name: str, arguments: Mapping[str, Any], in_place: bool) -> Any:
+    """The output of the operation `name`, made without asking torch; None where torch has to be asked."""
+    inputs = tensors(list(arguments.values()))
+    if in_place:
+        return arguments["self"] if name in _POINTWISE and arguments.get("out") is None else None
+    if len({x.dtype for x in inputs}) != 1 or not inputs[0].is_floating_point():
+        return None
+    if name in _POINTWISE:
+        return inputs[0].new_empty(torch.broadcast_shapes(*(x.shape for x in inputs)))
+    make = _MAKERS.get(name)
+    return make(arguments) if make else None
+
+
+def _batch_norm(arguments: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
+    x = arguments["input"]
+    kept = x.shape[1] if arguments["training"] else 0
+    return x.new_empty(x.shape), x.new_empty(kept), x.new_empty(kept)
+
+
+def _cat(arguments: Mapping[str, Any]) -> Tensor | None:
+    parts, first = arguments["tensors"], arguments["tensors"][0]
+    dim = arguments["dim"] % first.dim()
+    if len({(*x.shape[:dim], *x.shape[dim + 1 :]) for x in parts}) != 1:
+        return None
+    size = sum(x.shape[dim] for x in parts)
+    joined: Tensor = first.new_empty((*first.shape[:dim], size, *first.shape[dim + 1 :]))
+    return joined
+
+
+def _mean(arguments: Mapping[str, Any]) -> Tensor | None:
+    x, dims = arguments["self"], arguments.get("dim")
+    if not dims or arguments.get("dtype"):
+        return None
+    reduced = {dim % x.dim() for dim in dims}
+    sizes = [1 if dim in reduced else size for dim, size in enumerate(x.shape)]
+    if not arguments["keepdim"]:
+        sizes = [size for dim, size in enumerate(x.shape) if dim not in reduced]
+    mean: Tensor = x.new_empty(sizes)
+    return mean
+
+
+def _addmm(arguments: Mapping[str, Any]) -> Tensor | None:
+    a, b = arguments["mat1"], arguments["mat2"]
+    if a.dim() != 2 or b.dim() != 2 or a.shape[1] != b.shape[0]:
+        return None
+    product: Tensor = a.new_empty((a.shape[0], b.shape[1]))
+    return product
+
+
+_MAKERS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+    "native_batch_norm": _batch_norm,
+    "cat": _cat,
+    "mean": _mean,
+    "addmm": _addmm,
+}

@@ -1,0 +1,59 @@
+"""Which inputs a network accepts: the smallest that leaves something in every layer."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from convnet.analysis.trace import NothingLeftError, Trace, trace
+from convnet.errors import ModelError
+
+LARGEST_TRIED = 1 << 14
+
+
+def fitting_trace(module: nn.Module, shape: tuple[int, ...], dtype: torch.dtype) -> Trace:
+    """The trace of a module that lies on the meta device, or a message that names an input that would do.
+
+    Raises:
+        ModelError: a layer fails; where nothing is left of the input, with the smallest that would do.
+    """
+    if not shape or min(shape) < 1:
+        raise ModelError(f"an input of {shape}: there must be sizes, each of at least 1")
+    try:
+        return trace(module, shape, dtype)
+    except NothingLeftError as error:
+        smallest = smallest_input(module, shape, dtype)
+        way_out = f"; the smallest input that would do is {'×'.join(map(str, smallest))}" if smallest else ""
+        raise ModelError(f"{error}{way_out}") from None
+
+
+def smallest_input(module: nn.Module, shape: tuple[int, ...], dtype: torch.dtype) -> tuple[int, ...] | None:
+    """The smallest sizes, not below those of `shape`, with which no window is larger than what it reads.
+
+    None where no size helps. Sides are independent of each other, and larger ones never do worse.
+    """
+    sides = list(shape[1:])
+    if not sides or not _fits(module, (shape[0], *(LARGEST_TRIED for _ in sides)), dtype):
+        return None
+    for place in range(len(sides)):
+        low, high = sides[place] - 1, LARGEST_TRIED
+        while high - low > 1:
+            middle = (low + high) // 2
+            tried = [LARGEST_TRIED] * len(sides)
+            tried[place] = middle
+            if _fits(module, (shape[0], *tried), dtype):
+                high = middle
+            else:
+                low = middle
+        sides[place] = high
+    return (shape[0], *sides)
+
+
+def _fits(module: nn.Module, shape: tuple[int, ...], dtype: torch.dtype) -> bool:
+    try:
+        trace(module, shape, dtype)
+    except NothingLeftError:
+        return False
+    except ModelError:  # a later layer may want one size only; that is not asked here
+        return True
+    return True

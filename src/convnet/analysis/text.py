@@ -1,0 +1,178 @@
+"""The layer table as text for a terminal and as Markdown."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from convnet.analysis.summary import UNKNOWN, Layer, Summary, one
+
+MOST_ROWS = 60
+"""A longer table is folded, unless a depth is asked for."""
+
+COLUMNS = ("window", "output", "parameters", "memory", "MACs", "field")
+
+
+def terminal(table: Summary, depth: int | None = None) -> RenderableType:
+    """The table for rich, blocks below `depth` levels folded; without a depth, as deep as 60 rows allow."""
+    chosen = fitting_depth(table) if depth is None else depth
+    rows = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    rows.add_column(Text("layer"), overflow="ellipsis", no_wrap=True, ratio=1, min_width=16)
+    for column in COLUMNS:
+        side = "left" if column == "window" else "right"
+        rows.add_column(column, justify=side, no_wrap=True)  # type: ignore[arg-type]
+    rows.add_row(Text("input"), "", by(table.input), "", "", "", "")
+    folded = False
+    for level, parent, layer, is_folded in visible(table.root, chosen):
+        folded |= is_folded
+        is_block = bool(layer.inside) and not is_folded
+        label = Text("  " * level + short_name(layer, parent) + " ")
+        label.append(layer.type + (" …" if is_folded else ""), style="bold" if layer.inside else "cyan")
+        rows.add_row(label, *(("",) * len(COLUMNS) if is_block else cells(layer)))
+    return Group(rows, Text(), *(Text(line) for line in footer(table, folded)))
+
+
+def plain_text(table: Summary) -> str:
+    """The table in 80 columns, without colour."""
+    out = io.StringIO()
+    Console(file=out, width=80, color_system=None).print(terminal(table))
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+
+def markdown(table: Summary) -> str:
+    """The innermost layers as a Markdown table, and the totals."""
+    lines = [
+        "| layer | type | " + " | ".join(COLUMNS) + " |",
+        "|---|---|---|" + "---:|" * (len(COLUMNS) - 1),
+        *(f"| {layer.name} | {layer.type} | " + " | ".join(cells(layer)) + " |" for layer in table.layers),
+        "",
+        *(f"- {line}" for line in footer(table, folded=False)),
+    ]
+    return "\n".join([f"**{table.model}**, input {by(table.input)}", "", *lines])
+
+
+def visible(block: Layer, depth: int, level: int = 0) -> Iterator[tuple[int, str, Layer, bool]]:
+    """What a table folded at `depth` shows: level, the name of the block around it, layer, whether it is folded."""
+    layers = block.inside or (block,)
+    for layer in layers:
+        is_folded = bool(layer.inside) and level + 1 >= depth
+        yield level, block.name if block.inside else "", layer, is_folded
+        if layer.inside and not is_folded:
+            yield from visible(layer, depth, level + 1)
+
+
+def fitting_depth(table: Summary) -> int:
+    """The largest depth whose table has at most 60 rows, or the whole; at least one level."""
+    depth, rows = 1, -1
+    while True:
+        found = sum(1 for _ in visible(table.root, depth))
+        if found == rows or (found > MOST_ROWS and depth > 1):
+            return max(1, depth - 1)
+        depth, rows = depth + 1, found
+
+
+def short_name(layer: Layer, parent: str) -> str:
+    """The name below the block around it."""
+    return layer.name.removeprefix(f"{parent}.") if parent else layer.name
+
+
+def cells(layer: Layer) -> tuple[str, ...]:
+    """The columns behind the name."""
+    output = "–" if layer.output is None else by(layer.output)
+    memory = human(layer.activation_bytes, "B") if layer.activation_bytes else "–"
+    macs = UNKNOWN if layer.macs is None else human(layer.macs) if layer.macs else "–"
+    return (
+        window(layer),
+        output,
+        f"{layer.parameters:,}" if layer.parameters else "–",
+        memory,
+        macs,
+        field(layer),
+    )
+
+
+def window(layer: Layer) -> str:
+    """Kernel, stride and padding: 11×11 /4 +2; ↑2 where a transposed convolution enlarges."""
+    if layer.window is None:
+        return ""
+    sides = layer.window.sides
+    text = by([side.kernel_size for side in sides])
+    if any(side.dilation > 1 for side in sides):
+        text += f" *{one([side.dilation for side in sides])}"
+    if any(side.stride > 1 for side in sides):
+        text += f" {'↑' if layer.window.transposed else '/'}{_numbers([side.stride for side in sides])}"
+    if any(any(side.padding) for side in sides):
+        ends = {side.padding for side in sides}
+        uneven = len(ends) > 1 or any(before != behind for before, behind in ends)
+        pairs = (
+            [
+                before if before == behind else f"{before}|{behind}"
+                for before, behind in dict.fromkeys(side.padding for side in sides)
+            ]
+            if uneven
+            else [sides[0].padding[0]]
+        )
+        text += " +" + ",".join(map(str, pairs))
+    return text
+
+
+def field(layer: Layer) -> str:
+    """Receptive field and jump in input pixels: 195 /32; a single number where all places share it."""
+    if layer.receptive_field is None or layer.jump is None:
+        return UNKNOWN
+    if not layer.receptive_field:
+        return ""
+    jump = f" /{_numbers(layer.jump)}" if any(layer.jump) else ""
+    return f"{_numbers(layer.receptive_field)}{jump}"
+
+
+def footer(table: Summary, folded: bool) -> list[str]:
+    """Totals, memory, what is not run, what does not fit."""
+    frozen = table.parameters - table.trainable
+    macs = (
+        "multiply-accumulates: unknown" if table.macs is None else f"{human(table.macs)} multiply-accumulates"
+    )
+    trained = f"{table.trainable:,} trainable" if frozen else "all trainable"
+    lines = [f"{table.parameters:,} parameters ({trained}), {macs} for one input"]
+    inputs = "1 input" if table.batch_size == 1 else f"{table.batch_size} inputs"
+    training = UNKNOWN if table.training_bytes is None else human(table.training_bytes, "B")
+    lines.append(
+        f"memory for {inputs}: weights {human(table.weight_bytes, 'B')}, "
+        f"forward {human(table.forward_bytes, 'B')}, training step with Adam {training}"
+    )
+    lines += [f"not run in evaluation: {name}, {count:,} parameters" for name, count in table.unused.items()]
+    lines += table.notes
+    if folded:
+        lines.append("… is folded; --depth N shows N levels")
+    return lines
+
+
+def by(sizes: Sequence[int]) -> str:
+    """3×224×224."""
+    return "×".join(map(str, sizes))
+
+
+def human(number: int, unit: str = "") -> str:
+    """Three digits and a prefix: 3.21 M, 12.8 MB."""
+    value = float(number)
+    for prefix in ("", "k", "M", "G", "T"):
+        if value < 999.5 or prefix == "T":
+            break
+        value /= 1000
+    digits = (
+        f"{value:.0f}"
+        if prefix == "" or value >= 99.95
+        else f"{value:.1f}"
+        if value >= 9.995
+        else f"{value:.2f}"
+    )
+    return f"{digits} {prefix}{unit}".rstrip() if unit or prefix else digits
+
+
+def _numbers(values: Sequence[float]) -> str:
+    shown = one(values)
+    return "×".join(f"{v:g}" for v in shown) if isinstance(shown, list) else f"{shown:g}"

@@ -1,0 +1,219 @@
+"""Running a network on the meta device, and writing down what every layer did there.
+
+Operations are seen where torch dispatches them, so that it makes no difference whether a network is made of
+modules or of functions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import flop_registry
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from convnet.analysis.field import Field
+from convnet.analysis.memory import LiveMemory
+from convnet.analysis.meta import tensors
+from convnet.analysis.rules import has_rule, propagate
+from convnet.analysis.shapes import MetaMode, operation_name
+from convnet.analysis.window import Window, pad_of, window_of
+from convnet.errors import ModelError, in_one_line
+
+_PLAIN_NAMES = {
+    "native_batch_norm": "batch_norm",
+    "max_pool2d_with_indices": "max_pool2d",
+    "convolution": "conv",
+    "addmm": "linear",
+}
+_SILENT = {"clone", "copy", "_to_copy", "detach", "alias", "lift_fresh"}
+"""Operations that only move numbers; they get no row of their own."""
+
+
+class NothingLeftError(ModelError):
+    """A window is larger than what it slides over; `layer` names the layer."""
+
+    def __init__(self, layer: str, message: str) -> None:
+        super().__init__(message)
+        self.layer = layer
+
+
+@dataclass
+class Call:
+    """A module at work, or an operation outside of the innermost modules.
+
+    Shapes are without the batch. `made` are the bytes of new memory that the output holds, `macs` the
+    multiply-accumulates, None where they are not known. `own` is the receptive field in the input of this
+    call instead of the network's; it and the window are those of innermost modules.
+    """
+
+    name: str
+    kind: str
+    module: nn.Module | None = None
+    input: tuple[int, ...] = ()
+    started: int = 0
+    inside: list[Call] = field(default_factory=list)
+    output: tuple[int, ...] | None = None
+    made: int = 0
+    macs: int | None = 0
+    field: Field | None = None
+    own: Field | None = None
+    window: Window | None = None
+
+    @property
+    def is_layer(self) -> bool:
+        """Whether no module ran inside of it."""
+        return all(call.module is None for call in self.inside)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The call of a whole network, and the most bytes of activations that lay in memory at once."""
+
+    call: Call
+    peak: int
+
+
+def trace(module: nn.Module, shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Trace:
+    """Run a module that lies on the meta device, in evaluation mode, on one input of `shape`.
+
+    Raises:
+        NothingLeftError: a window is larger than its input; names the layer and the arithmetic.
+        ModelError: a layer fails on its input; names the layer.
+    """
+    module.eval()
+    recorder = _Recorder()
+    x = torch.empty(1, *shape, dtype=dtype, device="meta")
+    recorder.begin(x)
+    with torch.no_grad(), torch.device("meta"), recorder.watching(module):
+        try:
+            with recorder:
+                module(x)
+        except ModelError:
+            raise
+        except Exception as error:  # a user's forward may raise anything
+            raise ModelError(_explain(recorder.open[-1], error)) from error
+    return Trace(recorder.open[0].inside[0], recorder.memory.peak)
+
+
+class _Recorder(MetaMode):
+    """Sees every operation, and knows by hooks which module it belongs to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = [Call("", "")]
+        self.memory = LiveMemory()
+        self.fields = WeakTensorKeyDictionary()
+        self.own_fields = WeakTensorKeyDictionary()  # the input of the innermost open module is the origin
+        self.pad: Window | None = None
+
+    def begin(self, x: Tensor) -> None:
+        """Make `x` the origin of all receptive fields."""
+        self.memory.see([x])
+        self.fields[x] = Field.of_input(x.shape)
+
+    @contextmanager
+    def watching(self, module: nn.Module) -> Iterator[None]:
+        """Hooks on every module while it runs, except on the parts that compute parametrised weights."""
+        hooks = []
+        for name, part in module.named_modules():
+            if "parametrizations" not in name.split("."):
+                hooks.append(part.register_forward_pre_hook(self._enter(name), with_kwargs=True))
+                hooks.append(part.register_forward_hook(self._leave))
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def _enter(self, name: str) -> Any:
+        def hook(module: nn.Module, arguments: Any, keywords: Any) -> None:
+            inputs = tensors((arguments, keywords))
+            shape = tuple(inputs[0].shape[1:]) if inputs else ()
+            call = Call(name, type(module).__name__, module, shape, self.memory.clock)
+            self.open[-1].inside.append(call)
+            self.open.append(call)
+            self.own_fields = WeakTensorKeyDictionary()
+            for tensor in inputs:
+                self.own_fields[tensor] = Field.of_input(tensor.shape)
+
+        return hook
+
+    def _leave(self, module: nn.Module, arguments: Any, output: Any) -> None:
+        call, outputs = self.open.pop(), tensors(output)
+        if outputs:
+            call.output = tuple(outputs[0].shape[1:])
+            call.field = self.fields.get(outputs[0])
+        if call.is_layer:
+            call.own = self.own_fields.get(outputs[0]) if outputs else None
+            call.made = self.memory.made_since(call.started, outputs)
+            call.macs = total(operation.macs for operation in call.inside)
+            call.window = next((operation.window for operation in call.inside if operation.window), None)
+            call.inside = []
+
+    def run(self, func: Any, arguments: Mapping[str, Any], args: Any, kwargs: Any) -> Any:
+        """An operation: refused where its window does not fit, else followed and recorded."""
+        name = operation_name(func)
+        window = window_of(name, arguments, self.pad)
+        self.pad = pad_of(name, arguments)
+        if window is not None and window.impossible:
+            layer = self.open[-1]
+            raise NothingLeftError(layer.name, f"{describe(layer)}: {window.impossible}")
+        out = super().run(func, arguments, args, kwargs)
+        inputs, outputs = tensors((args, kwargs)), tensors(out)
+        pointwise = torch.Tag.pointwise in func.tags
+        for fields in (self.fields, self.own_fields):
+            for tensor in outputs:
+                if (known := propagate(name, pointwise, fields.get, arguments, tensor)) is not None:
+                    fields[tensor] = known
+        made = self.memory.see(outputs, inputs)
+        if outputs and outputs[0] in self.fields:
+            macs = _macs(func, args, kwargs, out) if func._overloadpacket in flop_registry else 0
+            counted = pointwise or has_rule(name) or func._overloadpacket in flop_registry
+            moves = name in _SILENT or not (made or func._schema.is_mutable)
+            if macs or window or not counted or not moves:
+                self._record(name, inputs[0], outputs[0], made, macs if counted else None, window)
+        return out
+
+    def _record(
+        self, name: str, x: Tensor, out: Tensor, made: int, macs: int | None, window: Window | None
+    ) -> None:
+        parent, kind = self.open[-1], _PLAIN_NAMES.get(name, name.lstrip("_"))
+        operation = Call(f"{parent.name}.{kind}".lstrip("."), kind, input=tuple(x.shape[1:]))
+        operation.output, operation.made, operation.macs = tuple(out.shape[1:]), made, macs
+        operation.field, operation.window = self.fields.get(out), window
+        parent.inside.append(operation)
+
+
+def _macs(func: Any, args: Any, kwargs: Any, out: Any) -> int:
+    """Half of the floating-point operations that torch's own counter sees."""
+    flops: int = flop_registry[func._overloadpacket](*args, **kwargs, out_val=out)
+    return flops // 2
+
+
+def total(values: Iterable[int | None]) -> int | None:
+    """The sum; None where a part is not known."""
+    known = list(values)
+    return None if None in known else sum(value for value in known if value)
+
+
+def describe(call: Call) -> str:
+    """A layer as a message names it."""
+    return f"layer '{call.name}' ({call.kind})" if call.name else f"the network ({call.kind})"
+
+
+def _explain(call: Call, error: Exception) -> str:
+    """Why a layer fails on its input, in words where the reason is a common one."""
+    given, place = "×".join(map(str, call.input)), describe(call)
+    channels = getattr(call.module, "in_channels", None)
+    features = getattr(call.module, "in_features", None)
+    if isinstance(channels, int) and len(call.input) >= 2 and call.input[0] != channels:
+        return f"{place} takes {channels} channels and gets {call.input[0]}, in an input of {given}"
+    if isinstance(features, int) and call.input and features not in (call.input[-1], math.prod(call.input)):
+        return f"{place} takes {features:,} numbers and gets {math.prod(call.input):,}, an input of {given}"
+    return f"{place} fails on an input of {given}: {type(error).__name__}: {in_one_line(error)}"
