@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from convnet.analysis import summary
     from convnet.data import open_data
     from convnet.errors import ConvnetError
     from convnet.experiments import Run, load_run
@@ -24,6 +25,7 @@ __all__ = [
     "compare",
     "load_run",
     "open_data",
+    "summary",
     "train",
 ]
 
@@ -35,6 +37,7 @@ _HOMES = {
     "compare": "convnet.experiments.api",
     "load_run": "convnet.experiments",
     "open_data": "convnet.data",
+    "summary": "convnet.analysis",
     "train": "convnet.experiments.api",
 }
 

@@ -122,8 +122,12 @@ class Field:
         axes = [axis for atoms in dims for axis, _ in atoms if axis is not None]
         if conflict or len(axes) != len(set(axes)):
             return self.unknown(self.shape)
-        pairs = zip(self.reaches, other.reaches, strict=True)
-        return Field(tuple(dims), tuple(a.joined(b) if a and b else None for a, b in pairs))
+        places = {axis: size for atoms in dims for axis, size in atoms if axis is not None}
+        reaches = [
+            mine.joined(theirs, places.get(axis, 1)) if mine and theirs else None
+            for axis, (mine, theirs) in enumerate(zip(self.reaches, other.reaches, strict=True))
+        ]
+        return Field(tuple(dims), tuple(reaches))
 
 
 def join(fields: Sequence[Field]) -> Field:

@@ -6,10 +6,7 @@ from collections.abc import Iterator
 from html import escape
 
 from convnet.analysis.summary import Layer, Summary
-from convnet.analysis.text import COLUMNS, by, cells, footer, short_name
-
-OPEN_ROWS = 40
-"""Blocks are unfolded at first as long as the table has no more rows than this."""
+from convnet.analysis.text import COLUMNS, by, cells, fitting_depth, footer, short_name
 
 STYLE = """
 .convnet-summary { font: 13px/1.5 system-ui, "DejaVu Sans", sans-serif; min-width: 760px; }
@@ -30,26 +27,26 @@ STYLE = """
 
 def fragment(table: Summary) -> str:
     """A table with its own style, which can stand in any page; all text is escaped."""
-    is_open = len(table.layers) <= OPEN_ROWS
+    depth = fitting_depth(table)
     layers = table.root.inside or (table.root,)
     around = table.root.name if table.root.inside else ""
-    rows = "".join(part for layer in layers for part in _rows(layer, around, 0, is_open))
+    rows = "".join(part for layer in layers for part in _rows(layer, around, 0, depth))
     header = _row("head", "layer", COLUMNS)
     first = _row("", f"input <i>{escape(table.model)}</i>", ("", by(table.input), "", "", "", ""))
     notes = "".join(f"<p>{escape(line)}</p>" for line in footer(table, folded=False))
     return f'<div class="convnet-summary"><style>{STYLE}</style>{header}{first}{rows}{notes}</div>'
 
 
-def _rows(layer: Layer, around: str, level: int, is_open: bool) -> Iterator[str]:
+def _rows(layer: Layer, around: str, level: int, depth: int) -> Iterator[str]:
     indent = f' style="padding-left: {18 * level}px"'
     name = f"{escape(short_name(layer, around))} <i>{escape(layer.type)}</i>"
     row = _row("", name, cells(layer), indent)
     if not layer.inside:
         yield row
         return
-    yield f"<details{' open' if is_open else ''}><summary>{row}</summary>"
+    yield f"<details{' open' if level + 1 < depth else ''}><summary>{row}</summary>"
     for inner in layer.inside:
-        yield from _rows(inner, layer.name, level + 1, is_open)
+        yield from _rows(inner, layer.name, level + 1, depth)
     yield "</details>"
 
 

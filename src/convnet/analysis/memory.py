@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from convnet.analysis.shapes import MetaMode
+from convnet.meta import MetaMode
 
 
 @dataclass

@@ -96,13 +96,13 @@ class Reach:
         low, high = self.at(place)
         return Reach(1, 0, (low,), (high,))
 
-    def joined(self, other: Reach) -> Reach | None:
-        """Behind a sum or a concatenation of two maps; None where their places lie at different distances."""
-        if not (self.advance and other.advance):  # what all places share, each shares
-            moving, shared = (self, other) if self.advance else (other, self)
-            if moving.advance:
-                return None
-            low, high = self._hull([moving.at(0), shared.at(0)])
+    def joined(self, other: Reach, places: int) -> Reach | None:
+        """Behind a sum or a concatenation of two maps; None where their places lie at different distances.
+
+        Where all of the `places` of one share a field, they share everything behind it.
+        """
+        if not (self.advance and other.advance):
+            low, high = self._hull([self.all(places).at(0), other.all(places).at(0)])
             return Reach(1, 0, (low,), (high,))
         if self.advance * other.period != other.advance * self.period:
             return None

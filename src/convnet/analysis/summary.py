@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -11,10 +12,10 @@ from torch import nn
 
 from convnet.analysis.field import Field
 from convnet.analysis.memory import saved_bytes
-from convnet.analysis.meta import on_meta
 from convnet.analysis.smallest import fitting_trace
 from convnet.analysis.trace import Call, Trace, total
 from convnet.analysis.window import Window
+from convnet.meta import on_meta
 
 UNKNOWN = "unknown"
 
@@ -28,7 +29,8 @@ class Layer:
     input pixels, one number a side: the size of what one place of the output depends on, the distance between
     neighbouring places, and the centre of the first place's field, where 0 is the centre of the first pixel.
     A jump of 0 means that all places see the same. `own_field` is the size in the layer's own input. None
-    stands for what cannot be known; a field of no sides is that of an input without sides.
+    stands for what cannot be known; a field of no sides is that of an input without sides. `is_chain` says of
+    a block that every layer inside takes what the one before it gives: it has no branches.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Layer:
     offset: tuple[float, ...] | None
     own_field: tuple[int, ...] | None
     inside: tuple[Layer, ...]
+    is_chain: bool
     note: str | None
 
     def leaves(self) -> Iterator[Layer]:
@@ -136,12 +139,13 @@ def summary(
     *,
     name: str | None = None,
     batch_size: int = 1,
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype | None = None,
 ) -> Summary:
     """The layer table of any `nn.Module` for inputs of `input_shape`, e.g. (3, 224, 224), without the batch.
 
     The module is copied to the meta device and run there in evaluation mode: nothing is allocated, and the
-    module itself is left alone. Receptive fields follow the operations, over all branches.
+    module itself is left alone. Receptive fields follow the operations, over all branches. `dtype` of the
+    input is that of the weights unless given.
 
         >>> import convnet
         >>> from torch import nn
@@ -155,6 +159,8 @@ def summary(
     """
     module = on_meta(module)
     shape = tuple(input_shape)
+    floats = (p.dtype for p in module.parameters() if p.is_floating_point())
+    dtype = dtype or next(floats, torch.float32)
     found = fitting_trace(module, shape, dtype)
     weights = {id(p): p for p in module.parameters()}
     buffers = {id(b): b for b in module.buffers()}
@@ -221,6 +227,7 @@ class _Builder:
             offset=_each(call.field, "start"),
             own_field=_sizes(call.own),
             inside=tuple(inside),
+            is_chain=all(after.takes == before.gives for before, after in pairwise(call.inside)),
             note=call.window.complaint if call.window else None,
         )
 
@@ -234,7 +241,7 @@ def _held(call: Call, parameters: int, trainable: int) -> Layer:
     """Parameters that a block holds itself, outside of its layers."""
     return Layer(
         f"{call.name}.parameters".lstrip("."), "Parameter", call.input, None, None, parameters, trainable,
-        0, 0, (), (), (), (), (), None,
+        0, 0, (), (), (), (), (), True, None,
     )  # fmt: skip
 
 

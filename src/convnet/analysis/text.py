@@ -56,7 +56,7 @@ def markdown(table: Summary) -> str:
 
 
 def visible(block: Layer, depth: int, level: int = 0) -> Iterator[tuple[int, str, Layer, bool]]:
-    """What a table folded at `depth` shows: level, the name of the block around it, layer, whether it is folded."""
+    """What a table of `depth` levels shows: level, name of the block around, layer, whether it is folded."""
     layers = block.inside or (block,)
     for layer in layers:
         is_folded = bool(layer.inside) and level + 1 >= depth
@@ -96,28 +96,20 @@ def cells(layer: Layer) -> tuple[str, ...]:
 
 
 def window(layer: Layer) -> str:
-    """Kernel, stride and padding: 11×11 /4 +2; ↑2 where a transposed convolution enlarges."""
+    """Kernel, dilation, stride and padding: 11×11 *2 /4 +2, with ↑ for the stride of an up-convolution."""
     if layer.window is None:
         return ""
     sides = layer.window.sides
-    text = by([side.kernel_size for side in sides])
+    parts = [by([side.kernel_size for side in sides])]
     if any(side.dilation > 1 for side in sides):
-        text += f" *{one([side.dilation for side in sides])}"
+        parts.append(f"*{_numbers([side.dilation for side in sides])}")
     if any(side.stride > 1 for side in sides):
-        text += f" {'↑' if layer.window.transposed else '/'}{_numbers([side.stride for side in sides])}"
-    if any(any(side.padding) for side in sides):
-        ends = {side.padding for side in sides}
-        uneven = len(ends) > 1 or any(before != behind for before, behind in ends)
-        pairs = (
-            [
-                before if before == behind else f"{before}|{behind}"
-                for before, behind in dict.fromkeys(side.padding for side in sides)
-            ]
-            if uneven
-            else [sides[0].padding[0]]
-        )
-        text += " +" + ",".join(map(str, pairs))
-    return text
+        sign = "↑" if layer.window.transposed else "/"
+        parts.append(f"{sign}{_numbers([side.stride for side in sides])}")
+    ends = [str(a) if a == b else f"{a}|{b}" for a, b in (side.padding for side in sides)]
+    if any(end != "0" for end in ends):
+        parts.append(f"+{ends[0] if len(set(ends)) == 1 else '×'.join(ends)}")
+    return " ".join(parts)
 
 
 def field(layer: Layer) -> str:
@@ -132,18 +124,15 @@ def field(layer: Layer) -> str:
 
 def footer(table: Summary, folded: bool) -> list[str]:
     """Totals, memory, what is not run, what does not fit."""
-    frozen = table.parameters - table.trainable
-    macs = (
-        "multiply-accumulates: unknown" if table.macs is None else f"{human(table.macs)} multiply-accumulates"
-    )
-    trained = f"{table.trainable:,} trainable" if frozen else "all trainable"
-    lines = [f"{table.parameters:,} parameters ({trained}), {macs} for one input"]
-    inputs = "1 input" if table.batch_size == 1 else f"{table.batch_size} inputs"
+    frozen = "" if table.trainable == table.parameters else f", {table.trainable:,} trainable"
+    macs = UNKNOWN if table.macs is None else human(table.macs)
     training = UNKNOWN if table.training_bytes is None else human(table.training_bytes, "B")
-    lines.append(
-        f"memory for {inputs}: weights {human(table.weight_bytes, 'B')}, "
-        f"forward {human(table.forward_bytes, 'B')}, training step with Adam {training}"
-    )
+    inputs = "1 input" if table.batch_size == 1 else f"{table.batch_size} inputs"
+    lines = [
+        f"{table.parameters:,} parameters{frozen}; {macs} multiply-accumulates for 1 input",
+        f"memory: weights {human(table.weight_bytes, 'B')}; with {inputs}: forward "
+        f"{human(table.forward_bytes, 'B')}, Adam step {training}",
+    ]
     lines += [f"not run in evaluation: {name}, {count:,} parameters" for name, count in table.unused.items()]
     lines += table.notes
     if folded:
@@ -158,19 +147,13 @@ def by(sizes: Sequence[int]) -> str:
 
 def human(number: int, unit: str = "") -> str:
     """Three digits and a prefix: 3.21 M, 12.8 MB."""
-    value = float(number)
-    for prefix in ("", "k", "M", "G", "T"):
-        if value < 999.5 or prefix == "T":
-            break
+    value, prefixes = float(number), ["", "k", "M", "G", "T"]
+    while value >= 999.5 and len(prefixes) > 1:
         value /= 1000
-    digits = (
-        f"{value:.0f}"
-        if prefix == "" or value >= 99.95
-        else f"{value:.1f}"
-        if value >= 9.995
-        else f"{value:.2f}"
-    )
-    return f"{digits} {prefix}{unit}".rstrip() if unit or prefix else digits
+        prefixes.pop(0)
+    whole = prefixes[0] == "" or value >= 99.95
+    digits = f"{value:.0f}" if whole else f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
+    return f"{digits} {prefixes[0]}{unit}".rstrip()
 
 
 def _numbers(values: Sequence[float]) -> str:

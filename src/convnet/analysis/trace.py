@@ -19,11 +19,10 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from convnet.analysis.field import Field
 from convnet.analysis.memory import LiveMemory
-from convnet.analysis.meta import tensors
 from convnet.analysis.rules import has_rule, propagate
-from convnet.analysis.shapes import MetaMode, operation_name
 from convnet.analysis.window import Window, pad_of, window_of
 from convnet.errors import ModelError, in_one_line
+from convnet.meta import MetaMode, operation_name, tensors
 
 _PLAIN_NAMES = {
     "native_batch_norm": "batch_norm",
@@ -48,7 +47,8 @@ class Call:
     """A module at work, or an operation outside of the innermost modules.
 
     Shapes are without the batch. `made` are the bytes of new memory that the output holds, `macs` the
-    multiply-accumulates, None where they are not known. `own` is the receptive field in the input of this
+    multiply-accumulates, None where they are not known. `takes` and `gives` are the identities of its first
+    input and output. `own` is the receptive field in the input of this
     call instead of the network's; it and the window are those of innermost modules.
     """
 
@@ -57,6 +57,8 @@ class Call:
     module: nn.Module | None = None
     input: tuple[int, ...] = ()
     started: int = 0
+    takes: int = 0
+    gives: int = 0
     inside: list[Call] = field(default_factory=list)
     output: tuple[int, ...] | None = None
     made: int = 0
@@ -90,7 +92,7 @@ def trace(module: nn.Module, shape: Sequence[int], dtype: torch.dtype = torch.fl
     recorder = _Recorder()
     x = torch.empty(1, *shape, dtype=dtype, device="meta")
     recorder.begin(x)
-    with torch.no_grad(), torch.device("meta"), recorder.watching(module):
+    with torch.no_grad(), torch.device("meta"), _attention_in_steps(), recorder.watching(module):
         try:
             with recorder:
                 module(x)
@@ -99,6 +101,17 @@ def trace(module: nn.Module, shape: Sequence[int], dtype: torch.dtype = torch.fl
         except Exception as error:  # a user's forward may raise anything
             raise ModelError(_explain(recorder.open[-1], error)) from error
     return Trace(recorder.open[0].inside[0], recorder.memory.peak)
+
+
+@contextmanager
+def _attention_in_steps() -> Iterator[None]:
+    """Let attention layers run as separate operations, of which more is known than of the fused one."""
+    was = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(was)
 
 
 class _Recorder(MetaMode):
@@ -135,7 +148,8 @@ class _Recorder(MetaMode):
         def hook(module: nn.Module, arguments: Any, keywords: Any) -> None:
             inputs = tensors((arguments, keywords))
             shape = tuple(inputs[0].shape[1:]) if inputs else ()
-            call = Call(name, type(module).__name__, module, shape, self.memory.clock)
+            takes = id(inputs[0]) if inputs else 0
+            call = Call(name, type(module).__name__, module, shape, self.memory.clock, takes)
             self.open[-1].inside.append(call)
             self.open.append(call)
             self.own_fields = WeakTensorKeyDictionary()
@@ -147,7 +161,7 @@ class _Recorder(MetaMode):
     def _leave(self, module: nn.Module, arguments: Any, output: Any) -> None:
         call, outputs = self.open.pop(), tensors(output)
         if outputs:
-            call.output = tuple(outputs[0].shape[1:])
+            call.output, call.gives = tuple(outputs[0].shape[1:]), id(outputs[0])
             call.field = self.fields.get(outputs[0])
         if call.is_layer:
             call.own = self.own_fields.get(outputs[0]) if outputs else None
@@ -184,7 +198,8 @@ class _Recorder(MetaMode):
         self, name: str, x: Tensor, out: Tensor, made: int, macs: int | None, window: Window | None
     ) -> None:
         parent, kind = self.open[-1], _PLAIN_NAMES.get(name, name.lstrip("_"))
-        operation = Call(f"{parent.name}.{kind}".lstrip("."), kind, input=tuple(x.shape[1:]))
+        name = f"{parent.name}.{kind}".lstrip(".")
+        operation = Call(name, kind, input=tuple(x.shape[1:]), takes=id(x), gives=id(out))
         operation.output, operation.made, operation.macs = tuple(out.shape[1:]), made, macs
         operation.field, operation.window = self.fields.get(out), window
         parent.inside.append(operation)

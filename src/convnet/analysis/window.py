@@ -78,7 +78,7 @@ class Window:
         texts = []
         for arithmetic, (first, *others) in parts.items():
             verb = "is" if first.startswith("one ") else "are"
-            texts.append(f"{arithmetic}: {' nor '.join([f'{first} {verb} never read', *others])}")
+            texts.append(f"{arithmetic}: {', nor is '.join([f'{first} {verb} never read', *others])}")
         return "; ".join(texts) or None
 
 

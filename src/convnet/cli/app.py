@@ -7,7 +7,19 @@ import sys
 
 import typer
 
-from convnet.cli import compare, data, doctor, evaluate, models, predict, recipes, report, resume, train
+from convnet.cli import (
+    compare,
+    data,
+    doctor,
+    evaluate,
+    models,
+    predict,
+    recipes,
+    report,
+    resume,
+    summary,
+    train,
+)
 from convnet.errors import ConvnetError, InterruptedRunError
 
 app = typer.Typer(
@@ -24,6 +36,7 @@ app.command("resume")(resume.resume)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("report")(report.report)
+app.command("summary")(summary.summary)
 app.add_typer(data.app, name="data")
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(models.app, name="models")

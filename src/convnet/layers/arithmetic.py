@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-
 import torch
 from torch import nn
-from torch.func import functional_call
 
 from convnet.errors import ModelError
+from convnet.meta import MetaMode
 
 
 def output_size(size: int, kernel_size: int, stride: int = 1, padding: int = 0) -> int:
@@ -21,10 +19,9 @@ def output_shape(module: nn.Module, shape: tuple[int, ...]) -> tuple[int, ...]:
 
     Runs on torch's meta device: nothing is computed, and no memory is taken.
     """
-    tensors = itertools.chain(module.named_parameters(), module.named_buffers())
-    meta = {name: tensor.to("meta") for name, tensor in tensors}
-    with torch.no_grad():
-        output: torch.Tensor = functional_call(module, meta, torch.empty(2, *shape, device="meta"))
+    x = torch.empty(2, *shape, device="meta")
+    with torch.no_grad(), torch.device("meta"), MetaMode():
+        output: torch.Tensor = module(x)
     return tuple(output.shape[1:])
 
 
@@ -34,5 +31,5 @@ def require_size(model: str, image_size: tuple[int, int], smallest: int) -> None
     if min(height, width) < smallest:
         raise ModelError(
             f"{model} needs images of at least {smallest}×{smallest} pixels, got {height}×{width}; "
-            f"use larger images (--set preprocess.image_size={smallest}) or another network (--model mlp)"
+            f"use larger images (preprocess.image_size={smallest}) or another network, e.g. mlp"
         )

@@ -11,6 +11,7 @@ from torch import nn
 
 from convnet.errors import ModelError
 from convnet.layers import require_size
+from convnet.models.pattern_grammar import is_pattern
 from convnet.registry import Registry
 from convnet.types import ImageShape
 
@@ -53,7 +54,7 @@ def network(
 
 
 def build_model(name: str, shape: ImageShape, num_classes: int, **options: Any) -> nn.Module:
-    """Build the network `name` for images of `shape` and `num_classes` logits.
+    """Build the network `name`, or a pattern of layers, for images of `shape` and `num_classes` logits.
 
     A factory of the user's (`package.module:factory`) is handed those of `in_channels`, `num_classes` and
     `image_size` (height, width) that its signature names, and the options.
@@ -63,6 +64,8 @@ def build_model(name: str, shape: ImageShape, num_classes: int, **options: Any) 
         RecipeError: an option is unknown or out of range.
         ModelError: the images are too small for the network, or the factory failed.
     """
+    if is_pattern(name):
+        name, options = "pattern", {"layers": name, **options}
     builder = MODELS[name]
     options = MODELS.options(name, options)
     image_size = (shape.height, shape.width)

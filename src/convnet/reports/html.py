@@ -7,6 +7,9 @@ from typing import Any
 
 import jinja2
 
+from convnet.analysis.summary import UNKNOWN
+from convnet.analysis.text import human
+
 
 def render(template: str, **values: Any) -> str:
     """Fill a template of `reports/templates`; all values are escaped."""
@@ -21,5 +24,6 @@ def render(template: str, **values: Any) -> str:
     environment.filters["number"] = lambda x: (
         "–" if x is None else f"{x:,.4g}" if isinstance(x, float) else f"{x:,}"
     )
+    environment.filters["quantity"] = lambda x, unit="": UNKNOWN if x is None else human(x, unit)
     environment.filters["data_uri"] = lambda png: "data:image/png;base64," + base64.b64encode(png).decode()
     return environment.get_template(template).render(**values)

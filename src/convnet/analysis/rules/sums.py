@@ -24,7 +24,7 @@ def _reduction(operation: Operation) -> Field | None:
     return field
 
 
-@rule("_softmax", "_log_softmax", "cumsum")
+@rule("_softmax", "_safe_softmax", "_log_softmax", "cumsum")
 def _along_one(operation: Operation) -> Field | None:
     return operation.field().summed([operation["dim"]], keep=True)
 

@@ -1,0 +1,99 @@
+"""`convnet summary`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from convnet.cli.options import Json, Set, print_json
+
+if TYPE_CHECKING:
+    from convnet.types import ImageShape
+
+LARGEST_SIZE = 65_536
+
+
+def summary(
+    model: Annotated[str, typer.Argument(help="Network, a pattern of layers, or package.module:factory.")],
+    input_: Annotated[
+        str | None,
+        typer.Option("--input", metavar="CxHxW", help="Shape of an image; default: the network's own."),
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option(min=1, help="Number of classes; default: the network's own.")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Images in memory at once.")] = 1,
+    depth: Annotated[
+        int | None, typer.Option(min=1, help="Levels of nested blocks; default: as many as 60 rows show.")
+    ] = None,
+    set_: Set = None,
+    as_json: Json = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write a page whose blocks fold and unfold.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw the volumes as boxes: .svg, .pdf or .png.")
+    ] = None,
+) -> None:
+    """Print the layer table: sizes, parameters, memory, multiply-accumulates, receptive fields.
+
+    Nothing is trained and nothing is allocated. What does not fit is said below the table.
+    """
+    import torch
+
+    from convnet.analysis import summary as summarize
+    from convnet.models import FACTS, build_model
+
+    facts = FACTS.get(model)
+    shape = _shape(input_) if input_ else facts.native if facts else _shape("3x224x224")
+    with torch.device("meta"):
+        network = build_model(model, shape, classes or (facts.num_classes if facts else 10), **_options(set_))
+    table = summarize(network, shape, name=model, batch_size=batch)
+    if html or picture:
+        from convnet.reports.architecture import draw_architecture
+        from convnet.reports.summary_page import write_summary_page
+
+        if picture:
+            draw_architecture(table, picture)
+        if html:
+            write_summary_page(table, html)
+    if as_json:
+        print_json(table.to_dict())
+    elif as_markdown:
+        from convnet.analysis.text import markdown
+
+        print(markdown(table))
+    else:
+        from rich.console import Console
+
+        from convnet.analysis.text import terminal
+
+        console = Console(highlight=False, soft_wrap=False)
+        console.print(terminal(table, depth))
+
+
+def _shape(text: str) -> ImageShape:
+    """3x224x224 → (3, 224, 224)."""
+    from convnet.errors import ModelError
+    from convnet.types import ImageShape
+
+    if not (found := re.fullmatch(r"(\d{1,6})[x×,](\d{1,6})[x×,](\d{1,6})", text.strip())):
+        raise ModelError(f"--input '{text}': expected channels x height x width, e.g. 3x224x224")
+    shape = ImageShape(*map(int, found.groups()))
+    if not all(1 <= size <= LARGEST_SIZE for size in shape):
+        raise ModelError(f"--input '{text}': every size must lie between 1 and {LARGEST_SIZE:,}")
+    return shape
+
+
+def _options(assignments: list[str] | None) -> dict[str, Any]:
+    """`--set model.width=32` → {"width": 32}."""
+    from convnet.errors import RecipeError
+    from convnet.recipes.overrides import parse_assignments
+
+    options = parse_assignments(assignments or [])
+    for key in options:
+        if not key.startswith("model."):
+            raise RecipeError(f"--set {key}: only options of the network apply here, e.g. model.init=he")
+    return {key.removeprefix("model."): value for key, value in options.items()}

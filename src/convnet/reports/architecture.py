@@ -1,0 +1,197 @@
+"""A network as a row of boxes: its volumes, to scale, in the manner of the lectures' figures."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Polygon
+
+from convnet.analysis import Layer, Summary
+from convnet.analysis.text import by, window
+from convnet.errors import ModelError
+from convnet.reports.style import figure
+from convnet.runs import write_atomically
+
+FORMATS = (".svg", ".pdf", ".png")
+MOST_BOXES = 18
+
+TALLEST, THICKEST, LONGEST = 130.0, 44.0, 130.0
+"""Heights of the largest map, thickness of the most channels, length of the longest vector, in points."""
+SLANT = 0.35
+"""Of a map's width as it is drawn, seen from the side."""
+ROOM = 74.0
+"""Between two boxes, for the names below them."""
+
+FACE, TOP, SIDE, EDGE = "#a9c3ea", "#d3e0f5", "#7fa1d6", "#3566b8"
+VECTOR = "#d9722e"
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A box: the shape, and the layers that make it from the one before."""
+
+    shape: tuple[int, ...]
+    labels: tuple[str, ...]
+
+
+def draw_architecture(table: Summary, path: Path) -> None:
+    """Write the picture; the suffix of `path` says whether it is an SVG, a PDF or a PNG.
+
+    Raises:
+        ModelError: another suffix, or volumes that cannot be drawn as boxes.
+        RunError: the file cannot be written.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise ModelError(f"{path}: a picture is one of {', '.join(FORMATS)}")
+    write_atomically(path, rendered(architecture(table), path.suffix.lower().removeprefix(".")))
+
+
+def rendered(picture: Figure, format_: str) -> bytes:
+    """The figure as the bytes of a file."""
+    out = io.BytesIO()
+    metadata: dict[str, Any] = {
+        "svg": {"Date": None},
+        "pdf": {"CreationDate": None},
+        "png": {"Software": None},
+    }
+    with mpl.rc_context({"svg.hashsalt": "convnet"}):
+        picture.savefig(out, format=format_, dpi=144, metadata=metadata[format_])
+    return out.getvalue()
+
+
+def volumes(table: Summary) -> list[Volume]:
+    """The input and what the layers make of it, as deep as 18 boxes show; equal neighbours are one."""
+    first = Volume(table.input, ("input",))
+    found = [first]
+    for depth in range(1, 12):
+        deeper = [first]
+        for layer in _chain(table.root, depth):
+            if layer.output is None:
+                continue
+            label = _label(layer)
+            if layer.output == deeper[-1].shape or _flat(layer.output) == _flat(deeper[-1].shape):
+                labels = (*deeper[-1].labels, label) if label else deeper[-1].labels
+                deeper[-1] = Volume(deeper[-1].shape, labels)
+            else:
+                deeper.append(Volume(layer.output, (label,) if label else ()))
+        if len(deeper) > MOST_BOXES and len(found) > 1:
+            break
+        found = deeper
+    return found
+
+
+def _chain(block: Layer, depth: int) -> Iterator[Layer]:
+    """The layers that follow each other at a depth; blocks with branches stay whole."""
+    if not block.inside or depth == 0 or not block.is_chain:
+        yield block
+        return
+    for layer in block.inside:
+        yield from _chain(layer, depth - 1)
+
+
+def _label(layer: Layer) -> str:
+    """What stands above a box; nothing for layers that leave the shape and hold no weights."""
+    if layer.window is not None:
+        kind = "conv" if layer.parameters else "pool" if "ool" in layer.type else layer.type
+        return f"{kind} {window(layer)}"
+    if layer.inside:
+        return layer.type
+    if not layer.parameters or "Norm" in layer.type:
+        return ""
+    return "dense" if len(layer.output or ()) == 1 else layer.type
+
+
+def _flat(shape: Sequence[int]) -> tuple[int, ...]:
+    """1024×1×1 and 1024 are the same vector."""
+    return tuple(shape[:1]) if tuple(shape[1:]) == (1, 1) else tuple(shape)
+
+
+def architecture(table: Summary) -> Figure:
+    """The boxes from left to right: height and slant to scale with the map, thickness with its channels.
+
+    Raises:
+        ModelError: an input that is no image.
+    """
+    if len(table.input) != 3:
+        raise ModelError(
+            f"an input of {by(table.input)} is no image; the boxes are channels × height × width"
+        )
+    boxes = volumes(table)
+    maps = [v.shape for v in boxes if len(v.shape) == 3]
+    vectors = [v.shape[-1] for v in boxes if len(v.shape) != 3]
+    pixel = TALLEST / max(max(shape[1:]) for shape in maps)
+    channel = min(THICKEST / max(shape[0] for shape in maps), LONGEST / max([*vectors, 1]))
+    x, places = 0.0, []
+    for volume in boxes:
+        width, reach = _extent(volume, pixel, channel)
+        places.append((volume, x, width))
+        x += max(width + reach + 16, ROOM)
+    foot = max(TALLEST, *(length * channel for length in vectors)) / 2 if vectors else TALLEST / 2
+    with figure((x + 24) / 72, 3.3) as picture:
+        axes = picture.subplots()
+        axes.set_aspect("equal")
+        axes.axis("off")
+        highest = 0.0
+        for volume, left, width in places:
+            highest = max(highest, _draw(axes, volume, left, width, pixel, channel))
+            _write(axes, volume, left + width / 2, -foot - 8)
+        axes.set_xlim(-22, x)
+        axes.set_ylim(-foot - 54, highest + 14)
+        axes.text(-20, highest + 12, table.model, fontsize=11, fontweight="bold", va="top")
+    return picture
+
+
+def _extent(volume: Volume, pixel: float, channel: float) -> tuple[float, float]:
+    """Thickness, and how far the slant reaches to the right."""
+    if len(volume.shape) != 3:
+        return 5.0, 0.0
+    channels, _, columns = volume.shape
+    return max(channels * channel, 1.2), columns * pixel * SLANT
+
+
+def _draw(axes: Axes, volume: Volume, left: float, width: float, pixel: float, channel: float) -> float:
+    """One box around the middle line; returns how far it reaches up."""
+    if len(volume.shape) != 3:
+        half = max(volume.shape[-1] * channel / 2, 1.0)
+        axes.add_patch(Polygon(
+            [(left, -half), (left + width, -half), (left + width, half), (left, half)],
+            facecolor=VECTOR, edgecolor=EDGE, linewidth=0.6,
+        ))  # fmt: skip
+        return half
+    _, rows, columns = volume.shape
+    half, slant = max(rows * pixel / 2, 0.6), columns * pixel * SLANT
+    right, lift = left + width, slant
+    corners = {
+        FACE: [(left, -half), (right, -half), (right, half), (left, half)],
+        TOP: [(left, half), (right, half), (right + slant, half + lift), (left + slant, half + lift)],
+        SIDE: [(right, -half), (right + slant, -half + lift), (right + slant, half + lift), (right, half)],
+    }
+    for colour, points in corners.items():
+        axes.add_patch(Polygon(points, facecolor=colour, edgecolor=EDGE, linewidth=0.6, joinstyle="round"))
+    return half + lift
+
+
+def _write(axes: Axes, volume: Volume, x: float, y: float) -> None:
+    """The shape below the box, and below that the layers that make it."""
+    shape, lines = by(volume.shape), "\n".join(_counted(volume.labels))
+    axes.text(x, y, shape, ha="center", va="top", fontsize=7.5, fontweight="bold", color="#23272e")
+    axes.text(x, y - 11, lines, ha="center", va="top", fontsize=6.5, color="#5b616a", linespacing=1.25)
+
+
+def _counted(labels: Sequence[str]) -> list[str]:
+    """Equal neighbours as one line: conv 3×3 +1 (twice)."""
+    lines: list[tuple[str, int]] = []
+    for label in labels:
+        if lines and lines[-1][0] == label:
+            lines[-1] = (label, lines[-1][1] + 1)
+        else:
+            lines.append((label, 1))
+    shown = [label if count == 1 else f"{count} × {label}" for label, count in lines]
+    return shown if len(shown) <= 4 else [*shown[:3], f"… {len(shown) - 3} more"]
