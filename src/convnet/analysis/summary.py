@@ -64,7 +64,7 @@ class Summary:
 
     `parameters` counts every parameter once, those `unused` by an evaluation included; `forward_bytes` and
     `training_bytes` are the memory of a forward pass and of a training step with Adam, for `batch_size`
-    inputs in 32-bit numbers, weights included. `print` shows the table; notebooks show it folded.
+    inputs, with the inputs and the weights. `print` shows the table; notebooks show it folded.
     """
 
     model: str
