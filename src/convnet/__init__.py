@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from convnet.analysis import summary
+    from convnet.analysis import equivariance, summary
     from convnet.data import open_data
     from convnet.errors import ConvnetError
     from convnet.experiments import Run, load_run
@@ -23,6 +23,7 @@ __all__ = [
     "Run",
     "check_gradients",
     "compare",
+    "equivariance",
     "load_run",
     "open_data",
     "summary",
@@ -35,6 +36,7 @@ _HOMES = {
     "Run": "convnet.experiments",
     "check_gradients": "convnet.training",
     "compare": "convnet.experiments.api",
+    "equivariance": "convnet.analysis",
     "load_run": "convnet.experiments",
     "open_data": "convnet.data",
     "summary": "convnet.analysis",

@@ -10,8 +10,9 @@ from functools import cache
 from typing import Annotated, Any, TypeVar
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, create_model
 from pydantic.errors import PydanticSchemaGenerationError
+from pydantic_core import PydanticCustomError
 
 from convnet.errors import RecipeError
 
@@ -21,6 +22,15 @@ Fraction = Annotated[float, Ge(0), Lt(1)]
 Probability = Annotated[float, Ge(0), Le(1)]
 Count = Annotated[int, Ge(1)]
 CountOrZero = Annotated[int, Ge(0)]
+
+
+def _require_odd(number: int) -> int:
+    if number % 2 == 0:
+        raise PydanticCustomError("odd", "must be odd")
+    return number
+
+
+Odd = Annotated[int, Ge(1), AfterValidator(_require_odd)]
 
 
 class Section(BaseModel):

@@ -1,5 +1,6 @@
 """What can be said about a network before it is trained: sizes, costs, receptive fields, equivariance."""
 
+from convnet.analysis.equivariance import Equivariance, LayerEquivariance, equivariance
 from convnet.analysis.summary import Layer, Summary, summary
 
-__all__ = ["Layer", "Summary", "summary"]
+__all__ = ["Equivariance", "Layer", "LayerEquivariance", "Summary", "equivariance", "summary"]

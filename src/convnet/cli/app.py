@@ -12,6 +12,7 @@ from convnet.cli import (
     data,
     doctor,
     evaluate,
+    filter,
     models,
     predict,
     recipes,
@@ -37,6 +38,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("report")(report.report)
 app.command("summary")(summary.summary)
+app.command("filter")(filter.filter_image)
 app.add_typer(data.app, name="data")
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(models.app, name="models")

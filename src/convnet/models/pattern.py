@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from annotated_types import Predicate
 from pydantic import AfterValidator
 from torch import nn
 
@@ -13,7 +12,7 @@ from convnet.layers import Conv2d, Dropout, MapsToDense, initialize, make_activa
 from convnet.layers.init import InitName
 from convnet.models.pattern_grammar import Layer, parse, pointed
 from convnet.models.registry import network
-from convnet.schema import Count, Fraction
+from convnet.schema import Count, Fraction, Odd
 
 DEFAULT = "[(CONV-RELU)*2-POOL]*3-(FC-RELU)*1-SOFTMAX"
 WIDEST = 8
@@ -26,7 +25,6 @@ def _well_formed(text: str) -> str:
 
 
 Pattern = Annotated[str, AfterValidator(_well_formed)]
-Odd = Annotated[Count, Predicate(lambda size: size % 2 == 1)]
 
 
 @network(

@@ -1,0 +1,182 @@
+"""Translation equivariance f(translate(x)) = translate(f(x)), measured (M30)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from convnet.analysis.summary import Layer, summary
+
+Shift = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class LayerEquivariance:
+    """One layer, a number for every shift.
+
+    `errors`: ‖f(translate(x)) − translate(f(x))‖ / ‖f(x)‖, where f(x) is moved by the nearest whole number of
+    places; None for layers whose output has no sides. `changes`: ‖f(translate(x)) − f(x)‖ / ‖f(x)‖, how much
+    the output differs when it is not moved along. `is_interior` says that only places were compared whose
+    receptive field stays within the image; otherwise the border takes part.
+    """
+
+    name: str
+    type: str
+    jump: tuple[float, ...] | None
+    errors: tuple[float, ...] | None
+    changes: tuple[float, ...]
+    is_interior: bool
+
+
+@dataclass(frozen=True)
+class Equivariance:
+    """All layers of a network, for all shifts (down, right) in pixels."""
+
+    shifts: tuple[Shift, ...]
+    layers: tuple[LayerEquivariance, ...]
+
+    @property
+    def maps(self) -> LayerEquivariance:
+        """The last layer whose output still has places."""
+        return [layer for layer in self.layers if layer.errors is not None][-1]
+
+    @property
+    def error(self) -> float:
+        """Mean error over the shifts, in the last maps: 0 is perfect equivariance."""
+        errors = self.maps.errors or ()
+        return sum(errors) / len(errors)
+
+    @property
+    def change(self) -> float:
+        """Mean change over the shifts, of the network's output: 0 is perfect invariance."""
+        return sum(self.layers[-1].changes) / len(self.shifts)
+
+    def __str__(self) -> str:
+        """A row a layer: the error and the change for every shift."""
+        names = [f"{layer.name} {layer.type}" for layer in self.layers]
+        width = max(map(len, names))
+        shifts = (f"{down},{right}" for down, right in self.shifts)
+        lines = [" " * width + "".join(f"{shift:>14}" for shift in shifts)]
+        for name, layer in zip(names, self.layers, strict=True):
+            errors = ["–"] * len(self.shifts) if layer.errors is None else [f"{e:.3f}" for e in layer.errors]
+            pairs = zip(errors, layer.changes, strict=True)
+            lines.append(f"{name:<{width}}" + "".join(f"{error:>8} {change:.3f}" for error, change in pairs))
+        return "\n".join([*lines, "error of equivariance and change of the output, relative, for each shift"])
+
+
+def equivariance(
+    model: nn.Module, images: Float[Tensor, "N C H W"], shifts: Sequence[int | Shift] = (1, 2, 3, 4)
+) -> Equivariance:
+    """Move images by whole pixels, and compare what every layer makes of them with what it made before.
+
+    A shift is a number of pixels to the right, or (down, right); zeros move in. A convolution of stride 1 is
+    equivariant to all shifts, one of stride s or a pool to multiples of s; pooling makes the output change
+    less under small shifts. The model runs in evaluation mode and is left as it was.
+
+    Raises:
+        ModelError: the network does not fit the images.
+        ValueError: a shift is as large as the images.
+    """
+    pairs = tuple((0, shift) if isinstance(shift, int) else shift for shift in shifts)
+    height, width = images.shape[2:]
+    for down, right in pairs:
+        if abs(down) >= height or abs(right) >= width:
+            raise ValueError(f"a shift of {down}, {right} leaves nothing of images of {height}×{width}")
+    table = {layer.name: layer for layer in summary(model, images.shape[1:]).layers}
+    before = _outputs(model, images, table)
+    moved = [_outputs(model, _translated(images, shift), table) for shift in pairs]
+    rows = []
+    for name, still in before.items():
+        layer, after = table[name], [outputs[name] for outputs in moved]
+        errors, interior = _errors(layer, still, after, pairs, (height, width))
+        changes = tuple(_relative(other, still, still) for other in after)
+        rows.append(LayerEquivariance(name, layer.type, layer.jump, errors, changes, interior))
+    return Equivariance(pairs, tuple(rows))
+
+
+@torch.no_grad()
+def _outputs(model: nn.Module, images: Tensor, layers: dict[str, Layer]) -> dict[str, Tensor]:
+    """What every layer makes of the images, as it was when the layer returned."""
+    found: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Callable[[nn.Module, object, object], None]:
+        def hook(module: nn.Module, inputs: object, output: object) -> None:
+            if isinstance(output, Tensor):
+                found[name] = output.detach().clone().float()  # a layer in place may follow
+
+        return hook
+
+    hooks = [m.register_forward_hook(keep(name)) for name, m in model.named_modules() if name in layers]
+    with _evaluating(model):
+        model(images)
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, was_training in modes.items():
+            module.training = was_training
+
+
+def _translated(images: Tensor, shift: Shift) -> Tensor:
+    """The images moved down and to the right, zeros moving in."""
+    moved = torch.zeros_like(images)
+    (to_rows, from_rows), (to_columns, from_columns) = (
+        _overlap(size, step) for size, step in zip(images.shape[2:], shift, strict=True)
+    )
+    moved[:, :, to_rows, to_columns] = images[:, :, from_rows, from_columns]
+    return moved
+
+
+def _overlap(size: int, step: int) -> tuple[slice, slice]:
+    """Where places lie after and before a move by `step`."""
+    return slice(max(step, 0), size + min(step, 0)), slice(max(-step, 0), size - max(step, 0))
+
+
+def _errors(
+    layer: Layer, still: Tensor, moved: list[Tensor], shifts: tuple[Shift, ...], size: tuple[int, int]
+) -> tuple[tuple[float, ...] | None, bool]:
+    if still.dim() != 4 or not layer.jump or not all(layer.jump):
+        return None, False
+    errors, interior = [], True
+    for other, shift in zip(moved, shifts, strict=True):
+        targets, sources = [], []
+        for side, count in enumerate(still.shape[2:]):
+            step = round(shift[side] / layer.jump[side])
+            kept = range(count)[_overlap(count, step)[0]]
+            inside = _inside(layer, side, count, shift[side], size[side])
+            places = [place for place in kept if place in inside]
+            if not places:
+                places, interior = list(kept), False
+            targets.append(torch.tensor(places))
+            sources.append(torch.tensor(places) - step)
+        a = other[:, :, targets[0]][:, :, :, targets[1]]
+        b = still[:, :, sources[0]][:, :, :, sources[1]]
+        errors.append(_relative(a, b, b))
+    return tuple(errors), interior
+
+
+def _inside(layer: Layer, side: int, places: int, shift: int, size: int) -> set[int]:
+    """Places whose field holds only what was moved, of an image moved by `shift`."""
+    assert layer.jump and layer.offset and layer.receptive_field
+    half = (layer.receptive_field[side] - 1) / 2
+    centres = {place: layer.offset[side] + place * layer.jump[side] for place in range(places)}
+    low, high = max(shift, 0), size - 1 + min(shift, 0)
+    return {p for p, centre in centres.items() if low <= centre - half and centre + half <= high}
+
+
+def _relative(a: Tensor, b: Tensor, reference: Tensor) -> float:
+    scale = float(reference.norm())
+    return float((a - b).norm()) / scale if scale else 0.0

@@ -1,0 +1,81 @@
+"""`convnet filter`."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from convnet.features.filters import FixedFilter
+
+
+def filter_image(
+    image: Annotated[Path, typer.Argument(help="An image file.")],
+    kernel: Annotated[
+        str | None,
+        typer.Option(help="box, gaussian, identity, sharpen, shift, sobel, sobel-x or sobel-y."),
+    ] = None,
+    point: Annotated[
+        str | None, typer.Option(help="A point operation instead: darken, invert, lower-contrast, …")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="An option of the kernel, e.g. size=5 or sigma=2."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File to write; default: IMAGE-KERNEL.png here.")
+    ] = None,
+) -> None:
+    """Filter a picture with a fixed kernel, by true convolution, and write the result.
+
+    Values are rounded and cut to 0…255; those of sobel-x and sobel-y, which are signed, are drawn as an
+    eighth of themselves around mid-grey. Outside of the image lies its border pixel (--set border=zeros).
+    """
+    import torch
+
+    from convnet.data.decode import read_picture
+    from convnet.errors import RecipeError
+    from convnet.features import FILTERS, POINT_OPERATIONS
+    from convnet.recipes.overrides import parse_assignments
+
+    if (kernel is None) == (point is None):
+        kernels, points = ", ".join(FILTERS), ", ".join(POINT_OPERATIONS)
+        raise RecipeError(f"name one --kernel ({kernels}) or one --point ({points})")
+    options = parse_assignments(set_ or [])
+    if kernel is not None:
+        module: FixedFilter = FILTERS.build(kernel, **({"border": "replicate"} | options))
+        change: Any = module
+    else:
+        if options:
+            raise RecipeError(f"--set {next(iter(options))}: point operations have no options")
+        change = POINT_OPERATIONS[str(point)]
+    pixels = torch.from_numpy(read_picture(image).copy()).float()[None]
+    changed = change(pixels)
+    if getattr(change, "is_signed", False):
+        changed = 128 + changed / 8
+    target = out or Path(f"{image.stem}-{kernel or point}.png")
+    _write(changed, target)
+    print(target)
+
+
+def _write(image: Tensor, path: Path) -> None:
+    """Write 1×C×H×W values as a picture in the format of the suffix."""
+    import torch
+    from PIL import Image
+
+    from convnet.errors import RunError
+    from convnet.runs import write_atomically
+
+    pixels = image[0].round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
+    picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    Image.init()
+    if (format_ := Image.EXTENSION.get(path.suffix.lower())) not in Image.SAVE:
+        raise RunError(f"{path}: '{path.suffix}' is no format that pictures can be written in; use .png")
+    content = io.BytesIO()
+    picture.save(content, format=format_)
+    write_atomically(path, content.getvalue())

@@ -1,0 +1,121 @@
+"""Fixed filters (M21, M22): box, identity, shift, sharpen, Gaussian, Sobel, as modules N×C×H×W → N×C×H×W."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from convnet.registry import Registry
+from convnet.schema import Odd, Positive
+
+Border = Literal["zeros", "replicate", "reflect"]
+
+
+FILTERS: Registry[Callable[..., nn.Module]] = Registry("kernel")
+
+
+class FixedFilter(nn.Module):
+    """True convolution of every channel with one kernel K×L of odd sizes: the kernel is flipped (M22).
+
+    The convolution layer of a network does not flip its kernel. `border` says what lies outside of the
+    image: zeros, the border pixel again, or the image mirrored.
+    """
+
+    kernel: Tensor
+
+    def __init__(self, kernel: Float[Tensor, "K L"], *, border: Border = "zeros") -> None:
+        super().__init__()
+        self.register_buffer("kernel", kernel.float())
+        self.border = border
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether the weights sum to zero, so that the output lies around zero."""
+        return abs(float(self.kernel.sum())) < 1e-6
+
+    def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
+        """y[i, j] = Σ_k Σ_l kernel[k, l] · x[i − k, j − l], with k and l counted from the middle."""
+        rows, columns = (size // 2 for size in self.kernel.shape)
+        mode = "constant" if self.border == "zeros" else self.border
+        padded = F.pad(x, (columns, columns, rows, rows), mode=mode)
+        channels = x.shape[1]
+        weight = self.kernel.flip(0, 1).to(x.dtype).expand(channels, 1, -1, -1)
+        return F.conv2d(padded, weight, groups=channels)
+
+
+class GradientMagnitude(nn.Module):
+    """sqrt(g_x² + g_y²) with Sobel's kernels: how steep the image is at every place."""
+
+    is_signed = False
+
+    def __init__(self, *, border: Border = "zeros") -> None:
+        super().__init__()
+        self.x, self.y = sobel_x(border=border), sobel_y(border=border)
+
+    def forward(self, image: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
+        """Same shape in and out."""
+        across: Tensor = self.x(image)
+        down: Tensor = self.y(image)
+        return torch.hypot(across, down)
+
+
+@FILTERS.register("identity")
+def identity(*, border: Border = "zeros") -> FixedFilter:
+    """1 in the middle: the image itself."""
+    return FixedFilter(torch.ones(1, 1), border=border)
+
+
+@FILTERS.register("box")
+def box(*, size: Odd = 3, border: Border = "zeros") -> FixedFilter:
+    """The mean over size×size pixels."""
+    return FixedFilter(torch.full((size, size), 1 / size**2), border=border)
+
+
+@FILTERS.register("shift")
+def shift(*, right: int = 1, down: int = 0, border: Border = "zeros") -> FixedFilter:
+    """Moves the image: a single 1 beside the middle of the kernel."""
+    reach = max(abs(right), abs(down))
+    kernel = torch.zeros(2 * reach + 1, 2 * reach + 1)
+    kernel[reach + down, reach + right] = 1
+    return FixedFilter(kernel, border=border)
+
+
+@FILTERS.register("sharpen")
+def sharpen(*, size: Odd = 3, border: Border = "zeros") -> FixedFilter:
+    """2·identity − box: adds what the box filter takes away."""
+    kernel = torch.full((size, size), -1 / size**2)
+    kernel[size // 2, size // 2] += 2
+    return FixedFilter(kernel, border=border)
+
+
+@FILTERS.register("gaussian")
+def gaussian(*, sigma: Positive = 1.0, border: Border = "zeros") -> FixedFilter:
+    """exp(−(x² + y²)/2σ²), scaled to a sum of 1, out to three σ (in pixels)."""
+    reach = max(1, math.ceil(3 * sigma))
+    profile = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
+    profile = profile / profile.sum()
+    return FixedFilter(torch.outer(profile, profile), border=border)
+
+
+@FILTERS.register("sobel-x")
+def sobel_x(*, border: Border = "zeros") -> FixedFilter:
+    """Brightness that grows to the right: [1 2 1]ᵀ·[1 0 −1]."""
+    return FixedFilter(torch.outer(torch.tensor([1.0, 2, 1]), torch.tensor([1.0, 0, -1])), border=border)
+
+
+@FILTERS.register("sobel-y")
+def sobel_y(*, border: Border = "zeros") -> FixedFilter:
+    """Brightness that grows downwards: [1 0 −1]ᵀ·[1 2 1]."""
+    return FixedFilter(torch.outer(torch.tensor([1.0, 0, -1]), torch.tensor([1.0, 2, 1])), border=border)
+
+
+@FILTERS.register("sobel")
+def sobel(*, border: Border = "zeros") -> GradientMagnitude:
+    """The magnitude of Sobel's two: edges of any direction."""
+    return GradientMagnitude(border=border)

@@ -1,0 +1,32 @@
+"""The picture of a measurement of equivariance (M30)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from matplotlib.figure import Figure
+
+from convnet.analysis import Equivariance
+from convnet.reports.style import CYCLE, figure
+
+
+def draw_equivariance(measured: Mapping[str, Equivariance]) -> Figure:
+    """Networks by name: how far their last maps are from moving along, and how much their outputs change.
+
+    `to_png` of `convnet.reports.style`, or the figure's own `savefig`, make a file of it.
+    """
+    with figure(10, 3.8) as picture:
+        moving, output = picture.subplots(1, 2)
+        for number, (name, found) in enumerate(measured.items()):
+            shifts = [f"{down}, {right}" if down else str(right) for down, right in found.shifts]
+            colour = CYCLE[number % len(CYCLE)]
+            moving.plot(shifts, found.maps.errors or (), "o-", color=colour, label=name)
+            output.plot(shifts, found.layers[-1].changes, "o-", color=colour, label=name)
+        moving.set_title("Last maps: error of equivariance")
+        output.set_title("Output: change")
+        for axes in (moving, output):
+            axes.set_xlabel("shift (pixels)")
+            axes.set_ylabel("relative difference")
+            axes.set_ylim(bottom=0)
+            axes.legend()
+    return picture
