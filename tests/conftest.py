@@ -83,6 +83,29 @@ def cli(tmp_path: Path) -> Cli:
     return run
 
 
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    """The same within the tests' own process, for many short commands."""
+
+    def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        from convnet.cli.app import main
+
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["convnet", *map(str, arguments)])
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        capsys.readouterr()
+        try:
+            main()
+            code: int | str | None = 0
+        except SystemExit as stop:
+            code = stop.code
+        out, err = capsys.readouterr()
+        return subprocess.CompletedProcess(list(map(str, arguments)), int(code or 0), out, err)
+
+    return run
+
+
 def refused(result: subprocess.CompletedProcess[str]) -> str:
     """The one message of a command that ended as bad input must."""
     assert result.returncode == 2, result.stderr

@@ -8,9 +8,10 @@ makes their outputs itself and leaves everything else to torch.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
@@ -101,7 +102,7 @@ def _quick_output(name: str, arguments: Mapping[str, Any], in_place: bool) -> An
     if len({x.dtype for x in inputs}) != 1 or not inputs[0].is_floating_point():
         return None
     if name in _POINTWISE:
-        return inputs[0].new_empty(torch.broadcast_shapes(*(x.shape for x in inputs)))
+        return inputs[0].new_empty(np.broadcast_shapes(*(tuple(x.shape) for x in inputs)))
     make = _MAKERS.get(name)
     return make(arguments) if make else None
 
@@ -110,6 +111,39 @@ def _batch_norm(arguments: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
     x = arguments["input"]
     kept = x.shape[1] if arguments["training"] else 0
     return x.new_empty(x.shape), x.new_empty(kept), x.new_empty(kept)
+
+
+def _convolution(arguments: Mapping[str, Any]) -> Tensor | None:
+    x, weight = arguments["input"], arguments["weight"]
+    if arguments["transposed"] or x.shape[1] != weight.shape[1] * arguments["groups"]:
+        return None
+    sizes = _places(x.shape[2:], weight.shape[2:], arguments)
+    out: Tensor | None = x.new_empty((x.shape[0], weight.shape[0], *sizes)) if sizes else None
+    return out
+
+
+def _max_pool(arguments: Mapping[str, Any]) -> tuple[Tensor, Tensor] | None:
+    out = _mean_pool(arguments)
+    return None if out is None else (out, out.new_empty(out.shape, dtype=torch.int64))
+
+
+def _mean_pool(arguments: Mapping[str, Any]) -> Tensor | None:
+    x, kernel = arguments["self"], list(arguments["kernel_size"])
+    if x.dim() != 4 or arguments["ceil_mode"]:
+        return None
+    sizes = _places(x.shape[2:], kernel, {**arguments, "stride": arguments["stride"] or kernel})
+    out: Tensor | None = x.new_empty((*x.shape[:2], *sizes)) if sizes else None
+    return out
+
+
+def _places(sizes: Sequence[int], kernel: Sequence[int], arguments: Mapping[str, Any]) -> list[int] | None:
+    """floor((N + 2P − D(F − 1) − 1)/S) + 1 along every side; None where nothing is left."""
+    count = len(sizes)
+    options = [list(arguments.get(name, [1])) for name in ("stride", "padding", "dilation")]
+    each = (values * count if len(values) == 1 else values for values in options)
+    sides = zip(sizes, [*kernel, *kernel][:count], *each, strict=True)
+    places = [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in sides]
+    return places if min(places) > 0 else None
 
 
 def _cat(arguments: Mapping[str, Any]) -> Tensor | None:
@@ -143,6 +177,9 @@ def _addmm(arguments: Mapping[str, Any]) -> Tensor | None:
 
 
 _MAKERS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+    "convolution": _convolution,
+    "max_pool2d_with_indices": _max_pool,
+    "avg_pool2d": _mean_pool,
     "native_batch_norm": _batch_norm,
     "cat": _cat,
     "mean": _mean,
