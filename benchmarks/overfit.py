@@ -2,7 +2,7 @@
 
     python benchmarks/overfit.py flowers/train --networks alexnet zfnet vgg-a googlenet resnet18 resnet50
 
-Takes the first photos of every class, 64 together, and trains at the network's native size without dropout and
+Takes the first photos of every class, 64 together, and trains at the native size without dropout and
 augmentation until the training loss has fallen to a tenth of the first epoch's, for 40 epochs at most. Prints
 the loss of the first and the last epoch, the factor between them, and the median seconds of a step.
 """

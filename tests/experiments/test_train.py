@@ -16,7 +16,7 @@ from PIL import Image
 import convnet
 from convnet.errors import DataError, DivergedError, InterruptedRunError, RecipeError, RunError
 from convnet.experiments import Run, resume
-from convnet.training import Event, StepEnd
+from convnet.training import EpochEnd, Event, StepEnd, StopTraining
 
 FAST = {"model": "mlp", "schedule": "constant"}
 
@@ -185,6 +185,21 @@ def test_weights_of_another_network_are_refused_with_the_reason(tmp_path: Path) 
         RunError, match=r"model\.safetensors: cannot be loaded: .*(Missing key|size mismatch)"
     ):
         _ = convnet.load_run(run.path).model
+
+
+def test_a_listener_ends_training_after_the_epoch_that_all_have_heard_of(tmp_path: Path) -> None:
+    def stop(event: Event) -> None:
+        if isinstance(event, EpochEnd) and event.epoch == 2:
+            raise StopTraining
+
+    run = convnet.train("digits", out=tmp_path / "a", listeners=[stop], **FAST)
+    assert run.result["epochs"] == 2 and len(run.metrics) == 2
+
+    def stop_at_once(event: Event) -> None:
+        raise StopTraining
+
+    with pytest.raises(InterruptedRunError, match="before the end of the first epoch"):
+        convnet.train("digits", out=tmp_path / "b", listeners=[stop_at_once], **FAST)
 
 
 def test_data_that_changed_or_is_gone(picture_folder: Path, tmp_path: Path) -> None:

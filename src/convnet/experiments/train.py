@@ -12,7 +12,7 @@ import torch
 
 from convnet.data import DATASETS, MemorySource, Split, as_path, make_split, read_split, write_split
 from convnet.device import default_device, keep_freed_memory, make_fabric, resolve_precision, set_threads
-from convnet.errors import DivergedError, RecipeError, RunError, in_one_line
+from convnet.errors import DivergedError, InterruptedRunError, RecipeError, RunError, in_one_line
 from convnet.experiments.conclude import conclude
 from convnet.experiments.environment import describe_environment
 from convnet.experiments.recorder import Recorder, stop_on_signal
@@ -20,7 +20,7 @@ from convnet.experiments.run import Run, write_report
 from convnet.recipes import Recipe, Workbench, build, override
 from convnet.recipes.build import build_network, open_recipe_data
 from convnet.runs import RunFolder, as_file_name, load_checkpoint
-from convnet.training import Evaluation, Event, Listener, fit
+from convnet.training import Evaluation, Event, Listener, StopTraining, fit
 from convnet.types import SplitName
 
 _RUNS = Path("runs")
@@ -165,11 +165,18 @@ def _execute(
     patience = recipe.early_stopping.patience if recipe.early_stopping else None
     with stop_on_signal() as stop_asked:
         recorder = Recorder(folder, bench.training, patience, stop_asked, identity)
-        audience: list[Listener] = [*listeners, recorder]  # the recorder last: it may end training
+        audience: list[Listener] = [*listeners, recorder]
 
         def tell(event: Event) -> None:
+            """All hear the event, also those behind one that ends training."""
+            stop = None
             for listener in audience:
-                listener(event)
+                try:
+                    listener(event)
+                except StopTraining as asked:
+                    stop = asked
+            if stop is not None:
+                raise stop
 
         try:
             if patience is None or not recorder.metrics.rows or recorder.epochs_since_best() < patience:
@@ -189,6 +196,8 @@ def _execute(
             raise RecipeError("batch norm needs more than one image per batch; raise batch_size") from error
         finally:
             recorder.steps.close()
+        if not recorder.metrics.rows:
+            raise InterruptedRunError(f"{folder.path}: stopped before the end of the first epoch")
         if patience is not None:
             _restore(bench, folder.best_checkpoint, identity)
         conclude(folder, bench, recorder.metrics.rows)
