@@ -68,6 +68,12 @@ def test_a_stride_that_does_not_fit(call: Cli, nets: None) -> None:
     assert "(7 + 2·0 − 3)/3 + 1 = 2.33: one column is never read" in " ".join(done.stdout.split())
 
 
+def test_training_says_first_what_does_not_fit(call: Cli) -> None:
+    done = call("train", "digits", "--model", "lecture-mnist", "--epochs", 1, "--set", "schedule=constant")
+    before, _, after = done.stderr.partition("epoch 1/1")
+    assert "(8 + 2·0 − 3)/2 + 1 = 3.5: one column is never read" in before and after
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -13,8 +13,9 @@ from torch import nn
 from convnet.analysis.field import Field
 from convnet.analysis.memory import saved_bytes
 from convnet.analysis.smallest import fitting_trace
-from convnet.analysis.trace import Call, Trace, total
+from convnet.analysis.trace import Call, Trace, total, trace
 from convnet.analysis.window import Window
+from convnet.errors import ModelError
 from convnet.meta import on_meta
 
 UNKNOWN = "unknown"
@@ -96,7 +97,7 @@ class Summary:
     @property
     def notes(self) -> list[str]:
         """What the arithmetic has to say: strides that do not fit."""
-        return [f"layer '{layer.name}' ({layer.type}): {layer.note}" for layer in self.layers if layer.note]
+        return _notes(self.root)
 
     def to_dict(self) -> dict[str, Any]:
         """The table as JSON has it: the innermost layers, and the totals.
@@ -179,6 +180,19 @@ def summary(
         forward_bytes=weight_bytes + batch_size * found.peak,
         training_bytes=_training_bytes(module, found, shape, dtype, batch_size, weight_bytes),
     )
+
+
+def unfitting_strides(module: nn.Module, input_shape: Sequence[int]) -> list[str]:
+    """What the table would say of strides that do not fit (M24); nothing where a network cannot be traced."""
+    try:
+        found = trace(on_meta(module), tuple(input_shape))
+    except ModelError:
+        return []
+    return _notes(_Builder().layer(found.call))
+
+
+def _notes(root: Layer) -> list[str]:
+    return [f"layer '{layer.name}' ({layer.type}): {layer.note}" for layer in root.leaves() if layer.note]
 
 
 def _training_bytes(

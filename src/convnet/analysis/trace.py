@@ -185,11 +185,13 @@ class _Recorder(MetaMode):
             for tensor in outputs:
                 if (known := propagate(name, pointwise, fields.get, arguments, tensor)) is not None:
                     fields[tensor] = known
-        made = self.memory.see(outputs, inputs)
+        clock = self.memory.clock
+        is_new = self.memory.see(outputs, inputs) > 0
         if outputs and outputs[0] in self.fields:
             macs = _macs(func, args, kwargs, out) if func._overloadpacket in flop_registry else 0
             counted = pointwise or has_rule(name) or func._overloadpacket in flop_registry
-            moves = name in _SILENT or not (made or func._schema.is_mutable)
+            moves = name in _SILENT or not (is_new or func._schema.is_mutable)
+            made = self.memory.made_since(clock, outputs[:1])
             if macs or window or not counted or not moves:
                 self._record(name, inputs[0], outputs[0], made, macs if counted else None, window)
         return out

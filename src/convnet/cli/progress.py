@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from convnet.analysis import unfitting_strides
 from convnet.training import EpochEnd, Event, StepEnd
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ class TrainingProgress:
             f"{recipe.precision}, seed {recipe.seed}, {bench.fabric.device.type}",
             soft_wrap=True,
         )
+        network = list(training.model.children())[-1]  # what follows the normalisation
+        for line in unfitting_strides(network, bench.source.shape):
+            say(f"  {line}", soft_wrap=True, markup=False)
         for line in bench.source.skipped:
             say(f"  left out: {line}", soft_wrap=True, markup=False)
         if training.progress.step:
