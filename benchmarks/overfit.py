@@ -3,7 +3,7 @@
     python benchmarks/overfit.py flowers/train --networks alexnet zfnet vgg-a googlenet resnet18 resnet50
 
 Takes the first photos of every class, 64 together, and trains at the native size without dropout and
-augmentation until the training loss is a tenth of both the first epoch's and that of guessing, ln(classes), for
+augmentation until the training loss is a tenth of the first epoch's and of ln(classes), that of guessing, for
 60 epochs at most. Prints the loss of the first and the last epoch, and the median seconds of a step.
 """
 

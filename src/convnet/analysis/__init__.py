@@ -1,12 +1,14 @@
 """What can be said about a network before it is trained: sizes, costs, receptive fields, equivariance."""
 
 from convnet.analysis.equivariance import Equivariance, LayerEquivariance, equivariance
-from convnet.analysis.summary import Layer, Summary, summary, unfitting_strides
+from convnet.analysis.summary import Summary, summary, unfitting_strides
+from convnet.analysis.table import Layer, LayerTable
 
 __all__ = [
     "Equivariance",
     "Layer",
     "LayerEquivariance",
+    "LayerTable",
     "Summary",
     "equivariance",
     "summary",

@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from convnet.analysis.summary import Layer, summary
+from convnet.analysis.summary import summary
+from convnet.analysis.table import Layer
 
 Shift = tuple[int, int]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from convnet.analysis.summary import Layer, Summary
+from convnet.analysis.table import Layer, LayerTable
 from convnet.analysis.text import COLUMNS, by, cells, fitting_depth, footer, short_name
 
 STYLE = """
@@ -25,7 +25,7 @@ STYLE = """
 """
 
 
-def fragment(table: Summary) -> str:
+def fragment(table: LayerTable) -> str:
     """A table with its own style, which can stand in any page; all text is escaped."""
     depth = fitting_depth(table)
     layers = table.root.inside or (table.root,)

@@ -9,7 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from convnet.analysis.summary import UNKNOWN, Layer, Summary, one
+from convnet.analysis.table import UNKNOWN, Layer, LayerTable, one
 
 MOST_ROWS = 60
 """A longer table is folded, unless a depth is asked for."""
@@ -17,7 +17,7 @@ MOST_ROWS = 60
 COLUMNS = ("window", "output", "parameters", "memory", "MACs", "field")
 
 
-def terminal(table: Summary, depth: int | None = None) -> RenderableType:
+def terminal(table: LayerTable, depth: int | None = None) -> RenderableType:
     """The table for rich, blocks below `depth` levels folded; without a depth, as deep as 60 rows allow."""
     chosen = fitting_depth(table) if depth is None else depth
     rows = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
@@ -36,14 +36,14 @@ def terminal(table: Summary, depth: int | None = None) -> RenderableType:
     return Group(rows, Text(), *(Text(line) for line in footer(table, folded)))
 
 
-def plain_text(table: Summary) -> str:
+def plain_text(table: LayerTable) -> str:
     """The table in 80 columns, without colour."""
     out = io.StringIO()
     Console(file=out, width=80, color_system=None).print(terminal(table))
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
-def markdown(table: Summary) -> str:
+def markdown(table: LayerTable) -> str:
     """The innermost layers as a Markdown table, and the totals."""
     lines = [
         "| layer | type | " + " | ".join(COLUMNS) + " |",
@@ -65,7 +65,7 @@ def visible(block: Layer, depth: int, level: int = 0) -> Iterator[tuple[int, str
             yield from visible(layer, depth, level + 1)
 
 
-def fitting_depth(table: Summary) -> int:
+def fitting_depth(table: LayerTable) -> int:
     """The largest depth whose table has at most 60 rows, or the whole; at least one level."""
     depth, rows = 1, -1
     while True:
@@ -122,7 +122,7 @@ def field(layer: Layer) -> str:
     return f"{_numbers(layer.receptive_field)}{jump}"
 
 
-def footer(table: Summary, folded: bool) -> list[str]:
+def footer(table: LayerTable, folded: bool) -> list[str]:
     """Totals, memory, what is not run, what does not fit."""
     frozen = "" if table.trainable == table.parameters else f", {table.trainable:,} trainable"
     macs = UNKNOWN if table.macs is None else human(table.macs)

@@ -12,8 +12,10 @@ Sides = int | tuple[int, ...]
 Padding = str | Sides
 
 
-class Conv1d(nn.Conv1d):
-    """1-D convolution N×C×L → N×D×L'; arguments as `Conv2d`."""
+class _PaddedByPurpose(nn.Module):
+    """What `Conv1d` and `Conv2d` add to torch's layers: checked arguments, and padding by purpose."""
+
+    sides: int
 
     def __init__(
         self,
@@ -27,10 +29,10 @@ class Conv1d(nn.Conv1d):
         groups: int = 1,
         bias: bool = True,
     ) -> None:
-        window = _Window(1, kernel_size, stride, dilation)
+        window = _Window(self.sides, kernel_size, stride, dilation)
         fixed = window.padding(padding)
         _require_groups(groups, in_channels, out_channels)
-        super().__init__(
+        super().__init__(  # torch's layer, which is the next class in line
             in_channels,
             out_channels,
             window.kernel_size,
@@ -42,12 +44,19 @@ class Conv1d(nn.Conv1d):
         )
         self._window = window if fixed is None else None
 
-    def forward(self, x: Float[Tensor, "N C L"]) -> Float[Tensor, "N D M"]:
-        """N×C×L → N×D×L'."""
-        return super().forward(x if self._window is None else self._window.pad_same(x))
+    def forward(self, x: Float[Tensor, "N C *space"]) -> Float[Tensor, "N D *places"]:
+        """N×C×… → N×D×…."""
+        out: Tensor = super().forward(x if self._window is None else self._window.pad_same(x))
+        return out
 
 
-class Conv2d(nn.Conv2d):
+class Conv1d(_PaddedByPurpose, nn.Conv1d):
+    """1-D convolution N×C×L → N×D×L'; arguments as `Conv2d`."""
+
+    sides = 1
+
+
+class Conv2d(_PaddedByPurpose, nn.Conv2d):
     """2-D convolution N×C×H×W → N×D×H'×W'.
 
     `padding` is a number of zeros on every side, (vertical, horizontal) numbers, or a purpose: "valid" adds
@@ -60,36 +69,7 @@ class Conv2d(nn.Conv2d):
             channels.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Sides,
-        *,
-        stride: Sides = 1,
-        padding: Padding = "valid",
-        dilation: Sides = 1,
-        groups: int = 1,
-        bias: bool = True,
-    ) -> None:
-        window = _Window(2, kernel_size, stride, dilation)
-        fixed = window.padding(padding)
-        _require_groups(groups, in_channels, out_channels)
-        super().__init__(
-            in_channels,
-            out_channels,
-            window.kernel_size,
-            window.stride,
-            fixed or 0,
-            window.dilation,
-            groups,
-            bias,
-        )
-        self._window = window if fixed is None else None
-
-    def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D I J"]:
-        """N×C×H×W → N×D×H'×W'."""
-        return super().forward(x if self._window is None else self._window.pad_same(x))
+    sides = 2
 
 
 class UpConv2d(nn.ConvTranspose2d):

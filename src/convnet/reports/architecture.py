@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 
-from convnet.analysis import Layer, Summary
+from convnet.analysis.table import Layer, LayerTable
 from convnet.analysis.text import by, window
 from convnet.errors import ModelError
 from convnet.reports.style import figure
@@ -41,7 +41,7 @@ class Volume:
     labels: tuple[str, ...]
 
 
-def draw_architecture(table: Summary, path: Path) -> None:
+def draw_architecture(table: LayerTable, path: Path) -> None:
     """Write the picture; the suffix of `path` says whether it is an SVG, a PDF or a PNG.
 
     Raises:
@@ -66,7 +66,7 @@ def rendered(picture: Figure, format_: str) -> bytes:
     return out.getvalue()
 
 
-def volumes(table: Summary) -> list[Volume]:
+def volumes(table: LayerTable) -> list[Volume]:
     """The input and what the layers make of it, as deep as 18 boxes show; equal neighbours are one."""
     first = Volume(table.input, ("input",))
     found = [first]
@@ -113,7 +113,7 @@ def _flat(shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(shape[:1]) if tuple(shape[1:]) == (1, 1) else tuple(shape)
 
 
-def architecture(table: Summary) -> Figure:
+def architecture(table: LayerTable) -> Figure:
     """The boxes from left to right: height and slant to scale with the map, thickness with its channels.
 
     Raises:

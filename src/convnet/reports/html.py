@@ -7,7 +7,7 @@ from typing import Any
 
 import jinja2
 
-from convnet.analysis.summary import UNKNOWN
+from convnet.analysis.table import UNKNOWN
 from convnet.analysis.text import human
 
 

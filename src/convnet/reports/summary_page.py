@@ -6,14 +6,14 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from convnet.analysis import Summary
 from convnet.analysis.html import fragment
+from convnet.analysis.table import LayerTable
 from convnet.reports.architecture import architecture, rendered
 from convnet.reports.html import render
 from convnet.runs import write_atomically
 
 
-def write_summary_page(table: Summary, path: Path) -> None:
+def write_summary_page(table: LayerTable, path: Path) -> None:
     """Write a self-contained HTML page: totals, the picture of the volumes, the table.
 
     Raises:
