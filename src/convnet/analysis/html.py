@@ -9,9 +9,9 @@ from convnet.analysis.table import Layer, LayerTable
 from convnet.analysis.text import COLUMNS, by, cells, fitting_depth, footer, short_name
 
 STYLE = """
-.convnet-summary { font: 13px/1.5 system-ui, "DejaVu Sans", sans-serif; min-width: 760px; }
+.convnet-summary { font: 13px/1.5 system-ui, "DejaVu Sans", sans-serif; min-width: 900px; }
 .convnet-summary .row { display: grid; gap: 0 12px; padding: 1px 0; border-bottom: 1px solid #8882;
-  grid-template-columns: minmax(180px, 1fr) 92px 104px 100px 70px 70px 80px; }
+  grid-template-columns: minmax(170px, 1fr) 92px 98px 96px 66px 60px 74px 56px 62px; }
 .convnet-summary .row span { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .convnet-summary .row span:first-child { text-align: left; overflow: hidden; text-overflow: ellipsis; }
 .convnet-summary .row span:nth-child(2) { text-align: left; }
@@ -32,7 +32,7 @@ def fragment(table: LayerTable) -> str:
     around = table.root.name if table.root.inside else ""
     rows = "".join(part for layer in layers for part in _rows(layer, around, 0, depth))
     header = _row("head", "layer", COLUMNS)
-    first = _row("", f"input <i>{escape(table.model)}</i>", ("", by(table.input), "", "", "", ""))
+    first = _row("", f"input <i>{escape(table.model)}</i>", ("", by(table.input)))
     notes = "".join(f"<p>{escape(line)}</p>" for line in footer(table, folded=False))
     return f'<div class="convnet-summary"><style>{STYLE}</style>{header}{first}{rows}{notes}</div>'
 

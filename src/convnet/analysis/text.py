@@ -14,25 +14,29 @@ from convnet.analysis.table import UNKNOWN, Layer, LayerTable, one
 MOST_ROWS = 60
 """A longer table is folded, unless a depth is asked for."""
 
-COLUMNS = ("window", "output", "parameters", "memory", "MACs", "field")
+COLUMNS = ("window", "output", "parameters", "memory", "MACs", "field", "offset", "own field")
+NARROW = 6
+"""How many of the columns fit into 80 characters beside the names; all do from 104 on."""
+WIDE = 104
 
 
-def terminal(table: LayerTable, depth: int | None = None) -> RenderableType:
+def terminal(table: LayerTable, width: int = 80, depth: int | None = None) -> RenderableType:
     """The table for rich, blocks below `depth` levels folded; without a depth, as deep as 60 rows allow."""
     chosen = fitting_depth(table) if depth is None else depth
+    count = len(COLUMNS) if width >= WIDE else NARROW
     rows = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     rows.add_column(Text("layer"), overflow="ellipsis", no_wrap=True, ratio=1, min_width=16)
-    for column in COLUMNS:
+    for column in COLUMNS[:count]:
         side = "left" if column == "window" else "right"
         rows.add_column(column, justify=side, no_wrap=True)  # type: ignore[arg-type]
-    rows.add_row(Text("input"), "", by(table.input), "", "", "", "")
+    rows.add_row(Text("input"), "", by(table.input))
     folded = False
     for level, parent, layer, is_folded in visible(table.root, chosen):
         folded |= is_folded
         is_block = bool(layer.inside) and not is_folded
         label = Text("  " * level + short_name(layer, parent) + " ")
         label.append(layer.type + (" …" if is_folded else ""), style="bold" if layer.inside else "cyan")
-        rows.add_row(label, *(("",) * len(COLUMNS) if is_block else cells(layer)))
+        rows.add_row(label, *(() if is_block else cells(layer)[:count]))
     return Group(rows, Text(), *(Text(line) for line in footer(table, folded)))
 
 
@@ -92,6 +96,8 @@ def cells(layer: Layer) -> tuple[str, ...]:
         memory,
         macs,
         field(layer),
+        UNKNOWN if layer.offset is None else _numbers(layer.offset) if layer.offset else "",
+        UNKNOWN if layer.own_field is None else _numbers(layer.own_field) if layer.own_field else "",
     )
 
 

@@ -71,7 +71,7 @@ def summary(
         from convnet.analysis.text import terminal
 
         console = Console(highlight=False, soft_wrap=False)
-        console.print(terminal(table, depth))
+        console.print(terminal(table, console.width, depth))
 
 
 def _shape(text: str) -> ImageShape:

@@ -2,7 +2,7 @@
 
 from convnet.layers.activations import ACTIVATIONS, Maxout, make_activation, widening
 from convnet.layers.arithmetic import output_shape, output_size, require_size
-from convnet.layers.blocks import Concat, ConvBlock, PaddedShortcut, Residual
+from convnet.layers.blocks import Concat, ConvBlock, PaddedShortcut, Residual, dense_head
 from convnet.layers.convolution import Conv1d, Conv2d, UpConv2d
 from convnet.layers.dense import MapsToDense
 from convnet.layers.dropout import Dropout
@@ -30,6 +30,7 @@ __all__ = [
     "PaddedShortcut",
     "Residual",
     "UpConv2d",
+    "dense_head",
     "initialize",
     "make_activation",
     "output_shape",

@@ -8,13 +8,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from convnet.layers.activations import make_activation, widening
+from convnet.layers.dense import MapsToDense
+from convnet.layers.dropout import Dropout
 
 
 class ConvBlock(nn.Sequential):
     """Convolution, batch norm, activation; optionally a 2×2 max pool at the end.
 
-    Stride 1 keeps the size. `norm=False` leaves out batch norm and gives the convolution a bias,
-    `activation=None` leaves out the activation.
+    Without a `padding`, stride 1 keeps the size. `norm=False` leaves out batch norm and gives the convolution
+    a bias, `activation=None` leaves out the activation.
     """
 
     def __init__(
@@ -24,13 +26,16 @@ class ConvBlock(nn.Sequential):
         kernel_size: int = 3,
         *,
         stride: int = 1,
+        padding: int | None = None,
+        groups: int = 1,
         norm: bool = True,
         activation: str | None = "relu",
         pool: bool = False,
     ) -> None:
+        padding = kernel_size // 2 if padding is None else padding
         wide = out_channels * (widening(activation) if activation else 1)
         layers: list[nn.Module] = [
-            nn.Conv2d(in_channels, wide, kernel_size, stride, padding=kernel_size // 2, bias=not norm)
+            nn.Conv2d(in_channels, wide, kernel_size, stride, padding, groups=groups, bias=not norm)
         ]
         if norm:
             layers.append(nn.BatchNorm2d(wide))
@@ -85,3 +90,19 @@ class Concat(nn.Module):
     def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D I J"]:
         """N×C×H×W → N×(ΣC_b)×H'×W'."""
         return torch.cat([branch(x) for branch in self.branches], 1)
+
+
+def dense_head(shape: tuple[int, ...], num_classes: int, dropout: float) -> list[nn.Module]:
+    """Two dense layers of 4,096 units with dropout, and the class scores, over maps of `shape` C×H×W.
+
+    The head of AlexNet, ZFNet and VGG.
+    """
+    return [
+        MapsToDense(shape, 4096),
+        make_activation("relu"),
+        Dropout(dropout),
+        nn.Linear(4096, 4096),
+        make_activation("relu"),
+        Dropout(dropout),
+        nn.Linear(4096, num_classes),
+    ]

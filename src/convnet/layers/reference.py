@@ -44,7 +44,7 @@ def correlate2d(
     dilation: Pair = (1, 1),
     groups: int = 1,
 ) -> Array:
-    """y[o, i, j] = Σ_c Σ_k Σ_l w[o, c, k, l] · x[c, i·S − P + k·D, j·S − P + l·D] (M23).
+    """y[o, i, j] = Σ_c Σ_k Σ_l w[o, c, k, l] · x[c, i·S − P + k·D, j·S − P + l·D] (M23; with D > 1, M27).
 
     What every library calls a convolution layer is this cross-correlation: the kernel is not flipped. With
     groups G, output o reads only the channels of its own G-th part of the input.

@@ -15,6 +15,7 @@ from convnet.models import (
     resnet9,
     small_convnet,
     vgg,
+    zfnet,
 )
 from convnet.models.pattern_grammar import is_pattern
 from convnet.models.registry import FACTS, MODELS, Facts, build_model
@@ -39,4 +40,5 @@ __all__ = [
     "resnet9",
     "small_convnet",
     "vgg",
+    "zfnet",
 ]

@@ -26,6 +26,7 @@ def lecture_picture(
     """Three times CONV-RELU-CONV-RELU-POOL with ten 3×3 filters each, then a dense layer (M69).
 
     Small enough that every activation fits into one picture; 6,440 parameters on CIFAR-10.
+    Recipe `lecture-picture-cifar10`.
     """
     layers: list[nn.Module] = []
     channels = in_channels

@@ -28,7 +28,7 @@ def lenet5(
 
     61,706 parameters for 1×32×32 images and ten classes, every map connected to every map. Images of 28 to
     31 pixels are placed in a 32-pixel field by the first layer's padding, as the paper does with MNIST's.
-    The paper's pools are scaled means; maxima, the default, train better.
+    The paper's pools are scaled means; maxima, the default, train better. Recipe `lenet5-mnist`.
     """
     padding = 2 if min(image_size) < 32 else 0
     pooling = nn.MaxPool2d if pool == "max" else nn.AvgPool2d

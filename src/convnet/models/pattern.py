@@ -54,6 +54,7 @@ def pattern(
     to eight times. FC without a number has `hidden` units. SOFTMAX, the end, is a dense layer of one score
     per class; the softmax itself is part of the loss. POOL? pools where two rows and columns are left.
     RELU, TANH, SIGMOID, ELU, BN (batch norm) and DROPOUT stand between. Layers repeat: (…)*3, […]*3.
+    Recipe `pattern-mnist`.
     """
     sketch = _Sketch(layers, in_channels, image_size)
     for layer in parse(layers):

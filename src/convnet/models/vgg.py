@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from convnet.layers import ConvBlock, LocalResponseNorm, initialize, output_shape
+from convnet.layers import ConvBlock, LocalResponseNorm, dense_head, initialize, output_shape
 from convnet.layers.init import InitName
-from convnet.models.alexnet import dense_head
 from convnet.models.registry import network
 from convnet.schema import Fraction
 
