@@ -17,6 +17,7 @@ STYLE = """
 .convnet-summary .row span:nth-child(2) { text-align: left; }
 .convnet-summary .head { font-weight: 600; }
 .convnet-summary i { font-style: normal; opacity: .6; }
+.convnet-summary details > summary, .convnet-summary details[open] > summary { margin: 0; }
 .convnet-summary summary { cursor: pointer; list-style: none; font-weight: 600; }
 .convnet-summary summary span:first-child::before { content: "▸ "; }
 .convnet-summary details[open] > summary span:first-child::before { content: "▾ "; }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -67,25 +69,28 @@ class GoogLeNet(nn.Module):
         self, in_channels: int, num_classes: int, image_size: tuple[int, int], norm: bool, auxiliary: bool
     ) -> None:
         super().__init__()
-        response_norm: list[nn.Module] = [] if norm else [LocalResponseNorm()]
+
+        def response_norm() -> list[nn.Module]:
+            return [] if norm else [LocalResponseNorm()]
+
         self.lower = nn.Sequential(
             ConvBlock(in_channels, 64, 7, stride=2, norm=norm),
             _pool(),
-            *response_norm,
+            *response_norm(),
             ConvBlock(64, 64, 1, norm=norm),
             ConvBlock(64, 192, 3, norm=norm),
-            *response_norm,
+            *response_norm(),
             _pool(),
-            inception(192, "3a", norm),
-            inception(256, "3b", norm),
+            Inception(192, "3a", norm),
+            Inception(256, "3b", norm),
             _pool(),
-            inception(480, "4a", norm),
+            Inception(480, "4a", norm),
         )
         self.middle = nn.Sequential(
-            inception(512, "4b", norm), inception(512, "4c", norm), inception(512, "4d", norm)
+            Inception(512, "4b", norm), Inception(512, "4c", norm), Inception(512, "4d", norm)
         )
         self.upper = nn.Sequential(
-            inception(528, "4e", norm), _pool(), inception(832, "5a", norm), inception(832, "5b", norm)
+            Inception(528, "4e", norm), _pool(), Inception(832, "5a", norm), Inception(832, "5b", norm)
         )
         self.head = nn.Sequential(
             nn.AdaptiveAvgPool2d(1), nn.Flatten(), Dropout(0.4), nn.Linear(1024, num_classes)
@@ -107,19 +112,18 @@ class GoogLeNet(nn.Module):
         return AuxiliaryLogits(logits, others, AUXILIARY_WEIGHT)
 
 
-def inception(in_channels: int, name: str, norm: bool) -> nn.Module:
+class Inception(Concat):
     """Four branches over the same maps: 1×1, 1×1-3×3, 1×1-5×5, pool-1×1; their channels side by side."""
-    one, reduce_three, three, reduce_five, five, projection = INCEPTION[name]
-    return Concat(
-        ConvBlock(in_channels, one, 1, norm=norm),
-        nn.Sequential(
-            ConvBlock(in_channels, reduce_three, 1, norm=norm), ConvBlock(reduce_three, three, 3, norm=norm)
-        ),
-        nn.Sequential(
-            ConvBlock(in_channels, reduce_five, 1, norm=norm), ConvBlock(reduce_five, five, 5, norm=norm)
-        ),
-        nn.Sequential(nn.MaxPool2d(3, 1, padding=1), ConvBlock(in_channels, projection, 1, norm=norm)),
-    )
+
+    def __init__(self, in_channels: int, name: str, norm: bool) -> None:
+        one, reduce_three, three, reduce_five, five, projection = INCEPTION[name]
+        block = partial(ConvBlock, norm=norm)
+        super().__init__(
+            block(in_channels, one, 1),
+            nn.Sequential(block(in_channels, reduce_three, 1), block(reduce_three, three, 3)),
+            nn.Sequential(block(in_channels, reduce_five, 1), block(reduce_five, five, 5)),
+            nn.Sequential(nn.MaxPool2d(3, 1, padding=1), block(in_channels, projection, 1)),
+        )
 
 
 def auxiliary_head(in_channels: int, size: tuple[int, int], num_classes: int, norm: bool) -> nn.Module:
