@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Ge, Gt, Le
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from convnet.registry import Registry
-from convnet.schema import Odd, Positive
+from convnet.schema import Odd
 
 Border = Literal["zeros", "replicate", "reflect"]
 
+
+# A kernel has as many weights as the square of its side: larger ones would take hours and gigabytes.
+Side = Annotated[Odd, Le(99)]
+Pixels = Annotated[int, Ge(-49), Le(49)]
+Sigma = Annotated[float, Gt(0), Le(16)]
 
 FILTERS: Registry[Callable[..., nn.Module]] = Registry("kernel")
 
@@ -72,13 +78,13 @@ def identity(*, border: Border = "zeros") -> FixedFilter:
 
 
 @FILTERS.register("box")
-def box(*, size: Odd = 3, border: Border = "zeros") -> FixedFilter:
+def box(*, size: Side = 3, border: Border = "zeros") -> FixedFilter:
     """The mean over size×size pixels."""
     return FixedFilter(torch.full((size, size), 1 / size**2), border=border)
 
 
 @FILTERS.register("shift")
-def shift(*, right: int = 1, down: int = 0, border: Border = "zeros") -> FixedFilter:
+def shift(*, right: Pixels = 1, down: Pixels = 0, border: Border = "zeros") -> FixedFilter:
     """Moves the image: a single 1 beside the middle of the kernel."""
     reach = max(abs(right), abs(down))
     kernel = torch.zeros(2 * reach + 1, 2 * reach + 1)
@@ -87,7 +93,7 @@ def shift(*, right: int = 1, down: int = 0, border: Border = "zeros") -> FixedFi
 
 
 @FILTERS.register("sharpen")
-def sharpen(*, size: Odd = 3, border: Border = "zeros") -> FixedFilter:
+def sharpen(*, size: Side = 3, border: Border = "zeros") -> FixedFilter:
     """2·identity − box: adds what the box filter takes away."""
     kernel = torch.full((size, size), -1 / size**2)
     kernel[size // 2, size // 2] += 2
@@ -95,7 +101,7 @@ def sharpen(*, size: Odd = 3, border: Border = "zeros") -> FixedFilter:
 
 
 @FILTERS.register("gaussian")
-def gaussian(*, sigma: Positive = 1.0, border: Border = "zeros") -> FixedFilter:
+def gaussian(*, sigma: Sigma = 1.0, border: Border = "zeros") -> FixedFilter:
     """exp(−(x² + y²)/2σ²), scaled to a sum of 1, out to three σ (in pixels)."""
     reach = max(1, math.ceil(3 * sigma))
     profile = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
