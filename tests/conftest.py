@@ -12,6 +12,9 @@ from typing import Any
 
 from jaxtyping import install_import_hook
 
+# The suite runs as two processes, whose threads would be in each other's way; torch reads this when imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Shape annotations are checked while tests run; this must come before the modules are imported.
 install_import_hook(
     ["convnet.layers", "convnet.models", "convnet.training.losses", "convnet.data.augment"],

@@ -86,7 +86,7 @@ def test_arbitrary_text_is_a_recipe_or_a_clean_error(text: str) -> None:
 def test_every_named_recipe_is_complete(name: str) -> None:
     recipe = named_recipe(name)
     assert recipe.name == name
-    assert recipe.data.source in DATASETS
+    assert recipe.data.source in {*DATASETS, "imagenet"}  # the one folder that a person must bring
     assert RECIPES[name].summary
     assert RECIPES[name].expected
     assert Recipe.from_yaml(recipe.to_yaml()) == recipe
