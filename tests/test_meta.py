@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import prune
 
 from convnet.errors import ModelError
 from convnet.meta import MetaMode, on_meta
@@ -74,9 +75,26 @@ def test_shapes_that_do_not_fit_are_still_refused() -> None:
         lambda x: F.conv2d(x, x.new_zeros(3, 3, 2, 2)),
         lambda x: F.linear(x, x.new_zeros(5, 3), x.new_zeros(5)),
         lambda x: F.max_pool2d(x, 8),
+        lambda x: F.avg_pool2d(x, 2, 1, padding=2),
+        lambda x: F.conv2d(x, x.new_zeros(5, 2, 2, 2), groups=2),
+        lambda x: x[:, :1].add_(x),
     ):
         with pytest.raises((RuntimeError, ValueError)), MetaMode():
             wrong(X.to("meta"))
+    with pytest.raises(IndexError), MetaMode():
+        torch.cat([X, X], 5)
+
+
+def test_computed_weights_are_copied_too() -> None:
+    """Pruning keeps a tensor with a history as an attribute, which deepcopy alone refuses."""
+    model = prune.l1_unstructured(nn.Linear(4, 2), "weight", 0.5)
+    assert on_meta(model)(torch.zeros(1, 4, device="meta")).shape == (1, 2)
+
+
+def test_compiled_modules_are_refused() -> None:
+    scripted = torch.jit.ScriptModule.__new__(torch.jit.ScriptModule)
+    with pytest.raises(ModelError, match="compiled by TorchScript"):
+        on_meta(nn.Sequential(scripted))
 
 
 def test_a_module_that_cannot_be_copied_is_named() -> None:

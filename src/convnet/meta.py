@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedParameter
+from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
@@ -33,19 +33,25 @@ def on_meta(module: nn.Module) -> nn.Module:
     Raises:
         ModelError: the module cannot be copied.
     """
-    memo: dict[int, Any] = {}
-    for tensor in (*module.parameters(), *module.buffers()):
-        if isinstance(tensor, UninitializedParameter):
-            memo[id(tensor)] = UninitializedParameter(tensor.requires_grad, device="meta")  # type: ignore[call-arg, arg-type]
-        elif isinstance(tensor, nn.Parameter):
-            memo[id(tensor)] = nn.Parameter(tensor.detach().to("meta"), tensor.requires_grad)
-        else:
-            memo[id(tensor)] = tensor.to("meta")
+    kind = type(module).__name__
+    if any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
+        raise ModelError(f"{kind} is compiled by TorchScript, which hides its layers; give the module itself")
+    # Pruning and the older weight norm keep a computed weight as a plain attribute.
+    plain = (value for part in module.modules() for value in vars(part).values() if isinstance(value, Tensor))
     try:
+        memo = {id(tensor): _like(tensor) for tensor in (*module.parameters(), *module.buffers(), *plain)}
         return copy.deepcopy(module, memo)
     except Exception as error:  # a user's module may hold anything
-        kind = type(module).__name__
         raise ModelError(f"{kind} cannot be copied: {type(error).__name__}: {in_one_line(error)}") from error
+
+
+def _like(tensor: Tensor) -> Any:
+    if is_lazy(tensor):
+        lazy: Any = type(tensor)
+        return lazy(tensor.requires_grad, device="meta")
+    if isinstance(tensor, nn.Parameter):
+        return nn.Parameter(tensor.detach().to("meta"), tensor.requires_grad)
+    return tensor.detach().to("meta")
 
 
 def all_on_meta(values: Any) -> Any:
@@ -98,13 +104,18 @@ def _quick_output(name: str, arguments: Mapping[str, Any], in_place: bool) -> An
     """The output of the operation `name`, made without asking torch; None where torch has to be asked."""
     inputs = tensors(list(arguments.values()))
     if in_place:
-        return arguments["self"] if name in _POINTWISE and arguments.get("out") is None else None
+        fits = name in _POINTWISE and arguments.get("out") is None
+        return arguments["self"] if fits and _broadcast(inputs) == arguments["self"].shape else None
     if len({x.dtype for x in inputs}) != 1 or not inputs[0].is_floating_point():
         return None
     if name in _POINTWISE:
-        return inputs[0].new_empty(np.broadcast_shapes(*(tuple(x.shape) for x in inputs)))
+        return inputs[0].new_empty(_broadcast(inputs))
     make = _MAKERS.get(name)
     return make(arguments) if make else None
+
+
+def _broadcast(inputs: Sequence[Tensor]) -> tuple[int, ...]:
+    return np.broadcast_shapes(*(tuple(x.shape) for x in inputs))
 
 
 def _batch_norm(arguments: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
@@ -115,8 +126,11 @@ def _batch_norm(arguments: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
 
 def _convolution(arguments: Mapping[str, Any]) -> Tensor | None:
     x, weight = arguments["input"], arguments["weight"]
-    if arguments["transposed"] or x.shape[1] != weight.shape[1] * arguments["groups"]:
+    groups = arguments["groups"]
+    if arguments["transposed"] or x.shape[1] != weight.shape[1] * groups:
         return None
+    if weight.shape[0] % groups:  # torch notices it only where there are numbers to compute
+        raise ValueError(f"{groups} groups do not divide {weight.shape[0]} output channels")
     sizes = _places(x.shape[2:], weight.shape[2:], arguments)
     out: Tensor | None = x.new_empty((x.shape[0], weight.shape[0], *sizes)) if sizes else None
     return out
@@ -129,8 +143,9 @@ def _max_pool(arguments: Mapping[str, Any]) -> tuple[Tensor, Tensor] | None:
 
 def _mean_pool(arguments: Mapping[str, Any]) -> Tensor | None:
     x, kernel = arguments["self"], list(arguments["kernel_size"])
-    if x.dim() != 4 or arguments["ceil_mode"]:
-        return None
+    too_wide = any(2 * p > k for p, k in zip(arguments["padding"] * 2, kernel * 2, strict=False))
+    if x.dim() != 4 or arguments["ceil_mode"] or too_wide:
+        return None  # torch says why, or knows what to do
     sizes = _places(x.shape[2:], kernel, {**arguments, "stride": arguments["stride"] or kernel})
     out: Tensor | None = x.new_empty((*x.shape[:2], *sizes)) if sizes else None
     return out
@@ -148,7 +163,10 @@ def _places(sizes: Sequence[int], kernel: Sequence[int], arguments: Mapping[str,
 
 def _cat(arguments: Mapping[str, Any]) -> Tensor | None:
     parts, first = arguments["tensors"], arguments["tensors"][0]
-    dim = arguments["dim"] % first.dim()
+    dim = arguments["dim"]
+    if not -first.dim() <= dim < first.dim():
+        return None
+    dim %= first.dim()
     if len({(*x.shape[:dim], *x.shape[dim + 1 :]) for x in parts}) != 1:
         return None
     size = sum(x.shape[dim] for x in parts)

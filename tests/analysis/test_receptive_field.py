@@ -121,6 +121,10 @@ NETWORKS = {
     ),
     "gaps": lambda: nn.ConvTranspose2d(1, 1, 3, 2, dilation=2),
     "adaptive": lambda: nn.Sequential(nn.Conv2d(1, 1, 3), nn.AdaptiveAvgPool2d((7, 4))),
+    "instance norm": lambda: nn.Sequential(nn.Conv2d(1, 1, 3), nn.InstanceNorm2d(1)),
+    "interpolated by odd factors": lambda: nn.Sequential(
+        nn.Conv2d(1, 1, 3), nn.Upsample(scale_factor=1.7, mode="bilinear"), nn.Upsample(scale_factor=0.7)
+    ),
     "interpolated, aligned": lambda: nn.Upsample((40, 31), mode="bilinear", align_corners=True),
     "shuffled": lambda: nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.PixelShuffle(2), nn.Conv2d(2, 4, 3)),
     "unshuffled": lambda: nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(4, 4, 3)),

@@ -192,6 +192,52 @@ def test_shared_lazy_frozen_and_parametrised_layers() -> None:
     assert [(layer.output, layer.parameters) for layer in found.layers] == [((2, 6, 6), 22)]
 
 
+def test_every_parameter_is_in_a_row_or_unused() -> None:
+    """Also those of modules that are not called, of tied weights, and of products of weights alone."""
+
+    class Odd(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.direct, self.tied = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 8)
+            self.tied.weight = self.first.weight
+            self.idle, self.also_idle = nn.Linear(8, 4), nn.Linear(8, 4)
+            self.also_idle.weight = self.idle.weight
+            self.low = nn.ParameterList([nn.Parameter(torch.zeros(8, 2)), nn.Parameter(torch.zeros(2, 8))])
+
+        def forward(self, x: Tensor) -> Tensor:
+            return F.linear(self.first(x), self.direct.weight + self.low[0] @ self.low[1])
+
+    found = summary(Odd(), (8,))
+    assert [layer.name for layer in found.layers if layer.parameters] == [
+        "direct.weight", "low.0", "low.1", "first",
+    ]  # fmt: skip
+    assert found.unused == {"idle": 36, "also_idle": 4, "direct.bias": 8, "tied.bias": 8}
+    assert sum(row.parameters for row in found.layers) + sum(found.unused.values()) == found.parameters
+    assert found.macs == 64 + 64 + 8 * 2 * 8
+
+
+def test_what_a_lazy_layer_never_learnt_is_said() -> None:
+    class Idle(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.idle = nn.LazyLinear(3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x
+
+    with pytest.raises(ModelError, match=r"lazy parameter 'idle\.weight' has no size"):
+        summary(Idle(), (8,))
+
+
+def test_markdown_cells_hold_any_name() -> None:
+    model = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.ModuleDict({"a|b\nc": nn.Conv2d(1, 1, 2)})["a|b\nc"])
+    named = nn.Sequential()
+    named.add_module("a|b\nc", model)
+    lines = markdown(summary(named, (1, 5, 5))).splitlines()
+    columns = {line.replace(r"\|", "").count("|") for line in lines if line.startswith("|")}
+    assert columns == {11} and any(r"| a\|b c.1 | Conv2d | 2×2 +0\|1 |" in line for line in lines)
+
+
 def test_attention_and_recurrence() -> None:
     attention = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
     found = summary(attention, (10, 16))

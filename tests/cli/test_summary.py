@@ -23,6 +23,9 @@ def third(): return nn.Sequential(nn.Conv2d(1, 1, 3, stride=3))
 def negative(): return nn.Sequential(nn.Conv2d(3, 4, 3, stride=-1))
 def ours(): return Conv2d(3, 4, 3, stride=-1)
 def groups(): return Conv2d(3, 4, 3, groups=2)
+def broken(): raise ValueError("one line\\nand another")
+class Number(nn.Module):
+    def forward(self, x): return x.mean((1, 2, 3))
 def deep(): return nn.Sequential(*(nn.Sequential(nn.Conv2d(3, 3, 3), nn.MaxPool2d(2)) for _ in range(4)))
 """
 
@@ -89,11 +92,20 @@ def test_training_says_first_what_does_not_fit(call: Cli) -> None:
         (("alexnet", "--set", "epochs=3"), "--set epochs: only options of the network apply"),
         (("alexnet", "--picture", "net.gif"), "net.gif: a picture is one of .svg, .pdf, .png"),
         (("alexnet", "--html", "no/where.html"), "cannot write no/where.html"),
+        (("alexnet", "--set", "model.num_classes=3"), "'num_classes' is not an option of model alexnet"),
+        (("(" * 999 + "CONV" + ")" * 999 + "-SOFTMAX",), "over 50 brackets inside of each other"),
+        (("nets:broken",), "failed to build: ValueError: one line and another"),
+        (("alexnet", "--html", "/dev/full"), "cannot write /dev/full: not an ordinary file"),
         (("alexnett",), "did you mean 'alexnet'"),
     ],
 )
 def test_bad_input_is_one_message(call: Cli, nets: None, arguments: tuple[str, ...], message: str) -> None:
     assert message in refused(call("summary", *arguments))
+
+
+def test_a_number_is_no_box(call: Cli, nets: None, tmp_path: Path) -> None:
+    assert call("summary", "nets:Number", "--picture", "net.svg").returncode == 0
+    assert (tmp_path / "net.svg").stat().st_size > 0
 
 
 def test_models_list_shows_them_all(call: Cli) -> None:
@@ -128,6 +140,7 @@ def test_filtering_a_picture(call: Cli, tmp_path: Path) -> None:
         (("in.png", "--kernel", "box", "--set", "size=4"), "kernel box: size: must be odd, got 4"),
         (("in.png", "--kernel", "box", "--set", "sigma=4"), "'sigma' is not an option of kernel box"),
         (("in.png", "--kernel", "box", "-o", "out.xyz"), "'.xyz' is no format"),
+        (("in.png", "--kernel", "box", "-o", "out.xbm"), "out.xbm: cannot write mode RGB as XBM; use .png"),
         (("none.png", "--kernel", "box"), "none.png: no such file"),
         (("text.png", "--kernel", "box"), "text.png: not a readable image"),
         (("in.png", "--kernel", "box", "-o", "no/out.png"), "cannot write no/out.png"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 Sources = Callable[[int], Iterable[int]]
 
@@ -78,10 +79,9 @@ class Reach:
 
         return self.read(stride, 1, sources)
 
-    def resized(self, before: int, after: int, sources: Sources) -> Reach:
-        """Behind a layer that makes `after` places of `before`, such as adaptive pooling or interpolation."""
-        common = math.gcd(before, after)
-        return self.read(after // common, before // common, sources)
+    def resized(self, step: Fraction, sources: Sources) -> Reach:
+        """Behind a layer with `step` places of this map between neighbours, such as interpolation."""
+        return self.read(step.denominator, step.numerator, sources)
 
     def all(self, places: int) -> Reach:
         """What all of the first `places` depend on together."""

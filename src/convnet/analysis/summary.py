@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from convnet.analysis.field import Field
 from convnet.analysis.html import fragment
@@ -58,10 +60,11 @@ def summary(
     floats = (p.dtype for p in module.parameters() if p.is_floating_point())
     dtype = dtype or next(floats, torch.float32)
     found = fitting_trace(module, shape, dtype)
+    _require_sizes(module)
     weights = {id(p): p for p in module.parameters()}
     buffers = {id(b): b for b in module.buffers()}
     builder = _Builder()
-    root = builder.layer(found.call)
+    root = builder.root(found, module)
     weight_bytes = sum(t.nbytes for t in (*weights.values(), *buffers.values()))
     return Summary(
         model=name or type(module).__name__,
@@ -103,11 +106,29 @@ def _training_bytes(
     return weight_bytes + 3 * learnt + max(saved * batch_size // several, batch_size * found.peak)
 
 
+def _require_sizes(module: nn.Module) -> None:
+    for name, parameter in module.named_parameters():
+        if is_lazy(parameter):
+            raise ModelError(f"the lazy parameter '{name}' has no size: an evaluation does not use it")
+
+
 class _Builder:
     """Turns calls into layers; a parameter counts where it is first used."""
 
     def __init__(self) -> None:
         self.counted: set[int] = set()
+
+    def root(self, found: Trace, module: nn.Module) -> Layer:
+        """The row of the whole network, which also holds parameters used without a call of their module."""
+        root = self.layer(found.call)
+        named = [(name, p) for name, p in module.named_parameters() if id(p) in found.read - self.counted]
+        loose = tuple(_held(name, root.input, *self._count([p])) for name, p in named)
+        return replace(
+            root,
+            inside=loose + root.inside,
+            parameters=root.parameters + sum(row.parameters for row in loose),
+            trainable=root.trainable + sum(row.trainable for row in loose),
+        )
 
     def layer(self, call: Call) -> Layer:
         """The row of a call, with the rows inside of it."""
@@ -116,7 +137,8 @@ class _Builder:
         parameters, trainable = self._count(own)
         inside = [] if innermost else [self.layer(inner) for inner in call.inside]
         if not innermost and parameters:  # held by the block itself
-            inside.insert(0, _held(call, parameters, trainable))
+            name = f"{call.name}.parameters".lstrip(".")
+            inside.insert(0, _held(name, call.input, parameters, trainable))
         return Layer(
             name=call.name,
             type=call.kind,
@@ -142,23 +164,23 @@ class _Builder:
         return sum(p.numel() for p in new), sum(p.numel() for p in new if p.requires_grad)
 
 
-def _held(call: Call, parameters: int, trainable: int) -> Layer:
-    """Parameters that a block holds itself, outside of its layers."""
+def _held(name: str, shape: tuple[int, ...], parameters: int, trainable: int) -> Layer:
+    """Parameters outside of the layers that run."""
     return Layer(
-        f"{call.name}.parameters".lstrip("."), "Parameter", call.input, None, None, parameters, trainable,
-        0, 0, (), (), (), (), (), True, None,
-    )  # fmt: skip
+        name, "Parameter", shape, None, None, parameters, trainable, 0, 0, (), (), (), (), (), True, None
+    )
 
 
 def _unused(module: nn.Module, counted: set[int]) -> dict[str, int]:
     """Parameters that an evaluation does not use, by the outermost modules that hold nothing else."""
-    found: dict[str, int] = {}
+    found, seen = dict[str, int](), set(counted)
     for name, part in module.named_modules():
         parameters = {id(p): p for p in part.parameters()}
-        inside = any(name == known or name.startswith(f"{known}.") for known in found)
-        if parameters and not inside and not parameters.keys() & counted:
-            found[name] = sum(p.numel() for p in parameters.values())
-    return found
+        if not parameters.keys() & counted and (new := parameters.keys() - seen):
+            found[name] = sum(parameters[key].numel() for key in new)
+            seen |= new
+    alone = {name: p.numel() for name, p in module.named_parameters() if id(p) not in seen}
+    return found | alone
 
 
 def _sizes(field: Field | None) -> tuple[int, ...] | None:

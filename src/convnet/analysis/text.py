@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -52,11 +52,16 @@ def markdown(table: LayerTable) -> str:
     lines = [
         "| layer | type | " + " | ".join(COLUMNS) + " |",
         "|---|---|---|" + "---:|" * (len(COLUMNS) - 1),
-        *(f"| {layer.name} | {layer.type} | " + " | ".join(cells(layer)) + " |" for layer in table.layers),
+        *(_markdown_row((layer.name, layer.type, *cells(layer))) for layer in table.layers),
         "",
         *(f"- {line}" for line in footer(table, folded=False)),
     ]
     return "\n".join([f"**{table.model}**, input {by(table.input)}", "", *lines])
+
+
+def _markdown_row(values: Iterable[str]) -> str:
+    r"""`+1|2` as `+1\|2`: a bar would begin the next column, a line break the next row."""
+    return "| " + " | ".join(" ".join(value.split()).replace("|", r"\|") for value in values) + " |"
 
 
 def visible(block: Layer, depth: int, level: int = 0) -> Iterator[tuple[int, str, Layer, bool]]:

@@ -75,10 +75,12 @@ class Call:
 
 @dataclass(frozen=True)
 class Trace:
-    """The call of a whole network, and the most bytes of activations that lay in memory at once."""
+    """The call of a whole network, the most bytes of activations that lay in memory at once, and the
+    identities of all parameters that an operation read."""
 
     call: Call
     peak: int
+    read: set[int]
 
 
 def trace(module: nn.Module, shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Trace:
@@ -100,7 +102,7 @@ def trace(module: nn.Module, shape: Sequence[int], dtype: torch.dtype = torch.fl
             raise
         except Exception as error:  # a user's forward may raise anything
             raise ModelError(_explain(recorder.open[-1], error)) from error
-    return Trace(recorder.open[0].inside[0], recorder.memory.peak)
+    return Trace(recorder.open[0].inside[0], recorder.memory.peak, recorder.read)
 
 
 @contextmanager
@@ -124,6 +126,7 @@ class _Recorder(MetaMode):
         self.fields = WeakTensorKeyDictionary()
         self.own_fields = WeakTensorKeyDictionary()  # the input of the innermost open module is the origin
         self.pad: Window | None = None
+        self.read: set[int] = set()
 
     def begin(self, x: Tensor) -> None:
         """Make `x` the origin of all receptive fields."""
@@ -180,6 +183,7 @@ class _Recorder(MetaMode):
             raise NothingLeftError(layer.name, f"{describe(layer)}: {window.impossible}")
         out = super().run(func, arguments, args, kwargs)
         inputs, outputs = tensors((args, kwargs)), tensors(out)
+        self.read |= {id(tensor) for tensor in inputs if isinstance(tensor, nn.Parameter)}
         pointwise = torch.Tag.pointwise in func.tags
         for fields in (self.fields, self.own_fields):
             for tensor in outputs:
@@ -187,8 +191,8 @@ class _Recorder(MetaMode):
                     fields[tensor] = known
         clock = self.memory.clock
         is_new = self.memory.see(outputs, inputs) > 0
-        if outputs and outputs[0] in self.fields:
-            macs = _macs(func, args, kwargs, out) if func._overloadpacket in flop_registry else 0
+        macs = _macs(func, args, kwargs, out) if func._overloadpacket in flop_registry else 0
+        if outputs and (macs or outputs[0] in self.fields):  # else it only prepares weights
             counted = pointwise or has_rule(name) or func._overloadpacket in flop_registry
             moves = name in _SILENT or not (is_new or func._schema.is_mutable)
             made = self.memory.made_since(clock, outputs[:1])
@@ -201,8 +205,9 @@ class _Recorder(MetaMode):
     ) -> None:
         parent, kind = self.open[-1], _PLAIN_NAMES.get(name, name.lstrip("_"))
         name = f"{parent.name}.{kind}".lstrip(".")
-        operation = Call(name, kind, input=tuple(x.shape[1:]), takes=id(x), gives=id(out))
-        operation.output, operation.made, operation.macs = tuple(out.shape[1:]), made, macs
+        first = 1 if out in self.fields else 0  # a product of weights has no batch
+        operation = Call(name, kind, input=tuple(x.shape[first:]), takes=id(x), gives=id(out))
+        operation.output, operation.made, operation.macs = tuple(out.shape[first:]), made, macs
         operation.field, operation.window = self.fields.get(out), window
         parent.inside.append(operation)
 

@@ -68,7 +68,7 @@ def _write(image: Tensor, path: Path) -> None:
     import torch
     from PIL import Image
 
-    from convnet.errors import RunError
+    from convnet.errors import RunError, in_one_line
     from convnet.runs import write_atomically
 
     pixels = image[0].round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
@@ -77,5 +77,8 @@ def _write(image: Tensor, path: Path) -> None:
     if (format_ := Image.EXTENSION.get(path.suffix.lower())) not in Image.SAVE:
         raise RunError(f"{path}: '{path.suffix}' is no format that pictures can be written in; use .png")
     content = io.BytesIO()
-    picture.save(content, format=format_)
+    try:
+        picture.save(content, format=format_)
+    except (OSError, ValueError) as error:  # a format of few colours, or one that Pillow has no writer for
+        raise RunError(f"{path}: {in_one_line(error)}; use .png") from error
     write_atomically(path, content.getvalue())

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from convnet.types import ImageShape
 
 LARGEST_SIZE = 65_536
+MOST_CLASSES, MOST_IMAGES = 1_000_000, 1_000_000
 
 
 def summary(
@@ -23,9 +24,10 @@ def summary(
         typer.Option("--input", metavar="CxHxW", help="Shape of an image; default: the network's own."),
     ] = None,
     classes: Annotated[
-        int | None, typer.Option(min=1, help="Number of classes; default: the network's own.")
+        int | None,
+        typer.Option(min=1, max=MOST_CLASSES, help="Number of classes; default: the network's own."),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Images in memory at once.")] = 1,
+    batch: Annotated[int, typer.Option(min=1, max=MOST_IMAGES, help="Images in memory at once.")] = 1,
     depth: Annotated[
         int | None, typer.Option(min=1, help="Levels of nested blocks; default: as many as 60 rows show.")
     ] = None,

@@ -18,6 +18,7 @@ NUMBERED = ("CONV", "FC")
 NAMES = (*NUMBERED, "POOL", "SOFTMAX", "RELU", "TANH", "SIGMOID", "ELU", "BN", "DROPOUT")
 BRACKETS = {"(": ")", "[": "]"}
 MOST_LAYERS = 1000
+DEEPEST = 50
 
 _TOKEN = re.compile(r"\s*(?:([A-Za-z]+)(\d*)(\??)|(\d+)|(\S))")
 
@@ -47,8 +48,8 @@ def parse(text: str) -> tuple[Layer, ...]:
     """The layers of a pattern, groups repeated.
 
     Raises:
-        RecipeError: it does not follow the grammar, has over 1,000 layers, or does not end in its only
-            SOFTMAX; the message points at the place.
+        RecipeError: it does not follow the grammar, has over 1,000 layers or 50 nested brackets, or does not
+            end in its only SOFTMAX; the message points at the place.
     """
     layers = _Parser(text).parse()
     for layer in layers[:-1]:
@@ -66,6 +67,7 @@ class _Parser:
         self.text = text
         self.tokens = list(_TOKEN.finditer(text))
         self.next = 0
+        self.depth = 0
 
     def parse(self) -> tuple[Layer, ...]:
         layers = self._sequence()
@@ -84,12 +86,14 @@ class _Parser:
         opened = self._peek()
         if opened in BRACKETS:
             start = self.next
-            self.next += 1
+            if self.depth == DEEPEST:
+                raise self._error(f"over {DEEPEST} brackets inside of each other")
+            self.next, self.depth = self.next + 1, self.depth + 1
             layers = self._sequence()
             if self._peek() != BRACKETS[opened]:
                 opening = f"to close the '{opened}' at place {self.tokens[start].start(5) + 1}"
                 raise self._error(f"expected '-', '*' or '{BRACKETS[opened]}' {opening}")
-            self.next += 1
+            self.next, self.depth = self.next + 1, self.depth - 1
         else:
             layers = [self._layer()]
         if self._peek() == "*":

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from convnet.errors import ModelError
+from convnet.errors import ModelError, in_one_line
 from convnet.layers import require_size
 from convnet.models.pattern_grammar import is_pattern
 from convnet.registry import Registry
@@ -53,7 +53,7 @@ def network(
     return add
 
 
-def build_model(name: str, shape: ImageShape, num_classes: int, **options: Any) -> nn.Module:
+def build_model(name: str, shape: ImageShape, num_classes: int, /, **options: Any) -> nn.Module:
     """Build the network `name`, or a pattern of layers, for images of `shape` and `num_classes` logits.
 
     A factory of the user's (`package.module:factory`) is handed those of `in_channels`, `num_classes` and
@@ -77,7 +77,9 @@ def build_model(name: str, shape: ImageShape, num_classes: int, **options: Any) 
     try:
         model = builder(**{key: value for key, value in known.items() if key in accepted}, **options)
     except Exception as error:  # a user's code may raise anything; the message must name it
-        raise ModelError(f"model '{name}' failed to build: {type(error).__name__}: {error}") from error
+        raise ModelError(
+            f"model '{name}' failed to build: {type(error).__name__}: {in_one_line(error)}"
+        ) from error
     if not isinstance(model, nn.Module):
         raise ModelError(f"model '{name}' returned {type(model).__name__}, not a torch.nn.Module")
     return model

@@ -73,7 +73,7 @@ def volumes(table: LayerTable) -> list[Volume]:
     for depth in range(1, 12):
         deeper = [first]
         for layer in _chain(table.root, depth):
-            if layer.output is None:
+            if not layer.output:
                 continue
             label = _label(layer)
             if layer.output == deeper[-1].shape or _flat(layer.output) == _flat(deeper[-1].shape):

@@ -16,8 +16,11 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     """Write to a temporary name in the same folder, fsync, rename over `path`, fsync the folder.
 
     Raises:
-        RunError: the disk is full or the folder not writable; what was there before is untouched.
+        RunError: the disk is full, the folder not writable, or `path` a device or a pipe; what was there
+            before is untouched.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise RunError(f"cannot write {path}: not an ordinary file")
     data = content.encode() if isinstance(content, str) else content
     temporary = None
     try:

@@ -29,6 +29,14 @@ def _along_one(operation: Operation) -> Field | None:
     return operation.field().summed([operation["dim"]], keep=True)
 
 
+@rule("native_batch_norm", "_native_batch_norm_legit")
+def _batch_norm(operation: Operation) -> Field | None:
+    """With statistics of its input, as an instance norm has them always, every place depends on all."""
+    if operation["training"]:
+        return operation.field("input").summed(range(2, operation.out.dim()), keep=True)
+    return elementwise(operation)
+
+
 @rule("native_layer_norm", "native_group_norm")
 def _norm(operation: Operation) -> Field | None:
     """A layer norm shares over the dimensions it norms, a group norm over all places."""

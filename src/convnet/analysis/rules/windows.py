@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from fractions import Fraction
 from functools import partial
+from math import ceil, floor
 
 from convnet.analysis.field import Field
-from convnet.analysis.reach import Reach
+from convnet.analysis.reach import Reach, Sources
 from convnet.analysis.rules.table import Operation, Rule, each, rule
-
-SourcesFor = Callable[[int, int], Callable[[int], Iterable[int]]]
-"""From the sizes before and after to the places that each place reads."""
 
 
 @rule("convolution")
@@ -79,16 +78,16 @@ def _pad(operation: Operation) -> Field | None:
     "_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "adaptive_max_pool2d", "adaptive_max_pool3d",
 )  # fmt: skip
 def _adaptive_pool(operation: Operation) -> Field | None:
-    def sources(before: int, after: int) -> Callable[[int], Iterable[int]]:
-        return lambda i: range(i * before // after, -(-(i + 1) * before // after))
+    def sources(step: Fraction) -> Sources:
+        return lambda i: range(floor(i * step), ceil((i + 1) * step))
 
     return _resized(operation, len(operation["output_size"]), sources)
 
 
 @rule("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d")
 def _nearest(operation: Operation) -> Field | None:
-    def sources(before: int, after: int) -> Callable[[int], Iterable[int]]:
-        return lambda i: [i * before // after]
+    def sources(step: Fraction) -> Sources:
+        return lambda i: [floor(i * step)]
 
     return _resized(operation, operation.out.dim() - 2, sources)
 
@@ -99,15 +98,11 @@ def _interpolated(beside: int) -> Rule:
     def interpolated(operation: Operation) -> Field | None:
         aligned = bool(operation["align_corners"])
 
-        def sources(before: int, after: int) -> Callable[[int], Iterable[int]]:
-            # The place in the smaller map is a fraction: (i · step + shift) / over.
-            step, shift, over = (before, 0, after) if aligned else (2 * before, before - after, 2 * after)
-            return lambda i: range(
-                (i * step + shift) // over - beside, -(-(i * step + shift) // over) + beside + 1
-            )
+        def sources(step: Fraction) -> Sources:
+            shift = Fraction(0) if aligned else (step - 1) / 2
+            return lambda i: range(floor(i * step + shift) - beside, ceil(i * step + shift) + beside + 1)
 
-        # Aligned corners: the distances between first and last places correspond, not the sizes.
-        return _resized(operation, operation.out.dim() - 2, sources, less=int(aligned))
+        return _resized(operation, operation.out.dim() - 2, sources, aligned)
 
     return interpolated
 
@@ -132,11 +127,24 @@ def _pixel_unshuffle(operation: Operation) -> Field | None:
     return field.summed([-3], keep=True).with_size(out.dim() - 3, out.shape[-3])
 
 
-def _resized(operation: Operation, count: int, sources: SourcesFor, less: int = 0) -> Field:
-    """The last `count` sides get new sizes; sizes less `less` correspond to each other."""
+def _resized(
+    operation: Operation, count: int, sources: Callable[[Fraction], Sources], aligned: bool = False
+) -> Field:
+    """The last `count` sides get new sizes; `sources` are the places read for a step in the map before."""
     field, out = operation.field(), operation.out
-    for dim in range(out.dim() - count, out.dim()):
-        before, after = field.shape[dim] - less, out.shape[dim] - less
-        change = partial(Reach.resized, before=before, after=after, sources=sources(before, after))
-        field = field.along(dim, out.shape[dim], change)
+    for dim, factor in zip(range(-count, 0), _factors(operation, count), strict=True):
+        before, after = field.shape[dim], out.shape[dim]
+        if aligned:  # the centres of the first and the last places lie on each other
+            step = Fraction(before - 1, max(1, after - 1))
+        elif factor:  # torch takes it at its word, however the size was rounded
+            step = 1 / Fraction(factor).limit_denominator(1000)
+        else:
+            step = Fraction(before, after)
+        field = field.along(dim, after, partial(Reach.resized, step=step, sources=sources(step)))
     return field
+
+
+def _factors(operation: Operation, count: int) -> list[float | None]:
+    """The scale factor of every side; None where the new size was given instead."""
+    names = ["scales"] if count == 1 else [f"scales_{side}" for side in "dhw"[-count:]]
+    return [operation.get(name) for name in names]
