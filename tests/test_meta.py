@@ -34,6 +34,7 @@ OPERATIONS: dict[str, Callable[[Tensor], object]] = {
     "transposed": lambda x: F.conv_transpose2d(x, x.new_zeros(4, 3, 2, 2), stride=2, output_padding=1),
     "pools": lambda x: (F.max_pool2d(x, 2), F.avg_pool2d(x, (2, 3), 1)),
     "pools that round up": lambda x: F.max_pool2d(x, 3, 2, 1, ceil_mode=True),
+    "dropout": lambda x: F.dropout(x, 0.5, training=True),
     "indices": lambda x: F.max_pool2d(x, 2, return_indices=True),
     "adaptive": lambda x: (F.adaptive_avg_pool2d(x, 1), F.adaptive_avg_pool2d(x, (3, 2))),
 }  # fmt: skip
@@ -58,10 +59,15 @@ def test_shapes_and_types_are_torchs(name: str) -> None:
     st.sampled_from([1, 2, 4]),
 )  # fmt: skip
 def test_convolutions_and_pools(kernel, stride, padding, dilation, groups) -> None:
-    def run(x: Tensor) -> tuple[Tensor, Tensor]:
+    def run(x: Tensor) -> tuple[Tensor, ...]:
         weight = x.new_zeros(8, 4 // groups, *kernel)
         y = F.conv2d(x, weight, None, stride, padding, dilation, groups)
-        return y, F.max_pool2d(x, kernel, stride, min(padding, min(kernel) // 2), 1)
+        narrow = min(padding, min(kernel) // 2)
+        return (
+            y,
+            F.max_pool2d(x, kernel, stride, narrow),
+            F.avg_pool2d(x, kernel, stride, narrow, ceil_mode=True),
+        )
 
     expected = described(run(X))
     with MetaMode():

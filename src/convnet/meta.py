@@ -144,7 +144,7 @@ def _max_pool(arguments: Mapping[str, Any]) -> tuple[Tensor, Tensor] | None:
 def _mean_pool(arguments: Mapping[str, Any]) -> Tensor | None:
     x, kernel = arguments["self"], list(arguments["kernel_size"])
     too_wide = any(2 * p > k for p, k in zip(arguments["padding"] * 2, kernel * 2, strict=False))
-    if x.dim() != 4 or arguments["ceil_mode"] or too_wide:
+    if x.dim() != 4 or too_wide:
         return None  # torch says why, or knows what to do
     sizes = _places(x.shape[2:], kernel, {**arguments, "stride": arguments["stride"] or kernel})
     out: Tensor | None = x.new_empty((*x.shape[:2], *sizes)) if sizes else None
@@ -152,12 +152,19 @@ def _mean_pool(arguments: Mapping[str, Any]) -> Tensor | None:
 
 
 def _places(sizes: Sequence[int], kernel: Sequence[int], arguments: Mapping[str, Any]) -> list[int] | None:
-    """floor((N + 2P − D(F − 1) − 1)/S) + 1 along every side; None where nothing is left."""
+    """floor((N + 2P − D(F − 1) − 1)/S) + 1 along every side; None where nothing is left.
+
+    Pools that round up have one more, unless its window began behind the input and its padding.
+    """
     count = len(sizes)
     options = [list(arguments.get(name, [1])) for name in ("stride", "padding", "dilation")]
     each = (values * count if len(values) == 1 else values for values in options)
     sides = zip(sizes, [*kernel, *kernel][:count], *each, strict=True)
-    places = [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in sides]
+    places = []
+    for n, k, s, p, d in sides:
+        room = n + 2 * p - d * (k - 1) - 1
+        more = arguments.get("ceil_mode") and room % s and (room // s + 1) * s < n + p
+        places.append(room // s + 1 + bool(more))
     return places if min(places) > 0 else None
 
 
@@ -186,6 +193,13 @@ def _mean(arguments: Mapping[str, Any]) -> Tensor | None:
     return mean
 
 
+def _empty_like(arguments: Mapping[str, Any]) -> Tensor | None:
+    x, others = arguments["self"], ("dtype", "layout", "device", "memory_format")
+    plain = all(arguments.get(name) is None for name in others)
+    made: Tensor | None = x.new_empty(x.shape) if plain else None
+    return made
+
+
 def _addmm(arguments: Mapping[str, Any]) -> Tensor | None:
     a, b = arguments["mat1"], arguments["mat2"]
     if a.dim() != 2 or b.dim() != 2 or a.shape[1] != b.shape[0]:
@@ -201,5 +215,6 @@ _MAKERS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "native_batch_norm": _batch_norm,
     "cat": _cat,
     "mean": _mean,
+    "empty_like": _empty_like,
     "addmm": _addmm,
 }

@@ -138,6 +138,13 @@ def test_what_does_not_fit_names_the_layer(model: nn.Module, shape: tuple[int, .
         summary(model, shape)
 
 
+def test_a_pool_that_rounds_up_needs_less() -> None:
+    pool = nn.MaxPool2d(3, 2, ceil_mode=True)
+    assert summary(pool, (1, 2, 5)).root.output == tuple(pool(torch.zeros(1, 1, 2, 5)).shape[1:]) == (1, 1, 2)
+    with pytest.raises(ModelError, match="would do is 1×2×5"):
+        summary(pool, (1, 1, 5))
+
+
 def test_a_forward_that_needs_values_is_refused() -> None:
     class Peeks(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

@@ -62,7 +62,8 @@ class Window:
                     f"kernel size, stride and dilation must be at least 1, "
                     f"got {side.kernel_size}, {side.stride} and {side.dilation}"
                 )
-            if not self.transposed and side.room < 0:
+            missing = side.stride - 1 if self.rounds_up else 0  # pools that round up may lack that much
+            if not self.transposed and side.room < -missing:
                 return f"{side}: nothing is left"
         return None
 
