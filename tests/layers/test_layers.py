@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import copy
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -21,6 +24,7 @@ from convnet.layers import (
     Normalize,
     Residual,
     UpConv2d,
+    guard_narrow_convolutions,
     initialize,
     make_activation,
     output_size,
@@ -140,6 +144,31 @@ def test_dropout_noise_has_no_pattern() -> None:
         correlation = (flat[:, lag:] * flat[:, :-lag]).mean().item()
         assert abs(correlation) < 5 / flat.numel() ** 0.5
     assert abs((flat[1:] * flat[:-1]).mean().item()) < 5 / flat.numel() ** 0.5
+
+
+@pytest.mark.parametrize(("height", "kernel", "dilation"), [(1, 3, 1), (4, 5, 1), (1, 7, 1), (2, 3, 2)])
+def test_gradients_over_one_column_are_guarded(height: int, kernel: int, dilation: int) -> None:
+    """Without the guard, bf16 gradients on the CPU hold what lay in memory before."""
+    layer = nn.Conv2d(16, 32, kernel, 2, dilation * (kernel - 1) // 2, dilation).to(
+        memory_format=torch.channels_last
+    )
+    exact = copy.deepcopy(layer).double()
+    guard_narrow_convolutions(layer)
+    for _ in range(8):
+        junk = [torch.full((1 << size,), math.nan) for size in range(10, 22)]
+        del junk
+        x = torch.randn(8, 16, height, 1)
+        layer.zero_grad()
+        exact.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            out = layer(x)
+        out.float().square().sum().backward()
+        exact(x.double()).square().sum().backward()
+        assert layer.weight.grad is not None and exact.weight.grad is not None
+        largest = exact.weight.grad.abs().max()
+        assert (layer.weight.grad - exact.weight.grad).abs().max() < 0.05 * largest
+    wide = torch.randn(1, 16, 6, 9)
+    torch.testing.assert_close(layer(wide), exact(wide.double()).float(), rtol=1e-4, atol=1e-4)
 
 
 def test_dropout_rates_outside_the_range_are_refused() -> None:

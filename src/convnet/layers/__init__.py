@@ -8,6 +8,7 @@ from convnet.layers.dense import MapsToDense
 from convnet.layers.dropout import Dropout
 from convnet.layers.init import INITIALIZERS, initialize
 from convnet.layers.local import LocallyConnected2d
+from convnet.layers.narrow import guard_narrow_convolutions
 from convnet.layers.normalize import Normalize
 from convnet.layers.pooling import ChannelMaxPool
 from convnet.layers.response_norm import LocalResponseNorm
@@ -31,6 +32,7 @@ __all__ = [
     "Residual",
     "UpConv2d",
     "dense_head",
+    "guard_narrow_convolutions",
     "initialize",
     "make_activation",
     "output_shape",

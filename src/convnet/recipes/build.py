@@ -12,7 +12,7 @@ from torch import nn
 from convnet.data import Loader, MemorySource, Split, make_split, open_data, pixel_statistics
 from convnet.device import derived_seed, make_fabric, resolve_precision
 from convnet.errors import ModelError, RecipeError
-from convnet.layers import Normalize
+from convnet.layers import Normalize, guard_narrow_convolutions
 from convnet.models import build_model
 from convnet.recipes.recipe import Recipe
 from convnet.training import (
@@ -90,6 +90,8 @@ def build(
     model = build_network(recipe, source, split)
     source = source.to(fabric.device)
     model = model.to(fabric.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if fabric.device.type == "cpu":
+        guard_narrow_convolutions(model)
     batches = Loader(source, split.train, recipe.batch_size, seed=recipe.seed, augment=recipe.augment)
     # Where nothing decays, nothing is spared: one group, one call of a fused optimizer.
     decays = bool(recipe.optimizer.options.get("weight_decay"))
