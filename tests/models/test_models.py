@@ -59,8 +59,7 @@ class TestEveryModel:
 
     def test_smallest_size_accepted_and_one_less_refused(self, name: str) -> None:
         smallest = FACTS[name].smallest
-        options = {"layers": "[(CONV-RELU)*2-POOL?]*3-SOFTMAX"} if name == "pattern" else {}
-        model = build(name, 1, smallest, 2, **options).eval()
+        model = build(name, 1, smallest, 2).eval()
         assert model(torch.randn(1, 1, smallest, smallest)).shape == (1, 2)
         if smallest > 1:
             with pytest.raises(ModelError, match=f"{name} needs images of at least {smallest}×{smallest}"):

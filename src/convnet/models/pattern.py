@@ -31,7 +31,7 @@ Pattern = Annotated[str, AfterValidator(_well_formed)]
     "pattern",
     native=(3, 32, 32),
     num_classes=10,
-    smallest=1,
+    smallest=8,
     parameters=814_122,
     source="the lectures",
 )

@@ -67,10 +67,12 @@ def build_model(name: str, shape: ImageShape, num_classes: int, /, **options: An
     if is_pattern(name):
         name, options = "pattern", {"layers": name, **options}
     builder = MODELS[name]
+    own_layers = "layers" in options  # a pattern says itself what its pools need
     options = MODELS.options(name, options)
     image_size = (shape.height, shape.width)
     if name in MODELS:
-        require_size(name, image_size, FACTS[name].smallest)
+        if not own_layers:
+            require_size(name, image_size, FACTS[name].smallest)
         return builder(shape.channels, num_classes, image_size, **options)
     known = {"in_channels": shape.channels, "num_classes": num_classes, "image_size": image_size}
     accepted = inspect.signature(builder).parameters
