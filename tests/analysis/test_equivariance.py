@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from convnet import equivariance
+from convnet.errors import DataError
 from convnet.reports.equivariance_figure import draw_equivariance
 
 IMAGES = torch.rand(3, 2, 32, 40, generator=torch.Generator().manual_seed(0))
@@ -49,6 +50,8 @@ def test_padding_breaks_it_where_fields_reach_over_the_border() -> None:
     wide = nn.Sequential(nn.Conv2d(2, 2, 31, padding=15), nn.Conv2d(2, 2, 31, padding=15))
     found = equivariance(wide, IMAGES, (4,))
     assert not found.maps.is_interior and found.error > 0
+    *_, marked, _, note = str(found).splitlines()
+    assert "*" in marked and "reaches over the border" in note
 
 
 def test_the_model_is_left_as_it_was_and_its_table_reads() -> None:
@@ -58,5 +61,19 @@ def test_the_model_is_left_as_it_was_and_its_table_reads() -> None:
     assert model.training and not model[0].training and not model[1]._forward_hooks
     assert "0 Conv2d" in str(found) and len(str(found).splitlines()) == len(found.layers) + 2
     assert len(draw_equivariance({"net": found}).axes) == 2
-    with pytest.raises(ValueError, match="leaves nothing"):
-        equivariance(model, IMAGES, (40,))
+
+
+@pytest.mark.parametrize(
+    ("images", "shifts", "message"),
+    [
+        (IMAGES, (40,), "leaves nothing"),
+        (IMAGES, 3, "shifts are whole pixels"),
+        (IMAGES, (1.5,), "shifts are whole pixels"),
+        (IMAGES, (), "shifts are whole pixels"),
+        (IMAGES[0], (1,), "images are N×C×H×W and float, got 2×32×40"),
+        (IMAGES.byte(), (1,), "got 3×2×32×40 and torch.uint8"),
+    ],
+)
+def test_wrong_images_and_shifts(images: torch.Tensor, shifts: object, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        equivariance(network(pooling=False), images, shifts)  # type: ignore[arg-type]

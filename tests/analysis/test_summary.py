@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import math
 
 import pytest
 import torch
+from rich.console import Console
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from convnet import summary
 from convnet.analysis import Summary
-from convnet.analysis.text import markdown, plain_text, visible
+from convnet.analysis.text import COLUMNS, cells, markdown, plain_text, terminal, visible
 from convnet.errors import ModelError
 from convnet.models import FACTS, build_model
+from convnet.reports.architecture import volumes
 
 
 def table(name: str) -> Summary:
@@ -150,7 +153,7 @@ def test_a_forward_that_needs_values_is_refused() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return x if x.sum() > 0 else -x
 
-    with pytest.raises(ModelError, match=r"layer '0' \(Peeks\) fails on an input of 4"):
+    with pytest.raises(ModelError, match=r"layer '0' \(Peeks\) asks for values, not only for shapes"):
         summary(nn.Sequential(Peeks()), (4,))
 
 
@@ -305,6 +308,58 @@ def test_training_memory_is_what_a_step_keeps() -> None:
     assert found.training_bytes == found.weight_bytes + 3 * weights + sum(saved.values())
     assert found.forward_bytes == found.weight_bytes + 4 * 4 * (3 * 8 * 8 + 2 * 8 * 6 * 6)
     assert out.shape == (4, 5)
+
+
+def test_padding_before_and_behind() -> None:
+    """torch pads one more at the end for an even kernel, in an operation of its own."""
+    layer = nn.Conv2d(3, 4, 4, padding="same")
+    found = summary(layer, (3, 9, 8))
+    assert found.root.output == (4, 9, 8)
+    assert found.to_dict()["layers"][0]["padding"] == [[1, 2], [1, 2]]
+    assert "4×4 +1|2" in str(found)
+
+
+def test_numbers_are_never_cut() -> None:
+    """What does not fit beside the names is left out, and said to be."""
+    model = nn.Sequential(nn.Conv2d(3, 16, (3, 5), padding=(1, 2)), nn.ConvTranspose2d(16, 4, 2, 2))
+    outer = nn.Sequential()
+    outer.add_module("a_block_with_a_very_long_name_indeed", model)
+    found = summary(outer, (3, 222, 224))
+    for width in (40, 60, 80, 104, 140):
+        out = io.StringIO()
+        Console(file=out, width=width, color_system=None).print(terminal(found, width))
+        head, _, _, *rows = out.getvalue().splitlines()
+        columns = [column for column in COLUMNS if f" {column}" in head]
+        assert ("no room for" in out.getvalue()) == (len(columns) < 6) == (width < 80)
+        for row, layer in zip(rows, found.layers, strict=False):
+            assert len(row) <= width
+            assert row.split()[2:] == " ".join(cells(layer)[: len(columns)]).split()
+
+
+def test_volumes_for_the_picture_pass_through_functions_and_skips() -> None:
+    class Functional(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3, padding=1)
+            self.dense = nn.Linear(4 * 6 * 6, 10)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = F.relu(self.first(x))
+            x = F.max_pool2d(x + self.second(x), 2)
+            return self.dense(torch.flatten(x, 1))
+
+    shapes = [volume.shape for volume in volumes(summary(Functional(), (1, 14, 14)))]
+    assert shapes == [(1, 14, 14), (4, 12, 12), (4, 6, 6), (10,)]
+    inner = summary(nn.Sequential(nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1))), (1, 9, 9))
+    assert [volume.labels for volume in volumes(inner)][1:] == [("conv 3×3",), ("AdaptiveAvgPool2d",)]
+
+
+@pytest.mark.parametrize(
+    ("module", "shape"), [("alexnet", (3, 9, 9)), (nn.Identity(), 64), (nn.Identity(), (3, 9.0, 9))]
+)
+def test_no_module_and_no_shape(module: object, shape: object) -> None:
+    with pytest.raises(ModelError, match=r"torch\.nn\.Module, got str|input_shape is a sequence of sizes"):
+        summary(module, shape)  # type: ignore[arg-type]
 
 
 def test_json_of_a_table() -> None:

@@ -274,9 +274,10 @@ def test_ctrl_c_saves_the_step_and_resume_ends_the_same(tmp_path: Path) -> None:
         if isinstance(event, StepEnd) and event.step == 30:
             signal.raise_signal(signal.SIGINT)
 
+    before = signal.getsignal(signal.SIGINT)
     with pytest.raises(InterruptedRunError, match="stopped after step 30; continue with: convnet resume"):
         convnet.train("digits", out=tmp_path / "cut", epochs=3, listeners=[press_ctrl_c], **FAST)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
     finished = resume(tmp_path / "cut")
     for name in ("model.safetensors", "steps.csv", "predictions.csv"):
         assert (finished.path / name).read_bytes() == (whole.path / name).read_bytes()

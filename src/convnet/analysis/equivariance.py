@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from convnet.analysis.summary import summary
 from convnet.analysis.table import Layer
+from convnet.errors import DataError
 
 Shift = tuple[int, int]
 
@@ -48,7 +49,10 @@ class Equivariance:
 
     @property
     def error(self) -> float:
-        """Mean error over the shifts, in the last maps: 0 is perfect equivariance."""
+        """Mean error over the shifts, in the last maps: 0 is perfect equivariance.
+
+        Where `maps.is_interior` is False, the border has a part in it.
+        """
         errors = self.maps.errors or ()
         return sum(errors) / len(errors)
 
@@ -59,15 +63,19 @@ class Equivariance:
 
     def __str__(self) -> str:
         """A row a layer: the error and the change for every shift."""
-        names = [f"{layer.name} {layer.type}" for layer in self.layers]
+        names = [f"{layer.name} {layer.type}".strip() for layer in self.layers]
         width = max(map(len, names))
         shifts = (f"{down},{right}" for down, right in self.shifts)
         lines = [" " * width + "".join(f"{shift:>14}" for shift in shifts)]
         for name, layer in zip(names, self.layers, strict=True):
-            errors = ["–"] * len(self.shifts) if layer.errors is None else [f"{e:.3f}" for e in layer.errors]
+            mark = " " if layer.is_interior or layer.errors is None else "*"
+            errors = [f"{e:.3f}{mark}" for e in layer.errors or ()] or ["– "] * len(self.shifts)
             pairs = zip(errors, layer.changes, strict=True)
-            lines.append(f"{name:<{width}}" + "".join(f"{error:>8} {change:.3f}" for error, change in pairs))
-        return "\n".join([*lines, "error of equivariance and change of the output, relative, for each shift"])
+            lines.append(f"{name:<{width}}" + "".join(f"{error:>9}{change:.3f}" for error, change in pairs))
+        lines.append("error of equivariance and change of the output, relative, for each shift")
+        if any(layer.errors and not layer.is_interior for layer in self.layers):
+            lines.append("* every field reaches over the border, whose zeros do not move along")
+        return "\n".join(lines)
 
 
 def equivariance(
@@ -81,13 +89,16 @@ def equivariance(
 
     Raises:
         ModelError: the network does not fit the images.
-        ValueError: a shift is as large as the images.
+        DataError: no images N×C×H×W of floats, no shifts, or a shift as large as the images.
     """
-    pairs = tuple((0, shift) if isinstance(shift, int) else shift for shift in shifts)
+    if images.dim() != 4 or not images.is_floating_point():
+        shape = "×".join(map(str, images.shape))
+        raise DataError(f"images are N×C×H×W and float, got {shape} and {images.dtype}")
+    pairs = _pairs(shifts)
     height, width = images.shape[2:]
     for down, right in pairs:
         if abs(down) >= height or abs(right) >= width:
-            raise ValueError(f"a shift of {down}, {right} leaves nothing of images of {height}×{width}")
+            raise DataError(f"a shift of {down}, {right} leaves nothing of images of {height}×{width}")
     table = {layer.name: layer for layer in summary(model, images.shape[1:]).layers}
     before = _outputs(model, images, table)
     moved = [_outputs(model, _translated(images, shift), table) for shift in pairs]
@@ -98,6 +109,19 @@ def equivariance(
         changes = tuple(_relative(other, still, still) for other in after)
         rows.append(LayerEquivariance(name, layer.type, layer.jump, errors, changes, interior))
     return Equivariance(pairs, tuple(rows))
+
+
+def _pairs(shifts: object) -> tuple[Shift, ...]:
+    wrong = DataError(f"shifts are whole pixels or pairs of them, e.g. [1, (2, 0)], got {shifts!r}")
+    if not isinstance(shifts, Iterable):
+        raise wrong
+    pairs = [(0, shift) if isinstance(shift, int) else shift for shift in shifts]
+    for pair in pairs:
+        if not isinstance(pair, tuple) or len(pair) != 2 or not all(isinstance(n, int) for n in pair):
+            raise wrong
+    if not pairs:
+        raise wrong
+    return tuple(pairs)
 
 
 @torch.no_grad()

@@ -52,11 +52,14 @@ def summary(
         (760, (10, 32, 32), (5, 5))
 
     Raises:
-        ModelError: a layer does not fit its input; the message names it, with its arithmetic and the
-            smallest input that would do.
+        ModelError: no module, or no shape; or a layer does not fit its input: the message names it, with
+            its arithmetic and the smallest input that would do.
     """
-    module = on_meta(module)
-    shape = tuple(input_shape)
+    if not isinstance(module, nn.Module):
+        raise ModelError(f"a layer table is made of a torch.nn.Module, got {type(module).__name__}")
+    if not isinstance(input_shape, Sequence) or not all(isinstance(size, int) for size in input_shape):
+        raise ModelError(f"input_shape is a sequence of sizes, e.g. (3, 224, 224), got {input_shape!r}")
+    module, shape = on_meta(module), tuple(input_shape)
     floats = (p.dtype for p in module.parameters() if p.is_floating_point())
     dtype = dtype or next(floats, torch.float32)
     found = fitting_trace(module, shape, dtype)

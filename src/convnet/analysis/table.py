@@ -127,7 +127,7 @@ def _row(layer: Layer) -> dict[str, Any]:
         "type": layer.type,
         "kernel_size": one([side.kernel_size for side in sides]),
         "stride": one([side.stride for side in sides]),
-        "padding": one([one(list(side.padding)) for side in sides]),
+        "padding": _padding([side.padding for side in sides]),
         "dilation": one([side.dilation for side in sides]),
         "output": None if layer.output is None else list(layer.output),
         "parameters": layer.parameters,
@@ -139,6 +139,13 @@ def _row(layer: Layer) -> dict[str, Any]:
         "offset": UNKNOWN if layer.offset is None else one(layer.offset),
         "receptive_field_in_previous": UNKNOWN if layer.own_field is None else one(layer.own_field),
     }
+
+
+def _padding(pairs: Sequence[tuple[int, int]]) -> Any:
+    """As `one`; where zeros before and behind differ, a pair of them for every side."""
+    if all(before == behind for before, behind in pairs):
+        return one([before for before, _ in pairs])
+    return [list(pair) for pair in pairs]
 
 
 def one(values: Sequence[Any]) -> Any:

@@ -18,26 +18,43 @@ COLUMNS = ("window", "output", "parameters", "memory", "MACs", "field", "offset"
 NARROW = 6
 """How many of the columns fit into 80 characters beside the names; all do from 104 on."""
 WIDE = 104
+NAME = 16
+"""Characters that names of layers keep at least."""
 
 
 def terminal(table: LayerTable, width: int = 80, depth: int | None = None) -> RenderableType:
     """The table for rich, blocks below `depth` levels folded; without a depth, as deep as 60 rows allow."""
     chosen = fitting_depth(table) if depth is None else depth
-    count = len(COLUMNS) if width >= WIDE else NARROW
+    shown = list(visible(table.root, chosen))
+    widths = _widths([layer for _, _, layer, _ in shown], width)
     rows = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    rows.add_column(Text("layer"), overflow="ellipsis", no_wrap=True, ratio=1, min_width=16)
-    for column in COLUMNS[:count]:
+    names = max(NAME, width - sum(widths) - len(widths) - 1)
+    rows.add_column(Text("layer"), overflow="ellipsis", no_wrap=True, ratio=1, max_width=names)
+    for column, room in zip(COLUMNS, widths, strict=False):
         side = "left" if column == "window" else "right"
-        rows.add_column(column, justify=side, no_wrap=True)  # type: ignore[arg-type]
+        rows.add_column(column, justify=side, no_wrap=True, min_width=room)  # type: ignore[arg-type]
     rows.add_row(Text("input"), "", by(table.input))
     folded = False
-    for level, parent, layer, is_folded in visible(table.root, chosen):
+    for level, parent, layer, is_folded in shown:
         folded |= is_folded
         is_block = bool(layer.inside) and not is_folded
-        label = Text("  " * level + short_name(layer, parent) + " ")
+        label = Text("  " * level + f"{short_name(layer, parent)} ".lstrip())
         label.append(layer.type + (" …" if is_folded else ""), style="bold" if layer.inside else "cyan")
-        rows.add_row(label, *(() if is_block else cells(layer)[:count]))
-    return Group(rows, Text(), *(Text(line) for line in footer(table, folded)))
+        rows.add_row(label, *(() if is_block else cells(layer)[: len(widths)]))
+    lines = footer(table, folded)
+    if len(widths) < NARROW:
+        lines.append(f"no room for {', '.join(COLUMNS[len(widths) :])}")
+    return Group(rows, Text(), *map(Text, lines))
+
+
+def _widths(layers: Sequence[Layer], width: int) -> list[int]:
+    """The widths of as many columns as leave room for names, none of their numbers cut."""
+    rows = [cells(layer) for layer in layers]
+    widths = [max(map(len, column)) for column in zip(COLUMNS, *rows, strict=True)]
+    count = len(COLUMNS) if width >= WIDE else NARROW
+    while count > 2 and width - sum(widths[:count]) - count - 1 < NAME:
+        count -= 1
+    return widths[:count]
 
 
 def plain_text(table: LayerTable) -> str:

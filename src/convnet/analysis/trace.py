@@ -7,9 +7,11 @@ modules or of functions.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import torch
@@ -48,7 +50,7 @@ class Call:
 
     Shapes are without the batch. `made` are the bytes of new memory that the output holds, `macs` the
     multiply-accumulates, None where they are not known. `takes` and `gives` are the identities of its first
-    input and output. `own` is the receptive field in the input of this
+    input and output, the same for views. `own` is the receptive field in the input of this
     call instead of the network's; it and the window are those of innermost modules.
     """
 
@@ -57,8 +59,8 @@ class Call:
     module: nn.Module | None = None
     input: tuple[int, ...] = ()
     started: int = 0
-    takes: int = 0
-    gives: int = 0
+    takes: int | None = None
+    gives: int | None = None
     inside: list[Call] = field(default_factory=list)
     output: tuple[int, ...] | None = None
     made: int = 0
@@ -94,7 +96,7 @@ def trace(module: nn.Module, shape: Sequence[int], dtype: torch.dtype = torch.fl
     recorder = _Recorder()
     x = torch.empty(1, *shape, dtype=dtype, device="meta")
     recorder.begin(x)
-    with torch.no_grad(), torch.device("meta"), _attention_in_steps(), recorder.watching(module):
+    with torch.no_grad(), torch.device("meta"), _quiet_steps(), recorder.watching(module):
         try:
             with recorder:
                 module(x)
@@ -106,12 +108,14 @@ def trace(module: nn.Module, shape: Sequence[int], dtype: torch.dtype = torch.fl
 
 
 @contextmanager
-def _attention_in_steps() -> Iterator[None]:
-    """Let attention layers run as separate operations, of which more is known than of the fused one."""
+def _quiet_steps() -> Iterator[None]:
+    """Attention as separate operations, of which more is known than of the fused one; and no warnings."""
     was = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's, about what a real run costs
+            yield
     finally:
         torch.backends.mha.set_fastpath_enabled(was)
 
@@ -127,6 +131,8 @@ class _Recorder(MetaMode):
         self.own_fields = WeakTensorKeyDictionary()  # the input of the innermost open module is the origin
         self.pad: Window | None = None
         self.read: set[int] = set()
+        self.identities = WeakTensorKeyDictionary()
+        self.tensors_seen = count()
 
     def begin(self, x: Tensor) -> None:
         """Make `x` the origin of all receptive fields."""
@@ -151,7 +157,7 @@ class _Recorder(MetaMode):
         def hook(module: nn.Module, arguments: Any, keywords: Any) -> None:
             inputs = tensors((arguments, keywords))
             shape = tuple(inputs[0].shape[1:]) if inputs else ()
-            takes = id(inputs[0]) if inputs else 0
+            takes = self._identity(inputs[0]) if inputs else None
             call = Call(name, type(module).__name__, module, shape, self.memory.clock, takes)
             self.open[-1].inside.append(call)
             self.open.append(call)
@@ -164,7 +170,7 @@ class _Recorder(MetaMode):
     def _leave(self, module: nn.Module, arguments: Any, output: Any) -> None:
         call, outputs = self.open.pop(), tensors(output)
         if outputs:
-            call.output, call.gives = tuple(outputs[0].shape[1:]), id(outputs[0])
+            call.output, call.gives = tuple(outputs[0].shape[1:]), self._identity(outputs[0])
             call.field = self.fields.get(outputs[0])
         if call.is_layer:
             call.own = self.own_fields.get(outputs[0]) if outputs else None
@@ -198,7 +204,14 @@ class _Recorder(MetaMode):
             made = self.memory.made_since(clock, outputs[:1])
             if macs or window or not counted or not moves:
                 self._record(name, inputs[0], outputs[0], made, macs if counted else None, window)
+            else:  # the same numbers in another shape
+                self.identities[outputs[0]] = self._identity(inputs[0])
         return out
+
+    def _identity(self, tensor: Tensor) -> int:
+        if tensor not in self.identities:
+            self.identities[tensor] = next(self.tensors_seen)
+        return int(self.identities[tensor])
 
     def _record(
         self, name: str, x: Tensor, out: Tensor, made: int, macs: int | None, window: Window | None
@@ -206,7 +219,9 @@ class _Recorder(MetaMode):
         parent, kind = self.open[-1], _PLAIN_NAMES.get(name, name.lstrip("_"))
         name = f"{parent.name}.{kind}".lstrip(".")
         first = 1 if out in self.fields else 0  # a product of weights has no batch
-        operation = Call(name, kind, input=tuple(x.shape[first:]), takes=id(x), gives=id(out))
+        operation = Call(
+            name, kind, input=tuple(x.shape[first:]), takes=self._identity(x), gives=self._identity(out)
+        )
         operation.output, operation.made, operation.macs = tuple(out.shape[first:]), made, macs
         operation.field, operation.window = self.fields.get(out), window
         parent.inside.append(operation)
@@ -232,6 +247,8 @@ def describe(call: Call) -> str:
 def _explain(call: Call, error: Exception) -> str:
     """Why a layer fails on its input, in words where the reason is a common one."""
     given, place = "×".join(map(str, call.input)), describe(call)
+    if "meta tensor" in str(error) or "SymInt" in str(error):
+        return f"{place} asks for values, not only for shapes, which a layer table has none of"
     channels = getattr(call.module, "in_channels", None)
     features = getattr(call.module, "in_features", None)
     if isinstance(channels, int) and len(call.input) >= 2 and call.input[0] != channels:

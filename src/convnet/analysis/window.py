@@ -99,9 +99,10 @@ def window_of(name: str, arguments: Mapping[str, Any], padded: Window | None) ->
     strides = _each(arguments.get("stride") or kernels, count)
     paddings = [(p, p) for p in _each(arguments.get("padding", 0), count)]
     dilations = _each(arguments.get("dilation", 1), count)
-    if padded is not None and len(padded.sides) == count and not any(map(sum, paddings)):
+    if padded is not None and len(padded.sides) == count:
         sizes = [side.size for side in padded.sides]
-        paddings = [side.padding for side in padded.sides]
+        before = [side.padding for side in padded.sides]
+        paddings = [(a + p, b + q) for (a, b), (p, q) in zip(before, paddings, strict=True)]
     sides = map(Side, sizes, kernels, strides, paddings, dilations)
     return Window(tuple(sides), bool(arguments.get("transposed")), bool(arguments.get("ceil_mode")))
 

@@ -46,13 +46,21 @@ def summary(
     import torch
 
     from convnet.analysis import summary as summarize
-    from convnet.models import FACTS, build_model
+    from convnet.errors import ModelError
+    from convnet.models import FACTS, build_model, is_pattern
 
-    facts = FACTS.get(model)
+    if as_json and as_markdown:
+        raise ModelError("choose one of --json and --markdown")
+    facts = FACTS.get("pattern" if is_pattern(model) else model)
     shape = _shape(input_) if input_ else facts.native if facts else _shape("3x224x224")
     with torch.device("meta"):
         network = build_model(model, shape, classes or (facts.num_classes if facts else 10), **_options(set_))
-    table = summarize(network, shape, name=model, batch_size=batch)
+    try:
+        table = summarize(network, shape, name=model, batch_size=batch)
+    except ModelError as error:
+        if input_ or facts:
+            raise
+        raise ModelError(f"{error} (without --input, for images of 3x224x224)") from None
     if html or picture:
         from convnet.reports.architecture import draw_architecture
         from convnet.reports.summary_page import write_summary_page
@@ -74,6 +82,9 @@ def summary(
 
         console = Console(highlight=False, soft_wrap=False)
         console.print(terminal(table, console.width, depth))
+        for path in (picture, html):
+            if path:
+                print(path)
 
 
 def _shape(text: str) -> ImageShape:

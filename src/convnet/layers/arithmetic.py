@@ -31,5 +31,5 @@ def require_size(model: str, image_size: tuple[int, int], smallest: int) -> None
     if min(height, width) < smallest:
         raise ModelError(
             f"{model} needs images of at least {smallest}×{smallest} pixels, got {height}×{width}; "
-            f"use larger images (preprocess.image_size={smallest}) or another network, e.g. mlp"
+            f"use larger images (in training: --set preprocess.image_size={smallest}) or another network"
         )

@@ -19,7 +19,9 @@ NAMES = (*NUMBERED, "POOL", "SOFTMAX", "RELU", "TANH", "SIGMOID", "ELU", "BN", "
 BRACKETS = {"(": ")", "[": "]"}
 MOST_LAYERS = 1000
 DEEPEST = 50
+MOST_UNITS = 1_000_000
 
+_LAYER = re.compile(rf"({'|'.join(NAMES)})\d*\??", re.IGNORECASE)
 _TOKEN = re.compile(r"\s*(?:([A-Za-z]+)(\d*)(\??)|(\d+)|(\S))")
 
 
@@ -35,7 +37,8 @@ class Layer:
 
 def is_pattern(word: str) -> bool:
     """Whether a word in a model's place is meant as a pattern: it has brackets, or layers in a row."""
-    return word[:1] in BRACKETS or bool(re.match(rf"\s*({'|'.join(NAMES)})\d*\??\s*([-*]|$)", word))
+    parts = re.split(r"[-–—*()\[\]\s]+", word)
+    return word[:1] in BRACKETS or any(_LAYER.fullmatch(part) for part in parts)
 
 
 def pointed(text: str, place: int, message: str) -> str:
@@ -118,8 +121,10 @@ class _Parser:
         name = name.upper()
         if name not in NAMES:
             raise self._error(f"unknown layer '{name}'{nearest(name, NAMES)}")
-        if number and (name not in NUMBERED or not 0 < int(number[:9]) <= 1_000_000):
+        if number and name not in NUMBERED:
             raise self._error(f"'{number}' does not apply to {name}; CONV64 and FC256 have numbers")
+        if number and not 0 < int(number[:9]) <= MOST_UNITS:
+            raise self._error(f"{name} has a number from 1 to {MOST_UNITS:,}, not {number}")
         if optional and name != "POOL":
             raise self._error(f"'?' does not apply to {name}, only to POOL")
         place = self.tokens[self.next].start(1)

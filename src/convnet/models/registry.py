@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from convnet.errors import ModelError, in_one_line
+from convnet.errors import ModelError, RecipeError, in_one_line
 from convnet.layers import require_size
 from convnet.models.pattern_grammar import is_pattern
 from convnet.registry import Registry
@@ -65,6 +65,8 @@ def build_model(name: str, shape: ImageShape, num_classes: int, /, **options: An
         ModelError: the images are too small for the network, or the factory failed.
     """
     if is_pattern(name):
+        if "layers" in options:
+            raise RecipeError("model.layers: the pattern in the model's place says them already")
         name, options = "pattern", {"layers": name, **options}
     builder = MODELS[name]
     own_layers = "layers" in options  # a pattern says itself what its pools need

@@ -72,7 +72,7 @@ def volumes(table: LayerTable) -> list[Volume]:
     found = [first]
     for depth in range(1, 12):
         deeper = [first]
-        for layer in _chain(table.root, depth):
+        for layer in _chain(table.root.inside or (table.root,), depth):
             if not layer.output:
                 continue
             label = _label(layer)
@@ -80,20 +80,20 @@ def volumes(table: LayerTable) -> list[Volume]:
                 labels = (*deeper[-1].labels, label) if label else deeper[-1].labels
                 deeper[-1] = Volume(deeper[-1].shape, labels)
             else:
-                deeper.append(Volume(layer.output, (label,) if label else ()))
+                deeper.append(Volume(layer.output, (label or layer.type,)))
         if len(deeper) > MOST_BOXES and len(found) > 1:
             break
         found = deeper
     return found
 
 
-def _chain(block: Layer, depth: int) -> Iterator[Layer]:
-    """The layers that follow each other at a depth; blocks with branches stay whole."""
-    if not block.inside or depth == 0 or not block.is_chain:
-        yield block
-        return
-    for layer in block.inside:
-        yield from _chain(layer, depth - 1)
+def _chain(layers: Sequence[Layer], depth: int) -> Iterator[Layer]:
+    """The layers in the order in which they run, down to a depth; blocks with branches stay whole."""
+    for layer in layers:
+        if depth > 1 and layer.inside and layer.is_chain:
+            yield from _chain(layer.inside, depth - 1)
+        else:
+            yield layer
 
 
 def _label(layer: Layer) -> str:

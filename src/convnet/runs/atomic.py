@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -19,7 +20,9 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         RunError: the disk is full, the folder not writable, or `path` a device or a pipe; what was there
             before is untouched.
     """
-    if path.exists() and not (path.is_file() or path.is_dir()):
+    if path.is_dir():
+        raise RunError(f"cannot write {path}: it is a folder; name a file")
+    if path.exists() and not path.is_file():
         raise RunError(f"cannot write {path}: not an ordinary file")
     data = content.encode() if isinstance(content, str) else content
     temporary = None
@@ -52,7 +55,5 @@ def sync_folder(folder: Path) -> None:
 
 def cannot_write(path: Path, error: OSError) -> str:
     """One line for a failed write: what, why, and what is still there."""
-    return (
-        f"cannot write {path}: {error.strerror or error}; nothing was changed there; "
-        "free some space or choose another folder with --out"
-    )
+    way_out = "free some space or write elsewhere" if error.errno == errno.ENOSPC else "write elsewhere"
+    return f"cannot write {path}: {error.strerror or error}; nothing was changed there; {way_out}"
