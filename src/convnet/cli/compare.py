@@ -40,6 +40,7 @@ def compare(
             threads=threads,
             listeners=[progress],
             on_start=lambda label, bench: progress.start(bench, label),
+            say=progress.say,
         )
     if as_json:
         print_json(

@@ -41,22 +41,32 @@ class TrainingProgress:
             f"{len(bench.source.classes)} classes, {counts} images (train/val/test) of {bench.source.shape}",
             soft_wrap=True,
         )
+        steps = (
+            f"({parameters:,} parameters), {recipe.optimizer.name} at "
+            f"{recipe.optimizer.options.get('lr', '?')}, {recipe.schedule.name}, batch {recipe.batch_size}"
+            if recipe.epochs
+            else "(nothing to train by steps)"
+        )
         say(
-            f"  {recipe.model.name} ({parameters:,} parameters), {recipe.optimizer.name} at "
-            f"{recipe.optimizer.options.get('lr', '?')}, {recipe.schedule.name}, batch {recipe.batch_size}, "
-            f"{recipe.precision}, seed {recipe.seed}, {bench.fabric.device.type}",
+            f"  {recipe.model.name} {steps}, {recipe.precision}, seed {recipe.seed}, "
+            f"{bench.fabric.device.type}",
             soft_wrap=True,
         )
-        network = list(training.model.children())[-1]  # what follows the normalisation
-        for line in unfitting_strides(network, bench.source.shape):
-            say(f"  {line}", soft_wrap=True, markup=False)
+        if not bench.fit_seconds:  # features and memories have no strides
+            network = list(training.model.children())[-1]  # what follows the normalisation
+            for line in unfitting_strides(network, bench.source.shape):
+                say(f"  {line}", soft_wrap=True, markup=False)
         for line in bench.source.skipped:
             say(f"  left out: {line}", soft_wrap=True, markup=False)
         if training.progress.step:
             say(f"  going on after step {training.progress.step} of epoch {training.progress.epoch + 1}")
         self.since, self.images = time.perf_counter(), 0
-        if self.console.is_terminal:
+        if self.console.is_terminal and self.epochs:
             self._open_bar(bench)
+
+    def say(self, line: str) -> None:
+        """What takes long before the first step."""
+        self.console.print(f"  {line}", soft_wrap=True, markup=False)
 
     def _open_bar(self, bench: Workbench) -> None:
         self.stop()

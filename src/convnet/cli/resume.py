@@ -30,5 +30,6 @@ def resume(
             device=device,
             listeners=[progress],
             on_start=progress.start,
+            say=progress.say,
         )
     print_result(done, as_json)

@@ -47,11 +47,11 @@ def summary(
 
     from convnet.analysis import summary as summarize
     from convnet.errors import ModelError
-    from convnet.models import FACTS, build_model, is_pattern
+    from convnet.models import FACTS, build_model, named_model
 
     if as_json and as_markdown:
         raise ModelError("choose one of --json and --markdown")
-    facts = FACTS.get("pattern" if is_pattern(model) else model)
+    facts = FACTS.get(named_model(model)["name"])
     shape = _shape(input_) if input_ else facts.native if facts else _shape("3x224x224")
     with torch.device("meta"):
         network = build_model(model, shape, classes or (facts.num_classes if facts else 10), **_options(set_))

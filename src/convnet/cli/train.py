@@ -58,6 +58,7 @@ def train(
             threads=threads,
             listeners=[progress],
             on_start=progress.start,
+            say=progress.say,
         )
     print_result(run, as_json)
 
@@ -69,9 +70,10 @@ def print_result(run: Run, as_json: bool) -> None:
         print_json(result)
         return
     for name, label in (("train", "training"), ("val", "validation"), ("test", "test")):
-        if (scores := result[name]) is not None:
+        if scores := result[name]:
             n = f"  (n = {scores['samples']:,})" if "samples" in scores else ""
             print(f"{label + ' accuracy':<20} {scores['accuracy']:.2%}   loss {scores['loss']:.4f}{n}")
-    print(f"{'time':<20} {result['seconds']:.1f} s, {result['images_per_second']:,.0f} images/s")
+    speed = result["images_per_second"]
+    print(f"{'time':<20} {result['seconds']:.1f} s" + (f", {speed:,.0f} images/s" if speed else ""))
     print(f"{'run':<20} {run.path}")
     print(f"{'report':<20} {run.path / 'report.html'}")

@@ -4,14 +4,15 @@ from convnet.data.augment import Augment, augment_batch
 from convnet.data.catalog import DATASETS, named_set
 from convnet.data.decode import IMAGE_SUFFIXES, quiet_decoding, read_image
 from convnet.data.loader import Loader
-from convnet.data.open import as_path, open_data
-from convnet.data.preprocess import Preprocess, pixel_statistics
+from convnet.data.open import as_path, is_table, open_data
+from convnet.data.preprocess import MEMORY_LIMIT_BYTES, Preprocess, pixel_statistics
 from convnet.data.source import MemorySource, Source
 from convnet.data.split import Split, SplitOptions, make_split, read_split, write_split
 
 __all__ = [
     "DATASETS",
     "IMAGE_SUFFIXES",
+    "MEMORY_LIMIT_BYTES",
     "Augment",
     "Loader",
     "MemorySource",
@@ -21,6 +22,7 @@ __all__ = [
     "SplitOptions",
     "as_path",
     "augment_batch",
+    "is_table",
     "make_split",
     "named_set",
     "open_data",

@@ -11,6 +11,7 @@ import numpy as np
 import pooch
 import torch
 
+from convnet.data.bundled import blobs, circles, find_digits, find_plane, find_tumours, moons, spiral
 from convnet.data.cifar import CIFAR10, CIFAR100, CifarLayout, find_cifar
 from convnet.data.class_names import CIFAR10_CLASSES, CIFAR100_CLASSES, FASHION_CLASSES, KMNIST_CLASSES
 from convnet.data.download import RemoteFile, fetch
@@ -37,21 +38,8 @@ class NamedSet:
     files: tuple[RemoteFile, ...] = ()
     photos: bool = field(default=False, kw_only=True)
     """Whether a mirrored image still shows its class: true of photos, not of digits."""
-
-
-def _digits(named: NamedSet, _folder: Path) -> Read:
-    """The 1,797 8×8 digits of the UCI set that scikit-learn carries; 17 grey levels, scaled to 0…255."""
-
-    def read() -> MemorySource:
-        from sklearn.datasets import load_digits  # half a second; only where digits are wanted
-
-        pixels, targets = load_digits(return_X_y=True)
-        images = np.rint(pixels.reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
-        places = [f"digits[{i}]" for i in range(len(images))]
-        labels = torch.from_numpy(targets.astype(np.int64))
-        return MemorySource(named.name, torch.from_numpy(images), labels, named.classes, places)
-
-    return read
+    table: bool = field(default=False, kw_only=True)
+    """Whether the samples are rows of numbers."""
 
 
 def _idx(named: NamedSet, folder: Path) -> Read | None:
@@ -110,7 +98,23 @@ def _idx_files(mirrors: tuple[str, ...], sums: tuple[str, str, str, str]) -> tup
 DATASETS: dict[str, NamedSet] = {
     s.name: s
     for s in (
-        NamedSet("digits", "1,797 handwritten digits, 8×8 grey", DIGITS, _digits),
+        NamedSet("digits", "1,797 handwritten digits, 8×8 grey", DIGITS, find_digits),
+        NamedSet(
+            "tumours",
+            "569 tumours, 30 measurements of their cells",
+            ("benign", "malignant"),
+            find_tumours,
+            table=True,
+        ),
+        *(
+            NamedSet(name, title, classes, find_plane(make), table=True)
+            for name, title, classes, make in (
+                ("circles", "600 points of the plane: a disc in a ring", ("disc", "ring"), circles),
+                ("moons", "600 points of the plane: two half moons", ("upper", "lower"), moons),
+                ("spiral", "600 points of the plane: three arms", ("one", "two", "three"), spiral),
+                ("blobs", "600 points of the plane: three clouds", ("left", "right", "top"), blobs),
+            )
+        ),
         NamedSet(
             "mnist",
             "70,000 handwritten digits, 28×28 grey",

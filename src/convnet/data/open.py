@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from convnet.data.catalog import DATASETS, named_set
 from convnet.data.folder import open_folder
 from convnet.data.preprocess import Preprocess, ResizePolicy, fit_image, require_room
 from convnet.data.source import MemorySource
+from convnet.data.table import TABLE_SUFFIXES, open_table
 from convnet.errors import DataError, UnknownNameError
 from convnet.schema import nearest
 from convnet.types import ImageShape
@@ -39,14 +41,27 @@ def open_data(
     data_dir: Path | None = None,
     skip_unreadable: bool = False,
     shape: ImageShape | None = None,
+    label: str | None = None,
+    ignore: Sequence[str] = (),
 ) -> MemorySource:
-    """Open a named set ("digits", "mnist", …) or a folder of images; `shape` overrides the preprocessing's.
+    """Open a named set ("digits", "mnist", …), a folder of images or a table (CSV).
+
+    `shape` overrides the preprocessing's. `label` and `ignore` are columns of a table: that of the classes,
+    and those that are no features.
 
     Raises:
-        UnknownNameError: it is neither.
+        UnknownNameError: it is none of them.
         DataError: its files are damaged, missing, or not to be had.
     """
     preprocess = preprocess or Preprocess()
+    if is_table(name):
+        source = (
+            named_set(name) if name in DATASETS else open_table(as_path(name), label=label, ignore=ignore)
+        )
+        _require_table_settings(source, preprocess, shape)
+        return source
+    if label is not None or ignore:
+        raise DataError(f"{name}: data.label and data.ignore are for tables (CSV); this is none")
     if name in DATASETS:
         source = named_set(name, data_dir)
         return _adapt(source, shape or _wanted_shape(source, preprocess), preprocess.resize)
@@ -54,13 +69,33 @@ def open_data(
     if path.is_dir():
         return open_folder(path, preprocess, skip_unreadable=skip_unreadable, shape=shape)
     if path.exists():
-        raise DataError(f"{path}: a file; data is a folder with one subfolder of images per class")
+        raise DataError(
+            f"{path}: a file; data is a folder with one subfolder of images per class, or a table (.csv)"
+        )
     if "/" in name or path.suffix:
         raise DataError(f"{path}: no such folder; --set data.source=FOLDER names another")
     raise UnknownNameError(
         f"'{name}' is neither a data set nor a folder{nearest(name, DATASETS)}; "
         "--set data.source=FOLDER names another"
     )
+
+
+def is_table(name: str) -> bool:
+    """Whether data of that name or path is rows of numbers."""
+    if name in DATASETS:
+        return DATASETS[name].table
+    path = as_path(name)
+    return path.suffix.lower() in TABLE_SUFFIXES and not path.is_dir()
+
+
+def _require_table_settings(source: MemorySource, preprocess: Preprocess, shape: ImageShape | None) -> None:
+    """Numbers have no size, no channels to convert, and no 255."""
+    if preprocess.image_size or preprocess.channels:
+        raise DataError(f"{source.name}: a table of numbers; preprocess.image_size and channels do not apply")
+    if preprocess.normalize == "range":
+        raise DataError(f"{source.name}: a table of numbers; preprocess.normalize=range is for pixels")
+    if shape is not None and shape != source.shape:
+        raise DataError(f"{source.name}: has {source.shape.channels} columns, the run takes {shape.channels}")
 
 
 def _wanted_shape(source: MemorySource, preprocess: Preprocess) -> ImageShape:

@@ -16,6 +16,7 @@ from convnet.errors import DataError
 from convnet.schema import Section
 from convnet.types import ImageShape
 
+Normalization = Literal["channel", "pixel", "range", "none"]
 ResizePolicy = Literal["stretch", "letterbox", "crop"]
 MEMORY_LIMIT_BYTES = 4 << 30
 MIN_STD = 1.0
@@ -27,13 +28,14 @@ class Preprocess(Section):
 
     `image_size` and `channels` of None take the data as it is (folders of photos need a size: 128).
     `resize`: stretch ignores the aspect ratio, letterbox keeps it and pads with black, crop keeps it and
-    cuts the centre out. `normalize`: (x − mean)/std per channel, mean and std per pixel, or x/255 ("range").
+    cuts the centre out. `normalize`: (x − mean)/std per channel, mean and std per pixel, x/255 ("range"), or
+    the numbers as they are ("none"). The columns of a table are channels.
     """
 
     image_size: Annotated[int, Ge(1)] | None = None
     channels: Literal[1, 3] | None = None
     resize: ResizePolicy = "crop"
-    normalize: Literal["channel", "pixel", "range"] = "channel"
+    normalize: Normalization = "channel"
 
 
 def fit_image(image: Image.Image, size: tuple[int, int], policy: ResizePolicy) -> Image.Image:
@@ -70,7 +72,7 @@ def require_room(name: str, count: int, shape: ImageShape) -> None:
 
 
 def pixel_statistics(
-    source: Source, indices: Tensor, normalize: Literal["channel", "pixel", "range"]
+    source: Source, indices: Tensor, normalize: Normalization
 ) -> tuple[Float[Tensor, "1 C *"], Float[Tensor, "1 C *"]]:
     """Mean and standard deviation of the images at `indices`, in pixel values, for `layers.Normalize`.
 
@@ -78,8 +80,9 @@ def pixel_statistics(
     1×C×H×W where `normalize` is "pixel".
     """
     channels = source.shape.channels
-    if normalize == "range":
-        return torch.zeros(1, channels, 1, 1), torch.full((1, channels, 1, 1), 255.0)
+    if normalize in ("range", "none"):
+        scale = 255.0 if normalize == "range" else 1.0
+        return torch.zeros(1, channels, 1, 1), torch.full((1, channels, 1, 1), scale)
     over = (0,) if normalize == "pixel" else (0, 2, 3)
     total = squares = torch.zeros((), dtype=torch.float64)
     for chunk in indices.split(2048):
@@ -88,5 +91,7 @@ def pixel_statistics(
         squares = squares + pixels.square().sum(over, keepdim=True)
     count = len(indices) * (1 if normalize == "pixel" else source.shape.height * source.shape.width)
     mean = total / count
-    std = (squares / count - mean.square()).clamp_min(0).sqrt().clamp_min(MIN_STD)
-    return mean.float(), std.float()
+    std = (squares / count - mean.square()).clamp_min(0).sqrt()
+    if source.is_table:  # a column that never changes becomes 0
+        std = std.masked_fill(std <= MIN_STD * 1e-6 * mean.abs().clamp_min(MIN_STD), torch.inf)
+    return mean.float(), std.clamp_min(0 if source.is_table else MIN_STD).float()

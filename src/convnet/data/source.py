@@ -36,6 +36,11 @@ class Source(Protocol):
         ...
 
     @property
+    def is_table(self) -> bool:
+        """Whether the samples are rows of numbers instead of images."""
+        ...
+
+    @property
     def targets(self) -> Tensor:
         """int64 N."""
         ...
@@ -65,7 +70,8 @@ class MemorySource:
     """A data set that lies in memory, or on the accelerator, as one uint8 tensor.
 
     `images` is uint8 N×C×H×W, `targets` int64 N; `places` says where each sample comes from: a path below
-    the folder, or "train-images-idx3-ubyte[17]".
+    the folder, or "train-images-idx3-ubyte[17]". The rows of a table are float images N×C×1×1, whose channels
+    are its `columns`.
     """
 
     name: str
@@ -75,12 +81,18 @@ class MemorySource:
     places: Sequence[str]
     partition: Sequence[SplitName] | None = None
     skipped: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
     task: Task = "classification"
 
     @property
     def shape(self) -> ImageShape:
         """Channels, height and width of every image."""
         return ImageShape(*self.images.shape[1:])
+
+    @property
+    def is_table(self) -> bool:
+        """Whether the samples are rows of numbers."""
+        return bool(self.columns)
 
     def __len__(self) -> int:
         return len(self.targets)

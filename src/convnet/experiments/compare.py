@@ -40,6 +40,7 @@ def compare(
     threads: int | None = None,
     listeners: Sequence[Listener] = (),
     on_start: Callable[[str, Workbench], object] = lambda label, bench: None,
+    say: Callable[[str], object] = lambda line: None,
 ) -> Comparison:
     """Train every combination of the values in `vary`, with `seeds` seeds from the recipe's own on.
 
@@ -77,6 +78,7 @@ def compare(
                     threads=threads,
                     listeners=listeners,
                     on_start=lambda bench, label=label: on_start(label, bench),
+                    say=say,
                 )
             )
     variants = [
@@ -120,7 +122,8 @@ def _train_or_continue(path: Path, recipe: Recipe, *, data_dir: Path | None, **o
     there = load_run(path)
     if there.recipe != recipe:
         raise RunError(f"{path}: holds a run of another recipe; choose another folder with --out")
-    return resume(path, data_dir=data_dir, listeners=options["listeners"], on_start=options["on_start"])
+    chosen = {key: options[key] for key in ("listeners", "on_start", "say")}
+    return resume(path, data_dir=data_dir, **chosen)
 
 
 def _summary(variants: Sequence[Variant]) -> list[dict[str, Any]]:

@@ -25,7 +25,8 @@ Row = dict[str, float | None]
 def conclude(folder: RunFolder, bench: Workbench, rows: Sequence[Row]) -> None:
     """Write the weights, the predictions for what was held out, and, last of all, the result.
 
-    `rows` are the epochs of the run; the training's weights may be those of an earlier one than the last.
+    `rows` are the epochs of the run, none where nothing is trained by steps; the training's weights may be
+    those of an earlier one than the last.
 
     Raises:
         DivergedError: the loss on held-out data is not finite.
@@ -35,13 +36,13 @@ def conclude(folder: RunFolder, bench: Workbench, rows: Sequence[Row]) -> None:
     for name, evaluation in held_out.items():
         if evaluation is not None and not math.isfinite(evaluation.loss):
             raise DivergedError(f"the {name} loss is {evaluation.loss} at the end of training")
-    state = bench.training.evaluated.state_dict()
+    state = bench.model.state_dict()
     weights = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in state.items()}
     folder.write("model.safetensors", save(weights))
     folder.write("predictions.csv", _predictions(bench.source, held_out))
     epoch = bench.training.progress.epoch
-    row = next(row for row in rows if row["epoch"] == epoch)
-    seconds = sum(row["seconds"] or 0.0 for row in rows)
+    row = next((row for row in rows if row["epoch"] == epoch), None)
+    stepping = sum(row["seconds"] or 0.0 for row in rows)
     images = sum((row["seconds"] or 0.0) * (row["images_per_second"] or 0.0) for row in rows)
     result: dict[str, Any] = {
         "run": str(folder.path),
@@ -50,10 +51,10 @@ def conclude(folder: RunFolder, bench: Workbench, rows: Sequence[Row]) -> None:
         "model": bench.recipe.model.name,
         "epochs": len(rows),
         "best_epoch": epoch,
-        "train": {"loss": row["train_loss"], "accuracy": row["train_accuracy"]},
+        "train": row and {"loss": row["train_loss"], "accuracy": row["train_accuracy"]},
         **{name: _scores(evaluation) for name, evaluation in held_out.items()},
-        "seconds": round(seconds, 3),
-        "images_per_second": round(images / seconds, 1) if seconds else None,
+        "seconds": round(bench.fit_seconds + stepping, 3),
+        "images_per_second": round(images / stepping, 1) if stepping else None,
         "parameters": sum(p.numel() for p in bench.training.model.parameters()),
         "device": bench.fabric.device.type,
         "precision": bench.recipe.precision,

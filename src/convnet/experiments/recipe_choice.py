@@ -1,52 +1,64 @@
-"""What a user's first word means: a named recipe, a recipe file, a data set, or a folder."""
+"""What a user's first word means: a named recipe, a recipe file, a data set, a folder or a table."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from convnet.data import DATASETS, as_path
+from convnet.data import DATASETS, as_path, is_table
 from convnet.errors import DataError, UnknownNameError
-from convnet.recipes import RECIPES, Recipe, default_recipe, named_recipe, override
+from convnet.models import named_model
+from convnet.recipes import BASELINES, RECIPES, Recipe, default_recipe, named_recipe, override
 from convnet.schema import nearest
 
 
 def choose_recipe(data_or_recipe: str | Recipe, overrides: Mapping[str, Any] | None = None) -> Recipe:
     """The recipe that `data_or_recipe` stands for, with `overrides` applied.
 
+    Data that no recipe is named after gets sensible choices, also for the model that `overrides` name.
+
     Raises:
-        UnknownNameError: it is no recipe, no data set and no folder.
+        UnknownNameError: it is no recipe, no data set, no folder and no table.
         RecipeError: an override does not apply.
     """
-    recipe = data_or_recipe if isinstance(data_or_recipe, Recipe) else _find(data_or_recipe)
-    if not overrides:
+    changes = dict(overrides or {})
+    if isinstance(data_or_recipe, Recipe):
+        recipe = data_or_recipe
+    else:
+        recipe = _find(data_or_recipe, changes.get("model"))
+    if not changes:
         return recipe
-    changed = override(recipe, overrides)
-    named_after_model = recipe.name.endswith(f"-{recipe.model.name}") and "name" not in overrides
+    changed = override(recipe, changes)
+    named_after_model = recipe.name.endswith(f"-{recipe.model.name}") and "name" not in changes
     if changed.model.name != recipe.model.name and named_after_model:
         stem = recipe.name.removesuffix(recipe.model.name)  # mnist-small-convnet → mnist-lenet5
         changed = override(changed, {"name": stem + changed.model.name.replace(":", ".")})
     return changed
 
 
-def _find(word: str) -> Recipe:
-    if word in RECIPES:
+def _find(word: str, model: object) -> Recipe:
+    chosen = model if isinstance(model, str) else None
+    baseline = chosen is not None and named_model(chosen)["name"] in BASELINES
+    if word in RECIPES and not (baseline and word in DATASETS):
         return named_recipe(word)
     if word in DATASETS:
-        return default_recipe(word)
+        return default_recipe(word, chosen)
     path = as_path(word)
     if path.suffix in (".yaml", ".yml"):
         return Recipe.from_file(path)
     if path.is_dir():
         if (path / "run.json").exists():
             raise DataError(f"{path}: a run, not data; use its {path / 'recipe.yaml'}, or 'convnet resume'")
-        return default_recipe(word)
+        return default_recipe(word, chosen)
     if path.exists():
+        if is_table(word):
+            return default_recipe(word, chosen)
         raise DataError(
-            f"{path}: a file; give a recipe (.yaml) or a folder with one subfolder of images per class"
+            f"{path}: a file; give a recipe (.yaml), a table (.csv) or a folder with one subfolder of images "
+            "per class"
         )
-    if "/" in word:
-        raise DataError(f"{path}: no such folder")
+    if "/" in word or is_table(word):
+        raise DataError(f"{path}: not there")
     raise UnknownNameError(
         f"'{word}' is neither a recipe, a data set nor a folder{nearest(word, {*RECIPES, *DATASETS})}"
     )

@@ -29,6 +29,7 @@ from convnet.layers import Normalize
 from convnet.models import build_model
 from convnet.recipes import Recipe
 from convnet.recipes.build import evaluation_batch, open_recipe_data
+from convnet.recipes.stages import assemble
 from convnet.runs import MetricsLog, RunFolder
 from convnet.training import LOSSES, Evaluation, evaluate
 from convnet.types import ImageShape, SplitName
@@ -96,15 +97,12 @@ class Run:
             RunError: the run is not finished, or its weights are damaged.
         """
         _ = self.result
-        recipe, channels = self.recipe, self.shape.channels
+        recipe = self.recipe
         network = build_model(recipe.model.name, self.shape, len(self.classes), **recipe.model.options)
         weights_file = self.folder.file("model.safetensors")
         try:
             weights = load_file(weights_file)
-            model = nn.Sequential(
-                Normalize(torch.empty(1, channels, 1, 1), torch.empty(1, channels, 1, 1)), network
-            )
-            model[0] = Normalize(weights["0.mean"], weights["0.std"])
+            model = assemble(Normalize(weights["0.mean"], weights["0.std"]), network)
             model.load_state_dict(weights)
         except (SafetensorError, OSError, KeyError, RuntimeError) as error:
             raise RunError(f"{weights_file}: cannot be loaded: {in_one_line(error)}") from error
@@ -117,9 +115,9 @@ class Run:
             DataError: it is not there, or cannot be read.
         """
         name = self.recipe.data.source
-        if name not in DATASETS and not as_path(name).is_dir():
+        if name not in DATASETS and not as_path(name).exists():
             recipe_file = self.folder.file("recipe.yaml")
-            raise DataError(f"{name}: no such folder; if it was moved, say where to in {recipe_file}")
+            raise DataError(f"{name}: is not there; if it was moved, say where to in {recipe_file}")
         recorded = self.folder.read_json("environment.json").get("data_dir")
         return open_recipe_data(self.recipe, data_dir or (Path(recorded) if recorded else None))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from convnet.experiments.recorder import Recorder, stop_on_signal
 from convnet.experiments.run import Run, write_report
 from convnet.recipes import Recipe, Workbench, build, override
 from convnet.recipes.build import build_network, open_recipe_data
-from convnet.runs import RunFolder, as_file_name, load_checkpoint
+from convnet.runs import RunFolder, as_file_name, load_checkpoint, save_checkpoint
 from convnet.training import Evaluation, Event, Listener, StopTraining, fit
 from convnet.types import SplitName
 
@@ -35,12 +36,13 @@ def train(
     threads: int | None = None,
     listeners: Sequence[Listener] = (),
     on_start: Callable[[Workbench], object] = lambda workbench: None,
+    say: Callable[[str], object] = lambda line: None,
 ) -> Run:
     """Train `recipe` from the start; returns the finished run, its report written.
 
     `out` is the run's folder (default: runs/NAME-1, -2, …); `data_dir` is where named data sets are looked
     for first; `device` is cpu, cuda or mps (default: the best there is); `threads` for the arithmetic
-    (default: one per core); `listeners` hear every event of the loop.
+    (default: one per core); `listeners` hear every event of the loop, `say` what takes long before it.
 
     Raises:
         ConvnetError: bad recipe, data or folder (nothing is left behind), a diverging loss, an interrupt.
@@ -69,7 +71,7 @@ def train(
     else:
         folder = RunFolder.create(out, files)
     with folder.writing():
-        return _execute(folder, recipe, source, split, device, listeners, on_start)
+        return _execute(folder, recipe, source, split, device, listeners, on_start, say)
 
 
 def require_buildable(recipe: Recipe, data_dir: Path | None) -> tuple[MemorySource, Split]:
@@ -103,6 +105,7 @@ def resume(
     device: str | None = None,
     listeners: Sequence[Listener] = (),
     on_start: Callable[[Workbench], object] = lambda workbench: None,
+    say: Callable[[str], object] = lambda line: None,
 ) -> Run:
     """Go on with an interrupted run, exactly as if it had not stopped; or train a run for longer.
 
@@ -138,7 +141,7 @@ def resume(
                 folder.file(outdated).unlink(missing_ok=True)
             recipe = override(recipe, {"epochs": epochs})
             folder.write("recipe.yaml", recipe.to_yaml())
-        return _execute(folder, recipe, source, split, device, listeners, on_start)
+        return _execute(folder, recipe, source, split, device, listeners, on_start, say)
 
 
 def _execute(
@@ -149,9 +152,10 @@ def _execute(
     device: str,
     listeners: Sequence[Listener],
     on_start: Callable[[Workbench], object],
+    say: Callable[[str], object],
 ) -> Run:
     """Train from the last checkpoint, or the start, to the end; the caller holds the folder's lock."""
-    bench = build(recipe, device=device, source=source, split=split)
+    bench = _build(folder, recipe, source, split, device, say)
     identity = _identity(recipe)
     if folder.checkpoint.exists():
         _restore(bench, folder.checkpoint, identity)
@@ -179,7 +183,10 @@ def _execute(
                 raise stop
 
         try:
-            if patience is None or not recorder.metrics.rows or recorder.epochs_since_best() < patience:
+            early = (
+                patience is not None and recorder.metrics.rows and recorder.epochs_since_best() >= patience
+            )
+            if recipe.epochs and not early:
                 fit(
                     bench.training,
                     bench.batches,
@@ -196,7 +203,7 @@ def _execute(
             raise RecipeError("batch norm needs more than one image per batch; raise batch_size") from error
         finally:
             recorder.steps.close()
-        if not recorder.metrics.rows:
+        if recipe.epochs and not recorder.metrics.rows:
             raise InterruptedRunError(f"{folder.path}: stopped before the end of the first epoch")
         if patience is not None:
             _restore(bench, folder.best_checkpoint, identity)
@@ -204,6 +211,26 @@ def _execute(
     run = Run(folder)
     write_report(run, source)
     return run
+
+
+def _build(
+    folder: RunFolder,
+    recipe: Recipe,
+    source: MemorySource,
+    split: Split,
+    device: str,
+    say: Callable[[str], object],
+) -> Workbench:
+    """The workbench; what its fitted stages learn is kept, so that a resumed run need not learn it again."""
+    kept = load_checkpoint(folder.learnt_checkpoint) if folder.learnt_checkpoint.exists() else None
+    learnt = None if kept is None else kept["model"]
+    bench = build(recipe, device=device, source=source, split=split, learnt=learnt, say=say)
+    if kept is not None:
+        return replace(bench, fit_seconds=kept["seconds"])
+    if bench.fit_seconds and recipe.epochs:
+        content = {"model": bench.model.state_dict(), "seconds": bench.fit_seconds}
+        save_checkpoint(folder.learnt_checkpoint, content)
+    return bench
 
 
 def _identity(recipe: Recipe) -> dict[str, Any]:

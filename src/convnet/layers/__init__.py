@@ -6,9 +6,11 @@ from convnet.layers.blocks import Concat, ConvBlock, PaddedShortcut, Residual, d
 from convnet.layers.convolution import Conv1d, Conv2d, UpConv2d
 from convnet.layers.dense import MapsToDense
 from convnet.layers.dropout import Dropout
+from convnet.layers.fitted import Fitted, Passes, Standardize
 from convnet.layers.init import INITIALIZERS, initialize
 from convnet.layers.local import LocallyConnected2d
 from convnet.layers.narrow import guard_narrow_convolutions
+from convnet.layers.nearest import Metric, nearest
 from convnet.layers.normalize import Normalize
 from convnet.layers.pooling import ChannelMaxPool
 from convnet.layers.response_norm import LocalResponseNorm
@@ -23,18 +25,23 @@ __all__ = [
     "Conv2d",
     "ConvBlock",
     "Dropout",
+    "Fitted",
     "LocalResponseNorm",
     "LocallyConnected2d",
     "MapsToDense",
     "Maxout",
+    "Metric",
     "Normalize",
     "PaddedShortcut",
+    "Passes",
     "Residual",
+    "Standardize",
     "UpConv2d",
     "dense_head",
     "guard_narrow_convolutions",
     "initialize",
     "make_activation",
+    "nearest",
     "output_shape",
     "output_size",
     "require_size",

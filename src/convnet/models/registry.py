@@ -15,6 +15,9 @@ from convnet.models.pattern_grammar import is_pattern
 from convnet.registry import Registry
 from convnet.types import ImageShape
 
+ARROW = "->"
+"""What makes a pipeline of a word in a model's place."""
+
 B = TypeVar("B", bound=Callable[..., nn.Module])
 
 MODELS: Registry[Callable[..., nn.Module]] = Registry(
@@ -64,12 +67,9 @@ def build_model(name: str, shape: ImageShape, num_classes: int, /, **options: An
         RecipeError: an option is unknown or out of range.
         ModelError: the images are too small for the network, or the factory failed.
     """
-    if is_pattern(name):
-        if "layers" in options:
-            raise RecipeError("model.layers: the pattern in the model's place says them already")
-        name, options = "pattern", {"layers": name, **options}
+    name, options = _written_down(name, options)
     builder = MODELS[name]
-    own_layers = "layers" in options  # a pattern says itself what its pools need
+    own_layers = options.keys() & {"layers", "stages"}  # what is written down knows itself what it needs
     options = MODELS.options(name, options)
     image_size = (shape.height, shape.width)
     if name in MODELS:
@@ -87,3 +87,18 @@ def build_model(name: str, shape: ImageShape, num_classes: int, /, **options: An
     if not isinstance(model, nn.Module):
         raise ModelError(f"model '{name}' returned {type(model).__name__}, not a torch.nn.Module")
     return model
+
+
+def _written_down(name: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """A pattern or a pipeline in a model's place as the model that builds it."""
+    choice = named_model(name)
+    if twice := options.keys() & choice.keys():
+        raise RecipeError(f"model.{min(twice)}: the text in the model's place says it already")
+    return choice.pop("name"), {**choice, **options}
+
+
+def named_model(word: str) -> dict[str, Any]:
+    """What a word in a model's place means: its name, a pattern of layers (M66), or a pipeline (M08)."""
+    if ARROW in word:
+        return {"name": "pipeline", "stages": word}
+    return {"name": "pattern", "layers": word} if is_pattern(word) else {"name": word}

@@ -2,11 +2,13 @@
 
 from convnet.recipes import zoo
 from convnet.recipes.build import Workbench, build
-from convnet.recipes.catalog import RECIPES, NamedRecipe, default_recipe, named_recipe
+from convnet.recipes.catalog import RECIPES, NamedRecipe, named_recipe
+from convnet.recipes.defaults import BASELINES, baseline_recipe, default_recipe
 from convnet.recipes.overrides import override, parse_assignments
 from convnet.recipes.recipe import Choice, Data, EarlyStopping, Recipe
 
 __all__ = [
+    "BASELINES",
     "RECIPES",
     "Choice",
     "Data",
@@ -14,6 +16,7 @@ __all__ = [
     "NamedRecipe",
     "Recipe",
     "Workbench",
+    "baseline_recipe",
     "build",
     "default_recipe",
     "named_recipe",

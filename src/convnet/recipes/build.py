@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,12 +10,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from convnet.data import Loader, MemorySource, Split, make_split, open_data, pixel_statistics
+from convnet.data import Augment, Loader, MemorySource, Split, make_split, open_data, pixel_statistics
 from convnet.device import derived_seed, make_fabric, resolve_precision
 from convnet.errors import ModelError, RecipeError
-from convnet.layers import Normalize, guard_narrow_convolutions
+from convnet.features import Features
+from convnet.layers import Fitted, Normalize, guard_narrow_convolutions
 from convnet.models import build_model
 from convnet.recipes.recipe import Recipe
+from convnet.recipes.stages import State, assemble, prepare
 from convnet.training import (
     LOSSES,
     OPTIMIZERS,
@@ -36,21 +39,34 @@ EVALUATION_BATCH = 512
 
 @dataclass(frozen=True)
 class Workbench:
-    """Everything that a recipe asks for, ready to train or to predict."""
+    """Everything that a recipe asks for, ready to train or to predict.
+
+    `training` trains what remains of the network behind its `front`, whose outputs `inputs` holds.
+    """
 
     recipe: Recipe
     source: MemorySource
     split: Split
     fabric: Fabric
+    front: nn.Sequential
+    inputs: MemorySource
     training: Training
     batches: Loader
+    fit_seconds: float
+
+    @property
+    def model(self) -> nn.Sequential:
+        """The whole network as it is evaluated, from pixels to logits."""
+        head = self.training.evaluated
+        assert isinstance(head, nn.Sequential)
+        return nn.Sequential(*self.front, *head)
 
     def evaluate(self, split: SplitName) -> Evaluation | None:
         """Predictions for a split of the recipe's data; None where the split is empty."""
         indices = self.split[split]
         if not len(indices):
             return None
-        held_out = Loader(self.source, indices, evaluation_batch(self.source.shape.height))
+        held_out = Loader(self.inputs, indices, evaluation_batch(self.inputs.shape.height))
         return evaluate(self.training.evaluated, held_out.epoch(), self.training.loss, self.fabric)
 
 
@@ -66,6 +82,8 @@ def open_recipe_data(recipe: Recipe, data_dir: Path | None) -> MemorySource:
         recipe.preprocess,
         data_dir=data_dir,
         skip_unreadable=recipe.data.skip_unreadable,
+        label=recipe.data.label,
+        ignore=recipe.data.ignore,
     )
 
 
@@ -76,10 +94,13 @@ def build(
     data_dir: Path | None = None,
     source: MemorySource | None = None,
     split: Split | None = None,
+    learnt: State | None = None,
+    say: Callable[[str], object] = lambda line: None,
 ) -> Workbench:
     """Open the data, split it, measure its statistics, build the network and what trains it.
 
-    `source` and `split` may be given where they are there already. The same recipe gives the same weights.
+    `source` and `split` may be given where they are there already, and `learnt`, what fitted stages learnt
+    before. The same recipe gives the same weights. `say` hears what takes long.
 
     Raises:
         ConvnetError: whatever the recipe asks for cannot be had; the message says what to change.
@@ -92,12 +113,23 @@ def build(
     model = model.to(fabric.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if fabric.device.type == "cpu":
         guard_narrow_convolutions(model)
-    batches = Loader(source, split.train, recipe.batch_size, seed=recipe.seed, augment=recipe.augment)
+    augmented = recipe.augment != Augment()
+    prepared = prepare(model, source, split, augmented=augmented, learnt=learnt, say=say)
+    batches = Loader(
+        prepared.inputs, split.train, recipe.batch_size, seed=recipe.seed, augment=recipe.augment
+    )
+    training = _make_training(recipe, prepared.head, batches)
+    return Workbench(
+        recipe, source, split, fabric, prepared.front, prepared.inputs, training, batches, prepared.seconds
+    )
+
+
+def _make_training(recipe: Recipe, model: nn.Module, batches: Loader) -> Training:
     # Where nothing decays, nothing is spared: one group, one call of a fused optimizer.
     decays = bool(recipe.optimizer.options.get("weight_decay"))
     groups = parameter_groups(model, decay_all=recipe.decay_biases or not decays)
     timing = Timing(batches.steps, recipe.epochs)
-    training = Training(
+    return Training(
         model=model,
         loss=LOSSES.build(recipe.loss.name, **recipe.loss.options),
         optimizer=OPTIMIZERS.build(recipe.optimizer.name, groups, **recipe.optimizer.options),
@@ -107,14 +139,14 @@ def build(
         ema=make_ema(model, recipe.ema) if recipe.ema is not None else None,
         seed=recipe.seed,
     )
-    return Workbench(recipe, source, split, fabric, training, batches)
 
 
-def build_network(recipe: Recipe, source: MemorySource, split: Split) -> nn.Module:
+def build_network(recipe: Recipe, source: MemorySource, split: Split) -> nn.Sequential:
     """Normalisation, with the statistics of the training split, and the recipe's network behind it.
 
     Raises:
         ModelError: the network does not fit the images, or does not end in a logit per class.
+        RecipeError: it is to be trained by steps and cannot be, or the other way round.
     """
     _require_sensible_augmentation(recipe, source)
     mean, std = pixel_statistics(source, split.train, recipe.preprocess.normalize)
@@ -122,13 +154,38 @@ def build_network(recipe: Recipe, source: MemorySource, split: Split) -> nn.Modu
     with torch.random.fork_rng():
         torch.manual_seed(derived_seed(recipe.seed, "weights"))
         network = build_model(recipe.model.name, source.shape, num_classes, **recipe.model.options)
-    model = nn.Sequential(Normalize(mean, std), network)
+    model = assemble(Normalize(mean, std), network)
     _require_logits(model, recipe, source)
+    _require_learning(model, recipe, source, split)
     return model
+
+
+def _require_learning(model: nn.Sequential, recipe: Recipe, source: MemorySource, split: Split) -> None:
+    """Refuse steps that would change nothing, weights that nothing would change, and too few samples."""
+    name, trainable = recipe.model.name, any(p.requires_grad for p in model.parameters())
+    if trainable and not recipe.epochs:
+        raise RecipeError(f"epochs=0 would leave the weights of {name} as they were drawn; use at least 1")
+    if not trainable and recipe.epochs:
+        raise RecipeError(
+            f"model '{name}' has nothing to train by steps, so that epochs={recipe.epochs} does not apply; "
+            "it learns in one pass with epochs=0"
+        )
+    wanted = "none" if source.is_table else "range"
+    if any(isinstance(stage, Features) for stage in model) and recipe.preprocess.normalize != wanted:
+        raise RecipeError(
+            f"preprocess.normalize={recipe.preprocess.normalize} does not apply: features take "
+            f"{'numbers as they are' if source.is_table else 'pixels of 0…1'}; "
+            f"use --set preprocess.normalize={wanted}"
+        )
+    for module in model.modules():
+        if isinstance(module, Fitted):
+            module.require_samples(len(split.train))
 
 
 def _require_sensible_augmentation(recipe: Recipe, source: MemorySource) -> None:
     """Refuse augmentation that would leave nothing of an image."""
+    if source.is_table and recipe.augment != Augment():
+        raise RecipeError(f"augment does not apply: {source.name} is a table of numbers, not of images")
     side = min(source.shape.height, source.shape.width)
     for name in ("shift", "pad_crop", "cutout"):
         if getattr(recipe.augment, name) >= max(side, 2):
@@ -143,8 +200,6 @@ def _require_logits(model: nn.Module, recipe: Recipe, source: MemorySource) -> N
     """Run two images through a network that is not ours, whose author may have made a mistake."""
     if ":" not in recipe.model.name:
         return
-    if not any(p.requires_grad for p in model.parameters()):
-        raise ModelError(f"model '{recipe.model.name}' has no trainable parameters")
     try:
         with torch.random.fork_rng():
             logits = model.eval()(source.read(torch.tensor([0, 1])).images)

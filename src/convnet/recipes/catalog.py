@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from convnet.data import DATASETS, Augment, Preprocess, as_path
+from convnet.data import Augment, Preprocess
 from convnet.errors import UnknownNameError
 from convnet.recipes.recipe import Choice, Data, Recipe
 from convnet.schema import nearest
@@ -48,38 +48,6 @@ def named_recipe(name: str) -> Recipe:
     if name not in RECIPES:
         raise UnknownNameError(f"unknown recipe '{name}'{nearest(name, RECIPES)}")
     return RECIPES[name].build()
-
-
-def default_recipe(source: str) -> Recipe:
-    """Sensible choices for data that has no recipe of its own.
-
-    A small convnet with Adam on a one-cycle schedule. Photos are mirrored and moved about; sets of digits
-    and characters, whose meaning a mirror changes, are only moved. Small batches for folders, which hold
-    hundreds of images rather than tens of thousands.
-    """
-    model, optimizer = Choice(name="small-convnet"), Choice(name="adam", lr=0.003)
-    schedule = Choice(name="one-cycle")
-    if source in DATASETS:
-        photos = DATASETS[source].photos
-        augment = Augment(flip=True, pad_crop=4) if photos else Augment(shift=2)
-        return Recipe(
-            name=f"{source}-small-convnet",
-            data=Data(source=source),
-            augment=augment,
-            model=model,
-            optimizer=optimizer,
-            schedule=schedule,
-        )
-    path = as_path(source).resolve()
-    return Recipe(
-        name=f"{path.name}-small-convnet",
-        data=Data(source=str(path)),
-        augment=Augment(flip=True, random_resized_crop=0.5),
-        model=model,
-        optimizer=optimizer,
-        schedule=schedule,
-        batch_size=32,
-    )
 
 
 @named("digits", expected="0.993 ± 0.002 (n=5 seeds)")

@@ -14,7 +14,7 @@ from pydantic_core import PydanticSerializationError
 from convnet.data import Augment, Preprocess, SplitOptions
 from convnet.device import Precision
 from convnet.errors import RecipeError
-from convnet.models import MODELS, is_pattern
+from convnet.models import MODELS, named_model
 from convnet.registry import Registry
 from convnet.schema import Count, CountOrZero, Positive, Section, shown, validate
 from convnet.training import LOSSES, OPTIMIZERS, SCHEDULES, Regularizers
@@ -37,21 +37,28 @@ class Choice(BaseModel):
 
 
 def named(field: str, word: str) -> dict[str, Any]:
-    """What a word in place of a component means: its name, or a network's pattern (M66)."""
-    if field == "model" and is_pattern(word):
-        return {"name": "pattern", "layers": word}
-    return {"name": word}
+    """What a word in place of a component means."""
+    return named_model(word) if field == "model" else {"name": word}
+
+
+STEPS_ONLY = (
+    "augment", "regularizers", "optimizer", "decay_biases", "schedule", "clip_norm", "ema", "early_stopping"
+)  # fmt: skip
+"""Fields that say how steps are made."""
 
 
 class Data(Section):
     """What is trained on: a named set or a folder of images.
 
     Pictures that cannot be read stop the run unless `skip_unreadable` is set; then they are listed and
-    left out.
+    left out. Of a table (CSV) `label` is the column of the classes (default: the one called label, class,
+    target, species or diagnosis, else the last), and `ignore` are columns that are no features.
     """
 
     source: str
     skip_unreadable: bool = False
+    label: str | None = None
+    ignore: tuple[str, ...] = ()
 
 
 class EarlyStopping(Section):
@@ -78,7 +85,7 @@ class Recipe(Section):
     optimizer: Choice = Choice(name="adam")
     decay_biases: bool = Field(False, description="whether weight decay also acts on biases and norms")
     schedule: Choice = Choice(name="constant")
-    epochs: Count = 10
+    epochs: CountOrZero = 10
     batch_size: Count = 128
     clip_norm: Positive | None = None
     ema: Annotated[float, Gt(0), Lt(1)] | None = None
@@ -113,6 +120,8 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _applicable(self) -> Recipe:
         """Refuse what would have no effect."""
+        if not self.epochs:
+            self._without_steps()
         decay = self.optimizer.options.get("weight_decay", 0)
         if self.decay_biases and not decay:
             raise RecipeError("decay_biases=true does not apply: optimizer.weight_decay is 0")
@@ -123,6 +132,14 @@ class Recipe(Section):
         if self.augment.random_resized_crop and (self.augment.shift or self.augment.pad_crop):
             raise RecipeError("augment.random_resized_crop moves the image already; drop shift and pad_crop")
         return self
+
+    def _without_steps(self) -> None:
+        """What only acts on steps does not apply where there are none."""
+        for name in STEPS_ONLY:
+            value, default = getattr(self, name), type(self).model_fields[name].default
+            chosen = value.name if isinstance(value, Choice) else value
+            if chosen != (default.name if isinstance(default, Choice) else default):
+                raise RecipeError(f"{name} does not apply: epochs is 0, so nothing is trained by steps")
 
     @classmethod
     def from_dict(cls, content: Any, where: str = "") -> Recipe:

@@ -38,6 +38,11 @@ class RunFolder:
         """The epoch with the lowest validation loss; kept where early stopping may return to it."""
         return self.path / "checkpoints" / "best.safetensors"
 
+    @property
+    def learnt_checkpoint(self) -> Path:
+        """What fitted stages learnt before the first step."""
+        return self.path / "checkpoints" / "learnt.safetensors"
+
     def file(self, name: str) -> Path:
         """A file of the run: recipe.yaml, environment.json, split.csv, metrics.csv, …"""
         return self.path / name

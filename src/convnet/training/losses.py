@@ -48,3 +48,18 @@ def squared_error() -> Loss:
         return (logits - wanted).square().sum(1).mean()
 
     return loss
+
+
+@LOSSES.register("perceptron")
+def perceptron() -> Loss:
+    """Σ_k (y_k − d_k)·s_k with y = 1 where s > 0, else 0, and d one-hot (M03; Rosenblatt 1958).
+
+    Its gradient is (y − d)x: a step of gradient descent at rate α is w ← w + α(d − y)x.
+    """
+
+    def loss(logits: Float[Tensor, "N K"], targets: Int[Tensor, N]) -> Float[Tensor, ""]:
+        wanted = F.one_hot(targets, logits.shape[1]).to(logits.dtype)
+        fired = (logits > 0).to(logits.dtype)
+        return ((fired - wanted) * logits).sum(1).mean()
+
+    return loss

@@ -1,0 +1,112 @@
+"""Sets that are on every machine: scikit-learn's digits and tumours, and points of the plane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from convnet.data.source import MemorySource
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from convnet.data.catalog import NamedSet, Read
+
+Points = tuple[NDArray[np.float64], NDArray[np.int64]]
+
+PER_PLANE = 600
+
+
+def find_digits(named: NamedSet, _folder: Path) -> Read:
+    """The 1,797 8×8 digits of the UCI set that scikit-learn carries; 17 grey levels, scaled to 0…255."""
+
+    def read() -> MemorySource:
+        from sklearn.datasets import load_digits  # half a second; only where digits are wanted
+
+        pixels, targets = load_digits(return_X_y=True)
+        images = np.rint(pixels.reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
+        places = [f"digits[{i}]" for i in range(len(images))]
+        labels = torch.from_numpy(targets.astype(np.int64))
+        return MemorySource(named.name, torch.from_numpy(images), labels, named.classes, places)
+
+    return read
+
+
+def find_tumours(named: NamedSet, _folder: Path) -> Read:
+    """The Wisconsin set (M11): 30 measurements of the cells of 569 tumours, benign or malignant."""
+
+    def read() -> MemorySource:
+        from sklearn.datasets import load_breast_cancer
+
+        found = load_breast_cancer()
+        benign = found.target == list(found.target_names).index("benign")
+        targets = np.where(benign, 0, 1)
+        return as_table(named.name, found.data, targets, named.classes, tuple(found.feature_names))
+
+    return read
+
+
+def find_plane(make: Callable[[], Points]) -> Callable[[NamedSet, Path], Read]:
+    """Points of the plane that `make` draws, the same every time."""
+
+    def find(named: NamedSet, _folder: Path) -> Read:
+        return lambda: as_table(named.name, *make(), named.classes, ("x", "y"))
+
+    return find
+
+
+def circles() -> Points:
+    """A disc of points, and a ring around it."""
+    from sklearn.datasets import make_circles
+
+    points, targets = make_circles(PER_PLANE, noise=0.08, factor=0.45, random_state=0)
+    return points, 1 - targets
+
+
+def moons() -> Points:
+    """Two half moons that reach into each other."""
+    from sklearn.datasets import make_moons
+
+    points, targets = make_moons(PER_PLANE, noise=0.12, random_state=0)
+    return points - points.mean(0), targets
+
+
+def spiral() -> Points:
+    """Three arms of a spiral."""
+    draws = np.random.default_rng(0)
+    arm = np.repeat(np.arange(3), PER_PLANE // 3)
+    radius = np.tile(np.linspace(0.05, 1, PER_PLANE // 3), 3)
+    angle = 4 * radius + 2 * np.pi / 3 * arm + draws.normal(0, 0.2, PER_PLANE)
+    return np.stack([radius * np.sin(angle), radius * np.cos(angle)], 1), arm
+
+
+def blobs() -> Points:
+    """Three clouds that lines can separate, nearly."""
+    from sklearn.datasets import make_blobs
+
+    centers = np.array([[-1.0, -0.6], [1.0, -0.6], [0.0, 1.1]])
+    points, targets = make_blobs(PER_PLANE, centers=centers, cluster_std=0.42, random_state=0)
+    return points, targets
+
+
+def as_table(
+    name: str,
+    numbers: NDArray[np.floating],
+    targets: NDArray[np.integer],
+    classes: tuple[str, ...],
+    columns: tuple[str, ...],
+    places: list[str] | None = None,
+) -> MemorySource:
+    """Rows of numbers N×C as images of one pixel with C channels."""
+    return MemorySource(
+        name,
+        torch.from_numpy(numbers.astype(np.float32))[:, :, None, None],
+        torch.from_numpy(targets.astype(np.int64)),
+        classes,
+        places or [f"{name}[{i}]" for i in range(len(targets))],
+        columns=columns,
+    )

@@ -1,0 +1,158 @@
+"""Tables of numbers (M11): CSV with a column of classes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from convnet.data.bundled import as_table
+from convnet.data.source import MemorySource
+from convnet.errors import DataError
+from convnet.schema import nearest
+
+TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
+LABEL_NAMES = ("label", "class", "target", "species", "diagnosis")
+DELIMITERS = ",;\t"
+MOST_CLASSES = 1000
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The text of a table: its column names, its rows, and the line of the file each row begins on."""
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: list[list[str]]
+    lines: list[int]
+
+
+def open_table(
+    path: Path,
+    *,
+    label: str | None = None,
+    ignore: Sequence[str] = (),
+    columns: Sequence[str] | None = None,
+) -> MemorySource:
+    """Read a CSV file: every column a number but the one of the classes.
+
+    A first line without any number names the columns, else they are called 1, 2, …. The classes are in
+    the column `label`, else in the one called label, class, target, species or diagnosis, else in the last.
+    `columns`, if given, are those that a trained network takes, in its order.
+
+    Raises:
+        DataError: naming the file, line and column of what is missing, no number, or of no use.
+    """
+    cells = read_cells(path)
+    named = label or next((c for c in cells.columns if c.lower() in LABEL_NAMES), cells.columns[-1])
+    for column in (named, *ignore, *(columns or ())):
+        if column not in cells.columns:
+            raise DataError(f"{path}: has no column '{column}'{nearest(column, cells.columns)}")
+    wanted = columns or [c for c in cells.columns if c != named and c not in ignore]
+    if not wanted:
+        raise DataError(f"{path}: has no column of numbers beside '{named}'")
+    texts = _column(cells, named)
+    classes = _classes(cells, named, texts)
+    targets = np.array([classes.index(text) for text in texts])
+    return as_table(path.name, numbers(cells, wanted), targets, classes, tuple(wanted), places(cells))
+
+
+def read_cells(path: Path) -> Cells:
+    """The text of a CSV file, separated by commas, semicolons or tabs.
+
+    Raises:
+        DataError: it cannot be read, is empty, or a row is longer or shorter than the others.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as a table: {error}") from error
+    first = text.partition("\n")[0]
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=first.count))
+    rows, lines = [], []
+    try:
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                rows.append([cell.strip() for cell in row])
+                lines.append(reader.line_num)
+    except csv.Error as error:
+        raise DataError(f"{path}: line {reader.line_num}: {error}") from error
+    if not rows:
+        raise DataError(f"{path}: is empty")
+    if any(_number(cell) is not None for cell in rows[0]):
+        columns = [str(i + 1) for i in range(len(rows[0]))]
+    else:
+        columns, rows, lines = rows[0], rows[1:], lines[1:]
+    twice = sorted({c for c in columns if columns.count(c) > 1})
+    if twice:
+        raise DataError(f"{path}: two columns are called '{twice[0]}'; rename one")
+    if not rows:
+        raise DataError(f"{path}: has column names and no rows")
+    for row, line in zip(rows, lines, strict=True):
+        if len(row) != len(columns):
+            raise DataError(f"{path}: line {line} has {len(row)} fields, expected {len(columns)}")
+    return Cells(path, tuple(columns), rows, lines)
+
+
+def numbers(cells: Cells, columns: Sequence[str]) -> np.ndarray:
+    """The columns as float64 N×C.
+
+    Raises:
+        DataError: naming the line and column of a missing value or of what is no finite number.
+    """
+    values = [[_number(row[cells.columns.index(c)]) for c in columns] for row in cells.rows]
+    for row, line, texts in zip(values, cells.lines, cells.rows, strict=True):
+        for column, value in zip(columns, row, strict=True):
+            if value is None or not math.isfinite(value):
+                text = texts[cells.columns.index(column)]
+                what = f"'{text}' is not a number" if text else "the value is missing"
+                raise DataError(
+                    f"{cells.path}: line {line}, column '{column}': {what}; correct it, remove the line, or "
+                    f"leave the column out with --set 'data.ignore=[{column}]'"
+                )
+    return np.array(values, np.float64)
+
+
+def places(cells: Cells) -> list[str]:
+    """Where each row is: "file.csv:7"."""
+    return [f"{cells.path.name}:{line}" for line in cells.lines]
+
+
+def _column(cells: Cells, name: str) -> list[str]:
+    place = cells.columns.index(name)
+    for row, line in zip(cells.rows, cells.lines, strict=True):
+        if not row[place]:
+            raise DataError(
+                f"{cells.path}: line {line}, column '{name}': the class is missing; fill it in or remove "
+                "the line"
+            )
+    return [row[place] for row in cells.rows]
+
+
+def _classes(cells: Cells, name: str, texts: Sequence[str]) -> tuple[str, ...]:
+    """The different texts, in the order of their numbers where they are numbers."""
+    found = set(texts)
+    other = "; name the column of the classes with --set data.label=NAME"
+    if len(found) < 2:
+        raise DataError(f"{cells.path}: column '{name}' holds one class only, '{texts[0]}'{other}")
+    if len(found) > min(MOST_CLASSES, max(2, len(texts) // 2)):
+        raise DataError(
+            f"{cells.path}: column '{name}' holds {len(found)} different values in {len(texts)} rows, which "
+            f"are no classes{other} (columns: {', '.join(cells.columns[:20])})"
+        )
+    values = {text: _number(text) for text in found}
+    if any(value is None for value in values.values()):
+        return tuple(sorted(found))
+    return tuple(sorted(found, key=lambda text: values[text] or 0.0))
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

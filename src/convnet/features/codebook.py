@@ -1,0 +1,57 @@
+"""From patches to words: contrast normalisation, ZCA whitening, k-means (M07)."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+CONTRAST_FLOOR = 10 / 255**2
+"""Added to the variance of a patch of 0…1, so that flat patches are not blown up."""
+WHITENING_FLOOR = 0.1
+"""Added to the variance along each principal direction, which are about 1."""
+ITERATIONS = 30
+
+
+@dataclass(frozen=True)
+class Codebook:
+    """`words` K×D in whitened space, `whitening` D×D and `center` D that lead there."""
+
+    words: Tensor
+    whitening: Tensor
+    center: Tensor
+
+    def patches(self) -> Float[Tensor, "K D"]:
+        """The words as normalised patches of pixels, the whitening undone."""
+        colored: Tensor = self.words @ torch.linalg.inv(self.whitening)
+        return colored + self.center
+
+
+def normalize_patches(patches: Float[Tensor, "*P D"]) -> Float[Tensor, "*P D"]:
+    """Each patch minus its mean, over its deviation: brightness and contrast taken out."""
+    centered = patches - patches.mean(-1, keepdim=True)
+    return centered * (centered.square().mean(-1, keepdim=True) + CONTRAST_FLOOR).rsqrt()
+
+
+def learn_codebook(patches: Float[Tensor, "P D"], words: int, seed: int) -> Codebook:
+    """Normalise, whiten and cluster patches of 0…1 into so many words."""
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    normal = normalize_patches(patches)
+    center = normal.mean(0)
+    covariance = torch.cov(normal.t().double())
+    variances, directions = torch.linalg.eigh(covariance)
+    scales = (variances.clamp_min(0) + WHITENING_FLOOR).rsqrt()
+    whitening = (directions * scales @ directions.t()).to(patches)
+    white = ((normal - center) @ whitening).cpu().numpy()
+    means = KMeans(words, init="random", n_init=1, max_iter=ITERATIONS, random_state=seed)
+    with warnings.catch_warnings():
+        # Fewer different patches than words: drawings on a blank ground have such; words then repeat.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        means.fit(white)
+    found = torch.from_numpy(means.cluster_centers_).to(patches)
+    return Codebook(found, whitening, center)

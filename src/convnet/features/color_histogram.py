@@ -1,0 +1,111 @@
+"""Colour histograms, raw and smoothed (M05)."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+import torch
+from annotated_types import Ge, Le
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from convnet.errors import ModelError
+from convnet.features.registry import FEATURES
+from convnet.schema import NonNegative
+
+ColorSpace = Literal["rgb", "hsv"]
+Bins = Annotated[int, Ge(2), Le(64)]
+
+PIXELS_AT_ONCE = 1 << 21
+
+
+class ColorHistogram(nn.Module):
+    """The share of an image's pixels in each cell of a grid over its colours: bins^C numbers that sum to 1.
+
+    Colours are 0…1, as RGB or as hue, saturation and value. With `sigma` the histogram is smoothed by a
+    Gaussian of that many bins along each axis, after which near colours count as similar; what would fall off
+    an end stays in the last bin, and hue goes round.
+    """
+
+    def __init__(self, channels: int, bins: int, space: ColorSpace, sigma: float) -> None:
+        super().__init__()
+        self.channels, self.bins, self.space, self.sigma = channels, bins, space, sigma
+        self.out_features = bins**channels
+
+    @torch.no_grad()
+    def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D"]:
+        """Bins in the order of the first channel, then the second, then the third."""
+        group = max(1, PIXELS_AT_ONCE // math.prod(x.shape[1:]))
+        counts = torch.cat([self._count(part) for part in x.split(group)])
+        shares = counts.to(torch.float32) / math.prod(x.shape[2:])
+        return self._smooth(shares) if self.sigma else shares
+
+    def _count(self, x: Tensor) -> Tensor:
+        """Pixels per bin: N×bins^C."""
+        if self.space == "hsv":
+            x = to_hsv(x)
+        places: Tensor = torch.zeros((), dtype=torch.int32, device=x.device)
+        for channel in x.unbind(1):
+            places = places * self.bins + (channel * self.bins).int().clamp_(0, self.bins - 1)
+        cells = self.bins**self.channels
+        places = places.flatten(1) + torch.arange(len(x), device=x.device, dtype=torch.int32)[:, None] * cells
+        counts = torch.bincount(places.flatten(), minlength=len(x) * cells)
+        return counts.view(len(x), cells)
+
+    def _smooth(self, shares: Tensor) -> Tensor:
+        grid = shares.unflatten(1, (self.bins,) * self.channels)
+        for axis in range(1, self.channels + 1):
+            circular = self.space == "hsv" and axis == 1
+            kernel = _smoothing(self.bins, self.sigma, circular=circular).to(shares)
+            grid = (grid.movedim(axis, -1) @ kernel).movedim(-1, axis)
+        smoothed: Tensor = grid.flatten(1)
+        return smoothed
+
+    def extra_repr(self) -> str:
+        """Shown by `print(module)`."""
+        return f"{self.bins} bins of each of {self.channels} channels, {self.space}, sigma {self.sigma:g}"
+
+
+def to_hsv(x: Float[Tensor, "N 3 H W"]) -> Float[Tensor, "N 3 H W"]:
+    """RGB of 0…1 → hue (0 red, ⅓ green, ⅔ blue), saturation and value of 0…1."""
+    red, green, blue = x.unbind(1)
+    value, spread = x.amax(1), x.amax(1) - x.amin(1)
+    safe = spread.clamp_min(1e-12)
+    hue = torch.where(
+        value == red,
+        ((green - blue) / safe) % 6,
+        torch.where(value == green, (blue - red) / safe + 2, (red - green) / safe + 4),
+    )
+    hue = torch.where(spread > 0, hue / 6, 0)
+    return torch.stack([hue % 1, spread / value.clamp_min(1e-12), value], 1)
+
+
+def _smoothing(bins: int, sigma: float, *, circular: bool) -> Float[Tensor, "B B"]:
+    """Row i: how the share of bin i is spread. Each row sums to 1."""
+    place = torch.arange(bins)
+    distance = (place[:, None] - place).abs()
+    if circular:
+        distance = torch.minimum(distance, bins - distance)
+    kernel = torch.exp(-0.5 * (distance / sigma) ** 2)
+    return kernel / kernel.sum(1, keepdim=True)
+
+
+@FEATURES.register("color")
+def color(
+    in_channels: int,
+    image_size: tuple[int, int],
+    *,
+    bins: Bins = 8,
+    space: ColorSpace = "rgb",
+    sigma: NonNegative = 0.0,
+) -> nn.Module:
+    """The colours of an image, wherever they are (M05): bins³ shares, or bins of brightness for grey images.
+
+    `space` is rgb or hsv; `sigma` smooths the histogram, in bins.
+    """
+    if in_channels not in (1, 3):
+        raise ModelError(f"color takes grey or RGB images, got {in_channels} channels")
+    if space == "hsv" and in_channels == 1:
+        raise ModelError("color: grey images have no hue; use color(space=rgb)")
+    return ColorHistogram(in_channels, bins, space, sigma)

@@ -1,0 +1,148 @@
+"""Histograms of oriented gradients (M06; Dalal and Triggs 2005)."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from convnet.errors import ModelError
+from convnet.features.registry import FEATURES
+from convnet.schema import Count, CountOrZero
+
+BlockNorm = Literal["l1", "l1-sqrt", "l2", "l2-hys"]
+
+PIXELS_AT_ONCE = 1 << 20
+"""Images are taken in groups of about so many numbers, so that memory stays bounded."""
+EPSILON = 1e-5
+CLIP = 0.2
+CELLS = ((64, 8), (24, 4), (0, 2))
+"""Side of an image, and side of its cells unless another is chosen."""
+
+
+class HoG(nn.Module):
+    """How much edge of each direction there is in each cell, compared with the cells around it.
+
+    The gradient of a pixel (central differences, zero at the border; of the channel where it is largest)
+    votes with its magnitude for one of `orientations` bins over 180°; a cell holds the mean of its pixels'
+    votes. Blocks of `block`×`block` cells, one at every place, are normalised each by itself; with `block`
+    of 0 the cells are left as they are. Pixels beyond the last whole cell do not count. The same numbers,
+    in the same order, as scikit-image's `hog`.
+    """
+
+    def __init__(
+        self, image_size: tuple[int, int], orientations: int, cell_size: int, block: int, norm: BlockNorm
+    ) -> None:
+        super().__init__()
+        self.orientations, self.cell_size, self.block, self.norm = orientations, cell_size, block, norm
+        blocks = math.prod(side // cell_size - max(block - 1, 0) for side in image_size)
+        self.out_features = blocks * max(block, 1) ** 2 * orientations
+
+    @torch.no_grad()
+    def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D"]:
+        """Blocks, row by row, each with its cells, row by row, each with its orientations."""
+        x = x if x.is_floating_point() else x.float()
+        group = max(1, PIXELS_AT_ONCE // math.prod(x.shape[1:]))
+        return torch.cat([self._blocks(self.cells(part)).flatten(1) for part in x.split(group)])
+
+    def _blocks(self, cells: Tensor) -> Tensor:
+        """Every block of cells, normalised: N×I×J×B×B×O; without blocks the cells, N×I×J×O."""
+        if not self.block:
+            return cells
+        windows = cells.unfold(1, self.block, 1).unfold(2, self.block, 1)  # N×I×J×O×B×B
+        return _normalize(windows.permute(0, 1, 2, 4, 5, 3).contiguous(), self.norm)
+
+    def cells(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N I J O"]:
+        """The histogram of every cell: mean magnitude per orientation."""
+        rows, columns, magnitude = _gradient(x)
+        height, width = (side // self.cell_size for side in x.shape[2:])
+        whole = (slice(None), slice(height * self.cell_size), slice(width * self.cell_size))
+        rows, columns = rows[whole], columns[whole]
+        # Directions of 180° and more are those of an edge seen from the other side.
+        bins = torch.atan2(rows, columns).mul_(self.orientations / math.pi).remainder_(self.orientations)
+        places = bins.long().clamp_max_(self.orientations - 1)
+        cells = (len(x), height, width)
+        places += _first_bins(cells, self.cell_size, self.orientations, x.device)
+        votes = magnitude[whole].flatten()
+        sums = votes.new_zeros(*cells, self.orientations)
+        sums.view(-1).scatter_add_(0, places.flatten(), votes)
+        histograms: Tensor = sums.div_(self.cell_size**2)
+        return histograms
+
+    def extra_repr(self) -> str:
+        """Shown by `print(module)`."""
+        return (
+            f"{self.orientations} orientations, {self.cell_size}×{self.cell_size} cells, block {self.block}"
+        )
+
+
+def _gradient(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Central differences down and across, and their magnitude, of the strongest channel: N×H×W each."""
+    rows, columns = torch.zeros_like(x), torch.zeros_like(x)
+    torch.sub(x[..., 2:, :], x[..., :-2, :], out=rows[..., 1:-1, :])
+    torch.sub(x[..., 2:], x[..., :-2], out=columns[..., 1:-1])
+    squares = rows.square().addcmul_(columns, columns)
+    row, column, strongest = rows[:, 0], columns[:, 0], squares[:, 0]
+    for channel in range(1, x.shape[1]):
+        stronger = squares[:, channel] > strongest
+        row = torch.where(stronger, rows[:, channel], row)
+        column = torch.where(stronger, columns[:, channel], column)
+        strongest = torch.maximum(squares[:, channel], strongest)
+    return row, column, strongest.sqrt()
+
+
+@lru_cache(maxsize=8)
+def _first_bins(cells: tuple[int, int, int], size: int, orientations: int, device: torch.device) -> Tensor:
+    """Where the histogram of the cell of every pixel begins: N×H×W, for N×I×J cells."""
+    numbers = torch.arange(math.prod(cells), device=device).mul_(orientations).view(cells)
+    return numbers.repeat_interleave(size, 1).repeat_interleave(size, 2)
+
+
+def _normalize(blocks: Tensor, norm: BlockNorm) -> Tensor:
+    """Each block N×I×J×(B×B×O) divided by its size, in place."""
+    if norm.startswith("l1"):
+        scaled = blocks.div_(blocks.sum((-3, -2, -1), keepdim=True).add_(EPSILON))
+        return scaled if norm == "l1" else scaled.sqrt_()
+    scaled = blocks.div_(_length(blocks))
+    if norm == "l2":
+        return scaled
+    clipped: Tensor = scaled.clamp_max_(CLIP)
+    return clipped.div_(_length(clipped))
+
+
+def _length(blocks: Tensor) -> Tensor:
+    squares: Tensor = torch.linalg.vector_norm(blocks, dim=(-3, -2, -1), keepdim=True).square_()
+    return squares.add_(EPSILON**2).sqrt_()
+
+
+@FEATURES.register("hog")
+def hog(
+    in_channels: int,
+    image_size: tuple[int, int],
+    *,
+    orientations: Count = 9,
+    cell_size: Count | None = None,
+    block: CountOrZero = 2,
+    norm: BlockNorm = "l2-hys",
+) -> nn.Module:
+    """Histograms of oriented gradients (M06): which edges there are where.
+
+    `cell_size` of None is 8 pixels, 4 for images of less than 64, 2 for those of less than 24. `block` is the
+    side of the blocks of cells that are normalised (l1, l1-sqrt, l2, l2-hys); 0 leaves the histograms as
+    they are: 30×40×9 = 10,800 numbers for 240×320 pixels.
+    """
+    cell = cell_size or next(cell for side, cell in CELLS if min(image_size) >= side)
+    least = max(cell * max(block, 1), 3)
+    if min(image_size) < least:
+        height, width = image_size
+        cells = f"{block}×{block} cells" if block > 1 else "one cell"
+        raise ModelError(
+            f"hog needs images of at least {least}×{least} pixels ({cells} of {cell}×{cell}), got "
+            f"{height}×{width}; use larger images, or smaller cells: "
+            f"hog(cell_size={max(1, min(image_size) // 4)})"
+        )
+    return HoG(image_size, orientations, cell, block, norm)

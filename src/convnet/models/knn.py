@@ -1,0 +1,121 @@
+"""k nearest neighbours (M01): training is remembering, and the votes are the logits."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from convnet.errors import ModelError
+from convnet.layers import Fitted, Metric, Passes, nearest
+from convnet.models.registry import network
+from convnet.schema import Count
+
+CANDIDATES = (1, 3, 5, 7, 9, 11, 15, 21)
+
+
+class NearestNeighbours(Fitted):
+    """A sample is what most of the `k` most similar training samples are.
+
+    `memory` is N×D, uint8 where the inputs are pixels divided by 255, `labels` N, `kept` N which training
+    samples they are, `chosen` the number of neighbours that vote. With `k` of None it is chosen on the validation samples.
+    """
+
+    learnt = ("memory", "labels", "kept", "chosen")
+    memory: Tensor
+    labels: Tensor
+    kept: Tensor
+    chosen: Tensor
+
+    def __init__(self, num_classes: int, k: int | None, metric: Metric, most: int | None = None) -> None:
+        super().__init__()
+        self.num_classes, self.k, self.metric, self.most = num_classes, k, metric, most
+
+    def require_samples(self, count: int) -> None:
+        """There must be `k` neighbours to ask."""
+        if self.k is not None and self.k > min(count, self.most or count):
+            raise ModelError(
+                f"knn: k={self.k} neighbours of {min(count, self.most or count):,} training samples; "
+                f"use at most that many (--set model.k=1)"
+            )
+
+    @torch.no_grad()
+    def fit(self, train: Passes, val: Passes | None) -> None:
+        """Remember all samples, or `most` of them, evenly spaced; choose `k` where none is given.
+
+        Raises:
+            ModelError: `k` is to be chosen, and there is nothing to choose it on.
+        """
+        batches = [(_compact(x.flatten(1)), targets) for x, targets in train()]
+        memory = torch.cat([x for x, _ in batches])
+        labels = torch.cat([targets for _, targets in batches])
+        count = min(len(memory), self.most or len(memory))
+        self.kept = torch.arange(count, device=memory.device) * len(memory) // count
+        self.memory, self.labels = memory[self.kept], labels[self.kept]
+        if self.k is None and val is None:
+            raise ModelError(
+                "knn: k is chosen on the validation split, which is empty; name it (--set model.k=1)"
+            )
+        self.chosen = torch.tensor([self.k or 1], device=memory.device)
+        if self.k is None and val is not None:
+            self.chosen[0] = self._choose(val)
+
+    def _choose(self, val: Passes) -> int:
+        """The candidate with the most validation samples right, the smallest of several."""
+        candidates = [k for k in CANDIDATES if k <= len(self.memory)]
+        right = dict.fromkeys(candidates, 0)
+        for x, targets in val():
+            labels = self.neighbours(x, candidates[-1])[1]
+            for k in candidates:
+                right[k] += int((self._votes(self.labels[labels[:, :k]]).argmax(1) == targets).sum())
+        return max(candidates, key=lambda k: right[k])
+
+    def neighbours(self, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """Distances and places in `memory` of the k nearest of each of N samples: N×k and N×k."""
+        self.require_fitted()
+        queries = x.flatten(1).float()
+        if self.memory.dtype == torch.uint8:
+            distances, places = nearest(queries * 255, self.memory, k, self.metric)
+            return (distances if self.metric == "cosine" else distances / 255), places
+        return nearest(queries, self.memory, k, self.metric)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N×… → votes N×K. Nearer neighbours decide between classes with as many votes."""
+        _, places = self.neighbours(x, int(self.chosen))
+        return self._votes(self.labels[places])
+
+    def _votes(self, labels: Tensor) -> Tensor:
+        """A vote each, and less than half a vote in all for being near: N×k labels → N×K."""
+        k = labels.shape[1]
+        votes = 1 + torch.arange(k, 0, -1, device=labels.device) / (2 * k * (k + 1))
+        ballots = F.one_hot(labels, self.num_classes).to(votes)
+        return (ballots * votes[:, None]).sum(1)
+
+    def extra_repr(self) -> str:
+        """Shown by `print(module)`."""
+        return f"k={self.k or 'chosen'}, metric={self.metric}"
+
+
+def _compact(x: Tensor) -> Tensor:
+    """Pixels divided by 255 as the uint8 they were, everything else as it is."""
+    pixels = (x * 255).round()
+    exact = bool(((pixels - x * 255).abs() < 1e-3).all()) and int(x.min()) >= 0 and float(x.max()) <= 1
+    return pixels.byte() if exact else x.float()
+
+
+@network("knn", native=(3, 32, 32), num_classes=10, smallest=1, parameters=0, source="Fix and Hodges 1951")
+def knn(
+    in_channels: int,
+    num_classes: int,
+    image_size: tuple[int, int],
+    *,
+    k: Count | None = None,
+    metric: Metric = "l2",
+    most: Count | None = None,
+) -> nn.Module:
+    """The label that most of the k most similar training images have (M01).
+
+    `k` of None is chosen on the validation split; `metric` is l1, l2 or cosine; `most` keeps the memory to
+    that many samples. Nothing is trained by steps: epochs is 0.
+    """
+    return NearestNeighbours(num_classes, k, metric, most)

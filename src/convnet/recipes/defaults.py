@@ -1,0 +1,91 @@
+"""Sensible choices for data, and for a kind of model, that has no recipe of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from convnet.data import DATASETS, Augment, Preprocess, as_path, is_table
+from convnet.models import named_model, parse_pipeline
+from convnet.recipes.recipe import Choice, Data, Recipe
+
+BASELINES = frozenset({"majority", "knn", "linear", "perceptron", "pipeline"})
+"""Models that learn from the images as they are: not augmented."""
+WITHOUT_STEPS = frozenset({"majority", "knn"})
+
+
+def default_recipe(source: str, model: str | None = None) -> Recipe:
+    """Sensible choices for a data set, a folder of images or a table, and a model if one is named.
+
+    Images: a small convnet with Adam on a one-cycle schedule. Photos are mirrored and moved about; sets of
+    digits and characters, whose meaning a mirror changes, are only moved. Folders, which hold hundreds of
+    images rather than tens of thousands, get small batches. Tables: an MLP with one hidden layer.
+    """
+    choice = None if model is None else named_model(model)
+    if choice is not None and choice["name"] in BASELINES:
+        return baseline_recipe(source, choice)
+    if is_table(source):
+        return _table_recipe(source, choice or {"name": "mlp", "hidden": (32,)})
+    photos = source not in DATASETS or DATASETS[source].photos
+    if source not in DATASETS:
+        augment = Augment(flip=True, random_resized_crop=0.5)
+    else:
+        augment = Augment(flip=True, pad_crop=4) if photos else Augment(shift=2)
+    return _recipe(
+        source,
+        choice or {"name": "small-convnet"},
+        augment=augment,
+        optimizer=Choice(name="adam", lr=0.003),
+        schedule=Choice(name="one-cycle"),
+        batch_size=128 if source in DATASETS else 32,
+    )
+
+
+def baseline_recipe(source: str, model: dict[str, Any], **fields: Any) -> Recipe:
+    """A model without convolutions, on the images or rows as they are (M01–M08).
+
+    Distances and features take pixels divided by 255 and the columns of a table as they are (knn: as
+    deviations from their means); what is trained, by Adam along a cosine, takes standardised numbers. The
+    perceptron is trained by its own rule.
+    """
+    name = model["name"]
+    last = parse_pipeline(model["stages"]).classifier.name if name == "pipeline" else name
+    table = is_table(source)
+    small = source not in DATASETS or not DATASETS[source].files
+    if name == "pipeline":
+        normalize = "none" if table else "range"
+    else:
+        normalize = "range" if name == "knn" and not table else "channel"
+    chosen: dict[str, Any] = {"preprocess": Preprocess(normalize=normalize)}
+    if last in WITHOUT_STEPS:
+        chosen["epochs"] = 0
+    elif last == "perceptron":
+        chosen |= {"loss": "perceptron", "optimizer": Choice(name="sgd", lr=0.01), "batch_size": 1}
+        chosen |= {"epochs": 10 if small else 2, "ema": 0.999}
+    else:
+        chosen |= {"optimizer": Choice(name="adam", lr=0.003 if small else 0.001), "schedule": "cosine"}
+        chosen |= {"epochs": 50 if small else 20, "batch_size": 32 if small else 128}
+    return _recipe(source, model, precision="fp32", **{**chosen, **fields})
+
+
+def _table_recipe(source: str, model: dict[str, Any]) -> Recipe:
+    return _recipe(
+        source,
+        model,
+        optimizer=Choice(name="adam", lr=0.003),
+        schedule=Choice(name="cosine"),
+        epochs=50,
+        batch_size=32,
+        precision="fp32",
+    )
+
+
+def _recipe(source: str, model: dict[str, Any], **fields: Any) -> Recipe:
+    """Named after the data and the model."""
+    label = parse_pipeline(model["stages"]).label if model["name"] == "pipeline" else model["name"]
+    if source in DATASETS:
+        stem, place = source, source
+    else:
+        path = as_path(source).resolve()
+        stem, place = path.stem if path.is_file() else path.name, str(path)
+    name = f"{stem}-{label.replace(':', '.')}"
+    return Recipe.from_dict({"name": name, "data": Data(source=place), "model": model, **fields})
