@@ -8,6 +8,7 @@ import sys
 import typer
 
 from convnet.cli import (
+    baselines,
     compare,
     data,
     doctor,
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 app.command("train")(train.train)
 app.command("compare")(compare.compare)
+app.command("baselines")(baselines.baselines)
 app.command("resume")(resume.resume)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)

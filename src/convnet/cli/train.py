@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from convnet.cli.baselines import print_baselines
 from convnet.cli.options import DataDir, Device, Epochs, Json, Out, Set, Threads, overrides, print_json
 
 if TYPE_CHECKING:
@@ -77,3 +78,9 @@ def print_result(run: Run, as_json: bool) -> None:
     print(f"{'time':<20} {result['seconds']:.1f} s" + (f", {speed:,.0f} images/s" if speed else ""))
     print(f"{'run':<20} {run.path}")
     print(f"{'report':<20} {run.path / 'report.html'}")
+    accuracies = [result[name] and result[name]["accuracy"] for name in ("val", "test")]
+    if (beside := run.baselines) is not None:
+        print()
+        print_baselines(beside, (result["model"], *accuracies))
+    else:
+        print(f"{'baselines':<20} none on this split yet: convnet baselines {run.recipe.data.source}")

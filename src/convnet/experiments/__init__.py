@@ -1,5 +1,6 @@
 """The verbs: train, resume, compare, evaluate, predict, report, as the command line and Python call them."""
 
+from convnet.experiments.baselines import baselines
 from convnet.experiments.compare import Comparison, compare
 from convnet.experiments.environment import describe_environment
 from convnet.experiments.recipe_choice import choose_recipe
@@ -10,6 +11,7 @@ __all__ = [
     "Comparison",
     "Prediction",
     "Run",
+    "baselines",
     "choose_recipe",
     "compare",
     "describe_environment",

@@ -30,7 +30,7 @@ from convnet.models import build_model
 from convnet.recipes import Recipe
 from convnet.recipes.build import evaluation_batch, open_recipe_data
 from convnet.recipes.stages import assemble
-from convnet.runs import MetricsLog, RunFolder
+from convnet.runs import Baselines, MetricsLog, RunFolder, baselines_beside
 from convnet.training import LOSSES, Evaluation, evaluate
 from convnet.types import ImageShape, SplitName
 
@@ -69,6 +69,11 @@ class Run:
         return result | {"run": str(self.path)}
 
     @property
+    def baselines(self) -> Baselines | None:
+        """What simple models reach on the same samples and the same split, where that was measured."""
+        return baselines_beside(self.folder)
+
+    @property
     def metrics(self) -> list[dict[str, float | None]]:
         """A row per epoch: losses, accuracies, rate, seconds."""
         return MetricsLog(self.folder.file("metrics.csv")).rows
@@ -90,7 +95,7 @@ class Run:
         return ImageShape(*self.data["shape"])
 
     @cached_property
-    def model(self) -> nn.Module:
+    def model(self) -> nn.Sequential:
         """The trained network, normalisation included: uint8 N×C×H×W → logits, in evaluation mode.
 
         Raises:
@@ -225,4 +230,4 @@ def write_report(run: Run, source: MemorySource | None = None, data_dir: Path | 
             source = run.open_own_data(data_dir)
         except ConvnetError:
             source = None
-    return write_run_report(run.folder, run.recipe, run.result, source)
+    return write_run_report(run.folder, run.recipe, run.result, run.model, source, run.baselines)

@@ -31,6 +31,9 @@ def train(
     recipe: Recipe,
     out: Path | None = None,
     *,
+    below: Path = _RUNS,
+    opened: tuple[MemorySource, Split] | None = None,
+    report: bool = True,
     data_dir: Path | None = None,
     device: str | None = None,
     threads: int | None = None,
@@ -40,9 +43,11 @@ def train(
 ) -> Run:
     """Train `recipe` from the start; returns the finished run, its report written.
 
-    `out` is the run's folder (default: runs/NAME-1, -2, …); `data_dir` is where named data sets are looked
-    for first; `device` is cpu, cuda or mps (default: the best there is); `threads` for the arithmetic
-    (default: one per core); `listeners` hear every event of the loop, `say` what takes long before it.
+    `out` is the run's folder (default: NAME-1, -2, … `below` runs/); `opened` are its data and split, where
+    they are there already; without `report` its page is left to `convnet report`. `data_dir` is where named
+    data sets are looked for first; `device` is cpu, cuda or mps (default: the best there is); `threads` for
+    the arithmetic (default: one per core); `listeners` hear every event of the loop, `say` what takes long
+    before it.
 
     Raises:
         ConvnetError: bad recipe, data or folder (nothing is left behind), a diverging loss, an interrupt.
@@ -50,10 +55,10 @@ def train(
     keep_freed_memory()
     threads = set_threads(threads)
     device = device or default_device()
-    recipe = settle(recipe, device, out or _RUNS)
+    recipe = settle(recipe, device, out or below)
     # All that can fail is tried before there is a folder: a device that is not here, data, a network.
     make_fabric(device, resolve_precision(recipe.precision, device))
-    source, split = require_buildable(recipe, data_dir)
+    source, split = require_buildable(recipe, data_dir, opened)
     data_dir = data_dir or (Path(os.environ["CONVNET_DATA"]) if os.environ.get("CONVNET_DATA") else None)
     place = {
         "data_dir": str(data_dir.resolve()) if data_dir else None,
@@ -67,21 +72,29 @@ def train(
         "split.csv": write_split(split, source),
     }
     if out is None:
-        folder = RunFolder.create_numbered(_RUNS, as_file_name(recipe.name), files)
+        folder = RunFolder.create_numbered(below, as_file_name(recipe.name), files)
     else:
         folder = RunFolder.create(out, files)
     with folder.writing():
-        return _execute(folder, recipe, source, split, device, listeners, on_start, say)
+        run = _execute(folder, recipe, source, split, device, listeners, on_start, say)
+        if report:
+            write_report(run, source)
+    return run
 
 
-def require_buildable(recipe: Recipe, data_dir: Path | None) -> tuple[MemorySource, Split]:
-    """Open and split the data, and build the network once.
+def require_buildable(
+    recipe: Recipe, data_dir: Path | None, opened: tuple[MemorySource, Split] | None = None
+) -> tuple[MemorySource, Split]:
+    """Open and split the data, unless they are `opened`, and build the network once.
 
     Raises:
         ConvnetError: what would stop the recipe from being trained.
     """
-    source = open_recipe_data(recipe, data_dir)
-    split = make_split(source, recipe.split)
+    if opened is not None:
+        source, split = opened
+    else:
+        source = open_recipe_data(recipe, data_dir)
+        split = make_split(source, recipe.split)
     build_network(recipe, source, split)
     return source, split
 
@@ -141,7 +154,9 @@ def resume(
                 folder.file(outdated).unlink(missing_ok=True)
             recipe = override(recipe, {"epochs": epochs})
             folder.write("recipe.yaml", recipe.to_yaml())
-        return _execute(folder, recipe, source, split, device, listeners, on_start, say)
+        run = _execute(folder, recipe, source, split, device, listeners, on_start, say)
+        write_report(run, source)
+    return run
 
 
 def _execute(
@@ -208,9 +223,7 @@ def _execute(
         if patience is not None:
             _restore(bench, folder.best_checkpoint, identity)
         conclude(folder, bench, recorder.metrics.rows)
-    run = Run(folder)
-    write_report(run, source)
-    return run
+    return Run(folder)
 
 
 def _build(

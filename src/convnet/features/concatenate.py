@@ -17,7 +17,7 @@ class Features(Fitted):
     def __init__(self, parts: Iterable[nn.Module]) -> None:
         super().__init__()
         self.parts = nn.ModuleList(parts)
-        self.out_features: int = sum(part.out_features for part in self.parts)
+        self.out_features = sum(int(getattr(part, "out_features", 0)) for part in self.parts)
 
     def require_samples(self, count: int) -> None:
         """Whatever the parts need."""

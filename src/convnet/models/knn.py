@@ -18,7 +18,8 @@ class NearestNeighbours(Fitted):
     """A sample is what most of the `k` most similar training samples are.
 
     `memory` is N×D, uint8 where the inputs are pixels divided by 255, `labels` N, `kept` N which training
-    samples they are, `chosen` the number of neighbours that vote. With `k` of None it is chosen on the validation samples.
+    samples they are, `chosen` the number of neighbours that vote. With `k` of None it is chosen on the
+    validation samples.
     """
 
     learnt = ("memory", "labels", "kept", "chosen")

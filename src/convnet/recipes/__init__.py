@@ -1,7 +1,7 @@
 """A recipe says everything about a run; it is checked, stored, and turned into objects here."""
 
 from convnet.recipes import zoo
-from convnet.recipes.build import Workbench, build
+from convnet.recipes.build import Workbench, build, open_recipe_data
 from convnet.recipes.catalog import RECIPES, NamedRecipe, named_recipe
 from convnet.recipes.defaults import BASELINES, baseline_recipe, default_recipe
 from convnet.recipes.overrides import override, parse_assignments
@@ -20,6 +20,7 @@ __all__ = [
     "build",
     "default_recipe",
     "named_recipe",
+    "open_recipe_data",
     "override",
     "parse_assignments",
     "zoo",

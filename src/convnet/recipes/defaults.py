@@ -63,7 +63,7 @@ def baseline_recipe(source: str, model: dict[str, Any], **fields: Any) -> Recipe
         chosen |= {"epochs": 10 if small else 2, "ema": 0.999}
     else:
         chosen |= {"optimizer": Choice(name="adam", lr=0.003 if small else 0.001), "schedule": "cosine"}
-        chosen |= {"epochs": 50 if small else 20, "batch_size": 32 if small else 128}
+        chosen |= {"epochs": 30 if small else 20, "batch_size": 32 if small else 128}
     return _recipe(source, model, precision="fp32", **{**chosen, **fields})
 
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
+from torch import Tensor
 
+from convnet.data import MemorySource
 from convnet.reports.style import MUTED, TEST, TRAIN, VAL, bare, figure, log_scale
 
 Row = dict[str, float | None]
 Image = NDArray[np.uint8]
 """H×W×C, 0…255."""
 
+MOST_COLUMNS = 12
 LABELLED_CLASSES = 30
 """More classes than this have no room for names and numbers in a confusion matrix."""
 
@@ -116,4 +120,69 @@ def image_grid(images: Sequence[Image], captions: Sequence[str], columns: int, t
             grey = pixels.shape[2] == 1
             axes.imshow(pixels[:, :, 0] if grey else pixels, cmap="gray" if grey else None, vmin=0, vmax=255)
             axes.set_title(caption, fontsize=7.5, fontweight="normal", loc="center", pad=3)
+    return picture
+
+
+def mosaic(images: Sequence[Image], title: str) -> Figure:
+    """Many small images of one size, edge to edge, without captions."""
+    columns = int(np.ceil(np.sqrt(2 * len(images))))
+    rows = -(-len(images) // columns)
+    height, width, channels = images[0].shape
+    sheet = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1, channels), 255, np.uint8)
+    for number, image in enumerate(images):
+        top, left = number // columns * (height + 1), number % columns * (width + 1)
+        sheet[top : top + height, left : left + width] = image
+    with figure(10, 10 * sheet.shape[0] / sheet.shape[1] + 0.4) as picture:
+        axes = picture.subplots()
+        bare(axes)
+        axes.set_title(title)
+        grey = channels == 1
+        axes.imshow(sheet[:, :, 0] if grey else sheet, cmap="gray" if grey else None, vmin=0, vmax=255)
+    return picture
+
+
+def pictures(source: MemorySource, indices: Sequence[int]) -> list[Image]:
+    """The images of some samples as H×W×C."""
+    return [as_picture(image) for image in source.read(torch.tensor(indices)).images.cpu()]
+
+
+def as_picture(image: Tensor) -> Image:
+    """C×H×W, 0…255 → H×W×C uint8."""
+    return image.float().round().clamp(0, 255).byte().permute(1, 2, 0).numpy().astype(np.uint8)
+
+
+def roc(false: NDArray[np.float64], true: NDArray[np.float64], area: float, positive: str) -> Figure:
+    """True against false positive rate at every threshold, and the diagonal of guessing."""
+    with figure(4.6, 4.4) as picture:
+        axes = picture.subplots()
+        axes.plot([0, 1], [0, 1], color=MUTED, linestyle="--", linewidth=1)
+        axes.plot(false, true, color=TRAIN, drawstyle="steps-post")
+        axes.set_title(f"ROC of '{positive}': area {area:.4f}")
+        axes.set_xlabel("false positive rate")
+        axes.set_ylabel("true positive rate")
+        axes.set_aspect("equal")
+    return picture
+
+
+def columns(source: MemorySource) -> Figure:
+    """Histograms by class of the columns of a table whose class means differ most."""
+    numbers, targets = source.images.flatten(1).cpu().numpy(), source.targets.cpu().numpy()
+    means = np.stack([numbers[targets == k].mean(0) for k in np.unique(targets)])
+    apart = np.ptp(means, 0) / np.maximum(numbers.std(0), 1e-12)
+    chosen = np.argsort(-apart)[:MOST_COLUMNS]
+    width = min(4, len(chosen))
+    rows = -(-len(chosen) // width)
+    with figure(10, 2.0 * rows + 0.5) as picture:
+        title = f"{len(chosen)} of {numbers.shape[1]} columns, those that differ most between classes"
+        picture.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=11)
+        grid = picture.subplots(rows, width, squeeze=False)
+        for axes in grid.flat[len(chosen) :]:
+            axes.set_axis_off()
+        for axes, column in zip(grid.flat, chosen, strict=False):
+            edges = np.histogram_bin_edges(numbers[:, column], 30)
+            for k in np.unique(targets):
+                axes.hist(numbers[targets == k, column], edges, alpha=0.55, label=source.classes[k])
+            axes.set_title(source.columns[column], fontweight="normal", fontsize=9)
+            axes.set_yticks([])
+        grid.flat[0].legend(fontsize=8)
     return picture

@@ -8,30 +8,38 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor
+from torch import nn
 
 from convnet.data import Loader, MemorySource, Split, read_split
 from convnet.errors import ConvnetError
 from convnet.recipes import Recipe
 from convnet.reports import figures
 from convnet.reports.html import render
+from convnet.reports.learnt import learnt_figures
+from convnet.reports.plane_figure import Panel, plane_figure
 from convnet.reports.style import to_png
-from convnet.runs import MetricsLog, RunFolder, StepLog
+from convnet.runs import BaselineRow, Baselines, MetricsLog, RunFolder, StepLog
 from convnet.training import Evaluation
 
+LEARNT = ("templates", "codebook", "hog", "neighbours", "regions")
 MISTAKES = 24
 SAMPLE_COLUMNS = 10
 
 
 def write_run_report(
-    folder: RunFolder, recipe: Recipe, result: dict[str, Any], source: MemorySource | None
+    folder: RunFolder,
+    recipe: Recipe,
+    result: dict[str, Any],
+    model: nn.Sequential,
+    source: MemorySource | None,
+    baselines: Baselines | None,
 ) -> Path:
     """Write `report.html` and `figures/*.png`; returns the page's path.
 
-    Without `source` (the data is gone) the page has no pictures of samples.
+    Without `source` (the data is gone) the page has no pictures of samples; `baselines` are those of the same
+    data and split, if there are any.
 
     Raises:
         RunError: the folder is damaged or not writable.
@@ -44,7 +52,7 @@ def write_run_report(
         (row for row in predictions if row["class"] != row["predicted"]),
         key=lambda row: -float(row["confidence"]),
     )
-    pictures = dict(_pictures(folder, recipe, result, data, source, evaluation, mistakes))
+    pictures = dict(_pictures(folder, recipe, result, data, model, source, evaluation, mistakes))
     folder.file("figures").mkdir(exist_ok=True)
     for name, content in pictures.items():
         folder.write(f"figures/{name}.png", content)
@@ -61,9 +69,20 @@ def write_run_report(
         mistake_count=len(mistakes),
         environment=folder.read_json("environment.json"),
         pictures=pictures,
+        learnt=[pictures[name] for name in LEARNT if name in pictures],
+        table=bool(source and source.is_table),
+        baselines=baselines,
+        baseline_rows=_ranked(baselines, result) if baselines else [],
     )
     folder.write("report.html", page)
     return folder.file("report.html")
+
+
+def _ranked(baselines: Baselines, result: dict[str, Any]) -> list[BaselineRow | None]:
+    """Best first; None stands for the run itself."""
+    own = (result["test"] or result["val"] or {"accuracy": 0.0})["accuracy"]
+    rows: list[tuple[float, BaselineRow | None]] = [(row.accuracy, row) for row in baselines.rows]
+    return [row for _, row in sorted([(own, None), *rows], key=lambda pair: -pair[0])]
 
 
 def _pictures(
@@ -71,24 +90,38 @@ def _pictures(
     recipe: Recipe,
     result: dict[str, Any],
     data: dict[str, Any],
+    model: nn.Sequential,
     source: MemorySource | None,
     evaluation: Evaluation | None,
     mistakes: list[dict[str, str]],
 ) -> Iterator[tuple[str, bytes]]:
-    yield "curves", to_png(figures.curves(MetricsLog(folder.file("metrics.csv")).rows, result["test"]))
+    epochs = MetricsLog(folder.file("metrics.csv")).rows
+    if epochs:
+        yield "curves", to_png(figures.curves(epochs, result["test"]))
     step_rows = StepLog.read(folder.file("steps.csv"))
     if step_rows:
         yield "steps", to_png(figures.steps(step_rows))
     if evaluation is not None:
         split = "test" if result["test"] else "validation"
-        title = f"Confusion on the {split} split ({len(evaluation.targets):,} images)"
+        title = f"Confusion on the {split} split (n = {len(evaluation.targets):,})"
         yield "confusion", to_png(figures.confusion(evaluation.confusion(), data["classes"], title))
+        if (curve := evaluation.roc()) is not None:
+            yield "roc", to_png(figures.roc(*curve, data["classes"][1]))
     if source is None:
         return
     try:
         split_members = read_split(folder.read("split.csv"), source)
     except ConvnetError:
         return  # the data is another than it was; its pictures would mislead
+    for name, picture in learnt_figures(model, source, split_members):
+        yield name, to_png(picture)
+    if source.is_table:
+        yield "samples", to_png(figures.columns(source))
+        if len(source.columns) == 2:
+            points = source.images.flatten(1)
+            panel = Panel("Decision regions", model)
+            yield "regions", to_png(plane_figure([panel], points, source.targets, source.classes))
+        return
     yield "samples", to_png(_sample_figure(source, split_members))
     yield "augmented", to_png(_augmented_figure(source, split_members, recipe))
     if mistakes:
@@ -106,7 +139,7 @@ def _sample_figure(source: MemorySource, split: Split) -> Figure:
         source.classes[int(source.targets[i])] if n < len(shown) else "" for n, i in enumerate(indices)
     ]
     width = len([column for column in columns if column])
-    return figures.image_grid(_images(source, indices), captions, width, "Training images")
+    return figures.image_grid(figures.pictures(source, indices), captions, width, "Training images")
 
 
 def _augmented_figure(source: MemorySource, split: Split, recipe: Recipe) -> Figure:
@@ -115,7 +148,10 @@ def _augmented_figure(source: MemorySource, split: Split, recipe: Recipe) -> Fig
     images = next(loader.epoch()).images[: 2 * SAMPLE_COLUMNS].cpu()
     what = "augmented" if loader.augment else "not augmented"
     return figures.image_grid(
-        [_as_picture(image) for image in images], [""] * len(images), SAMPLE_COLUMNS, f"First batch, {what}"
+        [figures.as_picture(image) for image in images],
+        [""] * len(images),
+        SAMPLE_COLUMNS,
+        f"First batch, {what}",
     )
 
 
@@ -123,16 +159,7 @@ def _mistake_figure(source: MemorySource, mistakes: list[dict[str, str]]) -> Fig
     indices = [int(row["index"]) for row in mistakes]
     captions = [f"{row['class']} → {row['predicted']}\n{float(row['confidence']):.1%}" for row in mistakes]
     title = "Most confident mistakes (true → predicted)"
-    return figures.image_grid(_images(source, indices), captions, 8, title)
-
-
-def _images(source: MemorySource, indices: list[int]) -> list[figures.Image]:
-    return [_as_picture(image) for image in source.read(torch.tensor(indices)).images.cpu()]
-
-
-def _as_picture(image: Tensor) -> figures.Image:
-    """C×H×W, 0…255 → H×W×C uint8."""
-    return image.float().round().clamp(0, 255).byte().permute(1, 2, 0).numpy().astype(np.uint8)
+    return figures.image_grid(figures.pictures(source, indices), captions, 8, title)
 
 
 def _predictions(folder: RunFolder) -> list[dict[str, str]]:
@@ -140,9 +167,16 @@ def _predictions(folder: RunFolder) -> list[dict[str, str]]:
 
 
 def _as_evaluation(rows: list[dict[str, str]], classes: list[str]) -> Evaluation:
-    """The predictions as hard decisions, for the confusion matrix and the figures per class."""
+    """The predictions as hard decisions; of two classes with their probabilities, which a ROC needs."""
     number = {name: i for i, name in enumerate(classes)}
     predicted = torch.tensor([number[row["predicted"]] for row in rows])
     targets = torch.tensor([number[row["class"]] for row in rows])
     indices = torch.tensor([int(row["index"]) for row in rows])
-    return Evaluation(0.0, torch.nn.functional.one_hot(predicted, len(classes)).float(), targets, indices)
+    probabilities = torch.nn.functional.one_hot(predicted, len(classes)).float()
+    if len(classes) == 2:
+        own = torch.tensor([float(row["class_probability"]) for row in rows])
+        second = torch.where(targets == 1, own, 1 - own)
+        # Rounded to six digits, a tie may have lost its winner.
+        second = torch.where((predicted == 1) & (second == 0.5), 0.5 + 1e-6, second)
+        probabilities = torch.stack([1 - second, second], 1)
+    return Evaluation(0.0, probabilities, targets, indices)

@@ -1,6 +1,7 @@
 """A run on disk: its folder, checkpoints and logs."""
 
 from convnet.runs.atomic import write_atomically
+from convnet.runs.baselines import BaselineRow, Baselines, baselines_beside, split_fingerprint
 from convnet.runs.checkpoint import load_checkpoint, save_checkpoint
 from convnet.runs.folder import FORMAT, RunFolder, as_file_name
 from convnet.runs.logs import EPOCH_COLUMNS, MetricsLog, StepLog
@@ -8,11 +9,15 @@ from convnet.runs.logs import EPOCH_COLUMNS, MetricsLog, StepLog
 __all__ = [
     "EPOCH_COLUMNS",
     "FORMAT",
+    "BaselineRow",
+    "Baselines",
     "MetricsLog",
     "RunFolder",
     "StepLog",
     "as_file_name",
+    "baselines_beside",
     "load_checkpoint",
     "save_checkpoint",
+    "split_fingerprint",
     "write_atomically",
 ]

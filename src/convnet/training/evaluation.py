@@ -39,6 +39,18 @@ class Evaluation:
         """Share of samples whose most probable class is the right one."""
         return int((self.predicted == self.targets).sum()) / max(1, len(self.targets))
 
+    def roc(self) -> tuple[NDArray[np.float64], NDArray[np.float64], float] | None:
+        """False and true positive rates at every threshold, and the area under that curve.
+
+        Of two classes, both present; the second is the positive one. None of any other number of classes.
+        """
+        from sklearn.metrics import auc, roc_curve  # half a second, only where there are two classes
+
+        if self.probabilities.shape[1] != 2 or len(self.targets.unique()) < 2:
+            return None
+        false, true, _ = roc_curve(self.targets.numpy(), self.probabilities[:, 1].numpy())
+        return false, true, float(auc(false, true))
+
     def confusion(self) -> NDArray[np.int64]:
         """K×K counts: row = true class, column = predicted class."""
         k = self.probabilities.shape[1]

@@ -1,0 +1,87 @@
+"""`convnet baselines`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from convnet.cli.options import DataDir, Json, Out, Set, Threads, overrides, print_json
+
+if TYPE_CHECKING:
+    from convnet.runs import BaselineRow, Baselines
+
+
+def baselines(
+    data: Annotated[str, typer.Argument(help="A data set, a folder of images or a table (.csv).")],
+    minutes: Annotated[float, typer.Option(min=0.05, help="About how long it may take.")] = 2.0,
+    set_: Set = None,
+    out: Out = None,
+    data_dir: DataDir = None,
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """What has to be beaten: majority, k-NN, linear, HoG, visual words and an MLP on the same split.
+
+    The table is stored in runs/NAME-baselines, a run per row, and 'convnet train' on the same data shows it
+    beside its network.
+    """
+    from convnet.experiments import baselines as fit_baselines
+
+    def tell(row: BaselineRow) -> None:
+        accuracy = row.val_accuracy if row.val_accuracy is not None else row.accuracy
+        which = "validation" if row.val_accuracy is not None else "test"
+        print(f"{row.name:<34} {which} {accuracy:.2%}, {row.fit_seconds:.1f} s", file=sys.stderr)
+
+    table, folder = fit_baselines(
+        data,
+        minutes=minutes,
+        overrides=overrides(set_),
+        out=out,
+        data_dir=data_dir,
+        threads=threads,
+        on_row=tell,
+    )
+    if as_json:
+        print_json(table.public())
+        return
+    print_baselines(table)
+    print(f"\nstored in {folder}")
+
+
+def print_baselines(table: Baselines, network: tuple[str, float | None, float | None] | None = None) -> None:
+    """The table, best first; `network` is a name, a validation and a test accuracy to stand among them."""
+    lines = [(row.accuracy, _cells(row)) for row in table.rows]
+    if network is not None:
+        name, val, test = network
+        lines.append((test if test is not None else val or 0.0, [f"> {name}", _share(val), _share(test)]))
+    lines.sort(key=lambda line: -line[0])
+    head = ["", "validation", "test", "95% interval", "fit", "per image", "size"]
+    rows = [head, *(cells + [""] * (len(head) - len(cells)) for _, cells in lines)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    for row in rows:
+        cells = [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]
+        print("  ".join(cells).rstrip())
+
+
+def _cells(row: BaselineRow) -> list[str]:
+    low_high = row.test_interval
+    interval = f"{100 * low_high[0]:.1f}–{100 * low_high[1]:.1f}%" if low_high else "–"
+    return [
+        row.name,
+        _share(row.val_accuracy),
+        _share(row.test_accuracy),
+        interval,
+        f"{row.fit_seconds:.1f} s",
+        f"{row.ms_per_image:.3f} ms",
+        _size(row.bytes),
+    ]
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2%}"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"

@@ -1,0 +1,200 @@
+"""What nearest neighbours, linear models and classical features reach, in a minute or two (M01–M09)."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from scipy.stats import binomtest
+
+from convnet.data import MemorySource, Split, make_split, write_split
+from convnet.device import keep_freed_memory, set_threads
+from convnet.errors import RecipeError
+from convnet.experiments.affordable import affordable_memory, affordable_words
+from convnet.experiments.run import Run
+from convnet.experiments.train import settle, train
+from convnet.models import named_model
+from convnet.recipes import Recipe, baseline_recipe, default_recipe, open_recipe_data, override
+from convnet.runs import BaselineRow, Baselines, RunFolder, as_file_name, split_fingerprint
+from convnet.training import EpochEnd, Event, StopTraining
+
+OWN_FIELDS = ("data", "split", "preprocess.image_size", "preprocess.channels", "preprocess.resize", "seed")
+"""What may be set: all rows share it. How each is trained is its own."""
+TIMED_IMAGES = 256
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A row to be: its name, its model, its loss, and its share of the time."""
+
+    name: str
+    model: str
+    share: int
+    loss: str = "cross-entropy"
+
+
+IMAGES = (
+    Plan("majority class", "majority", 1),
+    Plan("k-NN, pixels", "knn", 15),
+    Plan("softmax, pixels", "linear", 10),
+    Plan("SVM, pixels", "linear", 10, "hinge"),
+    Plan("k-NN, colour + HoG", "color+hog -> knn", 10),
+    Plan("softmax, colour + HoG", "color+hog -> linear", 10),
+    Plan("SVM, colour + HoG", "color+hog -> linear", 10, "hinge"),
+    Plan("softmax, visual words", "visual-words -> linear", 40),
+    Plan("MLP, pixels", "mlp", 15),
+)
+TABLE = (
+    Plan("majority class", "majority", 1),
+    Plan("k-NN", "knn", 10),
+    Plan("softmax", "linear", 10),
+    Plan("SVM", "linear", 10, "hinge"),
+    Plan("MLP", "mlp", 10),
+)
+
+
+def baselines(
+    data: str,
+    *,
+    minutes: float = 2.0,
+    overrides: dict[str, Any] | None = None,
+    out: Path | None = None,
+    data_dir: Path | None = None,
+    threads: int | None = None,
+    on_row: Callable[[BaselineRow], object] = lambda row: None,
+) -> tuple[Baselines, Path]:
+    """Fit simple models to the same samples and the same split; returns their table and its folder.
+
+    All of it takes about `minutes`: where the data is large, k-NN remembers fewer images, the codebook has
+    fewer words, training ends earlier. `overrides` are the recipe's fields for data, split, image size and
+    seed. `out` (default: runs/NAME-baselines) gets a run per row, and `baselines.json`, which `train` finds
+    there. Rows that are there already, from the same recipe, are taken over.
+
+    Raises:
+        RecipeError: an override that is not common to all rows.
+        ConvnetError: as `train`.
+    """
+    started = time.perf_counter()
+    keep_freed_memory()
+    set_threads(threads)
+    base = _base(data, overrides or {})
+    source = open_recipe_data(base, data_dir)
+    split = make_split(source, base.split)
+    folder = (out or Path("runs") / f"{as_file_name(Path(source.name).stem)}-baselines").absolute()
+    plans, rows = TABLE if source.is_table else IMAGES, []
+    for place, plan in enumerate(plans):
+        left = started + 60 * minutes - time.perf_counter()
+        seconds = max(1.0, left * plan.share / sum(p.share for p in plans[place:]))
+        name, recipe = _affordable(plan, base, source, split, seconds)
+        recipe = settle(recipe, "cpu", folder)
+        run = _run(recipe, folder, source, split, data_dir, threads, seconds)
+        rows.append(_row(name, run, source, split))
+        on_row(rows[-1])
+    table = Baselines(source.name, split_fingerprint(write_split(split, source)), tuple(rows))
+    table.write(folder)
+    return table, folder
+
+
+def _base(data: str, overrides: dict[str, Any]) -> Recipe:
+    for field in overrides:
+        if not any(field == own or field.startswith(f"{own}.") for own in OWN_FIELDS):
+            raise RecipeError(
+                f"'{field}' is not common to all baselines; those are {', '.join(OWN_FIELDS)}; "
+                "train one model with 'convnet train'"
+            )
+    return override(default_recipe(data), overrides)
+
+
+def _affordable(
+    plan: Plan, base: Recipe, source: MemorySource, split: Split, seconds: float
+) -> tuple[str, Recipe]:
+    """The row's recipe, cut to the time; its name says so."""
+    name, model = plan.name, named_model(plan.model)
+    if plan.model == "knn":
+        queries = 2 * len(split.val) + len(split.test)
+        most = affordable_memory(source, len(split.train), queries, seconds)
+        if most is not None:
+            name, model = f"{name} ({most:,} remembered)", {**model, "most": most}
+        if not len(split.val):
+            model["k"] = 1
+    elif plan.model.startswith("visual-words"):
+        feature = affordable_words(source, len(split.train), seconds)
+        model = named_model(plan.model.replace("visual-words", feature))
+    elif plan.model.endswith("-> knn") and not len(split.val):
+        model = named_model(plan.model.replace("knn", "knn(k=1)"))
+    recipe = baseline_recipe(base.data.source, model, loss=plan.loss)
+    own = base.preprocess.model_copy(update={"normalize": recipe.preprocess.normalize})
+    shared = {"data": base.data, "split": base.split, "preprocess": own, "seed": base.seed}
+    title = f"{recipe.name}-svm" if plan.loss == "hinge" else recipe.name
+    return name, recipe.model_copy(update={**shared, "name": title})
+
+
+def _run(
+    recipe: Recipe,
+    folder: Path,
+    source: MemorySource,
+    split: Split,
+    data_dir: Path | None,
+    threads: int | None,
+    seconds: float,
+) -> Run:
+    """The finished run that is there, or a new one, stopped after the epoch in which its time ends."""
+    stem = as_file_name(recipe.name)
+    for there in sorted(folder.glob(f"{stem}-*/result.json"), reverse=True):
+        run = Run(RunFolder(there.parent))
+        if run.recipe == recipe and run.folder.read("split.csv") == write_split(split, source):
+            return run
+    deadline = time.perf_counter() + seconds
+
+    def stop_in_time(event: Event) -> None:
+        if isinstance(event, EpochEnd) and time.perf_counter() > deadline:
+            raise StopTraining
+
+    return train(
+        recipe,
+        below=folder,
+        data_dir=data_dir,
+        device="cpu",
+        threads=threads,
+        listeners=[stop_in_time],
+        opened=(source, split),
+        report=False,
+    )
+
+
+def _row(name: str, run: Run, source: MemorySource, split: Split) -> BaselineRow:
+    result = run.result
+    val, test = result["val"], result["test"]
+    interval = None
+    if test:
+        right = round(test["accuracy"] * test["samples"])
+        found = binomtest(right, test["samples"]).proportion_ci(method="wilson")
+        interval = (float(found.low), float(found.high))
+    return BaselineRow(
+        name,
+        val["accuracy"] if val else None,
+        test["accuracy"] if test else None,
+        interval,
+        result["seconds"],
+        _ms_per_image(run, source, split),
+        run.folder.file("model.safetensors").stat().st_size,
+        run.path.name,
+    )
+
+
+@torch.no_grad()
+def _ms_per_image(run: Run, source: MemorySource, split: Split) -> float:
+    """Predicting a batch of images, from pixels to logits: the median of three."""
+    held_out: Sequence[torch.Tensor] = [part for part in (split.test, split.val, split.train) if len(part)]
+    images = source.read(held_out[0][:TIMED_IMAGES]).images
+    times = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        run.model(images)
+        times.append(time.perf_counter() - begun)
+    return 1000 * statistics.median(times) / len(images)

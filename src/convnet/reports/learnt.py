@@ -1,0 +1,123 @@
+"""Pictures of what a model learnt (M80): templates, codebook, HoG glyphs, neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from convnet.data import MemorySource, Split
+from convnet.features.codebook import Codebook
+from convnet.features.hog import HoG
+from convnet.features.visual_words import VisualWords
+from convnet.layers import MapsToDense
+from convnet.models.knn import NearestNeighbours
+from convnet.reports import figures
+from convnet.reports.style import bare, figure
+
+MOST_PATCHES = 400
+SAMPLES = 8
+
+
+def learnt_figures(model: nn.Sequential, source: MemorySource, split: Split) -> Iterator[tuple[str, Figure]]:
+    """Names and pictures of whatever in the model can be seen; nothing for what cannot."""
+    if source.is_table:
+        return
+    shown = (split.test if len(split.test) else split.val if len(split.val) else split.train)[:SAMPLES]
+    if (templates := _first_weights(model[1])) is not None:
+        yield "templates", template_figure(templates, source.classes)
+    for part in model.modules():
+        if isinstance(part, VisualWords):
+            yield "codebook", codebook_figure(part.codebook(), part.in_channels, part.patch_size)
+        if isinstance(part, HoG):
+            yield "hog", glyph_figure(part, source.read(shown).images.cpu())
+    if isinstance(model[-1], NearestNeighbours):
+        yield "neighbours", _neighbour_figure(model, source, split, shown)
+
+
+def _first_weights(network: nn.Module) -> Tensor | None:
+    """The weights of a network whose first layer looks at all pixels, one image per unit: D×C×H×W."""
+    first = network[0] if isinstance(network, nn.Sequential) and len(network) else network
+    return first.templates().detach() if isinstance(first, MapsToDense) else None
+
+
+def template_figure(templates: Tensor, classes: Sequence[str]) -> Figure:
+    """D×C×H×W weights as images, 0 as mid-grey: one per class with its name, or the hidden units'."""
+    if len(templates) == len(classes):
+        return figures.image_grid(
+            [_as_signed(t) for t in templates], classes, min(10, len(classes)), "One template per class"
+        )
+    strongest = templates.flatten(1).norm(dim=1).argsort(descending=True)[:MOST_PATCHES]
+    title = f"Templates of the hidden units ({len(strongest)} of {len(templates)}, the strongest first)"
+    return figures.mosaic([_as_signed(templates[i]) for i in strongest.tolist()], title)
+
+
+def codebook_figure(codebook: Codebook, channels: int, size: int) -> Figure:
+    """The words as patches, those with the most contrast first."""
+    patches = codebook.patches().unflatten(1, (channels, size, size)).cpu()
+    order = codebook.words.norm(dim=1).argsort(descending=True)[:MOST_PATCHES]
+    title = f"Visual words: {len(order)} of {len(patches)} patches of {size}×{size} pixels"
+    return figures.mosaic([_as_signed(patches[i]) for i in order.tolist()], title)
+
+
+def glyph_figure(hog: HoG, images: Tensor) -> Figure:
+    """HoG drawn over images N×C×H×W of 0…255: in every cell a line along each edge, as strong as its vote."""
+    histograms = hog.cells(images.float() / 255).numpy()
+    columns = min(4, len(images))
+    rows = -(-len(images) // columns)
+    width = 10 / columns
+    with figure(10, rows * width * images.shape[2] / images.shape[3] + 0.4) as picture:
+        title = f"Oriented gradients, cells of {hog.cell_size}×{hog.cell_size} pixels"
+        picture.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=11)
+        for axes in picture.subplots(rows, columns, squeeze=False).flat:
+            bare(axes)
+            axes.set_axis_off()
+        for axes, image, cells in zip(picture.axes, images, histograms, strict=False):
+            pale = 127 + 0.5 * image.float().mean(0).numpy()
+            axes.imshow(pale, cmap="gray", vmin=0, vmax=255)
+            axes.add_collection(_glyphs(cells, hog.cell_size))
+    return picture
+
+
+def _glyphs(cells: NDArray[np.float32], size: int) -> LineCollection:
+    """Cells I×J×O as lines along the edges, which are across the gradients."""
+    rows, columns, orientations = cells.shape
+    angle = np.pi * (np.arange(orientations) + 0.5) / orientations
+    reach = 0.48 * size * np.stack([-np.sin(angle), np.cos(angle)], 1)  # x to the right, y down
+    middle = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), -1) * size + (size - 1) / 2
+    ends = [(middle[:, :, None] + sign * reach).reshape(-1, 2) for sign in (-1, 1)]
+    strength = (cells / max(float(cells.max()), 1e-9)).reshape(-1)
+    return LineCollection(
+        np.stack(ends, 1).tolist(), colors=[(0.77, 0.16, 0.2, a) for a in strength**0.5], linewidths=1.1
+    )
+
+
+def _neighbour_figure(model: nn.Sequential, source: MemorySource, split: Split, shown: Tensor) -> Figure:
+    """Held-out images and beside each the training images nearest to it."""
+    memory = model[-1]
+    assert isinstance(memory, NearestNeighbours)
+    queries = source.read(shown).images.cpu()
+    features = nn.Sequential(*list(model)[:-1])(queries)
+    distances, places = memory.neighbours(features, min(9, len(memory.memory)))
+    found = split.train[memory.kept.cpu()[places.cpu()]]
+    images, captions = [], []
+    for index, near, far in zip(shown.tolist(), found.tolist(), distances.tolist(), strict=True):
+        images += figures.pictures(source, [index, *near])
+        names = [source.classes[int(source.targets[i])] for i in near]
+        captions += [f"? {source.classes[int(source.targets[index])]}"]
+        captions += [f"{name}\n{distance:.3g}" for name, distance in zip(names, far, strict=True)]
+    return figures.image_grid(
+        images, captions, 1 + found.shape[1], "Held-out images (left) and their nearest training images"
+    )
+
+
+def _as_signed(weights: Tensor) -> figures.Image:
+    """C×H×W weights → H×W×C uint8, 0 as mid-grey, the largest as black or white; grey unless 3 channels."""
+    if weights.shape[0] not in (1, 3):
+        weights = weights.mean(0, keepdim=True)
+    scaled = 127.5 + 127.5 * weights / weights.abs().amax().clamp_min(1e-12)
+    return scaled.round().byte().permute(1, 2, 0).cpu().numpy()

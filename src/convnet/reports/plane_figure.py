@@ -1,0 +1,119 @@
+"""Points of the plane, what a model makes of every place, and what a hidden layer sees (M04, M09)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from convnet.reports.style import CYCLE, figure
+
+RESOLUTION = 240
+LINES = 13
+MARGIN = 0.12
+
+
+class Panel:
+    """A trained model of points, a title, and optionally what it does before its last layer."""
+
+    def __init__(self, title: str, model: nn.Module, hidden: nn.Module | None = None) -> None:
+        self.title, self.model, self.hidden = title, model, hidden
+
+
+def plane_figure(panels: Sequence[Panel], points: Tensor, targets: Tensor, classes: Sequence[str]) -> Figure:
+    """Decision regions side by side; below each the plane as its hidden layer sees it, where it has one."""
+    warped = any(panel.hidden is not None for panel in panels)
+    columns = min(3, len(panels))
+    blocks = -(-len(panels) // columns)
+    rows = blocks * (2 if warped else 1)
+    with figure(3.5 * columns + 0.6, 3.6 * rows + 0.3) as picture:
+        grid = picture.subplots(rows, columns, squeeze=False)
+        for axes in grid.flat:
+            axes.set_axis_off()
+        for number, panel in enumerate(panels):
+            block, column = divmod(number, columns)
+            top = grid[block * (2 if warped else 1), column]
+            top.set_axis_on()
+            draw_regions(top, panel.model, points, targets, classes)
+            top.set_title(panel.title)
+            if panel.hidden is not None:
+                below = grid[2 * block + 1, column]
+                below.set_axis_on()
+                draw_warped(below, panel.hidden, points, targets)
+        picture.axes[0].legend(loc="upper left", fontsize=8, handletextpad=0.2, framealpha=0.8, frameon=True)
+    return picture
+
+
+@torch.no_grad()
+def draw_regions(
+    axes: Axes, model: nn.Module, points: Tensor, targets: Tensor, classes: Sequence[str]
+) -> None:
+    """Every place in the colour of its most probable class, with a line where two meet; the points on top.
+
+    `points` N×2. Of a linear classifier the lines are its hyperplanes' crossings.
+    """
+    (left, right), (bottom, top) = _limits(points[:, 0]), _limits(points[:, 1])
+    across, up = torch.linspace(left, right, RESOLUTION), torch.linspace(bottom, top, RESOLUTION)
+    grid = torch.cartesian_prod(up, across).flip(1)
+    scores = model(grid[:, :, None, None]).float()
+    best = scores.argmax(1).view(RESOLUTION, RESOLUTION).numpy()
+    palette = np.array([to_rgb(CYCLE[k % len(CYCLE)]) for k in range(len(classes))])
+    image = 1 - 0.28 * (1 - palette[best])
+    axes.imshow(
+        image, origin="lower", extent=(left, right, bottom, top), aspect="auto", interpolation="nearest"
+    )
+    for k in range(len(classes)):
+        if 0 < (best == k).mean() < 1:
+            others = scores.clone()
+            others[:, k] = -torch.inf
+            lead = (scores[:, k] - others.amax(1)).view(RESOLUTION, RESOLUTION).numpy()
+            axes.contour(across.numpy(), up.numpy(), lead, levels=[0], colors="#3c4149", linewidths=0.9)
+    _scatter(axes, points.numpy(), targets, classes)
+    axes.set_xlim(left, right)
+    axes.set_ylim(bottom, top)
+    axes.grid(False)
+
+
+@torch.no_grad()
+def draw_warped(axes: Axes, hidden: nn.Module, points: Tensor, targets: Tensor) -> None:
+    """The lines of a grid over the plane, and the points, where `hidden` puts them: N×2×1×1 → N×2."""
+    (left, right), (bottom, top) = _limits(points[:, 0]), _limits(points[:, 1])
+    steps = torch.linspace(0, 1, 200)
+    for place in torch.linspace(0, 1, LINES):
+        level, upright = bottom + (top - bottom) * place, left + (right - left) * place
+        for line in (
+            torch.stack([left + (right - left) * steps, level.expand(200)], 1),
+            torch.stack([upright.expand(200), bottom + (top - bottom) * steps], 1),
+        ):
+            path = hidden(line[:, :, None, None]).flatten(1).numpy()
+            axes.plot(path[:, 0], path[:, 1], color="#c9cdd3", linewidth=0.6, zorder=1)
+    _scatter(axes, hidden(points[:, :, None, None]).flatten(1).numpy(), targets, None)
+    axes.set_title("as the hidden layer sees it", fontweight="normal", fontsize=9)
+    axes.grid(False)
+
+
+def _scatter(axes: Axes, points: NDArray[np.float32], targets: Tensor, classes: Sequence[str] | None) -> None:
+    for k in range(int(targets.max()) + 1):
+        mine = points[(targets == k).numpy()]
+        axes.scatter(
+            mine[:, 0],
+            mine[:, 1],
+            s=9,
+            color=CYCLE[k % len(CYCLE)],
+            edgecolors="white",
+            linewidths=0.3,
+            label=classes[k] if classes else None,
+            zorder=2,
+        )
+
+
+def _limits(values: Tensor) -> tuple[float, float]:
+    low, high = float(values.min()), float(values.max())
+    margin = MARGIN * max(high - low, 1e-6)
+    return low - margin, high + margin
