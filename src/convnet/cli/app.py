@@ -15,10 +15,12 @@ from convnet.cli import (
     evaluate,
     filter,
     models,
+    plane,
     predict,
     recipes,
     report,
     resume,
+    retrieve,
     summary,
     train,
 )
@@ -39,6 +41,8 @@ app.command("resume")(resume.resume)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("report")(report.report)
+app.command("retrieve")(retrieve.retrieve)
+app.command("plane")(plane.plane)
 app.command("summary")(summary.summary)
 app.command("filter")(filter.filter_image)
 app.add_typer(data.app, name="data")

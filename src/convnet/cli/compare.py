@@ -32,7 +32,7 @@ def compare(
     with TrainingProgress() as progress:
         comparison = compare_variants(
             base,
-            _parse(vary),
+            parse_variants(vary),
             seeds=seeds,
             out=out,
             data_dir=data_dir,
@@ -62,7 +62,7 @@ def compare(
     print(f"\npage     {comparison.page}\npicture  {comparison.page.with_suffix('.png')}")
 
 
-def _parse(entries: list[str]) -> dict[str, list[Any]]:
+def parse_variants(entries: list[str]) -> dict[str, list[Any]]:
     """["optimizer=adam,sgd"] → {"optimizer": ["adam", "sgd"]}: a YAML list without its brackets."""
     from convnet.errors import RecipeError
     from convnet.recipes import parse_assignments

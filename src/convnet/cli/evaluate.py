@@ -27,6 +27,7 @@ def evaluate(
 
     loaded = load_run(run)
     evaluation = loaded.evaluate(data, split=split, data_dir=data_dir)
+    curve = evaluation.roc()
     per_class = dict(zip(loaded.classes, evaluation.per_class(), strict=True))
     samples = len(evaluation.targets)
     if as_json:
@@ -38,6 +39,7 @@ def evaluate(
                 "loss": evaluation.loss,
                 "accuracy": evaluation.accuracy,
                 "classes": per_class,
+                **({"roc_auc": curve[2]} if curve else {}),
             }
         )
         return
@@ -47,3 +49,5 @@ def evaluate(
     for name, row in per_class.items():
         figures = f"{row['precision']:>9.3f}  {row['recall']:>6.3f}  {row['f1']:>5.3f}  {row['support']:>7,}"
         print(f"{name:<{width}}  {figures}")
+    if curve:
+        print(f"\narea under the ROC curve of {loaded.classes[1]}: {curve[2]:.4f}")

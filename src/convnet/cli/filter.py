@@ -23,9 +23,16 @@ def filter_image(
     point: Annotated[
         str | None, typer.Option(help="A point operation instead: darken, invert, lower-contrast, …")
     ] = None,
+    hog: Annotated[
+        bool, typer.Option("--hog", help="Draw the picture's oriented gradients over it instead.")
+    ] = False,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="An option of the kernel, e.g. size=5 or sigma=2."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="An option of the kernel, e.g. size=5 or sigma=2, or of HoG: cell_size=16.",
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="File to write; default: IMAGE-KERNEL.png here.")
@@ -43,10 +50,13 @@ def filter_image(
     from convnet.features import FILTERS, POINT_OPERATIONS
     from convnet.recipes.overrides import parse_assignments
 
-    if (kernel is None) == (point is None):
+    if [kernel is not None, point is not None, hog].count(True) != 1:
         kernels, points = ", ".join(FILTERS), ", ".join(POINT_OPERATIONS)
-        raise RecipeError(f"name one --kernel ({kernels}) or one --point ({points})")
+        raise RecipeError(f"name one --kernel ({kernels}) or one --point ({points}), or --hog")
     options = parse_assignments(set_ or [])
+    if hog:
+        _draw_hog(image, options, out or Path(f"{image.stem}-hog.png"))
+        return
     if kernel is not None:
         module: FixedFilter = FILTERS.build(kernel, **({"border": "replicate"} | options))
         change: Any = module
@@ -82,3 +92,20 @@ def _write(image: Tensor, path: Path) -> None:
     except (OSError, ValueError) as error:  # a format of few colours, or one that Pillow has no writer for
         raise RunError(f"{path}: {in_one_line(error)}; use .png") from error
     write_atomically(path, content.getvalue())
+
+
+def _draw_hog(image: Path, options: dict[str, Any], out: Path) -> None:
+    """Glyphs of the oriented gradients (M06) over the picture."""
+    import torch
+
+    from convnet.data.decode import read_picture
+    from convnet.features import FEATURES
+    from convnet.reports.learnt import glyph_figure
+    from convnet.reports.style import to_png
+    from convnet.runs import write_atomically
+
+    pixels = torch.from_numpy(read_picture(image).copy())[None]
+    _, channels, height, width = pixels.shape
+    feature = FEATURES.build("hog", channels, (height, width), **options)
+    write_atomically(out, to_png(glyph_figure(feature, pixels)))
+    print(out)

@@ -12,7 +12,7 @@ from convnet.cli.options import Json, print_json
 
 def predict(
     run: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
-    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files; tables (.csv) for a run of a table.")],
     top: Annotated[int, typer.Option(min=1, help="How many classes to print per image.")] = 3,
     as_json: Json = False,
 ) -> None:

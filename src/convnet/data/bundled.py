@@ -60,7 +60,7 @@ def find_plane(make: Callable[[], Points]) -> Callable[[NamedSet, Path], Read]:
 
 
 def circles() -> Points:
-    """A disc of points, and a ring around it."""
+    """A ring of points within another."""
     from sklearn.datasets import make_circles
 
     points, targets = make_circles(PER_PLANE, noise=0.08, factor=0.45, random_state=0)
@@ -71,7 +71,7 @@ def moons() -> Points:
     """Two half moons that reach into each other."""
     from sklearn.datasets import make_moons
 
-    points, targets = make_moons(PER_PLANE, noise=0.12, random_state=0)
+    points, targets = make_moons(PER_PLANE, noise=0.2, random_state=0)
     return points - points.mean(0), targets
 
 
@@ -91,6 +91,18 @@ def blobs() -> Points:
     centers = np.array([[-1.0, -0.6], [1.0, -0.6], [0.0, 1.1]])
     points, targets = make_blobs(PER_PLANE, centers=centers, cluster_std=0.42, random_state=0)
     return points, targets
+
+
+def corner() -> Points:
+    """Points in one corner, and those around it: two half planes make what one cannot."""
+    draws = np.random.default_rng(0)
+    points = draws.uniform(-1, 1, (4 * PER_PLANE, 2))
+    edge = points.min(1)  # how far inside of the quarter x > 0, y > 0
+    kept = np.abs(edge) > 0.08
+    points, inside = points[kept], edge[kept] > 0
+    each = [np.flatnonzero(inside == side)[: PER_PLANE // 2] for side in (True, False)]
+    chosen = np.concatenate(each)
+    return points[chosen], np.where(inside[chosen], 0, 1)
 
 
 def as_table(

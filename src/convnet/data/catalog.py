@@ -11,7 +11,7 @@ import numpy as np
 import pooch
 import torch
 
-from convnet.data.bundled import blobs, circles, find_digits, find_plane, find_tumours, moons, spiral
+from convnet.data.bundled import blobs, circles, corner, find_digits, find_plane, find_tumours, moons, spiral
 from convnet.data.cifar import CIFAR10, CIFAR100, CifarLayout, find_cifar
 from convnet.data.class_names import CIFAR10_CLASSES, CIFAR100_CLASSES, FASHION_CLASSES, KMNIST_CLASSES
 from convnet.data.download import RemoteFile, fetch
@@ -109,9 +109,10 @@ DATASETS: dict[str, NamedSet] = {
         *(
             NamedSet(name, title, classes, find_plane(make), table=True)
             for name, title, classes, make in (
-                ("circles", "600 points of the plane: a disc in a ring", ("disc", "ring"), circles),
+                ("circles", "600 points of the plane: a ring in a ring", ("inner", "outer"), circles),
                 ("moons", "600 points of the plane: two half moons", ("upper", "lower"), moons),
                 ("spiral", "600 points of the plane: three arms", ("one", "two", "three"), spiral),
+                ("corner", "600 points of the plane: a corner", ("inside", "outside"), corner),
                 ("blobs", "600 points of the plane: three clouds", ("left", "right", "top"), blobs),
             )
         ),

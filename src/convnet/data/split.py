@@ -53,6 +53,7 @@ def make_split(source: Source, options: SplitOptions) -> Split:
 
     Raises:
         RecipeError: a share is given for a split that the data has, or leaves nothing to train on.
+        DataError: a class has a single sample.
     """
     given = source.partition or ["train"] * len(source)
     members = {
@@ -69,12 +70,27 @@ def make_split(source: Source, options: SplitOptions) -> Split:
             continue
         if share is None:
             share = 0.0 if name == "test" and brings_own else DEFAULT_FRACTION
+        if share:
+            _require_pairs(source, members["train"])
         generator = torch.Generator().manual_seed(options.seed * 2 + offset)
         held = _stratified(source.targets, members["train"], share, generator)
         members[name], members["train"] = members["train"][held], members["train"][~held]
     if not len(members["train"]):
         raise RecipeError(f"the split leaves nothing of {source.name} ({len(source)} samples) to train on")
     return Split(members["train"], members["val"], members["test"])
+
+
+def _require_pairs(source: Source, candidates: Tensor) -> None:
+    """A class of one sample cannot be both learnt and held out."""
+    labels = source.targets.cpu()[candidates]
+    counts = torch.bincount(labels, minlength=len(source.classes))
+    for label in (counts == 1).nonzero().flatten().tolist():
+        place = source.describe(int(candidates[labels == label][0]))
+        raise DataError(
+            f"{source.name}: class '{source.classes[label]}' has a single sample ({place}), which cannot be "
+            "both learnt and held out; add more, remove the class, or hold nothing out "
+            "(--set split.val=0 --set split.test=0)"
+        )
 
 
 def _stratified(targets: Tensor, candidates: Tensor, fraction: float, generator: torch.Generator) -> Tensor:

@@ -50,7 +50,7 @@ def open_table(
     """
     cells = read_cells(path)
     named = label or next((c for c in cells.columns if c.lower() in LABEL_NAMES), cells.columns[-1])
-    for column in (named, *ignore, *(columns or ())):
+    for column in (named, *ignore):
         if column not in cells.columns:
             raise DataError(f"{path}: has no column '{column}'{nearest(column, cells.columns)}")
     wanted = columns or [c for c in cells.columns if c != named and c not in ignore]
@@ -103,8 +103,12 @@ def numbers(cells: Cells, columns: Sequence[str]) -> np.ndarray:
     """The columns as float64 N×C.
 
     Raises:
-        DataError: naming the line and column of a missing value or of what is no finite number.
+        DataError: naming the column that is missing, or the line and column of a missing value or of what
+            is no finite number.
     """
+    for column in columns:
+        if column not in cells.columns:
+            raise DataError(f"{cells.path}: has no column '{column}'{nearest(column, cells.columns)}")
     values = [[_number(row[cells.columns.index(c)]) for c in columns] for row in cells.rows]
     for row, line, texts in zip(values, cells.lines, cells.rows, strict=True):
         for column, value in zip(columns, row, strict=True):

@@ -3,7 +3,9 @@
 from convnet.experiments.baselines import baselines
 from convnet.experiments.compare import Comparison, compare
 from convnet.experiments.environment import describe_environment
+from convnet.experiments.plane import plane
 from convnet.experiments.recipe_choice import choose_recipe
+from convnet.experiments.retrieve import retrieve
 from convnet.experiments.run import Prediction, Run, load_run
 from convnet.experiments.train import resume, train
 
@@ -16,6 +18,8 @@ __all__ = [
     "compare",
     "describe_environment",
     "load_run",
+    "plane",
     "resume",
+    "retrieve",
     "train",
 ]

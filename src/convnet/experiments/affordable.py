@@ -1,32 +1,61 @@
-"""How much of a baseline a machine can afford: measured on a few images."""
+"""How much of a baseline fits into a time: measured on some of the samples, before it is begun."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import torch
+from torch import Tensor
 
-from convnet.data import MemorySource
+from convnet.data import MemorySource, Split
 from convnet.features import FEATURES
 from convnet.features.visual_words import VisualWords
 from convnet.layers import nearest
+from convnet.recipes import Recipe, build, override
+from convnet.training import fit
 
-WORDS = (1600, 800, 400, 200, 100, 50, 20)
+WORDS = ((1600, 1), (800, 1), (400, 1), (400, 2), (200, 2), (100, 2), (50, 2), (20, 2))
+"""Words of a codebook and pixels between its patches, the best and dearest first."""
 PATCHES_PER_WORD = 10
 QUERIES, MEMORY = 128, 4096
 IMAGES = 16
+BATCHES = 16
 
 
-def affordable_memory(source: MemorySource, samples: int, queries: int, seconds: float) -> int | None:
-    """How many of the training samples k-NN may remember to answer `queries` in time; None for all."""
-    numbers = source.images[:MEMORY].flatten(1).float()
-    taken = _seconds(partial(nearest, numbers[:QUERIES], numbers, 1))
-    comparisons = seconds / taken * QUERIES * len(numbers)
+def affordable_epochs(recipe: Recipe, source: MemorySource, split: Split, seconds: float) -> int:
+    """How many epochs, at most the recipe's, there is time for after the features of all samples."""
+    count = min(len(split.train), BATCHES * recipe.batch_size)
+    some = split.train[torch.arange(count) * len(split.train) // count]
+    part = replace(source, images=source.images[some], targets=source.targets[some])
+    everything, nothing = torch.arange(count), torch.arange(0)
+    once = override(recipe, {"epochs": 1})
+
+    def train() -> tuple[float, float]:
+        begun = time.perf_counter()
+        bench = build(once, device="cpu", source=part, split=Split(everything, nothing, nothing))
+        built = time.perf_counter()
+        fit(bench.training, bench.batches, epochs=1, fabric=bench.fabric)
+        return built - begun, time.perf_counter() - built
+
+    train()
+    preparing, training = train()
+    left = seconds - preparing * len(source) / count
+    return max(1, min(recipe.epochs, int(left / (training * len(split.train) / count))))
+
+
+def affordable_memory(vectors: Tensor, samples: int, queries: int, seconds: float) -> int | None:
+    """How many of the training samples k-NN may remember to answer `queries` in time; None for all.
+
+    `vectors` are some of the samples, N×D.
+    """
+    taken = _seconds(partial(nearest, vectors[:QUERIES], vectors, 1))
+    comparisons = seconds / taken * min(QUERIES, len(vectors)) * len(vectors)
     most = int(comparisons / max(1, queries))
-    return None if most >= samples else max(100, min(samples, most))
+    return None if most >= samples else max(100, most)
 
 
 def affordable_words(source: MemorySource, samples: int, seconds: float) -> str:
@@ -34,24 +63,23 @@ def affordable_words(source: MemorySource, samples: int, seconds: float) -> str:
     channels, height, width = source.shape
     side = min(height, width)
     patch = 6 if side >= 16 else max(2, side // 3)
-    options = {"patch_size": patch, "stride": max(1, side // 32), "grid": 2 if side >= 2 * patch else 1}
+    grid, apart = (2 if side >= 2 * patch else 1), max(1, side // 32)
     images = source.images[:IMAGES].float() / 255
-    for words in WORDS:
-        feature = FEATURES.build(
-            "visual-words", source.shape.channels, (height, width), words=words, **options
-        )
+    written = ""
+    for words, stride in WORDS:
+        options = {"words": words, "patch_size": patch, "stride": stride * apart, "grid": grid}
+        feature = FEATURES.build("visual-words", channels, (height, width), **options)
         assert isinstance(feature, VisualWords)
         patches = min(samples * math.prod(feature.positions), feature.patches)
         if words > samples or patches < PATCHES_PER_WORD * words:
             continue
+        written = ", ".join(f"{key}={value}" for key, value in options.items())
         length = channels * patch**2
         feature.words, feature.whitening = torch.randn(words, length), torch.eye(length)
         feature.center = torch.zeros(length)
-        # The codebook and the classifier behind it take about as long again, where the set is small.
-        each = _seconds(partial(feature, images)) / len(images)
-        if each * len(source) < seconds / 2:
+        # The other half is for the codebook, and for the classifier behind it.
+        if _seconds(partial(feature, images)) / len(images) * len(source) < seconds / 2:
             break
-    written = ", ".join(f"{key}={value}" for key, value in {"words": words, **options}.items())
     return f"visual-words({written})"
 
 

@@ -15,13 +15,12 @@ from scipy.stats import binomtest
 from convnet.data import MemorySource, Split, make_split, write_split
 from convnet.device import keep_freed_memory, set_threads
 from convnet.errors import RecipeError
-from convnet.experiments.affordable import affordable_memory, affordable_words
+from convnet.experiments.affordable import MEMORY, affordable_epochs, affordable_memory, affordable_words
 from convnet.experiments.run import Run
 from convnet.experiments.train import settle, train
-from convnet.models import named_model
+from convnet.models import MODELS, build_model, named_model, parse_call
 from convnet.recipes import Recipe, baseline_recipe, default_recipe, open_recipe_data, override
 from convnet.runs import BaselineRow, Baselines, RunFolder, as_file_name, split_fingerprint
-from convnet.training import EpochEnd, Event, StopTraining
 
 OWN_FIELDS = ("data", "split", "preprocess.image_size", "preprocess.channels", "preprocess.resize", "seed")
 """What may be set: all rows share it. How each is trained is its own."""
@@ -92,7 +91,7 @@ def baselines(
         seconds = max(1.0, left * plan.share / sum(p.share for p in plans[place:]))
         name, recipe = _affordable(plan, base, source, split, seconds)
         recipe = settle(recipe, "cpu", folder)
-        run = _run(recipe, folder, source, split, data_dir, threads, seconds)
+        run = _run(recipe, folder, source, split, data_dir, threads)
         rows.append(_row(name, run, source, split))
         on_row(rows[-1])
     table = Baselines(source.name, split_fingerprint(write_split(split, source)), tuple(rows))
@@ -114,24 +113,44 @@ def _affordable(
     plan: Plan, base: Recipe, source: MemorySource, split: Split, seconds: float
 ) -> tuple[str, Recipe]:
     """The row's recipe, cut to the time; its name says so."""
-    name, model = plan.name, named_model(plan.model)
-    if plan.model == "knn":
+    name, model = plan.name, plan.model
+    if model.endswith("knn"):
         queries = 2 * len(split.val) + len(split.test)
-        most = affordable_memory(source, len(split.train), queries, seconds)
+        vectors = _vectors(model, source, split)
+        most = affordable_memory(vectors, len(split.train), queries, seconds)
         if most is not None:
-            name, model = f"{name} ({most:,} remembered)", {**model, "most": most}
-        if not len(split.val):
-            model["k"] = 1
-    elif plan.model.startswith("visual-words"):
-        feature = affordable_words(source, len(split.train), seconds)
-        model = named_model(plan.model.replace("visual-words", feature))
-    elif plan.model.endswith("-> knn") and not len(split.val):
-        model = named_model(plan.model.replace("knn", "knn(k=1)"))
-    recipe = baseline_recipe(base.data.source, model, loss=plan.loss)
+            name = f"{name} ({most:,} remembered)"
+        options = {"k": None if len(split.val) else 1, "most": most}
+        written = ", ".join(f"{key}={value}" for key, value in options.items() if value is not None)
+        model = f"{model}({written})" if written else model
+    elif model.startswith("visual-words"):
+        model = model.replace("visual-words", affordable_words(source, len(split.train), seconds))
+    recipe = baseline_recipe(base.data.source, _choice(model), loss=plan.loss)
     own = base.preprocess.model_copy(update={"normalize": recipe.preprocess.normalize})
     shared = {"data": base.data, "split": base.split, "preprocess": own, "seed": base.seed}
     title = f"{recipe.name}-svm" if plan.loss == "hinge" else recipe.name
-    return name, recipe.model_copy(update={**shared, "name": title})
+    recipe = recipe.model_copy(update={**shared, "name": title})
+    if recipe.epochs and not model.startswith("visual-words"):
+        recipe = override(recipe, {"epochs": affordable_epochs(recipe, source, split, seconds)})
+    return name, recipe
+
+
+def _choice(model: str) -> dict[str, Any]:
+    """A name, a name with options in brackets, or a pipeline."""
+    if "->" in model:
+        return named_model(model)
+    call = parse_call(model, MODELS, "model")
+    return {"name": call.name, **call.options}
+
+
+def _vectors(model: str, source: MemorySource, split: Split) -> torch.Tensor:
+    """What k-NN would compare of some training samples: N×D."""
+    images = source.read(split.train[:MEMORY]).images
+    if "->" not in model:
+        return images.flatten(1).float()
+    pipeline = build_model(model, source.shape, len(source.classes))
+    features: torch.Tensor = pipeline.get_submodule("0")(images.float() / 255)
+    return features.flatten(1)
 
 
 def _run(
@@ -141,27 +160,19 @@ def _run(
     split: Split,
     data_dir: Path | None,
     threads: int | None,
-    seconds: float,
 ) -> Run:
-    """The finished run that is there, or a new one, stopped after the epoch in which its time ends."""
+    """The finished run of the same recipe that is there, or a new one."""
     stem = as_file_name(recipe.name)
     for there in sorted(folder.glob(f"{stem}-*/result.json"), reverse=True):
         run = Run(RunFolder(there.parent))
         if run.recipe == recipe and run.folder.read("split.csv") == write_split(split, source):
             return run
-    deadline = time.perf_counter() + seconds
-
-    def stop_in_time(event: Event) -> None:
-        if isinstance(event, EpochEnd) and time.perf_counter() > deadline:
-            raise StopTraining
-
     return train(
         recipe,
         below=folder,
         data_dir=data_dir,
         device="cpu",
         threads=threads,
-        listeners=[stop_in_time],
         opened=(source, split),
         report=False,
     )

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from convnet.data import (
     DATASETS,
@@ -23,6 +23,7 @@ from convnet.data import (
     read_image,
     read_split,
 )
+from convnet.data.table import numbers, open_table, places, read_cells
 from convnet.device import default_device, make_fabric, resolve_precision
 from convnet.errors import ConvnetError, DataError, RunError, in_one_line
 from convnet.layers import Normalize
@@ -94,6 +95,11 @@ class Run:
         """Shape of the images that the network takes."""
         return ImageShape(*self.data["shape"])
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of numbers that a table's run takes; none of a run of images."""
+        return tuple(self.data.get("columns", ()))
+
     @cached_property
     def model(self) -> nn.Sequential:
         """The trained network, normalisation included: uint8 N×C×H×W → logits, in evaluation mode.
@@ -156,21 +162,32 @@ class Run:
 
     @torch.no_grad()
     def predict(self, images: Sequence[str | Path]) -> list[Prediction]:
-        """Classes and probabilities for image files, in the order given.
+        """Classes and probabilities for image files, in the order given; of a table, for rows of CSV files.
 
         Raises:
-            DataError: a file is missing or no readable image.
+            DataError: a file is missing, no readable image, or a table without the run's columns.
         """
+        if self.columns:
+            return [prediction for path in images for prediction in self._predict_rows(Path(path))]
         size = (self.shape.height, self.shape.width)
         predictions = []
         for path in map(Path, images):
             with quiet_decoding():
                 pixels = read_image(path, size, self.shape.channels, self.recipe.preprocess.resize)
             logits = self.model.cpu()(torch.tensor(pixels)[None])
-            best = logits[0].float().softmax(0).sort(descending=True)
-            names = tuple(self.classes[i] for i in best.indices.tolist())
-            predictions.append(Prediction(str(path), names, tuple(best.values.tolist())))
+            predictions.append(self._prediction(str(path), logits[0]))
         return predictions
+
+    def _predict_rows(self, path: Path) -> list[Prediction]:
+        cells = read_cells(path)
+        rows = torch.from_numpy(numbers(cells, self.columns)).float()
+        logits = self.model.cpu()(rows[:, :, None, None])
+        return [self._prediction(*pair) for pair in zip(places(cells), logits, strict=True)]
+
+    def _prediction(self, path: str, logits: Tensor) -> Prediction:
+        best = logits.float().softmax(0).sort(descending=True)
+        names = tuple(self.classes[i] for i in best.indices.tolist())
+        return Prediction(path, names, tuple(best.values.tolist()))
 
     def report(self, data_dir: Path | None = None) -> Path:
         """Write `report.html` and the pictures anew; returns the page's path."""
@@ -180,9 +197,13 @@ class Run:
     def _open_other(self, data: str, data_dir: Path | None) -> MemorySource:
         """Other data in the run's shape, its targets renumbered to the run's classes."""
         skip = self.recipe.data.skip_unreadable
-        source = open_data(
-            data, self.recipe.preprocess, data_dir=data_dir, skip_unreadable=skip, shape=self.shape
-        )
+        if self.columns and data not in DATASETS:
+            label = self.recipe.data.label
+            source = open_table(as_path(data), label=label, columns=self.columns)
+        else:
+            source = open_data(
+                data, self.recipe.preprocess, data_dir=data_dir, skip_unreadable=skip, shape=self.shape
+            )
         unknown = sorted(set(source.classes) - set(self.classes))
         if unknown:
             raise DataError(
@@ -197,6 +218,7 @@ class Run:
             self.classes,
             source.places,
             source.partition,
+            columns=source.columns,
         )
 
 

@@ -289,5 +289,6 @@ def _describe_data(source: MemorySource, split: Split) -> dict[str, Any]:
         "shape": list(source.shape),
         "samples": counts,
         "per_class": per_class,
+        "columns": list(source.columns),
         "skipped": list(source.skipped),
     }

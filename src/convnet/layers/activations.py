@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from convnet.registry import Registry
 
-ActivationName = Literal["relu", "leaky-relu", "elu", "sigmoid", "tanh", "maxout"]
+ActivationName = Literal["identity", "relu", "leaky-relu", "elu", "sigmoid", "tanh", "maxout"]
 
 ACTIVATIONS: Registry[Callable[..., nn.Module]] = Registry("activation")
 
@@ -35,6 +35,12 @@ class Maxout(nn.Module):
     def extra_repr(self) -> str:
         """Shown by `print(module)`."""
         return f"pieces={self.pieces}"
+
+
+@ACTIVATIONS.register("identity")
+def identity() -> nn.Module:
+    """x: none, so that the layers around it collapse into one linear map (M09)."""
+    return nn.Identity()
 
 
 @ACTIVATIONS.register("relu")

@@ -22,7 +22,7 @@ from convnet.models import (
     zfnet,
 )
 from convnet.models.pipeline import Pipeline
-from convnet.models.pipeline_grammar import parse_pipeline
+from convnet.models.pipeline_grammar import parse_call, parse_pipeline
 from convnet.models.registry import FACTS, MODELS, Facts, build_model, named_model
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "mlp",
     "named_model",
     "neocognitron",
+    "parse_call",
     "parse_pipeline",
     "pattern",
     "perceptron",

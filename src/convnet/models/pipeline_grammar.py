@@ -17,6 +17,7 @@ import yaml
 from convnet.errors import RecipeError, in_one_line
 from convnet.features import FEATURES
 from convnet.models.registry import ARROW, MODELS
+from convnet.registry import Registry
 from convnet.schema import nearest
 
 _CALL = re.compile(r"\s*([a-z][a-z0-9]*(?:-[a-z0-9]+)*)\s*(?:\((.*)\))?\s*", re.DOTALL)
@@ -60,14 +61,19 @@ def parse_pipeline(text: str) -> Stages:
     sides = _split(text, ARROW)
     if len(sides) != 2:
         raise RecipeError(f"model pipeline: expected 'features -> classifier', got '{text}'")
-    features = tuple(_call(part, FEATURES, "feature") for part in _split(sides[0], "+"))
-    classifier = _call(sides[1], MODELS, "model")
+    features = tuple(parse_call(part, FEATURES, "feature") for part in _split(sides[0], "+"))
+    classifier = parse_call(sides[1], MODELS, "model")
     if classifier.name in ("pipeline", "pattern"):
         raise RecipeError(f"model pipeline: '{classifier.name}' cannot stand behind features; use mlp")
     return Stages(features, classifier)
 
 
-def _call(text: str, registry: Any, kind: str) -> Call:
+def parse_call(text: str, registry: Registry[Any], kind: str) -> Call:
+    """One name with its options in brackets, checked against `registry` and complete.
+
+    Raises:
+        RecipeError, UnknownNameError: it is no call, or no such name or option.
+    """
     match = _CALL.fullmatch(text)
     if match is None:
         raise RecipeError(

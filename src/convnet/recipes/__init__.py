@@ -1,6 +1,6 @@
 """A recipe says everything about a run; it is checked, stored, and turned into objects here."""
 
-from convnet.recipes import zoo
+from convnet.recipes import classical, zoo
 from convnet.recipes.build import Workbench, build, open_recipe_data
 from convnet.recipes.catalog import RECIPES, NamedRecipe, named_recipe
 from convnet.recipes.defaults import BASELINES, baseline_recipe, default_recipe
@@ -18,6 +18,7 @@ __all__ = [
     "Workbench",
     "baseline_recipe",
     "build",
+    "classical",
     "default_recipe",
     "named_recipe",
     "open_recipe_data",

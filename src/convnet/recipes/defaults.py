@@ -7,6 +7,7 @@ from typing import Any
 from convnet.data import DATASETS, Augment, Preprocess, as_path, is_table
 from convnet.models import named_model, parse_pipeline
 from convnet.recipes.recipe import Choice, Data, Recipe
+from convnet.training import Regularizers
 
 BASELINES = frozenset({"majority", "knn", "linear", "perceptron", "pipeline"})
 """Models that learn from the images as they are: not augmented."""
@@ -62,7 +63,12 @@ def baseline_recipe(source: str, model: dict[str, Any], **fields: Any) -> Recipe
         chosen |= {"loss": "perceptron", "optimizer": Choice(name="sgd", lr=0.01), "batch_size": 1}
         chosen |= {"epochs": 10 if small else 2, "ema": 0.999}
     else:
-        chosen |= {"optimizer": Choice(name="adam", lr=0.003 if small else 0.001), "schedule": "cosine"}
+        rate = 0.01 if table else 0.003 if small else 0.001
+        chosen |= {"optimizer": Choice(name="adam", lr=rate), "schedule": "cosine"}
+        if table:  # few rows
+            chosen["regularizers"] = Regularizers(l2=0.01)
+        elif name == "pipeline":  # thousands of numbers, some of which say nothing
+            chosen["regularizers"] = Regularizers(l2=0.001)
         chosen |= {"epochs": 30 if small else 20, "batch_size": 32 if small else 128}
     return _recipe(source, model, precision="fp32", **{**chosen, **fields})
 
@@ -71,9 +77,10 @@ def _table_recipe(source: str, model: dict[str, Any]) -> Recipe:
     return _recipe(
         source,
         model,
-        optimizer=Choice(name="adam", lr=0.003),
+        optimizer=Choice(name="adam", lr=0.01),
         schedule=Choice(name="cosine"),
-        epochs=50,
+        regularizers=Regularizers(l2=0.01),
+        epochs=30,
         batch_size=32,
         precision="fp32",
     )

@@ -79,7 +79,7 @@ def confusion(counts: NDArray[np.int64], classes: Sequence[str], title: str) -> 
     """Confusion matrix, each row as shares of its true class; counts written where there is room."""
     k = len(classes)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    side = min(9.0, 2.6 + 0.42 * k)
+    side = min(9.0, max(4.2, 2.6 + 0.42 * k))
     with figure(side + 0.8, side) as picture:
         axes = picture.subplots()
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)

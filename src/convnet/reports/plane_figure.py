@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,11 +20,18 @@ LINES = 13
 MARGIN = 0.12
 
 
+@dataclass(frozen=True)
 class Panel:
-    """A trained model of points, a title, and optionally what it does before its last layer."""
+    """A trained model of points N×2×1×1, cut where it has two hidden numbers, if that is to be seen.
 
-    def __init__(self, title: str, model: nn.Module, hidden: nn.Module | None = None) -> None:
-        self.title, self.model, self.hidden = title, model, hidden
+    `hyperplanes`: also draw where each class's score is zero, as fits a linear model.
+    """
+
+    title: str
+    model: nn.Module
+    hidden: nn.Module | None = None
+    head: nn.Module | None = None
+    hyperplanes: bool = False
 
 
 def plane_figure(panels: Sequence[Panel], points: Tensor, targets: Tensor, classes: Sequence[str]) -> Figure:
@@ -40,23 +48,29 @@ def plane_figure(panels: Sequence[Panel], points: Tensor, targets: Tensor, class
             block, column = divmod(number, columns)
             top = grid[block * (2 if warped else 1), column]
             top.set_axis_on()
-            draw_regions(top, panel.model, points, targets, classes)
+            draw_regions(top, panel.model, points, targets, classes, hyperplanes=panel.hyperplanes)
             top.set_title(panel.title)
-            if panel.hidden is not None:
+            if panel.hidden is not None and panel.head is not None:
                 below = grid[2 * block + 1, column]
                 below.set_axis_on()
-                draw_warped(below, panel.hidden, points, targets)
+                _draw_warped(below, panel.hidden, panel.head, points, targets, classes)
         picture.axes[0].legend(loc="upper left", fontsize=8, handletextpad=0.2, framealpha=0.8, frameon=True)
     return picture
 
 
 @torch.no_grad()
 def draw_regions(
-    axes: Axes, model: nn.Module, points: Tensor, targets: Tensor, classes: Sequence[str]
+    axes: Axes,
+    model: nn.Module,
+    points: Tensor,
+    targets: Tensor,
+    classes: Sequence[str],
+    *,
+    hyperplanes: bool = False,
 ) -> None:
-    """Every place in the colour of its most probable class, with a line where two meet; the points on top.
+    """Every place in the colour of its most probable class, a line where two meet, the points N×2 on top.
 
-    `points` N×2. Of a linear classifier the lines are its hyperplanes' crossings.
+    With `hyperplanes`, dashed in its colour, where the score of each class is zero.
     """
     (left, right), (bottom, top) = _limits(points[:, 0]), _limits(points[:, 1])
     across, up = torch.linspace(left, right, RESOLUTION), torch.linspace(bottom, top, RESOLUTION)
@@ -74,6 +88,17 @@ def draw_regions(
             others[:, k] = -torch.inf
             lead = (scores[:, k] - others.amax(1)).view(RESOLUTION, RESOLUTION).numpy()
             axes.contour(across.numpy(), up.numpy(), lead, levels=[0], colors="#3c4149", linewidths=0.9)
+        if hyperplanes:
+            score = scores[:, k].view(RESOLUTION, RESOLUTION).numpy()
+            axes.contour(
+                across.numpy(),
+                up.numpy(),
+                score,
+                levels=[0],
+                colors=[palette[k]],
+                linestyles="--",
+                linewidths=1.3,
+            )
     _scatter(axes, points.numpy(), targets, classes)
     axes.set_xlim(left, right)
     axes.set_ylim(bottom, top)
@@ -81,8 +106,12 @@ def draw_regions(
 
 
 @torch.no_grad()
-def draw_warped(axes: Axes, hidden: nn.Module, points: Tensor, targets: Tensor) -> None:
-    """The lines of a grid over the plane, and the points, where `hidden` puts them: N×2×1×1 → N×2."""
+def _draw_warped(
+    axes: Axes, hidden: nn.Module, head: nn.Module, points: Tensor, targets: Tensor, classes: Sequence[str]
+) -> None:
+    """The points where `hidden` puts them, what `head` makes of that plane, and a grid of the first plane."""
+    moved = hidden(points[:, :, None, None]).flatten(1)
+    draw_regions(axes, head, moved, targets, classes)
     (left, right), (bottom, top) = _limits(points[:, 0]), _limits(points[:, 1])
     steps = torch.linspace(0, 1, 200)
     for place in torch.linspace(0, 1, LINES):
@@ -92,13 +121,11 @@ def draw_warped(axes: Axes, hidden: nn.Module, points: Tensor, targets: Tensor) 
             torch.stack([upright.expand(200), bottom + (top - bottom) * steps], 1),
         ):
             path = hidden(line[:, :, None, None]).flatten(1).numpy()
-            axes.plot(path[:, 0], path[:, 1], color="#c9cdd3", linewidth=0.6, zorder=1)
-    _scatter(axes, hidden(points[:, :, None, None]).flatten(1).numpy(), targets, None)
-    axes.set_title("as the hidden layer sees it", fontweight="normal", fontsize=9)
-    axes.grid(False)
+            axes.plot(path[:, 0], path[:, 1], color="#5b616a", alpha=0.45, linewidth=0.6, zorder=1)
+    axes.set_title("the same, as the hidden layer sees it", fontweight="normal", fontsize=9)
 
 
-def _scatter(axes: Axes, points: NDArray[np.float32], targets: Tensor, classes: Sequence[str] | None) -> None:
+def _scatter(axes: Axes, points: NDArray[np.float32], targets: Tensor, classes: Sequence[str]) -> None:
     for k in range(int(targets.max()) + 1):
         mine = points[(targets == k).numpy()]
         axes.scatter(
@@ -108,7 +135,7 @@ def _scatter(axes: Axes, points: NDArray[np.float32], targets: Tensor, classes: 
             color=CYCLE[k % len(CYCLE)],
             edgecolors="white",
             linewidths=0.3,
-            label=classes[k] if classes else None,
+            label=classes[k],
             zorder=2,
         )
 

@@ -1,0 +1,127 @@
+"""What the baselines reach on real data: test accuracy, mean and deviation over seeds, on whole test splits.
+
+python benchmarks/baseline_accuracy.py [--only NAME …] [--data-dir DIR] [--flowers FOLDER] [--seeds 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+from pathlib import Path
+
+import torch
+from sklearn.model_selection import StratifiedKFold
+
+from convnet.data import MemorySource, Split, open_data
+from convnet.models import named_model
+from convnet.recipes import (
+    Recipe,
+    baseline_recipe,
+    build,
+    default_recipe,
+    named_recipe,
+    open_recipe_data,
+    override,
+)
+from convnet.training import Evaluation, fit
+
+RECIPES = (
+    "knn-mnist", "linear-mnist", "svm-mnist", "perceptron-mnist", "hog-mnist",
+    "knn-cifar10", "linear-cifar10", "hog-color-cifar10", "hog-color-mlp-cifar10", "visual-words-cifar10",
+)  # fmt: skip
+FLOWERS = (
+    "linear",
+    "hog+color -> linear",
+    "visual-words(words=200, stride=4) -> linear",
+    "visual-words(words=200, stride=4)+color(space=hsv) -> linear",
+)
+
+
+def run(
+    recipe: Recipe, data_dir: Path | None, source: MemorySource | None = None, split: Split | None = None
+) -> Evaluation:
+    """Train from the start; the evaluation of the test split, or of the validation split without one."""
+    bench = build(recipe, device="cpu", data_dir=data_dir, source=source, split=split)
+    if recipe.epochs:
+        fit(bench.training, bench.batches, epochs=recipe.epochs, fabric=bench.fabric)
+    done = bench.evaluate("test") or bench.evaluate("val")
+    assert done is not None
+    return done
+
+
+def report(name: str, accuracies: list[float], n: int, seconds: float) -> None:
+    deviation = f" ± {statistics.stdev(accuracies):.4f}" if len(accuracies) > 1 else ""
+    each = f"{seconds / len(accuracies):.0f} s"
+    mean = f"{statistics.mean(accuracies):.4f}{deviation}"
+    print(f"| {name} | {mean} | {len(accuracies)} | {n:,} | {each} |", flush=True)
+
+
+def with_seed(recipe: Recipe, seed: int) -> Recipe:
+    """Weights, order, and the codebook where there is one."""
+    values: dict[str, object] = {"seed": seed}
+    if recipe.model.name == "pipeline":
+        values["model"] = str(recipe.model.options["stages"]).replace("seed=0", f"seed={seed}")
+    return override(recipe, values)
+
+
+def named(name: str, data_dir: Path | None, seeds: int) -> None:
+    recipe = named_recipe(name)
+    random = bool(recipe.epochs)  # nothing is drawn where nothing is trained
+    source = open_recipe_data(recipe, data_dir)
+    begun, done = time.perf_counter(), []
+    for seed in range(seeds if random else 1):
+        done.append(run(with_seed(recipe, seed), data_dir, source))
+    report(name, [e.accuracy for e in done], len(done[0].targets), time.perf_counter() - begun)
+
+
+def tumours(seeds: int) -> None:
+    """Five folds, each sample predicted by the model that did not see it."""
+    source = open_data("tumours")
+    for model in ("linear", "mlp"):
+        recipe = default_recipe("tumours", model)
+        begun, accuracies = time.perf_counter(), []
+        for seed in range(seeds):
+            folds = StratifiedKFold(5, shuffle=True, random_state=seed).split(source.targets, source.targets)
+            right = 0
+            for train, test in folds:
+                split = Split(torch.from_numpy(train), torch.arange(0), torch.from_numpy(test))
+                done = run(override(recipe, {"seed": seed}), None, source, split)
+                right += int((done.predicted == done.targets).sum())
+            accuracies.append(right / len(source))
+        report(f"tumours, {model}, 5-fold", accuracies, len(source), time.perf_counter() - begun)
+
+
+def flowers(folder: Path, seeds: int) -> None:
+    source = None
+    for model in FLOWERS:
+        recipe = baseline_recipe(str(folder), named_model(model))
+        source = source or open_recipe_data(recipe, None)
+        begun, accuracies = time.perf_counter(), []
+        for seed in range(seeds):
+            done = run(with_seed(recipe, seed), None, source)
+            accuracies.append(done.accuracy)
+        report(f"flowers, {model}", accuracies, len(done.targets), time.perf_counter() - begun)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="*")
+    parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--flowers", type=Path)
+    parser.add_argument("--seeds", type=int, default=3)
+    arguments = parser.parse_args()
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    print("| | test accuracy | seeds | n | time each |\n|---|---|---|---|---|", flush=True)
+    for name in RECIPES:
+        if arguments.only is None or name in arguments.only:
+            named(name, arguments.data_dir, arguments.seeds)
+    if arguments.only is None or "tumours" in arguments.only:
+        tumours(arguments.seeds)
+    if arguments.flowers and (arguments.only is None or "flowers" in arguments.only):
+        flowers(arguments.flowers, arguments.seeds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""`convnet retrieve`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from convnet.cli.options import DataDir, Json, print_json
+
+
+def retrieve(
+    run: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
+    image: Annotated[str, typer.Argument(help="An image file, or a sample's place as in predictions.csv.")],
+    top: Annotated[int, typer.Option(min=1, help="How many images.")] = 10,
+    space: Annotated[
+        Literal["embedding", "features", "pixels"],
+        typer.Option(help="What is compared: what the last layer is given, a pipeline's features, pixels."),
+    ] = "embedding",
+    metric: Annotated[Literal["l1", "l2", "cosine"], typer.Option(help="How.")] = "l2",
+    data: Annotated[
+        str | None, typer.Option(help="Other data to search: a set or a folder. Default: the run's own.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Picture to write; default: IMAGE-nearest.png here.")
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Find the images that are most like one, and draw them."""
+    from convnet.experiments import load_run
+    from convnet.experiments import retrieve as find
+    from convnet.runs import as_file_name
+
+    found = find(load_run(run), image, top=top, space=space, metric=metric, data=data, data_dir=data_dir)
+    picture = out or Path(f"{as_file_name(Path(image).stem)}-nearest.png")
+    found.draw(picture)
+    if as_json:
+        matches = [{"path": m.path, "class": m.label, "distance": m.distance} for m in found.matches]
+        print_json(
+            {"image": image, "space": space, "metric": metric, "matches": matches, "picture": str(picture)}
+        )
+        return
+    for rank, match in enumerate(found.matches, start=1):
+        print(f"{rank:>3}  {match.distance:>10.4g}  {match.label:<14} {match.path}")
+    print(f"picture {picture}")
