@@ -87,7 +87,7 @@ def _smoothing(bins: int, sigma: float, *, circular: bool) -> Float[Tensor, "B B
     distance = (place[:, None] - place).abs()
     if circular:
         distance = torch.minimum(distance, bins - distance)
-    kernel = torch.exp(-0.5 * (distance / sigma) ** 2)
+    kernel = torch.exp(-0.5 * (distance / max(sigma, 0.01)) ** 2)  # 0.01 bins are none already
     return kernel / kernel.sum(1, keepdim=True)
 
 

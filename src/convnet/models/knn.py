@@ -82,6 +82,7 @@ class NearestNeighbours(Fitted):
 
     def forward(self, x: Tensor) -> Tensor:
         """N×… → votes N×K. Nearer neighbours decide between classes with as many votes."""
+        self.require_fitted()
         _, places = self.neighbours(x, int(self.chosen))
         return self._votes(self.labels[places])
 

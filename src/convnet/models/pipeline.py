@@ -11,7 +11,8 @@ from convnet.features import FEATURES, Features
 from convnet.layers import Standardize
 from convnet.models.knn import NearestNeighbours
 from convnet.models.pipeline_grammar import parse_pipeline
-from convnet.models.registry import MODELS, network
+from convnet.models.registry import build_model, network
+from convnet.types import ImageShape
 
 DEFAULT = "hog+color -> linear"
 
@@ -41,6 +42,7 @@ def pipeline(
     parts = [FEATURES.build(f.name, in_channels, image_size, **f.options) for f in parsed.features]
     features = Features(parts)
     learner = parsed.classifier
-    classifier = MODELS.build(learner.name, features.out_features, num_classes, (1, 1), **learner.options)
+    shape = ImageShape(features.out_features, 1, 1)
+    classifier = build_model(learner.name, shape, num_classes, **learner.options)
     scaling = [] if isinstance(classifier, NearestNeighbours) else [Standardize()]
     return Pipeline(features, *scaling, classifier)

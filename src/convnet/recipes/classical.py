@@ -72,8 +72,8 @@ def hog_color_mlp_cifar10() -> Recipe:
 
 @named("visual-words-cifar10", expected="not measured")
 def visual_words_cifar10() -> Recipe:
-    """Softmax regression on how much of 1,600 visual words there is in each quadrant (M07)."""
-    model = named_model("visual-words(words=1600) -> linear")
+    """Softmax regression on how much of 800 visual words there is in each quadrant (M07)."""
+    model = named_model("visual-words(words=800) -> linear")
     return _named("visual-words-cifar10", "cifar10", model)
 
 
