@@ -12,25 +12,32 @@ if TYPE_CHECKING:
     from convnet.analysis import equivariance, summary
     from convnet.data import open_data
     from convnet.errors import ConvnetError
-    from convnet.experiments import Run, load_run
+    from convnet.experiments import Run, baselines, load_run, retrieve
     from convnet.experiments.api import compare, train
     from convnet.recipes import Recipe
+    from convnet.runs import Baselines
     from convnet.training import check_gradients
 
 __all__ = [
+    "Baselines",
     "ConvnetError",
     "Recipe",
     "Run",
+    "baselines",
     "check_gradients",
     "compare",
     "equivariance",
     "load_run",
     "open_data",
+    "retrieve",
     "summary",
     "train",
 ]
 
 _HOMES = {
+    "Baselines": "convnet.runs",
+    "baselines": "convnet.experiments",
+    "retrieve": "convnet.experiments",
     "ConvnetError": "convnet.errors",
     "Recipe": "convnet.recipes",
     "Run": "convnet.experiments",

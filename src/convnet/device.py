@@ -91,8 +91,9 @@ def available_cores() -> int:
 
 
 def set_threads(threads: int | None) -> int:
-    """Use `threads` threads for tensor arithmetic (None: one per core this process may use)."""
-    count = threads or available_cores()
+    """Use `threads` threads for tensor arithmetic (None: OMP_NUM_THREADS, else one per core there is)."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    count = threads or (int(asked) if asked.isdecimal() and int(asked) else available_cores())
     if torch.get_num_threads() != count:
         torch.set_num_threads(count)
     return count

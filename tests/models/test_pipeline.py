@@ -50,7 +50,7 @@ def test_the_complete_text_says_every_option_and_is_read_back() -> None:
         ("hog -> pipeline", "cannot stand behind features"),
         ("hog(cell_size=20) -> linear", "at least 40×40 pixels"),
         ("polar -> linear", "points of the plane"),
-        ("hog -> resnet20", "at least"),
+        ("hog -> lenet5", "lenet5 needs images of at least"),
     ],
 )
 def test_what_does_not_fit_is_said(text: str, message: str) -> None:

@@ -48,13 +48,15 @@ def test_losses_against_their_definitions(k: int, n: int, smoothing: float, seed
     s = torch.randn(n, k, generator=generator, dtype=torch.float64) * 3
     y = torch.randint(0, k, (n,), generator=generator)
     right = y.tolist()
-    hinge = squared = smooth = 0.0
+    hinge = squared = smooth = rosenblatt = 0.0
     for i in range(n):
         p = (s[i] - s[i].logsumexp(0)).tolist()
         for j in range(k):
             hinge += max(0.0, float(s[i, j] - s[i, y[i]]) + 1) if j != right[i] else 0.0
             squared += (float(s[i, j]) - (j == right[i])) ** 2
+            rosenblatt += (float(s[i, j] > 0) - (j == right[i])) * float(s[i, j])
             smooth -= p[j] * ((j == right[i]) * (1 - smoothing) + smoothing / k)
     assert LOSSES.build("hinge")(s, y).item() == pytest.approx(hinge / n, abs=1e-9)
+    assert LOSSES.build("perceptron")(s, y).item() == pytest.approx(rosenblatt / n, abs=1e-9)
     assert LOSSES.build("squared-error")(s, y).item() == pytest.approx(squared / n)
     assert LOSSES.build("cross-entropy", label_smoothing=smoothing)(s, y).item() == pytest.approx(smooth / n)
