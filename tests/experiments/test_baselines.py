@@ -162,7 +162,7 @@ def test_a_class_of_one_image(picture_folder: Path, tmp_path: Path) -> None:
 def test_retrieval_finds_the_image_itself_first(picture_folder: Path, tmp_path: Path) -> None:
     run = convnet.train(
         str(picture_folder),
-        model="hog+color -> linear",
+        model="color -> linear",
         epochs=2,
         preprocess={"image_size": 32},
         out=tmp_path / "r",
@@ -179,7 +179,7 @@ def test_retrieval_finds_the_image_itself_first(picture_folder: Path, tmp_path: 
     assert {m.label for m in retrieve(run, str(image), top=8, space="features").matches} == {"blue"}
     found.draw(tmp_path / "nearest.png")
     assert (tmp_path / "nearest.png").read_bytes().startswith(b"\x89PNG")
-    network = convnet.train(str(picture_folder), epochs=1, preprocess=size, out=tmp_path / "n")
+    network = convnet.train(str(picture_folder), epochs=1, preprocess={"image_size": 32}, out=tmp_path / "n")
     assert retrieve(network, str(image)).matches[0].path == str(image)
     with pytest.raises(RecipeError, match="computes no features"):
         retrieve(network, str(image), space="features")

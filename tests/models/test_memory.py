@@ -53,7 +53,7 @@ def test_k_is_chosen_on_the_validation_samples() -> None:
     model.fit(lambda: [(features[:400], noisy[:400])], lambda: [(features[400:], truth[400:])])
     assert int(model.chosen) >= 5
     with pytest.raises(ModelError, match="validation split, which is empty"):
-        model.fit(lambda: [(features, noisy)], None)
+        model.require_samples(600, 0)
 
 
 def test_memory_is_as_small_as_the_pixels_were() -> None:
@@ -73,7 +73,7 @@ def test_memory_is_as_small_as_the_pixels_were() -> None:
 def test_more_neighbours_than_samples() -> None:
     model = build_model("knn", ImageShape(1, 4, 4), 2, k=31)
     with pytest.raises(ModelError, match="k=31 neighbours of 30 training samples"):
-        model.require_samples(30)
+        model.require_samples(30, 5)
     with pytest.raises(ModelError, match="has not learnt anything yet"):
         model(torch.rand(1, 1, 4, 4))
 

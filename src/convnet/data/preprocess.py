@@ -21,6 +21,8 @@ ResizePolicy = Literal["stretch", "letterbox", "crop"]
 MEMORY_LIMIT_BYTES = 4 << 30
 MIN_STD = 1.0
 """Statistics are in pixel values 0…255; a constant channel would otherwise be divided by zero."""
+CONSTANT = 1e-7
+"""Deviation of a column of a table, relative to its mean, below which it is taken for constant."""
 
 
 class Preprocess(Section):
@@ -92,6 +94,6 @@ def pixel_statistics(
     count = len(indices) * (1 if normalize == "pixel" else source.shape.height * source.shape.width)
     mean = total / count
     std = (squares / count - mean.square()).clamp_min(0).sqrt()
-    if source.is_table:  # a column that never changes becomes 0
-        std = std.masked_fill(std <= MIN_STD * 1e-6 * mean.abs().clamp_min(MIN_STD), torch.inf)
-    return mean.float(), std.clamp_min(0 if source.is_table else MIN_STD).float()
+    if source.is_table:  # a column that never changes says nothing
+        return mean.float(), std.masked_fill(std <= CONSTANT * mean.abs(), 1 / CONSTANT).float()
+    return mean.float(), std.clamp_min(MIN_STD).float()

@@ -86,6 +86,9 @@ def baselines(
     split = make_split(source, base.split)
     folder = (out or Path("runs") / f"{as_file_name(Path(source.name).stem)}-baselines").absolute()
     plans, rows = TABLE if source.is_table else IMAGES, []
+    for plan in plans:
+        if not plan.model.startswith("visual-words"):  # whose patches are cut to the images
+            build_model(plan.model, source.shape, len(source.classes))
     for place, plan in enumerate(plans):
         left = started + 60 * minutes - time.perf_counter()
         seconds = max(1.0, left * plan.share / sum(p.share for p in plans[place:]))

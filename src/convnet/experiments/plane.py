@@ -78,10 +78,10 @@ def plane(
 
 def _recipe(data: str, overrides: dict[str, Any]) -> Recipe:
     """The data's own recipe for the model, trained to the end where it is trained by steps."""
-    recipe = choose_recipe(data, {"model": "mlp", **overrides})
+    recipe = choose_recipe(data, overrides)
     if not recipe.epochs:
         return recipe
-    return choose_recipe(data, {"model": "mlp", **STEPS, **overrides})
+    return choose_recipe(data, {**STEPS, **overrides})
 
 
 def _panel(model: PlaneModel, warp: bool) -> Any:

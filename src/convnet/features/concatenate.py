@@ -19,10 +19,10 @@ class Features(Fitted):
         self.parts = nn.ModuleList(parts)
         self.out_features = sum(int(getattr(part, "out_features", 0)) for part in self.parts)
 
-    def require_samples(self, count: int) -> None:
+    def require_samples(self, train: int, val: int) -> None:
         """Whatever the parts need."""
         for part in self._fitted():
-            part.require_samples(count)
+            part.require_samples(train, val)
 
     def fit(self, train: Passes, val: Passes | None) -> None:
         """Let each part learn from the same images."""

@@ -61,12 +61,12 @@ class VisualWords(Fitted):
         height, width = ((side - self.patch_size) // self.stride + 1 for side in self.image_size)
         return height, width
 
-    def require_samples(self, count: int) -> None:
+    def require_samples(self, train: int, val: int) -> None:
         """There must be a patch for every word."""
-        there = count * math.prod(self.positions)
+        there = train * math.prod(self.positions)
         if min(there, self.patches) < self.count:
             what = (
-                f"{there:,} patches in {count:,} images"
+                f"{there:,} patches in {train:,} images"
                 if there < self.patches
                 else f"patches={self.patches:,}"
             )

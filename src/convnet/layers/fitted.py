@@ -35,8 +35,8 @@ class Fitted(nn.Module, ABC):
     def fit(self, train: Passes, val: Passes | None) -> None:
         """Learn from the training samples; `val` is for choosing between settings, None without any."""
 
-    def require_samples(self, count: int) -> None:
-        """Refuse, before anything is learnt, what `count` training samples are too few for.
+    def require_samples(self, train: int, val: int) -> None:
+        """Refuse, before anything is learnt, what so many training and validation samples are too few for.
 
         Raises:
             ModelError: saying how many are needed.
@@ -61,14 +61,14 @@ def _take_sizes(module: nn.Module, state: dict[str, Any], prefix: str, *_: objec
 
 
 class Standardize(Fitted):
-    """(x − mean)/deviation of every number by itself, over the training samples: N×D×1×1, or any N×….
+    """(x − mean) · scale of every number by itself: N×D×1×1, or any N×….
 
-    A number that never changes becomes 0.
+    The scale is one over the deviation over the training samples; 0 for a number that never changes.
     """
 
-    learnt = ("mean", "deviation")
+    learnt = ("mean", "scale")
     mean: Tensor
-    deviation: Tensor
+    scale: Tensor
 
     @torch.no_grad()
     def fit(self, train: Passes, val: Passes | None) -> None:
@@ -83,9 +83,9 @@ class Standardize(Fitted):
         variance = (squares / count - mean.square()).clamp_min(0)
         deviation = variance.sqrt()
         constant = deviation <= MIN_DEVIATION * mean.abs().clamp_min(MIN_DEVIATION)
-        self.mean, self.deviation = mean.float(), deviation.masked_fill(constant, torch.inf).float()
+        self.mean, self.scale = mean.float(), deviation.reciprocal().masked_fill(constant, 0).float()
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape in and out, float32."""
         self.require_fitted()
-        return (x - self.mean) / self.deviation
+        return (x - self.mean) * self.scale

@@ -32,31 +32,26 @@ class NearestNeighbours(Fitted):
         super().__init__()
         self.num_classes, self.k, self.metric, self.most = num_classes, k, metric, most
 
-    def require_samples(self, count: int) -> None:
-        """There must be `k` neighbours to ask."""
-        if self.k is not None and self.k > min(count, self.most or count):
+    def require_samples(self, train: int, val: int) -> None:
+        """There must be `k` neighbours to ask, or something to choose `k` on."""
+        remembered = min(train, self.most or train)
+        if self.k is None and not val:
+            raise ModelError("knn: k is chosen on the validation split, which is empty; use --set model.k=1")
+        if self.k is not None and self.k > remembered:
             raise ModelError(
-                f"knn: k={self.k} neighbours of {min(count, self.most or count):,} training samples; "
-                f"use at most that many (--set model.k=1)"
+                f"knn: k={self.k} neighbours of {remembered:,} training samples; "
+                "use at most that many (--set model.k=1)"
             )
 
     @torch.no_grad()
     def fit(self, train: Passes, val: Passes | None) -> None:
-        """Remember all samples, or `most` of them, evenly spaced; choose `k` where none is given.
-
-        Raises:
-            ModelError: `k` is to be chosen, and there is nothing to choose it on.
-        """
+        """Remember all samples, or `most` of them, evenly spaced; choose `k` where none is given."""
         batches = [(_compact(x.flatten(1)), targets) for x, targets in train()]
         memory = torch.cat([x for x, _ in batches])
         labels = torch.cat([targets for _, targets in batches])
         count = min(len(memory), self.most or len(memory))
         self.kept = torch.arange(count, device=memory.device) * len(memory) // count
         self.memory, self.labels = memory[self.kept], labels[self.kept]
-        if self.k is None and val is None:
-            raise ModelError(
-                "knn: k is chosen on the validation split, which is empty; name it (--set model.k=1)"
-            )
         self.chosen = torch.tensor([self.k or 1], device=memory.device)
         if self.k is None and val is not None:
             self.chosen[0] = self._choose(val)

@@ -179,7 +179,7 @@ def _require_learning(model: nn.Sequential, recipe: Recipe, source: MemorySource
         )
     for module in model.modules():
         if isinstance(module, Fitted):
-            module.require_samples(len(split.train))
+            module.require_samples(len(split.train), len(split.val))
 
 
 def _require_sensible_augmentation(recipe: Recipe, source: MemorySource) -> None:

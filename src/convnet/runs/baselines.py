@@ -87,6 +87,8 @@ def _read(file: Path) -> Baselines | None:
     try:
         content = json.loads(file.read_bytes())
         rows: Iterable[dict[str, Any]] = content["rows"]
+        for row in rows:
+            row["test_interval"] = row["test_interval"] and tuple(row["test_interval"])
         return Baselines(content["data"], content["split"], tuple(BaselineRow(**row) for row in rows))
     except (OSError, ValueError, KeyError, TypeError):
         return None
