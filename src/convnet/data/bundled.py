@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,52 +10,38 @@ from numpy.typing import NDArray
 
 from convnet.data.source import MemorySource
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from convnet.data.catalog import NamedSet, Read
-
 Points = tuple[NDArray[np.float64], NDArray[np.int64]]
 
 PER_PLANE = 600
 
 
-def find_digits(named: NamedSet, _folder: Path) -> Read:
+def read_digits(name: str, classes: tuple[str, ...]) -> MemorySource:
     """The 1,797 8×8 digits of the UCI set that scikit-learn carries; 17 grey levels, scaled to 0…255."""
+    from sklearn.datasets import load_digits  # half a second; only where digits are wanted
 
-    def read() -> MemorySource:
-        from sklearn.datasets import load_digits  # half a second; only where digits are wanted
-
-        pixels, targets = load_digits(return_X_y=True)
-        images = np.rint(pixels.reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
-        places = [f"digits[{i}]" for i in range(len(images))]
-        labels = torch.from_numpy(targets.astype(np.int64))
-        return MemorySource(named.name, torch.from_numpy(images), labels, named.classes, places)
-
-    return read
+    pixels, targets = load_digits(return_X_y=True)
+    images = np.rint(pixels.reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
+    places = [f"digits[{i}]" for i in range(len(images))]
+    labels = torch.from_numpy(targets.astype(np.int64))
+    return MemorySource(name, torch.from_numpy(images), labels, classes, places)
 
 
-def find_tumours(named: NamedSet, _folder: Path) -> Read:
+def read_tumours(name: str, classes: tuple[str, ...]) -> MemorySource:
     """The Wisconsin set (M11): 30 measurements of the cells of 569 tumours, benign or malignant."""
+    from sklearn.datasets import load_breast_cancer
 
-    def read() -> MemorySource:
-        from sklearn.datasets import load_breast_cancer
-
-        found = load_breast_cancer()
-        benign = found.target == list(found.target_names).index("benign")
-        targets = np.where(benign, 0, 1)
-        return as_table(named.name, found.data, targets, named.classes, tuple(found.feature_names))
-
-    return read
+    found = load_breast_cancer()
+    benign = found.target == list(found.target_names).index("benign")
+    return as_table(name, found.data, np.where(benign, 0, 1), classes, tuple(found.feature_names))
 
 
-def find_plane(make: Callable[[], Points]) -> Callable[[NamedSet, Path], Read]:
+def read_plane(make: Callable[[], Points]) -> Callable[[str, tuple[str, ...]], MemorySource]:
     """Points of the plane that `make` draws, the same every time."""
 
-    def find(named: NamedSet, _folder: Path) -> Read:
-        return lambda: as_table(named.name, *make(), named.classes, ("x", "y"))
+    def read(name: str, classes: tuple[str, ...]) -> MemorySource:
+        return as_table(name, *make(), classes, ("x", "y"))
 
-    return find
+    return read
 
 
 def circles() -> Points:

@@ -11,7 +11,7 @@ import numpy as np
 import pooch
 import torch
 
-from convnet.data.bundled import blobs, circles, corner, find_digits, find_plane, find_tumours, moons, spiral
+from convnet.data.bundled import blobs, circles, corner, moons, read_digits, read_plane, read_tumours, spiral
 from convnet.data.cifar import CIFAR10, CIFAR100, CifarLayout, find_cifar
 from convnet.data.class_names import CIFAR10_CLASSES, CIFAR100_CLASSES, FASHION_CLASSES, KMNIST_CLASSES
 from convnet.data.download import RemoteFile, fetch
@@ -40,6 +40,11 @@ class NamedSet:
     """Whether a mirrored image still shows its class: true of photos, not of digits."""
     table: bool = field(default=False, kw_only=True)
     """Whether the samples are rows of numbers."""
+
+
+def _bundled(read: Callable[[str, tuple[str, ...]], MemorySource]) -> Finder:
+    """A set that needs no files: it is there whatever the folder."""
+    return lambda named, _folder: lambda: read(named.name, named.classes)
 
 
 def _idx(named: NamedSet, folder: Path) -> Read | None:
@@ -98,16 +103,16 @@ def _idx_files(mirrors: tuple[str, ...], sums: tuple[str, str, str, str]) -> tup
 DATASETS: dict[str, NamedSet] = {
     s.name: s
     for s in (
-        NamedSet("digits", "1,797 handwritten digits, 8×8 grey", DIGITS, find_digits),
+        NamedSet("digits", "1,797 handwritten digits, 8×8 grey", DIGITS, _bundled(read_digits)),
         NamedSet(
             "tumours",
             "569 tumours, 30 measurements of their cells",
             ("benign", "malignant"),
-            find_tumours,
+            _bundled(read_tumours),
             table=True,
         ),
         *(
-            NamedSet(name, title, classes, find_plane(make), table=True)
+            NamedSet(name, title, classes, _bundled(read_plane(make)), table=True)
             for name, title, classes, make in (
                 ("circles", "600 points of the plane: a ring in a ring", ("inner", "outer"), circles),
                 ("moons", "600 points of the plane: two half moons", ("upper", "lower"), moons),
