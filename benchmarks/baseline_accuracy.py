@@ -58,21 +58,13 @@ def report(name: str, accuracies: list[float], n: int, seconds: float) -> None:
     print(f"| {name} | {mean} | {len(accuracies)} | {n:,} | {each} |", flush=True)
 
 
-def with_seed(recipe: Recipe, seed: int) -> Recipe:
-    """Weights, order, and the codebook where there is one."""
-    values: dict[str, object] = {"seed": seed}
-    if recipe.model.name == "pipeline":
-        values["model"] = str(recipe.model.options["stages"]).replace("seed=0", f"seed={seed}")
-    return override(recipe, values)
-
-
 def named(name: str, data_dir: Path | None, seeds: int) -> None:
     recipe = named_recipe(name)
     random = bool(recipe.epochs)  # nothing is drawn where nothing is trained
     source = open_recipe_data(recipe, data_dir)
     begun, done = time.perf_counter(), []
     for seed in range(seeds if random else 1):
-        done.append(run(with_seed(recipe, seed), data_dir, source))
+        done.append(run(override(recipe, {"seed": seed}), data_dir, source))
     report(name, [e.accuracy for e in done], len(done[0].targets), time.perf_counter() - begun)
 
 
@@ -100,7 +92,7 @@ def flowers(folder: Path, seeds: int) -> None:
         source = source or open_recipe_data(recipe, None)
         begun, accuracies = time.perf_counter(), []
         for seed in range(seeds):
-            done = run(with_seed(recipe, seed), None, source)
+            done = run(override(recipe, {"seed": seed}), None, source)
             accuracies.append(done.accuracy)
         report(f"flowers, {model}", accuracies, len(done.targets), time.perf_counter() - begun)
 

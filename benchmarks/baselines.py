@@ -43,7 +43,7 @@ def compare(name: str, rounds: int, ours: Work, theirs: Work, share: float = 1.0
 
 
 def hog(rounds: int) -> None:
-    """1,000 images of 96×96: OpenCV's and scikit-image's usual options."""
+    """1,000 images of 96×96, scikit-image's usual options."""
     from skimage.feature import hog as skimage_hog
 
     from convnet.features import FEATURES

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from convnet.analysis import equivariance, summary
     from convnet.data import open_data
     from convnet.errors import ConvnetError
-    from convnet.experiments import Run, baselines, load_run, retrieve
-    from convnet.experiments.api import compare, train
+    from convnet.experiments import Run, load_run
+    from convnet.experiments.api import baselines, compare, retrieve, train
     from convnet.recipes import Recipe
     from convnet.runs import Baselines
     from convnet.training import check_gradients
@@ -36,8 +36,8 @@ __all__ = [
 
 _HOMES = {
     "Baselines": "convnet.runs",
-    "baselines": "convnet.experiments",
-    "retrieve": "convnet.experiments",
+    "baselines": "convnet.experiments.api",
+    "retrieve": "convnet.experiments.api",
     "ConvnetError": "convnet.errors",
     "Recipe": "convnet.recipes",
     "Run": "convnet.experiments",

@@ -66,6 +66,23 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, message: str) -> None
         open_table(path)
 
 
+def test_a_number_among_the_names(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("id,2019,label\n1,5,a\n2,6,b\n")
+    assert open_table(path).columns == ("id", "2019")
+
+
+def test_a_table_for_a_run_that_knows_its_columns(tmp_path: Path) -> None:
+    """The classes are in whatever column is not among the run's, and there may be one alone."""
+    path = tmp_path / "t.csv"
+    path.write_text("kind,height,width\na,1,2\na,3,4\n")
+    source = open_table(path, columns=["width", "height"])
+    assert source.images.flatten(1).tolist() == [[2, 1], [4, 3]]
+    assert source.classes == ("a",)
+    with pytest.raises(DataError, match="has no column of classes"):
+        open_table(path, columns=["width", "height", "kind"])
+
+
 def test_columns_that_are_not_there(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text(GOOD)

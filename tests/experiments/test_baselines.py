@@ -10,7 +10,7 @@ import torch
 
 import convnet
 from convnet.data import MemorySource, open_data
-from convnet.errors import ConvnetError, DataError, ModelError, RecipeError
+from convnet.errors import ConvnetError, DataError, ModelError, RecipeError, RunError
 from convnet.experiments import baselines, plane, retrieve
 from convnet.experiments import train as train_recipe
 from convnet.experiments.affordable import affordable_memory, affordable_words
@@ -42,7 +42,7 @@ def test_the_table_of_baselines(table: tuple[convnet.Baselines, Path]) -> None:
         assert run.evaluate().accuracy == pytest.approx(row.test_accuracy)
         assert row.bytes == (folder / row.run / "model.safetensors").stat().st_size
         assert split_fingerprint(run.folder.read("split.csv")) == found.split
-    stored = json.loads((folder / "baselines.json").read_text())
+    stored = json.loads((folder / f"baselines-{found.split[:8]}.json").read_text())
     assert set(found.public()["rows"][0]) == set(stored["rows"][0]) - {"run"}
 
 
@@ -123,8 +123,17 @@ def test_learning_in_one_pass(tmp_path: Path) -> None:
     page = (run.path / "report.html").read_text()
     assert "learning, in one pass" in page
     assert "nearest training images" in page or (run.path / "figures" / "neighbours.png").exists()
+    with pytest.raises(RunError, match="learnt in one pass; --epochs does not apply"):
+        convnet.experiments.resume(run.path, epochs=3)
+    assert convnet.load_run(run.path).result == run.result
     reproduced = convnet.train(run.path / "recipe.yaml", out=tmp_path / "again")
     assert reproduced.result["test"] == run.result["test"]
+
+
+def test_models_without_curves_are_compared(tmp_path: Path) -> None:
+    compared = convnet.compare("digits", {"model.k": [1, 9]}, model="knn", out=tmp_path / "c")
+    assert [row["train.loss"] for row in compared.summary] == [None, None]
+    assert compared.page.exists()
 
 
 @pytest.mark.parametrize(
@@ -134,6 +143,8 @@ def test_learning_in_one_pass(tmp_path: Path) -> None:
         ("knn", {"split.val": 0.0}, ModelError, "validation split, which is empty"),
         ("knn", {"epochs": 3}, RecipeError, "nothing to train by steps, so that epochs=3 does not apply"),
         ("knn", {"optimizer": "sgd"}, RecipeError, "optimizer does not apply: epochs is 0"),
+        ("knn", {"optimizer.lr": 0.5}, RecipeError, "optimizer does not apply: epochs is 0"),
+        ("knn", {"batch_size": 7}, RecipeError, "batch_size does not apply: epochs is 0"),
         ("linear", {"epochs": 0}, RecipeError, "does not apply: epochs is 0"),
         ("hog -> linear", {"preprocess.normalize": "channel"}, RecipeError, "features take pixels of 0…1"),
         ("hog(cell_size=5) -> linear", {}, ModelError, "at least 10×10 pixels"),

@@ -15,7 +15,9 @@ from convnet.features.visual_words import VisualWords
 def fitted(**options: object) -> tuple[VisualWords, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(30, 3, 12, 11, generator=generator)
-    feature = FEATURES.build("visual-words", 3, (12, 11), words=10, patch_size=3, patches=400, **options)
+    feature = FEATURES.build(
+        "visual-words", 3, (12, 11), words=10, patch_size=3, patches=400, **{"seed": 0, **options}
+    )
     assert isinstance(feature, VisualWords)
     feature.fit(lambda: [(images[:20], torch.zeros(20)), (images[20:], torch.zeros(10))], None)
     return feature, images
@@ -84,3 +86,12 @@ def test_more_words_than_patches() -> None:
         FEATURES.build("visual-words", 1, (6, 9), patch_size=6)
     with pytest.raises(ModelError, match="has not learnt anything yet"):
         feature(torch.rand(1, 1, 8, 8))
+
+
+def test_as_many_words_as_patches() -> None:
+    """However the images are cut into batches, exactly so many patches are taken."""
+    images = torch.rand(93, 1, 9, 9, generator=torch.Generator().manual_seed(0))
+    feature = FEATURES.build("visual-words", 1, (9, 9), words=100, patches=100, patch_size=4)
+    feature.require_samples(93, 0)
+    feature.fit(lambda: [(part, torch.zeros(len(part))) for part in images.split(7)], None)
+    assert feature.words.shape == (100, 16)

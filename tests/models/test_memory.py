@@ -105,3 +105,17 @@ def test_the_perceptrons_rule() -> None:
     np.testing.assert_allclose(state["weight"], w, atol=1e-12)
     np.testing.assert_allclose(state["bias"], b, atol=1e-12)
     assert np.abs(w).max() > 0
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_memory_keeps_numbers_that_are_no_pixels(batches: int) -> None:
+    """Negative ones, tiny ones, and columns of a table that happen to be whole 255ths."""
+    pixels = torch.randint(0, 256, (8, 1, 4, 4)).float() / 255
+    numbers = torch.cat([pixels, torch.full((8, 1, 4, 4), -0.2)])
+    model = NearestNeighbours(2, 1, "l2")
+    parts = numbers.chunk(batches)
+    model.fit(lambda: [(part, torch.zeros(len(part), dtype=torch.int64)) for part in parts], None)
+    torch.testing.assert_close(model.memory.view_as(numbers), numbers)
+    table = torch.tensor([[1e-6], [3e-6], [0.2]])[:, :, None, None]
+    model.fit(lambda: [(table, torch.zeros(3, dtype=torch.int64))], None)
+    assert torch.equal(model.memory, table.flatten(1))

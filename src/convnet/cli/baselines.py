@@ -30,9 +30,9 @@ def baselines(
     from convnet.experiments import baselines as fit_baselines
 
     def tell(row: BaselineRow) -> None:
-        accuracy = row.val_accuracy if row.val_accuracy is not None else row.accuracy
         which = "validation" if row.val_accuracy is not None else "test"
-        print(f"{row.name:<34} {which} {accuracy:.2%}, {row.fit_seconds:.1f} s", file=sys.stderr)
+        accuracy = row.val_accuracy if row.val_accuracy is not None else row.test_accuracy
+        print(f"{row.name:<34} {which} {_share(accuracy)}, {row.fit_seconds:.1f} s", file=sys.stderr)
 
     table, folder = fit_baselines(
         data,

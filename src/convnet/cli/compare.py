@@ -63,8 +63,9 @@ def compare(
 
 
 def parse_variants(entries: list[str]) -> dict[str, list[Any]]:
-    """["optimizer=adam,sgd"] → {"optimizer": ["adam", "sgd"]}: a YAML list without its brackets."""
+    """["optimizer=adam,sgd"] → {"optimizer": ["adam", "sgd"]}: YAML, cut at commas outside of brackets."""
     from convnet.errors import RecipeError
+    from convnet.models.pipeline_grammar import split_outside
     from convnet.recipes import parse_assignments
 
     varied: dict[str, list[Any]] = {}
@@ -72,7 +73,8 @@ def parse_variants(entries: list[str]) -> dict[str, list[Any]]:
         key, _, values = entry.partition("=")
         if key in varied:
             raise RecipeError(f"--vary {key} is given twice; name all its values in one")
-        varied |= parse_assignments([f"{key}=[{values}]"])
+        parts = split_outside(values, ",") if values.strip() else []
+        varied[key] = [parse_assignments([f"{key}={part}"])[key.strip()] for part in parts]
     return varied
 
 

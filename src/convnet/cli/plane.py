@@ -13,7 +13,7 @@ from convnet.cli.options import Epochs, Json, Set, overrides, print_json
 
 def plane(
     data: Annotated[
-        str, typer.Option(help="circles, moons, spiral, blobs, or a table of two columns.")
+        str, typer.Option(help="circles, moons, spiral, corner, blobs, or a table of two columns.")
     ] = "moons",
     model: Annotated[str | None, typer.Option(help="mlp, linear, knn, 'polar -> linear', …")] = None,
     vary: Annotated[

@@ -35,10 +35,13 @@ class TrainingProgress:
         self.epochs = recipe.epochs
         parameters = sum(p.numel() for p in training.model.parameters())
         counts = "/".join(f"{len(split[name]):,}" for name in ("train", "val", "test"))
+        what = f"images of {bench.source.shape}"
+        if bench.source.is_table:
+            what = f"rows of {len(bench.source.columns)} numbers"
         say = self.console.print
         say(
             f"[bold]{recipe.name}[/bold]{f' · {label}' if label else ''}  {bench.source.name}, "
-            f"{len(bench.source.classes)} classes, {counts} images (train/val/test) of {bench.source.shape}",
+            f"{len(bench.source.classes)} classes, {counts} {what} (train/val/test)",
             soft_wrap=True,
         )
         steps = (
@@ -48,7 +51,7 @@ class TrainingProgress:
             else "(nothing to train by steps)"
         )
         say(
-            f"  {recipe.model.name} {steps}, {recipe.precision}, seed {recipe.seed}, "
+            f"  {recipe.model.label} {steps}, {recipe.precision}, seed {recipe.seed}, "
             f"{bench.fabric.device.type}",
             soft_wrap=True,
         )

@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 
 def train(
     data_or_recipe: Annotated[
-        str, typer.Argument(help="A recipe, a data set, a folder of images, or a recipe file (.yaml).")
+        str,
+        typer.Argument(help="A recipe, a data set, a folder of images, a table (.csv) or a recipe (.yaml)."),
     ] = "digits",
-    model: Annotated[str | None, typer.Option(help="Network, or package.module:factory.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Network, 'features -> model', or package.module:factory.")
+    ] = None,
     optimizer: Annotated[str | None, typer.Option(help="Optimizer, at its default options.")] = None,
     epochs: Epochs = None,
     batch_size: Annotated[int | None, typer.Option(help="Images per update.")] = None,
@@ -81,6 +84,6 @@ def print_result(run: Run, as_json: bool) -> None:
     accuracies = [result[name] and result[name]["accuracy"] for name in ("val", "test")]
     if (beside := run.baselines) is not None:
         print()
-        print_baselines(beside, (result["model"], *accuracies))
+        print_baselines(beside, (run.recipe.model.label, *accuracies))
     else:
-        print(f"{'baselines':<20} none on this split yet: convnet baselines {run.recipe.data.source}")
+        print(f"{'baselines':<20} none on this split yet: {run.baselines_command}")

@@ -41,24 +41,29 @@ def open_table(
 ) -> MemorySource:
     """Read a CSV file: every column a number but the one of the classes.
 
-    A first line without any number names the columns, else they are called 1, 2, …. The classes are in
+    A first line names the columns if it has text where the second has a number, or no number at all; else
+    they are called 1, 2, …. The classes are in
     the column `label`, else in the one called label, class, target, species or diagnosis, else in the last.
-    `columns`, if given, are those that a trained network takes, in its order.
+    `columns`, if given, are those that a trained network takes, in its order; then any classes will do.
 
     Raises:
         DataError: naming the file, line and column of what is missing, no number, or of no use.
     """
     cells = read_cells(path)
-    named = label or next((c for c in cells.columns if c.lower() in LABEL_NAMES), cells.columns[-1])
+    others = [c for c in cells.columns if c not in (columns or ()) and c not in ignore]
+    if not (label or others):
+        raise DataError(f"{path}: has no column of classes beside the numbers")
+    named = label or next((c for c in others if c.lower() in LABEL_NAMES), others[-1])
     for column in (named, *ignore):
         if column not in cells.columns:
             raise DataError(f"{path}: has no column '{column}'{nearest(column, cells.columns)}")
-    wanted = columns or [c for c in cells.columns if c != named and c not in ignore]
+    wanted = columns or [c for c in others if c != named]
     if not wanted:
         raise DataError(f"{path}: has no column of numbers beside '{named}'")
     texts = _column(cells, named)
-    classes = _classes(cells, named, texts)
-    targets = np.array([classes.index(text) for text in texts])
+    classes = _sorted(texts) if columns else _classes(cells, named, texts)
+    number = {name: place for place, name in enumerate(classes)}
+    targets = np.array([number[text] for text in texts])
     return as_table(path.name, numbers(cells, wanted), targets, classes, tuple(wanted), places(cells))
 
 
@@ -84,7 +89,7 @@ def read_cells(path: Path) -> Cells:
         raise DataError(f"{path}: line {reader.line_num}: {error}") from error
     if not rows:
         raise DataError(f"{path}: is empty")
-    if any(_number(cell) is not None for cell in rows[0]):
+    if not _names(rows):
         columns = [str(i + 1) for i in range(len(rows[0]))]
     else:
         columns, rows, lines = rows[0], rows[1:], lines[1:]
@@ -109,11 +114,12 @@ def numbers(cells: Cells, columns: Sequence[str]) -> np.ndarray:
     for column in columns:
         if column not in cells.columns:
             raise DataError(f"{cells.path}: has no column '{column}'{nearest(column, cells.columns)}")
-    values = [[_number(row[cells.columns.index(c)]) for c in columns] for row in cells.rows]
+    taken = [cells.columns.index(column) for column in columns]
+    values = [[_number(row[place]) for place in taken] for row in cells.rows]
     for row, line, texts in zip(values, cells.lines, cells.rows, strict=True):
-        for column, value in zip(columns, row, strict=True):
+        for column, place, value in zip(columns, taken, row, strict=True):
             if value is None or not math.isfinite(value):
-                text = texts[cells.columns.index(column)]
+                text = texts[place]
                 what = f"'{text}' is not a number" if text else "the value is missing"
                 raise DataError(
                     f"{cells.path}: line {line}, column '{column}': {what}; correct it, remove the line, or "
@@ -139,7 +145,7 @@ def _column(cells: Cells, name: str) -> list[str]:
 
 
 def _classes(cells: Cells, name: str, texts: Sequence[str]) -> tuple[str, ...]:
-    """The different texts, in the order of their numbers where they are numbers."""
+    """The different texts, if they can be classes."""
     found = set(texts)
     other = "; name the column of the classes with --set data.label=NAME"
     if len(found) < 2:
@@ -149,10 +155,24 @@ def _classes(cells: Cells, name: str, texts: Sequence[str]) -> tuple[str, ...]:
             f"{cells.path}: column '{name}' holds {len(found)} different values in {len(texts)} rows, which "
             f"are no classes{other} (columns: {', '.join(cells.columns[:20])})"
         )
+    return _sorted(texts)
+
+
+def _sorted(texts: Sequence[str]) -> tuple[str, ...]:
+    """The different texts, by their numbers where they are numbers."""
+    found = set(texts)
     values = {text: _number(text) for text in found}
     if any(value is None for value in values.values()):
         return tuple(sorted(found))
     return tuple(sorted(found, key=lambda text: values[text] or 0.0))
+
+
+def _names(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first row names the columns."""
+    first, second = rows[0], rows[1] if len(rows) > 1 else rows[0]
+    numeric = [_number(cell) is not None for cell in first]
+    below = [_number(cell) is not None for cell in second]
+    return not any(numeric) or any(not a and b for a, b in zip(numeric, below, strict=False))
 
 
 def _number(text: str) -> float | None:

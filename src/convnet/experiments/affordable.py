@@ -65,21 +65,22 @@ def affordable_words(source: MemorySource, samples: int, seconds: float) -> str:
     patch = 6 if side >= 16 else max(2, side // 3)
     grid, apart = (2 if side >= 2 * patch else 1), max(1, side // 32)
     images = source.images[:IMAGES].float() / 255
-    written = ""
+    options: dict[str, int] = {}
     for words, stride in WORDS:
         options = {"words": words, "patch_size": patch, "stride": stride * apart, "grid": grid}
         feature = FEATURES.build("visual-words", channels, (height, width), **options)
         assert isinstance(feature, VisualWords)
         patches = min(samples * math.prod(feature.positions), feature.patches)
         if words > samples or patches < PATCHES_PER_WORD * words:
+            options["words"] = max(2, min(words, samples, patches // PATCHES_PER_WORD))
             continue
-        written = ", ".join(f"{key}={value}" for key, value in options.items())
         length = channels * patch**2
         feature.words, feature.whitening = torch.randn(words, length), torch.eye(length)
         feature.center = torch.zeros(length)
         # The other half is for the codebook, and for the classifier behind it.
         if _seconds(partial(feature, images)) / len(images) * len(source) < seconds / 2:
             break
+    written = ", ".join(f"{key}={value}" for key, value in options.items())
     return f"visual-words({written})"
 
 

@@ -1,4 +1,4 @@
-"""`convnet.train` and `convnet.compare`: the verbs with a user's words as arguments."""
+"""The verbs of Python: `train`, `compare`, `baselines`, `retrieve`, with a user's words as arguments."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from convnet.experiments.baselines import baselines as fit_baselines
 from convnet.experiments.compare import Comparison
 from convnet.experiments.compare import compare as compare_variants
 from convnet.experiments.recipe_choice import choose_recipe
+from convnet.experiments.retrieve import Retrieval, Space
+from convnet.experiments.retrieve import retrieve as find_nearest
 from convnet.experiments.run import Run
 from convnet.experiments.train import train as train_recipe
+from convnet.layers import Metric
 from convnet.recipes import Recipe
+from convnet.runs import Baselines
 from convnet.training import Listener
 
 
@@ -78,6 +83,52 @@ def compare(
         threads=threads,
         listeners=listeners,
     )
+
+
+def baselines(
+    data: str | Path,
+    *,
+    minutes: float = 2.0,
+    out: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    threads: int | None = None,
+    **overrides: Any,
+) -> tuple[Baselines, Path]:
+    """Fit simple models to the same samples and the same split; their table, and the folder of their runs.
+
+    `overrides` are fields that all rows share: `data`, `split`, `seed`, the image size in `preprocess`.
+
+    Raises:
+        ConvnetError: as `train`; a field that is not common to all rows.
+    """
+    return fit_baselines(
+        str(data),
+        minutes=minutes,
+        overrides=_dotted(overrides),
+        out=_path(out),
+        data_dir=_path(data_dir),
+        threads=threads,
+    )
+
+
+def retrieve(
+    run: Run,
+    image: str | Path,
+    *,
+    top: int = 10,
+    space: Space = "embedding",
+    metric: Metric = "l2",
+    data: str | Path | None = None,
+    data_dir: str | Path | None = None,
+) -> Retrieval:
+    """The `top` images of the run's data, or of other `data`, that are nearest to `image` in a `space`.
+
+    Raises:
+        ConvnetError: the image or the data cannot be read, or the network does not have that space.
+    """
+    other = None if data is None else str(data)
+    where = _path(data_dir)
+    return find_nearest(run, str(image), top=top, space=space, metric=metric, data=other, data_dir=where)
 
 
 def _word(value: str | Path | Recipe) -> str | Recipe:

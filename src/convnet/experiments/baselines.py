@@ -71,8 +71,8 @@ def baselines(
 
     All of it takes about `minutes`: where the data is large, k-NN remembers fewer images, the codebook has
     fewer words, training ends earlier. `overrides` are the recipe's fields for data, split, image size and
-    seed. `out` (default: runs/NAME-baselines) gets a run per row, and `baselines.json`, which `train` finds
-    there. Rows that are there already, from the same recipe, are taken over.
+    seed. `out` (default: runs/NAME-baselines) gets a run per row, and a table per split, which `train` finds
+    there. A run that is there already, of exactly the same recipe, is taken over.
 
     Raises:
         RecipeError: an override that is not common to all rows.

@@ -93,13 +93,15 @@ def _build(
     say: Callable[[str], object],
 ) -> Workbench:
     """The workbench; what its fitted stages learn is kept, so that a resumed run need not learn it again."""
-    kept = load_checkpoint(folder.learnt_checkpoint) if folder.learnt_checkpoint.exists() else None
-    learnt = None if kept is None else kept["model"]
-    bench = build(recipe, device=device, source=source, split=split, learnt=learnt, say=say)
-    if kept is not None:
+    identity = _identity(recipe)
+    if folder.learnt_checkpoint.exists():
+        kept = load_checkpoint(folder.learnt_checkpoint)
+        _require_same(folder.learnt_checkpoint, kept.get("recipe"), identity)
+        bench = build(recipe, device=device, source=source, split=split, learnt=kept["model"], say=say)
         return replace(bench, fit_seconds=kept["seconds"])
+    bench = build(recipe, device=device, source=source, split=split, say=say)
     if bench.fit_seconds and recipe.epochs:
-        content = {"model": bench.model.state_dict(), "seconds": bench.fit_seconds}
+        content = {"model": bench.model.state_dict(), "seconds": bench.fit_seconds, "recipe": identity}
         save_checkpoint(folder.learnt_checkpoint, content)
     return bench
 
@@ -114,17 +116,20 @@ def _identity(recipe: Recipe) -> dict[str, Any]:
 def _restore(bench: Workbench, checkpoint: Path, identity: dict[str, Any]) -> None:
     """Go on from a checkpoint of the same recipe."""
     content = load_checkpoint(checkpoint)
-    then = content.pop("recipe", None)
+    _require_same(checkpoint, content.pop("recipe", None), identity)
+    try:
+        bench.training.restore(content)
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{checkpoint}: does not fit the run: {in_one_line(error)}") from error
+
+
+def _require_same(checkpoint: Path, then: dict[str, Any] | None, identity: dict[str, Any]) -> None:
     if then != identity:
         changed = [key for key, value in identity.items() if not then or then.get(key) != value]
         raise RunError(
             f"{checkpoint.parent.parent}: recipe.yaml was changed since the checkpoint "
             f"({', '.join(changed)}); restore it, or train the changed recipe as a new run"
         )
-    try:
-        bench.training.restore(content)
-    except (RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{checkpoint}: does not fit the run: {in_one_line(error)}") from error
 
 
 def _way_out(folder: RunFolder) -> str:

@@ -43,8 +43,8 @@ def plane(
 ) -> tuple[PlaneModel, ...]:
     """Train one model of `data`, or one for every combination of the values in `vary`, and draw them.
 
-    `data` is circles, moons, spiral, blobs or a table of two columns and a class. With `warp` the picture
-    also shows the plane as the last hidden layer sees it, which must have two units.
+    `data` is circles, moons, spiral, corner, blobs or a table of two columns and a class. With `warp` the
+    picture also shows the plane as the last hidden layer sees it, which must have two units.
 
     Raises:
         DataError: the data does not have two columns.
@@ -59,7 +59,7 @@ def plane(
     for values in itertools.product(*vary.values()):
         chosen = dict(zip(vary, values, strict=True))
         recipe = _recipe(data, {**(overrides or {}), **chosen})
-        bench = build(recipe, device="cpu", source=models[0].bench.source if models else None)
+        bench = build(recipe, device="cpu")
         if bench.source.shape != (2, 1, 1):
             raise DataError(f"{data}: a plane has two columns of numbers, this has {bench.source.shape}")
         if recipe.epochs:

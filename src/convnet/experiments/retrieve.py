@@ -82,10 +82,16 @@ def retrieve(
     if data is None:
         source = run.open_own_data(data_dir)
     else:
-        source = open_data(data, run.recipe.preprocess, data_dir=data_dir, shape=run.shape)
+        skip = run.recipe.data.skip_unreadable
+        source = open_data(
+            data, run.recipe.preprocess, data_dir=data_dir, skip_unreadable=skip, shape=run.shape
+        )
     pixels = _query(run, image, source)
     vectors = _vectors(run, space, source.images)
-    distances, indices = nearest(_vectors(run, space, pixels[None]), vectors, min(top, len(source)), metric)
+    asked = _vectors(run, space, pixels[None])
+    distances, indices = nearest(asked, vectors, min(top, len(source)), metric)
+    if space == "pixels" and metric != "cosine":
+        distances = distances / 255
     folder = as_path(data or run.recipe.data.source)
     matches = [
         Match(i, _path(folder, source.describe(i)), source.classes[int(source.targets[i])], d)
@@ -107,7 +113,7 @@ def _query(run: Run, image: str, source: MemorySource) -> Tensor:
 def _vectors(run: Run, space: Space, images: Tensor) -> Tensor:
     """N×C×H×W uint8 → N×D in the space."""
     if space == "pixels":
-        return images.flatten(1) if len(images) > 1 else images.flatten(1).float()
+        return images.flatten(1)
     batches = images.split(evaluation_batch(run.shape.height))
     if space == "embedding":
         return embed(run.model, batches)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -73,6 +75,18 @@ class Run:
     def baselines(self) -> Baselines | None:
         """What simple models reach on the same samples and the same split, where that was measured."""
         return baselines_beside(self.folder)
+
+    @property
+    def baselines_command(self) -> str:
+        """What measures them: `convnet baselines` with this run's data and split."""
+        recipe, words = self.recipe, ["convnet", "baselines", self.recipe.data.source]
+        sections = {"data": recipe.data, "split": recipe.split, "preprocess": recipe.preprocess}
+        for name, section in sections.items():
+            for field, info in type(section).model_fields.items():
+                value = getattr(section, field)
+                if field not in ("source", "normalize") and value != info.default:
+                    words += ["--set", f"{name}.{field}={json.dumps(value)}"]
+        return shlex.join(words)
 
     @property
     def metrics(self) -> list[dict[str, float | None]]:
@@ -158,7 +172,10 @@ class Run:
         model = self.model.to(fabric.device)
         loss = LOSSES.build(self.recipe.loss.name, **self.recipe.loss.options)
         batches = Loader(source.to(fabric.device), indices, evaluation_batch(self.shape.height))
-        return evaluate(model, batches.epoch(), loss, fabric)
+        try:
+            return evaluate(model, batches.epoch(), loss, fabric)
+        finally:
+            model.cpu()
 
     @torch.no_grad()
     def predict(self, images: Sequence[str | Path]) -> list[Prediction]:
@@ -252,4 +269,5 @@ def write_report(run: Run, source: MemorySource | None = None, data_dir: Path | 
             source = run.open_own_data(data_dir)
         except ConvnetError:
             source = None
-    return write_run_report(run.folder, run.recipe, run.result, run.model, source, run.baselines)
+    beside = run.baselines or run.baselines_command
+    return write_run_report(run.folder, run.recipe, run.result, run.model, source, beside)

@@ -133,6 +133,8 @@ def resume(
     recipe = run.recipe
     if epochs is not None and epochs < recipe.epochs:
         raise RunError(f"{path}: has {recipe.epochs} epochs; --epochs {epochs} would shorten it")
+    if epochs and not recipe.epochs:
+        raise RunError(f"{path}: {recipe.model.name} learnt in one pass; --epochs does not apply")
     longer = epochs is not None and epochs > recipe.epochs
     if folder.finished and not longer:
         if not folder.file("report.html").exists():

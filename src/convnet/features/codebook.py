@@ -43,7 +43,7 @@ def learn_codebook(patches: Float[Tensor, "P D"], words: int, seed: int) -> Code
 
     normal = normalize_patches(patches)
     center = normal.mean(0)
-    covariance = torch.cov(normal.t().double())
+    covariance = torch.cov(normal.t().cpu().double())
     variances, directions = torch.linalg.eigh(covariance)
     scales = (variances.clamp_min(0) + WHITENING_FLOOR).rsqrt()
     whitening = (directions * scales @ directions.t()).to(patches)

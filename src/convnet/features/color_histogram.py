@@ -24,8 +24,8 @@ class ColorHistogram(nn.Module):
     """The share of an image's pixels in each cell of a grid over its colours: bins^C numbers that sum to 1.
 
     Colours are 0…1, as RGB or as hue, saturation and value. With `sigma` the histogram is smoothed by a
-    Gaussian of that many bins along each axis, after which near colours count as similar; what would fall off
-    an end stays in the last bin, and hue goes round.
+    Gaussian of that many bins along each axis, so that near colours count as similar: hue goes round, and at
+    the ends of the other axes what would leave is spread over the bins that there are.
     """
 
     def __init__(self, channels: int, bins: int, space: ColorSpace, sigma: float) -> None:

@@ -78,14 +78,13 @@ class VisualWords(Fitted):
     @torch.no_grad()
     def fit(self, train: Passes, val: Passes | None) -> None:
         """Learn whitening and words from random patches of the training images."""
-        batches = [len(x) for x, _ in train()]
-        share = self.patches / sum(batches)
+        samples = sum(len(x) for x, _ in train())
         generator = torch.Generator().manual_seed(self.seed)
-        taken, owed = [], 0.0
+        taken, seen = [], 0
         for x, _ in train():
-            owed += share * len(x)
-            taken.append(self._random_patches(x, int(owed), generator))
-            owed -= int(owed)
+            count = (seen + len(x)) * self.patches // samples - seen * self.patches // samples
+            taken.append(self._random_patches(x, count, generator))
+            seen += len(x)
         book = learn_codebook(torch.cat(taken), self.count, self.seed)
         self.words, self.whitening, self.center = book.words, book.whitening, book.center
 
@@ -148,12 +147,12 @@ def visual_words(
     encoding: Encoding = "triangle",
     grid: Annotated[int, Ge(1), Le(8)] = 2,
     patches: Count = 100_000,
-    seed: CountOrZero = 0,
+    seed: CountOrZero | None = None,
 ) -> nn.Module:
     """Which of `words` typical patches an image is made of (M07).
 
     The codebook is the k-means of `patches` random patches of the training images. `encoding` is triangle
-    (soft) or hard; `grid` of 2 counts by quadrant.
+    (soft) or hard; `grid` of 2 counts by quadrant; `seed` of None is drawn like weights are.
     """
     least = patch_size + (grid - 1) * stride
     if min(image_size) < least:
@@ -172,5 +171,5 @@ def visual_words(
         encoding=encoding,
         grid=grid,
         patches=patches,
-        seed=seed,
+        seed=int(torch.randint(2**31, ())) if seed is None else seed,
     )

@@ -10,7 +10,7 @@ from convnet.layers.fitted import Fitted, Passes, Standardize
 from convnet.layers.init import INITIALIZERS, initialize
 from convnet.layers.local import LocallyConnected2d
 from convnet.layers.narrow import guard_narrow_convolutions
-from convnet.layers.nearest import Metric, nearest
+from convnet.layers.neighbours import Metric, nearest
 from convnet.layers.normalize import Normalize
 from convnet.layers.pooling import ChannelMaxPool
 from convnet.layers.response_norm import LocalResponseNorm

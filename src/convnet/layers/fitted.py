@@ -73,17 +73,19 @@ class Standardize(Fitted):
     @torch.no_grad()
     def fit(self, train: Passes, val: Passes | None) -> None:
         """Sums in float64, so that the size of the set costs no precision."""
-        count, total, squares = 0, torch.zeros(()), torch.zeros(())
+        count, device = 0, self.mean.device
+        total = squares = torch.zeros((), dtype=torch.float64)
         for x, _ in train():
-            values = x.double()
+            values, device = x.cpu().double(), x.device  # not every device has float64
             count += len(x)
-            total = total.to(values) + values.sum(0, keepdim=True)
-            squares = squares.to(values) + values.square().sum(0, keepdim=True)
+            total = total + values.sum(0, keepdim=True)
+            squares = squares + values.square().sum(0, keepdim=True)
         mean = total / count
         variance = (squares / count - mean.square()).clamp_min(0)
         deviation = variance.sqrt()
         constant = deviation <= MIN_DEVIATION * mean.abs().clamp_min(MIN_DEVIATION)
-        self.mean, self.scale = mean.float(), deviation.reciprocal().masked_fill(constant, 0).float()
+        scale = deviation.reciprocal().masked_fill(constant, 0)
+        self.mean, self.scale = mean.float().to(device), scale.float().to(device)
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape in and out, float32."""

@@ -46,9 +46,10 @@ class NearestNeighbours(Fitted):
     @torch.no_grad()
     def fit(self, train: Passes, val: Passes | None) -> None:
         """Remember all samples, or `most` of them, evenly spaced; choose `k` where none is given."""
-        batches = [(_compact(x.flatten(1)), targets) for x, targets in train()]
-        memory = torch.cat([x for x, _ in batches])
-        labels = torch.cat([targets for _, targets in batches])
+        inputs, targets = zip(*((_compact(x), targets) for x, targets in train()), strict=True)
+        compact = all(x.dtype == torch.uint8 for x in inputs)
+        memory = torch.cat(inputs if compact else [_expand(x) for x in inputs]).flatten(1)
+        labels = torch.cat(targets)
         count = min(len(memory), self.most or len(memory))
         self.kept = torch.arange(count, device=memory.device) * len(memory) // count
         self.memory, self.labels = memory[self.kept], labels[self.kept]
@@ -94,10 +95,16 @@ class NearestNeighbours(Fitted):
 
 
 def _compact(x: Tensor) -> Tensor:
-    """Pixels divided by 255 as the uint8 they were, everything else as it is."""
+    """Images of pixels divided by 255 as the uint8 they were, everything else as it is."""
+    if not x.is_floating_point() or x.shape[2:] == (1, 1):
+        return x.float()
     pixels = (x * 255).round()
-    exact = bool(((pixels - x * 255).abs() < 1e-3).all()) and int(x.min()) >= 0 and float(x.max()) <= 1
+    exact = (pixels - x * 255).abs().max() < 1e-4 and pixels.min() >= 0 and pixels.max() <= 255
     return pixels.byte() if exact else x.float()
+
+
+def _expand(x: Tensor) -> Tensor:
+    return x.float() / 255 if x.dtype == torch.uint8 else x
 
 
 @network("knn", native=(3, 32, 32), num_classes=10, smallest=1, parameters=0, source="Fix and Hodges 1951")

@@ -58,10 +58,10 @@ def parse_pipeline(text: str) -> Stages:
     Raises:
         RecipeError, UnknownNameError: it does not follow the grammar; names the part that does not.
     """
-    sides = _split(text, ARROW)
+    sides = split_outside(text, ARROW)
     if len(sides) != 2:
         raise RecipeError(f"model pipeline: expected 'features -> classifier', got '{text}'")
-    features = tuple(parse_call(part, FEATURES, "feature") for part in _split(sides[0], "+"))
+    features = tuple(parse_call(part, FEATURES, "feature") for part in split_outside(sides[0], "+"))
     classifier = parse_call(sides[1], MODELS, "model")
     if classifier.name in ("pipeline", "pattern"):
         raise RecipeError(f"model pipeline: '{classifier.name}' cannot stand behind features; use mlp")
@@ -87,7 +87,7 @@ def parse_call(text: str, registry: Registry[Any], kind: str) -> Call:
 def _options(name: str, written: str) -> dict[str, Any]:
     """`hidden=[256], dropout=0.5` → {"hidden": [256], "dropout": 0.5}: values are YAML."""
     options: dict[str, Any] = {}
-    for entry in _split(written, ",") if written.strip() else []:
+    for entry in split_outside(written, ",") if written.strip() else []:
         key, equals, value = entry.partition("=")
         if not equals:
             raise RecipeError(f"model pipeline: {name}: expected option=value, got '{entry.strip()}'")
@@ -98,7 +98,7 @@ def _options(name: str, written: str) -> dict[str, Any]:
     return options
 
 
-def _split(text: str, mark: str) -> list[str]:
+def split_outside(text: str, mark: str) -> list[str]:
     """Split at `mark` where it stands outside of all brackets."""
     parts, depth, start = [], 0, 0
     for place, character in enumerate(text):

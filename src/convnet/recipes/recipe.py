@@ -14,7 +14,7 @@ from pydantic_core import PydanticSerializationError
 from convnet.data import Augment, Preprocess, SplitOptions
 from convnet.device import Precision
 from convnet.errors import RecipeError
-from convnet.models import MODELS, named_model
+from convnet.models import MODELS, named_model, parse_pipeline
 from convnet.registry import Registry
 from convnet.schema import Count, CountOrZero, Positive, Section, shown, validate
 from convnet.training import LOSSES, OPTIMIZERS, SCHEDULES, Regularizers
@@ -31,6 +31,11 @@ class Choice(BaseModel):
     name: str
 
     @property
+    def label(self) -> str:
+        """What to call it: its name; a pipeline by its stages, "hog+color-linear"."""
+        return parse_pipeline(self.options["stages"]).label if self.name == "pipeline" else self.name
+
+    @property
     def options(self) -> dict[str, Any]:
         """The options without the name."""
         return dict(self.model_extra or {})
@@ -42,7 +47,8 @@ def named(field: str, word: str) -> dict[str, Any]:
 
 
 STEPS_ONLY = (
-    "augment", "regularizers", "optimizer", "decay_biases", "schedule", "clip_norm", "ema", "early_stopping"
+    "augment", "regularizers", "optimizer", "decay_biases", "schedule", "clip_norm", "ema", "early_stopping",
+    "batch_size",
 )  # fmt: skip
 """Fields that say how steps are made."""
 
@@ -136,9 +142,10 @@ class Recipe(Section):
     def _without_steps(self) -> None:
         """What only acts on steps does not apply where there are none."""
         for name in STEPS_ONLY:
-            value, default = getattr(self, name), type(self).model_fields[name].default
-            chosen = value.name if isinstance(value, Choice) else value
-            if chosen != (default.name if isinstance(default, Choice) else default):
+            default = type(self).model_fields[name].default
+            if isinstance(default, Choice):
+                default = Choice(name=default.name, **self.registries[name].options(default.name, {}))
+            if getattr(self, name) != default:
                 raise RecipeError(f"{name} does not apply: epochs is 0, so nothing is trained by steps")
 
     @classmethod

@@ -60,14 +60,15 @@ def prepare(
     model.eval()
     for place, stage in enumerate(model, start=1):
         if isinstance(stage, Features):
-            say(f"computing {stage.out_features:,} features of {len(source):,} samples")
+            which = "every batch" if augmented else f"{len(source):,} samples"
+            say(f"computing {stage.out_features:,} features of {which}")
         if isinstance(stage, Fitted) and learnt is None:
             before = _part(model, done, place - 1)
             val = _passes(before, source, split.val) if len(split.val) else None
             stage.fit(_passes(before, source, split.train), val)
         fixed = isinstance(stage, Features) or (done and isinstance(stage, Standardize))
         if fixed and not augmented and _fits(stages := _part(model, done, place), source):
-            source, done = _computed(stages, source), place
+            source, done = _computed(stages, source, own=bool(done)), place
     model.train()
     seconds = time.perf_counter() - begun
     return Prepared(_part(model, 0, done), _part(model, done, len(model)), source, seconds)
@@ -92,14 +93,18 @@ def _fits(stages: nn.Module, source: MemorySource) -> bool:
 
 
 @torch.no_grad()
-def _computed(stages: nn.Module, source: MemorySource) -> MemorySource:
-    """The source with what the stages make of every sample in place of its image."""
+def _computed(stages: nn.Module, source: MemorySource, *, own: bool) -> MemorySource:
+    """The source with what the stages make of every sample in place of its image.
+
+    What an earlier call made is this module's `own` and overwritten where the shape stays.
+    """
     batches = Loader(source, torch.arange(len(source)), BATCH).epoch()
     images: Tensor | None = None
     for batch in batches:
         out = stages(batch.images)
         if images is None:
-            images = out.new_empty((len(source), *out.shape[1:]))
+            shape = (len(source), *out.shape[1:])
+            images = source.images if own and source.images.shape == shape else out.new_empty(shape)
         images[batch.indices] = out
     assert images is not None, "a source is never empty"
     return replace(source, images=images)

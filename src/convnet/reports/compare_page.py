@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from convnet.reports.html import render
-from convnet.reports.style import CYCLE, figure, log_scale, to_png
+from convnet.reports.style import CYCLE, TEST, VAL, figure, log_scale, to_png
 from convnet.reports.variant import Variant
 from convnet.runs import write_atomically
 
@@ -34,8 +34,27 @@ def differences(variants: Sequence[Variant]) -> list[tuple[str, list[Any]]]:
     return [(key, values) for key, values in table if any(value != values[0] for value in values)]
 
 
+def _accuracies(variants: Sequence[Variant]) -> Figure:
+    """Of models that learn in one pass, without curves: accuracy on what was held out, ± one deviation."""
+    with figure(6, 1.2 + 0.4 * len(variants)) as picture:
+        axes = picture.subplots()
+        for i, variant in enumerate(variants):
+            for split, colour in (("val", VAL), ("test", TEST)):
+                if (spread := variant.spread(split, "accuracy")) is not None:
+                    label = {"val": "validation", "test": "test"}[split] if not i else None
+                    axes.errorbar(spread[0], i, xerr=spread[1], fmt="o", color=colour, label=label)
+        axes.set_yticks(range(len(variants)), [variant.label for variant in variants])
+        axes.invert_yaxis()
+        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        axes.set_title("Accuracy")
+        axes.legend(loc="best")
+    return picture
+
+
 def compare_figure(variants: Sequence[Variant]) -> Figure:
     """Training loss and validation accuracy per epoch, a curve per variant; bands are ± one deviation."""
+    if not any(rows for v in variants for rows in v.metrics):
+        return _accuracies(variants)
     panels = [
         ("train_loss", "Training loss"),
         ("val_loss", "Validation loss"),
@@ -52,6 +71,8 @@ def compare_figure(variants: Sequence[Variant]) -> Figure:
         for axes, (column, title) in zip(all_axes, panels, strict=True):
             for i, variant in enumerate(variants):
                 length = min(len(rows) for rows in variant.metrics)
+                if not length:
+                    continue  # it learnt in one pass
                 values = np.array([[row[column] for row in rows[:length]] for rows in variant.metrics], float)
                 epochs, mean = np.arange(1, length + 1), values.mean(0)
                 colour = CYCLE[i % len(CYCLE)]

@@ -29,12 +29,13 @@ def learnt_figures(model: nn.Sequential, source: MemorySource, split: Split) -> 
         return
     shown = (split.test if len(split.test) else split.val if len(split.val) else split.train)[:SAMPLES]
     if (templates := _first_weights(model[1])) is not None:
-        yield "templates", template_figure(templates, source.classes)
-    for part in model.modules():
+        linear = isinstance(model[1], MapsToDense)
+        yield "templates", template_figure(templates, source.classes if linear else None)
+    for number, part in enumerate(model.modules()):
         if isinstance(part, VisualWords):
-            yield "codebook", codebook_figure(part.codebook(), part.in_channels, part.patch_size)
+            yield f"codebook-{number}", codebook_figure(part.codebook(), part.in_channels, part.patch_size)
         if isinstance(part, HoG):
-            yield "hog", glyph_figure(part, source.read(shown).images.cpu())
+            yield f"hog-{number}", glyph_figure(part, source.read(shown).images.cpu())
     if isinstance(model[-1], NearestNeighbours):
         yield "neighbours", _neighbour_figure(model, source, split, shown)
 
@@ -45,9 +46,9 @@ def _first_weights(network: nn.Module) -> Tensor | None:
     return first.templates().detach() if isinstance(first, MapsToDense) else None
 
 
-def template_figure(templates: Tensor, classes: Sequence[str]) -> Figure:
-    """D×C×H×W weights as images, 0 as mid-grey: one per class with its name, or the hidden units'."""
-    if len(templates) == len(classes):
+def template_figure(templates: Tensor, classes: Sequence[str] | None) -> Figure:
+    """D×C×H×W weights as images, 0 as mid-grey: one per class with its name, else the hidden units'."""
+    if classes is not None:
         return figures.image_grid(
             [_as_signed(t) for t in templates], classes, min(10, len(classes)), "One template per class"
         )

@@ -34,12 +34,12 @@ def write_run_report(
     result: dict[str, Any],
     model: nn.Sequential,
     source: MemorySource | None,
-    baselines: Baselines | None,
+    baselines: Baselines | str,
 ) -> Path:
     """Write `report.html` and `figures/*.png`; returns the page's path.
 
     Without `source` (the data is gone) the page has no pictures of samples; `baselines` are those of the same
-    data and split, if there are any.
+    data and split, or the command that measures them.
 
     Raises:
         RunError: the folder is damaged or not writable.
@@ -69,10 +69,10 @@ def write_run_report(
         mistake_count=len(mistakes),
         environment=folder.read_json("environment.json"),
         pictures=pictures,
-        learnt=[pictures[name] for name in LEARNT if name in pictures],
-        table=bool(source and source.is_table),
-        baselines=baselines,
-        baseline_rows=_ranked(baselines, result) if baselines else [],
+        learnt=[content for name, content in pictures.items() if name.startswith(LEARNT)],
+        table=bool(data.get("columns")),
+        baselines_command=baselines if isinstance(baselines, str) else None,
+        baseline_rows=_ranked(baselines, result) if isinstance(baselines, Baselines) else [],
     )
     folder.write("report.html", page)
     return folder.file("report.html")

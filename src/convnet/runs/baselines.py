@@ -1,4 +1,4 @@
-"""What simple models reach on some data and split, on disk: `baselines.json` beside the runs."""
+"""What simple models reach on some data and split, on disk: `baselines-SPLIT.json` beside the runs."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from typing import Any
 from convnet.errors import RunError
 from convnet.runs.atomic import write_atomically
 from convnet.runs.folder import RunFolder
-
-FILE = "baselines.json"
 
 
 @dataclass(frozen=True)
@@ -53,8 +51,9 @@ class Baselines:
         Raises:
             RunError: the disk is full or the folder not writable.
         """
-        write_atomically(folder / FILE, json.dumps(asdict(self), indent=2, ensure_ascii=False))
-        return folder / FILE
+        file = folder / f"baselines-{self.split[:8]}.json"  # other splits have tables of their own
+        write_atomically(file, json.dumps(asdict(self), indent=2, ensure_ascii=False))
+        return file
 
     def public(self) -> dict[str, Any]:
         """What `--json` prints."""
@@ -74,7 +73,7 @@ def baselines_beside(run: RunFolder) -> Baselines | None:
     except RunError:
         return None
     parents = (run.path.parent, run.path.parent.parent, Path("runs").absolute())
-    files = {file for parent in parents for file in parent.glob(f"*/{FILE}")}
+    files = {file for parent in parents for file in parent.glob(f"*/baselines-{wanted[:8]}.json")}
     for file in sorted(files, key=lambda f: f.stat().st_mtime, reverse=True):
         found = _read(file)
         if found is not None and found.split == wanted:

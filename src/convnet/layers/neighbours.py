@@ -11,12 +11,15 @@ from torch.nn import functional as F
 
 Metric = Literal["l1", "l2", "cosine"]
 
-QUERIES, VECTORS = 1024, 4096
-"""Rows of a block: 16 MiB of distances, whatever is searched."""
+QUERIES, VECTORS, PAIRS = 1024, 4096, 4096
+"""Rows of a block, and pairs of rows measured at once, where a row is not long."""
+NUMBERS = 1 << 24
+"""Numbers that a block of rows may hold: 64 MiB, however long its rows."""
+SPARE = 8
+"""Candidates beyond k, since products of large numbers are rounded before they are compared."""
 GROUP = 64
 RUN = 8
 """Numbers that are summed for the lower bound of an L1 distance."""
-PAIRS = 4096
 
 
 @torch.no_grad()
@@ -25,41 +28,56 @@ def nearest(
 ) -> tuple[Float[Tensor, "Q k"], Int[Tensor, "Q k"]]:
     """The `k` rows of `memory` that are nearest to each query: distances, ascending, and their indices.
 
-    Distances are Σ|q − m| (l1), √Σ(q − m)² (l2) or 1 − q·m/(‖q‖‖m‖) (cosine). Nothing is approximated, and
-    no more than a block of distances is ever held. `memory` may be of another type (uint8) than the queries:
-    its blocks are converted. k is at most N.
+    Distances are Σ|q − m| (l1), √Σ(q − m)² (l2) or 1 − q·m/(‖q‖‖m‖) (cosine). Everything is compared, in
+    blocks of bounded size; candidates are found by products of centred rows and then measured directly.
+    `memory` may be of another type (uint8) than the queries: its blocks are converted. k is at most N.
     """
     dtype = torch.promote_types(queries.dtype, torch.float32)
+    center = _mean(memory, dtype) if metric == "l2" else None
     with torch.autocast(queries.device.type, enabled=False):
-        parts = [_search(q.to(dtype), memory, k, metric) for q in queries.split(QUERIES)]
+        blocks = queries.split(_rows(QUERIES, queries))
+        parts = [_search(q.to(dtype), memory, k, metric, center) for q in blocks]
     distances, indices = (torch.cat(columns) for columns in zip(*parts, strict=True))
     return distances, indices
 
 
-def _search(queries: Tensor, memory: Tensor, k: int, metric: Metric) -> tuple[Tensor, Tensor]:
+def _mean(memory: Tensor, dtype: torch.dtype) -> Tensor:
+    sums = [block.to(dtype).sum(0, keepdim=True) for block in memory.split(_rows(VECTORS, memory))]
+    return torch.cat(sums).sum(0, keepdim=True) / len(memory)
+
+
+def _rows(most: int, x: Tensor) -> int:
+    """Rows of x in a block: fewer where they are long."""
+    return max(16, min(most, NUMBERS // x.shape[1]))
+
+
+def _search(
+    queries: Tensor, memory: Tensor, k: int, metric: Metric, center: Tensor | None
+) -> tuple[Tensor, Tensor]:
     """One block of queries: the best of every block of memory, then the best of those, measured again."""
     if metric == "cosine":
         queries = F.normalize(queries)
+    asked = queries if center is None else queries - center
     radius = queries.new_full((len(queries), 1), torch.inf)
-    values, places = [], []
-    for start in range(0, len(memory), VECTORS):
-        vectors = memory[start : start + VECTORS].to(queries.dtype)
-        few = min(k, len(vectors))
+    values, places, size = [], [], _rows(VECTORS, memory)
+    for start in range(0, len(memory), size):
+        vectors = memory[start : start + size].to(queries.dtype)
         if metric == "l1":
-            compared, radius = _within_radius(queries, vectors, few, radius)
-        elif metric == "l2":
-            compared = torch.addmm(vectors.square().sum(1), queries, vectors.t(), alpha=-2)
+            compared, radius = _within_radius(queries, vectors, k, radius)
+        elif center is not None:
+            vectors = vectors - center
+            compared = torch.addmm(vectors.square().sum(1), asked, vectors.t(), alpha=-2)
         else:
-            compared = -(queries @ F.normalize(vectors).t())
-        value, place = _smallest(compared, few)
+            compared = -(asked @ F.normalize(vectors).t())
+        value, place = _smallest(compared, min(k + SPARE, len(vectors)))
         values.append(value)
         places.append(place + start)
-    best = torch.cat(values, 1).topk(k, largest=False).indices
+    candidates = torch.cat(values, 1)
+    best = candidates.topk(min(k + SPARE, candidates.shape[1]), largest=False).indices
     indices = torch.cat(places, 1).gather(1, best)
-    # Again, without the rounding of a difference of large products.
     distances = torch.stack([_distance(queries, memory[column], metric) for column in indices.t()], 1)
     distances, order = distances.sort(dim=1, stable=True)
-    return distances, indices.gather(1, order)
+    return distances[:, :k], indices.gather(1, order)[:, :k]
 
 
 def _within_radius(queries: Tensor, vectors: Tensor, k: int, radius: Tensor) -> tuple[Tensor, Tensor]:
@@ -71,13 +89,13 @@ def _within_radius(queries: Tensor, vectors: Tensor, k: int, radius: Tensor) -> 
     if vectors.shape[1] < 4 * RUN:
         return torch.cdist(queries, vectors, p=1), radius
     bounds = torch.cdist(_sums_of_runs(queries), _sums_of_runs(vectors), p=1)
-    candidates = _smallest(bounds, k)[1]
-    known = torch.stack([_distance(queries, vectors[column], "l1") for column in candidates.t()], 1)
-    if k == candidates.shape[1]:
+    if len(vectors) >= k:
+        candidates = _smallest(bounds, k)[1]
+        known = torch.stack([_distance(queries, vectors[column], "l1") for column in candidates.t()], 1)
         radius = torch.minimum(radius, known.amax(1, keepdim=True))
     pairs = (bounds <= radius * (1 + 1e-5)).nonzero()
     distances = torch.full_like(bounds, torch.inf)
-    for rows, columns in (part.unbind(1) for part in pairs.split(PAIRS)):
+    for rows, columns in (part.unbind(1) for part in pairs.split(_rows(PAIRS, vectors))):
         distances[rows, columns] = _distance(queries[rows], vectors[columns], "l1")
     return distances, radius
 

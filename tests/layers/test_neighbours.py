@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from convnet.layers import nearest
-from convnet.layers.nearest import VECTORS
+from convnet.layers.neighbours import VECTORS
 
 SCIPY = {"l1": "cityblock", "l2": "euclidean", "cosine": "cosine"}
 
@@ -53,3 +53,21 @@ def test_precision_is_not_lowered_by_autocast() -> None:
         distances, indices = nearest(x, x, 1)
     assert indices[:, 0].tolist() == list(range(50))
     assert distances.max() == 0
+
+
+def test_differences_that_are_small_against_the_vectors() -> None:
+    """‖q‖² − 2qm + ‖m‖² in float32 would not tell these apart."""
+    generator = torch.Generator().manual_seed(0)
+    memory = 1000 + 0.05 * torch.randn(3000, 30, generator=generator)
+    asked = 1000 + 0.05 * torch.randn(50, 30, generator=generator)
+    expected = cdist(asked.numpy().astype(float), memory.numpy().astype(float)).argmin(1)
+    assert (nearest(asked, memory, 1)[1][:, 0].numpy() == expected).mean() == 1
+
+
+def test_more_neighbours_than_a_block_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convnet.layers.neighbours.VECTORS", 32)
+    generator = np.random.default_rng(0)
+    memory, asked = generator.random((150, 40)), generator.random((3, 40))
+    for metric in SCIPY:
+        distances, _ = nearest(torch.from_numpy(asked), torch.from_numpy(memory), 100, metric)  # type: ignore[arg-type]
+        np.testing.assert_allclose(distances, np.sort(cdist(asked, memory, SCIPY[metric]), 1)[:, :100])
