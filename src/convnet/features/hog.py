@@ -82,17 +82,22 @@ class HoG(nn.Module):
 
 def _gradient(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Central differences down and across, and their magnitude, of the strongest channel: N×H×W each."""
-    rows, columns = torch.zeros_like(x), torch.zeros_like(x)
-    torch.sub(x[..., 2:, :], x[..., :-2, :], out=rows[..., 1:-1, :])
-    torch.sub(x[..., 2:], x[..., :-2], out=columns[..., 1:-1])
-    squares = rows.square().addcmul_(columns, columns)
-    row, column, strongest = rows[:, 0], columns[:, 0], squares[:, 0]
-    for channel in range(1, x.shape[1]):
-        stronger = squares[:, channel] > strongest
-        row = torch.where(stronger, rows[:, channel], row)
-        column = torch.where(stronger, columns[:, channel], column)
-        strongest = torch.maximum(squares[:, channel], strongest)
-    return row, column, strongest.sqrt()
+    row, column, strongest = _differences(x[:, 0])
+    for channel in x.unbind(1)[1:]:
+        other_row, other_column, squares = _differences(channel)
+        stronger = (squares > strongest).to(x.dtype)  # 0 or 1: lerp is a choice, and faster than torch.where
+        row.lerp_(other_row, stronger)
+        column.lerp_(other_column, stronger)
+        strongest = torch.maximum(strongest, squares)
+    return row, column, strongest.sqrt_()
+
+
+def _differences(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of one channel N×H×W: central differences down and across, zero at the border, and their squared sum."""
+    row, column = torch.zeros(2, *x.shape, dtype=x.dtype, device=x.device)
+    torch.sub(x[:, 2:], x[:, :-2], out=row[:, 1:-1])
+    torch.sub(x[..., 2:], x[..., :-2], out=column[..., 1:-1])
+    return row, column, row.square().addcmul_(column, column)
 
 
 @lru_cache(maxsize=8)
