@@ -59,7 +59,7 @@ def test_pictures(call: Cli, tmp_path: Path) -> None:
         (["baselines", "t.csv"], "t.csv: line 3, column 'width': 'wide' is not a number"),
         (["baselines", "nowhere/"], "nowhere: no such folder"),
         (["baselines", "digits", "--set", "epochs=3"], "'epochs' is not common to all baselines"),
-        (["baselines", "digits", "--set", "preprocess.image_size=1"], "needs images of at least"),
+        (["baselines", "digits", "--set", "preprocess.image_size=2"], "at least 4×4 pixels"),
         (["train", "digits", "--model", "knn", "--set", "model.k=5000"], "k=5000 neighbours of 1,458"),
         (["train", "digits", "--model", "knn", "--epochs", "3"], "nothing to train by steps"),
         (["train", "digits", "--model", "hog(cell_size=9) -> linear"], "at least 18×18 pixels"),

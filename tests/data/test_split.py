@@ -27,6 +27,10 @@ def test_splits_are_disjoint_complete_stratified_and_repeatable(
 ) -> None:
     data = source(targets)
     options = SplitOptions(val=share, test=share, seed=seed)
+    if share and 1 in data.targets.bincount().tolist():
+        with pytest.raises(DataError, match="has a single sample"):
+            make_split(data, options)
+        return
     split = make_split(data, options)
     together = torch.cat([split.train, split.val, split.test])
     assert sorted(together.tolist()) == list(range(len(data)))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def baselines(
     data: Annotated[str, typer.Argument(help="A data set, a folder of images or a table (.csv).")],
-    minutes: Annotated[float, typer.Option(min=0.05, help="About how long it may take.")] = 2.0,
+    minutes: Annotated[float, typer.Option(min=0.05, max=1440, help="About how long it may take.")] = 2.0,
     set_: Set = None,
     out: Out = None,
     data_dir: DataDir = None,

@@ -74,6 +74,8 @@ def parse_variants(entries: list[str]) -> dict[str, list[Any]]:
         if key in varied:
             raise RecipeError(f"--vary {key} is given twice; name all its values in one")
         parts = split_outside(values, ",") if values.strip() else []
+        if not all(part.strip() for part in parts):
+            raise RecipeError(f"--vary {entry}: an empty value; write null for none")
         varied[key] = [parse_assignments([f"{key}={part}"])[key.strip()] for part in parts]
     return varied
 

@@ -102,8 +102,9 @@ def _draw_hog(image: Path, options: dict[str, Any], out: Path) -> None:
     from convnet.features import FEATURES
     from convnet.reports.learnt import glyph_figure
     from convnet.reports.style import to_png
-    from convnet.runs import write_atomically
+    from convnet.runs import require_picture, write_atomically
 
+    require_picture(out)
     pixels = torch.from_numpy(read_picture(image).copy())[None]
     _, channels, height, width = pixels.shape
     feature = FEATURES.build("hog", channels, (height, width), **options)

@@ -31,10 +31,11 @@ def retrieve(
     """Find the images that are most like one, and draw them."""
     from convnet.experiments import load_run
     from convnet.experiments import retrieve as find
-    from convnet.runs import as_file_name
+    from convnet.runs import as_file_name, require_picture
 
-    found = find(load_run(run), image, top=top, space=space, metric=metric, data=data, data_dir=data_dir)
     picture = out or Path(f"{as_file_name(Path(image).stem)}-nearest.png")
+    require_picture(picture)
+    found = find(load_run(run), image, top=top, space=space, metric=metric, data=data, data_dir=data_dir)
     found.draw(picture)
     if as_json:
         matches = [{"path": m.path, "class": m.label, "distance": m.distance} for m in found.matches]

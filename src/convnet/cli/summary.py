@@ -47,6 +47,7 @@ def summary(
 
     from convnet.analysis import summary as summarize
     from convnet.errors import ModelError
+    from convnet.layers import Fitted
     from convnet.models import FACTS, build_model, named_model
 
     if as_json and as_markdown:
@@ -55,6 +56,8 @@ def summary(
     shape = _shape(input_) if input_ else facts.native if facts else _shape("3x224x224")
     with torch.device("meta"):
         network = build_model(model, shape, classes or (facts.num_classes if facts else 10), **_options(set_))
+    if any(isinstance(module, Fitted) for module in network.modules()):
+        raise ModelError(f"{model}: what is fitted to data has no layer table; see 'convnet models show'")
     try:
         table = summarize(network, shape, name=model, batch_size=batch)
     except ModelError as error:

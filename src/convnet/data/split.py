@@ -60,6 +60,7 @@ def make_split(source: Source, options: SplitOptions) -> Split:
         name: torch.tensor([i for i, s in enumerate(given) if s == name], dtype=torch.int64) for name in NAMES
     }
     brings_own = bool(len(members["val"]) or len(members["test"]))
+    candidates = members["train"]
     shares: dict[SplitName, float | None] = {"test": options.test, "val": options.val}
     for offset, (name, share) in enumerate(shares.items()):
         if len(members[name]):
@@ -71,7 +72,7 @@ def make_split(source: Source, options: SplitOptions) -> Split:
         if share is None:
             share = 0.0 if name == "test" and brings_own else DEFAULT_FRACTION
         if share:
-            _require_pairs(source, members["train"])
+            _require_pairs(source, candidates)
         generator = torch.Generator().manual_seed(options.seed * 2 + offset)
         held = _stratified(source.targets, members["train"], share, generator)
         members[name], members["train"] = members["train"][held], members["train"][~held]

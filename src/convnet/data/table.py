@@ -20,6 +20,7 @@ TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 LABEL_NAMES = ("label", "class", "target", "species", "diagnosis")
 DELIMITERS = ",;\t"
 MOST_CLASSES = 1000
+LARGEST = 1e30
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,10 @@ def open_table(
     classes = _sorted(texts) if columns else _classes(cells, named, texts)
     number = {name: place for place, name in enumerate(classes)}
     targets = np.array([number[text] for text in texts])
-    return as_table(path.name, numbers(cells, wanted), targets, classes, tuple(wanted), places(cells))
+    table = numbers(cells, wanted)
+    if columns is None:
+        _require_resolution(cells, wanted, table)
+    return as_table(path.name, table, targets, classes, tuple(wanted), places(cells))
 
 
 def read_cells(path: Path) -> Cells:
@@ -92,7 +96,7 @@ def read_cells(path: Path) -> Cells:
     if not _names(rows):
         columns = [str(i + 1) for i in range(len(rows[0]))]
     else:
-        columns, rows, lines = rows[0], rows[1:], lines[1:]
+        columns, rows, lines = [c or str(i + 1) for i, c in enumerate(rows[0])], rows[1:], lines[1:]
     twice = sorted({c for c in columns if columns.count(c) > 1})
     if twice:
         raise DataError(f"{path}: two columns are called '{twice[0]}'; rename one")
@@ -118,14 +122,28 @@ def numbers(cells: Cells, columns: Sequence[str]) -> np.ndarray:
     values = [[_number(row[place]) for place in taken] for row in cells.rows]
     for row, line, texts in zip(values, cells.lines, cells.rows, strict=True):
         for column, place, value in zip(columns, taken, row, strict=True):
-            if value is None or not math.isfinite(value):
+            if value is None or abs(value) > LARGEST:
                 text = texts[place]
                 what = f"'{text}' is not a number" if text else "the value is missing"
+                if value is not None:
+                    what = f"{text} is no number below {LARGEST:g}"
                 raise DataError(
                     f"{cells.path}: line {line}, column '{column}': {what}; correct it, remove the line, or "
-                    f"leave the column out with --set 'data.ignore=[{column}]'"
+                    f"leave the column out (in training: --set 'data.ignore=[{column}]')"
                 )
     return np.array(values, np.float64)
+
+
+def _require_resolution(cells: Cells, columns: Sequence[str], table: np.ndarray) -> None:
+    """Numbers are kept in single precision: what differs in the seventh digit only would be the same."""
+    spread, size = np.ptp(table, axis=0), np.abs(table).max(0)
+    for column, apart, large in zip(columns, spread, size, strict=True):
+        if 0 < apart < max(1e-5 * large, 1e-30):
+            raise DataError(
+                f"{cells.path}: column '{column}' differs by {apart:g} at a size of {large:g}, which single "
+                "precision does not resolve; subtract its mean, scale it, or leave it out "
+                f"(--set 'data.ignore=[{column}]')"
+            )
 
 
 def places(cells: Cells) -> list[str]:
@@ -177,6 +195,7 @@ def _names(rows: Sequence[Sequence[str]]) -> bool:
 
 def _number(text: str) -> float | None:
     try:
-        return float(text)
+        value = float(text) if text.isascii() and "_" not in text else math.nan
     except ValueError:
         return None
+    return value if math.isfinite(value) else None

@@ -21,7 +21,7 @@ from convnet.training import fit
 WORDS = ((1600, 1), (800, 1), (400, 1), (400, 2), (200, 2), (100, 2), (50, 2), (20, 2))
 """Words of a codebook and pixels between its patches, the best and dearest first."""
 PATCHES_PER_WORD = 10
-QUERIES, MEMORY = 128, 4096
+QUERIES, MEMORY = 1024, 4096
 IMAGES = 16
 BATCHES = 16
 

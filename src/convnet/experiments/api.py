@@ -12,7 +12,7 @@ from convnet.experiments.compare import compare as compare_variants
 from convnet.experiments.recipe_choice import choose_recipe
 from convnet.experiments.retrieve import Retrieval, Space
 from convnet.experiments.retrieve import retrieve as find_nearest
-from convnet.experiments.run import Run
+from convnet.experiments.run import Run, load_run
 from convnet.experiments.train import train as train_recipe
 from convnet.layers import Metric
 from convnet.recipes import Recipe
@@ -112,7 +112,7 @@ def baselines(
 
 
 def retrieve(
-    run: Run,
+    run: Run | str | Path,
     image: str | Path,
     *,
     top: int = 10,
@@ -128,6 +128,7 @@ def retrieve(
     """
     other = None if data is None else str(data)
     where = _path(data_dir)
+    run = run if isinstance(run, Run) else load_run(run)
     return find_nearest(run, str(image), top=top, space=space, metric=metric, data=other, data_dir=where)
 
 

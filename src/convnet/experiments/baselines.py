@@ -14,7 +14,7 @@ from scipy.stats import binomtest
 
 from convnet.data import MemorySource, Split, make_split, write_split
 from convnet.device import keep_freed_memory, set_threads
-from convnet.errors import RecipeError
+from convnet.errors import InterruptedRunError, RecipeError
 from convnet.experiments.affordable import MEMORY, affordable_epochs, affordable_memory, affordable_words
 from convnet.experiments.run import Run
 from convnet.experiments.train import settle, train
@@ -25,6 +25,8 @@ from convnet.runs import BaselineRow, Baselines, RunFolder, as_file_name, split_
 OWN_FIELDS = ("data", "split", "preprocess.image_size", "preprocess.channels", "preprocess.resize", "seed")
 """What may be set: all rows share it. How each is trained is its own."""
 TIMED_IMAGES = 256
+LONGEST = 24 * 60
+"""Minutes, a day: more than anything here can use."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,10 @@ class Plan:
 
 IMAGES = (
     Plan("majority class", "majority", 1),
-    Plan("k-NN, pixels", "knn", 15),
+    Plan("k-NN, pixels", "knn", 20),
     Plan("softmax, pixels", "linear", 10),
     Plan("SVM, pixels", "linear", 10, "hinge"),
-    Plan("k-NN, colour + HoG", "color+hog -> knn", 10),
+    Plan("k-NN, colour + HoG", "color+hog -> knn", 20),
     Plan("softmax, colour + HoG", "color+hog -> linear", 10),
     Plan("SVM, colour + HoG", "color+hog -> linear", 10, "hinge"),
     Plan("softmax, visual words", "visual-words -> linear", 40),
@@ -90,11 +92,15 @@ def baselines(
         if not plan.model.startswith("visual-words"):  # whose patches are cut to the images
             build_model(plan.model, source.shape, len(source.classes))
     for place, plan in enumerate(plans):
-        left = started + 60 * minutes - time.perf_counter()
+        left = started + 60 * min(minutes, LONGEST) - time.perf_counter()
         seconds = max(1.0, left * plan.share / sum(p.share for p in plans[place:]))
         name, recipe = _affordable(plan, base, source, split, seconds)
         recipe = settle(recipe, "cpu", folder)
-        run = _run(recipe, folder, source, split, data_dir, threads)
+        try:
+            run = _run(recipe, folder, source, split, data_dir, threads)
+        except InterruptedRunError:
+            done = f"{place} of {len(plans)} models are fitted"
+            raise InterruptedRunError(f"stopped; {done}; the same command begins the table again") from None
         rows.append(_row(name, run, source, split))
         on_row(rows[-1])
     table = Baselines(source.name, split_fingerprint(write_split(split, source)), tuple(rows))

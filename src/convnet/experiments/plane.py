@@ -16,7 +16,7 @@ from convnet.experiments.recipe_choice import choose_recipe
 from convnet.features import Features
 from convnet.layers import MapsToDense
 from convnet.recipes import Recipe, Workbench, build
-from convnet.runs import write_atomically
+from convnet.runs import require_picture, write_atomically
 from convnet.training import fit
 
 STEPS = {"epochs": 150, "regularizers.l2": 0.0}
@@ -55,6 +55,9 @@ def plane(
 
     set_threads(1)  # a step is microseconds: threads would only wait for each other
     vary = vary or {}
+    require_picture(out)
+    if any(key.startswith("data") for key in vary) or not all(vary.values()):
+        raise RecipeError("--vary takes fields of the model and its training, with their values")
     models: list[PlaneModel] = []
     for values in itertools.product(*vary.values()):
         chosen = dict(zip(vary, values, strict=True))

@@ -58,7 +58,7 @@ def _find(word: str, model: object) -> Recipe:
             "per class"
         )
     if "/" in word or is_table(word):
-        raise DataError(f"{path}: not there")
+        raise DataError(f"{path}: no such {'file' if is_table(word) else 'folder'}")
     raise UnknownNameError(
         f"'{word}' is neither a recipe, a data set nor a folder{nearest(word, {*RECIPES, *DATASETS})}"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -77,6 +77,11 @@ def retrieve(
         DataError: the image or the data cannot be read, or the run is of a table.
         RecipeError: a space that the network does not have.
     """
+    if top < 1 or space not in get_args(Space) or metric not in get_args(Metric):
+        raise RecipeError(
+            f"retrieve: top is at least 1, space one of {get_args(Space)}, metric one of {get_args(Metric)}; "
+            f"got {top}, '{space}', '{metric}'"
+        )
     if run.columns:
         raise DataError(f"{run.path}: a run of a table of numbers; images are searched by images")
     if data is None:

@@ -20,6 +20,7 @@ from convnet.data import (
     Loader,
     MemorySource,
     as_path,
+    is_table,
     open_data,
     quiet_decoding,
     read_image,
@@ -214,6 +215,9 @@ class Run:
     def _open_other(self, data: str, data_dir: Path | None) -> MemorySource:
         """Other data in the run's shape, its targets renumbered to the run's classes."""
         skip = self.recipe.data.skip_unreadable
+        if bool(self.columns) != is_table(data):
+            takes = f"a table with the columns {', '.join(self.columns[:9])}" if self.columns else "images"
+            raise DataError(f"{data}: the run {self.path} takes {takes}")
         if self.columns and data not in DATASETS:
             label = self.recipe.data.label
             source = open_table(as_path(data), label=label, columns=self.columns)

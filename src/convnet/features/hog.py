@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Ge, Le
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -93,7 +94,7 @@ def _gradient(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _differences(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of one channel N×H×W: central differences down and across, zero at the border, and their squared sum."""
+    """Of one channel N×H×W: differences down and across, zero at the border, and their squared sum."""
     row, column = torch.zeros(2, *x.shape, dtype=x.dtype, device=x.device)
     torch.sub(x[:, 2:], x[:, :-2], out=row[:, 1:-1])
     torch.sub(x[..., 2:], x[..., :-2], out=column[..., 1:-1])
@@ -129,7 +130,7 @@ def hog(
     in_channels: int,
     image_size: tuple[int, int],
     *,
-    orientations: Count = 9,
+    orientations: Annotated[int, Ge(1), Le(180)] = 9,
     cell_size: Count | None = None,
     block: CountOrZero = 2,
     norm: BlockNorm = "l2-hys",
@@ -141,13 +142,16 @@ def hog(
     they are: 30×40×9 = 10,800 numbers for 240×320 pixels.
     """
     cell = cell_size or next(cell for side, cell in CELLS if min(image_size) >= side)
+    if image_size == (1, 1):
+        raise ModelError("hog takes images, not rows of numbers")
     least = max(cell * max(block, 1), 3)
     if min(image_size) < least:
         height, width = image_size
         cells = f"{block}×{block} cells" if block > 1 else "one cell"
+        fitting = min(image_size) // max(block, 1)
+        smaller = f", or hog(cell_size={fitting})" if fitting and min(image_size) >= 3 else ""
         raise ModelError(
             f"hog needs images of at least {least}×{least} pixels ({cells} of {cell}×{cell}), got "
-            f"{height}×{width}; use larger images, or smaller cells: "
-            f"hog(cell_size={max(1, min(image_size) // 4)})"
+            f"{height}×{width}; use larger images (--set preprocess.image_size={2 * least}){smaller}"
         )
     return HoG(image_size, orientations, cell, block, norm)

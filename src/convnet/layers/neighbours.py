@@ -33,7 +33,7 @@ def nearest(
     `memory` may be of another type (uint8) than the queries: its blocks are converted. k is at most N.
     """
     dtype = torch.promote_types(queries.dtype, torch.float32)
-    center = _mean(memory, dtype) if metric == "l2" else None
+    center = None if metric == "l1" else _mean(memory, dtype, metric)
     with torch.autocast(queries.device.type, enabled=False):
         blocks = queries.split(_rows(QUERIES, queries))
         parts = [_search(q.to(dtype), memory, k, metric, center) for q in blocks]
@@ -41,9 +41,14 @@ def nearest(
     return distances, indices
 
 
-def _mean(memory: Tensor, dtype: torch.dtype) -> Tensor:
-    sums = [block.to(dtype).sum(0, keepdim=True) for block in memory.split(_rows(VECTORS, memory))]
-    return torch.cat(sums).sum(0, keepdim=True) / len(memory)
+def _mean(memory: Tensor, dtype: torch.dtype, metric: Metric) -> Tensor:
+    blocks = (_prepared(block, dtype, metric) for block in memory.split(_rows(VECTORS, memory)))
+    return torch.cat([block.sum(0, keepdim=True) for block in blocks]).sum(0, keepdim=True) / len(memory)
+
+
+def _prepared(x: Tensor, dtype: torch.dtype, metric: Metric) -> Tensor:
+    """As floats; for the cosine of length 1, whose distance is half the square of the Euclidean one."""
+    return F.normalize(x.to(dtype)) if metric == "cosine" else x.to(dtype)
 
 
 def _rows(most: int, x: Tensor) -> int:
@@ -55,20 +60,16 @@ def _search(
     queries: Tensor, memory: Tensor, k: int, metric: Metric, center: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """One block of queries: the best of every block of memory, then the best of those, measured again."""
-    if metric == "cosine":
-        queries = F.normalize(queries)
-    asked = queries if center is None else queries - center
+    queries = _prepared(queries, queries.dtype, metric)
     radius = queries.new_full((len(queries), 1), torch.inf)
     values, places, size = [], [], _rows(VECTORS, memory)
     for start in range(0, len(memory), size):
-        vectors = memory[start : start + size].to(queries.dtype)
-        if metric == "l1":
+        vectors = _prepared(memory[start : start + size], queries.dtype, metric)
+        if center is None:
             compared, radius = _within_radius(queries, vectors, k, radius)
-        elif center is not None:
-            vectors = vectors - center
-            compared = torch.addmm(vectors.square().sum(1), asked, vectors.t(), alpha=-2)
         else:
-            compared = -(asked @ F.normalize(vectors).t())
+            vectors = vectors - center
+            compared = torch.addmm(vectors.square().sum(1), queries - center, vectors.t(), alpha=-2)
         value, place = _smallest(compared, min(k + SPARE, len(vectors)))
         values.append(value)
         places.append(place + start)
@@ -119,9 +120,8 @@ def _smallest(distances: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 def _distance(queries: Tensor, vectors: Tensor, metric: Metric) -> Tensor:
     """Row against row: Q×D and Q×D → Q. Queries are of length 1 where the metric is cosine."""
-    vectors = vectors.to(queries.dtype)
-    if metric == "cosine":
-        return 1 - (queries * F.normalize(vectors)).sum(1)
+    difference = queries - _prepared(vectors, queries.dtype, metric)
     if metric == "l1":
-        return torch.sub(queries, vectors).abs_().sum(1)
-    return torch.sub(queries, vectors).square_().sum(1).sqrt_()
+        return difference.abs_().sum(1)
+    squares = difference.square_().sum(1)
+    return squares / 2 if metric == "cosine" else squares.sqrt_()

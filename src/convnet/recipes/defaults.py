@@ -69,7 +69,8 @@ def baseline_recipe(source: str, model: dict[str, Any], **fields: Any) -> Recipe
             chosen["regularizers"] = Regularizers(l2=0.01)
         elif name == "pipeline":  # thousands of numbers, some of which say nothing
             chosen["regularizers"] = Regularizers(l2=0.001)
-        chosen |= {"epochs": 30 if small else 20, "batch_size": 32 if small else 128}
+        chosen |= {"epochs": 100 if table else 30 if small else 20}
+        chosen |= {"batch_size": 16 if table else 32 if small else 128}
     return _recipe(source, model, precision="fp32", **{**chosen, **fields})
 
 
@@ -80,8 +81,8 @@ def _table_recipe(source: str, model: dict[str, Any]) -> Recipe:
         optimizer=Choice(name="adam", lr=0.01),
         schedule=Choice(name="cosine"),
         regularizers=Regularizers(l2=0.01),
-        epochs=30,
-        batch_size=32,
+        epochs=100,
+        batch_size=16,
         precision="fp32",
     )
 

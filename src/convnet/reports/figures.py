@@ -179,7 +179,8 @@ def columns(source: MemorySource) -> Figure:
         for axes in grid.flat[len(chosen) :]:
             axes.set_axis_off()
         for axes, column in zip(grid.flat, chosen, strict=False):
-            edges = np.histogram_bin_edges(numbers[:, column], 30)
+            low, high = numbers[:, column].min().astype(float), numbers[:, column].max().astype(float)
+            edges = np.linspace(low, high if high > low else low + 1, 31)
             for k in np.unique(targets):
                 axes.hist(numbers[targets == k, column], edges, alpha=0.55, label=source.classes[k])
             axes.set_title(source.columns[column], fontweight="normal", fontsize=9)

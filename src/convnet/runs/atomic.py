@@ -43,6 +43,18 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         raise RunError(cannot_write(path, error)) from error
 
 
+def require_picture(path: Path) -> None:
+    """Before the work for it is done: can a PNG be written there?
+
+    Raises:
+        RunError: the name has another suffix, or there is no such folder.
+    """
+    if path.suffix.lower() != ".png":
+        raise RunError(f"cannot write {path}: this picture is a PNG; name it {path.stem or 'picture'}.png")
+    if not path.absolute().parent.is_dir():
+        raise RunError(f"cannot write {path}: there is no folder {path.absolute().parent}")
+
+
 def sync_folder(folder: Path) -> None:
     """Make a rename in `folder` survive a power cut."""
     if os.name == "posix":
