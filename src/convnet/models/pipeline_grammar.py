@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import yaml
@@ -52,6 +53,7 @@ class Stages:
         return f"{'+'.join(call.name for call in self.features)}-{self.classifier.name}"
 
 
+@cache
 def parse_pipeline(text: str) -> Stages:
     """The stages of a pipeline, their options checked and complete.
 
