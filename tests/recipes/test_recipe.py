@@ -22,7 +22,8 @@ from convnet.recipes import (
 from convnet.training import LOSSES, OPTIMIZERS, SCHEDULES, Regularizers
 
 # Parsed once, outside of all strategies: beartype draws random numbers where it looks into containers.
-Choice(name="pipeline")
+for name in MODELS:
+    override(default_recipe("digits"), {"model": name, "augment": {}})
 
 positive = st.floats(1e-6, 10)
 share = st.floats(0, 0.9)
