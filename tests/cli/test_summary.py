@@ -123,6 +123,11 @@ def test_models_list_shows_them_all(call: Cli) -> None:
     assert "--set model.OPTION=VALUE" in call("models", "show", "vgg-a").stdout
 
 
+def test_what_is_fitted_has_no_table(call: Cli) -> None:
+    for model in ("knn", "majority", "hog+color -> linear"):
+        assert "has no layer table" in refused(call("summary", model))
+
+
 def test_filtering_a_picture(call: Cli, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "in.png")

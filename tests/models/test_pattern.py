@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from convnet.errors import ConvnetError, ModelError, RecipeError
-from convnet.models import build_model, is_pattern
-from convnet.models.pattern_grammar import NAMES, parse
+from convnet.models import build_model
+from convnet.models.pattern_grammar import NAMES, is_pattern, parse
 from convnet.recipes import Recipe
 from convnet.types import ImageShape
 

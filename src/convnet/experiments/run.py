@@ -143,7 +143,8 @@ class Run:
         name = self.recipe.data.source
         if name not in DATASETS and not as_path(name).exists():
             recipe_file = self.folder.file("recipe.yaml")
-            raise DataError(f"{name}: is not there; if it was moved, say where to in {recipe_file}")
+            kind = "file" if is_table(name) else "folder"
+            raise DataError(f"{name}: no such {kind}; if it was moved, say where to in {recipe_file}")
         recorded = self.folder.read_json("environment.json").get("data_dir")
         return open_recipe_data(self.recipe, data_dir or (Path(recorded) if recorded else None))
 
