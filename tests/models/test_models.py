@@ -57,20 +57,6 @@ class TestEveryModel:
             assert model(torch.empty(2, *facts.native, device="meta")).shape == (2, facts.num_classes)
         assert re.match(r"[A-Z].*[.:]|\[", MODELS[name].__doc__ or "")
 
-    def test_training_reaches_every_parameter(self, name: str) -> None:
-        """With auxiliary heads, the loop's objective; and again in evaluation, without them."""
-        if name not in GRADIENTS:
-            pytest.skip("nothing is trained by steps")
-        channels, size = FACTS[name].native.channels, small(name)
-        model = build(name, channels, size, 5).train()
-        output = model(torch.randn(3, channels, size, size))
-        heads = [output.logits, *output.auxiliary] if isinstance(output, AuxiliaryLogits) else [output]
-        assert all(logits.shape == (3, 5) for logits in heads)
-        sum(torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1, 2])) for logits in heads).backward()
-        missing = [k for k, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum()]
-        assert not missing
-        assert model.eval()(torch.randn(1, channels, size, size)).shape == (1, 5)
-
     @pytest.mark.parametrize(("channels", "classes"), [(1, 2), (3, 1000), (4, 3)])
     def test_any_channels_and_classes(self, name: str, channels: int, classes: int) -> None:
         size = small(name)
@@ -110,6 +96,20 @@ class TestEveryModel:
         assert torch.equal(other.eval()(x), expected)
         fast = other.to(memory_format=torch.channels_last)(x.to(memory_format=torch.channels_last))
         torch.testing.assert_close(fast, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("name", GRADIENTS)
+def test_training_reaches_every_parameter(name: str) -> None:
+    """With auxiliary heads, the loop's objective; and again in evaluation, without them."""
+    channels, size = FACTS[name].native.channels, small(name)
+    model = build(name, channels, size, 5).train()
+    output = model(torch.randn(3, channels, size, size))
+    heads = [output.logits, *output.auxiliary] if isinstance(output, AuxiliaryLogits) else [output]
+    assert all(logits.shape == (3, 5) for logits in heads)
+    sum(torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1, 2])) for logits in heads).backward()
+    missing = [k for k, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum()]
+    assert not missing
+    assert model.eval()(torch.randn(1, channels, size, size)).shape == (1, 5)
 
 
 @pytest.mark.parametrize(
