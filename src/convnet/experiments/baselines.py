@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from scipy.stats import binomtest
 
 from convnet.data import MemorySource, Split, make_split, write_split
 from convnet.device import keep_freed_memory, set_threads
@@ -192,6 +191,8 @@ def _row(name: str, run: Run, source: MemorySource, split: Split) -> BaselineRow
     val, test = result["val"], result["test"]
     interval = None
     if test:
+        from scipy.stats import binomtest  # a second, which no other command need pay
+
         right = round(test["accuracy"] * test["samples"])
         found = binomtest(right, test["samples"]).proportion_ci(method="wilson")
         interval = (float(found.low), float(found.high))
