@@ -52,13 +52,15 @@ def baselines(
 
 def print_baselines(table: Baselines, network: tuple[str, float | None, float | None] | None = None) -> None:
     """The table, best first; `network` is a name, a validation and a test accuracy to stand among them."""
-    lines = [(row.accuracy, _cells(row)) for row in table.rows]
-    if network is not None:
+    if network is None:
+        lines = [_cells(row) for row in sorted(table.rows, key=lambda row: -row.accuracy)]
+    else:
         name, val, test = network
-        lines.append((test if test is not None else val or 0.0, [f"> {name}", _share(val), _share(test)]))
-    lines.sort(key=lambda line: -line[0])
+        own = [f"> {name}", _share(val), _share(test), "", "", "", ""]
+        ranked = table.ranked(test if test is not None else val or 0.0)
+        lines = [own if row is None else _cells(row) for row in ranked]
     head = ["", "validation", "test", "95% interval", "fit", "per image", "size"]
-    rows = [head, *(cells + [""] * (len(head) - len(cells)) for _, cells in lines)]
+    rows = [head, *lines]
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     for row in rows:
         cells = [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]

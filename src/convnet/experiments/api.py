@@ -87,6 +87,7 @@ def compare(
 
 def baselines(
     data: str | Path,
+    /,
     *,
     minutes: float = 2.0,
     out: str | Path | None = None,

@@ -90,19 +90,28 @@ def baselines(
     for plan in plans:
         if not plan.model.startswith("visual-words"):  # whose patches are cut to the images
             build_model(plan.model, source.shape, len(source.classes))
+    fingerprint = split_fingerprint(write_split(split, source))
     for place, plan in enumerate(plans):
         left = started + 60 * min(minutes, LONGEST) - time.perf_counter()
         seconds = max(1.0, left * plan.share / sum(p.share for p in plans[place:]))
         name, recipe = _affordable(plan, base, source, split, seconds)
         recipe = settle(recipe, "cpu", folder)
         try:
-            run = _run(recipe, folder, source, split, data_dir, threads)
+            run = _finished(recipe, folder, fingerprint) or train(
+                recipe,
+                below=folder,
+                data_dir=data_dir,
+                device="cpu",
+                threads=threads,
+                opened=(source, split),
+                report=False,
+            )
         except InterruptedRunError:
             done = f"{place} of {len(plans)} models are fitted"
             raise InterruptedRunError(f"stopped; {done}; the same command begins the table again") from None
         rows.append(_row(name, run, source, split))
         on_row(rows[-1])
-    table = Baselines(source.name, split_fingerprint(write_split(split, source)), tuple(rows))
+    table = Baselines(source.name, fingerprint, tuple(rows))
     table.write(folder)
     return table, folder
 
@@ -161,29 +170,13 @@ def _vectors(model: str, source: MemorySource, split: Split) -> torch.Tensor:
     return features.flatten(1)
 
 
-def _run(
-    recipe: Recipe,
-    folder: Path,
-    source: MemorySource,
-    split: Split,
-    data_dir: Path | None,
-    threads: int | None,
-) -> Run:
-    """The finished run of the same recipe that is there, or a new one."""
-    stem = as_file_name(recipe.name)
-    for there in sorted(folder.glob(f"{stem}-*/result.json"), reverse=True):
+def _finished(recipe: Recipe, folder: Path, fingerprint: str) -> Run | None:
+    """A finished run of the same recipe on the same split, where there is one."""
+    for there in sorted(folder.glob(f"{as_file_name(recipe.name)}-*/result.json"), reverse=True):
         run = Run(RunFolder(there.parent))
-        if run.recipe == recipe and run.folder.read("split.csv") == write_split(split, source):
+        if run.recipe == recipe and split_fingerprint(run.folder.read("split.csv")) == fingerprint:
             return run
-    return train(
-        recipe,
-        below=folder,
-        data_dir=data_dir,
-        device="cpu",
-        threads=threads,
-        opened=(source, split),
-        report=False,
-    )
+    return None
 
 
 def _row(name: str, run: Run, source: MemorySource, split: Split) -> BaselineRow:

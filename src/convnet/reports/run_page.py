@@ -20,7 +20,7 @@ from convnet.reports.html import render
 from convnet.reports.learnt import learnt_figures
 from convnet.reports.plane_figure import Panel, plane_figure
 from convnet.reports.style import to_png
-from convnet.runs import BaselineRow, Baselines, MetricsLog, RunFolder, StepLog
+from convnet.runs import Baselines, MetricsLog, RunFolder, StepLog
 from convnet.training import Evaluation
 
 LEARNT = ("templates", "codebook", "hog", "neighbours", "regions")
@@ -56,6 +56,7 @@ def write_run_report(
     folder.file("figures").mkdir(exist_ok=True)
     for name, content in pictures.items():
         folder.write(f"figures/{name}.png", content)
+    own = (result["test"] or result["val"] or {"accuracy": 0.0})["accuracy"]
     page = render(
         "run.html",
         recipe=recipe,
@@ -72,17 +73,10 @@ def write_run_report(
         learnt=[content for name, content in pictures.items() if name.startswith(LEARNT)],
         table=bool(data.get("columns")),
         baselines_command=baselines if isinstance(baselines, str) else None,
-        baseline_rows=_ranked(baselines, result) if isinstance(baselines, Baselines) else [],
+        baseline_rows=baselines.ranked(own) if isinstance(baselines, Baselines) else [],
     )
     folder.write("report.html", page)
     return folder.file("report.html")
-
-
-def _ranked(baselines: Baselines, result: dict[str, Any]) -> list[BaselineRow | None]:
-    """Best first; None stands for the run itself."""
-    own = (result["test"] or result["val"] or {"accuracy": 0.0})["accuracy"]
-    rows: list[tuple[float, BaselineRow | None]] = [(row.accuracy, row) for row in baselines.rows]
-    return [row for _, row in sorted([(own, None), *rows], key=lambda pair: -pair[0])]
 
 
 def _pictures(

@@ -55,6 +55,14 @@ class Baselines:
         write_atomically(file, json.dumps(asdict(self), indent=2, ensure_ascii=False))
         return file
 
+    def ranked(self, own: float) -> list[BaselineRow | None]:
+        """Best first; None is the place of a model whose accuracy is `own`."""
+        rows: list[tuple[float, BaselineRow | None]] = [
+            (own, None),
+            *((row.accuracy, row) for row in self.rows),
+        ]
+        return [row for _, row in sorted(rows, key=lambda pair: -pair[0])]
+
     def public(self) -> dict[str, Any]:
         """What `--json` prints."""
         rows = [{k: v for k, v in asdict(row).items() if k != "run"} for row in self.rows]
