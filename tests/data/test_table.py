@@ -43,6 +43,10 @@ def test_semicolons_tabs_and_no_header(tmp_path: Path) -> None:
     ("text", "message"),
     [
         (GOOD.replace("2.5", "wide"), r"t\.csv: line 2, column 'width': 'wide' is not a number"),
+        (
+            "x;class\n1,5;a\n2.5;b\n3.5;a\n",
+            r"line 2, column 'x': '1,5' is not a number \(with a decimal point it would be: 1\.5\)",
+        ),
         (GOOD.replace("1e1", ""), r"t\.csv: line 3, column 'width': the value is missing"),
         (GOOD.replace("1e1", "nan"), "line 3, column 'width': 'nan' is not a number"),
         (GOOD.replace("-5,a", "-5,"), r"t\.csv: line 4, column 'class': the class is missing"),

@@ -125,6 +125,8 @@ def numbers(cells: Cells, columns: Sequence[str]) -> np.ndarray:
             if value is None or abs(value) > LARGEST:
                 text = texts[place]
                 what = f"'{text}' is not a number" if text else "the value is missing"
+                if _number(text.replace(",", ".")) is not None and value is None:
+                    what += f" (with a decimal point it would be: {text.replace(',', '.')})"
                 if value is not None:
                     what = f"{text} is no number below {LARGEST:g}"
                 raise DataError(
