@@ -52,11 +52,14 @@ def compare(
         )
         return
     width = max(len(row["variant"]) for row in comparison.summary)
-    print(f"{'':<{width}}  {'test accuracy':>18}  {'val accuracy':>18}  {'train loss':>17}  {'seconds':>8}")
+    score = comparison.score
+    style = ".2f" if score.decibels else ".2%"
+    test, val = (f"{split} {score.label}" for split in ("test", "val"))
+    print(f"{'':<{width}}  {test:>20}  {val:>20}  {'train loss':>17}  {'seconds':>8}")
     for row in comparison.summary:
         print(
-            f"{row['variant']:<{width}}  {_spread(row['test.accuracy'], '.2%'):>18}  "
-            f"{_spread(row['val.accuracy'], '.2%'):>18}  {_spread(row['train.loss'], '.4f'):>17}  "
+            f"{row['variant']:<{width}}  {_spread(row[f'test.{score.key}'], style):>20}  "
+            f"{_spread(row[f'val.{score.key}'], style):>20}  {_spread(row['train.loss'], '.4f'):>17}  "
             f"{row['seconds']['mean']:>8.1f}"
         )
     print(f"\npage     {comparison.page}\npicture  {comparison.page.with_suffix('.png')}")

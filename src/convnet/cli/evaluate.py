@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,32 +23,50 @@ def evaluate(
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a trained network: loss, accuracy, and precision, recall and F1 per class."""
+    """Measure a trained network: its loss, and the figures of its task, per class where there are classes."""
     from convnet.experiments import load_run
+    from convnet.tasks import Classified
 
     loaded = load_run(run)
     evaluation = loaded.evaluate(data, split=split, data_dir=data_dir)
-    curve = evaluation.roc()
-    per_class = dict(zip(loaded.classes, evaluation.per_class(), strict=True))
-    samples = len(evaluation.targets)
+    figures = {"loss": evaluation.loss, **evaluation.scores()}
+    per_class: dict[str, Any] = {}
+    if isinstance(evaluation, Classified):
+        per_class = dict(zip(loaded.classes, evaluation.per_class(), strict=True))
+        curve = evaluation.roc()
+        figures |= {"classes": per_class, **({"roc_auc": curve[2]} if curve else {})}
     if as_json:
-        print_json(
-            {
-                "run": str(loaded.path),
-                "data": data or loaded.data["name"],
-                "samples": samples,
-                "loss": evaluation.loss,
-                "accuracy": evaluation.accuracy,
-                "classes": per_class,
-                **({"roc_auc": curve[2]} if curve else {}),
-            }
-        )
+        name = data or loaded.data["name"]
+        print_json({"run": str(loaded.path), "data": name, "samples": len(evaluation), **figures})
         return
-    print(f"accuracy {evaluation.accuracy:.2%}   loss {evaluation.loss:.4f}   (n = {samples:,})\n")
+    score = loaded.task.score
+    print(f"{score.label} {score.show(evaluation.score)}   loss {evaluation.loss:.4f}   (n = {len(evaluation):,})\n")
+    if per_class:
+        _print_classes(per_class)
+    else:
+        _print_scores(evaluation.scores())
+    if "roc_auc" in figures:
+        print(f"\narea under the ROC curve of {loaded.classes[1]}: {figures['roc_auc']:.4f}")
+
+
+def _print_classes(per_class: Mapping[str, Mapping[str, float]]) -> None:
     width = max(map(len, per_class))
     print(f"{'':<{width}}  precision  recall     f1  support")
     for name, row in per_class.items():
         figures = f"{row['precision']:>9.3f}  {row['recall']:>6.3f}  {row['f1']:>5.3f}  {row['support']:>7,}"
         print(f"{name:<{width}}  {figures}")
-    if curve:
-        print(f"\narea under the ROC curve of {loaded.classes[1]}: {curve[2]:.4f}")
+
+
+def _print_scores(scores: Mapping[str, Any]) -> None:
+    """A line for every figure; a table of those of single classes."""
+    tables = {key: value for key, value in scores.items() if isinstance(value, dict)}
+    for key, value in scores.items():
+        if key not in tables:
+            print(f"{key.replace('_', ' '):<16} {'–' if value is None else f'{value:.4f}'}")
+    names = next(iter(tables.values()), {})
+    if names:
+        width = max(map(len, names))
+        print(f"\n{'':<{width}}  " + "  ".join(f"{key:>7}" for key in tables))
+        for name in names:
+            cells = ("–" if table[name] is None else f"{table[name]:.2%}" for table in tables.values())
+            print(f"{name:<{width}}  " + "  ".join(f"{cell:>7}" for cell in cells))

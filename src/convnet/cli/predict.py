@@ -3,23 +3,51 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from convnet.cli.options import Json, print_json
+
+if TYPE_CHECKING:
+    from convnet.experiments import Run
 
 
 def predict(
     run: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
     images: Annotated[list[Path], typer.Argument(help="Image files; tables (.csv) for a run of a table.")],
     top: Annotated[int, typer.Option(min=1, help="How many classes to print per image.")] = 3,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Where to write masks and images: a file, or a folder for several."),
+    ] = None,
+    tile: Annotated[
+        int | None, typer.Option(min=1, help="Compute large images in tiles of so many pixels a side.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Print the most probable classes of images."""
+    """Print the most probable classes of images; or write the masks or the images that the run makes of them."""
     from convnet.experiments import load_run
 
-    predictions = load_run(run).predict(images)
+    loaded = load_run(run)
+    if loaded.task.target == "class":
+        _require_unused({"--out": out, "--tile": tile}, loaded)
+        _print_classes(loaded, images, top, as_json)
+        return
+    rows = _write_masks(loaded, images, out, tile) if loaded.task.target == "mask" else _write_images(
+        loaded, images, out, tile
+    )
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        shares = "".join(f"  {name} {share:.1%}" for name, share in row.get("classes", {}).items())
+        written = ", ".join(row[key] for key in ("mask", "overlay", "made") if key in row)
+        print(f"{row['image']}{shares}  → {written}")
+
+
+def _print_classes(run: Run, images: list[Path], top: int, as_json: bool) -> None:
+    predictions = run.predict(images)
     if as_json:
         print_json(
             [
@@ -35,3 +63,60 @@ def predict(
     for prediction in predictions:
         best = list(zip(prediction.classes, prediction.probabilities, strict=True))[:top]
         print(f"{prediction.path}  " + "  ".join(f"{name} {share:.1%}" for name, share in best))
+
+
+def _write_masks(run: Run, images: list[Path], out: Path | None, tile: int | None) -> list[dict[str, Any]]:
+    from convnet.runs import write_atomically
+
+    rows = []
+    targets = _targets(images, out, "mask")
+    for mask, target in zip(run.predict_masks(images, tile=tile), targets, strict=True):
+        overlay = target.with_name(f"{target.stem.removesuffix('-mask')}-overlay.png")
+        write_atomically(target, mask.png())
+        write_atomically(overlay, mask.overlay_png())
+        rows.append({"image": mask.path, "mask": str(target), "overlay": str(overlay), "classes": mask.shares})
+    return rows
+
+
+def _write_images(run: Run, images: list[Path], out: Path | None, tile: int | None) -> list[dict[str, Any]]:
+    from convnet.runs import write_atomically
+
+    rows = []
+    targets = _targets(images, out, run.task.name)
+    for made, target in zip(run.predict_images(images, tile=tile), targets, strict=True):
+        write_atomically(target, made.png())
+        rows.append({"image": made.path, "made": str(target)})
+    return rows
+
+
+def _targets(images: list[Path], out: Path | None, word: str) -> list[Path]:
+    """The PNG file for each image: `out` itself, or NAME-WORD.png in the folder `out` or the current one.
+
+    Raises:
+        RecipeError: a file would be written over an image, or two images to one file.
+    """
+    from convnet.errors import RecipeError
+
+    single = out is not None and out.suffix.lower() == ".png" and not out.is_dir()
+    if single and len(images) > 1:
+        raise RecipeError(f"--out {out}: a file for {len(images)} images; name a folder")
+    if out is not None and out.suffix and not single and not out.is_dir():
+        raise RecipeError(f"--out {out}: pictures are written as .png; name such a file, or a folder")
+    if out is not None and single:
+        targets = [out]
+    else:
+        targets = [(out or Path()) / f"{image.stem}-{word}.png" for image in images]
+    resolved = [target.resolve() for target in targets]
+    if len(set(resolved)) < len(resolved) or {image.resolve() for image in images} & set(resolved):
+        raise RecipeError("two images would be written to one file, or over an image; choose folders with --out")
+    for target in targets:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    return targets
+
+
+def _require_unused(options: dict[str, object], run: Run) -> None:
+    from convnet.errors import RecipeError
+
+    for name, value in options.items():
+        if value is not None:
+            raise RecipeError(f"{name} does not apply: {run.path} is a run of {run.task.name}, which prints classes")

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from convnet.analysis import unfitting_strides
+from convnet.tasks import Score
 from convnet.training import EpochEnd, Event, StepEnd
 
 if TYPE_CHECKING:
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 
 SMOOTHING = 0.95
 REFRESH_SECONDS = 0.1
+SHORT = {"accuracy": "acc"}
+WHAT = {
+    "images": "images of {shape}",
+    "table": "rows of {shape.channels} numbers",
+    "series": "series of {shape.width} steps × {shape.channels}",
+}
 
 
 class TrainingProgress:
@@ -27,21 +34,22 @@ class TrainingProgress:
         self.task = TaskID(0)
         self.epochs = 0
         self.smoothed = self.drawn_at = 0.0
+        self.score = Score("accuracy", "acc")
         self.images = self.since = 0.0
 
     def start(self, bench: Workbench, label: str = "") -> None:
         """Say what is about to be trained."""
         recipe, split, training = bench.recipe, bench.split, bench.training
-        self.epochs = recipe.epochs
+        self.epochs, self.score = recipe.epochs, bench.task.score
         parameters = sum(p.numel() for p in training.model.parameters())
         counts = "/".join(f"{len(split[name]):,}" for name in ("train", "val", "test"))
-        what = f"images of {bench.source.shape}"
-        if bench.source.is_table:
-            what = f"rows of {len(bench.source.columns)} numbers"
+        what = WHAT[bench.source.form].format(shape=bench.source.shape)
+        if bench.source.sizes is not None:
+            what = "images of different sizes"
         say = self.console.print
         say(
             f"[bold]{recipe.name}[/bold]{f' · {label}' if label else ''}  {bench.source.name}, "
-            f"{len(bench.source.classes)} classes, {counts} {what} (train/val/test)",
+            f"{describe_target(bench)}, {counts} {what} (train/val/test)",
             soft_wrap=True,
         )
         steps = (
@@ -100,12 +108,12 @@ class TrainingProgress:
             if self.images == event.images
             else SMOOTHING * self.smoothed + (1 - SMOOTHING) * event.loss
         )
-        now = time.perf_counter()
+        now, name = time.perf_counter(), SHORT.get(self.score.label, self.score.label)
         if self.bar is None or now - self.drawn_at < REFRESH_SECONDS:
             return
         self.drawn_at = now
         speed = self.images / (now - self.since)
-        note = f"loss {self.smoothed:.4f}  acc {event.accuracy:.1%}  {speed:,.0f} img/s"
+        note = f"loss {self.smoothed:.4f}  {name} {self.score.show(event.score, 1)}  {speed:,.0f} img/s"
         self.bar.update(
             self.task,
             completed=event.step,
@@ -115,14 +123,15 @@ class TrainingProgress:
         )
 
     def _epoch(self, event: EpochEnd) -> None:
+        name = SHORT.get(self.score.label, self.score.label)
         held_out = (
-            f"  val loss {event.val_loss:.4f}  acc {event.val_accuracy:.2%}"
-            if event.val_loss is not None and event.val_accuracy is not None
+            f"  val loss {event.val_loss:.4f}  {name} {self.score.show(event.val_score)}"
+            if event.val_loss is not None
             else ""
         )
         self.console.print(
             f"epoch {event.epoch:>{len(str(self.epochs))}}/{self.epochs}  loss {event.train_loss:.4f}  "
-            f"acc {event.train_accuracy:.2%}{held_out}  {event.images / event.seconds:,.0f} img/s",
+            f"{name} {self.score.show(event.train_score)}{held_out}  {event.images / event.seconds:,.0f} img/s",
             soft_wrap=True,
         )
         if event.epoch == self.epochs:
@@ -139,3 +148,12 @@ class TrainingProgress:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def describe_target(bench: Workbench) -> str:
+    """What is to be learnt: so many classes, or another image."""
+    if bench.task.target == "image":
+        options = ", ".join(f"{k}={v}" for k, v in bench.recipe.task.options.items())
+        return f"{bench.task.name}({options})" if options else bench.task.name
+    per_pixel = "per pixel" if bench.source.form == "images" else "per step"
+    return f"{len(bench.source.classes)} classes{f' {per_pixel}' if bench.task.target == 'mask' else ''}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +19,10 @@ def train(
         str,
         typer.Argument(help="A recipe, a data set, a folder of images, a table (.csv) or a recipe (.yaml)."),
     ] = "digits",
+    task: Annotated[
+        str | None,
+        typer.Option(help="What the network is for: classification, segmentation, denoise, reconstruct, …"),
+    ] = None,
     model: Annotated[
         str | None, typer.Option(help="Network, 'features -> model', or package.module:factory.")
     ] = None,
@@ -45,6 +50,7 @@ def train(
 
     chosen = overrides(
         set_,
+        task=task,
         model=model,
         optimizer=optimizer,
         epochs=epochs,
@@ -73,17 +79,32 @@ def print_result(run: Run, as_json: bool) -> None:
     if as_json:
         print_json(result)
         return
+    score = run.task.score
+    width = max(20, len(f"validation {score.label}"))
     for name, label in (("train", "training"), ("val", "validation"), ("test", "test")):
         if scores := result[name]:
             n = f"  (n = {scores['samples']:,})" if "samples" in scores else ""
-            print(f"{label + ' accuracy':<20} {scores['accuracy']:.2%}   loss {scores['loss']:.4f}{n}")
+            shown = score.show(scores[score.key])
+            print(f"{f'{label} {score.label}':<{width}} {shown}{_beside(scores)}   loss {scores['loss']:.4f}{n}")
     speed = result["images_per_second"]
-    print(f"{'time':<20} {result['seconds']:.1f} s" + (f", {speed:,.0f} images/s" if speed else ""))
-    print(f"{'run':<20} {run.path}")
-    print(f"{'report':<20} {run.path / 'report.html'}")
+    print(f"{'time':<{width}} {result['seconds']:.1f} s" + (f", {speed:,.0f} images/s" if speed else ""))
+    print(f"{'run':<{width}} {run.path}")
+    print(f"{'report':<{width}} {run.path / 'report.html'}")
+    if run.task.target != "class":
+        return
     accuracies = [result[name] and result[name]["accuracy"] for name in ("val", "test")]
     if (beside := run.baselines) is not None:
         print()
         print_baselines(beside, (run.recipe.model.label, *accuracies))
     else:
         print(f"{'baselines':<20} none on this split yet: {run.baselines_command}")
+
+
+def _beside(scores: Mapping[str, Any]) -> str:
+    """The other figures that say how good it is, where a task has some."""
+    shown = {
+        "mean_iou": "mean IoU {:.2%}",
+        "input_psnr": "before {:.2f} dB",
+        "ssim": "SSIM {:.4f}",
+    }
+    return "".join(f"   {text.format(scores[key])}" for key, text in shown.items() if scores.get(key) is not None)

@@ -2,9 +2,10 @@
 
 from convnet.data.augment import Augment, augment_batch
 from convnet.data.catalog import DATASETS, named_set
-from convnet.data.decode import IMAGE_SUFFIXES, quiet_decoding, read_image
-from convnet.data.loader import Loader
-from convnet.data.open import as_path, is_table, open_data
+from convnet.data.decode import IMAGE_SUFFIXES, quiet_decoding, read_image, read_picture
+from convnet.data.loader import Loader, Pair
+from convnet.data.masks import Colors
+from convnet.data.open import Reads, as_path, is_table, natural_reading, open_data
 from convnet.data.preprocess import MEMORY_LIMIT_BYTES, Preprocess, pixel_statistics
 from convnet.data.source import MemorySource, Source
 from convnet.data.split import Split, SplitOptions, make_split, read_split, write_split
@@ -14,9 +15,12 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "MEMORY_LIMIT_BYTES",
     "Augment",
+    "Colors",
     "Loader",
     "MemorySource",
+    "Pair",
     "Preprocess",
+    "Reads",
     "Source",
     "Split",
     "SplitOptions",
@@ -25,10 +29,12 @@ __all__ = [
     "is_table",
     "make_split",
     "named_set",
+    "natural_reading",
     "open_data",
     "pixel_statistics",
     "quiet_decoding",
     "read_image",
+    "read_picture",
     "read_split",
     "write_split",
 ]

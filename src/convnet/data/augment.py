@@ -6,94 +6,133 @@ import math
 from typing import Annotated
 
 import torch
-from annotated_types import Gt, Le
-from jaxtyping import Float, Int, UInt8
+from annotated_types import Ge, Gt, Le
+from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn import functional as F
 
+from convnet.data.warp import resample, sampling_grid
 from convnet.schema import CountOrZero, NonNegative, Section
-from convnet.types import Batch
+from convnet.types import IGNORED, Batch
 
 
 class Augment(Section):
-    """What may happen to a training image; everything off by default.
+    """What may happen to a training image, and alike to its mask; everything off by default.
 
-    `flip`: mirrored left to right with probability ½. `shift`: moved by up to n pixels each way, zeros
-    moving in. `pad_crop`: the same with the border mirrored instead of zeros. `random_resized_crop`: a
-    random part of at least this share of the area (aspect ratio ¾…4⁄3), stretched to full size.
+    `crop`: a random square of n pixels is cut out. `flip`, `flip_vertical`: mirrored left to right, top to
+    bottom, with probability ½. `quarter_turns`: turned by a random multiple of 90°. `shift`: moved by up to n
+    pixels each way, zeros moving in. `pad_crop`: the same with the border mirrored instead of zeros.
+    `random_resized_crop`: a random part of at least this share of the area (aspect ratio ¾…4⁄3), stretched
+    to full size. `rotate`: turned by up to so many degrees. `elastic`: bent by smooth displacements of
+    this deviation in pixels (Ronneberger et al. 2015). Where the last two pull in what lies outside, it is mirrored.
     `cutout`: a square of n pixels filled with the mean of the image. `mixup`, `cutmix`: α of the Beta
     distribution from which the share of a second image is drawn, for a batch at a time.
     """
 
+    crop: CountOrZero = 0
     flip: bool = False
+    flip_vertical: bool = False
+    quarter_turns: bool = False
     shift: CountOrZero = 0
     pad_crop: CountOrZero = 0
     random_resized_crop: Annotated[float, Gt(0), Le(1)] | None = None
+    rotate: Annotated[float, Ge(0), Le(180)] = 0.0
+    elastic: NonNegative = 0.0
     cutout: CountOrZero = 0
     mixup: NonNegative = 0.0
     cutmix: NonNegative = 0.0
 
 
 def augment_batch(batch: Batch, augment: Augment, seed: int) -> Batch:
-    """A new batch, every draw a function of `seed`: images B×C×H×W 0…255 in, the same out."""
-    images = batch.images
-    generator = torch.Generator(images.device).manual_seed(seed)
-    if augment.random_resized_crop is not None:
-        images = _resized_crop(images, augment.random_resized_crop, augment.flip, generator)
-    elif augment.flip or augment.shift or augment.pad_crop:
-        images = _translate(images, augment, generator)
+    """A new batch, every draw a function of `seed`: images B×C×H×W 0…255 in, the same out.
+
+    Targets that are masks or images are moved with their images.
+    """
+    generator = torch.Generator(batch.images.device).manual_seed(seed)
+    resized = augment.random_resized_crop is not None
+    if augment.crop or augment.shift or augment.pad_crop or augment.flip_vertical or (augment.flip and not resized):
+        batch = _move(batch, augment, generator)
+    if augment.quarter_turns:
+        batch = _turn(batch, generator)
+    if resized or augment.rotate or augment.elastic:
+        grid = sampling_grid(
+            batch.images, augment.random_resized_crop, augment.flip, augment.rotate, augment.elastic, generator
+        )
+        batch = _with(batch, *(resample(x, grid) for x in _maps(batch)))
     if augment.cutout:
-        images = _cutout(images, augment.cutout, generator)
-    batch = Batch(images, batch.targets, batch.indices)
+        batch = _with(batch, _cutout(batch.images, augment.cutout, generator), *_maps(batch)[1:])
     if augment.mixup or augment.cutmix:
         return _mix(batch, augment, generator)
     return batch
 
 
-def _uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:
-    return torch.rand(n, device=generator.device, generator=generator) * (high - low) + low
+def _maps(batch: Batch) -> list[Tensor]:
+    """What has a height and a width: the images, and targets that have them too."""
+    return [batch.images, batch.targets] if batch.targets.dim() > 1 else [batch.images]
 
 
-def _translate(images: UInt8[Tensor, "N C H W"], augment: Augment, generator: torch.Generator) -> Tensor:
-    """Flip and shift in one gather: every output pixel looks up its row and column of origin."""
-    n, channels, height, width = images.shape
+def _with(batch: Batch, images: Tensor, targets: Tensor | None = None) -> Batch:
+    return Batch(images, batch.targets if targets is None else targets, batch.indices)
+
+
+def _move(batch: Batch, augment: Augment, generator: torch.Generator) -> Batch:
+    """Crop, flip and shift in one gather: every output pixel looks up its row and column of origin."""
+    n, _, height, width = batch.images.shape
+    device = batch.images.device
+    whole = torch.tensor([[height, width]], device=device).expand(n, 2)
+    sizes = whole if batch.sizes is None else batch.sizes.to(device)
     reach = max(augment.shift, augment.pad_crop)
 
-    def origin(size: int) -> tuple[Tensor, Tensor]:
-        offsets = torch.randint(-reach, reach + 1, (n, 1), device=images.device, generator=generator)
-        places = torch.arange(size, device=images.device) + offsets
-        inside = (places >= 0) & (places < size)
-        mirrored = (size - 1) - ((size - 1) - places.abs()).abs()
-        return mirrored.clamp(0, size - 1), inside
+    def origin(side: int) -> tuple[Tensor, Tensor]:
+        own = sizes[:, side : side + 1]
+        places = torch.arange(augment.crop or whole[0, side].item(), device=device).expand(n, -1)
+        if augment.crop:
+            room = (own - augment.crop + 1).clamp_min(1)
+            places = places + (torch.rand((n, 1), device=device, generator=generator) * room).long()
+        if reach or not augment.crop:
+            places = places + torch.randint(-reach, reach + 1, (n, 1), device=device, generator=generator)
+        inside = (places >= 0) & (places < own)
+        mirrored = (own - 1) - ((own - 1) - places.abs()).abs()
+        return mirrored.clamp_min(0).minimum(own - 1), inside
 
-    rows, row_inside = origin(height)
-    columns, column_inside = origin(width)
-    if augment.flip:
-        flipped = torch.rand((n, 1), device=images.device, generator=generator) < 0.5
-        columns = torch.where(flipped, (width - 1) - columns, columns)
-    places = (rows[:, :, None] * width + columns[:, None, :]).view(n, 1, -1).expand(-1, channels, -1)
-    moved = images.reshape(n, channels, -1).gather(2, places).view(images.shape)
+    (rows, row_inside), (columns, column_inside) = origin(0), origin(1)
+    if augment.flip and augment.random_resized_crop is None:
+        flipped = torch.rand((n, 1), device=device, generator=generator) < 0.5
+        columns = torch.where(flipped, columns.flip(1), columns)
+        column_inside = torch.where(flipped, column_inside.flip(1), column_inside)
+    if augment.flip_vertical:
+        flipped = torch.rand((n, 1), device=device, generator=generator) < 0.5
+        rows = torch.where(flipped, rows.flip(1), rows)
+        row_inside = torch.where(flipped, row_inside.flip(1), row_inside)
+    moved = [_gather(x, rows, columns) for x in _maps(batch)]
     if augment.shift and not augment.pad_crop:
-        moved = moved * (row_inside[:, :, None] & column_inside[:, None, :])[:, None]
-    return moved
+        inside = row_inside[:, :, None] & column_inside[:, None, :]
+        blank = [0, IGNORED if batch.targets.dim() == 3 else 0]
+        moved = [
+            torch.where(inside if x.dim() == 3 else inside[:, None], x, value)
+            for x, value in zip(moved, blank, strict=False)
+        ]
+    return _with(batch, *moved)
 
 
-def _resized_crop(images: Tensor, smallest: float, flip: bool, generator: torch.Generator) -> Tensor:
-    """A random rectangle of each image, resampled bilinearly to the full size."""
-    n, _, height, width = images.shape
-    area = _uniform(n, smallest, 1.0, generator)
-    ratio = _uniform(n, math.log(3 / 4), math.log(4 / 3), generator).exp()
-    scale_x, scale_y = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
-    centre_x = _uniform(n, -1.0, 1.0, generator) * (1 - scale_x)
-    centre_y = _uniform(n, -1.0, 1.0, generator) * (1 - scale_y)
-    if flip:
-        scale_x = scale_x * (torch.rand(n, device=images.device, generator=generator) < 0.5).float().mul(
-            2
-        ).sub(1)
-    zero = torch.zeros_like(scale_x)
-    theta = torch.stack([scale_x, zero, centre_x, zero, scale_y, centre_y], 1).view(n, 2, 3)
-    grid = F.affine_grid(theta, [n, 1, height, width], align_corners=False)
-    return F.grid_sample(images.float(), grid, padding_mode="reflection", align_corners=False)
+def _gather(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """N×…×H×W at N×I rows and N×J columns → N×…×I×J."""
+    n, width = len(x), x.shape[-1]
+    places = (rows[:, :, None] * width + columns[:, None, :]).view(n, 1, -1)
+    flat = x.reshape(n, -1, x.shape[-2] * width)
+    picked = flat.gather(2, places.expand(-1, flat.shape[1], -1))
+    return picked.view(*x.shape[:-2], rows.shape[1], columns.shape[1])
+
+
+def _turn(batch: Batch, generator: torch.Generator) -> Batch:
+    """Each image by a multiple of 90° of its own; half turns where it is no square."""
+    n, _, height, width = batch.images.shape
+    step = 1 if height == width else 2
+    turns = torch.randint(0, 4 // step, (n,), device=batch.images.device, generator=generator) * step
+    maps = [x.clone() for x in _maps(batch)]
+    for k in range(step, 4, step):
+        for x in maps:
+            x[turns == k] = torch.rot90(x[turns == k], k, (-2, -1))
+    return _with(batch, *maps)
 
 
 def _box(n: int, shape: torch.Size, sides: tuple[int, int], generator: torch.Generator) -> Tensor:
@@ -137,4 +176,4 @@ def _mix(batch: Batch, augment: Augment, generator: torch.Generator) -> Batch:
         mix = 1 - box.float().mean().item()
     else:
         images = batch.images.float().lerp(batch.images[order].float(), 1 - mix)
-    return Batch(images, batch.targets, batch.indices, batch.targets[order], mix)
+    return Batch(images, batch.targets, batch.indices, mixed_targets=batch.targets[order], mix=mix)

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from convnet.data.source import MemorySource
+from convnet.data.whole import stack
 
 Points = tuple[NDArray[np.float64], NDArray[np.int64]]
 
@@ -24,6 +25,19 @@ def read_digits(name: str, classes: tuple[str, ...]) -> MemorySource:
     places = [f"digits[{i}]" for i in range(len(images))]
     labels = torch.from_numpy(targets.astype(np.int64))
     return MemorySource(name, torch.from_numpy(images), labels, classes, places)
+
+
+def read_photos(name: str, classes: tuple[str, ...]) -> MemorySource:
+    """scikit-learn's two photos: of the temple the upper part trains, the lower one validates; a flower tests."""
+    from sklearn.datasets import load_sample_images
+
+    temple, flower = (np.ascontiguousarray(image.transpose(2, 0, 1)) for image in load_sample_images().images)
+    height, cut = temple.shape[1], 320
+    parts = [(temple[:, :cut], f"china.jpg[:{cut}]"), (temple[:, cut:], f"china.jpg[{cut}:{height}]")]
+    images, sizes = stack(name, [*(part for part, _ in parts), flower])
+    places = [*(place for _, place in parts), "flower.jpg"]
+    targets = torch.zeros(3, dtype=torch.int64)
+    return MemorySource(name, images, targets, classes, places, ["train", "val", "test"], sizes=sizes)
 
 
 def read_tumours(name: str, classes: tuple[str, ...]) -> MemorySource:
@@ -106,4 +120,5 @@ def as_table(
         classes,
         places or [f"{name}[{i}]" for i in range(len(targets))],
         columns=columns,
+        form="table",
     )

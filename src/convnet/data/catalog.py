@@ -4,24 +4,39 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pooch
 import torch
 
-from convnet.data.bundled import blobs, circles, corner, moons, read_digits, read_plane, read_tumours, spiral
+from convnet.data.bundled import (
+    blobs,
+    circles,
+    corner,
+    moons,
+    read_digits,
+    read_photos,
+    read_plane,
+    read_tumours,
+    spiral,
+)
 from convnet.data.cifar import CIFAR10, CIFAR100, CifarLayout, find_cifar
 from convnet.data.class_names import CIFAR10_CLASSES, CIFAR100_CLASSES, FASHION_CLASSES, KMNIST_CLASSES
 from convnet.data.download import RemoteFile, fetch
 from convnet.data.idx import read_idx_images
+from convnet.data.masks import IMAGE_FOLDERS, MASK_FOLDERS, has_masks, open_masks
+from convnet.data.preprocess import Preprocess
 from convnet.data.source import MemorySource
+from convnet.data.whole import list_pairs
 from convnet.errors import DataError, UnknownNameError
 from convnet.schema import nearest
 from convnet.types import SplitName
 
 DIGITS = tuple("0123456789")
+MEMBRANE_SLICES = 30
 
 Read = Callable[[], MemorySource]
 Finder = Callable[["NamedSet", Path], Read | None]
@@ -40,6 +55,12 @@ class NamedSet:
     """Whether a mirrored image still shows its class: true of photos, not of digits."""
     table: bool = field(default=False, kw_only=True)
     """Whether the samples are rows of numbers."""
+    reads: Literal["class", "mask", "photos"] = field(default="class", kw_only=True)
+    """What it is for: classes, masks, or pictures that have neither."""
+    large: bool = field(default=False, kw_only=True)
+    """Whether its images are so large that crops of them are trained on."""
+    where: str = field(default="", kw_only=True)
+    """Where to get files that cannot be downloaded."""
 
 
 def _bundled(read: Callable[[str, tuple[str, ...]], MemorySource]) -> Finder:
@@ -75,6 +96,20 @@ def _cifar(layout: CifarLayout) -> Finder:
         return lambda: _in_memory(named, read_batches())
 
     return find
+
+
+def _membrane(named: NamedSet, folder: Path) -> Read | None:
+    """Thirty slices of a stack and their masks; the last five, which lie together, are for testing."""
+    if not (has_masks(folder) and len(list_pairs(folder, IMAGE_FOLDERS, MASK_FOLDERS)) == MEMBRANE_SLICES):
+        return None
+
+    def read() -> MemorySource:
+        table = dict(zip(named.classes, (0, 255), strict=True))
+        source = open_masks(folder, Preprocess(), colors=table)
+        partition: list[SplitName] = ["train"] * 25 + ["test"] * 5
+        return replace(source, name=named.name, partition=partition)
+
+    return read
 
 
 def _in_memory(
@@ -120,6 +155,25 @@ DATASETS: dict[str, NamedSet] = {
                 ("corner", "600 points of the plane: a corner", ("inside", "outside"), corner),
                 ("blobs", "600 points of the plane: three clouds", ("left", "right", "top"), blobs),
             )
+        ),
+        NamedSet(
+            "photos",
+            "2 photos, 427×640 colour: a temple to train on, a flower to test",
+            ("photo",),
+            _bundled(read_photos),
+            photos=True,
+            reads="photos",
+            large=True,
+        ),
+        NamedSet(
+            "membrane",
+            "30 electron microscope slices with masks, 512×512 grey",
+            ("membrane", "cell"),
+            _membrane,
+            photos=True,
+            reads="mask",
+            large=True,
+            where="the ISBI 2012 challenge's training slices, as PNG files in image/ and label/",
         ),
         NamedSet(
             "mnist",
@@ -239,6 +293,11 @@ def named_set(name: str, data_dir: Path | None = None) -> MemorySource:
     for folder in folders_to_search(name, data_dir):
         if (read := chosen.find(chosen, folder)) is not None:
             return read()
+    if not chosen.files:
+        raise DataError(
+            f"{name}: not found in {' nor in '.join(map(str, folders_to_search(name, data_dir)))}; it needs "
+            f"{chosen.where}; say where they are with --data-dir"
+        )
     fetch(chosen.files, cache_folder(name))
     read = chosen.find(chosen, cache_folder(name))
     assert read is not None, f"{name} was downloaded, yet is not found"
@@ -248,7 +307,7 @@ def named_set(name: str, data_dir: Path | None = None) -> MemorySource:
 def locate(name: str, data_dir: Path | None = None) -> str | None:
     """The folder in which the set's files are found, without reading them; None where they are not."""
     chosen = DATASETS[name]
-    if not chosen.files:
+    if not chosen.files and not chosen.where:
         return "comes with the package"
     folders = folders_to_search(name, data_dir)
     return next((str(folder) for folder in folders if chosen.find(chosen, folder) is not None), None)

@@ -28,27 +28,27 @@ def read_image(path: Path, size: tuple[int, int], channels: int, resize: ResizeP
         DataError: the file is missing, no image, truncated, or a decompression bomb.
     """
     mode = "L" if channels == 1 else "RGB"
-    with _opened(path) as image:
+    with opened(path) as image:
         if image.format == "JPEG":  # decode at ½, ¼ or ⅛ where that is still larger than needed
             image.draft(mode, (2 * size[1], 2 * size[0]))
         pixels = np.asarray(fit_image(_flatten(_upright(image), mode), size, resize))
     return pixels.reshape(*size, channels).transpose(2, 0, 1)
 
 
-def read_picture(path: Path) -> NDArray[np.uint8]:
-    """The same at the picture's own size: uint8 C×H×W, one channel for grey pictures, else three.
+def read_picture(path: Path, channels: int | None = None) -> NDArray[np.uint8]:
+    """The same at the picture's own size: uint8 C×H×W; unless given, grey pictures have one channel, others three.
 
     Raises:
         DataError: as `read_image`.
     """
-    with _opened(path) as image:
-        grey = image.mode in ("1", "L", "LA", "I", "I;16", "F")
+    with opened(path) as image:
+        grey = image.mode in ("1", "L", "LA", "I", "I;16", "F") if channels is None else channels == 1
         pixels = np.asarray(_flatten(_upright(image), "L" if grey else "RGB"))
     return np.atleast_3d(pixels).transpose(2, 0, 1)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def opened(path: Path) -> Iterator[Image.Image]:
     """An image file, open; whatever goes wrong within ends in one message that names it."""
     try:
         with Image.open(path) as image:

@@ -94,7 +94,7 @@ def list_samples(root: Path) -> list[Sample]:
     """
     if not root.is_dir():
         raise DataError(f"{root}: no such folder")
-    subfolders = _visible_folders(root)
+    subfolders = visible_folders(root)
     splits = {f: SPLIT_FOLDERS[f.name.lower()] for f in subfolders if f.name.lower() in SPLIT_FOLDERS}
     if not splits:
         return _class_folders(root, None)
@@ -110,20 +110,19 @@ def list_samples(root: Path) -> list[Sample]:
 
 
 def _class_folders(root: Path, split: SplitName | None) -> list[Sample]:
-    folders = _visible_folders(root)
+    folders = visible_folders(root)
     if not folders:
         raise DataError(f"{root}: holds no class folders; expected one subfolder of images per class")
     samples = []
     for folder in folders:
-        pictures = [p for p in sorted(folder.rglob("*")) if _is_picture(p, folder)]
+        pictures = [p for p in sorted(folder.rglob("*")) if is_picture(p, folder)]
         if not pictures:
             raise DataError(
                 f"{folder}: the class folder holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}); "
                 "add some or remove the folder"
             )
         for path in pictures:
-            if not _is_utf8(str(path)):
-                raise DataError(f"{str(path)!r}: the name is not valid UTF-8; rename the file or its folder")
+            require_readable_name(path)
         samples += [Sample(path, folder.name, split) for path in pictures]
     return samples
 
@@ -139,20 +138,23 @@ def _require_known_classes(root: Path, samples: Sequence[Sample]) -> None:
             )
 
 
-def _is_utf8(name: str) -> bool:
-    """Whether a file name can be written into a run; the system hands out bytes that are no text, too."""
+def require_readable_name(path: Path) -> None:
+    """Refuse a name that cannot be written into a run; the system hands out bytes that are no text, too."""
     try:
-        name.encode()
+        str(path).encode()
     except UnicodeEncodeError:
-        return False
-    return True
+        raise DataError(
+            f"{str(path)!r}: the name is not valid UTF-8; rename the file or its folder"
+        ) from None
 
 
-def _visible_folders(root: Path) -> list[Path]:
+def visible_folders(root: Path) -> list[Path]:
+    """The subfolders that are not hidden."""
     return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
-def _is_picture(path: Path, root: Path) -> bool:
+def is_picture(path: Path, root: Path) -> bool:
+    """Whether it is a picture by its name, and not hidden anywhere below `root`."""
     hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
     return path.suffix.lower() in IMAGE_SUFFIXES and not hidden and path.is_file()
 

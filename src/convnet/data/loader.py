@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -13,12 +13,20 @@ from convnet.device import derived_seed
 from convnet.types import Batch
 
 
+Pair = Callable[[Batch, int | None], Batch]
+"""Makes what a network is given, and what it should say, of a batch; the seed decides what is random.
+
+Without a seed every sample gets the same each time, whatever batch it is in.
+"""
+
+
 class Loader:
     """The batches of some samples of a source, epoch after epoch.
 
     With a `seed`, an epoch is a permutation that depends on the seed and the epoch alone, and the
     augmentation of a batch on the seed, the epoch and the place of the batch: a run that goes on from any
-    step sees what it would have seen. Without a seed the samples come in order, unaugmented.
+    step sees what it would have seen. Without a seed the samples come in order, unaugmented. `pair` comes
+    last.
 
     The last batch of a shuffled epoch is smaller than the others; it is dropped if it would hold a single
     image, which batch norm cannot use.
@@ -32,12 +40,14 @@ class Loader:
         *,
         seed: int | None = None,
         augment: Augment | None = None,
+        pair: Pair | None = None,
     ) -> None:
         self.source = source
         self.indices = indices
         self.batch_size = batch_size
         self.seed = seed
         self.augment = augment if augment != Augment() else None
+        self.pair = pair
         drop = seed is not None and len(indices) % batch_size == 1 and len(indices) > 1
         self.steps = -(-len(indices) // batch_size) - drop
 
@@ -51,4 +61,7 @@ class Loader:
             batch = self.source.read(order[place * self.batch_size : (place + 1) * self.batch_size])
             if self.seed is not None and self.augment is not None:
                 batch = augment_batch(batch, self.augment, derived_seed(self.seed, "augment", epoch, place))
+            if self.pair is not None:
+                drawn = None if self.seed is None else derived_seed(self.seed, "pair", epoch, place)
+                batch = self.pair(batch, drawn)
             yield batch

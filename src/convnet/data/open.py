@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,12 +13,17 @@ from PIL import Image
 
 from convnet.data.catalog import DATASETS, named_set
 from convnet.data.folder import open_folder
+from convnet.data.masks import Colors, has_masks, open_masks
 from convnet.data.preprocess import Preprocess, ResizePolicy, fit_image, require_room
 from convnet.data.source import MemorySource
 from convnet.data.table import TABLE_SUFFIXES, open_table
+from convnet.data.whole import INPUT_FOLDERS, TARGET_FOLDERS, find_folder, open_pairs, open_photos
 from convnet.errors import DataError, UnknownNameError
 from convnet.schema import nearest
 from convnet.types import ImageShape
+
+Reads = Literal["class", "mask", "photos", "pairs"]
+"""What is taken from data: samples and their classes; and their masks; pictures alone; pairs of pictures."""
 
 
 def as_path(word: str) -> Path:
@@ -43,17 +49,23 @@ def open_data(
     shape: ImageShape | None = None,
     label: str | None = None,
     ignore: Sequence[str] = (),
+    reads: Reads = "class",
+    colors: Colors | None = None,
+    ignore_index: int | None = None,
 ) -> MemorySource:
     """Open a named set ("digits", "mnist", …), a folder of images or a table (CSV).
 
-    `shape` overrides the preprocessing's. `label` and `ignore` are columns of a table: that of the classes,
-    and those that are no features.
+    `shape` overrides the preprocessing's; of whole pictures only its channels. `label` and `ignore` are
+    columns of a table: that of the classes, and those that are no features. `colors` and `ignore_index` say
+    what the values of masks mean.
 
     Raises:
         UnknownNameError: it is none of them.
         DataError: its files are damaged, missing, or not to be had.
     """
     preprocess = preprocess or Preprocess()
+    if (colors or ignore_index is not None) and reads != "mask":
+        raise DataError(f"{name}: data.colors and data.ignore_index are for masks (--task segmentation)")
     if is_table(name):
         source = (
             named_set(name) if name in DATASETS else open_table(as_path(name), label=label, ignore=ignore)
@@ -64,8 +76,16 @@ def open_data(
         raise DataError(f"{name}: data.label and data.ignore are for tables (CSV); this is none")
     if name in DATASETS:
         source = named_set(name, data_dir)
+        _require_targets(source, reads)
         return _adapt(source, shape or _wanted_shape(source, preprocess), preprocess.resize)
     path = as_path(name)
+    channels = shape.channels if shape else None
+    if path.is_dir() and reads == "mask":
+        return open_masks(path, preprocess, colors=colors, ignore_index=ignore_index, channels=channels)
+    if path.is_dir() and reads == "pairs":
+        return open_pairs(path, preprocess, channels)
+    if path.is_dir() and reads == "photos":
+        return open_photos(path, preprocess, skip_unreadable=skip_unreadable, channels=channels)
     if path.is_dir():
         return open_folder(path, preprocess, skip_unreadable=skip_unreadable, shape=shape)
     if path.exists():
@@ -78,6 +98,25 @@ def open_data(
         f"'{name}' is neither a data set nor a folder{nearest(name, DATASETS)}; "
         "--set data.source=FOLDER names another"
     )
+
+
+def natural_reading(name: str) -> Reads:
+    """What data is for when nobody says: masks and pairs where it has them, else classes."""
+    if name in DATASETS:
+        return DATASETS[name].reads
+    path = as_path(name)
+    if path.is_dir() and has_masks(path):
+        return "mask"
+    paired = path.is_dir() and find_folder(path, INPUT_FOLDERS) and find_folder(path, TARGET_FOLDERS)
+    return "pairs" if paired else "class"
+
+
+def _require_targets(source: MemorySource, reads: Reads) -> None:
+    """A named set has what it has; its images alone can always be taken."""
+    if reads == "pairs" or (reads == "mask") != (source.target == "mask") and reads != "photos":
+        has = "masks" if source.target == "mask" else "classes"
+        wanted = {"class": "classes", "mask": "masks", "pairs": "pairs of images"}[reads]
+        raise DataError(f"{source.name}: has {has}, no {wanted}; choose another --task")
 
 
 def is_table(name: str) -> bool:
@@ -106,8 +145,10 @@ def _wanted_shape(source: MemorySource, preprocess: Preprocess) -> ImageShape:
 
 def _adapt(source: MemorySource, shape: ImageShape, resize: ResizePolicy) -> MemorySource:
     """Resize and convert a named set where another size or other channels are asked for."""
-    if shape == source.shape:
+    if shape == source.shape or (source.sizes is not None and shape.channels == source.shape.channels):
         return source
+    if source.target == "mask":
+        raise DataError(f"{source.name}: its images and masks are used at their own size, {source.shape}")
     require_room(source.name, len(source), shape)
     images = np.empty((len(source), *shape), np.uint8)
     for i, pixels in enumerate(source.images.numpy()):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
-from convnet.types import Batch, ImageShape, SplitName, Task
+from convnet.types import Batch, ImageShape, SplitName, TargetKind
+
+Form = Literal["images", "table", "series"]
+"""What the samples are: pictures; rows of numbers, N×C×1×1; series of numbers, N×C×1×L."""
 
 
 class Source(Protocol):
@@ -21,8 +24,13 @@ class Source(Protocol):
         ...
 
     @property
-    def task(self) -> Task:
+    def target(self) -> TargetKind:
         """What its targets are."""
+        ...
+
+    @property
+    def form(self) -> Form:
+        """What its samples are."""
         ...
 
     @property
@@ -36,13 +44,13 @@ class Source(Protocol):
         ...
 
     @property
-    def is_table(self) -> bool:
-        """Whether the samples are rows of numbers instead of images."""
+    def labels(self) -> Tensor:
+        """The class of each sample, int64 N; all 0 where samples have no class."""
         ...
 
     @property
-    def targets(self) -> Tensor:
-        """int64 N."""
+    def sizes(self) -> Tensor | None:
+        """Heights and widths, int64 N×2, where they differ: `shape` is then large enough for all."""
         ...
 
     @property
@@ -53,11 +61,15 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def read(self, indices: Tensor) -> Batch:
-        """The samples at `indices` (int64 B): uint8 images B×C×H×W and their targets."""
+        """The samples at `indices` (int64 B): images B×C×H×W and their targets."""
         ...
 
     def describe(self, index: int) -> str:
         """Where a sample comes from: its path, or its place in the file that holds it."""
+        ...
+
+    def class_names(self) -> list[str]:
+        """The name of the class of each sample; empty where samples have none."""
         ...
 
     def to(self, device: torch.device) -> Source:
@@ -67,11 +79,12 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class MemorySource:
-    """A data set that lies in memory, or on the accelerator, as one uint8 tensor.
+    """A data set that lies in memory, or on the accelerator, as one tensor.
 
-    `images` is uint8 N×C×H×W, `targets` int64 N; `places` says where each sample comes from: a path below
-    the folder, or "train-images-idx3-ubyte[17]". The rows of a table are float images N×C×1×1, whose channels
-    are its `columns`.
+    `images` is uint8 N×C×H×W; `targets` is int64 N, of masks int16 N×H×W, of images uint8 N×C×H×W; `places`
+    says where each sample comes from: a path below the folder, or "train-images-idx3-ubyte[17]". Samples of
+    different `sizes` fill the upper left of their images. The rows of a table are float images N×C×1×1, whose
+    channels are its `columns`; series are float images N×C×1×L, NaN behind the end of the shorter ones.
     """
 
     name: str
@@ -82,7 +95,9 @@ class MemorySource:
     partition: Sequence[SplitName] | None = None
     skipped: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
-    task: Task = "classification"
+    form: Form = "images"
+    target: TargetKind = "class"
+    sizes: Tensor | None = None
 
     @property
     def shape(self) -> ImageShape:
@@ -90,17 +105,39 @@ class MemorySource:
         return ImageShape(*self.images.shape[1:])
 
     @property
-    def is_table(self) -> bool:
-        """Whether the samples are rows of numbers."""
-        return bool(self.columns)
+    def labels(self) -> Tensor:
+        """The class of each sample, int64 N on the CPU; all 0 where samples have no class."""
+        if self.target == "class":
+            return self.targets.cpu()
+        return torch.zeros(len(self), dtype=torch.int64)
 
     def __len__(self) -> int:
-        return len(self.targets)
+        return len(self.images)
 
     def read(self, indices: Tensor) -> Batch:
-        """An index-select: B×C×H×W uint8, on the device of the source."""
+        """An index-select: B×C×H×W, on the device of the source."""
         indices = indices.to(self.images.device)
-        return Batch(self.images.index_select(0, indices), self.targets.index_select(0, indices), indices)
+        images, targets = self.images.index_select(0, indices), self.targets.index_select(0, indices)
+        if self.target == "mask":
+            targets = targets.long()
+        elif self.target == "image":
+            targets = targets.float() / 255
+        return Batch(images, targets, indices, None if self.sizes is None else self.sizes[indices])
+
+    def one(self, index: int) -> Batch:
+        """A batch of one sample, at its own size."""
+        batch = self.read(torch.tensor([index]))
+        if batch.sizes is None:
+            return batch
+        height, width = batch.sizes[0].tolist()
+        targets = batch.targets if self.target == "class" else batch.targets[..., :height, :width]
+        return Batch(batch.images[..., :height, :width], targets, batch.indices)
+
+    def class_names(self) -> list[str]:
+        """The name of the class of each sample; empty where samples have none."""
+        if self.target != "class":
+            return [""] * len(self)
+        return [self.classes[label] for label in self.targets.tolist()]
 
     def describe(self, index: int) -> str:
         """The path of the sample within its folder, or its file and row."""
@@ -110,4 +147,5 @@ class MemorySource:
         """A copy on `device`; the same object where it lies there already."""
         if self.images.device == device:
             return self
-        return replace(self, images=self.images.to(device), targets=self.targets.to(device))
+        sizes = None if self.sizes is None else self.sizes.to(device)
+        return replace(self, images=self.images.to(device), targets=self.targets.to(device), sizes=sizes)

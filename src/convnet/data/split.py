@@ -74,7 +74,7 @@ def make_split(source: Source, options: SplitOptions) -> Split:
         if share:
             _require_pairs(source, candidates)
         generator = torch.Generator().manual_seed(options.seed * 2 + offset)
-        held = _stratified(source.targets, members["train"], share, generator)
+        held = _stratified(source.labels, members["train"], share, generator)
         members[name], members["train"] = members["train"][held], members["train"][~held]
     if not len(members["train"]):
         raise RecipeError(f"the split leaves nothing of {source.name} ({len(source)} samples) to train on")
@@ -83,7 +83,7 @@ def make_split(source: Source, options: SplitOptions) -> Split:
 
 def _require_pairs(source: Source, candidates: Tensor) -> None:
     """A class of one sample cannot be both learnt and held out."""
-    labels = source.targets.cpu()[candidates]
+    labels = source.labels[candidates]
     counts = torch.bincount(labels, minlength=len(source.classes))
     for label in (counts == 1).nonzero().flatten().tolist():
         place = source.describe(int(candidates[labels == label][0]))
@@ -97,7 +97,7 @@ def _require_pairs(source: Source, candidates: Tensor) -> None:
 def _stratified(targets: Tensor, candidates: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
     """A boolean mask over `candidates`: the same share of every class, at least one left in each."""
     held = torch.zeros(len(candidates), dtype=torch.bool)
-    labels = targets.cpu()[candidates]
+    labels = targets[candidates]
     for label in labels.unique():
         places = (labels == label).nonzero().flatten()
         count = min(round(len(places) * fraction), len(places) - 1)
@@ -111,9 +111,9 @@ def write_split(split: Split, source: Source) -> str:
     writer = csv.writer(text, lineterminator="\r\n")  # RFC 4180; names with line breaks are then quoted
     writer.writerow(["index", "split", "class", "sample"])
     names = {int(i): name for name in NAMES for i in split[name]}
-    targets = source.targets.tolist()
+    classes = source.class_names()
     for index in sorted(names):
-        writer.writerow([index, names[index], source.classes[targets[index]], source.describe(index)])
+        writer.writerow([index, names[index], classes[index], source.describe(index)])
     return text.getvalue()
 
 
@@ -130,8 +130,7 @@ def read_split(text: str, source: Source) -> Split:
             members[row["split"]].append(int(row["index"]))
     except (KeyError, ValueError, TypeError) as error:
         raise DataError(f"split.csv is damaged ({error!r}); start a new run") from error
-    targets = source.targets.tolist()
-    there = [(str(i), source.classes[targets[i]], source.describe(i)) for i in range(len(source))]
+    there = [(str(i), label, source.describe(i)) for i, label in enumerate(source.class_names())]
     then = [(row["index"], row["class"], row["sample"]) for row in rows]
     if then != there:
         first = next((a for a, b in zip_longest(then, there) if a != b), None)

@@ -6,11 +6,14 @@ from convnet.experiments.environment import describe_environment
 from convnet.experiments.plane import plane
 from convnet.experiments.recipe_choice import choose_recipe
 from convnet.experiments.retrieve import retrieve
-from convnet.experiments.run import Prediction, Run, load_run
+from convnet.experiments.predict import Made, Mask, Prediction
+from convnet.experiments.run import Run, load_run
 from convnet.experiments.train import resume, train
 
 __all__ = [
     "Comparison",
+    "Made",
+    "Mask",
     "Prediction",
     "Run",
     "baselines",

@@ -13,20 +13,22 @@ from convnet.device import default_device
 from convnet.errors import RecipeError, RunError
 from convnet.experiments.run import Run, load_run
 from convnet.experiments.train import require_buildable, resume, settle, train
-from convnet.recipes import Recipe, Workbench, override
+from convnet.recipes import Recipe, Workbench, override, task_of
 from convnet.reports.variant import Variant
 from convnet.runs import as_file_name, write_atomically
 from convnet.runs.atomic import cannot_write
+from convnet.tasks import Score
 from convnet.training import Listener
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The runs by label, the page that shows them, and mean and deviation of each figure by variant."""
+    """The runs by label, the page, mean and deviation of each figure by variant, and the figure of merit."""
 
     runs: Mapping[str, Sequence[Run]]
     page: Path
     summary: Sequence[Mapping[str, Any]]
+    score: Score
 
 
 def compare(
@@ -89,14 +91,15 @@ def compare(
     ]
     from convnet.reports.compare_page import write_compare_report  # matplotlib, once training is done
 
+    score = task_of(recipe).score
     title = f"{recipe.name}: {', '.join(vary)} compared"
     try:
-        summary = _summary(variants)
+        summary = _summary(variants, score.key)
         write_atomically(folder / "compare.json", json.dumps(summary, indent=2, ensure_ascii=False))
-        page = write_compare_report(folder, title, variants)
+        page = write_compare_report(folder, title, variants, score)
     except OSError as error:
         raise RunError(cannot_write(folder, error)) from error
-    return Comparison(runs, page, summary)
+    return Comparison(runs, page, summary, score)
 
 
 def _require_distinct(labels: Sequence[str]) -> None:
@@ -126,14 +129,14 @@ def _train_or_continue(path: Path, recipe: Recipe, *, data_dir: Path | None, **o
     return resume(path, data_dir=data_dir, **chosen)
 
 
-def _summary(variants: Sequence[Variant]) -> list[dict[str, Any]]:
+def _summary(variants: Sequence[Variant], score: str) -> list[dict[str, Any]]:
     """Mean and deviation of each figure, and the runs behind them."""
     figures = {
         "train.loss": ("train", "loss"),
         "val.loss": ("val", "loss"),
-        "val.accuracy": ("val", "accuracy"),
+        f"val.{score}": ("val", score),
         "test.loss": ("test", "loss"),
-        "test.accuracy": ("test", "accuracy"),
+        f"test.{score}": ("test", score),
         "seconds": ("seconds",),
         "images_per_second": ("images_per_second",),
     }

@@ -16,7 +16,7 @@ from convnet.data import MemorySource
 from convnet.errors import DivergedError
 from convnet.recipes import Workbench
 from convnet.runs import RunFolder
-from convnet.training import Evaluation
+from convnet.tasks import Evaluation
 from convnet.types import SplitName
 
 Row = dict[str, float | None]
@@ -40,18 +40,19 @@ def conclude(folder: RunFolder, bench: Workbench, rows: Sequence[Row]) -> None:
     weights = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in state.items()}
     folder.write("model.safetensors", save(weights))
     folder.write("predictions.csv", _predictions(bench.source, held_out))
-    epoch = bench.training.progress.epoch
+    epoch, score = bench.training.progress.epoch, bench.task.score.key
     row = next((row for row in rows if row["epoch"] == epoch), None)
     stepping = sum(row["seconds"] or 0.0 for row in rows)
     images = sum((row["seconds"] or 0.0) * (row["images_per_second"] or 0.0) for row in rows)
     result: dict[str, Any] = {
         "run": str(folder.path),
         "recipe": bench.recipe.name,
+        "task": bench.task.name,
         "data": bench.source.name,
         "model": bench.recipe.model.name,
         "epochs": len(rows),
         "best_epoch": epoch,
-        "train": row and {"loss": row["train_loss"], "accuracy": row["train_accuracy"]},
+        "train": row and {"loss": row["train_loss"], score: row[f"train_{score}"]},
         **{name: _scores(evaluation) for name, evaluation in held_out.items()},
         "seconds": round(bench.fit_seconds + stepping, 3),
         "images_per_second": round(images / stepping, 1) if stepping else None,
@@ -64,33 +65,22 @@ def conclude(folder: RunFolder, bench: Workbench, rows: Sequence[Row]) -> None:
     folder.write("result.json", json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def _scores(evaluation: Evaluation | None) -> dict[str, float] | None:
+def _scores(evaluation: Evaluation | None) -> dict[str, Any] | None:
     if evaluation is None:
         return None
-    return {"loss": evaluation.loss, "accuracy": evaluation.accuracy, "samples": len(evaluation.targets)}
+    return {"loss": evaluation.loss, **evaluation.scores(), "samples": len(evaluation)}
 
 
 def _predictions(source: MemorySource, held_out: dict[SplitName, Evaluation | None]) -> str:
-    """CSV text: each held-out sample, its class, what was predicted and how sure the network was."""
+    """CSV text: each held-out sample and what the task says of it."""
+    rows = [
+        {"index": index, "split": name, "sample": source.describe(index), **row}
+        for name, evaluation in held_out.items()
+        if evaluation is not None
+        for index, row in zip(evaluation.indices.tolist(), evaluation.rows(source), strict=True)
+    ]
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(["index", "split", "sample", "class", "predicted", "confidence", "class_probability"])
-    for name, evaluation in held_out.items():
-        if evaluation is None:
-            continue
-        confidence = evaluation.probabilities.amax(1)
-        own = evaluation.probabilities.gather(1, evaluation.targets[:, None])[:, 0]
-        columns = (evaluation.indices, evaluation.targets, evaluation.predicted, confidence, own)
-        for index, target, predicted, sure, probability in zip(*(c.tolist() for c in columns), strict=True):
-            writer.writerow(
-                [
-                    index,
-                    name,
-                    source.describe(index),
-                    source.classes[target],
-                    source.classes[predicted],
-                    f"{sure:.6f}",
-                    f"{probability:.6f}",
-                ]
-            )
+    writer = csv.DictWriter(text, rows[0] if rows else ["index", "split", "sample"], lineterminator="\r\n")
+    writer.writeheader()
+    writer.writerows(rows)
     return text.getvalue()

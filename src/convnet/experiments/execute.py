@@ -14,7 +14,8 @@ from convnet.experiments.recorder import Recorder, stop_on_signal
 from convnet.experiments.run import Run
 from convnet.recipes import Recipe, Workbench, build
 from convnet.runs import RunFolder, load_checkpoint, save_checkpoint
-from convnet.training import Evaluation, Event, Listener, StopTraining, fit
+from convnet.tasks import Evaluation
+from convnet.training import Event, Listener, StopTraining, fit
 
 
 def execute(
@@ -41,7 +42,8 @@ def execute(
 
     patience = recipe.early_stopping.patience if recipe.early_stopping else None
     with stop_on_signal() as stop_asked:
-        recorder = Recorder(folder, bench.training, patience, stop_asked, identity)
+        score = bench.task.score.key
+        recorder = Recorder(folder, bench.training, score, patience, stop_asked, identity)
         audience: list[Listener] = [*listeners, recorder]
 
         def tell(event: Event) -> None:

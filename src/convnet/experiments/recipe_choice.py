@@ -25,7 +25,7 @@ def choose_recipe(data_or_recipe: str | Recipe, overrides: Mapping[str, Any] | N
     if isinstance(data_or_recipe, Recipe):
         recipe = data_or_recipe
     else:
-        recipe = _find(data_or_recipe, changes.get("model"))
+        recipe = _find(data_or_recipe, changes.get("model"), changes.get("task"))
     if not changes:
         return recipe
     changed = override(recipe, changes)
@@ -36,23 +36,24 @@ def choose_recipe(data_or_recipe: str | Recipe, overrides: Mapping[str, Any] | N
     return changed
 
 
-def _find(word: str, model: object) -> Recipe:
+def _find(word: str, model: object, task: object) -> Recipe:
     chosen = model if isinstance(model, str) else None
-    baseline = chosen is not None and named_model(chosen)["name"] in BASELINES
-    if word in RECIPES and not (baseline and word in DATASETS):
+    wanted = task if isinstance(task, str) else None
+    own_default = wanted is not None or (chosen is not None and named_model(chosen)["name"] in BASELINES)
+    if word in RECIPES and not (own_default and word in DATASETS):
         return named_recipe(word)
     if word in DATASETS:
-        return default_recipe(word, chosen)
+        return default_recipe(word, chosen, wanted)
     path = as_path(word)
     if path.suffix in (".yaml", ".yml"):
         return Recipe.from_file(path)
     if path.is_dir():
         if (path / "run.json").exists():
             raise DataError(f"{path}: a run, not data; use its {path / 'recipe.yaml'}, or 'convnet resume'")
-        return default_recipe(word, chosen)
+        return default_recipe(word, chosen, wanted)
     if path.exists():
         if is_table(word):
-            return default_recipe(word, chosen)
+            return default_recipe(word, chosen, wanted)
         raise DataError(
             f"{path}: a file; give a recipe (.yaml), a table (.csv) or a folder with one subfolder of images "
             "per class"

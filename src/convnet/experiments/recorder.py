@@ -30,18 +30,19 @@ class Recorder:
         self,
         folder: RunFolder,
         training: Training,
+        score: str,
         patience: int | None,
         stop_asked: Callable[[], bool],
         identity: Mapping[str, Any],
     ) -> None:
-        """`identity` is stored with every checkpoint: what may not change when a run goes on."""
-        self.folder = folder
+        """`score` is what the task's figure of merit is called, `identity` is stored with every checkpoint: what may not change when a run goes on."""
+        self.folder, self.score = folder, score
         self.identity = dict(identity)
         self.patience = patience
         self.stop_asked = stop_asked
-        self.metrics = MetricsLog(folder.file("metrics.csv"))
+        self.metrics = MetricsLog(folder.file("metrics.csv"), score)
         self.metrics.rewind(training.progress.epoch)
-        self.steps = StepLog(folder.file("steps.csv"), training.progress.step)
+        self.steps = StepLog(folder.file("steps.csv"), training.progress.step, score)
         self.saved_at = time.monotonic()
 
     def __call__(self, event: Event) -> None:
@@ -57,7 +58,7 @@ class Recorder:
             self._epoch(event)
 
     def _step(self, event: StepEnd) -> None:
-        self.steps.append((event.step, event.rate, event.loss, event.accuracy))
+        self.steps.append((event.step, event.rate, event.loss, event.score))
         if event.step != event.training.progress.step:
             return  # an accelerator reports several steps at once; the last one is what a checkpoint holds
         if self.stop_asked():
@@ -73,9 +74,9 @@ class Recorder:
                 "step": event.step,
                 "learning_rate": event.rate,
                 "train_loss": event.train_loss,
-                "train_accuracy": event.train_accuracy,
+                f"train_{self.score}": event.train_score,
                 "val_loss": event.val_loss,
-                "val_accuracy": event.val_accuracy,
+                f"val_{self.score}": event.val_score,
                 "seconds": event.seconds,
                 "data_seconds": event.data_seconds,
                 "images_per_second": event.images / event.seconds,

@@ -16,8 +16,8 @@ from convnet.experiments.run import Run
 from convnet.explain import embed
 from convnet.features import Features
 from convnet.layers import Metric, nearest
-from convnet.recipes.build import evaluation_batch
 from convnet.runs import write_atomically
+from convnet.tasks import as_picture, evaluation_batch
 
 Space = Literal["embedding", "features", "pixels"]
 
@@ -47,7 +47,7 @@ class Retrieval:
         Raises:
             RunError: the disk is full or the folder not writable.
         """
-        from convnet.reports.figures import as_picture, image_grid, pictures
+        from convnet.reports.figures import image_grid, pictures
         from convnet.reports.style import to_png
 
         images = [as_picture(self.pixels), *pictures(self.source, [m.index for m in self.matches])]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,39 +13,22 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
-from convnet.data import (
-    DATASETS,
-    Loader,
-    MemorySource,
-    as_path,
-    is_table,
-    open_data,
-    quiet_decoding,
-    read_image,
-    read_split,
-)
-from convnet.data.table import numbers, open_table, places, read_cells
+from convnet.data import DATASETS, MemorySource, as_path, is_table, open_data, read_split
+from convnet.data.table import open_table
 from convnet.device import default_device, make_fabric, resolve_precision
 from convnet.errors import ConvnetError, DataError, RunError, in_one_line
+from convnet.experiments.predict import Made, Mask, Prediction, predict_classes, predict_images, predict_masks
 from convnet.layers import Normalize
 from convnet.models import build_model
 from convnet.recipes import Recipe
-from convnet.recipes.build import evaluation_batch, open_recipe_data
+from convnet.recipes.build import open_recipe_data, task_of
 from convnet.recipes.stages import assemble
 from convnet.runs import Baselines, MetricsLog, RunFolder, baselines_beside
-from convnet.training import LOSSES, Evaluation, evaluate
-from convnet.types import ImageShape, SplitName
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The probabilities of an image's classes, most probable first."""
-
-    path: str
-    classes: tuple[str, ...]
-    probabilities: tuple[float, ...]
+from convnet.tasks import Evaluation, Task
+from convnet.training import LOSSES
+from convnet.types import IGNORED, ImageShape, SplitName, TargetKind
 
 
 @dataclass(frozen=True)
@@ -65,6 +48,11 @@ class Run:
         return Recipe.from_yaml(self.folder.read("recipe.yaml"), str(self.folder.file("recipe.yaml")))
 
     @cached_property
+    def task(self) -> Task:
+        """What the network is for."""
+        return task_of(self.recipe)
+
+    @cached_property
     def result(self) -> dict[str, Any]:
         """The final figures: loss and accuracy of each split, seconds, images per second, parameters."""
         if not self.folder.finished:
@@ -75,7 +63,7 @@ class Run:
     @property
     def baselines(self) -> Baselines | None:
         """What simple models reach on the same samples and the same split, where that was measured."""
-        return baselines_beside(self.folder)
+        return baselines_beside(self.folder) if self.task.target == "class" else None
 
     @property
     def baselines_command(self) -> str:
@@ -91,7 +79,7 @@ class Run:
 
     @property
     def metrics(self) -> list[dict[str, float | None]]:
-        """A row per epoch: losses, accuracies, rate, seconds."""
+        """A row per epoch: losses, scores, rate, seconds."""
         return MetricsLog(self.folder.file("metrics.csv")).rows
 
     @cached_property
@@ -111,6 +99,11 @@ class Run:
         return ImageShape(*self.data["shape"])
 
     @property
+    def _outputs(self) -> int:
+        """The size of the head."""
+        return self.shape.channels if self.task.target == "image" else len(self.classes)
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The columns of numbers that a table's run takes; none of a run of images."""
         return tuple(self.data.get("columns", ()))
@@ -124,10 +117,10 @@ class Run:
         """
         _ = self.result
         recipe = self.recipe
-        network = build_model(recipe.model.name, self.shape, len(self.classes), **recipe.model.options)
         weights_file = self.folder.file("model.safetensors")
         try:
             weights = load_file(weights_file)
+            network = build_model(recipe.model.name, self.shape, self._outputs, **recipe.model.options)
             model = assemble(Normalize(weights["0.mean"], weights["0.std"]), network)
             model.load_state_dict(weights)
         except (SafetensorError, OSError, KeyError, RuntimeError) as error:
@@ -172,41 +165,46 @@ class Run:
         device = default_device()
         fabric = make_fabric(device, resolve_precision(self.recipe.precision, device))
         model = self.model.to(fabric.device)
-        loss = LOSSES.build(self.recipe.loss.name, **self.recipe.loss.options)
-        batches = Loader(source.to(fabric.device), indices, evaluation_batch(self.shape.height))
+        loss = self.task.fit_loss(LOSSES.build(self.recipe.loss.name, **self.recipe.loss.options))
         try:
-            return evaluate(model, batches.epoch(), loss, fabric)
+            return self.task.evaluate(model, source.to(fabric.device), indices, loss, fabric)
         finally:
             model.cpu()
 
-    @torch.no_grad()
-    def predict(self, images: Sequence[str | Path]) -> list[Prediction]:
+    def predict(self, samples: Sequence[str | Path]) -> list[Prediction]:
         """Classes and probabilities for image files, in the order given; of a table, for rows of CSV files.
 
         Raises:
             DataError: a file is missing, no readable image, or a table without the run's columns.
+            RunError: the run makes masks or images; `predict_masks` and `predict_images` are for those.
         """
-        if self.columns:
-            return [prediction for path in images for prediction in self._predict_rows(Path(path))]
-        size = (self.shape.height, self.shape.width)
-        predictions = []
-        for path in map(Path, images):
-            with quiet_decoding():
-                pixels = read_image(path, size, self.shape.channels, self.recipe.preprocess.resize)
-            logits = self.model.cpu()(torch.tensor(pixels)[None])
-            predictions.append(self._prediction(str(path), logits[0]))
-        return predictions
+        self._require_target("class")
+        return predict_classes(self, samples)
 
-    def _predict_rows(self, path: Path) -> list[Prediction]:
-        cells = read_cells(path)
-        rows = torch.from_numpy(numbers(cells, self.columns)).float()
-        logits = self.model.cpu()(rows[:, :, None, None])
-        return [self._prediction(*pair) for pair in zip(places(cells), logits, strict=True)]
+    def predict_masks(self, images: Sequence[str | Path], *, tile: int | None = None) -> Iterator[Mask]:
+        """A class for every pixel of each image, at its own size; in tiles of `tile` pixels, if given.
 
-    def _prediction(self, path: str, logits: Tensor) -> Prediction:
-        best = logits.float().softmax(0).sort(descending=True)
-        names = tuple(self.classes[i] for i in best.indices.tolist())
-        return Prediction(path, names, tuple(best.values.tolist()))
+        Raises:
+            DataError: a file is missing or no readable image.
+            RunError: the run is not of a segmentation.
+        """
+        self._require_target("mask")
+        return predict_masks(self, images, tile)
+
+    def predict_images(self, images: Sequence[str | Path], *, tile: int | None = None) -> Iterator[Made]:
+        """The image that the network makes of each, at its own size; in tiles of `tile` pixels, if given.
+
+        Raises:
+            DataError: a file is missing or no readable image.
+            RunError: the run makes no images.
+        """
+        self._require_target("image")
+        return predict_images(self, images, tile)
+
+    def _require_target(self, target: TargetKind) -> None:
+        if self.task.target != target:
+            made = {"class": "classes", "mask": "masks", "image": "images"}
+            raise RunError(f"{self.path}: a run of {self.task.name}: it makes {made[self.task.target]}, no {made[target]}")
 
     def report(self, data_dir: Path | None = None) -> Path:
         """Write `report.html` and the pictures anew; returns the page's path."""
@@ -215,7 +213,6 @@ class Run:
 
     def _open_other(self, data: str, data_dir: Path | None) -> MemorySource:
         """Other data in the run's shape, its targets renumbered to the run's classes."""
-        skip = self.recipe.data.skip_unreadable
         if bool(self.columns) != is_table(data):
             takes = f"a table with the columns {', '.join(self.columns[:9])}" if self.columns else "images"
             raise DataError(f"{data}: the run {self.path} takes {takes}")
@@ -223,9 +220,19 @@ class Run:
             label = self.recipe.data.label
             source = open_table(as_path(data), label=label, columns=self.columns)
         else:
+            options = self.recipe.data
             source = open_data(
-                data, self.recipe.preprocess, data_dir=data_dir, skip_unreadable=skip, shape=self.shape
+                data,
+                self.recipe.preprocess,
+                data_dir=data_dir,
+                skip_unreadable=options.skip_unreadable,
+                shape=self.shape,
+                reads=self.task.reads,
+                colors=options.colors,
+                ignore_index=options.ignore_index,
             )
+        if self.task.target == "image":
+            return source
         unknown = sorted(set(source.classes) - set(self.classes))
         if unknown:
             raise DataError(
@@ -233,15 +240,9 @@ class Run:
                 f"it knows {', '.join(self.classes[:10])}"
             )
         renumber = torch.tensor([self.classes.index(name) for name in source.classes])
-        return MemorySource(
-            source.name,
-            source.images,
-            renumber[source.targets],
-            self.classes,
-            source.places,
-            source.partition,
-            columns=source.columns,
-        )
+        known = source.targets >= 0
+        targets = torch.where(known, renumber[source.targets.long().clamp_min(0)], IGNORED)
+        return replace(source, targets=targets.to(source.targets.dtype), classes=self.classes)
 
 
 def _select(source: MemorySource, split: SplitName | None) -> torch.Tensor:
@@ -275,4 +276,4 @@ def write_report(run: Run, source: MemorySource | None = None, data_dir: Path | 
         except ConvnetError:
             source = None
     beside = run.baselines or run.baselines_command
-    return write_run_report(run.folder, run.recipe, run.result, run.model, source, beside)
+    return write_run_report(run.folder, run.recipe, run.task, run.result, run.model, source, beside)

@@ -17,7 +17,7 @@ from convnet.experiments.environment import describe_environment
 from convnet.experiments.execute import execute
 from convnet.experiments.run import Run, write_report
 from convnet.recipes import Recipe, Workbench, open_recipe_data, override
-from convnet.recipes.build import build_network
+from convnet.recipes.build import build_network, network_shape
 from convnet.runs import RunFolder, as_file_name
 from convnet.training import Listener
 from convnet.types import SplitName
@@ -66,7 +66,7 @@ def train(
     files = {
         "recipe.yaml": recipe.to_yaml(),
         "environment.json": json.dumps({**describe_environment(), **place}, indent=2),
-        "data.json": json.dumps(_describe_data(source, split), indent=2, ensure_ascii=False),
+        "data.json": json.dumps(_describe_data(recipe, source, split), indent=2, ensure_ascii=False),
         "split.csv": write_split(split, source),
     }
     if out is None:
@@ -159,17 +159,18 @@ def resume(
     return run
 
 
-def _describe_data(source: MemorySource, split: Split) -> dict[str, Any]:
+def _describe_data(recipe: Recipe, source: MemorySource, split: Split) -> dict[str, Any]:
     """What prediction needs to know of the data without opening it."""
     counts: dict[SplitName, int] = {name: len(split[name]) for name in ("train", "val", "test")}
-    per_class = torch.bincount(source.targets, minlength=len(source.classes)).tolist()
+    per_class = torch.bincount(source.labels, minlength=len(source.classes)).tolist()
     return {
         "name": source.name,
-        "task": source.task,
+        "target": source.target,
+        "form": source.form,
         "classes": list(source.classes),
-        "shape": list(source.shape),
+        "shape": list(network_shape(recipe, source)),
         "samples": counts,
-        "per_class": per_class,
+        "per_class": per_class if source.target == "class" else [],
         "columns": list(source.columns),
         "skipped": list(source.skipped),
     }

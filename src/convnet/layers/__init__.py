@@ -14,6 +14,7 @@ from convnet.layers.neighbours import Metric, nearest
 from convnet.layers.normalize import Normalize
 from convnet.layers.pooling import ChannelMaxPool
 from convnet.layers.response_norm import LocalResponseNorm
+from convnet.layers.tiling import Sizes, sizes_of, whole_maps
 from convnet.layers.toeplitz import toeplitz_matrix
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "PaddedShortcut",
     "Passes",
     "Residual",
+    "Sizes",
     "Standardize",
     "UpConv2d",
     "dense_head",
@@ -45,6 +47,8 @@ __all__ = [
     "output_shape",
     "output_size",
     "require_size",
+    "sizes_of",
     "toeplitz_matrix",
+    "whole_maps",
     "widening",
 ]

@@ -18,6 +18,7 @@ from convnet.models import (
     resnet,
     resnet9,
     small_convnet,
+    unet,
     vgg,
     zfnet,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "resnet",
     "resnet9",
     "small_convnet",
+    "unet",
     "vgg",
     "zfnet",
 ]

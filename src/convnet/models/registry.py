@@ -13,7 +13,7 @@ from convnet.errors import ModelError, RecipeError, in_one_line
 from convnet.layers import require_size
 from convnet.models.pattern_grammar import is_pattern
 from convnet.registry import Registry
-from convnet.types import ImageShape
+from convnet.types import ImageShape, TargetKind
 
 ARROW = "->"
 """What makes a pipeline of a word in a model's place."""
@@ -31,6 +31,7 @@ class Facts:
 
     `parameters` is the count for `native` images and `num_classes` logits at the default options;
     `smallest` the side of the smallest image it accepts, `source` the paper, the course or the program.
+    `targets` are what it can be trained on: one class per image, or maps (masks, images).
     """
 
     native: ImageShape
@@ -38,19 +39,27 @@ class Facts:
     smallest: int
     parameters: int
     source: str
+    targets: tuple[TargetKind, ...] = ("class",)
 
 
 FACTS: dict[str, Facts] = {}
 
 
 def network(
-    name: str, *, native: tuple[int, int, int], num_classes: int, smallest: int, parameters: int, source: str
+    name: str,
+    *,
+    native: tuple[int, int, int],
+    num_classes: int,
+    smallest: int,
+    parameters: int,
+    source: str,
+    targets: tuple[TargetKind, ...] = ("class",),
 ) -> Callable[[B], B]:
     """Decorator that files a builder and its facts under `name`; the contract test checks the facts."""
 
     def add(builder: B) -> B:
         MODELS.register(name)(builder)
-        FACTS[name] = Facts(ImageShape(*native), num_classes, smallest, parameters, source)
+        FACTS[name] = Facts(ImageShape(*native), num_classes, smallest, parameters, source, targets)
         return builder
 
     return add

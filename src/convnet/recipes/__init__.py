@@ -1,7 +1,7 @@
 """A recipe says everything about a run; it is checked, stored, and turned into objects here."""
 
 from convnet.recipes import classical, zoo
-from convnet.recipes.build import Workbench, build, open_recipe_data
+from convnet.recipes.build import Workbench, build, open_recipe_data, task_of
 from convnet.recipes.catalog import RECIPES, NamedRecipe, named_recipe
 from convnet.recipes.defaults import BASELINES, baseline_recipe, default_recipe
 from convnet.recipes.overrides import override, parse_assignments
@@ -24,5 +24,6 @@ __all__ = [
     "open_recipe_data",
     "override",
     "parse_assignments",
+    "task_of",
     "zoo",
 ]

@@ -10,31 +10,36 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from convnet.data import Augment, Loader, MemorySource, Split, make_split, open_data, pixel_statistics
+from convnet.data import (
+    Augment,
+    Loader,
+    MemorySource,
+    Split,
+    make_split,
+    open_data,
+    pixel_statistics,
+)
 from convnet.device import derived_seed, make_fabric, resolve_precision
 from convnet.errors import ModelError, RecipeError
 from convnet.features import Features
-from convnet.layers import Fitted, Normalize, guard_narrow_convolutions
+from convnet.layers import Fitted, Normalize, guard_narrow_convolutions, sizes_of
 from convnet.models import build_model
 from convnet.recipes.recipe import Recipe
 from convnet.recipes.stages import State, assemble, prepare
+from convnet.tasks import TASKS, Evaluation, Task
 from convnet.training import (
     LOSSES,
     OPTIMIZERS,
     SCHEDULES,
-    Evaluation,
     Timing,
     Training,
-    evaluate,
     make_ema,
     parameter_groups,
 )
-from convnet.types import SplitName
+from convnet.types import ImageShape, SplitName
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-
-EVALUATION_BATCH = 512
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,7 @@ class Workbench:
     """
 
     recipe: Recipe
+    task: Task
     source: MemorySource
     split: Split
     fabric: Fabric
@@ -66,13 +72,15 @@ class Workbench:
         indices = self.split[split]
         if not len(indices):
             return None
-        held_out = Loader(self.inputs, indices, evaluation_batch(self.inputs.shape.height))
-        return evaluate(self.training.evaluated, held_out.epoch(), self.training.loss, self.fabric)
+        return self.task.evaluate(
+            self.training.evaluated, self.inputs, indices, self.training.loss, self.fabric
+        )
 
 
-def evaluation_batch(side: int) -> int:
-    """Images per batch without gradients: fewer where they are large."""
-    return max(16, EVALUATION_BATCH * 32**2 // max(32, side) ** 2)
+def task_of(recipe: Recipe) -> Task:
+    """The task that the recipe names."""
+    task: Task = TASKS.build(recipe.task.name, **recipe.task.options)
+    return task
 
 
 def open_recipe_data(recipe: Recipe, data_dir: Path | None) -> MemorySource:
@@ -84,6 +92,9 @@ def open_recipe_data(recipe: Recipe, data_dir: Path | None) -> MemorySource:
         skip_unreadable=recipe.data.skip_unreadable,
         label=recipe.data.label,
         ignore=recipe.data.ignore,
+        reads=task_of(recipe).reads,
+        colors=recipe.data.colors,
+        ignore_index=recipe.data.ignore_index,
     )
 
 
@@ -105,6 +116,7 @@ def build(
     Raises:
         ConvnetError: whatever the recipe asks for cannot be had; the message says what to change.
     """
+    task = task_of(recipe)
     fabric = make_fabric(device, resolve_precision(recipe.precision, device))
     source = source or open_recipe_data(recipe, data_dir)
     split = split or make_split(source, recipe.split)
@@ -116,27 +128,28 @@ def build(
     augmented = recipe.augment != Augment()
     prepared = prepare(model, source, split, augmented=augmented, learnt=learnt, say=say)
     batches = Loader(
-        prepared.inputs, split.train, recipe.batch_size, seed=recipe.seed, augment=recipe.augment
+        prepared.inputs, split.train, recipe.batch_size, seed=recipe.seed, augment=recipe.augment, pair=task.pair
     )
-    training = _make_training(recipe, prepared.head, batches)
+    training = _make_training(recipe, task, prepared.head, batches)
     return Workbench(
-        recipe, source, split, fabric, prepared.front, prepared.inputs, training, batches, prepared.seconds
+        recipe, task, source, split, fabric, prepared.front, prepared.inputs, training, batches, prepared.seconds
     )
 
 
-def _make_training(recipe: Recipe, model: nn.Module, batches: Loader) -> Training:
+def _make_training(recipe: Recipe, task: Task, model: nn.Module, batches: Loader) -> Training:
     # Where nothing decays, nothing is spared: one group, one call of a fused optimizer.
     decays = bool(recipe.optimizer.options.get("weight_decay"))
     groups = parameter_groups(model, decay_all=recipe.decay_biases or not decays)
     timing = Timing(batches.steps, recipe.epochs)
     return Training(
         model=model,
-        loss=LOSSES.build(recipe.loss.name, **recipe.loss.options),
+        loss=task.fit_loss(LOSSES.build(recipe.loss.name, **recipe.loss.options)),
         optimizer=OPTIMIZERS.build(recipe.optimizer.name, groups, **recipe.optimizer.options),
         schedule=SCHEDULES.build(recipe.schedule.name, timing, **recipe.schedule.options),
         regularizers=recipe.regularizers,
         clip_norm=recipe.clip_norm,
         ema=make_ema(model, recipe.ema) if recipe.ema is not None else None,
+        measure=task.measure,
         seed=recipe.seed,
     )
 
@@ -145,19 +158,44 @@ def build_network(recipe: Recipe, source: MemorySource, split: Split) -> nn.Sequ
     """Normalisation, with the statistics of the training split, and the recipe's network behind it.
 
     Raises:
-        ModelError: the network does not fit the images, or does not end in a logit per class.
+        ModelError: the network does not fit the images, or does not end in what the task needs.
         RecipeError: it is to be trained by steps and cannot be, or the other way round.
     """
     _require_sensible_augmentation(recipe, source)
+    shape = network_shape(recipe, source)
     mean, std = pixel_statistics(source, split.train, recipe.preprocess.normalize)
-    num_classes = len(source.classes)
+    outputs = task_of(recipe).outputs(source)
     with torch.random.fork_rng():
         torch.manual_seed(derived_seed(recipe.seed, "weights"))
-        network = build_model(recipe.model.name, source.shape, num_classes, **recipe.model.options)
+        network = build_model(recipe.model.name, shape, outputs, **recipe.model.options)
     model = assemble(Normalize(mean, std), network)
-    _require_logits(model, recipe, source)
+    _require_outputs(model, recipe, shape, outputs)
     _require_learning(model, recipe, source, split)
     return model
+
+
+def network_shape(recipe: Recipe, source: MemorySource) -> ImageShape:
+    """The shape of the images that the network is trained on: crops, or whole images.
+
+    Raises:
+        RecipeError: images of different sizes make no batches unless crops are cut out of them.
+    """
+    channels, height, width = source.shape
+    crop = recipe.augment.crop
+    if crop:
+        sides = torch.tensor([[height, width]]) if source.sizes is None else source.sizes
+        if crop > int(sides.min()):
+            raise RecipeError(
+                f"augment.crop={crop} is more than the smallest image of {source.name} has "
+                f"({int(sides.min())} pixels a side); use less"
+            )
+        return ImageShape(channels, crop, crop)
+    if source.sizes is not None and recipe.batch_size > 1:
+        raise RecipeError(
+            f"{source.name}: has images of different sizes, which make no batches; cut crops out of them "
+            "(--set augment.crop=96), or resize all (--set preprocess.image_size=128)"
+        )
+    return source.shape
 
 
 def _require_learning(model: nn.Sequential, recipe: Recipe, source: MemorySource, split: Split) -> None:
@@ -170,11 +208,12 @@ def _require_learning(model: nn.Sequential, recipe: Recipe, source: MemorySource
             f"model '{name}' has nothing to train by steps, so that epochs={recipe.epochs} does not apply; "
             "it learns in one pass with epochs=0"
         )
-    wanted = "none" if source.is_table else "range"
+    table = source.form == "table"
+    wanted = "none" if table else "range"
     if any(isinstance(stage, Features) for stage in model) and recipe.preprocess.normalize != wanted:
         raise RecipeError(
             f"preprocess.normalize={recipe.preprocess.normalize} does not apply: features take "
-            f"{'numbers as they are' if source.is_table else 'pixels of 0…1'}; "
+            f"{'numbers as they are' if table else 'pixels of 0…1'}; "
             f"use --set preprocess.normalize={wanted}"
         )
     for module in model.modules():
@@ -184,8 +223,8 @@ def _require_learning(model: nn.Sequential, recipe: Recipe, source: MemorySource
 
 def _require_sensible_augmentation(recipe: Recipe, source: MemorySource) -> None:
     """Refuse augmentation that would leave nothing of an image."""
-    if source.is_table and recipe.augment != Augment():
-        raise RecipeError(f"augment does not apply: {source.name} is a table of numbers, not of images")
+    if source.form != "images" and recipe.augment != Augment():
+        raise RecipeError(f"augment does not apply: {source.name} is a {source.form} of numbers, not images")
     side = min(source.shape.height, source.shape.width)
     for name in ("shift", "pad_crop", "cutout"):
         if getattr(recipe.augment, name) >= max(side, 2):
@@ -196,22 +235,33 @@ def _require_sensible_augmentation(recipe: Recipe, source: MemorySource) -> None
 
 
 @torch.no_grad()
-def _require_logits(model: nn.Module, recipe: Recipe, source: MemorySource) -> None:
-    """Run two images through a network that is not ours, whose author may have made a mistake."""
-    if ":" not in recipe.model.name:
+def _require_outputs(model: nn.Sequential, recipe: Recipe, shape: ImageShape, outputs: int) -> None:
+    """Run two images through a network whose output is not certain: a user's, or one that makes maps."""
+    name, task = recipe.model.name, task_of(recipe)
+    if ":" not in name and task.target == "class":
         return
+    height, width = shape.height, shape.width
+    sizes = sizes_of(model)
+    for side in (height, width):
+        if side > 1 and sizes.taken(side - sizes.shrink) != side:
+            smaller = sizes.taken(max(1, side - sizes.shrink - sizes.multiple + 1))
+            raise RecipeError(
+                f"model '{name}' does not take a side of {side} pixels, only {smaller} or "
+                f"{sizes.taken(side - sizes.shrink)}; crop with --set augment.crop={smaller}"
+            )
     try:
         with torch.random.fork_rng():
-            logits = model.eval()(source.read(torch.tensor([0, 1])).images)
-            shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+            made = model.eval()(torch.zeros(2, *shape))
+            found = tuple(made.shape) if isinstance(made, torch.Tensor) else type(made).__name__
     except Exception as error:  # a user's code may raise anything; the message must name it
         message = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise ModelError(f"model '{recipe.model.name}' fails on {source.shape} images: {message}") from error
+        raise ModelError(f"model '{name}' fails on {shape} images: {message}") from error
     finally:
         model.train()
-    expected = (2, len(source.classes))
-    if shape != expected:
-        raise ModelError(
-            f"model '{recipe.model.name}' maps two {source.shape} images to {shape}; a classifier of "
-            f"{expected[1]} classes must return {expected}"
-        )
+    what = f"a classifier of {outputs} classes"
+    expected: tuple[int, ...] = (2, outputs)
+    if task.target != "class":
+        what = f"task {task.name}"
+        expected = (2, outputs, height - sizes.shrink, width if height == 1 else width - sizes.shrink)
+    if found != expected:
+        raise ModelError(f"model '{name}' maps two {shape} images to {found}; {what} must return {expected}")

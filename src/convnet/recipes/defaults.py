@@ -4,24 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
-from convnet.data import DATASETS, Augment, Preprocess, as_path, is_table
+from convnet.data import DATASETS, Augment, Preprocess, Reads, as_path, is_table, natural_reading
 from convnet.models import named_model, parse_pipeline
 from convnet.recipes.recipe import Choice, Data, Recipe
 from convnet.training import Regularizers
 
 BASELINES = frozenset({"majority", "knn", "linear", "perceptron", "pipeline"})
 """Models that learn from the images as they are: not augmented."""
+TASK_FOR: dict[Reads, str] = {
+    "class": "classification",
+    "mask": "segmentation",
+    "pairs": "image-to-image",
+    "photos": "denoise",
+}
+"""What data is used for when nobody says."""
 WITHOUT_STEPS = frozenset({"majority", "knn"})
 
 
-def default_recipe(source: str, model: str | None = None) -> Recipe:
-    """Sensible choices for a data set, a folder of images or a table, and a model if one is named.
+def default_recipe(source: str, model: str | None = None, task: str | None = None) -> Recipe:
+    """Sensible choices for a data set, a folder of images or a table, and a model and a task if they are named.
 
     Images: a small convnet with Adam on a one-cycle schedule. Photos are mirrored and moved about; sets of
     digits and characters, whose meaning a mirror changes, are only moved. Folders, which hold hundreds of
     images rather than tens of thousands, get small batches. Tables: an MLP with one hidden layer.
     """
     choice = None if model is None else named_model(model)
+    task = task or TASK_FOR[natural_reading(source)]
+    if task != "classification":
+        return map_recipe(source, task, choice)
     if choice is not None and choice["name"] in BASELINES:
         return baseline_recipe(source, choice)
     if is_table(source):
@@ -39,6 +49,33 @@ def default_recipe(source: str, model: str | None = None) -> Recipe:
         schedule=Choice(name="one-cycle"),
         batch_size=128 if source in DATASETS else 32,
     )
+
+
+def map_recipe(source: str, task: str, model: dict[str, Any] | None = None, **fields: Any) -> Recipe:
+    """A small U-Net for masks or for images, on crops of photos or on small images as they are.
+
+    Masks: flips, and half of the loss is Dice's, which small classes need. Images: what the network adds to what
+    it is given. The reconstruction of images is learnt by an autoencoder.
+    """
+    masks = task == "segmentation"
+    small = source in DATASETS and not DATASETS[source].large
+    chosen: dict[str, Any] = {
+        "task": task,
+        "preprocess": Preprocess(normalize="channel" if masks else "range"),
+        "augment": Augment() if small else Augment(crop=128 if masks else 64, flip=True),
+        "loss": "cross-entropy-dice" if masks else "l2" if task == "reconstruct" else "l1",
+        "optimizer": Choice(name="adam", lr=0.001),
+        "schedule": Choice(name="one-cycle"),
+        "epochs": 20 if small else 100,
+        "batch_size": 128 if small else 8,
+    }
+    network: dict[str, Any] = {"name": "unet", "width": 16, "depth": 2 if small else 4}
+    if task == "reconstruct":
+        network = {"name": "conv-autoencoder"}
+        chosen["augment"] = Augment()
+    elif not masks:
+        network |= {"residual": True, "depth": 2 if small else 3}
+    return _recipe(source, model or network, suffix=f"-{task}", **{**chosen, **fields})
 
 
 def baseline_recipe(source: str, model: dict[str, Any], **fields: Any) -> Recipe:
@@ -87,13 +124,13 @@ def _table_recipe(source: str, model: dict[str, Any]) -> Recipe:
     )
 
 
-def _recipe(source: str, model: dict[str, Any], **fields: Any) -> Recipe:
-    """Named after the data and the model."""
+def _recipe(source: str, model: dict[str, Any], suffix: str = "", **fields: Any) -> Recipe:
+    """Named after the data, the task and the model."""
     label = parse_pipeline(model["stages"]).label if model["name"] == "pipeline" else model["name"]
     if source in DATASETS:
         stem, place = source, source
     else:
         path = as_path(source).resolve()
         stem, place = path.stem if path.is_file() else path.name, str(path)
-    name = f"{stem}-{label.replace(':', '.')}"
+    name = f"{stem}{suffix}-{label.replace(':', '.')}"
     return Recipe.from_dict({"name": name, "data": Data(source=place), "model": model, **fields})

@@ -14,10 +14,11 @@ from pydantic_core import PydanticSerializationError
 from convnet.data import Augment, Preprocess, SplitOptions
 from convnet.device import Precision
 from convnet.errors import RecipeError
-from convnet.models import MODELS, named_model, parse_pipeline
+from convnet.models import FACTS, MODELS, named_model, parse_pipeline
 from convnet.registry import Registry
 from convnet.schema import Count, CountOrZero, Positive, Section, shown, validate
-from convnet.training import LOSSES, OPTIMIZERS, SCHEDULES, Regularizers
+from convnet.tasks import TASKS
+from convnet.training import LOSS_TARGETS, LOSSES, OPTIMIZERS, SCHEDULES, Regularizers
 
 
 class Choice(BaseModel):
@@ -46,6 +47,8 @@ def named(field: str, word: str) -> dict[str, Any]:
     return named_model(word) if field == "model" else {"name": word}
 
 
+MIXING = ("cutout", "mixup", "cutmix")
+"""What changes an image in ways that a mask or another image cannot follow."""
 STEPS_ONLY = (
     "augment", "regularizers", "optimizer", "decay_biases", "schedule", "clip_norm", "ema", "early_stopping",
     "batch_size",
@@ -58,13 +61,17 @@ class Data(Section):
 
     Pictures that cannot be read stop the run unless `skip_unreadable` is set; then they are listed and
     left out. Of a table (CSV) `label` is the column of the classes (default: the one called label, class,
-    target, species or diagnosis, else the last), and `ignore` are columns that are no features.
+    target, species or diagnosis, else the last), and `ignore` are columns that are no features. Of masks
+    `colors` names the classes and says how each looks ({sky: "#0000ff"}) or which index it has, and
+    `ignore_index` is a value that means no class.
     """
 
     source: str
     skip_unreadable: bool = False
     label: str | None = None
     ignore: tuple[str, ...] = ()
+    colors: dict[str, str | int] | None = None
+    ignore_index: CountOrZero | None = None
 
 
 class EarlyStopping(Section):
@@ -74,7 +81,7 @@ class EarlyStopping(Section):
 
 
 class Recipe(Section):
-    """Data, split, preprocessing, augmentation, network, loss, regularisers, optimizer, schedule, length.
+    """Task, data, split, preprocessing, augmentation, network, loss, regularisers, optimizer, schedule, length.
 
     Frozen and complete: unknown or inapplicable fields are errors, and a stored recipe holds every option
     with the value it had, so that the file alone reproduces the run.
@@ -82,6 +89,7 @@ class Recipe(Section):
 
     name: str
     data: Data
+    task: Choice = Choice(name="classification")
     split: SplitOptions = SplitOptions()
     preprocess: Preprocess = Preprocess()
     augment: Augment = Augment()
@@ -100,13 +108,14 @@ class Recipe(Section):
     seed: CountOrZero = 0
 
     registries: ClassVar[Mapping[str, Registry[Any]]] = {
+        "task": TASKS,
         "model": MODELS,
         "loss": LOSSES,
         "optimizer": OPTIMIZERS,
         "schedule": SCHEDULES,
     }
 
-    @field_validator("model", "loss", "optimizer", "schedule", mode="before")
+    @field_validator("task", "model", "loss", "optimizer", "schedule", mode="before")
     @classmethod
     def _name_alone(cls, value: object, info: ValidationInfo) -> object:
         """`optimizer: adam` is `optimizer: {name: adam}`."""
@@ -116,7 +125,7 @@ class Recipe(Section):
             )
         return named(str(info.field_name), value) if isinstance(value, str) else value
 
-    @field_validator("model", "loss", "optimizer", "schedule", mode="after")
+    @field_validator("task", "model", "loss", "optimizer", "schedule", mode="after")
     @classmethod
     def _complete(cls, choice: Choice, info: ValidationInfo) -> Choice:
         """Check the options against the builder's signature and fill in the defaults."""
@@ -128,6 +137,7 @@ class Recipe(Section):
         """Refuse what would have no effect."""
         if not self.epochs:
             self._without_steps()
+        self._fit_the_task()
         decay = self.optimizer.options.get("weight_decay", 0)
         if self.decay_biases and not decay:
             raise RecipeError("decay_biases=true does not apply: optimizer.weight_decay is 0")
@@ -138,6 +148,23 @@ class Recipe(Section):
         if self.augment.random_resized_crop and (self.augment.shift or self.augment.pad_crop):
             raise RecipeError("augment.random_resized_crop moves the image already; drop shift and pad_crop")
         return self
+
+    def _fit_the_task(self) -> None:
+        """The network, the loss and the augmentation must be for the targets of the task."""
+        target = TASKS.build(self.task.name, **self.task.options).target
+        if self.loss.name in LOSS_TARGETS and target not in LOSS_TARGETS[self.loss.name]:
+            fitting = ", ".join(name for name, targets in LOSS_TARGETS.items() if target in targets)
+            raise RecipeError(f"loss '{self.loss.name}' is not for task {self.task.name}; use one of {fitting}")
+        if self.model.name in FACTS and target not in FACTS[self.model.name].targets:
+            fitting = ", ".join(name for name, facts in FACTS.items() if target in facts.targets)
+            makes = "one class per image" if "class" in FACTS[self.model.name].targets else "maps"
+            raise RecipeError(
+                f"model '{self.model.name}' makes {makes}, which is not what task {self.task.name} needs; "
+                f"use one of {fitting}"
+            )
+        for name in MIXING if target != "class" else ():
+            if getattr(self.augment, name):
+                raise RecipeError(f"augment.{name} does not apply to task {self.task.name}")
 
     def _without_steps(self) -> None:
         """What only acts on steps does not apply where there are none."""

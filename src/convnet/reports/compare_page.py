@@ -10,18 +10,20 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from convnet.reports.figures import sentence
 from convnet.reports.html import render
 from convnet.reports.style import CYCLE, TEST, VAL, figure, log_scale, to_png
 from convnet.reports.variant import Variant
 from convnet.runs import write_atomically
+from convnet.tasks import Score
 
 
-def write_compare_report(folder: Path, title: str, variants: Sequence[Variant]) -> Path:
+def write_compare_report(folder: Path, title: str, variants: Sequence[Variant], score: Score) -> Path:
     """Write `compare.html` and `compare.png` into `folder`; returns the page's path."""
-    picture = to_png(compare_figure(variants))
+    picture = to_png(compare_figure(variants, score))
     write_atomically(folder / "compare.png", picture)
     page = render(
-        "compare.html", title=title, variants=variants, picture=picture, differences=differences(variants)
+        "compare.html", title=title, score=score, variants=variants, picture=picture, differences=differences(variants)
     )
     write_atomically(folder / "compare.html", page)
     return folder / "compare.html"
@@ -34,37 +36,38 @@ def differences(variants: Sequence[Variant]) -> list[tuple[str, list[Any]]]:
     return [(key, values) for key, values in table if any(value != values[0] for value in values)]
 
 
-def _accuracies(variants: Sequence[Variant]) -> Figure:
-    """Of models that learn in one pass, without curves: accuracy on what was held out, ± one deviation."""
+def _scores(variants: Sequence[Variant], score: Score) -> Figure:
+    """Of models that learn in one pass, without curves: the score on what was held out, ± one deviation."""
     with figure(6, 1.2 + 0.4 * len(variants)) as picture:
         axes = picture.subplots()
         for i, variant in enumerate(variants):
             for split, colour in (("val", VAL), ("test", TEST)):
-                if (spread := variant.spread(split, "accuracy")) is not None:
+                if (spread := variant.spread(split, score.key)) is not None:
                     label = {"val": "validation", "test": "test"}[split] if not i else None
                     axes.errorbar(spread[0], i, xerr=spread[1], fmt="o", color=colour, label=label)
         axes.set_yticks(range(len(variants)), [variant.label for variant in variants])
         axes.invert_yaxis()
-        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
-        axes.set_title("Accuracy")
+        if not score.decibels:
+            axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        axes.set_title(sentence(score.label))
         axes.legend(loc="best")
     return picture
 
 
-def compare_figure(variants: Sequence[Variant]) -> Figure:
-    """Training loss and validation accuracy per epoch, a curve per variant; bands are ± one deviation."""
+def compare_figure(variants: Sequence[Variant], score: Score) -> Figure:
+    """Training loss and validation score per epoch, a curve per variant; bands are ± one deviation."""
     if not any(rows for v in variants for rows in v.metrics):
-        return _accuracies(variants)
+        return _scores(variants, score)
     panels = [
         ("train_loss", "Training loss"),
         ("val_loss", "Validation loss"),
-        ("val_accuracy", "Validation accuracy"),
+        (f"val_{score.key}", f"Validation {score.label}"),
     ]
     has_validation = all(row["val_loss"] is not None for v in variants for rows in v.metrics for row in rows)
     panels = (
         panels
         if has_validation
-        else [("train_loss", "Training loss"), ("train_accuracy", "Training accuracy")]
+        else [("train_loss", "Training loss"), (f"train_{score.key}", f"Training {score.label}")]
     )
     with figure(4.3 * len(panels), 3.9) as picture:
         all_axes = picture.subplots(1, len(panels))
@@ -95,7 +98,7 @@ def compare_figure(variants: Sequence[Variant]) -> Figure:
             axes.set_title(title)
             axes.set_xlabel("epoch")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            if column.endswith("accuracy"):
+            if column.endswith(score.key) and not score.decibels:
                 axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
         all_axes[0].legend(loc="best")
     return picture

@@ -9,10 +9,10 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
-from torch import Tensor
 
 from convnet.data import MemorySource
 from convnet.reports.style import MUTED, TEST, TRAIN, VAL, bare, figure, log_scale
+from convnet.tasks import Score, as_picture
 
 Row = dict[str, float | None]
 Image = NDArray[np.uint8]
@@ -23,11 +23,11 @@ LABELLED_CLASSES = 30
 """More classes than this have no room for names and numbers in a confusion matrix."""
 
 
-def curves(rows: Sequence[Row], test: dict[str, float] | None) -> Figure:
-    """Loss and accuracy per epoch, training and validation, with the final test figure as a line."""
+def curves(rows: Sequence[Row], test: dict[str, float] | None, score: Score) -> Figure:
+    """Loss and score per epoch, training and validation, with the final test figure as a line."""
     epochs = [row["epoch"] for row in rows]
     with figure(10, 3.6) as picture:
-        for axes, kind in zip(picture.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for axes, kind in zip(picture.subplots(1, 2), ("loss", score.key), strict=True):
             marker = "o" if len(rows) < 40 else None
             for split, colour in (("train", TRAIN), ("val", VAL)):
                 values = [row[f"{split}_{kind}"] for row in rows]
@@ -36,13 +36,20 @@ def curves(rows: Sequence[Row], test: dict[str, float] | None) -> Figure:
                     axes.plot(epochs, values, color=colour, marker=marker, markersize=3, label=label)
             if test is not None:
                 axes.axhline(test[kind], color=TEST, linestyle="--", linewidth=1, label="test, at the end")
-            axes.set_title(kind.capitalize())
+            axes.set_title("Loss" if kind == "loss" else sentence(score.label))
             axes.set_xlabel("epoch")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            if kind == "accuracy":
+            if kind != "loss" and score.decibels:
+                axes.set_ylabel("dB")
+            elif kind != "loss":
                 axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
             axes.legend(loc="best")
     return picture
+
+
+def sentence(label: str) -> str:
+    """With a capital at the beginning: "Pixel accuracy", "PSNR"."""
+    return label[:1].upper() + label[1:]
 
 
 def smooth(values: NDArray[np.float64], span: float) -> NDArray[np.float64]:
@@ -123,6 +130,23 @@ def image_grid(images: Sequence[Image], captions: Sequence[str], columns: int, t
     return picture
 
 
+def strips(rows: Sequence[tuple[str, Sequence[tuple[str, Image]]]], title: str) -> Figure:
+    """Samples one below the other, each a row of captioned pictures; a title beside every row."""
+    widest = max(len(panels) for _, panels in rows)
+    heights = [panels[0][1].shape[0] / panels[0][1].shape[1] for _, panels in rows]
+    with figure(10, 0.4 + sum(9.6 / widest * height + 0.42 for height in heights)) as picture:
+        picture.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=11)
+        grid = picture.subplots(len(rows), widest, squeeze=False, height_ratios=heights)
+        for line, (name, panels) in zip(grid, rows, strict=True):
+            for number, (axes, (caption, pixels)) in enumerate(zip(line, panels, strict=True)):
+                bare(axes)
+                grey = pixels.shape[2] == 1
+                axes.imshow(pixels[:, :, 0] if grey else pixels, cmap="gray" if grey else None, vmin=0, vmax=255)
+                text = caption if number else f"{name}\n{caption}"
+                axes.set_title(text, fontsize=8, fontweight="normal", loc="left", pad=3)
+    return picture
+
+
 def mosaic(images: Sequence[Image], title: str) -> Figure:
     """Many small images of one size, edge to edge, without captions."""
     columns = int(np.ceil(np.sqrt(2 * len(images))))
@@ -144,11 +168,6 @@ def mosaic(images: Sequence[Image], title: str) -> Figure:
 def pictures(source: MemorySource, indices: Sequence[int]) -> list[Image]:
     """The images of some samples as H×W×C."""
     return [as_picture(image) for image in source.read(torch.tensor(indices)).images.cpu()]
-
-
-def as_picture(image: Tensor) -> Image:
-    """C×H×W, 0…255 → H×W×C uint8."""
-    return image.float().round().clamp(0, 255).byte().permute(1, 2, 0).numpy().astype(np.uint8)
 
 
 def roc(false: NDArray[np.float64], true: NDArray[np.float64], area: float, positive: str) -> Figure:

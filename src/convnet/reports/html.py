@@ -11,6 +11,29 @@ from convnet.analysis.table import UNKNOWN
 from convnet.analysis.text import human
 
 
+WORDS = {
+    "mean_iou": "mean IoU",
+    "mean_dice": "mean Dice",
+    "iou": "IoU",
+    "dice": "Dice",
+    "psnr": "PSNR",
+    "ssim": "SSIM",
+    "input_psnr": "PSNR before",
+    "input_ssim": "SSIM before",
+}
+
+
+def figure(value: float | int | None, key: str) -> str:
+    """A figure as its kind is written: shares in percent, ratios in decibels, counts whole."""
+    if value is None:
+        return "–"
+    if key.endswith("psnr"):
+        return f"{value:.2f} dB"
+    if key.endswith(("accuracy", "iou", "dice")):
+        return f"{value:.2%}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
 def render(template: str, **values: Any) -> str:
     """Fill a template of `reports/templates`; all values are escaped."""
     environment = jinja2.Environment(
@@ -25,5 +48,7 @@ def render(template: str, **values: Any) -> str:
         "–" if x is None else f"{x:,.4g}" if isinstance(x, float) else f"{x:,}"
     )
     environment.filters["quantity"] = lambda x, unit="": UNKNOWN if x is None else human(x, unit)
+    environment.filters["words"] = lambda key: WORDS.get(key, key.replace("_", " "))
+    environment.filters["figure"] = figure
     environment.filters["data_uri"] = lambda png: "data:image/png;base64," + base64.b64encode(png).decode()
     return environment.get_template(template).render(**values)

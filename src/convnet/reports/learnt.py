@@ -25,7 +25,7 @@ SAMPLES = 8
 
 def learnt_figures(model: nn.Sequential, source: MemorySource, split: Split) -> Iterator[tuple[str, Figure]]:
     """Names and pictures of whatever in the model can be seen; nothing for what cannot."""
-    if source.is_table:
+    if source.form == "table":
         return
     shown = (split.test if len(split.test) else split.val if len(split.val) else split.train)[:SAMPLES]
     if (templates := _first_weights(model[1])) is not None:

@@ -18,10 +18,11 @@ from convnet.recipes import Recipe
 from convnet.reports import figures
 from convnet.reports.html import render
 from convnet.reports.learnt import learnt_figures
+from convnet.reports.maps import map_pictures
 from convnet.reports.plane_figure import Panel, plane_figure
 from convnet.reports.style import to_png
 from convnet.runs import Baselines, MetricsLog, RunFolder, StepLog
-from convnet.training import Evaluation
+from convnet.tasks import Classified, Task, as_picture
 
 LEARNT = ("templates", "codebook", "hog", "neighbours", "regions")
 MISTAKES = 24
@@ -31,6 +32,7 @@ SAMPLE_COLUMNS = 10
 def write_run_report(
     folder: RunFolder,
     recipe: Recipe,
+    task: Task,
     result: dict[str, Any],
     model: nn.Sequential,
     source: MemorySource | None,
@@ -47,16 +49,25 @@ def write_run_report(
     data = folder.read_json("data.json")
     held_out = "test" if result["test"] else "val" if result["val"] else None
     predictions = [row for row in _predictions(folder) if row["split"] == held_out]
-    evaluation = _as_evaluation(predictions, data["classes"]) if held_out else None
+    classified = task.target == "class"
+    evaluation = _as_evaluation(predictions, data["classes"]) if held_out and classified else None
     mistakes = sorted(
-        (row for row in predictions if row["class"] != row["predicted"]),
+        (row for row in predictions if classified and row["class"] != row["predicted"]),
         key=lambda row: -float(row["confidence"]),
     )
-    pictures = dict(_pictures(folder, recipe, result, data, model, source, evaluation, mistakes))
+    source = _unchanged(folder, source)
+    pictures = dict(_curves(folder, task, result))
+    if evaluation is not None:
+        pictures |= dict(_classified(evaluation, result, data))
+    if source is not None:
+        split = read_split(folder.read("split.csv"), source)
+        pictures |= dict(_samples(recipe, task, model, source, split, mistakes))
+        pictures |= dict(map_pictures(task, model, source, predictions))
     folder.file("figures").mkdir(exist_ok=True)
     for name, content in pictures.items():
         folder.write(f"figures/{name}.png", content)
-    own = (result["test"] or result["val"] or {"accuracy": 0.0})["accuracy"]
+    own = (result["test"] or result["val"] or {}).get("accuracy", 0.0)
+    metrics = MetricsLog(folder.file("metrics.csv"), task.score.key)
     page = render(
         "run.html",
         recipe=recipe,
@@ -64,7 +75,9 @@ def write_run_report(
         result=result,
         data=data,
         held_out=held_out,
-        epochs=MetricsLog(folder.file("metrics.csv")).rows,
+        task=task,
+        epochs=metrics.rows,
+        scores=_tables(result),
         per_class=list(zip(data["classes"], evaluation.per_class(), strict=True)) if evaluation else [],
         mistakes=mistakes[:MISTAKES],
         mistake_count=len(mistakes),
@@ -72,6 +85,7 @@ def write_run_report(
         pictures=pictures,
         learnt=[content for name, content in pictures.items() if name.startswith(LEARNT)],
         table=bool(data.get("columns")),
+        maps=[content for name, content in pictures.items() if name.startswith("maps")],
         baselines_command=baselines if isinstance(baselines, str) else None,
         baseline_rows=baselines.ranked(own) if isinstance(baselines, Baselines) else [],
     )
@@ -79,45 +93,59 @@ def write_run_report(
     return folder.file("report.html")
 
 
-def _pictures(
-    folder: RunFolder,
-    recipe: Recipe,
-    result: dict[str, Any],
-    data: dict[str, Any],
-    model: nn.Sequential,
-    source: MemorySource | None,
-    evaluation: Evaluation | None,
-    mistakes: list[dict[str, str]],
-) -> Iterator[tuple[str, bytes]]:
+def _unchanged(folder: RunFolder, source: MemorySource | None) -> MemorySource | None:
+    """The source, where it is what the run was trained on; the pictures of another would mislead."""
+    try:
+        if source is not None:
+            read_split(folder.read("split.csv"), source)
+    except ConvnetError:
+        return None
+    return source
+
+
+def _curves(folder: RunFolder, task: Task, result: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
+    """How training went."""
     epochs = MetricsLog(folder.file("metrics.csv")).rows
     if epochs:
-        yield "curves", to_png(figures.curves(epochs, result["test"]))
+        yield "curves", to_png(figures.curves(epochs, result["test"], task.score))
     step_rows = StepLog.read(folder.file("steps.csv"))
     if step_rows:
         yield "steps", to_png(figures.steps(step_rows))
-    if evaluation is not None:
-        split = "test" if result["test"] else "validation"
-        title = f"Confusion on the {split} split (n = {len(evaluation.targets):,})"
-        yield "confusion", to_png(figures.confusion(evaluation.confusion(), data["classes"], title))
-        if (curve := evaluation.roc()) is not None:
-            yield "roc", to_png(figures.roc(*curve, data["classes"][1]))
-    if source is None:
-        return
-    try:
-        split_members = read_split(folder.read("split.csv"), source)
-    except ConvnetError:
-        return  # the data is another than it was; its pictures would mislead
-    for name, picture in learnt_figures(model, source, split_members):
-        yield name, to_png(picture)
-    if source.is_table:
+
+
+def _classified(
+    evaluation: Classified, result: dict[str, Any], data: dict[str, Any]
+) -> Iterator[tuple[str, bytes]]:
+    """Where a classifier is right and wrong."""
+    split = "test" if result["test"] else "validation"
+    title = f"Confusion on the {split} split (n = {len(evaluation.targets):,})"
+    yield "confusion", to_png(figures.confusion(evaluation.confusion(), data["classes"], title))
+    if (curve := evaluation.roc()) is not None:
+        yield "roc", to_png(figures.roc(*curve, data["classes"][1]))
+
+
+def _samples(
+    recipe: Recipe,
+    task: Task,
+    model: nn.Sequential,
+    source: MemorySource,
+    split: Split,
+    mistakes: list[dict[str, str]],
+) -> Iterator[tuple[str, bytes]]:
+    """What was learnt, and the samples it was learnt from."""
+    if task.target == "class":
+        for name, picture in learnt_figures(model, source, split):
+            yield name, to_png(picture)
+    if source.form == "table":
         yield "samples", to_png(figures.columns(source))
         if len(source.columns) == 2:
             points = source.images.flatten(1)
             panel = Panel("Decision regions", model)
             yield "regions", to_png(plane_figure([panel], points, source.targets, source.classes))
         return
-    yield "samples", to_png(_sample_figure(source, split_members))
-    yield "augmented", to_png(_augmented_figure(source, split_members, recipe))
+    if task.target == "class":
+        yield "samples", to_png(_sample_figure(source, split))
+    yield "augmented", to_png(_augmented_figure(source, split, recipe, task))
     if mistakes:
         yield "mistakes", to_png(_mistake_figure(source, mistakes[:MISTAKES]))
 
@@ -136,13 +164,15 @@ def _sample_figure(source: MemorySource, split: Split) -> Figure:
     return figures.image_grid(figures.pictures(source, indices), captions, width, "Training images")
 
 
-def _augmented_figure(source: MemorySource, split: Split, recipe: Recipe) -> Figure:
+def _augmented_figure(source: MemorySource, split: Split, recipe: Recipe, task: Task) -> Figure:
     """The first training batch as the network saw it."""
-    loader = Loader(source, split.train, recipe.batch_size, seed=recipe.seed, augment=recipe.augment)
+    loader = Loader(
+        source, split.train, recipe.batch_size, seed=recipe.seed, augment=recipe.augment, pair=task.pair
+    )
     images = next(loader.epoch()).images[: 2 * SAMPLE_COLUMNS].cpu()
     what = "augmented" if loader.augment else "not augmented"
     return figures.image_grid(
-        [figures.as_picture(image) for image in images],
+        [as_picture(image) for image in images],
         [""] * len(images),
         SAMPLE_COLUMNS,
         f"First batch, {what}",
@@ -160,7 +190,16 @@ def _predictions(folder: RunFolder) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(folder.read("predictions.csv"))))
 
 
-def _as_evaluation(rows: list[dict[str, str]], classes: list[str]) -> Evaluation:
+def _tables(result: dict[str, Any]) -> dict[str, Any]:
+    """The figures of the held-out splits: those of all samples by name, and those of each class."""
+    splits = {name: result[split] for split, name in (("val", "validation"), ("test", "test")) if result[split]}
+    held_out = result["test"] or result["val"] or {}
+    overall = [key for key, value in held_out.items() if not isinstance(value, dict)]
+    by_class = {key: value for key, value in held_out.items() if isinstance(value, dict)}
+    return {"splits": splits, "overall": overall, "by_class": by_class}
+
+
+def _as_evaluation(rows: list[dict[str, str]], classes: list[str]) -> Classified:
     """The predictions as hard decisions; of two classes with their probabilities, which a ROC needs."""
     number = {name: i for i, name in enumerate(classes)}
     predicted = torch.tensor([number[row["predicted"]] for row in rows])
@@ -173,4 +212,4 @@ def _as_evaluation(rows: list[dict[str, str]], classes: list[str]) -> Evaluation
         # Rounded to six digits, a tie may have lost its winner.
         second = torch.where((predicted == 1) & (second == 0.5), 0.5 + 1e-6, second)
         probabilities = torch.stack([1 - second, second], 1)
-    return Evaluation(0.0, probabilities, targets, indices)
+    return Classified(0.0, probabilities, targets, indices)

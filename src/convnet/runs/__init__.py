@@ -4,10 +4,9 @@ from convnet.runs.atomic import require_picture, write_atomically
 from convnet.runs.baselines import BaselineRow, Baselines, baselines_beside, split_fingerprint
 from convnet.runs.checkpoint import load_checkpoint, save_checkpoint
 from convnet.runs.folder import FORMAT, RunFolder, as_file_name
-from convnet.runs.logs import EPOCH_COLUMNS, MetricsLog, StepLog
+from convnet.runs.logs import MetricsLog, StepLog
 
 __all__ = [
-    "EPOCH_COLUMNS",
     "FORMAT",
     "BaselineRow",
     "Baselines",

@@ -11,19 +11,7 @@ from pathlib import Path
 from convnet.errors import RunError
 from convnet.runs.atomic import cannot_write, write_atomically
 
-EPOCH_COLUMNS = (
-    "epoch",
-    "step",
-    "learning_rate",
-    "train_loss",
-    "train_accuracy",
-    "val_loss",
-    "val_accuracy",
-    "seconds",
-    "data_seconds",
-    "images_per_second",
-)
-STEP_COLUMNS = ("step", "learning_rate", "loss", "accuracy")
+TIMES = ("seconds", "data_seconds", "images_per_second")
 
 Row = dict[str, float | None]
 
@@ -32,11 +20,14 @@ class MetricsLog:
     """The epochs of a run; the file is rewritten whole and atomically after each.
 
     Numbers are written with all their digits. Columns with "second" in their name are measurements of
-    time; all others are the same however often a run was interrupted.
+    time; all others are the same however often a run was interrupted. `score` is what the figure of merit
+    is called.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, score: str = "accuracy") -> None:
         self.path = path
+        measured = ("train_loss", f"train_{score}", "val_loss", f"val_{score}")
+        self.columns = ("epoch", "step", "learning_rate", *measured, *TIMES)
         self.rows: list[Row] = _read(path) if path.exists() else []
 
     def rewind(self, epoch: int) -> None:
@@ -46,22 +37,22 @@ class MetricsLog:
     def append(self, row: Row) -> None:
         """Add an epoch and write the file."""
         self.rows.append(row)
-        write_atomically(self.path, _to_csv(EPOCH_COLUMNS, self.rows))
+        write_atomically(self.path, _to_csv(self.columns, self.rows))
 
 
 class StepLog:
     """The updates of a run, appended; `flush` brings them to the disk before a checkpoint counts on them."""
 
-    def __init__(self, path: Path, last_step: int) -> None:
+    def __init__(self, path: Path, last_step: int, score: str = "accuracy") -> None:
         """Open for appending after `last_step`; later rows, which no checkpoint vouches for, are cut off."""
         self.path = path
         kept = [row for row in (_read(path) if path.exists() else []) if (row["step"] or 0) <= last_step]
-        write_atomically(path, _to_csv(STEP_COLUMNS, kept))
+        write_atomically(path, _to_csv(("step", "learning_rate", "loss", score), kept))
         self._file = path.open("a", newline="")
         self._writer = csv.writer(self._file, lineterminator="\n")
 
     def append(self, values: Sequence[float]) -> None:
-        """Add a row: step, learning rate, loss, accuracy."""
+        """Add a row: step, learning rate, loss, score."""
         self._writer.writerow([_plain(value) for value in values])
 
     def flush(self) -> None:

@@ -1,10 +1,11 @@
 """The loop and what it needs: losses, optimizers, schedules, regularisers, metrics, the gradient check."""
 
-from convnet.training.evaluation import Evaluation, evaluate
 from convnet.training.events import EpochEnd, Event, Listener, StepEnd, StopTraining
 from convnet.training.gradient_check import GradientCheck, check_gradients
 from convnet.training.loop import fit
-from convnet.training.losses import LOSSES
+from convnet.training.image_losses import structural_similarity
+from convnet.training.losses import LOSS_TARGETS, LOSSES, Loss
+from convnet.training.measures import Measure, correct_classes
 from convnet.training.optimizers import OPTIMIZERS, parameter_groups
 from convnet.training.regularizers import Regularizers
 from convnet.training.schedules import SCHEDULES, Schedule, Timing
@@ -12,13 +13,15 @@ from convnet.training.state import Progress, Training, make_ema
 
 __all__ = [
     "LOSSES",
+    "LOSS_TARGETS",
     "OPTIMIZERS",
     "SCHEDULES",
     "EpochEnd",
-    "Evaluation",
     "Event",
     "GradientCheck",
     "Listener",
+    "Loss",
+    "Measure",
     "Progress",
     "Regularizers",
     "Schedule",
@@ -27,8 +30,9 @@ __all__ = [
     "Timing",
     "Training",
     "check_gradients",
-    "evaluate",
+    "correct_classes",
     "fit",
     "make_ema",
     "parameter_groups",
+    "structural_similarity",
 ]

@@ -16,14 +16,14 @@ class StopTraining(Exception):  # noqa: N818 (a signal, like StopIteration)
 
 @dataclass(frozen=True)
 class StepEnd:
-    """An update was made. `loss` and `accuracy` are of its training batch, before the update."""
+    """An update was made. `loss` and `score` are of its training batch, before the update."""
 
     epoch: int
     step: int
     steps_per_epoch: int
     rate: float
     loss: float
-    accuracy: float
+    score: float
     images: int
     training: Training
 
@@ -32,7 +32,8 @@ class StepEnd:
 class EpochEnd:
     """An epoch is over; `epoch` counts from 1. Training figures are running means over the epoch.
 
-    `val_loss` and `val_accuracy` are None without validation data. `seconds` is the time spent training
+    A score is the task's figure of merit: accuracy, PSNR, ….
+    `val_loss` and `val_score` are None without validation data. `seconds` is the time spent training
     (without validation) since the epoch began, or since the run went on; `images` what was trained on in
     that time; `data_seconds` the part of it spent waiting for batches.
     """
@@ -41,9 +42,9 @@ class EpochEnd:
     step: int
     rate: float
     train_loss: float
-    train_accuracy: float
+    train_score: float
     val_loss: float | None
-    val_accuracy: float | None
+    val_score: float | None
     seconds: float
     data_seconds: float
     images: int

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -13,7 +14,6 @@ from torch import Tensor
 
 from convnet.device import derived_seed, seed_draws
 from convnet.errors import DivergedError
-from convnet.training.evaluation import Evaluation
 from convnet.training.events import EpochEnd, Listener, StepEnd, StopTraining
 from convnet.training.state import Training
 from convnet.types import AuxiliaryLogits, Batch
@@ -35,7 +35,30 @@ class Batches(Protocol):
         ...
 
 
-Pending = tuple[int, float, Tensor, Tensor, int]
+class HeldOut(Protocol):
+    """What a validation says: its mean loss, and the figure of merit of the task."""
+
+    @property
+    def loss(self) -> float:
+        """Mean over the samples."""
+        ...
+
+    @property
+    def score(self) -> float:
+        """Accuracy, PSNR, …"""
+        ...
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A step whose figures have not been read from the device yet."""
+
+    step: int
+    rate: float
+    loss: Tensor
+    score: Tensor
+    weight: Tensor
+    images: int
 
 
 def fit(
@@ -44,7 +67,7 @@ def fit(
     *,
     epochs: int,
     fabric: Fabric,
-    validate: Callable[[], Evaluation] | None = None,
+    validate: Callable[[], HeldOut] | None = None,
     on_event: Listener = lambda event: None,
 ) -> None:
     """Train from `training.progress` to the end of epoch `epochs`: batch, forward, backward, update.
@@ -90,10 +113,9 @@ def fit(
                 progress.step += 1
                 progress.step_in_epoch += 1
                 clock.images += len(batch)
-                right = (logits.detach().argmax(1) == batch.targets).sum()
-                pending.append(
-                    (progress.step, optimizer.param_groups[0]["lr"], loss.detach(), right, len(batch))
-                )
+                score, weight = training.measure(logits.detach(), batch.targets)
+                rate = optimizer.param_groups[0]["lr"]
+                pending.append(Pending(progress.step, rate, loss.detach(), score, weight, len(batch)))
                 if len(pending) == fetch_every or progress.step_in_epoch == batches.steps:
                     _report(training, pending, batches.steps, on_event)
                     pending.clear()
@@ -131,28 +153,30 @@ def _batch_loss(training: Training, logits: Tensor, batch: Batch) -> Tensor:
 def _report(training: Training, pending: list[Pending], steps: int, on_event: Listener) -> None:
     """Read the losses of the last steps, check them, count them, and tell the listeners."""
     progress = training.progress
-    losses = torch.stack([loss for _, _, loss, _, _ in pending]).tolist()
-    rights = torch.stack([right for _, _, _, right, _ in pending]).tolist()
-    for (step, rate, _, _, images), loss, right in zip(pending, losses, rights, strict=True):
+    losses = torch.stack([step.loss for step in pending]).tolist()
+    scores = torch.stack([step.score for step in pending]).tolist()
+    weights = torch.stack([step.weight for step in pending]).tolist()
+    for step, loss, score, weight in zip(pending, losses, scores, weights, strict=True):
         if not math.isfinite(loss):
-            raise DivergedError(f"the loss became {loss} at step {step} (learning rate {rate:g})")
-        progress.add(loss, right, images)
-    for (step, rate, _, _, images), loss, right in zip(pending, losses, rights, strict=True):
-        on_event(StepEnd(progress.epoch + 1, step, steps, rate, loss, right / images, images, training))
+            raise DivergedError(f"the loss became {loss} at step {step.step} (learning rate {step.rate:g})")
+        progress.add(loss, step.images, score, weight)
+    for step, loss, score, weight in zip(pending, losses, scores, weights, strict=True):
+        mean, epoch = score / max(1, weight), progress.epoch + 1
+        on_event(StepEnd(epoch, step.step, steps, step.rate, loss, mean, step.images, training))
 
 
 def _finish_epoch(
     training: Training,
     clock: _Clock,
     waiting: float,
-    validate: Callable[[], Evaluation] | None,
+    validate: Callable[[], HeldOut] | None,
     on_event: Listener,
 ) -> None:
     progress, seconds = training.progress, clock.seconds
     training.require_finite()
     held_out = validate() if validate else None
     train_loss = progress.loss_sum / max(1, progress.seen)
-    train_accuracy = progress.correct / max(1, progress.seen)
+    train_score = progress.score_sum / max(1, progress.score_weight)
     watched = train_loss if held_out is None else held_out.loss
     rate = training.optimizer.param_groups[0]["lr"]
     if not math.isfinite(watched):
@@ -167,9 +191,9 @@ def _finish_epoch(
             step=progress.step,
             rate=rate,
             train_loss=train_loss,
-            train_accuracy=train_accuracy,
+            train_score=train_score,
             val_loss=held_out.loss if held_out else None,
-            val_accuracy=held_out.accuracy if held_out else None,
+            val_score=held_out.score if held_out else None,
             seconds=seconds,
             data_seconds=waiting,
             images=clock.images,

@@ -1,32 +1,117 @@
-"""Losses (M41): logits N×K and class indices N → the mean over the batch."""
+"""Losses (M41): what a network says and what it should say → the mean over the batch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from convnet.errors import RecipeError
 from convnet.registry import Registry
-from convnet.schema import Fraction, Positive
+from convnet.schema import Fraction, NonNegative, Positive, Probability
+from convnet.types import IGNORED, TargetKind
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+Builder = Callable[..., Loss]
+ClassWeights = tuple[Positive, ...] | None
 
-LOSSES: Registry[Callable[..., Loss]] = Registry("loss")
+LOSSES: Registry[Builder] = Registry("loss")
+LOSS_TARGETS: dict[str, tuple[TargetKind, ...]] = {}
+"""The targets that each loss is for."""
+
+DICE_SMOOTHING = 1.0
 
 
-@LOSSES.register("cross-entropy")
-def cross_entropy(*, label_smoothing: Fraction = 0.0) -> Loss:
-    """−log softmax(s)_y; smoothing ε moves that share of the target evenly onto all classes."""
+def loss_for(name: str, *targets: TargetKind) -> Callable[[Builder], Builder]:
+    """Decorator that files a builder under `name`, for those kinds of targets."""
 
-    def loss(logits: Float[Tensor, "N K"], targets: Int[Tensor, N]) -> Float[Tensor, ""]:
-        return F.cross_entropy(logits, targets, label_smoothing=label_smoothing)
+    def add(builder: Builder) -> Builder:
+        LOSSES.register(name)(builder)
+        LOSS_TARGETS[name] = targets
+        return builder
+
+    return add
+
+
+@loss_for("cross-entropy", "class", "mask")
+def cross_entropy(*, label_smoothing: Fraction = 0.0, class_weights: ClassWeights = None) -> Loss:
+    """−log softmax(s)_y; smoothing ε moves that share of the target evenly onto all classes.
+
+    With `class_weights`, one per class, the mean is weighted by those of the targets.
+    """
+
+    def loss(
+        logits: Float[Tensor, "N K *places"], targets: Int[Tensor, "N *places"]
+    ) -> Float[Tensor, ""]:
+        weights = _weights(class_weights, logits)
+        if targets.dim() == 1:
+            return F.cross_entropy(logits, targets, weights, label_smoothing=label_smoothing)
+        total = F.cross_entropy(
+            logits, targets, weights, ignore_index=IGNORED, label_smoothing=label_smoothing, reduction="sum"
+        )
+        counted = targets[targets != IGNORED]
+        return total / (max(1, len(counted)) if weights is None else weights[counted].sum().clamp_min(1e-12))
 
     return loss
 
 
-@LOSSES.register("hinge")
+@loss_for("focal", "class", "mask")
+def focal(*, gamma: NonNegative = 2.0, class_weights: ClassWeights = None) -> Loss:
+    """−(1 − p_y)^γ log p_y: what is already right counts less (Lin et al. 2017)."""
+
+    def loss(
+        logits: Float[Tensor, "N K *places"], targets: Int[Tensor, "N *places"]
+    ) -> Float[Tensor, ""]:
+        counted = targets != IGNORED
+        log_p = logits.log_softmax(1).gather(1, targets.clamp_min(0)[:, None])[:, 0]
+        weights = _weights(class_weights, logits)
+        share = counted.to(logits.dtype) if weights is None else weights[targets.clamp_min(0)] * counted
+        # exp of a value just above 0 would make the base negative, and its power NaN
+        terms = -((1 - log_p.exp()).clamp_min(0) ** gamma) * log_p * share
+        return terms.sum() / share.sum().clamp_min(1e-12)
+
+    return loss
+
+
+@loss_for("dice", "mask")
+def dice(*, class_weights: ClassWeights = None) -> Loss:
+    """1 − (2 Σ p t + 1) / (Σ p + Σ t + 1) of each class and image, averaged (Milletari et al. 2016).
+
+    p are softmax probabilities, t is 1 where the class is right; the sums run over the places that count.
+    """
+
+    def loss(
+        logits: Float[Tensor, "N K *places"], targets: Int[Tensor, "N *places"]
+    ) -> Float[Tensor, ""]:
+        counted = (targets != IGNORED)[:, None]
+        p = logits.softmax(1) * counted
+        t = torch.zeros_like(p).scatter_(1, targets.clamp_min(0)[:, None], 1.0) * counted
+        over = tuple(range(2, logits.dim()))
+        overlap = (2 * (p * t).sum(over) + DICE_SMOOTHING) / (p.sum(over) + t.sum(over) + DICE_SMOOTHING)
+        weights = _weights(class_weights, logits)
+        each = 1 - overlap if weights is None else (1 - overlap) * weights / weights.mean()
+        return each.mean()
+
+    return loss
+
+
+@loss_for("cross-entropy-dice", "mask")
+def cross_entropy_dice(*, dice_share: Probability = 0.5, class_weights: ClassWeights = None) -> Loss:
+    """A share of the Dice loss, the rest cross-entropy: regions and single pixels both count."""
+    pixels, regions = cross_entropy(class_weights=class_weights), dice(class_weights=class_weights)
+
+    def loss(
+        logits: Float[Tensor, "N K *places"], targets: Int[Tensor, "N *places"]
+    ) -> Float[Tensor, ""]:
+        return (1 - dice_share) * pixels(logits, targets) + dice_share * regions(logits, targets)
+
+    return loss
+
+
+@loss_for("hinge", "class")
 def hinge(*, margin: Positive = 1.0) -> Loss:
     """The multiclass SVM loss Σ_{j≠y} max(0, s_j − s_y + margin) (M02; Weston and Watkins 1999)."""
 
@@ -39,7 +124,7 @@ def hinge(*, margin: Positive = 1.0) -> Loss:
     return loss
 
 
-@LOSSES.register("squared-error")
+@loss_for("squared-error", "class")
 def squared_error() -> Loss:
     """Σ_k (s_k − t_k)² against the one-hot target t: the L2 loss (M41)."""
 
@@ -50,7 +135,7 @@ def squared_error() -> Loss:
     return loss
 
 
-@LOSSES.register("perceptron")
+@loss_for("perceptron", "class")
 def perceptron() -> Loss:
     """Σ_k (y_k − d_k)·s_k with y = 1 where s > 0, else 0, and d one-hot (M03; Rosenblatt 1958).
 
@@ -63,3 +148,18 @@ def perceptron() -> Loss:
         return ((fired - wanted) * logits).sum(1).mean()
 
     return loss
+
+
+def _weights(class_weights: ClassWeights, logits: Tensor) -> Tensor | None:
+    """The weights beside the logits.
+
+    Raises:
+        RecipeError: there is not one for each class.
+    """
+    if class_weights is None:
+        return None
+    if len(class_weights) != logits.shape[1]:
+        raise RecipeError(
+            f"loss.class_weights has {len(class_weights)} numbers for {logits.shape[1]} classes; give one each"
+        )
+    return logits.new_tensor(class_weights)

@@ -11,6 +11,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from convnet.errors import DivergedError
 from convnet.training.losses import Loss
+from convnet.training.measures import Measure, correct_classes
 from convnet.training.regularizers import Regularizers
 from convnet.training.schedules import Schedule, Timing
 
@@ -23,19 +24,21 @@ class Progress:
     step: int = 0
     step_in_epoch: int = 0
     loss_sum: float = 0.0
-    correct: int = 0
     seen: int = 0
+    score_sum: float = 0
+    score_weight: float = 0
 
-    def add(self, loss: float, correct: int, images: int) -> None:
+    def add(self, loss: float, images: int, score: float, weight: float) -> None:
         """Count one batch."""
         self.loss_sum += loss * images
-        self.correct += correct
         self.seen += images
+        self.score_sum += score
+        self.score_weight += weight
 
     def next_epoch(self) -> None:
         """Close the epoch in progress."""
         self.epoch += 1
-        self.step_in_epoch, self.loss_sum, self.correct, self.seen = 0, 0.0, 0, 0
+        self.step_in_epoch, self.loss_sum, self.seen, self.score_sum, self.score_weight = 0, 0.0, 0, 0, 0
 
 
 @dataclass
@@ -43,7 +46,8 @@ class Training:
     """A model and all that trains it.
 
     `seed` decides every draw inside the model (dropout): the draws of a step depend on the seed and the
-    step alone. `ema`, if given, is the running average of the weights that is evaluated in their stead.
+    step alone. `ema`, if given, is the running average of the weights that is evaluated in their stead;
+    `measure` is the figure of merit that is watched beside the loss.
     """
 
     model: nn.Module
@@ -53,6 +57,7 @@ class Training:
     regularizers: Regularizers = field(default_factory=Regularizers)
     clip_norm: float | None = None
     ema: AveragedModel | None = None
+    measure: Measure = correct_classes
     seed: int = 0
     progress: Progress = field(default_factory=Progress)
 

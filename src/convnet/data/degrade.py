@@ -1,0 +1,115 @@
+"""What can befall an image: noise, blur, holes, lost colour, lost resolution (M99).
+
+Every function takes pixels N×C×H×W of 0…255 and a generator, and returns whole pixels of 0…255, as a file would hold them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from convnet.device import derived_seed
+from convnet.types import Batch
+
+Degrade = Callable[[Tensor, torch.Generator], Tensor]
+Noise = Literal["gaussian", "salt-and-pepper"]
+
+HOLE = 255
+"""Missing pixels are white: transparent places of a picture are laid over white, too."""
+LUMINANCE = (0.299, 0.587, 0.114)
+
+
+def degraded(batch: Batch, degrade: Degrade, seed: int | None) -> Tensor:
+    """The images of a batch, degraded; without a seed each sample by draws of its own, always the same."""
+    clean = batch.images.float()
+    if seed is not None:
+        return degrade(clean, torch.Generator(clean.device).manual_seed(seed))
+    parts = []
+    for image, index in zip(clean, batch.indices.tolist(), strict=True):
+        generator = torch.Generator(clean.device).manual_seed(derived_seed(0, "pair", index))
+        parts.append(degrade(image[None], generator))
+    return torch.cat(parts)
+
+
+def noisy(kind: Noise, sigma: float, share: float) -> Degrade:
+    """Gaussian noise of deviation `sigma`, or a `share` of the pixels black or white."""
+
+    def gaussian(clean: Tensor, generator: torch.Generator) -> Tensor:
+        noise = torch.randn(clean.shape, device=clean.device, generator=generator)
+        return (clean + sigma * noise).round().clamp(0, 255)
+
+    def salt_and_pepper(clean: Tensor, generator: torch.Generator) -> Tensor:
+        shape = (len(clean), 1, *clean.shape[2:])
+        draw = torch.rand(shape, device=clean.device, generator=generator)
+        return torch.where(draw < share, torch.where(draw < share / 2, 0.0, 255.0), clean)
+
+    return gaussian if kind == "gaussian" else salt_and_pepper
+
+
+def blurred(sigma: float) -> Degrade:
+    """Out of focus: a Gaussian of deviation `sigma` pixels; beyond the border the image is mirrored."""
+
+    def blur(clean: Tensor, _generator: torch.Generator) -> Tensor:
+        return gaussian_blur(clean, sigma).round().clamp(0, 255)
+
+    return blur
+
+
+def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
+    """N×C×H×W, any values, each channel blurred; windows reach four deviations."""
+    reach = max(1, round(4 * sigma))
+    places = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
+    window = (-(places**2) / (2 * sigma**2)).exp()
+    window = window / window.sum()
+    channels = images.shape[1]
+    for side, shape in ((-2, (1, 1, -1, 1)), (-1, (1, 1, 1, -1))):
+        length = images.shape[side]
+        period = max(1, 2 * (length - 1))
+        at = torch.arange(-reach, length + reach, device=images.device) % period
+        padded = images.index_select(images.dim() + side, torch.minimum(at, period - at).clamp(0, length - 1))
+        images = F.conv2d(padded, window.view(shape).expand(channels, *(abs(n) for n in shape[1:])), groups=channels)
+    return images
+
+
+def holed(holes: int, side: float) -> Degrade:
+    """So many white rectangles, each up to that share of the image's side."""
+
+    def cut(clean: Tensor, generator: torch.Generator) -> Tensor:
+        n, _, height, width = clean.shape
+        out = clean.clone()
+        draws = torch.rand(n, holes, 4, device=clean.device, generator=generator).tolist()
+        for image, rectangles in zip(out, draws, strict=True):
+            for top, left, tall, wide in rectangles:
+                rows, columns = (max(1, round(s * side * (0.5 + d / 2))) for s, d in ((height, tall), (width, wide)))
+                y, x = int(top * (height - rows + 1)), int(left * (width - columns + 1))
+                image[:, y : y + rows, x : x + columns] = HOLE
+        return out
+
+    return cut
+
+
+def grey(clean: Tensor, _generator: torch.Generator | None = None) -> Tensor:
+    """Colour taken away: three equal channels of luminance (Rec. 601)."""
+    weights = clean.new_tensor(LUMINANCE).view(1, 3, 1, 1)
+    return (clean * weights).sum(1, keepdim=True).round().clamp(0, 255).expand_as(clean)
+
+
+def small(factor: int) -> Degrade:
+    """1/factor of the resolution, enlarged again: what super-resolution starts from."""
+
+    def reduce(clean: Tensor, _generator: torch.Generator) -> Tensor:
+        height, width = clean.shape[-2:]
+        size = (max(1, height // factor), max(1, width // factor))
+        little = F.interpolate(clean, size, mode="bicubic", antialias=True, align_corners=False)
+        return enlarged(little.round().clamp(0, 255), (height, width))
+
+    return reduce
+
+
+def enlarged(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bicubic interpolation to a larger size; whole pixels."""
+    return F.interpolate(images, size, mode="bicubic", align_corners=False).round().clamp(0, 255)

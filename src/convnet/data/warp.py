@@ -1,0 +1,71 @@
+"""Smooth deformations of images and masks: one grid of origins, looked up bilinearly or by the nearest."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+COARSE = 3
+"""Displacements are drawn on a grid of so many points a side, and interpolated between (Ronneberger et al. 2015)."""
+
+
+def sampling_grid(
+    images: Tensor,
+    smallest: float | None,
+    flip: bool,
+    rotate: float,
+    elastic: float,
+    generator: torch.Generator,
+) -> Float[Tensor, "N H W 2"]:
+    """Where each pixel comes from, x and y in −1…1.
+
+    `smallest`: from a random rectangle of at least that share of the area, with a `flip` at even odds;
+    `rotate`: turned by up to so many degrees; `elastic`: displaced by that deviation in pixels.
+    """
+    n, _, height, width = images.shape
+    theta = torch.eye(2, 3, device=images.device).repeat(n, 1, 1)
+    if smallest is not None:
+        theta = _rectangles(n, smallest, flip, generator)
+    if rotate:
+        angle = _uniform(n, -rotate, rotate, generator).deg2rad()
+        cos, sin, ratio = angle.cos(), angle.sin(), height / width
+        turn = torch.stack([cos, -sin * ratio, sin / ratio, cos], 1).view(n, 2, 2)
+        theta = torch.cat([turn @ theta[:, :, :2], theta[:, :, 2:]], 2)
+    grid = F.affine_grid(theta, [n, 1, height, width], align_corners=False)
+    if elastic:
+        coarse = torch.randn(n, 2, COARSE, COARSE, device=images.device, generator=generator) * elastic
+        fine = F.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)
+        grid = grid + fine.permute(0, 2, 3, 1) * torch.tensor([2 / width, 2 / height], device=images.device)
+    return grid
+
+
+def resample(x: Tensor, grid: Tensor) -> Tensor:
+    """Images N×C×H×W or masks N×H×W (int64) at the places of a grid; what lies outside is mirrored."""
+    if x.dim() == 3:
+        nearest = F.grid_sample(
+            x[:, None].float(), grid, mode="nearest", padding_mode="reflection", align_corners=False
+        )
+        return nearest[:, 0].long()
+    return F.grid_sample(x.float(), grid, padding_mode="reflection", align_corners=False)
+
+
+def _rectangles(n: int, smallest: float, flip: bool, generator: torch.Generator) -> Float[Tensor, "N 2 3"]:
+    """The affine maps onto random rectangles within the image."""
+    area = _uniform(n, smallest, 1.0, generator)
+    ratio = _uniform(n, math.log(3 / 4), math.log(4 / 3), generator).exp()
+    scale_x, scale_y = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
+    centre_x = _uniform(n, -1.0, 1.0, generator) * (1 - scale_x)
+    centre_y = _uniform(n, -1.0, 1.0, generator) * (1 - scale_y)
+    if flip:
+        mirrored = torch.rand(n, device=generator.device, generator=generator) < 0.5
+        scale_x = torch.where(mirrored, scale_x, -scale_x)
+    zero = torch.zeros_like(scale_x)
+    return torch.stack([scale_x, zero, centre_x, zero, scale_y, centre_y], 1).view(n, 2, 3)
+
+
+def _uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:
+    return torch.rand(n, device=generator.device, generator=generator) * (high - low) + low

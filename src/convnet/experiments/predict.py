@@ -1,0 +1,151 @@
+"""What a trained network says of files: classes, masks, other images."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageColor
+from torch import Tensor
+
+from convnet.data import quiet_decoding, read_image, read_picture
+from convnet.data.table import numbers, places, read_cells
+from convnet.tasks import as_picture, outputs_of
+from convnet.tasks.image_to_image import ImageToImage
+from convnet.tasks.overlay import blended, class_colours
+from convnet.tasks.task import Picture
+
+if TYPE_CHECKING:
+    from convnet.experiments.run import Run
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The probabilities of a sample's classes, most probable first."""
+
+    path: str
+    classes: tuple[str, ...]
+    probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Mask:
+    """The class index of every pixel, H×W, and the picture with the classes' colours over it."""
+
+    path: str
+    indices: NDArray[np.int64]
+    classes: tuple[str, ...]
+    colours: NDArray[np.uint8]
+    picture: Picture
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The share of the pixels that each class has."""
+        counts = np.bincount(self.indices.ravel(), minlength=len(self.classes))
+        return dict(zip(self.classes, (counts / counts.sum()).tolist(), strict=True))
+
+    def png(self) -> bytes:
+        """Class indices with a palette of the classes' colours; of more than 256 classes 16-bit grey."""
+        if len(self.classes) > 256:
+            return _png(Image.fromarray(self.indices.astype(np.uint16)))
+        image = Image.fromarray(self.indices.astype(np.uint8), "P")
+        image.putpalette(self.colours.tobytes())
+        return _png(image)
+
+    def overlay_png(self) -> bytes:
+        """The picture under the colours."""
+        return _png(Image.fromarray(blended(self.picture, self.colours[self.indices])))
+
+
+@dataclass(frozen=True)
+class Made:
+    """The image that a network made of another, H×W×C."""
+
+    path: str
+    image: Picture
+
+    def png(self) -> bytes:
+        """As a file."""
+        grey = self.image.shape[2] == 1
+        return _png(Image.fromarray(self.image[:, :, 0] if grey else self.image))
+
+
+@torch.no_grad()
+def predict_classes(run: Run, paths: Sequence[str | Path]) -> list[Prediction]:
+    """Classes and probabilities for image files, in the order given; of a table, for rows of CSV files."""
+    if run.columns:
+        return [prediction for path in paths for prediction in _rows(run, Path(path))]
+    size = (run.shape.height, run.shape.width)
+    predictions = []
+    for path in map(Path, paths):
+        with quiet_decoding():
+            pixels = read_image(path, size, run.shape.channels, run.recipe.preprocess.resize)
+        logits = run.model.cpu()(torch.tensor(pixels)[None])
+        predictions.append(_prediction(run, str(path), logits[0]))
+    return predictions
+
+
+@torch.no_grad()
+def predict_masks(run: Run, paths: Sequence[str | Path], tile: int | None = None) -> Iterator[Mask]:
+    """A class for every pixel of each image, at its own size."""
+    colours = _colours(run)
+    for path in paths:
+        pixels = _whole(run, Path(path))
+        logits = outputs_of(run.model.cpu(), pixels, tile=tile)
+        picture = as_picture(pixels[0])
+        yield Mask(str(path), logits.argmax(1)[0].numpy(), run.classes, colours, picture)
+
+
+@torch.no_grad()
+def predict_images(run: Run, paths: Sequence[str | Path], tile: int | None = None) -> Iterator[Made]:
+    """What the network makes of each image, at its own size."""
+    task = run.task
+    assert isinstance(task, ImageToImage), "asked for only of such runs"
+    for path in paths:
+        given = task.prepare(_whole(run, Path(path)).float())
+        made = outputs_of(run.model.cpu(), given, tile=tile)
+        yield Made(str(path), as_picture(255 * made[0].clamp(0, 1)))
+
+
+def _rows(run: Run, path: Path) -> list[Prediction]:
+    cells = read_cells(path)
+    rows = torch.from_numpy(numbers(cells, run.columns)).float()
+    logits = run.model.cpu()(rows[:, :, None, None])
+    return [_prediction(run, *pair) for pair in zip(places(cells), logits, strict=True)]
+
+
+def _prediction(run: Run, path: str, logits: Tensor) -> Prediction:
+    best = logits.float().softmax(0).sort(descending=True)
+    names = tuple(run.classes[i] for i in best.indices.tolist())
+    return Prediction(path, names, tuple(best.values.tolist()))
+
+
+def _whole(run: Run, path: Path) -> Tensor:
+    """A picture at its own size, 1×C×H×W uint8 in the run's channels; resized where the run's data was."""
+    side, channels = run.recipe.preprocess.image_size, run.shape.channels
+    with quiet_decoding():
+        if side is None:
+            return torch.tensor(read_picture(path, channels))[None]
+        return torch.tensor(read_image(path, (side, side), channels, run.recipe.preprocess.resize))[None]
+
+
+def _colours(run: Run) -> NDArray[np.uint8]:
+    """K×3: those that the masks of the data have, else colours that differ."""
+    given = run.recipe.data.colors or {}
+    colours = class_colours(len(run.classes))
+    for i, name in enumerate(run.classes):
+        if isinstance(value := given.get(name), str):
+            colours[i] = ImageColor.getrgb(value)[:3]
+    return colours
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return buffer.getvalue()

@@ -1,0 +1,137 @@
+"""A class for each sample: images, rows of a table, series."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from convnet.data import Loader, MemorySource
+from convnet.tasks.task import TASKS, Evaluation, Score, Task, evaluation_batch, evaluating
+from convnet.training import Loss, correct_classes
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+@dataclass(frozen=True)
+class Classified(Evaluation):
+    """Predictions for N samples: mean loss, probabilities N×K, targets N, indices N, all on the CPU."""
+
+    loss: float
+    probabilities: Float[Tensor, "N K"]
+    targets: Int[Tensor, N]
+    indices: Int[Tensor, N]
+
+    @cached_property
+    def predicted(self) -> Tensor:
+        """The most probable class of each sample."""
+        return self.probabilities.argmax(1)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of samples whose most probable class is the right one."""
+        return int((self.predicted == self.targets).sum()) / max(1, len(self.targets))
+
+    @property
+    def score(self) -> float:
+        """The accuracy."""
+        return self.accuracy
+
+    def scores(self) -> dict[str, Any]:
+        """The accuracy."""
+        return {"accuracy": self.accuracy}
+
+    def rows(self, source: MemorySource) -> Iterator[Mapping[str, object]]:
+        """The class, what was predicted, and how sure the network was of both."""
+        confidence = self.probabilities.amax(1)
+        own = self.probabilities.gather(1, self.targets[:, None])[:, 0]
+        columns = (self.targets, self.predicted, confidence, own)
+        for target, predicted, sure, probability in zip(*(c.tolist() for c in columns), strict=True):
+            yield {
+                "class": source.classes[target],
+                "predicted": source.classes[predicted],
+                "confidence": f"{sure:.6f}",
+                "class_probability": f"{probability:.6f}",
+            }
+
+    def roc(self) -> tuple[NDArray[np.float64], NDArray[np.float64], float] | None:
+        """False and true positive rates at every threshold, and the area under that curve.
+
+        Of two classes, both present; the second is the positive one. None of any other number of classes.
+        """
+        from sklearn.metrics import auc, roc_curve  # half a second, only where there are two classes
+
+        if self.probabilities.shape[1] != 2 or len(self.targets.unique()) < 2:
+            return None
+        false, true, _ = roc_curve(self.targets.numpy(), self.probabilities[:, 1].numpy())
+        return false, true, float(auc(false, true))
+
+    def confusion(self) -> NDArray[np.int64]:
+        """K×K counts: row = true class, column = predicted class."""
+        k = self.probabilities.shape[1]
+        counts = torch.bincount(self.targets * k + self.predicted, minlength=k * k)
+        return counts.view(k, k).numpy()
+
+    def per_class(self) -> list[dict[str, float]]:
+        """Precision, recall, F1 and support of every class; a ratio whose denominator is 0 is 0."""
+        confusion = self.confusion()
+        right = confusion.diagonal()
+        predicted, support = confusion.sum(0), confusion.sum(1)
+        precision = right / np.maximum(predicted, 1)
+        recall = right / np.maximum(support, 1)
+        f1 = 2 * right / np.maximum(predicted + support, 1)
+        return [
+            {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(s)}
+            for p, r, f, s in zip(precision, recall, f1, support, strict=True)
+        ]
+
+
+class Classification(Task):
+    """One of K classes for each sample."""
+
+    name = "classification"
+    reads = "class"
+    target = "class"
+    score = Score("accuracy", "accuracy")
+    loss = "cross-entropy"
+
+    def outputs(self, source: MemorySource) -> int:
+        """A logit per class."""
+        return len(source.classes)
+
+    def measure(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Right classes, of so many samples."""
+        return correct_classes(outputs, targets)
+
+    @torch.no_grad()
+    def evaluate(
+        self, model: nn.Module, source: MemorySource, indices: Tensor, loss: Loss, fabric: Fabric
+    ) -> Classified:
+        """Predict every sample; the loss is their mean, whatever the batches."""
+        total = torch.zeros((), dtype=torch.float64)
+        probabilities, targets, places = [], [], []
+        with evaluating(model):
+            for batch in Loader(source, indices, evaluation_batch(source.shape.height)).epoch():
+                with fabric.autocast():
+                    logits = model(batch.images)
+                logits = logits.float()
+                total += loss(logits, batch.targets).cpu().double() * len(batch)
+                probabilities.append(logits.softmax(1).cpu())
+                targets.append(batch.targets.cpu())
+                places.append(batch.indices.cpu())
+        mean = total.item() / max(1, len(indices))
+        return Classified(mean, torch.cat(probabilities), torch.cat(targets), torch.cat(places))
+
+
+@TASKS.register("classification")
+def classification() -> Task:
+    """One class for each image, row or series."""
+    return Classification()

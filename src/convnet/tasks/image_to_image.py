@@ -1,0 +1,188 @@
+"""Another image for each image (M99): restored from what befell it, or as given pairs teach it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import torch
+from annotated_types import Ge, Gt, Le
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from convnet.data import MemorySource, degrade
+from convnet.errors import DataError
+from convnet.schema import Count, NonNegative, Positive, Probability
+from convnet.tasks.maps import centred, outputs_of, samples
+from convnet.tasks.task import TASKS, Evaluation, Picture, Score, Task, as_picture, evaluating
+from convnet.training import Loss, structural_similarity
+from convnet.types import Batch
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+FLOOR = 1e-10
+"""Of the mean squared error: equal images have a PSNR of 100 dB instead of infinity."""
+
+FIGURES = ("input_psnr", "psnr", "input_ssim", "ssim", "squared_error")
+
+
+def psnr(outputs: Tensor, targets: Tensor) -> Float[Tensor, " N"]:
+    """Peak signal to noise ratio of each image in dB, −10 log₁₀ of the mean squared error; values 0…1."""
+    return -10 * (outputs - targets).square().flatten(1).mean(1).clamp_min(FLOOR).log10()
+
+
+@dataclass(frozen=True)
+class Restored(Evaluation):
+    """The loss, averaged over samples, and N×5 FIGURES of each sample."""
+
+    loss: float
+    figures: Float[Tensor, "N 5"]
+    indices: Int[Tensor, " N"]
+
+    @property
+    def score(self) -> float:
+        """The mean PSNR."""
+        return float(self.scores()["psnr"])
+
+    def scores(self) -> dict[str, Any]:
+        """Means over the samples: PSNR and SSIM of what was given and of what was made of it."""
+        return dict(zip(FIGURES, self.figures.double().mean(0).tolist(), strict=True))
+
+    def rows(self, source: MemorySource) -> Iterator[Mapping[str, object]]:
+        """The figures of each sample."""
+        for values in self.figures.tolist():
+            yield {name: f"{value:.6f}" for name, value in zip(FIGURES, values, strict=True)}
+
+
+class ImageToImage(Task):
+    """An image of the same size for each image; values are 0…1.
+
+    `degrade` makes what the network is given; None where the data has pairs. `prepare` is what a picture of
+    a user's goes through before the network sees it.
+    """
+
+    target = "image"
+    score = Score("psnr", "PSNR", decibels=True)
+    loss = "l1"
+
+    def __init__(
+        self,
+        name: str,
+        degrade: degrade.Degrade | None,
+        prepare: Callable[[Tensor], Tensor] = lambda picture: picture,
+        *,
+        colours: bool = False,
+    ) -> None:
+        self.name, self.degrade, self.prepare, self.colours = name, degrade, prepare, colours
+        self.reads = "pairs" if degrade is None else "photos"
+
+    def outputs(self, source: MemorySource) -> int:
+        """As many channels as the image has.
+
+        Raises:
+            DataError: the images lack what the task needs.
+        """
+        if source.form != "images":
+            raise DataError(f"{source.name}: a {source.form}, not images; task {self.name} needs images")
+        if self.colours and source.shape.channels != 3:
+            raise DataError(f"{source.name}: has grey images; task {self.name} needs colours")
+        return source.shape.channels
+
+    def pair(self, batch: Batch, seed: int | None) -> Batch:
+        """The degraded image, and the image; pairs as the data has them."""
+        if self.degrade is None:
+            return batch
+        targets = batch.images.float() / 255
+        return Batch(degrade.degraded(batch, self.degrade, seed), targets, batch.indices, batch.sizes)
+
+    def measure(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """The sum of the PSNR, and the number of images."""
+        ratios = psnr(outputs.float(), centred(targets, outputs))
+        return ratios.sum(), ratios.new_tensor(len(ratios))
+
+    def fit_loss(self, loss: Loss) -> Loss:
+        """In single precision, on the part of the image that the network sees."""
+        return lambda outputs, targets: loss(outputs.float(), centred(targets, outputs))
+
+    @torch.no_grad()
+    def evaluate(
+        self, model: nn.Module, source: MemorySource, indices: Tensor, loss: Loss, fabric: Fabric
+    ) -> Restored:
+        """Every sample at its own size, large ones in tiles; outputs are cut to 0…1 before they are judged."""
+        total, figures = 0.0, []
+        with evaluating(model):
+            for batch in samples(source, indices, self.pair):
+                outputs = outputs_of(model, batch.images, fabric)
+                total += loss(outputs, batch.targets).item() * len(batch)
+                given, made = batch.images.float() / 255, outputs.clamp(0, 1)
+                columns = [
+                    psnr(given, batch.targets),
+                    psnr(made, batch.targets),
+                    structural_similarity(given, batch.targets),
+                    structural_similarity(made, batch.targets),
+                    (made - batch.targets).square().flatten(1).mean(1),
+                ]
+                figures.append(torch.stack(columns, 1).cpu())
+        return Restored(total / max(1, len(indices)), torch.cat(figures), indices)
+
+    def panels(self, source: MemorySource, batch: Batch, output: Tensor) -> list[tuple[str, Picture]]:
+        """Before, after, truth."""
+        given, made = batch.images.float() / 255, output.clamp(0, 1)
+        before = psnr(given, batch.targets).item()
+        after = psnr(made, batch.targets).item()
+        return [
+            (f"before: {before:.2f} dB", as_picture(255 * given[0])),
+            (f"after: {after:.2f} dB", as_picture(255 * made[0])),
+            ("truth", as_picture(255 * batch.targets[0])),
+        ]
+
+
+@TASKS.register("denoise")
+def denoise(
+    *, noise: degrade.Noise = "gaussian", sigma: NonNegative = 25.0, share: Probability = 0.1
+) -> Task:
+    """Take away Gaussian noise of deviation `sigma` (of 255), or of a `share` of pixels black and white."""
+    return ImageToImage("denoise", degrade.noisy(noise, sigma, share))
+
+
+@TASKS.register("deblur")
+def deblur(*, sigma: Positive = 2.0) -> Task:
+    """Sharpen what a Gaussian of `sigma` pixels blurred."""
+    return ImageToImage("deblur", degrade.blurred(sigma))
+
+
+@TASKS.register("inpaint")
+def inpaint(*, holes: Count = 4, side: Annotated[float, Gt(0), Le(1)] = 0.2) -> Task:
+    """Fill in white rectangles, so many, of up to that share of the side."""
+    return ImageToImage("inpaint", degrade.holed(holes, side))
+
+
+@TASKS.register("colorize")
+def colorize() -> Task:
+    """Give a grey photo its colours."""
+    return ImageToImage("colorize", degrade.grey, degrade.grey, colours=True)
+
+
+@TASKS.register("super-resolution")
+def super_resolution(*, factor: Annotated[int, Ge(2), Le(8)] = 2) -> Task:
+    """Enlarge `factor` times: the details that interpolation does not know."""
+
+    def enlarge(picture: Tensor) -> Tensor:
+        height, width = picture.shape[-2:]
+        return degrade.enlarged(picture, (height * factor, width * factor))
+
+    return ImageToImage("super-resolution", degrade.small(factor), enlarge)
+
+
+@TASKS.register("reconstruct")
+def reconstruct(*, sigma: NonNegative = 0.0) -> Task:
+    """The image itself, through a bottleneck (M67); with `sigma`, out of noise of that deviation."""
+    return ImageToImage("reconstruct", degrade.noisy("gaussian", sigma, 0.0))
+
+
+@TASKS.register("image-to-image")
+def image_to_image() -> Task:
+    """What pairs of pictures show: a folder of inputs/ and one of targets/, matched by name."""
+    return ImageToImage("image-to-image", None)

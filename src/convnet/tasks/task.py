@@ -1,0 +1,128 @@
+"""What a task says: its targets, its head, its loss and figures, how predictions are written and drawn."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from convnet.data import MemorySource, Reads
+from convnet.registry import Registry
+from convnet.training import Loss
+from convnet.types import Batch, TargetKind
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+EVALUATION_BATCH = 512
+
+Picture = NDArray[np.uint8]
+"""H×W×C, 0…255."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """The figure of merit of a task: its key in results, its name in words, and how it is written."""
+
+    key: str
+    label: str
+    decibels: bool = False
+
+    def show(self, value: float | None, digits: int = 2) -> str:
+        """ "98.25%", "31.20 dB", or "–" where there is none."""
+        if value is None:
+            return "–"
+        return f"{value:.{digits}f} dB" if self.decibels else f"{value:.{digits}%}"
+
+
+class Evaluation(ABC):
+    """What became of some samples: the mean loss, the figures, and a row for each sample."""
+
+    loss: float
+    indices: Tensor
+
+    @property
+    @abstractmethod
+    def score(self) -> float:
+        """The task's figure of merit."""
+
+    @abstractmethod
+    def scores(self) -> dict[str, Any]:
+        """All figures by name; those of single classes in dictionaries of their own."""
+
+    @abstractmethod
+    def rows(self, source: MemorySource) -> Iterator[Mapping[str, object]]:
+        """What predictions.csv says of each sample, in the order of `indices`."""
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+class Task(ABC):
+    """One of the things a network can be for.
+
+    `reads` is what it takes from data, `target` the kind of target that its networks learn from, `score` its
+    figure of merit, `loss` the default.
+    """
+
+    name: str
+    reads: Reads
+    target: ClassVar[TargetKind]
+    score: ClassVar[Score]
+    loss: ClassVar[str]
+
+    @abstractmethod
+    def outputs(self, source: MemorySource) -> int:
+        """The size of the head: logits, or channels of the image that is made."""
+
+    @abstractmethod
+    def measure(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """The score of a batch as a sum and a weight, for the loop."""
+
+    @abstractmethod
+    def evaluate(
+        self, model: nn.Module, source: MemorySource, indices: Tensor, loss: Loss, fabric: Fabric
+    ) -> Evaluation:
+        """Run the model over samples, in evaluation mode, and judge it; its own mode is restored."""
+
+    def pair(self, batch: Batch, seed: int | None) -> Batch:
+        """What the network is given and what it should say; as the source has it, unless a task makes it."""
+        return batch
+
+    def fit_loss(self, loss: Loss) -> Loss:
+        """The loss on what this task's networks return."""
+        return loss
+
+    def panels(self, source: MemorySource, batch: Batch, output: Tensor) -> list[tuple[str, Picture]]:
+        """A sample (a batch of one) and what the network made of it, as captioned pictures side by side."""
+        return []
+
+
+TASKS: Registry[Callable[..., Task]] = Registry("task")
+
+
+def evaluation_batch(side: int) -> int:
+    """Images per batch without gradients: fewer where they are large."""
+    return max(16, EVALUATION_BATCH * 32**2 // max(32, side) ** 2)
+
+
+def as_picture(image: Tensor) -> Picture:
+    """C×H×W, 0…255 → H×W×C uint8."""
+    return image.float().round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy().astype(np.uint8)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """The model in evaluation mode; its own mode is restored."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
