@@ -13,6 +13,7 @@ from convnet.cli import (
     data,
     doctor,
     evaluate,
+    features,
     filter,
     models,
     plane,
@@ -41,6 +42,7 @@ app.command("resume")(resume.resume)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("report")(report.report)
+app.command("features")(features.features)
 app.command("retrieve")(retrieve.retrieve)
 app.command("plane")(plane.plane)
 app.command("summary")(summary.summary)

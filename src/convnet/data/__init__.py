@@ -5,7 +5,7 @@ from convnet.data.catalog import DATASETS, named_set
 from convnet.data.decode import IMAGE_SUFFIXES, quiet_decoding, read_image, read_picture
 from convnet.data.loader import Loader, Pair
 from convnet.data.masks import Colors
-from convnet.data.open import Reads, as_path, is_table, natural_reading, open_data
+from convnet.data.open import Reads, as_path, holds_series, is_table, natural_reading, open_data
 from convnet.data.preprocess import MEMORY_LIMIT_BYTES, Preprocess, pixel_statistics
 from convnet.data.source import MemorySource, Source
 from convnet.data.split import Split, SplitOptions, make_split, read_split, write_split
@@ -26,6 +26,7 @@ __all__ = [
     "SplitOptions",
     "as_path",
     "augment_batch",
+    "holds_series",
     "is_table",
     "make_split",
     "named_set",

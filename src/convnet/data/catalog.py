@@ -29,6 +29,7 @@ from convnet.data.download import RemoteFile, fetch
 from convnet.data.idx import read_idx_images
 from convnet.data.masks import IMAGE_FOLDERS, MASK_FOLDERS, has_masks, open_masks
 from convnet.data.preprocess import Preprocess
+from convnet.data.series import open_series
 from convnet.data.source import MemorySource
 from convnet.data.whole import list_pairs
 from convnet.errors import DataError, UnknownNameError
@@ -57,6 +58,8 @@ class NamedSet:
     """Whether the samples are rows of numbers."""
     reads: Literal["class", "mask", "photos"] = field(default="class", kw_only=True)
     """What it is for: classes, masks, or pictures that have neither."""
+    series: bool = field(default=False, kw_only=True)
+    """Whether the samples are series of numbers."""
     large: bool = field(default=False, kw_only=True)
     """Whether its images are so large that crops of them are trained on."""
     where: str = field(default="", kw_only=True)
@@ -110,6 +113,19 @@ def _membrane(named: NamedSet, folder: Path) -> Read | None:
         return replace(source, name=named.name, partition=partition)
 
     return read
+
+
+def _ucr(folder_name: str) -> Finder:
+    """NAME_TRAIN and NAME_TEST files of the UCR archive, in a folder of that name."""
+
+    def find(named: NamedSet, folder: Path) -> Read | None:
+        places = [place for place in (folder / folder_name, folder / "ecg" / folder_name, folder) if place.is_dir()]
+        for place in places:
+            if any(path.stem.lower() == f"{folder_name}_train".lower() for path in place.iterdir()):
+                return lambda: replace(open_series(place), name=named.name)
+        return None
+
+    return find
 
 
 def _in_memory(
@@ -174,6 +190,22 @@ DATASETS: dict[str, NamedSet] = {
             reads="mask",
             large=True,
             where="the ISBI 2012 challenge's training slices, as PNG files in image/ and label/",
+        ),
+        NamedSet(
+            "ecg200",
+            "200 heart beats, 96 steps: normal, or an infarction",
+            ("-1", "1"),
+            _ucr("ECG200"),
+            series=True,
+            where="ECG200_TRAIN and ECG200_TEST (.arff, .txt, .tsv or .ts) of the UCR archive",
+        ),
+        NamedSet(
+            "ecg5000",
+            "heart beats of 140 steps, in five classes",
+            ("1", "2", "3", "4", "5"),
+            _ucr("ECG5000"),
+            series=True,
+            where="ECG5000_TRAIN and ECG5000_TEST (.arff, .txt, .tsv or .ts) of the UCR archive",
         ),
         NamedSet(
             "mnist",

@@ -15,6 +15,7 @@ from convnet.data.catalog import DATASETS, named_set
 from convnet.data.folder import open_folder
 from convnet.data.masks import Colors, has_masks, open_masks
 from convnet.data.preprocess import Preprocess, ResizePolicy, fit_image, require_room
+from convnet.data.series import is_series, open_series
 from convnet.data.source import MemorySource
 from convnet.data.table import TABLE_SUFFIXES, open_table
 from convnet.data.whole import INPUT_FOLDERS, TARGET_FOLDERS, find_folder, open_pairs, open_photos
@@ -50,13 +51,15 @@ def open_data(
     label: str | None = None,
     ignore: Sequence[str] = (),
     reads: Reads = "class",
+    series: bool = False,
     colors: Colors | None = None,
     ignore_index: int | None = None,
 ) -> MemorySource:
     """Open a named set ("digits", "mnist", …), a folder of images or a table (CSV).
 
     `shape` overrides the preprocessing's; of whole pictures only its channels. `label` and `ignore` are
-    columns of a table: that of the classes, and those that are no features. `colors` and `ignore_index` say
+    columns of a table: that of the classes, and those that are no features; with `series` a CSV file holds
+    series. `colors` and `ignore_index` say
     what the values of masks mean.
 
     Raises:
@@ -66,6 +69,8 @@ def open_data(
     preprocess = preprocess or Preprocess()
     if (colors or ignore_index is not None) and reads != "mask":
         raise DataError(f"{name}: data.colors and data.ignore_index are for masks (--task segmentation)")
+    if series or holds_series(name):
+        return _series(name, preprocess, data_dir, label, reads, shape)
     if is_table(name):
         source = (
             named_set(name) if name in DATASETS else open_table(as_path(name), label=label, ignore=ignore)
@@ -113,10 +118,37 @@ def natural_reading(name: str) -> Reads:
 
 def _require_targets(source: MemorySource, reads: Reads) -> None:
     """A named set has what it has; its images alone can always be taken."""
-    if reads == "pairs" or (reads == "mask") != (source.target == "mask") and reads != "photos":
-        has = "masks" if source.target == "mask" else "classes"
-        wanted = {"class": "classes", "mask": "masks", "pairs": "pairs of images"}[reads]
-        raise DataError(f"{source.name}: has {has}, no {wanted}; choose another --task")
+    fits = {"class": source.target == "class", "mask": source.target == "mask", "photos": source.form == "images"}
+    if not fits.get(reads):
+        what = "series" if source.form == "series" else "images"
+        has = f"{what} with {'classes per place' if source.target == 'mask' else 'a class each'}"
+        wanted = {"class": "a class each", "mask": "a class per place", "pairs": "pairs of images", "photos": "images"}[reads]
+        raise DataError(f"{source.name}: holds {has}, the task needs {wanted}; choose another --task")
+
+
+def holds_series(name: str) -> bool:
+    """Whether data of that name or path is series of numbers, and nothing else."""
+    return DATASETS[name].series if name in DATASETS else is_series(as_path(name))
+
+
+def _series(
+    name: str,
+    preprocess: Preprocess,
+    data_dir: Path | None,
+    label: str | None,
+    reads: Reads,
+    shape: ImageShape | None,
+) -> MemorySource:
+    """Series, where the task can use them and the preprocessing does not ask for images."""
+    source = named_set(name, data_dir) if name in DATASETS else open_series(as_path(name), label)
+    _require_targets(source, reads)
+    if preprocess.image_size or preprocess.channels or preprocess.normalize in ("range", "pixel", "imagenet"):
+        raise DataError(
+            f"{name}: series of numbers; of preprocess only normalize=channel or none applies to them"
+        )
+    if shape is not None and shape.channels != source.shape.channels:
+        raise DataError(f"{name}: has {source.shape.channels} channels, the run takes {shape.channels}")
+    return source
 
 
 def is_table(name: str) -> bool:

@@ -62,7 +62,7 @@ def open_table(
     if not wanted:
         raise DataError(f"{path}: has no column of numbers beside '{named}'")
     texts = _column(cells, named)
-    classes = _sorted(texts) if columns else _classes(cells, named, texts)
+    classes = sorted_labels(texts) if columns else _classes(cells, named, texts)
     number = {name: place for place, name in enumerate(classes)}
     targets = np.array([number[text] for text in texts])
     table = numbers(cells, wanted)
@@ -175,10 +175,10 @@ def _classes(cells: Cells, name: str, texts: Sequence[str]) -> tuple[str, ...]:
             f"{cells.path}: column '{name}' holds {len(found)} different values in {len(texts)} rows, which "
             f"are no classes{other} (columns: {', '.join(cells.columns[:20])})"
         )
-    return _sorted(texts)
+    return sorted_labels(texts)
 
 
-def _sorted(texts: Sequence[str]) -> tuple[str, ...]:
+def sorted_labels(texts: Sequence[str]) -> tuple[str, ...]:
     """The different texts, by their numbers where they are numbers."""
     found = set(texts)
     values = {text: _number(text) for text in found}

@@ -3,6 +3,7 @@
 from convnet.experiments.baselines import baselines
 from convnet.experiments.compare import Comparison, compare
 from convnet.experiments.environment import describe_environment
+from convnet.experiments.features import features
 from convnet.experiments.plane import plane
 from convnet.experiments.recipe_choice import choose_recipe
 from convnet.experiments.retrieve import retrieve
@@ -20,6 +21,7 @@ __all__ = [
     "choose_recipe",
     "compare",
     "describe_environment",
+    "features",
     "load_run",
     "plane",
     "resume",

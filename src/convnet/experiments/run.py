@@ -11,20 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from convnet.data import DATASETS, MemorySource, as_path, is_table, open_data, read_split
 from convnet.data.table import open_table
 from convnet.device import default_device, make_fabric, resolve_precision
-from convnet.errors import ConvnetError, DataError, RunError, in_one_line
+from convnet.errors import ConvnetError, DataError, RunError
 from convnet.experiments.predict import Made, Mask, Prediction, predict_classes, predict_images, predict_masks
-from convnet.layers import Normalize
-from convnet.models import build_model
 from convnet.recipes import Recipe
 from convnet.recipes.build import open_recipe_data, task_of
-from convnet.recipes.stages import assemble
+from convnet.recipes.trained import recipe_of, trained_network
 from convnet.runs import Baselines, MetricsLog, RunFolder, baselines_beside
 from convnet.tasks import Evaluation, Task
 from convnet.training import LOSSES
@@ -45,7 +41,7 @@ class Run:
     @cached_property
     def recipe(self) -> Recipe:
         """The complete recipe."""
-        return Recipe.from_yaml(self.folder.read("recipe.yaml"), str(self.folder.file("recipe.yaml")))
+        return recipe_of(self.folder)
 
     @cached_property
     def task(self) -> Task:
@@ -99,11 +95,6 @@ class Run:
         return ImageShape(*self.data["shape"])
 
     @property
-    def _outputs(self) -> int:
-        """The size of the head."""
-        return self.shape.channels if self.task.target == "image" else len(self.classes)
-
-    @property
     def columns(self) -> tuple[str, ...]:
         """The columns of numbers that a table's run takes; none of a run of images."""
         return tuple(self.data.get("columns", ()))
@@ -115,17 +106,7 @@ class Run:
         Raises:
             RunError: the run is not finished, or its weights are damaged.
         """
-        _ = self.result
-        recipe = self.recipe
-        weights_file = self.folder.file("model.safetensors")
-        try:
-            weights = load_file(weights_file)
-            network = build_model(recipe.model.name, self.shape, self._outputs, **recipe.model.options)
-            model = assemble(Normalize(weights["0.mean"], weights["0.std"]), network)
-            model.load_state_dict(weights)
-        except (SafetensorError, OSError, KeyError, RuntimeError) as error:
-            raise RunError(f"{weights_file}: cannot be loaded: {in_one_line(error)}") from error
-        return model.eval()
+        return trained_network(self.folder, self.recipe)
 
     def open_own_data(self, data_dir: Path | None = None) -> MemorySource:
         """The data that the run was trained on, from where it was then or from `data_dir`.
@@ -158,7 +139,7 @@ class Run:
             chosen = split or ("test" if len(own.test) else "val")
             indices = own[chosen]
         else:
-            source = self._open_other(data, data_dir)
+            source = self.open_other_data(data, data_dir)
             indices = _select(source, split)
         if not len(indices):
             raise DataError(f"{source.name}: no samples in its {split or 'held-out'} split")
@@ -211,9 +192,14 @@ class Run:
         _ = self.result
         return write_report(self, data_dir=data_dir)
 
-    def _open_other(self, data: str, data_dir: Path | None) -> MemorySource:
-        """Other data in the run's shape, its targets renumbered to the run's classes."""
-        if bool(self.columns) != is_table(data):
+    def open_other_data(self, data: str, data_dir: Path | None) -> MemorySource:
+        """Other data in the run's shape, its targets renumbered to the run's classes.
+
+        Raises:
+            DataError: it cannot be read, or has classes that the run does not know.
+        """
+        table = is_table(data) and not self.recipe.data.series
+        if bool(self.columns) != table:
             takes = f"a table with the columns {', '.join(self.columns[:9])}" if self.columns else "images"
             raise DataError(f"{data}: the run {self.path} takes {takes}")
         if self.columns and data not in DATASETS:
@@ -227,7 +213,9 @@ class Run:
                 data_dir=data_dir,
                 skip_unreadable=options.skip_unreadable,
                 shape=self.shape,
+                label=options.label if self.recipe.data.series else None,
                 reads=self.task.reads,
+                series=options.series,
                 colors=options.colors,
                 ignore_index=options.ignore_index,
             )

@@ -1,5 +1,5 @@
 """Seeing inside a network."""
 
-from convnet.explain.embedding import embed
+from convnet.explain.embedding import Encoder, embed
 
-__all__ = ["embed"]
+__all__ = ["Encoder", "embed"]

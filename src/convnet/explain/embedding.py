@@ -1,4 +1,4 @@
-"""Where a network puts its images: what its last dense layer is given (M80, M91)."""
+"""Where a network puts its images: codes of an autoencoder, or what the last dense layer is given (M80, M91)."""
 
 from __future__ import annotations
 
@@ -9,31 +9,45 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 
+class Encoder(nn.Module):
+    """A trained network cut off where its representation is: images as the network takes them → N×D.
+
+    The output of the part called `encoder` where there is one; else the input of the last dense layer that
+    the network calls; of a network without dense layers, the input of its last stage.
+    """
+
+    def __init__(self, model: nn.Sequential) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Float[Tensor, "N D"]:
+        """N×C×H×W → N×D float32."""
+        encoder = next((m for name, m in self.model.named_modules() if name.endswith("encoder")), None)
+        seen: list[Tensor] = []
+        if encoder is not None:
+            hooks = [encoder.register_forward_hook(lambda _layer, _inputs, output: seen.append(output))]
+        else:
+            dense = [m for m in self.model.modules() if isinstance(m, nn.Linear)]
+            layers: list[nn.Module] = [*dense] or [self.model[-1]]
+            hooks = [layer.register_forward_pre_hook(lambda _layer, inputs: seen.append(inputs[0])) for layer in layers]
+        try:
+            self.model(images)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return seen[-1].flatten(1).float()
+
+
 @torch.no_grad()
 def embed(model: nn.Sequential, batches: Iterable[Tensor]) -> Float[Tensor, "N D"]:
-    """The input of the last dense layer that the network calls, for every image; N×D float32.
+    """The representation of every image, N×D float32.
 
-    Of a network without dense layers, the input of its last stage. `batches` are images N×C×H×W as the
-    model takes them; it is run in evaluation mode, and its own mode restored.
+    `batches` are images N×C×H×W as the model takes them; it is run in evaluation mode, and its own mode
+    restored.
     """
-    seen: list[Tensor] = []
-    dense = [m for m in model.modules() if isinstance(m, nn.Linear)]
-    layers: list[nn.Module] = [*dense] or [model[-1]]
-
-    def remember(_layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        seen.append(inputs[0])
-
-    hooks = [layer.register_forward_pre_hook(remember) for layer in layers]
-    was_training = model.training
+    encoder, was_training = Encoder(model), model.training
     model.eval()
-    parts = []
     try:
-        for images in batches:
-            seen.clear()
-            model(images)
-            parts.append(seen[-1].flatten(1).float())
+        return torch.cat([encoder(images) for images in batches])
     finally:
         model.train(was_training)
-        for hook in hooks:
-            hook.remove()
-    return torch.cat(parts)

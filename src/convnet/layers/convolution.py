@@ -42,11 +42,11 @@ class _PaddedByPurpose(nn.Module):
             groups,
             bias,
         )
-        self._window = window if fixed is None else None
+        self._pad = None if fixed is not None else window.pad_causal if padding == "causal" else window.pad_same
 
     def forward(self, x: Float[Tensor, "N C *space"]) -> Float[Tensor, "N D *places"]:
         """N×C×… → N×D×…."""
-        out: Tensor = super().forward(x if self._window is None else self._window.pad_same(x))
+        out: Tensor = super().forward(x if self._pad is None else self._pad(x))
         return out
 
 
@@ -62,7 +62,8 @@ class Conv2d(_PaddedByPurpose, nn.Conv2d):
     `padding` is a number of zeros on every side, (vertical, horizontal) numbers, or a purpose: "valid" adds
     none; "full" adds as many as let the kernel reach every input pixel with each of its weights;
     "same" keeps the size, or divides it by the stride, rounding up. Where "same" needs an odd number of
-    zeros, the surplus goes to the bottom and the right, as in TensorFlow and Keras.
+    zeros, the surplus goes to the bottom and the right, as in TensorFlow and Keras. "causal" puts all zeros in
+    front, so that no output sees what comes after it (M34).
 
     Raises:
         ValueError: a size, stride or dilation below 1, negative padding, groups that do not divide the
@@ -107,9 +108,15 @@ class _Window:
         if padding == "same":
             even = all(s == 1 for s in self.stride) and all(r % 2 == 0 for r in self.reach)
             return tuple(r // 2 for r in self.reach) if even else None
+        if padding == "causal":
+            return None
         if padding not in ("valid", "full"):
-            raise ValueError(f'padding must be "valid", "same", "full" or numbers, got "{padding}"')
+            raise ValueError(f'padding must be "valid", "same", "full", "causal" or numbers, got "{padding}"')
         return self.reach if padding == "full" else tuple(0 for _ in self.reach)
+
+    def pad_causal(self, x: Tensor) -> Tensor:
+        """Zeros in front of every side, as many as the kernel reaches back."""
+        return F.pad(x, [zeros for reach in reversed(self.reach) for zeros in (reach, 0)])
 
     def pad_same(self, x: Tensor) -> Tensor:
         """Zeros for an output of ceil(N/S) along every side, the surplus at the end."""

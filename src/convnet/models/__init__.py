@@ -2,6 +2,7 @@
 
 from convnet.models import (
     alexnet,
+    autoencoder,
     convnetjs,
     googlenet,
     knn,
@@ -18,6 +19,7 @@ from convnet.models import (
     resnet,
     resnet9,
     small_convnet,
+    temporal,
     unet,
     vgg,
     zfnet,
@@ -32,6 +34,7 @@ __all__ = [
     "Facts",
     "Pipeline",
     "alexnet",
+    "autoencoder",
     "build_model",
     "convnetjs",
     "googlenet",
@@ -52,6 +55,7 @@ __all__ = [
     "resnet",
     "resnet9",
     "small_convnet",
+    "temporal",
     "unet",
     "vgg",
     "zfnet",

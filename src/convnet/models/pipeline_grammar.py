@@ -1,7 +1,7 @@
 """Pipelines written down: features, an arrow, what learns from them (M08).
 
 pipeline = call {"+" call} "->" call
-call     = name ["(" option "=" value {"," option "=" value} ")"]
+call     = name ["(" option "=" value {"," option "=" value} ")"] | run ":encoder"
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from convnet.registry import Registry
 from convnet.schema import nearest
 
 _CALL = re.compile(r"\s*([a-z][a-z0-9]*(?:-[a-z0-9]+)*)\s*(?:\((.*)\))?\s*", re.DOTALL)
+ENCODER = ":encoder"
+"""What makes a feature of a run: "runs/mnist-1:encoder"."""
 _PLAIN = re.compile(r"[A-Za-z][\w-]*")
 
 
@@ -76,6 +78,9 @@ def parse_call(text: str, registry: Registry[Any], kind: str) -> Call:
     Raises:
         RecipeError, UnknownNameError: it is no call, or no such name or option.
     """
+    if registry is FEATURES and text.strip().endswith(ENCODER):
+        run = text.strip().removesuffix(ENCODER)
+        return Call("encoder", registry.options("encoder", {"run": run}))
     match = _CALL.fullmatch(text)
     if match is None:
         raise RecipeError(

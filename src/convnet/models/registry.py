@@ -110,4 +110,6 @@ def named_model(word: str) -> dict[str, Any]:
     """What a word in a model's place means: its name, a pattern of layers (M66), or a pipeline (M08)."""
     if ARROW in word:
         return {"name": "pipeline", "stages": word}
-    return {"name": "pattern", "layers": word} if is_pattern(word) else {"name": word}
+    if word not in MODELS and is_pattern(word):
+        return {"name": "pattern", "layers": word}
+    return {"name": word}

@@ -1,6 +1,6 @@
 """A recipe says everything about a run; it is checked, stored, and turned into objects here."""
 
-from convnet.recipes import classical, zoo
+from convnet.recipes import classical, trained, zoo
 from convnet.recipes.build import Workbench, build, open_recipe_data, task_of
 from convnet.recipes.catalog import RECIPES, NamedRecipe, named_recipe
 from convnet.recipes.defaults import BASELINES, baseline_recipe, default_recipe
@@ -25,5 +25,6 @@ __all__ = [
     "override",
     "parse_assignments",
     "task_of",
+    "trained",
     "zoo",
 ]

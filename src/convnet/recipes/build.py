@@ -93,6 +93,7 @@ def open_recipe_data(recipe: Recipe, data_dir: Path | None) -> MemorySource:
         label=recipe.data.label,
         ignore=recipe.data.ignore,
         reads=task_of(recipe).reads,
+        series=recipe.data.series,
         colors=recipe.data.colors,
         ignore_index=recipe.data.ignore_index,
     )

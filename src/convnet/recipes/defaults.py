@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from convnet.data import DATASETS, Augment, Preprocess, Reads, as_path, is_table, natural_reading
+from convnet.data import (
+    DATASETS,
+    Augment,
+    Preprocess,
+    Reads,
+    as_path,
+    holds_series,
+    is_table,
+    natural_reading,
+)
 from convnet.models import named_model, parse_pipeline
 from convnet.recipes.recipe import Choice, Data, Recipe
 from convnet.training import Regularizers
@@ -34,6 +43,8 @@ def default_recipe(source: str, model: str | None = None, task: str | None = Non
         return map_recipe(source, task, choice)
     if choice is not None and choice["name"] in BASELINES:
         return baseline_recipe(source, choice)
+    if holds_series(source) or (choice or {}).get("name") == "temporal":
+        return series_recipe(source, choice)
     if is_table(source):
         return _table_recipe(source, choice or {"name": "mlp", "hidden": (32,)})
     photos = source not in DATASETS or DATASETS[source].photos
@@ -49,6 +60,18 @@ def default_recipe(source: str, model: str | None = None, task: str | None = Non
         schedule=Choice(name="one-cycle"),
         batch_size=128 if source in DATASETS else 32,
     )
+
+
+def series_recipe(source: str, model: dict[str, Any] | None = None, **fields: Any) -> Recipe:
+    """Dilated convolutions in time with Adam on a one-cycle schedule (M34); a table's rows are read as series."""
+    chosen: dict[str, Any] = {
+        "data": Data(source=_place(source), series=is_table(source)),
+        "optimizer": Choice(name="adam", lr=0.001),
+        "schedule": Choice(name="one-cycle"),
+        "epochs": 100,
+        "batch_size": 16,
+    }
+    return _recipe(source, model or {"name": "temporal"}, **{**chosen, **fields})
 
 
 def map_recipe(source: str, task: str, model: dict[str, Any] | None = None, **fields: Any) -> Recipe:
@@ -127,10 +150,12 @@ def _table_recipe(source: str, model: dict[str, Any]) -> Recipe:
 def _recipe(source: str, model: dict[str, Any], suffix: str = "", **fields: Any) -> Recipe:
     """Named after the data, the task and the model."""
     label = parse_pipeline(model["stages"]).label if model["name"] == "pipeline" else model["name"]
-    if source in DATASETS:
-        stem, place = source, source
-    else:
-        path = as_path(source).resolve()
-        stem, place = path.stem if path.is_file() else path.name, str(path)
+    path = as_path(source).resolve()
+    stem = source if source in DATASETS else path.stem if path.is_file() else path.name
     name = f"{stem}{suffix}-{label.replace(':', '.')}"
-    return Recipe.from_dict({"name": name, "data": Data(source=place), "model": model, **fields})
+    return Recipe.from_dict({"name": name, "data": Data(source=_place(source)), "model": model, **fields})
+
+
+def _place(source: str) -> str:
+    """A named set by its name, everything else by its whole path."""
+    return source if source in DATASETS else str(as_path(source).resolve())

@@ -61,7 +61,8 @@ class Data(Section):
 
     Pictures that cannot be read stop the run unless `skip_unreadable` is set; then they are listed and
     left out. Of a table (CSV) `label` is the column of the classes (default: the one called label, class,
-    target, species or diagnosis, else the last), and `ignore` are columns that are no features. Of masks
+    target, species or diagnosis, else the last), and `ignore` are columns that are no features; with
+    `series` its rows are series, or the steps of some. Of masks
     `colors` names the classes and says how each looks ({sky: "#0000ff"}) or which index it has, and
     `ignore_index` is a value that means no class.
     """
@@ -70,6 +71,7 @@ class Data(Section):
     skip_unreadable: bool = False
     label: str | None = None
     ignore: tuple[str, ...] = ()
+    series: bool = False
     colors: dict[str, str | int] | None = None
     ignore_index: CountOrZero | None = None
 

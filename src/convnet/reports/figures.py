@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import matplotlib as mpl
 import numpy as np
 import torch
 from matplotlib.figure import Figure
@@ -144,6 +145,40 @@ def strips(rows: Sequence[tuple[str, Sequence[tuple[str, Image]]]], title: str) 
                 axes.imshow(pixels[:, :, 0] if grey else pixels, cmap="gray" if grey else None, vmin=0, vmax=255)
                 text = caption if number else f"{name}\n{caption}"
                 axes.set_title(text, fontsize=8, fontweight="normal", loc="left", pad=3)
+    return picture
+
+
+def upright_strips(samples: Sequence[Sequence[tuple[str, Image]]], names: Sequence[str], title: str) -> Figure:
+    """Small samples side by side, each a column of pictures, the rows named."""
+    tall = samples[0][0][1].shape[0] / samples[0][0][1].shape[1]
+    with figure(10, 0.5 + len(names) * 9.3 / len(samples) * tall) as picture:
+        picture.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=11)
+        grid = picture.subplots(len(names), len(samples), squeeze=False)
+        for row, name in enumerate(names):
+            for axes, panels in zip(grid[row], samples, strict=True):
+                bare(axes)
+                pixels = panels[row][1]
+                grey = pixels.shape[2] == 1
+                axes.imshow(pixels[:, :, 0] if grey else pixels, cmap="gray" if grey else None, vmin=0, vmax=255)
+            grid[row, 0].set_ylabel(name, fontsize=9)
+    return picture
+
+
+def code_map(points: NDArray[np.float32], labels: NDArray[np.int64], classes: Sequence[str], title: str) -> Figure:
+    """Points of the plane N×2, coloured by class where there are a few."""
+    with figure(7.2, 6) as picture:
+        axes = picture.subplots()
+        few = 1 < len(classes) <= 20
+        for k in np.unique(labels) if few else [None]:
+            chosen = labels == k if few else np.full(len(labels), True)
+            colour = mpl.colormaps["tab20" if len(classes) > 10 else "tab10"](int(k)) if few else TRAIN
+            name = classes[int(k)] if few else None
+            axes.scatter(*points[chosen].T, s=9, color=colour, alpha=0.7, linewidths=0, label=name)
+        axes.set_title(title)
+        axes.set_xlabel("first principal component")
+        axes.set_ylabel("second")
+        if few:
+            picture.legend(loc="outside right upper", markerscale=2)
     return picture
 
 

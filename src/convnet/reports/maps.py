@@ -5,31 +5,63 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
+from matplotlib.figure import Figure
 from torch import nn
 
-from convnet.data import MemorySource
-from convnet.reports.figures import strips
+from convnet.data import Loader, MemorySource
+from convnet.explain import embed
+from convnet.reports import figures
 from convnet.reports.style import to_png
-from convnet.tasks import Task, outputs_of
+from convnet.tasks import Task, evaluation_batch, outputs_of
 
 SHOWN = 5
+SHOWN_SMALL = 12
+SMALL_SIDE = 64
+MAPPED = 2000
+
+Row = Mapping[str, str]
 
 
 @torch.no_grad()
 def map_pictures(
-    task: Task, model: nn.Sequential, source: MemorySource, predictions: Sequence[Mapping[str, str]]
+    task: Task, model: nn.Sequential, source: MemorySource, predictions: Sequence[Row]
 ) -> Iterator[tuple[str, bytes]]:
-    """Strips of held-out samples, from the worst to the best by the task's score."""
+    """Held-out samples, from the worst to the best by the task's score; the codes of an autoencoder."""
     if task.target == "class" or not predictions:
         return
+    small = source.form == "images" and max(source.shape.height, source.shape.width) <= SMALL_SIDE
     ranked = sorted(predictions, key=lambda row: float(row[task.score.key]))
-    count = min(SHOWN, len(ranked))
+    count = min(SHOWN_SMALL if small else SHOWN, len(ranked))
     chosen = [ranked[i * (len(ranked) - 1) // max(1, count - 1)] for i in range(count)]
-    rows = []
-    for row in chosen:
+    which = "all" if count == len(ranked) else f"{count} of {len(ranked):,}"
+    title = f"Held-out samples, {which}, from the worst to the best"
+    yield "maps", to_png(_strips(task, model.eval(), source, chosen, title, small))
+    if any(name.endswith("encoder") for name, _ in model.named_modules()):
+        yield "maps-codes", to_png(_codes(model, source, [int(row["index"]) for row in ranked]))
+
+
+def _strips(
+    task: Task, model: nn.Sequential, source: MemorySource, rows: Sequence[Row], title: str, small: bool
+) -> Figure:
+    drawn = []
+    for row in rows:
         batch = task.pair(source.one(int(row["index"])), None)
-        panels = task.panels(source, batch, outputs_of(model.eval(), batch.images))
-        rows.append((f"{row['sample']}  {task.score.show(float(row[task.score.key]))}", panels))
-    if all(panels for _, panels in rows):
-        which = "all" if count == len(ranked) else f"{count} of {len(ranked):,}"
-        yield "maps", to_png(strips(rows, f"Held-out samples, {which}, from the worst to the best"))
+        drawn.append(task.panels(source, batch, outputs_of(model, batch.images)))
+    if small:
+        names = [caption.partition(":")[0] for caption, _ in drawn[0]]
+        return figures.upright_strips(drawn, names, title)
+    names = [f"{row['sample']}  {task.score.show(float(row[task.score.key]))}" for row in rows]
+    return figures.strips(list(zip(names, drawn, strict=True)), title)
+
+
+def _codes(model: nn.Sequential, source: MemorySource, indices: Sequence[int]) -> Figure:
+    """The codes of held-out samples, seen from where they vary most."""
+    from sklearn.decomposition import PCA
+
+    step = -(-len(indices) // MAPPED)
+    chosen = torch.tensor(sorted(indices)[::step])
+    batches = Loader(source, chosen, evaluation_batch(source.shape.height)).epoch()
+    codes = embed(model, (batch.images for batch in batches)).numpy()
+    points = codes if codes.shape[1] == 2 else PCA(min(2, *codes.shape), random_state=0).fit_transform(codes)
+    title = f"{codes.shape[1]} codes of {len(chosen):,} held-out samples in the plane"
+    return figures.code_map(points, source.labels[chosen].numpy(), source.classes, title)

@@ -1,0 +1,26 @@
+"""`convnet features`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from convnet.cli.options import DataDir
+
+
+def features(
+    run: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
+    data: Annotated[
+        str | None, typer.Argument(help="Other data: a set or a folder. Default: the run's own.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="A .parquet, .csv or .npz file.")] = Path("codes.parquet"),
+    data_dir: DataDir = None,
+) -> None:
+    """Write the representation that a run learnt: codes of an autoencoder, the last hidden layer of a classifier."""
+    from convnet.experiments import features as write_features
+    from convnet.experiments import load_run
+
+    codes = write_features(load_run(run), data, out, data_dir=data_dir)
+    print(f"{len(codes):,} samples × {codes.shape[1]} features  → {out}")

@@ -1,0 +1,103 @@
+"""Autoencoders (M67): an image through a bottleneck of a few numbers, and back."""
+
+from __future__ import annotations
+
+import math
+
+from torch import nn
+
+from convnet.layers import ConvBlock, MapsToDense, initialize, make_activation
+from convnet.layers.activations import ActivationName
+from convnet.layers.init import InitName
+from convnet.models.registry import network
+from convnet.schema import Count
+
+SMALLEST_MAP = 4
+MOST_HALVINGS = 4
+
+
+class Autoencoder(nn.Sequential):
+    """An `encoder` N×C×H×W → N×D and a `decoder` back; values of the images are 0…1."""
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+
+
+@network(
+    "dense-autoencoder",
+    native=(1, 28, 28),
+    num_classes=1,
+    smallest=1,
+    parameters=944_176,
+    source="Hinton and Salakhutdinov 2006",
+    targets=("image",),
+)
+def dense_autoencoder(
+    in_channels: int,
+    num_classes: int,
+    image_size: tuple[int, int],
+    *,
+    code: Count = 32,
+    hidden: tuple[Count, ...] = (512, 128),
+    activation: ActivationName = "relu",
+    init: InitName = "he",
+) -> nn.Module:
+    """Fully connected: hidden layers down to `code` numbers, and the same in reverse (M67).
+
+    Without hidden layers, and with squared error, it finds what the first principal components span.
+    """
+    pixels = math.prod(image_size)
+    down = _dense([in_channels * pixels, *hidden, code], activation)
+    up = _dense([code, *reversed(hidden), num_classes * pixels], activation)
+    decoder = nn.Sequential(*up, nn.Unflatten(1, (num_classes, *image_size)))
+    return initialize(Autoencoder(nn.Sequential(nn.Flatten(), *down), decoder), init)
+
+
+@network(
+    "conv-autoencoder",
+    native=(1, 28, 28),
+    num_classes=1,
+    smallest=4,
+    parameters=1_042_401,
+    source="Masci et al. 2011",
+    targets=("image",),
+)
+def conv_autoencoder(
+    in_channels: int,
+    num_classes: int,
+    image_size: tuple[int, int],
+    *,
+    code: Count = 32,
+    width: Count = 32,
+    activation: ActivationName = "relu",
+    init: InitName = "he",
+) -> nn.Module:
+    """Convolutional: strided convolutions and a dense layer down to `code` numbers, and back (M67).
+
+    Each halving doubles the `width`, at most four times, while maps of four pixels or more remain. On the way
+    back, nearest neighbours and convolutions double the maps.
+    """
+    sizes, widths = [image_size], [width]
+    while min(sizes[-1]) >= 2 * SMALLEST_MAP - 1 and len(sizes) <= MOST_HALVINGS:
+        height, breadth = sizes[-1]
+        sizes.append(((height + 1) // 2, (breadth + 1) // 2))
+        widths.append(2 * widths[-1])
+    down: list[nn.Module] = [ConvBlock(in_channels, widths[0], activation=activation)]
+    for before, after in zip(widths, widths[1:], strict=False):
+        down.append(ConvBlock(before, after, stride=2, activation=activation))
+    bottom = (widths[-1], *sizes[-1])
+    up: list[nn.Module] = [nn.Linear(code, math.prod(bottom)), make_activation(activation), nn.Unflatten(1, bottom)]
+    for place in reversed(range(len(sizes) - 1)):
+        up += [nn.Upsample(size=sizes[place]), ConvBlock(widths[place + 1], widths[place], activation=activation)]
+    encoder = nn.Sequential(*down, MapsToDense(bottom, code))
+    return initialize(Autoencoder(encoder, nn.Sequential(*up, nn.Conv2d(widths[0], num_classes, 3, padding=1))), init)
+
+
+def _dense(widths: list[int], activation: ActivationName) -> list[nn.Module]:
+    """Linear layers from width to width, with activations between them."""
+    layers: list[nn.Module] = []
+    for before, after in zip(widths, widths[1:], strict=False):
+        layers += [nn.Linear(before, after), make_activation(activation)]
+    return layers[:-1]

@@ -1,0 +1,73 @@
+"""The network of a finished run, and its encoder as a feature for others (M67)."""
+
+from __future__ import annotations
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from convnet.data import as_path
+from convnet.errors import ModelError, RunError, in_one_line
+from convnet.explain import Encoder
+from convnet.features import FEATURES
+from convnet.layers import Normalize
+from convnet.models import build_model
+from convnet.recipes.build import task_of
+from convnet.recipes.recipe import Recipe
+from convnet.recipes.stages import assemble
+from convnet.runs import RunFolder
+from convnet.types import ImageShape
+
+
+def recipe_of(folder: RunFolder) -> Recipe:
+    """The complete recipe of a run."""
+    return Recipe.from_yaml(folder.read("recipe.yaml"), str(folder.file("recipe.yaml")))
+
+
+def trained_network(folder: RunFolder, recipe: Recipe) -> nn.Sequential:
+    """The trained network, normalisation included, in evaluation mode.
+
+    Raises:
+        RunError: the run is not finished, or its weights are damaged.
+    """
+    if not folder.finished:
+        raise RunError(f"{folder.path}: not finished; continue it with 'convnet resume {folder.path}'")
+    data, weights_file = folder.read_json("data.json"), folder.file("model.safetensors")
+    shape = ImageShape(*data["shape"])
+    outputs = shape.channels if task_of(recipe).target == "image" else len(data["classes"])
+    try:
+        weights = load_file(weights_file)
+        network = build_model(recipe.model.name, shape, outputs, **recipe.model.options)
+        model = assemble(Normalize(weights["0.mean"], weights["0.std"]), network)
+        model.load_state_dict(weights)
+    except (SafetensorError, OSError, KeyError, RuntimeError) as error:
+        raise RunError(f"{weights_file}: cannot be loaded: {in_one_line(error)}") from error
+    return model.eval()
+
+
+class EncoderFeature(nn.Module):
+    """What a trained network makes of an image, its weights as they are: N×C×H×W of 0…1 → N×D."""
+
+    def __init__(self, model: nn.Sequential, shape: ImageShape) -> None:
+        super().__init__()
+        self.encoder = Encoder(model.requires_grad_(False))
+        with torch.no_grad():
+            self.out_features = self.encoder(torch.zeros(1, *shape)).shape[1]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """N×C×H×W → N×D."""
+        self.encoder.eval()  # its norms keep what they learnt, also while others train
+        out: Tensor = self.encoder(images * 255)
+        return out
+
+
+@FEATURES.register("encoder")
+def encoder(in_channels: int, image_size: tuple[int, int], *, run: str) -> nn.Module:
+    """The codes of an autoencoder, or what the last dense layer of a classifier is given; "RUN:encoder" for short."""
+    folder = RunFolder.open(as_path(run))
+    shape = ImageShape(*folder.read_json("data.json")["shape"])
+    if shape != (in_channels, *image_size):
+        here = ImageShape(in_channels, *image_size)
+        raise ModelError(f"{run}: its network takes {shape} images, these are {here}; train both on one size")
+    return EncoderFeature(trained_network(folder, recipe_of(folder)), shape)
