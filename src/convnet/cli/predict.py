@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from convnet.experiments import Run
 
 
+PADDED = ": the network pads its input with zeros, which single windows see at their borders"
+
+
 def predict(
     run: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
     images: Annotated[list[Path], typer.Argument(help="Image files; tables (.csv) for a run of a table.")],
@@ -24,14 +27,22 @@ def predict(
     tile: Annotated[
         int | None, typer.Option(min=1, help="Compute large images in tiles of so many pixels a side.")
     ] = None,
+    dense: Annotated[
+        bool, typer.Option("--dense", help="Run a classifier over whole photos: a map of classes, drawn over them.")
+    ] = False,
+    scale: Annotated[float | None, typer.Option(help="With --dense: resize the photo by this factor first.")] = None,
     as_json: Json = False,
 ) -> None:
     """Print the most probable classes of images; or write the masks or the images that the run makes of them."""
     from convnet.experiments import load_run
 
     loaded = load_run(run)
+    if dense:
+        _print_dense(loaded, images, out, scale, as_json)
+        return
+    _require_unused({"--scale": scale}, loaded, "goes with --dense")
     if loaded.task.target == "class":
-        _require_unused({"--out": out, "--tile": tile}, loaded)
+        _require_unused({"--out": out, "--tile": tile}, loaded, f"is not for a run of {loaded.task.name}")
         _print_classes(loaded, images, top, as_json)
         return
     rows = _write_masks(loaded, images, out, tile) if loaded.task.target == "mask" else _write_images(
@@ -44,6 +55,42 @@ def predict(
         shares = "".join(f"  {name} {share:.1%}" for name, share in row.get("classes", {}).items())
         written = ", ".join(row[key] for key in ("mask", "overlay", "made") if key in row)
         print(f"{row['image']}{shares}  → {written}")
+
+
+def _print_dense(run: Run, images: list[Path], out: Path | None, scale: float | None, as_json: bool) -> None:
+    from convnet.experiments import predict_dense
+
+    rows = []
+    for image, target in zip(images, _targets(images, out, "dense"), strict=True):
+        found = predict_dense(run, image, scale=scale or 1.0)
+        found.draw(target)
+        rows.append(
+            {
+                "image": found.path,
+                "picture": str(target),
+                "classes": found.shares,
+                "map": list(found.probabilities.shape[1:]),
+                "window": list(found.window),
+                "stride": found.stride,
+                "largest_difference": found.difference,
+                "seconds": found.seconds,
+                "patch_by_patch_seconds": found.patch_seconds,
+            }
+        )
+        if as_json:
+            continue
+        height, width = found.probabilities.shape[1:]
+        shares = sorted(found.shares.items(), key=lambda item: -item[1])[:5]
+        print(f"{found.path}  " + "  ".join(f"{name} {share:.1%}" for name, share in shares if share))
+        print(
+            f"  {height}×{width} windows of {found.window[0]}×{found.window[1]}, {found.stride} pixels apart, in "
+            f"{found.seconds:.2f} s; one by one {found.patch_seconds:.1f} s, "
+            f"{found.patch_seconds / found.seconds:.0f} times as long"
+        )
+        print(f"  largest difference to single windows {found.difference:.1e}{PADDED if found.padded else ''}")
+        print(f"  picture {target}")
+    if as_json:
+        print_json(rows)
 
 
 def _print_classes(run: Run, images: list[Path], top: int, as_json: bool) -> None:
@@ -114,9 +161,9 @@ def _targets(images: list[Path], out: Path | None, word: str) -> list[Path]:
     return targets
 
 
-def _require_unused(options: dict[str, object], run: Run) -> None:
+def _require_unused(options: dict[str, object], run: Run, why: str) -> None:
     from convnet.errors import RecipeError
 
     for name, value in options.items():
         if value is not None:
-            raise RecipeError(f"{name} does not apply: {run.path} is a run of {run.task.name}, which prints classes")
+            raise RecipeError(f"{name} {why} ({run.path})")

@@ -26,6 +26,10 @@ def train(
     model: Annotated[
         str | None, typer.Option(help="Network, 'features -> model', or package.module:factory.")
     ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="Start from weights: a file, a run, an address, hf:owner/name/file, or imagenet."),
+    ] = None,
     optimizer: Annotated[str | None, typer.Option(help="Optimizer, at its default options.")] = None,
     epochs: Epochs = None,
     batch_size: Annotated[int | None, typer.Option(help="Images per update.")] = None,
@@ -50,6 +54,7 @@ def train(
 
     chosen = overrides(
         set_,
+        **({"weights.source": weights} if weights else {}),
         task=task,
         model=model,
         optimizer=optimizer,

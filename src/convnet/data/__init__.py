@@ -7,7 +7,7 @@ from convnet.data.loader import Loader, Pair
 from convnet.data.masks import Colors
 from convnet.data.open import Reads, as_path, holds_series, is_table, natural_reading, open_data
 from convnet.data.preprocess import MEMORY_LIMIT_BYTES, Preprocess, pixel_statistics
-from convnet.data.source import MemorySource, Source
+from convnet.data.source import MemorySource, Source, keep_classes
 from convnet.data.split import Split, SplitOptions, make_split, read_split, write_split
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "augment_batch",
     "holds_series",
     "is_table",
+    "keep_classes",
     "make_split",
     "named_set",
     "natural_reading",

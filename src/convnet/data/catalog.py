@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import pooch
 import torch
 
 from convnet.data.bundled import (
@@ -25,7 +24,7 @@ from convnet.data.bundled import (
 )
 from convnet.data.cifar import CIFAR10, CIFAR100, CifarLayout, find_cifar
 from convnet.data.class_names import CIFAR10_CLASSES, CIFAR100_CLASSES, FASHION_CLASSES, KMNIST_CLASSES
-from convnet.data.download import RemoteFile, fetch
+from convnet.data.download import RemoteFile, cache_folder, fetch
 from convnet.data.idx import read_idx_images
 from convnet.data.masks import IMAGE_FOLDERS, MASK_FOLDERS, has_masks, open_masks
 from convnet.data.preprocess import Preprocess
@@ -297,11 +296,6 @@ DATASETS: dict[str, NamedSet] = {
         ),
     )
 }
-
-
-def cache_folder(name: str) -> Path:
-    """Where the downloaded files of the set `name` lie."""
-    return Path(pooch.os_cache("convnet")) / name
 
 
 def folders_to_search(name: str, data_dir: Path | None) -> list[Path]:

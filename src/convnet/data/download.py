@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pooch
 import requests
@@ -53,6 +55,36 @@ def fetch(files: Iterable[RemoteFile], folder: Path) -> None:
             "these files could not be downloaded; get them elsewhere and put them into "
             f"{folder}:\n" + "\n".join(lines)
         )
+
+
+def cache_folder(name: str) -> Path:
+    """Where downloaded files lie: of the set `name`, or weights."""
+    return Path(pooch.os_cache("convnet")) / name
+
+
+def fetch_address(address: str, folder: Path, sha256: str = "") -> Path:
+    """The file at an address, downloaded into `folder` where it is not there yet.
+
+    `sha256` is its checksum or the beginning of it. A broken download goes on where it stopped.
+
+    Raises:
+        DataError: it cannot be had, or has another checksum.
+    """
+    pooch.get_logger().setLevel(logging.CRITICAL)
+    digest = hashlib.sha256(address.encode()).hexdigest()[:8]
+    name = f"{digest}-{Path(urlsplit(address).path).name or 'weights'}"  # two addresses may end alike
+    try:
+        path = Path(
+            pooch.retrieve(address, known_hash=None, fname=name, path=folder, downloader=_resuming_download)
+        )
+    except OSError as error:
+        raise DataError(
+            f"{address}: cannot be downloaded ({_short(error)}); get the file elsewhere and name its path"
+        ) from error
+    if not pooch.file_hash(str(path), alg="sha256").startswith(sha256):
+        path.unlink()
+        raise DataError(f"{address}: what was downloaded has another checksum than {sha256}…; try again")
+    return path
 
 
 def _fetch_one(file: RemoteFile, folder: Path) -> str:

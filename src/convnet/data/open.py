@@ -142,7 +142,7 @@ def _series(
     """Series, where the task can use them and the preprocessing does not ask for images."""
     source = named_set(name, data_dir) if name in DATASETS else open_series(as_path(name), label)
     _require_targets(source, reads)
-    if preprocess.image_size or preprocess.channels or preprocess.normalize in ("range", "pixel", "imagenet"):
+    if preprocess.image_size or preprocess.channels or preprocess.normalize in ("range", "symmetric", "pixel", "imagenet"):
         raise DataError(
             f"{name}: series of numbers; of preprocess only normalize=channel or none applies to them"
         )

@@ -18,7 +18,7 @@ from convnet.errors import DataError
 from convnet.schema import Section
 from convnet.types import IGNORED, ImageShape
 
-Normalization = Literal["channel", "pixel", "imagenet", "range", "none"]
+Normalization = Literal["channel", "pixel", "imagenet", "symmetric", "range", "none"]
 ResizePolicy = Literal["stretch", "letterbox", "crop"]
 MEMORY_LIMIT_BYTES = 4 << 30
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -35,8 +35,8 @@ class Preprocess(Section):
     `image_size` and `channels` of None take the data as it is (folders of photos need a size: 128).
     `resize`: stretch ignores the aspect ratio, letterbox keeps it and pads with black, crop keeps it and
     cuts the centre out. `normalize`: (x − mean)/std per channel, mean and std per pixel, those of
-    ImageNet's photos (for weights that were trained on them), x/255 ("range"), or the numbers as they are
-    ("none"). The columns of a table are channels.
+    ImageNet's photos (for weights that were trained on them), x/127.5 − 1 ("symmetric"), x/255 ("range"), or the
+    numbers as they are ("none"). The columns of a table are channels.
     """
 
     image_size: Annotated[int, Ge(1)] | None = None
@@ -102,11 +102,10 @@ def pixel_statistics(
     if normalize == "imagenet":
         if channels != 3:
             raise DataError(f"{source.name}: preprocess.normalize=imagenet is for colours, not {source.shape}")
-        mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
-        return mean.view(1, 3, 1, 1), std.view(1, 3, 1, 1)
-    if normalize in ("range", "none"):
-        scale = 255.0 if normalize == "range" else 1.0
-        return torch.zeros(1, channels, 1, 1), torch.full((1, channels, 1, 1), scale)
+        return torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), torch.tensor(IMAGENET_STD).view(1, 3, 1, 1)
+    if normalize in ("range", "symmetric", "none"):
+        shift, scale = {"range": (0.0, 255.0), "symmetric": (127.5, 127.5), "none": (0.0, 1.0)}[normalize]
+        return torch.full((1, channels, 1, 1), shift), torch.full((1, channels, 1, 1), scale)
     over = (0,) if normalize == "pixel" else (0, 2, 3)
     if normalize == "pixel" and source.sizes is not None:
         raise DataError(

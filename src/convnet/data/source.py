@@ -9,6 +9,8 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
+from convnet.errors import DataError
+from convnet.schema import nearest
 from convnet.types import Batch, ImageShape, SplitName, TargetKind
 
 Form = Literal["images", "table", "series"]
@@ -149,3 +151,32 @@ class MemorySource:
             return self
         sizes = None if self.sizes is None else self.sizes.to(device)
         return replace(self, images=self.images.to(device), targets=self.targets.to(device), sizes=sizes)
+
+
+def keep_classes(source: MemorySource, names: Sequence[str]) -> MemorySource:
+    """The samples of some of the classes, which are then all there are.
+
+    Raises:
+        DataError: a name is no class, or samples have no class.
+    """
+    if source.target != "class":
+        raise DataError(f"{source.name}: data.classes does not apply: its samples have no class each")
+    for name in names:
+        if name not in source.classes:
+            raise DataError(f"{source.name}: data.classes: no class '{name}'{nearest(name, source.classes)}")
+    if len(set(names)) < max(2, len(names)):
+        raise DataError(f"{source.name}: data.classes: name two or more different classes")
+    numbers = torch.tensor([source.classes.index(name) for name in names])
+    kept = torch.isin(source.targets, numbers).nonzero()[:, 0]
+    places = kept.tolist()
+    renumbered = torch.zeros(len(source.classes), dtype=torch.int64)
+    renumbered[numbers] = torch.arange(len(names))
+    return replace(
+        source,
+        images=source.images[kept],
+        targets=renumbered[source.targets[kept]],
+        classes=tuple(names),
+        places=[source.places[i] for i in places],
+        partition=None if source.partition is None else [source.partition[i] for i in places],
+        sizes=None if source.sizes is None else source.sizes[kept],
+    )

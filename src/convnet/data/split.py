@@ -14,22 +14,25 @@ from torch import Tensor
 
 from convnet.data.source import Source
 from convnet.errors import DataError, RecipeError
-from convnet.schema import Fraction, Section
+from convnet.schema import Count, Fraction, Section
 from convnet.types import SplitName
 
 DEFAULT_FRACTION = 0.1
 NAMES: tuple[SplitName, ...] = ("train", "val", "test")
+UNUSED = "unused"
 
 
 class SplitOptions(Section):
     """Shares of the samples that are held out.
 
     None means: the data's own split where it has one, else a tenth. A share for a split that the data
-    brings along is an error: its makers' split is used as it is.
+    brings along is an error: its makers' split is used as it is. Of the training samples that remain,
+    `per_class` of each class are used, if given: what few labels teach.
     """
 
     val: Fraction | None = None
     test: Fraction | None = None
+    per_class: Count | None = None
     seed: Annotated[int, Ge(0), Lt(2**31)] = 0
 
 
@@ -76,6 +79,9 @@ def make_split(source: Source, options: SplitOptions) -> Split:
         generator = torch.Generator().manual_seed(options.seed * 2 + offset)
         held = _stratified(source.labels, members["train"], share, generator)
         members[name], members["train"] = members["train"][held], members["train"][~held]
+    if options.per_class is not None:
+        generator = torch.Generator().manual_seed(options.seed * 2)
+        members["train"] = _few(source, members["train"], options.per_class, generator)
     if not len(members["train"]):
         raise RecipeError(f"the split leaves nothing of {source.name} ({len(source)} samples) to train on")
     return Split(members["train"], members["val"], members["test"])
@@ -105,15 +111,32 @@ def _stratified(targets: Tensor, candidates: Tensor, fraction: float, generator:
     return held
 
 
+def _few(source: Source, candidates: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """So many of each class, ascending.
+
+    Raises:
+        RecipeError: a class has fewer.
+    """
+    if source.target != "class":
+        raise RecipeError(f"split.per_class does not apply: the samples of {source.name} have no class each")
+    labels, chosen = source.labels[candidates], []
+    for number, name in enumerate(source.classes):
+        members = candidates[labels == number]
+        if len(members) < count:
+            raise RecipeError(f"split.per_class={count}: class '{name}' has {len(members)} training samples")
+        chosen.append(members[torch.randperm(len(members), generator=generator)[:count]])
+    return torch.cat(chosen).sort().values
+
+
 def write_split(split: Split, source: Source) -> str:
-    """CSV text with a row per sample: index, split, class, and where the sample comes from."""
+    """CSV text with a row per sample: index, split (or "unused"), class, and where the sample comes from."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")  # RFC 4180; names with line breaks are then quoted
     writer.writerow(["index", "split", "class", "sample"])
     names = {int(i): name for name in NAMES for i in split[name]}
     classes = source.class_names()
-    for index in sorted(names):
-        writer.writerow([index, names[index], classes[index], source.describe(index)])
+    for index in range(len(source)):
+        writer.writerow([index, names.get(index, UNUSED), classes[index], source.describe(index)])
     return text.getvalue()
 
 
@@ -123,7 +146,7 @@ def read_split(text: str, source: Source) -> Split:
     Raises:
         DataError: the samples are no longer those that were split.
     """
-    members: dict[str, list[int]] = {name: [] for name in NAMES}
+    members: dict[str, list[int]] = {name: [] for name in (*NAMES, UNUSED)}
     try:
         rows = list(csv.DictReader(io.StringIO(text, newline="")))
         for row in rows:

@@ -101,7 +101,8 @@ def _build(
         _require_same(folder.learnt_checkpoint, kept.get("recipe"), identity)
         bench = build(recipe, device=device, source=source, split=split, learnt=kept["model"], say=say)
         return replace(bench, fit_seconds=kept["seconds"])
-    bench = build(recipe, device=device, source=source, split=split, say=say)
+    started = folder.checkpoint.exists()
+    bench = build(recipe, device=device, source=source, split=split, load=not started, say=say)
     if bench.fit_seconds and recipe.epochs:
         content = {"model": bench.model.state_dict(), "seconds": bench.fit_seconds, "recipe": identity}
         save_checkpoint(folder.learnt_checkpoint, content)

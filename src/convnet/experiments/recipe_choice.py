@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from convnet.data import DATASETS, as_path, is_table
-from convnet.errors import DataError, UnknownNameError
+from convnet.errors import DataError, RecipeError, UnknownNameError
 from convnet.models import named_model
+from convnet.models.published import IMAGENET
 from convnet.recipes import BASELINES, RECIPES, Recipe, default_recipe, named_recipe, override
 from convnet.schema import nearest
 
@@ -28,12 +29,25 @@ def choose_recipe(data_or_recipe: str | Recipe, overrides: Mapping[str, Any] | N
         recipe = _find(data_or_recipe, changes.get("model"), changes.get("task"))
     if not changes:
         return recipe
+    if changes.get("weights.source") == "imagenet":
+        changes = _as_published(changes) | changes
     changed = override(recipe, changes)
     named_after_model = recipe.name.endswith(f"-{recipe.model.name}") and "name" not in changes
     if changed.model.name != recipe.model.name and named_after_model:
         stem = recipe.name.removesuffix(recipe.model.name)  # mnist-small-convnet → mnist-lenet5
         changed = override(changed, {"name": stem + changed.model.name.replace(":", ".")})
     return changed
+
+
+def _as_published(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The options and the normalisation that the public weights of the chosen network need."""
+    model = changes.get("model")
+    if model not in IMAGENET:
+        known = ", ".join(IMAGENET)
+        raise RecipeError(f"--weights imagenet: name a network that has public weights with --model: {known}")
+    published = IMAGENET[model]
+    options = {f"model.{name}": value for name, value in published.options.items()}
+    return {**options, "preprocess.normalize": published.normalize}
 
 
 def _find(word: str, model: object, task: object) -> Recipe:

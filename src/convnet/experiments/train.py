@@ -18,6 +18,7 @@ from convnet.experiments.execute import execute
 from convnet.experiments.run import Run, write_report
 from convnet.recipes import Recipe, Workbench, open_recipe_data, override
 from convnet.recipes.build import build_network, network_shape
+from convnet.recipes.state_files import checksum, locate
 from convnet.runs import RunFolder, as_file_name
 from convnet.training import Listener
 from convnet.types import SplitName
@@ -98,8 +99,13 @@ def require_buildable(
 
 
 def settle(recipe: Recipe, device: str, out: Path) -> Recipe:
-    """Write out what depends on here and now: the precision of this device, the place of a folder."""
+    """Write out what depends on here and now: precision, the place of a folder, the checksum of weights."""
     settled: dict[str, Any] = {"precision": resolve_precision(recipe.precision, device)}
+    if recipe.weights is not None:
+        path = locate(recipe.weights.source, recipe.model.name)
+        settled["weights.sha256"] = recipe.weights.sha256 or checksum(path)
+        if as_path(recipe.weights.source).exists():
+            settled["weights.source"] = str(as_path(recipe.weights.source).resolve())
     if recipe.data.source not in DATASETS:
         folder = as_path(recipe.data.source).resolve()
         settled["data.source"] = str(folder)

@@ -44,6 +44,11 @@ class _PaddedByPurpose(nn.Module):
         )
         self._pad = None if fixed is not None else window.pad_causal if padding == "causal" else window.pad_same
 
+    @property
+    def pads_by_purpose(self) -> bool:
+        """Whether zeros are added that `padding`, a number, does not show."""
+        return self._pad is not None
+
     def forward(self, x: Float[Tensor, "N C *space"]) -> Float[Tensor, "N D *places"]:
         """N×C×… → N×D×…."""
         out: Tensor = super().forward(x if self._pad is None else self._pad(x))

@@ -4,6 +4,7 @@ from convnet.models import (
     alexnet,
     autoencoder,
     convnetjs,
+    fcn,
     googlenet,
     knn,
     lecture_mnist,
@@ -24,6 +25,7 @@ from convnet.models import (
     vgg,
     zfnet,
 )
+from convnet.models.fully_convolutional import Dense, fully_convolutional
 from convnet.models.pipeline import Pipeline
 from convnet.models.pipeline_grammar import parse_call, parse_pipeline
 from convnet.models.registry import FACTS, MODELS, Facts, build_model, named_model
@@ -31,12 +33,15 @@ from convnet.models.registry import FACTS, MODELS, Facts, build_model, named_mod
 __all__ = [
     "FACTS",
     "MODELS",
+    "Dense",
     "Facts",
     "Pipeline",
     "alexnet",
     "autoencoder",
     "build_model",
     "convnetjs",
+    "fcn",
+    "fully_convolutional",
     "googlenet",
     "knn",
     "lecture_mnist",

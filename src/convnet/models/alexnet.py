@@ -25,6 +25,7 @@ def alexnet(
     num_classes: int,
     image_size: tuple[int, int],
     *,
+    layout: Literal["paper", "one-tower"] = "paper",
     groups: Literal[1, 2] = 1,
     dropout: Fraction = 0.5,
     init: InitName = "he",
@@ -34,18 +35,26 @@ def alexnet(
     55×55×96 → 27×27×96 → 27×27×256 → 13×13×256 → 13×13×384 → 13×13×384 → 13×13×256 → 6×6×256 → 4096 →
     4096 → 1000; 62,378,344 parameters, or 60,965,224 with `groups=2`: the paper's second, fourth and fifth
     convolutions, each divided between two GPUs. The norms follow the pools, as the lectures have them.
+    `layout="one-tower"` is the later network that public weights are of (Krizhevsky 2014): 64, 192, 384, 256 and
+    256 channels, no norms, 61,100,840 parameters for 224-pixel images.
     Recipe `alexnet-imagenet`: dropout 0.5, batch 128, SGD with momentum 0.9, rate 0.01.
     """
+    paper = layout == "paper"
+    widths = (96, 256, 384, 384, 256) if paper else (64, 192, 384, 256, 256)
+
+    def response_norm() -> list[nn.Module]:
+        return [LocalResponseNorm()] if paper else []
+
     features = nn.Sequential(
-        *ConvBlock(in_channels, 96, 11, stride=4, padding=0, norm=False),
+        *ConvBlock(in_channels, widths[0], 11, stride=4, padding=0 if paper else 2, norm=False),
         nn.MaxPool2d(3, 2),
-        LocalResponseNorm(),
-        *ConvBlock(96, 256, 5, padding=2, groups=groups, norm=False),
+        *response_norm(),
+        *ConvBlock(widths[0], widths[1], 5, padding=2, groups=groups, norm=False),
         nn.MaxPool2d(3, 2),
-        LocalResponseNorm(),
-        *ConvBlock(256, 384, 3, padding=1, norm=False),
-        *ConvBlock(384, 384, 3, padding=1, groups=groups, norm=False),
-        *ConvBlock(384, 256, 3, padding=1, groups=groups, norm=False),
+        *response_norm(),
+        *ConvBlock(widths[1], widths[2], 3, padding=1, norm=False),
+        *ConvBlock(widths[2], widths[3], 3, padding=1, groups=groups, norm=False),
+        *ConvBlock(widths[3], widths[4], 3, padding=1, groups=groups, norm=False),
         nn.MaxPool2d(3, 2),
     )
     shape = output_shape(features, (in_channels, *image_size))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -34,6 +35,8 @@ INCEPTION = {
     "5b": (384, 192, 384, 48, 128, 128),
 }
 AUXILIARY_WEIGHT = 0.3
+NORM_EPSILON = 1e-3
+"""What the published weights were trained with."""
 
 
 @network(
@@ -51,24 +54,34 @@ def googlenet(
     *,
     batch_norm: bool = False,
     auxiliary: bool = True,
+    five: Literal[3, 5] = 5,
     init: InitName = "he",
 ) -> nn.Module:
     """GoogLeNet: nine Inception modules with 1×1 reductions and no large dense layer (M64).
 
     6,998,552 parameters for 3×224×224 images and 1000 classes, and 6,379,728 in the two auxiliary heads,
     which only training uses: their losses count 0.3 each. `batch_norm` replaces the response norms and
-    biases, as in published weights. Recipe `googlenet-imagenet`.
+    biases, as in published weights, which have 3×3 convolutions where the paper has 5×5 ones (`five=3`).
+    Recipe `googlenet-imagenet`.
     """
-    return initialize(GoogLeNet(in_channels, num_classes, image_size, batch_norm, auxiliary), init)
+    return initialize(GoogLeNet(in_channels, num_classes, image_size, batch_norm, auxiliary, five), init)
 
 
 class GoogLeNet(nn.Module):
     """N×C×H×W → logits N×K; in training with auxiliary heads, `AuxiliaryLogits`."""
 
     def __init__(
-        self, in_channels: int, num_classes: int, image_size: tuple[int, int], norm: bool, auxiliary: bool
+        self,
+        in_channels: int,
+        num_classes: int,
+        image_size: tuple[int, int],
+        norm: bool,
+        auxiliary: bool,
+        five: int,
     ) -> None:
         super().__init__()
+
+        inception = partial(Inception, norm=norm, five=five)
 
         def response_norm() -> list[nn.Module]:
             return [] if norm else [LocalResponseNorm()]
@@ -81,16 +94,16 @@ class GoogLeNet(nn.Module):
             ConvBlock(64, 192, 3, norm=norm),
             *response_norm(),
             _pool(),
-            Inception(192, "3a", norm),
-            Inception(256, "3b", norm),
+            inception(192, "3a"),
+            inception(256, "3b"),
             _pool(),
-            Inception(480, "4a", norm),
+            inception(480, "4a"),
         )
         self.middle = nn.Sequential(
-            Inception(512, "4b", norm), Inception(512, "4c", norm), Inception(512, "4d", norm)
+            inception(512, "4b"), inception(512, "4c"), inception(512, "4d")
         )
         self.upper = nn.Sequential(
-            Inception(528, "4e", norm), _pool(), Inception(832, "5a", norm), Inception(832, "5b", norm)
+            inception(528, "4e"), _pool(), inception(832, "5a"), inception(832, "5b")
         )
         self.head = nn.Sequential(
             nn.AdaptiveAvgPool2d(1), nn.Flatten(), Dropout(0.4), nn.Linear(1024, num_classes)
@@ -100,6 +113,14 @@ class GoogLeNet(nn.Module):
             _, height, width = output_shape(self.lower, (in_channels, *image_size))
             self.auxiliary.append(auxiliary_head(512, (height, width), num_classes, norm))
             self.auxiliary.append(auxiliary_head(528, (height, width), num_classes, norm))
+        for layer in self.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.eps = NORM_EPSILON
+
+    @property
+    def main_path(self) -> nn.Sequential:
+        """From images to logits, without the auxiliary heads."""
+        return nn.Sequential(self.lower, self.middle, self.upper, self.head)
 
     def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N K"] | AuxiliaryLogits:
         """Scores of the classes; in training also those of the auxiliary heads."""
@@ -115,13 +136,13 @@ class GoogLeNet(nn.Module):
 class Inception(Concat):
     """Four branches over the same maps: 1×1, 1×1-3×3, 1×1-5×5, pool-1×1; their channels side by side."""
 
-    def __init__(self, in_channels: int, name: str, norm: bool) -> None:
-        one, reduce_three, three, reduce_five, five, projection = INCEPTION[name]
+    def __init__(self, in_channels: int, name: str, *, norm: bool, five: int) -> None:
+        one, reduce_three, three, reduce_five, wide, projection = INCEPTION[name]
         block = partial(ConvBlock, norm=norm)
         super().__init__(
             block(in_channels, one, 1),
             nn.Sequential(block(in_channels, reduce_three, 1), block(reduce_three, three, 3)),
-            nn.Sequential(block(in_channels, reduce_five, 1), block(reduce_five, five, 5)),
+            nn.Sequential(block(in_channels, reduce_five, 1), block(reduce_five, wide, five)),
             nn.Sequential(nn.MaxPool2d(3, 1, padding=1), block(in_channels, projection, 1)),
         )
 

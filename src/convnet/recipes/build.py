@@ -15,6 +15,7 @@ from convnet.data import (
     Loader,
     MemorySource,
     Split,
+    keep_classes,
     make_split,
     open_data,
     pixel_statistics,
@@ -27,14 +28,17 @@ from convnet.models import build_model
 from convnet.recipes.recipe import Recipe
 from convnet.recipes.stages import State, assemble, prepare
 from convnet.tasks import TASKS, Evaluation, Task
+from convnet.recipes.weights import head_of, load_weights
 from convnet.training import (
     LOSSES,
     OPTIMIZERS,
     SCHEDULES,
+    Freezing,
     Timing,
     Training,
     make_ema,
     parameter_groups,
+    rate_factors,
 )
 from convnet.types import ImageShape, SplitName
 
@@ -85,7 +89,7 @@ def task_of(recipe: Recipe) -> Task:
 
 def open_recipe_data(recipe: Recipe, data_dir: Path | None) -> MemorySource:
     """The recipe's data, decoded and resized."""
-    return open_data(
+    source = open_data(
         recipe.data.source,
         recipe.preprocess,
         data_dir=data_dir,
@@ -97,6 +101,7 @@ def open_recipe_data(recipe: Recipe, data_dir: Path | None) -> MemorySource:
         colors=recipe.data.colors,
         ignore_index=recipe.data.ignore_index,
     )
+    return source if recipe.data.classes is None else keep_classes(source, recipe.data.classes)
 
 
 def build(
@@ -107,12 +112,14 @@ def build(
     source: MemorySource | None = None,
     split: Split | None = None,
     learnt: State | None = None,
+    load: bool = True,
     say: Callable[[str], object] = lambda line: None,
 ) -> Workbench:
     """Open the data, split it, measure its statistics, build the network and what trains it.
 
     `source` and `split` may be given where they are there already, and `learnt`, what fitted stages learnt
-    before. The same recipe gives the same weights. `say` hears what takes long.
+    before; without `load`, weights from elsewhere are not read, because a checkpoint follows. The same recipe
+    gives the same weights. `say` hears what takes long.
 
     Raises:
         ConvnetError: whatever the recipe asks for cannot be had; the message says what to change.
@@ -121,7 +128,7 @@ def build(
     fabric = make_fabric(device, resolve_precision(recipe.precision, device))
     source = source or open_recipe_data(recipe, data_dir)
     split = split or make_split(source, recipe.split)
-    model = build_network(recipe, source, split)
+    model = build_network(recipe, source, split, load=load, say=say)
     source = source.to(fabric.device)
     model = model.to(fabric.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if fabric.device.type == "cpu":
@@ -137,10 +144,17 @@ def build(
     )
 
 
-def _make_training(recipe: Recipe, task: Task, model: nn.Module, batches: Loader) -> Training:
+def _make_training(recipe: Recipe, task: Task, model: nn.Sequential, batches: Loader) -> Training:
     # Where nothing decays, nothing is spared: one group, one call of a fused optimizer.
     decays = bool(recipe.optimizer.options.get("weight_decay"))
-    groups = parameter_groups(model, decay_all=recipe.decay_biases or not decays)
+    weights, network = recipe.weights, model[-1]
+    groups = parameter_groups(
+        model,
+        decay_all=recipe.decay_biases or not decays,
+        lr=recipe.optimizer.options["lr"] if weights else 0.0,
+        factors=rate_factors(network, weights.rate_decay) if weights else None,
+    )
+    heads = tuple(network.get_submodule(name) for name in head_of(network)) if weights else ()
     timing = Timing(batches.steps, recipe.epochs)
     return Training(
         model=model,
@@ -151,12 +165,22 @@ def _make_training(recipe: Recipe, task: Task, model: nn.Module, batches: Loader
         clip_norm=recipe.clip_norm,
         ema=make_ema(model, recipe.ema) if recipe.ema is not None else None,
         measure=task.measure,
+        freezing=Freezing(model, heads, weights.freeze_epochs) if weights and weights.freeze_epochs else None,
         seed=recipe.seed,
     )
 
 
-def build_network(recipe: Recipe, source: MemorySource, split: Split) -> nn.Sequential:
+def build_network(
+    recipe: Recipe,
+    source: MemorySource,
+    split: Split,
+    *,
+    load: bool = True,
+    say: Callable[[str], object] = lambda line: None,
+) -> nn.Sequential:
     """Normalisation, with the statistics of the training split, and the recipe's network behind it.
+
+    Weights from elsewhere are put into it, and accounted for to `say`, unless `load` is off.
 
     Raises:
         ModelError: the network does not fit the images, or does not end in what the task needs.
@@ -172,6 +196,8 @@ def build_network(recipe: Recipe, source: MemorySource, split: Split) -> nn.Sequ
     model = assemble(Normalize(mean, std), network)
     _require_outputs(model, recipe, shape, outputs)
     _require_learning(model, recipe, source, split)
+    if recipe.weights is not None and load:
+        say(str(load_weights(model, recipe.model.name, recipe.weights)))
     return model
 
 

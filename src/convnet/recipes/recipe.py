@@ -15,6 +15,7 @@ from convnet.data import Augment, Preprocess, SplitOptions
 from convnet.device import Precision
 from convnet.errors import RecipeError
 from convnet.models import FACTS, MODELS, named_model, parse_pipeline
+from convnet.recipes.weights import Weights
 from convnet.registry import Registry
 from convnet.schema import Count, CountOrZero, Positive, Section, shown, validate
 from convnet.tasks import TASKS
@@ -62,7 +63,8 @@ class Data(Section):
     Pictures that cannot be read stop the run unless `skip_unreadable` is set; then they are listed and
     left out. Of a table (CSV) `label` is the column of the classes (default: the one called label, class,
     target, species or diagnosis, else the last), and `ignore` are columns that are no features; with
-    `series` its rows are series, or the steps of some. Of masks
+    `series` its rows are series, or the steps of some. `classes`, if given, are the only ones that are
+    kept. Of masks
     `colors` names the classes and says how each looks ({sky: "#0000ff"}) or which index it has, and
     `ignore_index` is a value that means no class.
     """
@@ -72,6 +74,7 @@ class Data(Section):
     label: str | None = None
     ignore: tuple[str, ...] = ()
     series: bool = False
+    classes: tuple[str, ...] | None = None
     colors: dict[str, str | int] | None = None
     ignore_index: CountOrZero | None = None
 
@@ -96,6 +99,7 @@ class Recipe(Section):
     preprocess: Preprocess = Preprocess()
     augment: Augment = Augment()
     model: Choice
+    weights: Weights | None = None
     loss: Choice = Choice(name="cross-entropy")
     regularizers: Regularizers = Regularizers()
     optimizer: Choice = Choice(name="adam")
@@ -163,6 +167,10 @@ class Recipe(Section):
             raise RecipeError(
                 f"model '{self.model.name}' makes {makes}, which is not what task {self.task.name} needs; "
                 f"use one of {fitting}"
+            )
+        if self.weights is not None and self.weights.freeze_epochs >= max(1, self.epochs):
+            raise RecipeError(
+                f"weights.freeze_epochs={self.weights.freeze_epochs} leaves nothing to fine-tune: epochs is {self.epochs}"
             )
         for name in MIXING if target != "class" else ():
             if getattr(self.augment, name):

@@ -1,6 +1,7 @@
 """The loop and what it needs: losses, optimizers, schedules, regularisers, metrics, the gradient check."""
 
 from convnet.training.events import EpochEnd, Event, Listener, StepEnd, StopTraining
+from convnet.training.freezing import Freezing, rate_factors
 from convnet.training.gradient_check import GradientCheck, check_gradients
 from convnet.training.loop import fit
 from convnet.training.image_losses import structural_similarity
@@ -18,6 +19,7 @@ __all__ = [
     "SCHEDULES",
     "EpochEnd",
     "Event",
+    "Freezing",
     "GradientCheck",
     "Listener",
     "Loss",
@@ -34,5 +36,6 @@ __all__ = [
     "fit",
     "make_ema",
     "parameter_groups",
+    "rate_factors",
     "structural_similarity",
 ]

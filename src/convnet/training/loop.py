@@ -86,6 +86,8 @@ def fit(
     with torch.random.fork_rng(), suppress(StopTraining):
         while progress.epoch < epochs:
             model.train()
+            if training.freezing is not None:
+                training.freezing.begin(progress.epoch)
             clock, waiting, pending = _Clock(), 0.0, list[Pending]()
             source = batches.epoch(progress.epoch, first=progress.step_in_epoch)
             asked = time.perf_counter()

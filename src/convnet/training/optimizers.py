@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn, optim
@@ -15,19 +15,24 @@ Groups = list[dict[str, Any]]
 OPTIMIZERS: Registry[Callable[..., optim.Optimizer]] = Registry("optimizer")
 
 
-def parameter_groups(model: nn.Module, *, decay_all: bool) -> Groups:
+def parameter_groups(
+    model: nn.Module, *, decay_all: bool, lr: float = 0.0, factors: Mapping[int, float] | None = None
+) -> Groups:
     """The trainable parameters, those that weight decay spares (biases and norms) in a group of their own.
 
-    With `decay_all`, one group: nothing is spared. A parameter of fewer than two dimensions is a bias or
-    belongs to a norm.
+    With `decay_all`, nothing is spared. A parameter of fewer than two dimensions is a bias or belongs to a
+    norm. `factors`, by a parameter's id, are what its rate `lr` is multiplied by; the highest come first.
     """
     trainable = [p for p in model.parameters() if p.requires_grad]
-    if decay_all:
-        return [{"params": trainable}]
-    groups: Groups = [
-        {"params": [p for p in trainable if p.dim() >= 2]},
-        {"params": [p for p in trainable if p.dim() < 2], "weight_decay": 0.0},
-    ]
+    groups: Groups = []
+    for factor in sorted({(factors or {}).get(id(p), 1.0) for p in trainable}, reverse=True):
+        members = [p for p in trainable if (factors or {}).get(id(p), 1.0) == factor]
+        rate = {"lr": lr * factor} if factors else {}
+        if decay_all:
+            groups.append({"params": members, **rate})
+            continue
+        groups.append({"params": [p for p in members if p.dim() >= 2], **rate})
+        groups.append({"params": [p for p in members if p.dim() < 2], "weight_decay": 0.0, **rate})
     return [group for group in groups if group["params"]]
 
 

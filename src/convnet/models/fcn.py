@@ -1,0 +1,49 @@
+"""Any classifier as a segmentation network (Long et al. 2015, "Fully convolutional networks")."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from convnet.layers import Sizes
+from convnet.models.fully_convolutional import as_map_network, stride_of
+from convnet.models.registry import FACTS, build_model, network
+from convnet.types import ImageShape
+
+CONTEXT = 256
+"""A guess at what the largest classifiers see around a place, in pixels."""
+
+
+class Upsampled(nn.Sequential):
+    """Maps at the stride of a classifier, interpolated bilinearly to the size of the image."""
+
+    def __init__(self, maps: nn.Module, stride: int) -> None:
+        super().__init__(maps)
+        self.sizes = Sizes(multiple=stride, context=CONTEXT)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N×C×H×W → N×K×H×W."""
+        return F.interpolate(super().forward(x), x.shape[-2:], mode="bilinear", align_corners=False)
+
+
+@network(
+    "fcn",
+    native=(3, 224, 224),
+    num_classes=2,
+    smallest=1,
+    parameters=11_177_538,
+    source="Long et al. 2015",
+    targets=("mask",),
+)
+def fcn(
+    in_channels: int, num_classes: int, image_size: tuple[int, int], *, classifier: str = "resnet18"
+) -> nn.Module:
+    """A `classifier` of the zoo made fully convolutional: its scores at every place, interpolated (M31).
+
+    The classifier is built for images of its native size; global means go, dense layers become convolutions that
+    keep the size of the maps. FCN-32s of the paper, with VGG: `classifier=vgg-d`.
+    """
+    native = FACTS[classifier].native if classifier in FACTS else ImageShape(in_channels, *image_size)
+    shape = ImageShape(in_channels, native.height, native.width)
+    maps = as_map_network(build_model(classifier, shape, num_classes), shape)
+    return Upsampled(maps, stride_of(maps, shape))

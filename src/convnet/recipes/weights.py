@@ -1,0 +1,143 @@
+"""Fine-tuning (M47): weights from elsewhere into a network, tensor by tensor, with an account of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from annotated_types import Gt, Le
+from torch import Tensor, nn
+
+from convnet.errors import DataError, ModelError
+from convnet.layers import Normalize
+from convnet.models.published import public_names
+from convnet.recipes.state_files import State, checksum, locate, read_state
+from convnet.schema import CountOrZero, Section
+
+SHOWN = 3
+COUNTER = "num_batches_tracked"
+"""What older files lack, and nothing depends on."""
+
+
+class Weights(Section):
+    """Where training starts from, instead of random weights (M47).
+
+    `source` is a file (.safetensors, .pth), a run, an address, hf:owner/name/file, or "imagenet"; `sha256`, once
+    written, refuses another file. The head is new; for `freeze_epochs` nothing but the head is trained, then every
+    part of the network at `rate_decay` times the rate of the part behind it.
+    """
+
+    source: str
+    sha256: str | None = None
+    freeze_epochs: CountOrZero = 1
+    rate_decay: Annotated[float, Gt(0), Le(1)] = 0.7
+
+
+@dataclass(frozen=True)
+class Account:
+    """What became of the tensors: names in our network that were loaded and are new, names in the file left over."""
+
+    source: str
+    loaded: tuple[str, ...]
+    numbers: int
+    new: tuple[str, ...]
+    skipped: tuple[str, ...]
+
+    def __str__(self) -> str:
+        text = f"weights of {self.source}: loaded {len(self.loaded)} tensors, {self.numbers:,} numbers"
+        text += f"; new: {_listed(self.new)}" if self.new else ""
+        return text + (f"; skipped: {_listed(self.skipped)}" if self.skipped else "")
+
+
+def load_weights(model: nn.Sequential, name: str, weights: Weights) -> Account:
+    """Put the weights into the network behind the normalisation, all but those of its head.
+
+    Raises:
+        DataError: the file is not to be had, damaged, or not what it was.
+        ModelError: it is of another architecture; names the first tensors that differ.
+    """
+    path = locate(weights.source, name)
+    if weights.sha256 is not None and checksum(path) != weights.sha256:
+        raise DataError(f"{path}: has changed: its sha256 is {checksum(path)}, the recipe has {weights.sha256}")
+    state = read_state(path)
+    normalize, network = model[0], model[1]
+    assert isinstance(normalize, Normalize)
+    own = network.state_dict()
+    theirs = _names(name, network, own, state)
+    head = head_of(network)
+    heads = {key for key in own if any(key.startswith(f"{prefix}.") for prefix in head)}
+    _require_same(str(path), name, own, heads, theirs, state)
+    loaded = [key for key in own if key not in heads and theirs.get(key) in state]
+    merged = {**own, **{key: state[theirs[key]].to(own[key].dtype) for key in loaded}}
+    network.load_state_dict(merged)
+    _take_statistics(normalize, state)
+    used = {theirs[key] for key in loaded} | {"0.mean", "0.std"}
+    return Account(
+        path.name if weights.source == "imagenet" else weights.source,
+        tuple(loaded),
+        sum(own[key].numel() for key in loaded),
+        tuple(sorted(heads)),
+        tuple(key for key in state if key not in used),
+    )
+
+
+def head_of(network: nn.Module) -> tuple[str, ...]:
+    """The names of the layers that depend on the number of classes: the last one with weights, and auxiliary heads."""
+    layers = [name for name, m in network.named_modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d)]
+    main = [name for name in layers if not name.startswith("auxiliary")]
+    extra = sorted({".".join(name.split(".")[:2]) for name in layers if name.startswith("auxiliary")})
+    return (main[-1], *extra)
+
+
+def _names(model: str, network: nn.Module, own: State, state: State) -> dict[str, str]:
+    """Our names → those of the file: public ones, a run's, or the same."""
+    if "0.mean" in state and any(key.startswith("1.") for key in state):
+        return {key: f"1.{key}" for key in own}
+    public = public_names(model, network, own)
+    if public is not None and len(state.keys() & set(public.values())) > len(state.keys() & own.keys()):
+        return public
+    return {key: key for key in own}
+
+
+def _require_same(
+    source: str, model: str, own: State, heads: set[str], theirs: dict[str, str], state: State
+) -> None:
+    """Refuse the weights of another architecture."""
+    differing = []
+    for key, tensor in own.items():
+        if key in heads or key.endswith(COUNTER):
+            continue
+        found = state.get(theirs.get(key, key))
+        if found is None:
+            differing.append(f"{theirs.get(key, key)} is missing")
+        elif found.shape != tensor.shape:
+            differing.append(f"{theirs.get(key, key)} is {_shape(found)}, {model} has {_shape(tensor)}")
+    known = {theirs.get(key) for key in own} | {"0.mean", "0.std"}
+    extra = [key for key in state if key not in known and not key.startswith("aux")]
+    differing += [f"{key} is not in {model}" for key in extra]
+    if differing:
+        more = f" (and {len(differing) - SHOWN} more)" if len(differing) > SHOWN else ""
+        raise ModelError(
+            f"{source}: weights of another network than {model}: {'; '.join(differing[:SHOWN])}{more}; "
+            "check --model and its options, and the channels of the images (--set preprocess.channels=3)"
+        )
+
+
+def _take_statistics(normalize: Normalize, state: State) -> None:
+    """A run's network goes on seeing pixels as it did."""
+    for name, own in (("mean", normalize.mean), ("std", normalize.std)):
+        found = state.get(f"0.{name}")
+        if found is not None and found.shape == own.shape:
+            with torch.no_grad():
+                own.copy_(found)
+
+
+def _shape(tensor: Tensor) -> str:
+    return "×".join(map(str, tensor.shape)) or "a number"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
