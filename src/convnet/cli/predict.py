@@ -45,6 +45,9 @@ def predict(
         _require_unused({"--out": out, "--tile": tile}, loaded, f"is not for a run of {loaded.task.name}")
         _print_classes(loaded, images, top, as_json)
         return
+    if loaded.form == "series":
+        _write_steps(loaded, images, out, as_json)
+        return
     rows = _write_masks(loaded, images, out, tile) if loaded.task.target == "mask" else _write_images(
         loaded, images, out, tile
     )
@@ -110,6 +113,26 @@ def _print_classes(run: Run, images: list[Path], top: int, as_json: bool) -> Non
     for prediction in predictions:
         best = list(zip(prediction.classes, prediction.probabilities, strict=True))[:top]
         print(f"{prediction.path}  " + "  ".join(f"{name} {share:.1%}" for name, share in best))
+
+
+def _write_steps(run: Run, files: list[Path], out: Path | None, as_json: bool) -> None:
+    """A row per step, in a CSV file."""
+    import csv
+    import io
+
+    from convnet.runs import write_atomically
+
+    found = list(run.predict_steps(files))
+    if as_json:
+        print_json([{"series": series.place, "steps": series.classes} for series in found])
+        return
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(["series", "step", "class"])
+    writer.writerows((s.place, i, name) for s in found for i, name in enumerate(s.classes))
+    target = out or Path(f"{files[0].stem}-steps.csv")
+    write_atomically(target, text.getvalue())
+    print(f"{len(found):,} series, {sum(len(s.classes) for s in found):,} steps  → {target}")
 
 
 def _write_masks(run: Run, images: list[Path], out: Path | None, tile: int | None) -> list[dict[str, Any]]:

@@ -7,7 +7,8 @@ from convnet.data.loader import Loader, Pair
 from convnet.data.masks import Colors
 from convnet.data.open import Reads, as_path, holds_series, is_table, natural_reading, open_data
 from convnet.data.preprocess import MEMORY_LIMIT_BYTES, Preprocess, pixel_statistics
-from convnet.data.source import MemorySource, Source, keep_classes
+from convnet.data.series import open_series
+from convnet.data.source import Form, MemorySource, Source, keep_classes
 from convnet.data.split import Split, SplitOptions, make_split, read_split, write_split
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "MEMORY_LIMIT_BYTES",
     "Augment",
     "Colors",
+    "Form",
     "Loader",
     "MemorySource",
     "Pair",
@@ -33,6 +35,7 @@ __all__ = [
     "named_set",
     "natural_reading",
     "open_data",
+    "open_series",
     "pixel_statistics",
     "quiet_decoding",
     "read_image",

@@ -11,14 +11,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from convnet.data.warp import resample, sampling_grid
-from convnet.schema import CountOrZero, NonNegative, Section
+from convnet.schema import Count, CountOrZero, NonNegative, Section
 from convnet.types import IGNORED, Batch
 
 
 class Augment(Section):
     """What may happen to a training image, and alike to its mask; everything off by default.
 
-    `crop`: a random square of n pixels is cut out. `flip`, `flip_vertical`: mirrored left to right, top to
+    `crop`: a random square of n pixels is cut out; `crops` of them from each image make an epoch. `flip`, `flip_vertical`: mirrored left to right, top to
     bottom, with probability ½. `quarter_turns`: turned by a random multiple of 90°. `shift`: moved by up to n
     pixels each way, zeros moving in. `pad_crop`: the same with the border mirrored instead of zeros.
     `random_resized_crop`: a random part of at least this share of the area (aspect ratio ¾…4⁄3), stretched
@@ -29,6 +29,7 @@ class Augment(Section):
     """
 
     crop: CountOrZero = 0
+    crops: Count = 1
     flip: bool = False
     flip_vertical: bool = False
     quarter_turns: bool = False

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from convnet.data.source import MemorySource
 from convnet.data.whole import stack
+from convnet.types import SplitName
 
 Points = tuple[NDArray[np.float64], NDArray[np.int64]]
 
 PER_PLANE = 600
+SCENES, TEST_SCENES, SCENE_SIDE, DIGITS_PER_SCENE = 600, 100, 48, 14
 
 
 def read_digits(name: str, classes: tuple[str, ...]) -> MemorySource:
@@ -38,6 +40,38 @@ def read_photos(name: str, classes: tuple[str, ...]) -> MemorySource:
     places = [*(place for _, place in parts), "flower.jpg"]
     targets = torch.zeros(3, dtype=torch.int64)
     return MemorySource(name, images, targets, classes, places, ["train", "val", "test"], sizes=sizes)
+
+
+def read_scenes(name: str, classes: tuple[str, ...]) -> MemorySource:
+    """Digits strewn over scenes of 48×48 pixels, and the class of every pixel; test scenes have digits of their own.
+
+    A pixel belongs to a digit where its ink is at least a quarter of black, else to the paper.
+    """
+    digits = read_digits("digits", ())
+    draws = np.random.default_rng(0)
+    images = np.zeros((SCENES, 1, SCENE_SIDE, SCENE_SIDE), np.uint8)
+    masks = np.zeros((SCENES, SCENE_SIDE, SCENE_SIDE), np.int16)
+    held_out = len(digits) // 5
+    for number, (image, mask) in enumerate(zip(images[:, 0], masks, strict=True)):
+        pool = (0, held_out) if number >= SCENES - TEST_SCENES else (held_out, len(digits))
+        for index in draws.integers(*pool, DIGITS_PER_SCENE):
+            top, left = draws.integers(0, SCENE_SIDE - 8, 2)
+            part = np.s_[top : top + 8, left : left + 8]
+            if mask[part].any():
+                continue  # digits do not lie on each other
+            ink = digits.images[index, 0].numpy()
+            image[part] = np.maximum(image[part], ink)
+            mask[part] = np.where(ink >= 64, int(digits.targets[index]) + 1, 0)
+    partition: list[SplitName] = ["train"] * (SCENES - TEST_SCENES) + ["test"] * TEST_SCENES
+    return MemorySource(
+        name,
+        torch.from_numpy(images),
+        torch.from_numpy(masks),
+        classes,
+        [f"{name}[{i}]" for i in range(SCENES)],
+        partition,
+        target="mask",
+    )
 
 
 def read_tumours(name: str, classes: tuple[str, ...]) -> MemorySource:

@@ -19,6 +19,7 @@ from convnet.data.bundled import (
     read_digits,
     read_photos,
     read_plane,
+    read_scenes,
     read_tumours,
     spiral,
 )
@@ -179,6 +180,13 @@ DATASETS: dict[str, NamedSet] = {
             photos=True,
             reads="photos",
             large=True,
+        ),
+        NamedSet(
+            "digit-scenes",
+            "600 scenes of digits with masks, 48×48 grey",
+            ("paper", *DIGITS),
+            _bundled(read_scenes),
+            reads="mask",
         ),
         NamedSet(
             "membrane",

@@ -43,13 +43,14 @@ class Loader:
         pair: Pair | None = None,
     ) -> None:
         self.source = source
-        self.indices = indices
+        crops = augment.crops if augment is not None and seed is not None else 1
+        self.indices = indices.repeat(crops)
         self.batch_size = batch_size
         self.seed = seed
         self.augment = augment if augment != Augment() else None
         self.pair = pair
-        drop = seed is not None and len(indices) % batch_size == 1 and len(indices) > 1
-        self.steps = -(-len(indices) // batch_size) - drop
+        drop = seed is not None and len(self.indices) % batch_size == 1 and len(self.indices) > 1
+        self.steps = -(-len(self.indices) // batch_size) - drop
 
     def epoch(self, epoch: int = 0, first: int = 0) -> Iterator[Batch]:
         """The batches of epoch number `epoch`, from the one at place `first` on."""

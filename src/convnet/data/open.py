@@ -105,11 +105,16 @@ def open_data(
     )
 
 
-def natural_reading(name: str) -> Reads:
-    """What data is for when nobody says: masks and pairs where it has them, else classes."""
+def natural_reading(name: str, *, series: bool = False) -> Reads:
+    """What data is for when nobody says: masks and pairs where it has them, else classes.
+
+    Of series, which with `series` a table holds, a class per step is a mask.
+    """
     if name in DATASETS:
         return DATASETS[name].reads
     path = as_path(name)
+    if series or holds_series(name):
+        return "mask" if open_series(path).target == "mask" else "class"
     if path.is_dir() and has_masks(path):
         return "mask"
     paired = path.is_dir() and find_folder(path, INPUT_FOLDERS) and find_folder(path, TARGET_FOLDERS)

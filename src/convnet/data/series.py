@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from convnet.data.folder import visible_folders
 from convnet.data.preprocess import MEMORY_LIMIT_BYTES
-from convnet.data.series_files import READERS, Series, read_wav
+from convnet.data.series_files import READERS, UNKNOWN, Series, read_wav
 from convnet.data.source import MemorySource
 from convnet.data.table import sorted_labels
 from convnet.errors import DataError
@@ -37,12 +37,13 @@ def is_series(path: Path) -> bool:
     return path.suffix.lower() in SERIES_SUFFIXES - {".csv", ".tsv"}
 
 
-def open_series(path: Path, label: str | None = None) -> MemorySource:
+def open_series(path: Path, label: str | None = None, *, labelled: bool = True) -> MemorySource:
     """Series of one or many channels and any lengths, with a class each or a class per step.
 
     Files: ARFF and UCR text (a row per series), CSV (a row per series; with a column `series`, a row per
     step), .npz (arrays x, N×L or N×C×L, and y), a folder of NAME_TRAIN and NAME_TEST files, or one with a
-    subfolder of .wav files per class. Shorter series end in NaN. `label` is the column of the classes.
+    subfolder of .wav files per class. Shorter series end in NaN. `label` is the column of the classes; where
+    they need not be known (not `labelled`), a single .wav file will do, too.
 
     Raises:
         DataError: naming the file and place of what is missing, no number, NaN or of another shape.
@@ -50,8 +51,10 @@ def open_series(path: Path, label: str | None = None) -> MemorySource:
     partition: list[SplitName] | None = None
     if path.is_dir():
         series, partition = _folder(path, label)
+    elif path.suffix.lower() == ".wav" and not labelled:
+        series = [read_wav(path, UNKNOWN, path.parent)]
     else:
-        series = _read(path, label)
+        series = _read(path, label, labelled)
     if not series:
         raise DataError(f"{path}: holds no series")
     return _source(path, series, partition)
@@ -61,7 +64,7 @@ def _folder(root: Path, label: str | None) -> tuple[list[Series], list[SplitName
     series: list[Series] = []
     partition: list[SplitName] = []
     for part in _parts(root):
-        found = _read(part.path, label)
+        found = _read(part.path, label, labelled=True)
         series += found
         partition += [part.split or "train"] * len(found)
     if series:
@@ -88,13 +91,13 @@ def _recordings(root: Path) -> dict[Path, list[Path]]:
     return {folder: paths for folder, paths in folders.items() if paths}
 
 
-def _read(path: Path, label: str | None) -> list[Series]:
-    reader: Callable[[Path, str | None], list[Series]] | None = READERS.get(path.suffix.lower())
+def _read(path: Path, label: str | None, labelled: bool) -> list[Series]:
+    reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise DataError(f"{path}: series are read from {', '.join(sorted(READERS))} files")
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    return reader(path, label)
+    return reader(path, label, labelled)
 
 
 def _source(path: Path, series: Sequence[Series], partition: list[SplitName] | None) -> MemorySource:

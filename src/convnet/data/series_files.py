@@ -17,6 +17,8 @@ from convnet.schema import nearest
 LABEL_NAMES = ("label", "class", "target", "y")
 SERIES_NAMES = ("series", "series_id", "series id")
 STEP_NAMES = ("step", "time", "t", "timestamp")
+UNKNOWN = "?"
+"""The class of series that have none, where none is needed."""
 EMPTY = ("", "nan", "na", "?")
 
 
@@ -30,7 +32,11 @@ class Series:
     rate: int | None = None
 
 
-def read_arff(path: Path, label: str | None = None) -> list[Series]:
+Reader = Callable[[Path, str | None, bool], list[Series]]
+"""A file, the column of the classes, if it is named, and whether there have to be classes → its series."""
+
+
+def read_arff(path: Path, label: str | None = None, labelled: bool = True) -> list[Series]:
     """Attributes are steps; the class is `label`, else the last nominal attribute.
 
     Raises:
@@ -47,7 +53,7 @@ def read_arff(path: Path, label: str | None = None) -> list[Series]:
         ) from error
     nominal = [name for name, kind in zip(meta.names(), meta.types(), strict=True) if kind == "nominal"]
     chosen = label or next(iter(nominal[::-1]), None)
-    if chosen is None or chosen not in meta.names():
+    if labelled and (chosen is None or chosen not in meta.names()):
         wanted = f"attribute '{chosen}'" if chosen else "nominal attribute of the classes, {a, b, …}"
         raise DataError(f"{path}: has no {wanted}; its attributes are {', '.join(meta.names()[-6:])}")
     steps = [name for name in meta.names() if name != chosen]
@@ -56,12 +62,16 @@ def read_arff(path: Path, label: str | None = None) -> list[Series]:
     if not steps:
         raise DataError(f"{path}: has no attributes besides the classes")
     return [
-        _ended(np.array([row[name] for name in steps], np.float32)[None], _text(row[chosen]), f"{path.name}[{i}]")
+        _ended(
+            np.array([row[name] for name in steps], np.float32)[None],
+            _text(row[chosen]) if chosen in meta.names() else UNKNOWN,
+            f"{path.name}[{i}]",
+        )
         for i, row in enumerate(rows)
     ]
 
 
-def read_ucr(path: Path, label: str | None = None) -> list[Series]:
+def read_ucr(path: Path, label: str | None = None, labelled: bool = True) -> list[Series]:
     """The text of the UCR archive: a row per series, the class first; separated by spaces, tabs or commas.
 
     Raises:
@@ -83,7 +93,7 @@ def read_ucr(path: Path, label: str | None = None) -> list[Series]:
     return found
 
 
-def read_csv(path: Path, label: str | None = None) -> list[Series]:
+def read_csv(path: Path, label: str | None = None, labelled: bool = True) -> list[Series]:
     """A row per series, its columns the steps; or, with a column `series`, a row per step and a column per channel.
 
     A class that changes within a series is a class per step.
@@ -94,23 +104,25 @@ def read_csv(path: Path, label: str | None = None) -> list[Series]:
     cells = read_cells(path)
     named = {name.lower(): name for name in cells.columns}
     group = next((named[name] for name in SERIES_NAMES if name in named), None)
-    chosen = label or next((named[name] for name in LABEL_NAMES if name in named), cells.columns[-1])
-    if chosen not in cells.columns:
-        raise DataError(f"{path}: has no column '{chosen}'{nearest(chosen, cells.columns)}")
+    last = cells.columns[-1] if labelled else None
+    chosen = label or next((named[name] for name in LABEL_NAMES if name in named), last)
+    if labelled and chosen not in cells.columns:
+        raise DataError(f"{path}: has no column '{chosen}'{nearest(str(chosen), cells.columns)}")
     others = {chosen, group} | {named[name] for name in STEP_NAMES if group and name in named}
     kept = [i for i, name in enumerate(cells.columns) if name not in others]
-    at = cells.columns.index(chosen)
+    at = cells.columns.index(chosen) if chosen in cells.columns else None
+    texts = [UNKNOWN if at is None else row[at] for row in cells.rows]
     rows = [
         _row(path, line, [row[i] for i in kept]) for row, line in zip(cells.rows, cells.lines, strict=True)
     ]
     if group is None:
-        lines = zip(rows, cells.rows, cells.lines, strict=True)
-        return [_ended(values[None], row[at], f"{path.name}:{line}") for values, row, line in lines]
+        lines = zip(rows, texts, cells.lines, strict=True)
+        return [_ended(values[None], text, f"{path.name}:{line}") for values, text, line in lines]
     key = cells.columns.index(group)
     members: dict[str, list[int]] = {}
     for i, row in enumerate(cells.rows):
         members.setdefault(row[key], []).append(i)
-    labels = {name: [cells.rows[i][at] for i in places] for name, places in members.items()}
+    labels = {name: [texts[i] for i in places] for name, places in members.items()}
     per_step = any(len(set(texts)) > 1 for texts in labels.values())
     return [
         Series(
@@ -122,7 +134,7 @@ def read_csv(path: Path, label: str | None = None) -> list[Series]:
     ]
 
 
-def read_npz(path: Path, label: str | None = None) -> list[Series]:
+def read_npz(path: Path, label: str | None = None, labelled: bool = True) -> list[Series]:
     """Arrays x (N×L or N×C×L, NaN behind the end of shorter series) and y (N, or N×L: a class per step).
 
     Raises:
@@ -135,6 +147,8 @@ def read_npz(path: Path, label: str | None = None) -> list[Series]:
         raise DataError(f"{path}: cannot be read: {in_one_line(error)}") from error
     x = next((arrays[name] for name in ("x", "series", "data") if name in arrays), None)
     y = next((arrays[name] for name in (label or "y", "y", "labels", "label") if name in arrays), None)
+    if y is None and x is not None and not labelled:
+        y = np.full(len(x), UNKNOWN)
     if x is None or y is None:
         raise DataError(f"{path}: expected arrays x and y, found {', '.join(arrays) or 'none'}")
     if x.ndim not in (2, 3) or not np.issubdtype(x.dtype, np.number) or len(x) != len(y) or y.ndim > 2:
@@ -211,7 +225,7 @@ def _plain(word: str) -> str:
     return str(int(number)) if number.is_integer() else word.strip()
 
 
-READERS: dict[str, Callable[[Path, str | None], list[Series]]] = {
+READERS: dict[str, Reader] = {
     ".arff": read_arff,
     ".csv": read_csv,
     ".npz": read_npz,

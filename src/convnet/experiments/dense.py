@@ -68,7 +68,7 @@ def predict_dense(run: Run, path: Path, *, scale: float = 1.0) -> DenseMap:
         RunError: the run is no classifier of images.
         ModelError: a layer of the network depends on the size of the image.
     """
-    if run.task.target != "class" or run.columns or run.data.get("form") == "series":
+    if run.task.target != "class" or run.form != "images":
         raise RunError(f"{run.path}: --dense is for classifiers of images; this is a run of {run.task.name}")
     normalize, network = run.model[0], run.model[1:]
     if normalize.mean.shape[2:] != (1, 1):

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor
 from torch import Tensor
 
-from convnet.data import quiet_decoding, read_image, read_picture
+from convnet.data import MemorySource, open_series, quiet_decoding, read_image, read_picture
 from convnet.data.table import numbers, places, read_cells
+from convnet.errors import DataError
 from convnet.tasks import as_picture, outputs_of
 from convnet.tasks.image_to_image import ImageToImage
 from convnet.tasks.overlay import blended, class_colours
@@ -32,6 +33,14 @@ class Prediction:
     path: str
     classes: tuple[str, ...]
     probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The class of every step of a series."""
+
+    place: str
+    classes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -78,7 +87,9 @@ class Made:
 
 @torch.no_grad()
 def predict_classes(run: Run, paths: Sequence[str | Path]) -> list[Prediction]:
-    """Classes and probabilities for image files, in the order given; of a table, for rows of CSV files."""
+    """Classes and probabilities for image files, in the order given; for the rows of tables, and for series."""
+    if run.form == "series":
+        return [prediction for path in paths for prediction in _series(run, Path(path))]
     if run.columns:
         return [prediction for path in paths for prediction in _rows(run, Path(path))]
     size = (run.shape.height, run.shape.width)
@@ -111,6 +122,30 @@ def predict_images(run: Run, paths: Sequence[str | Path], tile: int | None = Non
         given = task.prepare(_whole(run, Path(path)).float())
         made = outputs_of(run.model.cpu(), given, tile=tile)
         yield Made(str(path), as_picture(255 * made[0].clamp(0, 1)))
+
+
+@torch.no_grad()
+def predict_steps(run: Run, paths: Sequence[str | Path]) -> Iterator[Steps]:
+    """A class for every step of each series of the files."""
+    for source in (_open_series(run, Path(path)) for path in paths):
+        for i in range(len(source)):
+            values = source.images[i : i + 1]
+            there = int((~values[0, 0, 0].isnan()).sum())
+            best = run.model.cpu()(values[..., :there]).argmax(1)[0, 0]
+            yield Steps(source.describe(i), tuple(run.classes[k] for k in best.tolist()))
+
+
+def _series(run: Run, path: Path) -> list[Prediction]:
+    source = _open_series(run, path)
+    logits = run.model.cpu()(source.images)
+    return [_prediction(run, source.describe(i), row) for i, row in enumerate(logits)]
+
+
+def _open_series(run: Run, path: Path) -> MemorySource:
+    source = open_series(path, run.recipe.data.label, labelled=False)
+    if source.shape.channels != run.shape.channels:
+        raise DataError(f"{path}: has {source.shape.channels} channels, the run takes {run.shape.channels}")
+    return source
 
 
 def _rows(run: Run, path: Path) -> list[Prediction]:

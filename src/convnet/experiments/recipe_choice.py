@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from convnet.data import DATASETS, as_path, is_table
+from convnet.data import DATASETS, as_path, holds_series, is_table
 from convnet.errors import DataError, RecipeError, UnknownNameError
 from convnet.models import named_model
 from convnet.models.published import IMAGENET
@@ -66,14 +66,14 @@ def _find(word: str, model: object, task: object) -> Recipe:
             raise DataError(f"{path}: a run, not data; use its {path / 'recipe.yaml'}, or 'convnet resume'")
         return default_recipe(word, chosen, wanted)
     if path.exists():
-        if is_table(word):
+        if is_table(word) or holds_series(word):
             return default_recipe(word, chosen, wanted)
         raise DataError(
-            f"{path}: a file; give a recipe (.yaml), a table (.csv) or a folder with one subfolder of images "
-            "per class"
+            f"{path}: a file; give a recipe (.yaml), a table (.csv), series (.arff, .npz, .txt) or a folder of "
+            "images"
         )
-    if "/" in word or is_table(word):
-        raise DataError(f"{path}: no such {'file' if is_table(word) else 'folder'}")
+    if "/" in word or is_table(word) or holds_series(word):
+        raise DataError(f"{path}: no such {'file' if path.suffix else 'folder'}")
     raise UnknownNameError(
         f"'{word}' is neither a recipe, a data set nor a folder{nearest(word, {*RECIPES, *DATASETS})}"
     )

@@ -13,11 +13,20 @@ from typing import Any
 import torch
 from torch import nn
 
-from convnet.data import DATASETS, MemorySource, as_path, is_table, open_data, read_split
+from convnet.data import DATASETS, Form, MemorySource, as_path, is_table, open_data, read_split
 from convnet.data.table import open_table
 from convnet.device import default_device, make_fabric, resolve_precision
 from convnet.errors import ConvnetError, DataError, RunError
-from convnet.experiments.predict import Made, Mask, Prediction, predict_classes, predict_images, predict_masks
+from convnet.experiments.predict import (
+    Made,
+    Mask,
+    Prediction,
+    Steps,
+    predict_classes,
+    predict_images,
+    predict_masks,
+    predict_steps,
+)
 from convnet.recipes import Recipe
 from convnet.recipes.build import open_recipe_data, task_of
 from convnet.recipes.trained import recipe_of, trained_network
@@ -95,6 +104,12 @@ class Run:
         return ImageShape(*self.data["shape"])
 
     @property
+    def form(self) -> Form:
+        """What its samples are: images, a table or series."""
+        form: Form = self.data.get("form", "table" if self.data.get("columns") else "images")
+        return form
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The columns of numbers that a table's run takes; none of a run of images."""
         return tuple(self.data.get("columns", ()))
@@ -153,7 +168,7 @@ class Run:
             model.cpu()
 
     def predict(self, samples: Sequence[str | Path]) -> list[Prediction]:
-        """Classes and probabilities for image files, in the order given; of a table, for rows of CSV files.
+        """Classes and probabilities for image files, in the order given; for rows of tables, and for series.
 
         Raises:
             DataError: a file is missing, no readable image, or a table without the run's columns.
@@ -171,6 +186,16 @@ class Run:
         """
         self._require_target("mask")
         return predict_masks(self, images, tile)
+
+    def predict_steps(self, files: Sequence[str | Path]) -> Iterator[Steps]:
+        """A class for every step of each series of the files.
+
+        Raises:
+            DataError: a file is missing, or holds no series of the run's channels.
+            RunError: the run does not say classes of steps.
+        """
+        self._require_target("mask")
+        return predict_steps(self, files)
 
     def predict_images(self, images: Sequence[str | Path], *, tile: int | None = None) -> Iterator[Made]:
         """The image that the network makes of each, at its own size; in tiles of `tile` pixels, if given.

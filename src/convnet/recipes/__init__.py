@@ -1,6 +1,6 @@
 """A recipe says everything about a run; it is checked, stored, and turned into objects here."""
 
-from convnet.recipes import classical, trained, zoo
+from convnet.recipes import classical, maps, trained, zoo
 from convnet.recipes.build import Workbench, build, open_recipe_data, task_of
 from convnet.recipes.catalog import RECIPES, NamedRecipe, named_recipe
 from convnet.recipes.defaults import BASELINES, baseline_recipe, default_recipe
@@ -22,6 +22,7 @@ __all__ = [
     "default_recipe",
     "named_recipe",
     "open_recipe_data",
+    "maps",
     "override",
     "parse_assignments",
     "task_of",

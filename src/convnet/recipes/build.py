@@ -243,6 +243,11 @@ def _require_learning(model: nn.Sequential, recipe: Recipe, source: MemorySource
             f"{'numbers as they are' if table else 'pixels of 0…1'}; "
             f"use --set preprocess.normalize={wanted}"
         )
+    if source.form == "series" and source.images.isnan().any() and name != "temporal" and ":" not in name:
+        raise RecipeError(
+            f"{source.name}: series of different lengths, which '{name}' cannot tell apart from gaps; use "
+            "--model temporal"
+        )
     for module in model.modules():
         if isinstance(module, Fitted):
             module.require_samples(len(split.train), len(split.val))
@@ -252,6 +257,11 @@ def _require_sensible_augmentation(recipe: Recipe, source: MemorySource) -> None
     """Refuse augmentation that would leave nothing of an image."""
     if source.form != "images" and recipe.augment != Augment():
         raise RecipeError(f"augment does not apply: {source.name} is a {source.form} of numbers, not images")
+    if recipe.augment.crop and task_of(recipe).target == "class":
+        raise RecipeError(
+            "augment.crop is for masks and images; a classifier's whole images are moved by pad_crop or shift, or "
+            "cropped by random_resized_crop"
+        )
     side = min(source.shape.height, source.shape.width)
     for name in ("shift", "pad_crop", "cutout"):
         if getattr(recipe.augment, name) >= max(side, 2):

@@ -38,13 +38,13 @@ def default_recipe(source: str, model: str | None = None, task: str | None = Non
     images rather than tens of thousands, get small batches. Tables: an MLP with one hidden layer.
     """
     choice = None if model is None else named_model(model)
+    if (holds_series(source) or (choice or {}).get("name") == "temporal") and not task:
+        return series_recipe(source, choice)
     task = task or TASK_FOR[natural_reading(source)]
     if task != "classification":
         return map_recipe(source, task, choice)
     if choice is not None and choice["name"] in BASELINES:
         return baseline_recipe(source, choice)
-    if holds_series(source) or (choice or {}).get("name") == "temporal":
-        return series_recipe(source, choice)
     if is_table(source):
         return _table_recipe(source, choice or {"name": "mlp", "hidden": (32,)})
     photos = source not in DATASETS or DATASETS[source].photos
@@ -63,15 +63,24 @@ def default_recipe(source: str, model: str | None = None, task: str | None = Non
 
 
 def series_recipe(source: str, model: dict[str, Any] | None = None, **fields: Any) -> Recipe:
-    """Dilated convolutions in time with Adam on a one-cycle schedule (M34); a table's rows are read as series."""
+    """Dilated convolutions in time with Adam on a one-cycle schedule (M34); a table's rows are read as series.
+
+    Where the data has a class for every step, so has the network.
+    """
+    series = is_table(source)
+    per_step = natural_reading(source, series=series) == "mask"
     chosen: dict[str, Any] = {
-        "data": Data(source=_place(source), series=is_table(source)),
+        "task": TASK_FOR["mask" if per_step else "class"],
+        "data": Data(source=_place(source), series=series),
         "optimizer": Choice(name="adam", lr=0.001),
         "schedule": Choice(name="one-cycle"),
         "epochs": 100,
         "batch_size": 16,
     }
-    return _recipe(source, model or {"name": "temporal"}, **{**chosen, **fields})
+    model = model or {"name": "temporal"}
+    if per_step and model["name"] == "temporal":
+        model = {**model, "per_step": True}
+    return _recipe(source, model, **{**chosen, **fields})
 
 
 def map_recipe(source: str, task: str, model: dict[str, Any] | None = None, **fields: Any) -> Recipe:
@@ -82,10 +91,11 @@ def map_recipe(source: str, task: str, model: dict[str, Any] | None = None, **fi
     """
     masks = task == "segmentation"
     small = source in DATASETS and not DATASETS[source].large
+    photos = source not in DATASETS or DATASETS[source].photos
     chosen: dict[str, Any] = {
         "task": task,
         "preprocess": Preprocess(normalize="channel" if masks else "range"),
-        "augment": Augment() if small else Augment(crop=128 if masks else 64, flip=True),
+        "augment": Augment(flip=photos) if small else Augment(crop=128 if masks else 64, flip=True),
         "loss": "cross-entropy-dice" if masks else "l2" if task == "reconstruct" else "l1",
         "optimizer": Choice(name="adam", lr=0.001),
         "schedule": Choice(name="one-cycle"),

@@ -149,6 +149,8 @@ class Recipe(Section):
             raise RecipeError("decay_biases=true does not apply: optimizer.weight_decay is 0")
         if self.regularizers.biases and not (self.regularizers.l1 or self.regularizers.l2):
             raise RecipeError("regularizers.biases=true does not apply: l1 and l2 are 0")
+        if self.augment.crops > 1 and not self.augment.crop:
+            raise RecipeError("augment.crops does not apply: augment.crop is 0")
         if self.augment.shift and self.augment.pad_crop:
             raise RecipeError("augment.shift and augment.pad_crop both move the image; use one")
         if self.augment.random_resized_crop and (self.augment.shift or self.augment.pad_crop):

@@ -15,7 +15,7 @@ from torch import nn
 from convnet.data import Loader, MemorySource, Split, read_split
 from convnet.errors import ConvnetError
 from convnet.recipes import Recipe
-from convnet.reports import figures
+from convnet.reports import figures, series_figure
 from convnet.reports.html import render
 from convnet.reports.learnt import learnt_figures
 from convnet.reports.maps import map_pictures
@@ -24,7 +24,7 @@ from convnet.reports.style import to_png
 from convnet.runs import Baselines, MetricsLog, RunFolder, StepLog
 from convnet.tasks import Classified, Task, as_picture
 
-LEARNT = ("templates", "codebook", "hog", "neighbours", "regions")
+LEARNT = ("evidence", "templates", "codebook", "hog", "neighbours", "regions")
 MISTAKES = 24
 SAMPLE_COLUMNS = 10
 
@@ -61,8 +61,11 @@ def write_run_report(
         pictures |= dict(_classified(evaluation, result, data))
     if source is not None:
         split = read_split(folder.read("split.csv"), source)
-        pictures |= dict(_samples(recipe, task, model, source, split, mistakes))
-        pictures |= dict(map_pictures(task, model, source, predictions))
+        if source.form == "series":
+            pictures |= dict(_series(task, model, source, split, predictions))
+        else:
+            pictures |= dict(_samples(recipe, task, model, source, split, mistakes))
+            pictures |= dict(map_pictures(task, model, source, predictions))
     folder.file("figures").mkdir(exist_ok=True)
     for name, content in pictures.items():
         folder.write(f"figures/{name}.png", content)
@@ -148,6 +151,19 @@ def _samples(
     yield "augmented", to_png(_augmented_figure(source, split, recipe, task))
     if mistakes:
         yield "mistakes", to_png(_mistake_figure(source, mistakes[:MISTAKES]))
+
+
+def _series(
+    task: Task, model: nn.Sequential, source: MemorySource, split: Split, predictions: list[dict[str, str]]
+) -> Iterator[tuple[str, bytes]]:
+    """Series of each class, and what the network sees in those held out along time."""
+    yield "samples", to_png(series_figure.class_series(source, split.train.tolist()))
+    key = "confidence" if task.target == "class" else task.score.key
+    rows = sorted(predictions, key=lambda row: float(row[key]))
+    if task.target == "mask":
+        yield "maps", to_png(series_figure.steps_figure(model.eval(), source, rows))
+    elif (picture := series_figure.evidence_figure(model.eval(), source, rows)) is not None:
+        yield "evidence", to_png(picture)
 
 
 def _sample_figure(source: MemorySource, split: Split) -> Figure:

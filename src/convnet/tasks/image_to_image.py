@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 FLOOR = 1e-10
 """Of the mean squared error: equal images have a PSNR of 100 dB instead of infinity."""
 
+UNCHANGED = 99.0
+"""dB, above which what was given is what should come out."""
+
 FIGURES = ("input_psnr", "psnr", "input_ssim", "ssim", "squared_error")
 
 
@@ -47,8 +50,11 @@ class Restored(Evaluation):
         return float(self.scores()["psnr"])
 
     def scores(self) -> dict[str, Any]:
-        """Means over the samples: PSNR and SSIM of what was given and of what was made of it."""
-        return dict(zip(FIGURES, self.figures.double().mean(0).tolist(), strict=True))
+        """Means over the samples: PSNR and SSIM of what was given, unless it is the target, and of what was made."""
+        means = dict(zip(FIGURES, self.figures.double().mean(0).tolist(), strict=True))
+        if means["input_psnr"] >= UNCHANGED:
+            del means["input_psnr"], means["input_ssim"]
+        return means
 
     def rows(self, source: MemorySource) -> Iterator[Mapping[str, object]]:
         """The figures of each sample."""
@@ -132,11 +138,10 @@ class ImageToImage(Task):
         given, made = batch.images.float() / 255, output.clamp(0, 1)
         before = psnr(given, batch.targets).item()
         after = psnr(made, batch.targets).item()
-        return [
-            (f"before: {before:.2f} dB", as_picture(255 * given[0])),
-            (f"after: {after:.2f} dB", as_picture(255 * made[0])),
-            ("truth", as_picture(255 * batch.targets[0])),
-        ]
+        pictures = [(f"after: {after:.2f} dB", as_picture(255 * made[0])), ("truth", as_picture(255 * batch.targets[0]))]
+        if before >= UNCHANGED:
+            return pictures
+        return [(f"before: {before:.2f} dB", as_picture(255 * given[0])), *pictures]
 
 
 @TASKS.register("denoise")

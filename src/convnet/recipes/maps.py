@@ -1,0 +1,124 @@
+"""The recipes beyond labels: masks, images, codes, series; each on bundled data and on a real set."""
+
+from __future__ import annotations
+
+from convnet.data import Augment, Preprocess, SplitOptions
+from convnet.recipes.catalog import named
+from convnet.recipes.defaults import map_recipe, series_recipe
+from convnet.recipes.recipe import Choice, Recipe
+
+WHOLE = SplitOptions(val=0.0)
+"""Nothing is chosen by watching it, so nothing is held out but the test split."""
+
+
+@named("unet-digit-scenes", expected="not measured")
+def unet_digit_scenes() -> Recipe:
+    """A class for every pixel of scenes of digits, by a small U-Net (M68, M93): runs anywhere."""
+    recipe = map_recipe(
+        "digit-scenes", "segmentation", optimizer=Choice(name="adam", lr=0.003), epochs=30, batch_size=16
+    )
+    return recipe.model_copy(update={"name": "unet-digit-scenes"})
+
+
+@named("unet-membrane", expected="not measured")
+def unet_membrane() -> Recipe:
+    """U-Net, 31 million parameters, on 25 slices of a neuron stack, bent and turned (M68, M93)."""
+    return _membrane("unet-membrane", width=64, epochs=36)
+
+
+@named("unet-small-membrane", expected="not measured")
+def unet_small_membrane() -> Recipe:
+    """The same at a quarter of the width: 1.9 million parameters (M68, M93)."""
+    return _membrane("unet-small-membrane", width=16, epochs=200)
+
+
+def _membrane(name: str, *, width: int, epochs: int) -> Recipe:
+    augment = Augment(
+        crop=256, flip=True, flip_vertical=True, quarter_turns=True, rotate=20, elastic=3
+    )
+    recipe = map_recipe(
+        "membrane",
+        "segmentation",
+        {"name": "unet", "width": width},
+        split=WHOLE,
+        augment=augment,
+        loss="cross-entropy",
+        optimizer=Choice(name="adam", lr=0.002),
+        ema=0.99,
+        epochs=epochs,
+        batch_size=4,
+    )
+    return recipe.model_copy(update={"name": name})
+
+
+@named("denoise-photos", expected="not measured")
+def denoise_photos() -> Recipe:
+    """Gaussian noise of 25 taken from photos, by a residual U-Net trained on crops of one photo (M68, M99)."""
+    return _restored("denoise-photos", "photos", "denoise")
+
+
+@named("deblur-photos", expected="not measured")
+def deblur_photos() -> Recipe:
+    """Photos blurred by 2 pixels, sharpened (M68, M99)."""
+    return _restored("deblur-photos", "photos", "deblur")
+
+
+@named("inpaint-photos", expected="not measured")
+def inpaint_photos() -> Recipe:
+    """White rectangles in photos, filled in (M68, M99)."""
+    return _restored("inpaint-photos", "photos", "inpaint")
+
+
+@named("colorize-photos", expected="not measured")
+def colorize_photos() -> Recipe:
+    """Grey photos, coloured (M68, M99)."""
+    return _restored("colorize-photos", "photos", "colorize")
+
+
+@named("super-resolution-photos", expected="not measured")
+def super_resolution_photos() -> Recipe:
+    """Photos at twice the size (M68, M99)."""
+    return _restored("super-resolution-photos", "photos", "super-resolution")
+
+
+@named("denoise-cifar10", expected="not measured")
+def denoise_cifar10() -> Recipe:
+    """Gaussian noise of 25 taken from 32×32 photos (M68, M99)."""
+    return map_recipe("cifar10", "denoise", epochs=3).model_copy(update={"name": "denoise-cifar10"})
+
+
+def _restored(name: str, source: str, task: str) -> Recipe:
+    """Crops of a few photos: an epoch is many crops of each."""
+    augment = Augment(crop=64, crops=512, flip=True, flip_vertical=True)
+    recipe = map_recipe(
+        source, task, {"name": "unet", "width": 32, "depth": 2, "residual": True}, augment=augment, epochs=20, batch_size=16
+    )
+    return recipe.model_copy(update={"name": name})
+
+
+@named("autoencoder-digits", expected="not measured")
+def autoencoder_digits() -> Recipe:
+    """The bundled digits through a bottleneck of 8 numbers (M67)."""
+    model = {"name": "dense-autoencoder", "code": 8, "hidden": (64,)}
+    recipe = map_recipe("digits", "reconstruct", model, epochs=60, batch_size=32)
+    return recipe.model_copy(update={"name": "autoencoder-digits"})
+
+
+@named("autoencoder-mnist", expected="not measured")
+def autoencoder_mnist() -> Recipe:
+    """MNIST through a bottleneck of 32 numbers, convolutional (M67)."""
+    recipe = map_recipe("mnist", "reconstruct", {"name": "conv-autoencoder", "code": 32}, epochs=10)
+    return recipe.model_copy(update={"name": "autoencoder-mnist"})
+
+
+@named("temporal-digits", expected="not measured")
+def temporal_digits() -> Recipe:
+    """The bundled digits read column by column, as series of 8 steps (M34)."""
+    recipe = series_recipe("digits", preprocess=Preprocess(), epochs=30, batch_size=64)
+    return recipe.model_copy(update={"name": "temporal-digits"})
+
+
+@named("temporal-ecg200", expected="not measured")
+def temporal_ecg200() -> Recipe:
+    """Heart beats, normal or an infarction, by dilated convolutions in time (M34)."""
+    return series_recipe("ecg200", split=WHOLE).model_copy(update={"name": "temporal-ecg200"})

@@ -1,0 +1,121 @@
+"""Pictures of series: by class, and with what a network sees in them along time (M34)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
+from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+from torch import nn
+
+from convnet.data import MemorySource
+from convnet.models.temporal import Temporal
+from convnet.reports.style import MUTED, figure
+from convnet.tasks.overlay import class_colours
+from convnet.types import IGNORED
+
+SHOWN_CLASSES, LINES = 6, 12
+SHOWN = 6
+COLOURS = "coolwarm"
+
+
+def class_series(source: MemorySource, indices: Sequence[int]) -> Figure:
+    """Some series of each class, their first channel, one over the other; without classes, the first ones."""
+    labels = source.labels[list(indices)].numpy()
+    classes = [k for k in np.unique(labels)][:SHOWN_CLASSES]
+    with figure(10, 2.3 * -(-len(classes) // 3) + 0.5) as picture:
+        picture.suptitle("Training series", x=0.01, ha="left", fontweight="bold", fontsize=11)
+        grid = picture.subplots(-(-len(classes) // 3), min(3, len(classes)), squeeze=False, sharex=True, sharey=True)
+        for axes in grid.flat[len(classes) :]:
+            axes.set_axis_off()
+        for axes, k in zip(grid.flat, classes, strict=False):
+            members = np.array(indices)[labels == k][:LINES]
+            for series in source.images[members, 0, 0].numpy():
+                axes.plot(series, linewidth=0.8, alpha=0.6)
+            title = source.classes[k] if source.target == "class" else f"{len(members)} series"
+            axes.set_title(f"{title} (n = {(labels == k).sum():,})" if source.target == "class" else title, fontsize=9)
+    return picture
+
+
+@torch.no_grad()
+def evidence_figure(model: nn.Sequential, source: MemorySource, rows: Sequence[Mapping[str, str]]) -> Figure | None:
+    """Held-out series, each step coloured by the evidence for the predicted class against the next best one.
+
+    `rows` are those of predictions.csv, least certain first. None of a network that is no `Temporal`.
+    """
+    network = model[-1]
+    if not isinstance(network, Temporal) or not rows:
+        return None
+    step = max(1, len(rows) // SHOWN)
+    chosen = rows[::step][:SHOWN]
+    drawn = []
+    for row in chosen:
+        values = source.images[int(row["index"])][None]
+        evidence = network.steps(model[0](values))[0][0]
+        own = source.classes.index(row["predicted"])
+        others = torch.cat([evidence[:own], evidence[own + 1 :]]).amax(0)
+        drawn.append((row, _own_steps(values[0, 0, 0]), (evidence[own] - others).numpy()))
+    most = max(float(np.abs(difference).max()) for _, _, difference in drawn)
+    with figure(10, 1.9 * -(-len(drawn) // 2) + 0.8) as picture:
+        picture.suptitle("Evidence for the predicted class along time", x=0.01, ha="left", fontweight="bold", fontsize=11)
+        grid = picture.subplots(-(-len(drawn) // 2), 2, squeeze=False)
+        for axes in grid.flat[len(drawn) :]:
+            axes.set_axis_off()
+        for axes, (row, values, difference) in zip(grid.flat, drawn, strict=False):
+            _coloured_line(axes, values, difference, most)
+            right = "right" if row["class"] == row["predicted"] else f"it is {row['class']}"
+            axes.set_title(f"{row['predicted']} ({float(row['confidence']):.0%}, {right})", fontsize=9, fontweight="normal")
+        scale = ScalarMappable(Normalize(-most, most), COLOURS)
+        picture.colorbar(scale, ax=grid, shrink=0.7, label="for (red), against (blue)")
+    return picture
+
+
+@torch.no_grad()
+def steps_figure(model: nn.Sequential, source: MemorySource, rows: Sequence[Mapping[str, str]]) -> Figure:
+    """Held-out series with the class of every step: the truth below, the prediction above it."""
+    chosen = rows[:: max(1, len(rows) // SHOWN)][:SHOWN]
+    colours = class_colours(len(source.classes)) / 255
+    with figure(10, 1.7 * len(chosen) + 0.7) as picture:
+        title = "Held-out series: the predicted class of every step, and below it the true one"
+        picture.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=11)
+        for axes, row in zip(picture.subplots(len(chosen), 1, squeeze=False)[:, 0], chosen, strict=True):
+            index = int(row["index"])
+            values, truth = source.images[index][None], source.targets[index, 0].numpy()
+            predicted = model(values).argmax(1)[0, 0].numpy()
+            line = _own_steps(values[0, 0, 0])
+            axes.plot(line, color=MUTED, linewidth=0.9)
+            low, high = float(line.min()), float(line.max())
+            room = 0.14 * (high - low or 1.0)
+            strips = np.stack([predicted, truth])[:, : len(line)]
+            shown = np.where(strips == IGNORED, len(colours), strips)
+            extent = (-0.5, len(line) - 0.5, low - 3 * room, low - room)
+            palette = ListedColormap([*colours, (1.0, 1.0, 1.0)])
+            axes.imshow(shown, cmap=palette, vmin=0, vmax=len(colours), extent=extent, aspect="auto", interpolation="nearest")
+            axes.set_ylim(low - 3.2 * room, high + room)
+            axes.set_title(f"{row['sample']}  {float(row['pixel_accuracy']):.1%}", fontsize=9, fontweight="normal")
+            axes.grid(False)
+        patches = [Patch(color=c, label=name) for c, name in zip(colours, source.classes, strict=True)]
+        picture.legend(handles=patches[:12], loc="outside lower center", ncols=min(6, len(patches)))
+    return picture
+
+
+def _own_steps(values: torch.Tensor) -> NDArray[np.float32]:
+    """Without what lies behind the end."""
+    numbers: NDArray[np.float32] = values.numpy()
+    return numbers[~np.isnan(numbers)]
+
+
+def _coloured_line(axes: Axes, values: NDArray[np.float32], colour: NDArray[np.float32], most: float) -> None:
+    points = np.stack([np.arange(len(values)), values], 1)
+    segments = np.stack([points[:-1], points[1:]], 1)
+    line = LineCollection(list(segments), cmap=COLOURS, norm=Normalize(-most, most), linewidths=2)
+    line.set_array(colour[: len(values) - 1])
+    axes.add_collection(line)
+    axes.autoscale()
