@@ -31,10 +31,10 @@ class Batch:
     """What a data source hands to a model.
 
     `images` is uint8 or float N×C×H×W with values 0…255, `indices` int64 N (positions of the samples in
-    their source). `targets` are class indices, int64 N; of masks int64 N×H×W, with IGNORED where there is no
-    class; of images N×C×H×W with values 0…1. Where the samples differ in size, they fill the upper left of
-    their images, and `sizes` has their heights and widths, int64 N×2. A mixed batch (mixup, cutmix) carries a second set of targets,
-    whose share of the loss is `1 - mix`.
+    their source). `targets` are class indices, int64 N; of masks int64 N×H×W, with IGNORED where there is
+    no class; of images N×C×H×W with values 0…1. Where the samples differ in size, they fill the upper left
+    of their images, and `sizes` has their heights and widths, int64 N×2. A mixed batch (mixup, cutmix)
+    carries a second set of targets, whose share of the loss is `1 - mix`.
     """
 
     images: Tensor

@@ -40,7 +40,10 @@ def evaluate(
         print_json({"run": str(loaded.path), "data": name, "samples": len(evaluation), **figures})
         return
     score = loaded.task.score
-    print(f"{score.label} {score.show(evaluation.score)}   loss {evaluation.loss:.4f}   (n = {len(evaluation):,})\n")
+    print(
+        f"{score.label} {score.show(evaluation.score)}   loss {evaluation.loss:.4f}   "
+        f"(n = {len(evaluation):,})\n"
+    )
     if per_class:
         _print_classes(per_class)
     else:

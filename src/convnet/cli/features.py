@@ -15,10 +15,12 @@ def features(
     data: Annotated[
         str | None, typer.Argument(help="Other data: a set or a folder. Default: the run's own.")
     ] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="A .parquet, .csv or .npz file.")] = Path("codes.parquet"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="A .parquet, .csv or .npz file.")] = Path(
+        "codes.parquet"
+    ),
     data_dir: DataDir = None,
 ) -> None:
-    """Write the representation that a run learnt: codes of an autoencoder, the last hidden layer of a classifier."""
+    """Write what a run learnt to see: codes of an autoencoder, the last hidden layer of a classifier."""
     from convnet.experiments import features as write_features
     from convnet.experiments import load_run
 

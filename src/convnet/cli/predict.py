@@ -28,12 +28,17 @@ def predict(
         int | None, typer.Option(min=1, help="Compute large images in tiles of so many pixels a side.")
     ] = None,
     dense: Annotated[
-        bool, typer.Option("--dense", help="Run a classifier over whole photos: a map of classes, drawn over them.")
+        bool,
+        typer.Option(
+            "--dense", help="Run a classifier over whole photos: a map of classes, drawn over them."
+        ),
     ] = False,
-    scale: Annotated[float | None, typer.Option(help="With --dense: resize the photo by this factor first.")] = None,
+    scale: Annotated[
+        float | None, typer.Option(help="With --dense: resize the photo by this factor first.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Print the most probable classes of images; or write the masks or the images that the run makes of them."""
+    """Print the most probable classes of images, or write the masks or images that the run makes of them."""
     from convnet.experiments import load_run
 
     loaded = load_run(run)
@@ -48,8 +53,10 @@ def predict(
     if loaded.form == "series":
         _write_steps(loaded, images, out, as_json)
         return
-    rows = _write_masks(loaded, images, out, tile) if loaded.task.target == "mask" else _write_images(
-        loaded, images, out, tile
+    rows = (
+        _write_masks(loaded, images, out, tile)
+        if loaded.task.target == "mask"
+        else _write_images(loaded, images, out, tile)
     )
     if as_json:
         print_json(rows)
@@ -86,11 +93,13 @@ def _print_dense(run: Run, images: list[Path], out: Path | None, scale: float | 
         shares = sorted(found.shares.items(), key=lambda item: -item[1])[:5]
         print(f"{found.path}  " + "  ".join(f"{name} {share:.1%}" for name, share in shares if share))
         print(
-            f"  {height}×{width} windows of {found.window[0]}×{found.window[1]}, {found.stride} pixels apart, in "
-            f"{found.seconds:.2f} s; one by one {found.patch_seconds:.1f} s, "
+            f"  {height}×{width} windows of {found.window[0]}×{found.window[1]}, {found.stride} pixels apart, "
+            f"in {found.seconds:.2f} s; one by one {found.patch_seconds:.1f} s, "
             f"{found.patch_seconds / found.seconds:.0f} times as long"
         )
-        print(f"  largest difference to single windows {found.difference:.1e}{PADDED if found.padded else ''}")
+        print(
+            f"  largest difference to single windows {found.difference:.1e}{PADDED if found.padded else ''}"
+        )
         print(f"  picture {target}")
     if as_json:
         print_json(rows)
@@ -144,7 +153,9 @@ def _write_masks(run: Run, images: list[Path], out: Path | None, tile: int | Non
         overlay = target.with_name(f"{target.stem.removesuffix('-mask')}-overlay.png")
         write_atomically(target, mask.png())
         write_atomically(overlay, mask.overlay_png())
-        rows.append({"image": mask.path, "mask": str(target), "overlay": str(overlay), "classes": mask.shares})
+        rows.append(
+            {"image": mask.path, "mask": str(target), "overlay": str(overlay), "classes": mask.shares}
+        )
     return rows
 
 
@@ -178,7 +189,9 @@ def _targets(images: list[Path], out: Path | None, word: str) -> list[Path]:
         targets = [(out or Path()) / f"{image.stem}-{word}.png" for image in images]
     resolved = [target.resolve() for target in targets]
     if len(set(resolved)) < len(resolved) or {image.resolve() for image in images} & set(resolved):
-        raise RecipeError("two images would be written to one file, or over an image; choose folders with --out")
+        raise RecipeError(
+            "two images would be written to one file, or over an image; choose folders with --out"
+        )
     for target in targets:
         target.parent.mkdir(parents=True, exist_ok=True)
     return targets

@@ -131,7 +131,8 @@ class TrainingProgress:
         )
         self.console.print(
             f"epoch {event.epoch:>{len(str(self.epochs))}}/{self.epochs}  loss {event.train_loss:.4f}  "
-            f"{name} {self.score.show(event.train_score)}{held_out}  {event.images / event.seconds:,.0f} img/s",
+            f"{name} {self.score.show(event.train_score)}{held_out}  "
+            f"{event.images / event.seconds:,.0f} img/s",
             soft_wrap=True,
         )
         if event.epoch == self.epochs:

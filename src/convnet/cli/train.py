@@ -90,7 +90,9 @@ def print_result(run: Run, as_json: bool) -> None:
         if scores := result[name]:
             n = f"  (n = {scores['samples']:,})" if "samples" in scores else ""
             shown = score.show(scores[score.key])
-            print(f"{f'{label} {score.label}':<{width}} {shown}{_beside(scores)}   loss {scores['loss']:.4f}{n}")
+            print(
+                f"{f'{label} {score.label}':<{width}} {shown}{_beside(scores)}   loss {scores['loss']:.4f}{n}"
+            )
     speed = result["images_per_second"]
     print(f"{'time':<{width}} {result['seconds']:.1f} s" + (f", {speed:,.0f} images/s" if speed else ""))
     print(f"{'run':<{width}} {run.path}")
@@ -112,4 +114,6 @@ def _beside(scores: Mapping[str, Any]) -> str:
         "input_psnr": "before {:.2f} dB",
         "ssim": "SSIM {:.4f}",
     }
-    return "".join(f"   {text.format(scores[key])}" for key, text in shown.items() if scores.get(key) is not None)
+    return "".join(
+        f"   {text.format(scores[key])}" for key, text in shown.items() if scores.get(key) is not None
+    )

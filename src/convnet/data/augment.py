@@ -18,14 +18,15 @@ from convnet.types import IGNORED, Batch
 class Augment(Section):
     """What may happen to a training image, and alike to its mask; everything off by default.
 
-    `crop`: a random square of n pixels is cut out; `crops` of them from each image make an epoch. `flip`, `flip_vertical`: mirrored left to right, top to
-    bottom, with probability ½. `quarter_turns`: turned by a random multiple of 90°. `shift`: moved by up to n
-    pixels each way, zeros moving in. `pad_crop`: the same with the border mirrored instead of zeros.
-    `random_resized_crop`: a random part of at least this share of the area (aspect ratio ¾…4⁄3), stretched
-    to full size. `rotate`: turned by up to so many degrees. `elastic`: bent by smooth displacements of
-    this deviation in pixels (Ronneberger et al. 2015). Where the last two pull in what lies outside, it is mirrored.
-    `cutout`: a square of n pixels filled with the mean of the image. `mixup`, `cutmix`: α of the Beta
-    distribution from which the share of a second image is drawn, for a batch at a time.
+    `crop`: a random square of n pixels is cut out; `crops` of them from each image make an epoch. `flip`,
+    `flip_vertical`: mirrored left to right, top to bottom, with probability ½. `quarter_turns`: turned by a
+    random multiple of 90°. `shift`: moved by up to n pixels each way, zeros moving in. `pad_crop`: the same
+    with the border mirrored instead of zeros. `random_resized_crop`: a random part of at least this share
+    of the area (aspect ratio ¾…4⁄3), stretched to full size. `rotate`: turned by up to so many degrees.
+    `elastic`: bent by smooth displacements of this deviation in pixels (Ronneberger et al. 2015). Where the
+    last two pull in what lies outside, it is mirrored. `cutout`: a square of n pixels filled with the mean
+    of the image. `mixup`, `cutmix`: α of the Beta distribution from which the share of a second image is
+    drawn, for a batch at a time.
     """
 
     crop: CountOrZero = 0
@@ -50,13 +51,24 @@ def augment_batch(batch: Batch, augment: Augment, seed: int) -> Batch:
     """
     generator = torch.Generator(batch.images.device).manual_seed(seed)
     resized = augment.random_resized_crop is not None
-    if augment.crop or augment.shift or augment.pad_crop or augment.flip_vertical or (augment.flip and not resized):
+    if (
+        augment.crop
+        or augment.shift
+        or augment.pad_crop
+        or augment.flip_vertical
+        or (augment.flip and not resized)
+    ):
         batch = _move(batch, augment, generator)
     if augment.quarter_turns:
         batch = _turn(batch, generator)
     if resized or augment.rotate or augment.elastic:
         grid = sampling_grid(
-            batch.images, augment.random_resized_crop, augment.flip, augment.rotate, augment.elastic, generator
+            batch.images,
+            augment.random_resized_crop,
+            augment.flip,
+            augment.rotate,
+            augment.elastic,
+            generator,
         )
         batch = _with(batch, *(resample(x, grid) for x in _maps(batch)))
     if augment.cutout:

@@ -30,7 +30,7 @@ def read_digits(name: str, classes: tuple[str, ...]) -> MemorySource:
 
 
 def read_photos(name: str, classes: tuple[str, ...]) -> MemorySource:
-    """scikit-learn's two photos: of the temple the upper part trains, the lower one validates; a flower tests."""
+    """scikit-learn's photos: the upper part of a temple trains, the lower one validates; a flower tests."""
     from sklearn.datasets import load_sample_images
 
     temple, flower = (np.ascontiguousarray(image.transpose(2, 0, 1)) for image in load_sample_images().images)
@@ -43,7 +43,7 @@ def read_photos(name: str, classes: tuple[str, ...]) -> MemorySource:
 
 
 def read_scenes(name: str, classes: tuple[str, ...]) -> MemorySource:
-    """Digits strewn over scenes of 48×48 pixels, and the class of every pixel; test scenes have digits of their own.
+    """Digits strewn over scenes of 48×48 pixels, and the class of every pixel; test scenes have their own.
 
     A pixel belongs to a digit where its ink is at least a quarter of black, else to the paper.
     """
@@ -62,7 +62,7 @@ def read_scenes(name: str, classes: tuple[str, ...]) -> MemorySource:
             ink = digits.images[index, 0].numpy()
             image[part] = np.maximum(image[part], ink)
             mask[part] = np.where(ink >= 64, int(digits.targets[index]) + 1, 0)
-    partition: list[SplitName] = ["train"] * (SCENES - TEST_SCENES) + ["test"] * TEST_SCENES
+    partition: list[SplitName] = ["test" if i >= SCENES - TEST_SCENES else "train" for i in range(SCENES)]
     return MemorySource(
         name,
         torch.from_numpy(images),

@@ -109,7 +109,7 @@ def _membrane(named: NamedSet, folder: Path) -> Read | None:
     def read() -> MemorySource:
         table = dict(zip(named.classes, (0, 255), strict=True))
         source = open_masks(folder, Preprocess(), colors=table)
-        partition: list[SplitName] = ["train"] * 25 + ["test"] * 5
+        partition: list[SplitName] = ["train" if i < 25 else "test" for i in range(MEMBRANE_SLICES)]
         return replace(source, name=named.name, partition=partition)
 
     return read
@@ -119,7 +119,9 @@ def _ucr(folder_name: str) -> Finder:
     """NAME_TRAIN and NAME_TEST files of the UCR archive, in a folder of that name."""
 
     def find(named: NamedSet, folder: Path) -> Read | None:
-        places = [place for place in (folder / folder_name, folder / "ecg" / folder_name, folder) if place.is_dir()]
+        places = [
+            place for place in (folder / folder_name, folder / "ecg" / folder_name, folder) if place.is_dir()
+        ]
         for place in places:
             if any(path.stem.lower() == f"{folder_name}_train".lower() for path in place.iterdir()):
                 return lambda: replace(open_series(place), name=named.name)

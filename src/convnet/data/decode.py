@@ -36,7 +36,7 @@ def read_image(path: Path, size: tuple[int, int], channels: int, resize: ResizeP
 
 
 def read_picture(path: Path, channels: int | None = None) -> NDArray[np.uint8]:
-    """The same at the picture's own size: uint8 C×H×W; unless given, grey pictures have one channel, others three.
+    """The same at the picture's own size: uint8 C×H×W; by default one channel of grey pictures, else three.
 
     Raises:
         DataError: as `read_image`.

@@ -1,6 +1,7 @@
 """What can befall an image: noise, blur, holes, lost colour, lost resolution (M99).
 
-Every function takes pixels N×C×H×W of 0…255 and a generator, and returns whole pixels of 0…255, as a file would hold them.
+Every function takes pixels N×C×H×W of 0…255 and a generator, and returns whole pixels of 0…255, as a file
+would hold them.
 """
 
 from __future__ import annotations
@@ -71,7 +72,9 @@ def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
         period = max(1, 2 * (length - 1))
         at = torch.arange(-reach, length + reach, device=images.device) % period
         padded = images.index_select(images.dim() + side, torch.minimum(at, period - at).clamp(0, length - 1))
-        images = F.conv2d(padded, window.view(shape).expand(channels, *(abs(n) for n in shape[1:])), groups=channels)
+        images = F.conv2d(
+            padded, window.view(shape).expand(channels, *(abs(n) for n in shape[1:])), groups=channels
+        )
     return images
 
 
@@ -84,7 +87,9 @@ def holed(holes: int, side: float) -> Degrade:
         draws = torch.rand(n, holes, 4, device=clean.device, generator=generator).tolist()
         for image, rectangles in zip(out, draws, strict=True):
             for top, left, tall, wide in rectangles:
-                rows, columns = (max(1, round(s * side * (0.5 + d / 2))) for s, d in ((height, tall), (width, wide)))
+                rows, columns = (
+                    max(1, round(s * side * (0.5 + d / 2))) for s, d in ((height, tall), (width, wide))
+                )
                 y, x = int(top * (height - rows + 1)), int(left * (width - columns + 1))
                 image[:, y : y + rows, x : x + columns] = HOLE
         return out

@@ -12,7 +12,6 @@ from convnet.data.source import Source
 from convnet.device import derived_seed
 from convnet.types import Batch
 
-
 Pair = Callable[[Batch, int | None], Batch]
 """Makes what a network is given, and what it should say, of a batch; the seed decides what is random.
 

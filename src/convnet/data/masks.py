@@ -109,7 +109,9 @@ def _table(colors: Colors) -> dict[str, int]:
         try:
             red, green, blue = ImageColor.getrgb(value)[:3] if isinstance(value, str) else (0, 0, 0)
         except ValueError:
-            raise DataError(f"data.colors.{name}: '{value}' is no colour; write #rrggbb, or an index") from None
+            raise DataError(
+                f"data.colors.{name}: '{value}' is no colour; write #rrggbb, or an index"
+            ) from None
         codes[str(name)] = value if isinstance(value, int) else red << 16 | green << 8 | blue
     if len(codes) < 2 or len(set(codes.values())) < len(codes):
         raise DataError("data.colors: expected two or more classes, each with a colour of its own")
@@ -123,11 +125,11 @@ def _guess(raws: Sequence[Raw], ignore_index: int | None) -> dict[str, int]:
             found = ", ".join(f"#{value:06x}" for value in np.unique(raw.values)[:6])
             raise DataError(
                 f"{raw.path}: a mask of colours ({found}); say which class each is: "
-                "--set 'data.colors={sky: \"#0000ff\", bird: \"#ff0000\"}'"
+                '--set \'data.colors={sky: "#0000ff", bird: "#ff0000"}\''
             )
-    found = set().union(*(np.unique(raw.values).tolist() for raw in raws))
+    present: set[int] = set().union(*(np.unique(raw.values).tolist() for raw in raws))
     voids = {ignore_index} if ignore_index is not None else {VOID} if all(r.palette for r in raws) else set()
-    values = sorted(found - voids)
+    values = sorted(present - voids)
     if values and set(values) <= {0, 255} and 255 in values:
         values = [0, 255]
     elif VOID in values and len(values) > 1 and values[-2] < VOID - 1:
@@ -142,7 +144,9 @@ def _guess(raws: Sequence[Raw], ignore_index: int | None) -> dict[str, int]:
     return {str(value): value for value in values}
 
 
-def _classes(raw: Raw, values: Sequence[int], ignore_index: int | None, names: Sequence[str]) -> NDArray[np.int16]:
+def _classes(
+    raw: Raw, values: Sequence[int], ignore_index: int | None, names: Sequence[str]
+) -> NDArray[np.int16]:
     """Values → class indices."""
     order = np.argsort(values)
     ordered = np.array(values)[order]
@@ -157,5 +161,3 @@ def _classes(raw: Raw, values: Sequence[int], ignore_index: int | None, names: S
             f"(known: {', '.join(names[:12])}); add it to data.colors, or set data.ignore_index"
         )
     return np.where(known, order[place], IGNORED).astype(np.int16)
-
-

@@ -123,11 +123,20 @@ def natural_reading(name: str, *, series: bool = False) -> Reads:
 
 def _require_targets(source: MemorySource, reads: Reads) -> None:
     """A named set has what it has; its images alone can always be taken."""
-    fits = {"class": source.target == "class", "mask": source.target == "mask", "photos": source.form == "images"}
+    fits = {
+        "class": source.target == "class",
+        "mask": source.target == "mask",
+        "photos": source.form == "images",
+    }
     if not fits.get(reads):
         what = "series" if source.form == "series" else "images"
         has = f"{what} with {'classes per place' if source.target == 'mask' else 'a class each'}"
-        wanted = {"class": "a class each", "mask": "a class per place", "pairs": "pairs of images", "photos": "images"}[reads]
+        wanted = {
+            "class": "a class each",
+            "mask": "a class per place",
+            "pairs": "pairs of images",
+            "photos": "images",
+        }[reads]
         raise DataError(f"{source.name}: holds {has}, the task needs {wanted}; choose another --task")
 
 
@@ -147,7 +156,11 @@ def _series(
     """Series, where the task can use them and the preprocessing does not ask for images."""
     source = named_set(name, data_dir) if name in DATASETS else open_series(as_path(name), label)
     _require_targets(source, reads)
-    if preprocess.image_size or preprocess.channels or preprocess.normalize in ("range", "symmetric", "pixel", "imagenet"):
+    if (
+        preprocess.image_size
+        or preprocess.channels
+        or preprocess.normalize in ("range", "symmetric", "pixel", "imagenet")
+    ):
         raise DataError(
             f"{name}: series of numbers; of preprocess only normalize=channel or none applies to them"
         )

@@ -35,8 +35,8 @@ class Preprocess(Section):
     `image_size` and `channels` of None take the data as it is (folders of photos need a size: 128).
     `resize`: stretch ignores the aspect ratio, letterbox keeps it and pads with black, crop keeps it and
     cuts the centre out. `normalize`: (x − mean)/std per channel, mean and std per pixel, those of
-    ImageNet's photos (for weights that were trained on them), x/127.5 − 1 ("symmetric"), x/255 ("range"), or the
-    numbers as they are ("none"). The columns of a table are channels.
+    ImageNet's photos (for weights that were trained on them), x/127.5 − 1 ("symmetric"), x/255 ("range"),
+    or the numbers as they are ("none"). The columns of a table are channels.
     """
 
     image_size: Annotated[int, Ge(1)] | None = None
@@ -46,7 +46,7 @@ class Preprocess(Section):
 
 
 def fit_mask(mask: NDArray[np.int16], size: tuple[int, int], policy: ResizePolicy) -> NDArray[np.int16]:
-    """Resize H×W class indices as `fit_image` does its image, to the nearest; what letterboxing adds is ignored."""
+    """Resize H×W class indices as `fit_image` does an image, to the nearest; what letterboxing adds is void."""
     shifted = Image.fromarray(mask.astype(np.int32) - IGNORED)  # so that the border, 0, is what is ignored
     fitted = fit_image(shifted, size, policy, Image.Resampling.NEAREST)
     return (np.asarray(fitted) + IGNORED).astype(np.int16)
@@ -101,7 +101,9 @@ def pixel_statistics(
     channels = source.shape.channels
     if normalize == "imagenet":
         if channels != 3:
-            raise DataError(f"{source.name}: preprocess.normalize=imagenet is for colours, not {source.shape}")
+            raise DataError(
+                f"{source.name}: preprocess.normalize=imagenet is for colours, not {source.shape}"
+            )
         return torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), torch.tensor(IMAGENET_STD).view(1, 3, 1, 1)
     if normalize in ("range", "symmetric", "none"):
         shift, scale = {"range": (0.0, 255.0), "symmetric": (127.5, 127.5), "none": (0.0, 1.0)}[normalize]
@@ -109,8 +111,8 @@ def pixel_statistics(
     over = (0,) if normalize == "pixel" else (0, 2, 3)
     if normalize == "pixel" and source.sizes is not None:
         raise DataError(
-            f"{source.name}: images of different sizes have no mean per pixel; use preprocess.normalize=channel, "
-            "or one size for all (--set preprocess.image_size=128)"
+            f"{source.name}: images of different sizes have no mean per pixel; use "
+            "preprocess.normalize=channel, or one size for all (--set preprocess.image_size=128)"
         )
     count = total = squares = torch.zeros((), dtype=torch.float64)
     for chunk in indices.split(2048 if source.sizes is None else 1):

@@ -31,7 +31,7 @@ class Part:
 
 
 def is_series(path: Path) -> bool:
-    """Whether a path holds series: an .arff, .npz, .ts or UCR .txt file, NAME_TRAIN files, folders of .wav files."""
+    """Whether a path holds series: .arff, .npz, .ts or .txt, NAME_TRAIN files, or folders of .wav files."""
     if path.is_dir():
         return bool(_parts(path)) or bool(_recordings(path))
     return path.suffix.lower() in SERIES_SUFFIXES - {".csv", ".tsv"}
@@ -104,7 +104,9 @@ def _source(path: Path, series: Sequence[Series], partition: list[SplitName] | N
     channels = {len(s.values) for s in series}
     if len(channels) > 1:
         odd = next(s for s in series if len(s.values) != len(series[0].values))
-        raise DataError(f"{odd.place}: has {len(odd.values)} channels, the first series has {len(series[0].values)}")
+        raise DataError(
+            f"{odd.place}: has {len(odd.values)} channels, the first series has {len(series[0].values)}"
+        )
     rates = {s.rate for s in series}
     if len(rates) > 1:
         odd = next(s for s in series if s.rate != series[0].rate)
@@ -112,7 +114,9 @@ def _source(path: Path, series: Sequence[Series], partition: list[SplitName] | N
     longest = max(s.values.shape[1] for s in series)
     needed = 4 * len(series) * channels.pop() * longest
     if needed > MEMORY_LIMIT_BYTES:
-        raise DataError(f"{path}: {needed / 2**30:.1f} GiB of numbers; the limit is {MEMORY_LIMIT_BYTES >> 30} GiB")
+        raise DataError(
+            f"{path}: {needed / 2**30:.1f} GiB of numbers; the limit is {MEMORY_LIMIT_BYTES >> 30} GiB"
+        )
     values = np.full((len(series), len(series[0].values), 1, longest), np.nan, np.float32)
     for row, one in zip(values, series, strict=True):
         require_numbers(one)
@@ -147,7 +151,8 @@ def require_numbers(one: Series) -> None:
         what = "NaN" if np.isnan(one.values[channel, step]) else "infinite"
         where = f"step {step + 1}" + (f", channel {channel + 1}" if len(one.values) > 1 else "")
         raise DataError(
-            f"{one.place}: {where} is {what}; fill the gap or remove the series (only the end of a series may be left empty)"
+            f"{one.place}: {where} is {what}; fill the gap or remove the series "
+            "(only the end of a series may be left empty)"
         )
     if not one.values.shape[1]:
         raise DataError(f"{one.place}: is empty")

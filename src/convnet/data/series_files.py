@@ -49,7 +49,8 @@ def read_arff(path: Path, label: str | None = None, labelled: bool = True) -> li
             rows, meta = arff.loadarff(file)
     except (arff.ArffError, ValueError, IndexError, StopIteration, NotImplementedError, OSError) as error:
         raise DataError(
-            f"{path}: not a readable ARFF file: {in_one_line(error)}; every row needs a value for each @attribute"
+            f"{path}: not a readable ARFF file: {in_one_line(error)}; every row "
+            "needs a value for each @attribute"
         ) from error
     nominal = [name for name, kind in zip(meta.names(), meta.types(), strict=True) if kind == "nominal"]
     chosen = label or next(iter(nominal[::-1]), None)
@@ -94,7 +95,7 @@ def read_ucr(path: Path, label: str | None = None, labelled: bool = True) -> lis
 
 
 def read_csv(path: Path, label: str | None = None, labelled: bool = True) -> list[Series]:
-    """A row per series, its columns the steps; or, with a column `series`, a row per step and a column per channel.
+    """A row per series, its columns the steps; with a column `series`, a row per step, a column per channel.
 
     A class that changes within a series is a class per step.
 
@@ -152,7 +153,9 @@ def read_npz(path: Path, label: str | None = None, labelled: bool = True) -> lis
     if x is None or y is None:
         raise DataError(f"{path}: expected arrays x and y, found {', '.join(arrays) or 'none'}")
     if x.ndim not in (2, 3) or not np.issubdtype(x.dtype, np.number) or len(x) != len(y) or y.ndim > 2:
-        raise DataError(f"{path}: x is {x.shape} {x.dtype} and y {y.shape}; expected numbers N×L or N×C×L, and y of N")
+        raise DataError(
+            f"{path}: x is {x.shape} {x.dtype} and y {y.shape}; expected numbers N×L or N×C×L, and y of N"
+        )
     if y.ndim == 2 and y.shape[1] != x.shape[-1]:
         raise DataError(f"{path}: y has {y.shape[1]} classes per series, x {x.shape[-1]} steps")
     values = x.astype(np.float32).reshape(len(x), -1, x.shape[-1])
@@ -180,12 +183,12 @@ def read_wav(path: Path, label: str, root: Path) -> Series:
             rate, samples = wavfile.read(path)
     except Exception as error:  # damaged files make the reader raise nearly anything
         raise DataError(f"{path}: not a readable WAV file: {in_one_line(error)}") from error
-    values = np.atleast_2d(samples.T).astype(np.float32)
+    values = np.atleast_2d(samples.T).astype(np.float64)
     if samples.dtype == np.uint8:
         values = (values - 128) / 128
     elif np.issubdtype(samples.dtype, np.integer):
         values = values / -float(np.iinfo(samples.dtype).min)
-    return Series(values, label, path.relative_to(root).as_posix(), rate)
+    return Series(values.astype(np.float32), label, path.relative_to(root).as_posix(), rate)
 
 
 def _row(path: Path, line: int, words: Sequence[str]) -> NDArray[np.float32]:

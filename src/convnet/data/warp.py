@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 COARSE = 3
-"""Displacements are drawn on a grid of so many points a side, and interpolated between (Ronneberger et al. 2015)."""
+"""Displacements are drawn on so many points a side, and interpolated (Ronneberger et al. 2015)."""
 
 
 def sampling_grid(

@@ -93,7 +93,9 @@ def open_pairs(root: Path, preprocess: Preprocess, channels: int | None = None) 
 
 def list_photos(root: Path) -> list[File]:
     """All pictures below a folder; train/, val/ and test/ are the splits."""
-    folders = {f: SPLIT_FOLDERS[f.name.lower()] for f in visible_folders(root) if f.name.lower() in SPLIT_FOLDERS}
+    folders = {
+        f: SPLIT_FOLDERS[f.name.lower()] for f in visible_folders(root) if f.name.lower() in SPLIT_FOLDERS
+    }
     places: list[tuple[Path, SplitName | None]] = list(folders.items()) if folders else [(root, None)]
     files = [File(p, split) for place, split in places for p in pictures_below(place)]
     if not files:
@@ -110,7 +112,9 @@ def list_pairs(root: Path, first: Sequence[str], second: Sequence[str]) -> list[
     Raises:
         DataError: a folder or a partner is missing.
     """
-    folders = {f: SPLIT_FOLDERS[f.name.lower()] for f in visible_folders(root) if f.name.lower() in SPLIT_FOLDERS}
+    folders = {
+        f: SPLIT_FOLDERS[f.name.lower()] for f in visible_folders(root) if f.name.lower() in SPLIT_FOLDERS
+    }
     places: list[tuple[Path, SplitName | None]] = list(folders.items()) if folders else [(root, None)]
     files: list[File] = []
     for place, split in places:
@@ -124,7 +128,9 @@ def list_pairs(root: Path, first: Sequence[str], second: Sequence[str]) -> list[
         for path in pictures:
             partner = partners.pop(_key(path, ours), None)
             if partner is None:
-                raise DataError(f"{path}: has no partner of the same name in {theirs}; add it, or remove the image")
+                raise DataError(
+                    f"{path}: has no partner of the same name in {theirs}; add it, or remove the image"
+                )
             files.append(File(path, split, partner))
         if partners:
             lonely = next(iter(partners.values()))
@@ -220,5 +226,3 @@ def require_same_size(file: File, given: tuple[int, ...], wanted: tuple[int, ...
             f"{file.partner}: is {columns}×{rows} pixels, its image {file.path} is {width}×{height}; "
             "both must have the same size"
         )
-
-

@@ -6,9 +6,9 @@ from convnet.experiments.dense import DenseMap, predict_dense
 from convnet.experiments.environment import describe_environment
 from convnet.experiments.features import features
 from convnet.experiments.plane import plane
+from convnet.experiments.predict import Made, Mask, Prediction
 from convnet.experiments.recipe_choice import choose_recipe
 from convnet.experiments.retrieve import retrieve
-from convnet.experiments.predict import Made, Mask, Prediction
 from convnet.experiments.run import Run, load_run
 from convnet.experiments.train import resume, train
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from convnet.data import quiet_decoding, read_picture
 from convnet.errors import DataError, RunError
 from convnet.experiments.run import Run
+from convnet.layers import Normalize
 from convnet.models import fully_convolutional
 from convnet.runs import write_atomically
 from convnet.tasks import as_picture
@@ -28,9 +29,9 @@ MOST_PIXELS = 4 << 20
 class DenseMap:
     """The probabilities of the classes in every window of a photo, K×I×J.
 
-    Windows of `window` (height, width) pixels lie `stride` pixels apart. `difference` is the largest between a
-    probability of the map and of the classifier, given single windows. `seconds` is what the map took,
-    `patch_seconds` what all windows one by one would take, by the time of those compared.
+    Windows of `window` (height, width) pixels lie `stride` pixels apart. `difference` is the largest
+    between a probability of the map and of the classifier, given single windows. `seconds` is what the map
+    took, `patch_seconds` what all windows one by one would take, by the time of those compared.
     """
 
     path: str
@@ -71,8 +72,11 @@ def predict_dense(run: Run, path: Path, *, scale: float = 1.0) -> DenseMap:
     if run.task.target != "class" or run.form != "images":
         raise RunError(f"{run.path}: --dense is for classifiers of images; this is a run of {run.task.name}")
     normalize, network = run.model[0], run.model[1:]
+    assert isinstance(normalize, Normalize)
     if normalize.mean.shape[2:] != (1, 1):
-        raise RunError(f"{run.path}: its mean per pixel has a size of its own; train with preprocess.normalize=channel")
+        raise RunError(
+            f"{run.path}: its mean per pixel has a size of its own; train with preprocess.normalize=channel"
+        )
     photo = _read(run, path, scale)
     dense = fully_convolutional(network, run.shape)
     begun = time.perf_counter()
@@ -104,11 +108,14 @@ def _read(run: Run, path: Path, scale: float) -> Tensor:
         pixels = np.atleast_3d(resized).transpose(2, 0, 1)
     _, height, width = pixels.shape
     if height < run.shape.height or width < run.shape.width:
-        raise DataError(f"{path}: {width}×{height} pixels; the network takes {run.shape.width}×{run.shape.height} or more")
+        raise DataError(
+            f"{path}: {width}×{height} pixels; the network takes {run.shape.width}×{run.shape.height} or more"
+        )
     if height * width > MOST_PIXELS:
         fitting = (MOST_PIXELS / (height * width)) ** 0.5
         raise DataError(
-            f"{path}: {width}×{height} pixels are more than one pass should hold; use --scale {fitting * scale:.2f}"
+            f"{path}: {width}×{height} pixels are more than one pass should hold; "
+            f"use --scale {fitting * scale:.2f}"
         )
     return torch.tensor(pixels)[None]
 

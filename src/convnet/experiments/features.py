@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from convnet.data import Loader
-from convnet.errors import DataError
+from convnet.errors import DataError, RunError
 from convnet.experiments.run import Run
 from convnet.explain import embed
 from convnet.runs import write_atomically
@@ -28,9 +28,12 @@ def features(run: Run, data: str | None, out: Path, *, data_dir: Path | None = N
 
     Raises:
         DataError: the data cannot be read, or `out` has another suffix.
+        RunError: the network represents no sample as a whole.
     """
     if out.suffix.lower() not in SUFFIXES:
         raise DataError(f"{out}: features are written as one of {', '.join(SUFFIXES)}")
+    if run.task.target == "mask":
+        raise RunError(f"{run.path}: a run of {run.task.name}, whose network has no code of a whole sample")
     source = run.open_own_data(data_dir) if data is None else run.open_other_data(data, data_dir)
     batches = Loader(source, torch.arange(len(source)), evaluation_batch(source.shape.height)).epoch()
     codes: NDArray[np.float32] = embed(run.model, (batch.images for batch in batches)).numpy()

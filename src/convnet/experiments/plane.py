@@ -71,7 +71,7 @@ def plane(
         held_out = bench.evaluate("test") or bench.evaluate("val") or bench.evaluate("train")
         assert held_out is not None, "there is something to train on"
         label = ", ".join(f"{key.rpartition('.')[2]} = {value}" for key, value in chosen.items())
-        models.append(PlaneModel(label or recipe.model.name, recipe, bench, held_out.accuracy))
+        models.append(PlaneModel(label or recipe.model.name, recipe, bench, held_out.score))
     source = models[0].bench.source
     panels = [_panel(model, warp) for model in models]
     points = source.images.flatten(1)

@@ -87,7 +87,7 @@ class Made:
 
 @torch.no_grad()
 def predict_classes(run: Run, paths: Sequence[str | Path]) -> list[Prediction]:
-    """Classes and probabilities for image files, in the order given; for the rows of tables, and for series."""
+    """Classes and probabilities for image files, in the order given; for rows of tables, and for series."""
     if run.form == "series":
         return [prediction for path in paths for prediction in _series(run, Path(path))]
     if run.columns:

@@ -69,8 +69,8 @@ def _find(word: str, model: object, task: object) -> Recipe:
         if is_table(word) or holds_series(word):
             return default_recipe(word, chosen, wanted)
         raise DataError(
-            f"{path}: a file; give a recipe (.yaml), a table (.csv), series (.arff, .npz, .txt) or a folder of "
-            "images"
+            f"{path}: a file; give a recipe (.yaml), a table (.csv), series (.arff, .npz, .txt) or a "
+            "folder of images"
         )
     if "/" in word or is_table(word) or holds_series(word):
         raise DataError(f"{path}: no such {'file' if path.suffix else 'folder'}")

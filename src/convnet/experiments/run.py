@@ -210,7 +210,9 @@ class Run:
     def _require_target(self, target: TargetKind) -> None:
         if self.task.target != target:
             made = {"class": "classes", "mask": "masks", "image": "images"}
-            raise RunError(f"{self.path}: a run of {self.task.name}: it makes {made[self.task.target]}, no {made[target]}")
+            raise RunError(
+                f"{self.path}: a run of {self.task.name} makes {made[self.task.target]}, no {made[target]}"
+            )
 
     def report(self, data_dir: Path | None = None) -> Path:
         """Write `report.html` and the pictures anew; returns the page's path."""

@@ -1,8 +1,9 @@
-"""Where a network puts its images: codes of an autoencoder, or what the last dense layer is given (M80, M91)."""
+"""Where a network puts its images: its code, or what its last dense layer is given (M80, M91)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -12,8 +13,8 @@ from torch import Tensor, nn
 class Encoder(nn.Module):
     """A trained network cut off where its representation is: images as the network takes them → N×D.
 
-    The output of the part called `encoder` where there is one; else the input of the last dense layer that
-    the network calls; of a network without dense layers, the input of its last stage.
+    What the network's own `embed` says, the output of the part called `encoder`, or else the input of the
+    last dense layer that the network calls; of a network without dense layers, the input of its last stage.
     """
 
     def __init__(self, model: nn.Sequential) -> None:
@@ -22,6 +23,10 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> Float[Tensor, "N D"]:
         """N×C×H×W → N×D float32."""
+        last: Any = self.model[-1]
+        if hasattr(last, "embed"):
+            codes: Tensor = last.embed(self.model[:-1](images))
+            return codes.float()
         encoder = next((m for name, m in self.model.named_modules() if name.endswith("encoder")), None)
         seen: list[Tensor] = []
         if encoder is not None:
@@ -29,7 +34,10 @@ class Encoder(nn.Module):
         else:
             dense = [m for m in self.model.modules() if isinstance(m, nn.Linear)]
             layers: list[nn.Module] = [*dense] or [self.model[-1]]
-            hooks = [layer.register_forward_pre_hook(lambda _layer, inputs: seen.append(inputs[0])) for layer in layers]
+            hooks = [
+                layer.register_forward_pre_hook(lambda _layer, inputs: seen.append(inputs[0]))
+                for layer in layers
+            ]
         try:
             self.model(images)
         finally:

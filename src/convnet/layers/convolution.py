@@ -42,7 +42,9 @@ class _PaddedByPurpose(nn.Module):
             groups,
             bias,
         )
-        self._pad = None if fixed is not None else window.pad_causal if padding == "causal" else window.pad_same
+        self._pad = (
+            None if fixed is not None else window.pad_causal if padding == "causal" else window.pad_same
+        )
 
     @property
     def pads_by_purpose(self) -> bool:
@@ -65,10 +67,10 @@ class Conv2d(_PaddedByPurpose, nn.Conv2d):
     """2-D convolution N×C×H×W → N×D×H'×W'.
 
     `padding` is a number of zeros on every side, (vertical, horizontal) numbers, or a purpose: "valid" adds
-    none; "full" adds as many as let the kernel reach every input pixel with each of its weights;
-    "same" keeps the size, or divides it by the stride, rounding up. Where "same" needs an odd number of
-    zeros, the surplus goes to the bottom and the right, as in TensorFlow and Keras. "causal" puts all zeros in
-    front, so that no output sees what comes after it (M34).
+    none; "full" adds as many as let the kernel reach every input pixel with each of its weights; "same"
+    keeps the size, or divides it by the stride, rounding up. Where "same" needs an odd number of zeros, the
+    surplus goes to the bottom and the right, as in TensorFlow and Keras. "causal" puts all zeros in front,
+    so that no output sees what comes after it (M34).
 
     Raises:
         ValueError: a size, stride or dilation below 1, negative padding, groups that do not divide the

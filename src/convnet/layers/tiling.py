@@ -41,7 +41,8 @@ class Sizes:
 
 def sizes_of(model: nn.Module) -> Sizes:
     """What the network says of itself (`sizes`, on whichever module has it); else that any size will do."""
-    return next((m.sizes for m in model.modules() if isinstance(getattr(m, "sizes", None), Sizes)), Sizes())
+    said = (getattr(module, "sizes", None) for module in model.modules())
+    return next((sizes for sizes in said if isinstance(sizes, Sizes)), Sizes())
 
 
 @torch.no_grad()

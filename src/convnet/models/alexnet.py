@@ -32,12 +32,12 @@ def alexnet(
 ) -> nn.Module:
     """AlexNet: five convolutions, two response norms, three dense layers, for 227-pixel images (M61).
 
-    55×55×96 → 27×27×96 → 27×27×256 → 13×13×256 → 13×13×384 → 13×13×384 → 13×13×256 → 6×6×256 → 4096 →
-    4096 → 1000; 62,378,344 parameters, or 60,965,224 with `groups=2`: the paper's second, fourth and fifth
+    55×55×96 → 27×27×96 → 27×27×256 → 13×13×256 → 13×13×384 → 13×13×384 → 13×13×256 → 6×6×256 → 4096 → 4096
+    → 1000; 62,378,344 parameters, or 60,965,224 with `groups=2`: the paper's second, fourth and fifth
     convolutions, each divided between two GPUs. The norms follow the pools, as the lectures have them.
-    `layout="one-tower"` is the later network that public weights are of (Krizhevsky 2014): 64, 192, 384, 256 and
-    256 channels, no norms, 61,100,840 parameters for 224-pixel images.
-    Recipe `alexnet-imagenet`: dropout 0.5, batch 128, SGD with momentum 0.9, rate 0.01.
+    `layout="one-tower"` is the later network that public weights are of (Krizhevsky 2014): 64, 192, 384,
+    256 and 256 channels, no norms, 61,100,840 parameters for 224-pixel images. Recipe `alexnet-imagenet`:
+    dropout 0.5, batch 128, SGD with momentum 0.9, rate 0.01.
     """
     paper = layout == "paper"
     widths = (96, 256, 384, 384, 256) if paper else (64, 192, 384, 256, 256)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 from torch import nn
 
@@ -85,19 +86,28 @@ def conv_autoencoder(
         sizes.append(((height + 1) // 2, (breadth + 1) // 2))
         widths.append(2 * widths[-1])
     down: list[nn.Module] = [ConvBlock(in_channels, widths[0], activation=activation)]
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in pairwise(widths):
         down.append(ConvBlock(before, after, stride=2, activation=activation))
     bottom = (widths[-1], *sizes[-1])
-    up: list[nn.Module] = [nn.Linear(code, math.prod(bottom)), make_activation(activation), nn.Unflatten(1, bottom)]
+    up: list[nn.Module] = [
+        nn.Linear(code, math.prod(bottom)),
+        make_activation(activation),
+        nn.Unflatten(1, bottom),
+    ]
     for place in reversed(range(len(sizes) - 1)):
-        up += [nn.Upsample(size=sizes[place]), ConvBlock(widths[place + 1], widths[place], activation=activation)]
+        up += [
+            nn.Upsample(size=sizes[place]),
+            ConvBlock(widths[place + 1], widths[place], activation=activation),
+        ]
     encoder = nn.Sequential(*down, MapsToDense(bottom, code))
-    return initialize(Autoencoder(encoder, nn.Sequential(*up, nn.Conv2d(widths[0], num_classes, 3, padding=1))), init)
+    return initialize(
+        Autoencoder(encoder, nn.Sequential(*up, nn.Conv2d(widths[0], num_classes, 3, padding=1))), init
+    )
 
 
 def _dense(widths: list[int], activation: ActivationName) -> list[nn.Module]:
     """Linear layers from width to width, with activations between them."""
     layers: list[nn.Module] = []
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in pairwise(widths):
         layers += [nn.Linear(before, after), make_activation(activation)]
     return layers[:-1]

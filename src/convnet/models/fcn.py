@@ -23,7 +23,8 @@ class Upsampled(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """N×C×H×W → N×K×H×W."""
-        return F.interpolate(super().forward(x), x.shape[-2:], mode="bilinear", align_corners=False)
+        maps: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
+        return F.interpolate(maps, x.shape[-2:], mode="bilinear", align_corners=False)
 
 
 @network(
@@ -40,8 +41,8 @@ def fcn(
 ) -> nn.Module:
     """A `classifier` of the zoo made fully convolutional: its scores at every place, interpolated (M31).
 
-    The classifier is built for images of its native size; global means go, dense layers become convolutions that
-    keep the size of the maps. FCN-32s of the paper, with VGG: `classifier=vgg-d`.
+    The classifier is built for images of its native size; global means go, dense layers become convolutions
+    that keep the size of the maps. FCN-32s of the paper, with VGG: `classifier=vgg-d`.
     """
     native = FACTS[classifier].native if classifier in FACTS else ImageShape(in_channels, *image_size)
     shape = ImageShape(in_channels, native.height, native.width)

@@ -24,8 +24,9 @@ FAR = 512
 class Dense:
     """A classifier as convolutions: `network` N×C×H×W → N×K×I×J, a score for every window of `window` pixels.
 
-    Windows lie `stride` pixels apart. `padded`: the classifier pads with zeros, which its own windows show at
-    their borders, while a larger image shows its pixels there; only without is the map exactly that of all windows.
+    Windows lie `stride` pixels apart. `padded`: the classifier pads with zeros, which its own windows show
+    at their borders, while a larger image shows its pixels there; only without is the map exactly that of
+    all windows.
     """
 
     network: nn.Sequential
@@ -58,7 +59,7 @@ def as_map_network(network: nn.Module, shape: ImageShape) -> nn.Sequential:
 
 
 def _converted(network: nn.Module, shape: ImageShape, *, whole: bool) -> Iterator[nn.Module]:
-    """The layers one after the other; `whole` keeps the size of the last maps instead of one score per window."""
+    """The layers in order; `whole` keeps the size of the last maps instead of one score per window."""
     maps = torch.empty(2, *shape, device="meta")
     flat: Sides | None = None  # the maps that the next dense layer covers
     for layer in _layers(network):
@@ -79,7 +80,9 @@ def _converted(network: nn.Module, shape: ImageShape, *, whole: bool) -> Iterato
         elif flat is None and isinstance(layer, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d):
             side = (maps.shape[2], maps.shape[3])
             if layer.output_size not in (1, (1, 1)):
-                raise ModelError(f"{layer} depends on the size of the image; only a global one can be converted")
+                raise ModelError(
+                    f"{layer} depends on the size of the image; only a global one can be converted"
+                )
             if not whole:
                 mean = isinstance(layer, nn.AdaptiveAvgPool2d)
                 yield nn.AvgPool2d(side, stride=1) if mean else nn.MaxPool2d(side, stride=1)
@@ -89,13 +92,16 @@ def _converted(network: nn.Module, shape: ImageShape, *, whole: bool) -> Iterato
             if flat is None:
                 maps = _shape_behind(layer, maps)
     if flat is None:
-        raise ModelError(f"{type(network).__name__} has no dense layer at its end to be read as a convolution")
+        raise ModelError(
+            f"{type(network).__name__} has no dense layer at its end to be read as a convolution"
+        )
 
 
 def _layers(network: nn.Module) -> Iterator[nn.Module]:
     """The layers of nested sequences in order; of other modules, those of the path from image to logits."""
-    if hasattr(network, "main_path"):
-        network = network.main_path
+    path = getattr(network, "main_path", None)
+    if isinstance(path, nn.Module):
+        network = path
     if type(network).forward is not nn.Sequential.forward:
         yield network
         return
@@ -110,7 +116,9 @@ def _shape_behind(layer: nn.Module, maps: Tensor) -> Tensor:
     except Exception as error:
         raise ModelError(f"{type(layer).__name__} cannot be read as a convolution") from error
     if out.dim() != 4:
-        raise ModelError(f"{type(layer).__name__} turns maps into numbers; it cannot be read as a convolution")
+        raise ModelError(
+            f"{type(layer).__name__} turns maps into numbers; it cannot be read as a convolution"
+        )
     return out
 
 
@@ -147,7 +155,9 @@ def stride_of(dense: nn.Module, shape: ImageShape) -> int:
     sides = (height + FAR, height + 2 * FAR)
     network = on_meta(dense)
     with MetaMode(), torch.no_grad():
-        near, far = (network(torch.empty(1, shape.channels, side, width, device="meta")).shape[2] for side in sides)
+        near, far = (
+            network(torch.empty(1, shape.channels, side, width, device="meta")).shape[2] for side in sides
+        )
     if far == near:
         raise ModelError("the network gives one score however large the image is")
-    return round(FAR / (far - near))
+    return round(FAR / float(far - near))

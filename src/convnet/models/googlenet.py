@@ -99,12 +99,8 @@ class GoogLeNet(nn.Module):
             _pool(),
             inception(480, "4a"),
         )
-        self.middle = nn.Sequential(
-            inception(512, "4b"), inception(512, "4c"), inception(512, "4d")
-        )
-        self.upper = nn.Sequential(
-            inception(528, "4e"), _pool(), inception(832, "5a"), inception(832, "5b")
-        )
+        self.middle = nn.Sequential(inception(512, "4b"), inception(512, "4c"), inception(512, "4d"))
+        self.upper = nn.Sequential(inception(528, "4e"), _pool(), inception(832, "5a"), inception(832, "5b"))
         self.head = nn.Sequential(
             nn.AdaptiveAvgPool2d(1), nn.Flatten(), Dropout(0.4), nn.Linear(1024, num_classes)
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -21,18 +23,32 @@ class MaskedNorm(nn.BatchNorm1d):
         if valid is None:
             return super().forward(x)
         normed = super().forward(x.transpose(1, 2)[valid])
-        out = torch.zeros_like(x.transpose(1, 2), dtype=normed.dtype).masked_scatter(valid[:, :, None], normed)
+        out = torch.zeros_like(x.transpose(1, 2), dtype=normed.dtype).masked_scatter(
+            valid[:, :, None], normed
+        )
         return out.transpose(1, 2)
 
 
 class TemporalBlock(nn.Module):
     """Two dilated convolutions with norms, added to what came in (Bai et al. 2018)."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, dilation: int, padding: str, dropout: float) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        dilation: int,
+        padding: str,
+        dropout: float,
+    ) -> None:
         super().__init__()
-        self.first = Conv1d(in_channels, out_channels, kernel_size, padding=padding, dilation=dilation, bias=False)
+        self.first = Conv1d(
+            in_channels, out_channels, kernel_size, padding=padding, dilation=dilation, bias=False
+        )
         self.first_norm = MaskedNorm(out_channels)
-        self.second = Conv1d(out_channels, out_channels, kernel_size, padding=padding, dilation=dilation, bias=False)
+        self.second = Conv1d(
+            out_channels, out_channels, kernel_size, padding=padding, dilation=dilation, bias=False
+        )
         self.second_norm = MaskedNorm(out_channels)
         self.relu, self.dropout = nn.ReLU(), Dropout(dropout)
         same = in_channels == out_channels
@@ -46,7 +62,7 @@ class TemporalBlock(nn.Module):
 
 
 class Temporal(nn.Module):
-    """Blocks over time, the evidence for each class at each step, and its mean over the steps that are there."""
+    """Blocks over time, the evidence for each class at each step, and its mean over the steps there are."""
 
     def __init__(self, blocks: list[TemporalBlock], channels: int, num_classes: int, per_step: bool) -> None:
         super().__init__()
@@ -54,14 +70,23 @@ class Temporal(nn.Module):
         self.evidence = nn.Conv1d(channels, num_classes, 1)
         self.per_step = per_step
 
-    def steps(self, series: Tensor) -> tuple[Tensor, Valid]:
-        """N×C×H×L, NaN behind the ends → evidence N×K×L, and which steps are there, N×L; None: all."""
+    def features(self, series: Tensor) -> tuple[Tensor, Valid]:
+        """N×C×H×L, NaN behind the ends → N×D×L, and which steps are there, N×L; None: all."""
         x, valid = series.flatten(1, 2), None
         if not x.is_meta and (missing := x.isnan().any(1)).any():
             valid = ~missing
             x = x.masked_fill(missing[:, None], 0)
         for block in self.blocks:
             x = block(x, valid)
+        return x, valid
+
+    def embed(self, series: Tensor) -> Tensor:
+        """N×C×H×L → N×D: what the series is represented by, the mean of its features over time."""
+        return _mean(*self.features(series))
+
+    def steps(self, series: Tensor) -> tuple[Tensor, Valid]:
+        """N×C×H×L → evidence N×K×L for each class at each step, and which steps are there."""
+        x, valid = self.features(series)
         return self.evidence(x), valid
 
     def forward(self, series: Tensor) -> Tensor:
@@ -69,9 +94,14 @@ class Temporal(nn.Module):
         evidence, valid = self.steps(series)
         if self.per_step:
             return evidence[:, :, None]
-        if valid is None:
-            return evidence.mean(2)
-        return (evidence * valid[:, None]).sum(2) / valid.sum(1, keepdim=True)
+        return _mean(evidence, valid)
+
+
+def _mean(x: Tensor, valid: Valid) -> Tensor:
+    """Over the steps that are there: N×D×L → N×D."""
+    if valid is None:
+        return x.mean(2)
+    return (x * valid[:, None]).sum(2) / valid.sum(1, keepdim=True)
 
 
 @network(
@@ -108,6 +138,6 @@ def temporal(
     widths = [channels, *[width] * depth]
     blocks = [
         TemporalBlock(before, after, kernel_size, growth**i, padding, dropout)
-        for i, (before, after) in enumerate(zip(widths, widths[1:], strict=False))
+        for i, (before, after) in enumerate(pairwise(widths))
     ]
     return initialize(Temporal(blocks, width, num_classes, per_step), init)

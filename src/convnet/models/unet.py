@@ -43,7 +43,7 @@ class UNet(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """N×C×H×W → N×K×H'×W'."""
-        out: Tensor = super().forward(x)
+        out: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
         if not self.residual:
             return out
         margin = self.sizes.shrink // 2
@@ -75,11 +75,12 @@ def unet(
 ) -> nn.Module:
     """U-Net: down `depth` times to half the size and twice the channels, and up again with skips (M68).
 
-    `width` channels at the top. "same" convolutions keep the size of the image, padded at its borders; the paper's
-    are "valid": of 572×572 pixels the maps show the inner 388×388. Up-convolutions are transposed 2×2 ones, or
-    nearest neighbours and a 2×2 convolution ("resize"). `norm` adds the batch norm that the paper lacks, `dropout` acts at
-    the bottom; `residual` adds the input, for making images. Sizes that `depth` halvings do not divide
-    are mirrored at the border. The paper's network, without norm: 31,030,658 parameters for two classes.
+    `width` channels at the top. "same" convolutions keep the size of the image, padded at its borders; the
+    paper's are "valid": of 572×572 pixels the maps show the inner 388×388. Up-convolutions are transposed
+    2×2 ones, or nearest neighbours and a 2×2 convolution ("resize"). `norm` adds the batch norm that the
+    paper lacks, `dropout` acts at the bottom; `residual` adds the input, for making images. Sizes that
+    `depth` halvings do not divide are mirrored at the border. The paper's network, without norm: 31,030,658
+    parameters for two classes.
     """
     block = _Blocks(convolutions, norm)
     widths = [width * 2**level for level in range(depth + 1)]

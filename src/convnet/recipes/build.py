@@ -27,8 +27,8 @@ from convnet.layers import Fitted, Normalize, guard_narrow_convolutions, sizes_o
 from convnet.models import build_model
 from convnet.recipes.recipe import Recipe
 from convnet.recipes.stages import State, assemble, prepare
-from convnet.tasks import TASKS, Evaluation, Task
 from convnet.recipes.weights import head_of, load_weights
+from convnet.tasks import TASKS, Evaluation, Task
 from convnet.training import (
     LOSSES,
     OPTIMIZERS,
@@ -136,11 +136,25 @@ def build(
     augmented = recipe.augment != Augment()
     prepared = prepare(model, source, split, augmented=augmented, learnt=learnt, say=say)
     batches = Loader(
-        prepared.inputs, split.train, recipe.batch_size, seed=recipe.seed, augment=recipe.augment, pair=task.pair
+        prepared.inputs,
+        split.train,
+        recipe.batch_size,
+        seed=recipe.seed,
+        augment=recipe.augment,
+        pair=task.pair,
     )
     training = _make_training(recipe, task, prepared.head, batches)
     return Workbench(
-        recipe, task, source, split, fabric, prepared.front, prepared.inputs, training, batches, prepared.seconds
+        recipe,
+        task,
+        source,
+        split,
+        fabric,
+        prepared.front,
+        prepared.inputs,
+        training,
+        batches,
+        prepared.seconds,
     )
 
 
@@ -259,8 +273,8 @@ def _require_sensible_augmentation(recipe: Recipe, source: MemorySource) -> None
         raise RecipeError(f"augment does not apply: {source.name} is a {source.form} of numbers, not images")
     if recipe.augment.crop and task_of(recipe).target == "class":
         raise RecipeError(
-            "augment.crop is for masks and images; a classifier's whole images are moved by pad_crop or shift, or "
-            "cropped by random_resized_crop"
+            "augment.crop is for masks and images; a classifier's whole images are moved by pad_crop or shift, "
+            "or cropped by random_resized_crop"
         )
     side = min(source.shape.height, source.shape.width)
     for name in ("shift", "pad_crop", "cutout"):

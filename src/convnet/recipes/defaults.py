@@ -31,7 +31,7 @@ WITHOUT_STEPS = frozenset({"majority", "knn"})
 
 
 def default_recipe(source: str, model: str | None = None, task: str | None = None) -> Recipe:
-    """Sensible choices for a data set, a folder of images or a table, and a model and a task if they are named.
+    """Sensible choices for a data set, a folder or a table, and a model and a task if they are named.
 
     Images: a small convnet with Adam on a one-cycle schedule. Photos are mirrored and moved about; sets of
     digits and characters, whose meaning a mirror changes, are only moved. Folders, which hold hundreds of
@@ -63,7 +63,7 @@ def default_recipe(source: str, model: str | None = None, task: str | None = Non
 
 
 def series_recipe(source: str, model: dict[str, Any] | None = None, **fields: Any) -> Recipe:
-    """Dilated convolutions in time with Adam on a one-cycle schedule (M34); a table's rows are read as series.
+    """Dilated convolutions in time, Adam, one-cycle schedule (M34); a table's rows are read as series.
 
     Where the data has a class for every step, so has the network.
     """
@@ -86,8 +86,8 @@ def series_recipe(source: str, model: dict[str, Any] | None = None, **fields: An
 def map_recipe(source: str, task: str, model: dict[str, Any] | None = None, **fields: Any) -> Recipe:
     """A small U-Net for masks or for images, on crops of photos or on small images as they are.
 
-    Masks: flips, and half of the loss is Dice's, which small classes need. Images: what the network adds to what
-    it is given. The reconstruction of images is learnt by an autoencoder.
+    Masks: flips, and half of the loss is Dice's, which small classes need. Images: what the network adds to
+    what it is given. The reconstruction of images is learnt by an autoencoder.
     """
     masks = task == "segmentation"
     small = source in DATASETS and not DATASETS[source].large

@@ -33,9 +33,7 @@ def unet_small_membrane() -> Recipe:
 
 
 def _membrane(name: str, *, width: int, epochs: int) -> Recipe:
-    augment = Augment(
-        crop=256, flip=True, flip_vertical=True, quarter_turns=True, rotate=20, elastic=3
-    )
+    augment = Augment(crop=256, flip=True, flip_vertical=True, quarter_turns=True, rotate=20, elastic=3)
     recipe = map_recipe(
         "membrane",
         "segmentation",
@@ -53,7 +51,7 @@ def _membrane(name: str, *, width: int, epochs: int) -> Recipe:
 
 @named("denoise-photos", expected="not measured")
 def denoise_photos() -> Recipe:
-    """Gaussian noise of 25 taken from photos, by a residual U-Net trained on crops of one photo (M68, M99)."""
+    """Gaussian noise of 25 taken from photos, by a residual U-Net trained on one photo (M68, M99)."""
     return _restored("denoise-photos", "photos", "denoise")
 
 
@@ -91,7 +89,12 @@ def _restored(name: str, source: str, task: str) -> Recipe:
     """Crops of a few photos: an epoch is many crops of each."""
     augment = Augment(crop=64, crops=512, flip=True, flip_vertical=True)
     recipe = map_recipe(
-        source, task, {"name": "unet", "width": 32, "depth": 2, "residual": True}, augment=augment, epochs=20, batch_size=16
+        source,
+        task,
+        {"name": "unet", "width": 32, "depth": 2, "residual": True},
+        augment=augment,
+        epochs=20,
+        batch_size=16,
     )
     return recipe.model_copy(update={"name": name})
 

@@ -86,7 +86,7 @@ class EarlyStopping(Section):
 
 
 class Recipe(Section):
-    """Task, data, split, preprocessing, augmentation, network, loss, regularisers, optimizer, schedule, length.
+    """Task, data, preprocessing, augmentation, network, loss, regularisers, optimizer, schedule, length.
 
     Frozen and complete: unknown or inapplicable fields are errors, and a stored recipe holds every option
     with the value it had, so that the file alone reproduces the run.
@@ -162,7 +162,9 @@ class Recipe(Section):
         target = TASKS.build(self.task.name, **self.task.options).target
         if self.loss.name in LOSS_TARGETS and target not in LOSS_TARGETS[self.loss.name]:
             fitting = ", ".join(name for name, targets in LOSS_TARGETS.items() if target in targets)
-            raise RecipeError(f"loss '{self.loss.name}' is not for task {self.task.name}; use one of {fitting}")
+            raise RecipeError(
+                f"loss '{self.loss.name}' is not for task {self.task.name}; use one of {fitting}"
+            )
         if self.model.name in FACTS and target not in FACTS[self.model.name].targets:
             fitting = ", ".join(name for name, facts in FACTS.items() if target in facts.targets)
             makes = "one class per image" if "class" in FACTS[self.model.name].targets else "maps"
@@ -172,7 +174,8 @@ class Recipe(Section):
             )
         if self.weights is not None and self.weights.freeze_epochs >= max(1, self.epochs):
             raise RecipeError(
-                f"weights.freeze_epochs={self.weights.freeze_epochs} leaves nothing to fine-tune: epochs is {self.epochs}"
+                f"weights.freeze_epochs={self.weights.freeze_epochs} leaves nothing to fine-tune: "
+                f"epochs is {self.epochs}"
             )
         for name in MIXING if target != "class" else ():
             if getattr(self.augment, name):

@@ -34,7 +34,9 @@ def locate(source: str, model: str) -> Path:
     """
     if source == "imagenet":
         if model not in IMAGENET:
-            raise RecipeError(f"no public ImageNet weights are known for '{model}', only for {', '.join(IMAGENET)}")
+            raise RecipeError(
+                f"no public ImageNet weights are known for '{model}', only for {', '.join(IMAGENET)}"
+            )
         published = IMAGENET[model]
         return fetch_address(published.address, cache_folder("weights"), published.sha256)
     if source.startswith("hf:"):
@@ -76,8 +78,8 @@ def read_state(path: Path) -> State:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise DataError(
-            f"{path}: refused: it holds more than tensors, and loading it could run code; ask its author for a "
-            f".safetensors file, or save its state_dict alone ({_reason(error)})"
+            f"{path}: refused: it holds more than tensors, and loading it could run code; ask its author "
+            f"for a .safetensors file, or save its state_dict alone ({_reason(error)})"
         ) from error
     except Exception as error:  # damaged files make the reader raise nearly anything
         raise DataError(f"{path}: not a readable file of weights: {in_one_line(error)}") from error

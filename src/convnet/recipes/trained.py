@@ -64,7 +64,7 @@ class EncoderFeature(nn.Module):
 
 @FEATURES.register("encoder")
 def encoder(in_channels: int, image_size: tuple[int, int], *, run: str) -> nn.Module:
-    """The codes of an autoencoder, or what the last dense layer of a classifier is given; "RUN:encoder" for short."""
+    """The code of an autoencoder, the last hidden layer of a classifier; for short: "RUN:encoder"."""
     folder = RunFolder.open(as_path(run))
     shape = ImageShape(*folder.read_json("data.json")["shape"])
     if shape != (in_channels, *image_size):

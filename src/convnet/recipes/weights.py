@@ -24,9 +24,9 @@ COUNTER = "num_batches_tracked"
 class Weights(Section):
     """Where training starts from, instead of random weights (M47).
 
-    `source` is a file (.safetensors, .pth), a run, an address, hf:owner/name/file, or "imagenet"; `sha256`, once
-    written, refuses another file. The head is new; for `freeze_epochs` nothing but the head is trained, then every
-    part of the network at `rate_decay` times the rate of the part behind it.
+    `source` is a file (.safetensors, .pth), a run, an address, hf:owner/name/file, or "imagenet"; `sha256`,
+    once written, refuses another file. The head is new; for `freeze_epochs` nothing but the head is
+    trained, then every part of the network at `rate_decay` times the rate of the part behind it.
     """
 
     source: str
@@ -37,7 +37,7 @@ class Weights(Section):
 
 @dataclass(frozen=True)
 class Account:
-    """What became of the tensors: names in our network that were loaded and are new, names in the file left over."""
+    """Names in our network that were loaded and that are new, and names in the file that were left over."""
 
     source: str
     loaded: tuple[str, ...]
@@ -60,7 +60,9 @@ def load_weights(model: nn.Sequential, name: str, weights: Weights) -> Account:
     """
     path = locate(weights.source, name)
     if weights.sha256 is not None and checksum(path) != weights.sha256:
-        raise DataError(f"{path}: has changed: its sha256 is {checksum(path)}, the recipe has {weights.sha256}")
+        raise DataError(
+            f"{path}: has changed: its sha256 is {checksum(path)}, the recipe has {weights.sha256}"
+        )
     state = read_state(path)
     normalize, network = model[0], model[1]
     assert isinstance(normalize, Normalize)
@@ -84,7 +86,7 @@ def load_weights(model: nn.Sequential, name: str, weights: Weights) -> Account:
 
 
 def head_of(network: nn.Module) -> tuple[str, ...]:
-    """The names of the layers that depend on the number of classes: the last one with weights, and auxiliary heads."""
+    """The layers that depend on the number of classes: the last one with weights, and auxiliary heads."""
     layers = [name for name, m in network.named_modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d)]
     main = [name for name in layers if not name.startswith("auxiliary")]
     extra = sorted({".".join(name.split(".")[:2]) for name in layers if name.startswith("auxiliary")})

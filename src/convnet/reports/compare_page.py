@@ -23,7 +23,12 @@ def write_compare_report(folder: Path, title: str, variants: Sequence[Variant], 
     picture = to_png(compare_figure(variants, score))
     write_atomically(folder / "compare.png", picture)
     page = render(
-        "compare.html", title=title, score=score, variants=variants, picture=picture, differences=differences(variants)
+        "compare.html",
+        title=title,
+        score=score,
+        variants=variants,
+        picture=picture,
+        differences=differences(variants),
     )
     write_atomically(folder / "compare.html", page)
     return folder / "compare.html"

@@ -49,6 +49,8 @@ def dense_figure(
         picture.colorbar(image, ax=axes[2], shrink=0.8)
         counts = np.bincount(best.ravel(), minlength=len(classes))
         listed = [k for k in np.argsort(-counts)[:LISTED] if counts[k]]
-        patches = [Patch(color=colours[k] / 255, label=f"{classes[k]} {counts[k] / best.size:.0%}") for k in listed]
+        patches = [
+            Patch(color=colours[k] / 255, label=f"{classes[k]} {counts[k] / best.size:.0%}") for k in listed
+        ]
         picture.legend(handles=patches, loc="outside lower center", ncols=len(patches))
     return picture

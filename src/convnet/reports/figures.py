@@ -142,13 +142,17 @@ def strips(rows: Sequence[tuple[str, Sequence[tuple[str, Image]]]], title: str) 
             for number, (axes, (caption, pixels)) in enumerate(zip(line, panels, strict=True)):
                 bare(axes)
                 grey = pixels.shape[2] == 1
-                axes.imshow(pixels[:, :, 0] if grey else pixels, cmap="gray" if grey else None, vmin=0, vmax=255)
+                axes.imshow(
+                    pixels[:, :, 0] if grey else pixels, cmap="gray" if grey else None, vmin=0, vmax=255
+                )
                 text = caption if number else f"{name}\n{caption}"
                 axes.set_title(text, fontsize=8, fontweight="normal", loc="left", pad=3)
     return picture
 
 
-def upright_strips(samples: Sequence[Sequence[tuple[str, Image]]], names: Sequence[str], title: str) -> Figure:
+def upright_strips(
+    samples: Sequence[Sequence[tuple[str, Image]]], names: Sequence[str], title: str
+) -> Figure:
     """Small samples side by side, each a column of pictures, the rows named."""
     tall = samples[0][0][1].shape[0] / samples[0][0][1].shape[1]
     with figure(10, 0.5 + len(names) * 9.3 / len(samples) * tall) as picture:
@@ -159,21 +163,24 @@ def upright_strips(samples: Sequence[Sequence[tuple[str, Image]]], names: Sequen
                 bare(axes)
                 pixels = panels[row][1]
                 grey = pixels.shape[2] == 1
-                axes.imshow(pixels[:, :, 0] if grey else pixels, cmap="gray" if grey else None, vmin=0, vmax=255)
+                axes.imshow(
+                    pixels[:, :, 0] if grey else pixels, cmap="gray" if grey else None, vmin=0, vmax=255
+                )
             grid[row, 0].set_ylabel(name, fontsize=9)
     return picture
 
 
-def code_map(points: NDArray[np.float32], labels: NDArray[np.int64], classes: Sequence[str], title: str) -> Figure:
+def code_map(
+    points: NDArray[np.float32], labels: NDArray[np.int64], classes: Sequence[str], title: str
+) -> Figure:
     """Points of the plane N×2, coloured by class where there are a few."""
     with figure(7.2, 6) as picture:
         axes = picture.subplots()
         few = 1 < len(classes) <= 20
-        for k in np.unique(labels) if few else [None]:
-            chosen = labels == k if few else np.full(len(labels), True)
-            colour = mpl.colormaps["tab20" if len(classes) > 10 else "tab10"](int(k)) if few else TRAIN
-            name = classes[int(k)] if few else None
-            axes.scatter(*points[chosen].T, s=9, color=colour, alpha=0.7, linewidths=0, label=name)
+        for k, name in enumerate(classes) if few else [(0, "")]:
+            x, y = points[labels == k].T if few else points.T
+            colour = mpl.colormaps["tab20" if len(classes) > 10 else "tab10"](k)
+            axes.scatter(x, y, s=9, color=colour, alpha=0.7, linewidths=0, label=name)
         axes.set_title(title)
         axes.set_xlabel("first principal component")
         axes.set_ylabel("second")

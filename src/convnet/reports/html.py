@@ -10,7 +10,6 @@ import jinja2
 from convnet.analysis.table import UNKNOWN
 from convnet.analysis.text import human
 
-
 WORDS = {
     "mean_iou": "mean IoU",
     "mean_dice": "mean Dice",

@@ -208,7 +208,9 @@ def _predictions(folder: RunFolder) -> list[dict[str, str]]:
 
 def _tables(result: dict[str, Any]) -> dict[str, Any]:
     """The figures of the held-out splits: those of all samples by name, and those of each class."""
-    splits = {name: result[split] for split, name in (("val", "validation"), ("test", "test")) if result[split]}
+    splits = {
+        name: result[split] for split, name in (("val", "validation"), ("test", "test")) if result[split]
+    }
     held_out = result["test"] or result["val"] or {}
     overall = [key for key, value in held_out.items() if not isinstance(value, dict)]
     by_class = {key: value for key, value in held_out.items() if isinstance(value, dict)}

@@ -29,10 +29,12 @@ COLOURS = "coolwarm"
 def class_series(source: MemorySource, indices: Sequence[int]) -> Figure:
     """Some series of each class, their first channel, one over the other; without classes, the first ones."""
     labels = source.labels[list(indices)].numpy()
-    classes = [k for k in np.unique(labels)][:SHOWN_CLASSES]
+    classes = list(np.unique(labels))[:SHOWN_CLASSES]
     with figure(10, 2.3 * -(-len(classes) // 3) + 0.5) as picture:
         picture.suptitle("Training series", x=0.01, ha="left", fontweight="bold", fontsize=11)
-        grid = picture.subplots(-(-len(classes) // 3), min(3, len(classes)), squeeze=False, sharex=True, sharey=True)
+        grid = picture.subplots(
+            -(-len(classes) // 3), min(3, len(classes)), squeeze=False, sharex=True, sharey=True
+        )
         for axes in grid.flat[len(classes) :]:
             axes.set_axis_off()
         for axes, k in zip(grid.flat, classes, strict=False):
@@ -40,12 +42,16 @@ def class_series(source: MemorySource, indices: Sequence[int]) -> Figure:
             for series in source.images[members, 0, 0].numpy():
                 axes.plot(series, linewidth=0.8, alpha=0.6)
             title = source.classes[k] if source.target == "class" else f"{len(members)} series"
-            axes.set_title(f"{title} (n = {(labels == k).sum():,})" if source.target == "class" else title, fontsize=9)
+            axes.set_title(
+                f"{title} (n = {(labels == k).sum():,})" if source.target == "class" else title, fontsize=9
+            )
     return picture
 
 
 @torch.no_grad()
-def evidence_figure(model: nn.Sequential, source: MemorySource, rows: Sequence[Mapping[str, str]]) -> Figure | None:
+def evidence_figure(
+    model: nn.Sequential, source: MemorySource, rows: Sequence[Mapping[str, str]]
+) -> Figure | None:
     """Held-out series, each step coloured by the evidence for the predicted class against the next best one.
 
     `rows` are those of predictions.csv, least certain first. None of a network that is no `Temporal`.
@@ -64,14 +70,20 @@ def evidence_figure(model: nn.Sequential, source: MemorySource, rows: Sequence[M
         drawn.append((row, _own_steps(values[0, 0, 0]), (evidence[own] - others).numpy()))
     most = max(float(np.abs(difference).max()) for _, _, difference in drawn)
     with figure(10, 1.9 * -(-len(drawn) // 2) + 0.8) as picture:
-        picture.suptitle("Evidence for the predicted class along time", x=0.01, ha="left", fontweight="bold", fontsize=11)
+        picture.suptitle(
+            "Evidence for the predicted class along time", x=0.01, ha="left", fontweight="bold", fontsize=11
+        )
         grid = picture.subplots(-(-len(drawn) // 2), 2, squeeze=False)
         for axes in grid.flat[len(drawn) :]:
             axes.set_axis_off()
-        for axes, (row, values, difference) in zip(grid.flat, drawn, strict=False):
-            _coloured_line(axes, values, difference, most)
+        for axes, (row, line, difference) in zip(grid.flat, drawn, strict=False):
+            _coloured_line(axes, line, difference, most)
             right = "right" if row["class"] == row["predicted"] else f"it is {row['class']}"
-            axes.set_title(f"{row['predicted']} ({float(row['confidence']):.0%}, {right})", fontsize=9, fontweight="normal")
+            axes.set_title(
+                f"{row['predicted']} ({float(row['confidence']):.0%}, {right})",
+                fontsize=9,
+                fontweight="normal",
+            )
         scale = ScalarMappable(Normalize(-most, most), COLOURS)
         picture.colorbar(scale, ax=grid, shrink=0.7, label="for (red), against (blue)")
     return picture
@@ -97,9 +109,19 @@ def steps_figure(model: nn.Sequential, source: MemorySource, rows: Sequence[Mapp
             shown = np.where(strips == IGNORED, len(colours), strips)
             extent = (-0.5, len(line) - 0.5, low - 3 * room, low - room)
             palette = ListedColormap([*colours, (1.0, 1.0, 1.0)])
-            axes.imshow(shown, cmap=palette, vmin=0, vmax=len(colours), extent=extent, aspect="auto", interpolation="nearest")
+            axes.imshow(
+                shown,
+                cmap=palette,
+                vmin=0,
+                vmax=len(colours),
+                extent=extent,
+                aspect="auto",
+                interpolation="nearest",
+            )
             axes.set_ylim(low - 3.2 * room, high + room)
-            axes.set_title(f"{row['sample']}  {float(row['pixel_accuracy']):.1%}", fontsize=9, fontweight="normal")
+            axes.set_title(
+                f"{row['sample']}  {float(row['pixel_accuracy']):.1%}", fontsize=9, fontweight="normal"
+            )
             axes.grid(False)
         patches = [Patch(color=c, label=name) for c, name in zip(colours, source.classes, strict=True)]
         picture.legend(handles=patches[:12], loc="outside lower center", ncols=min(6, len(patches)))

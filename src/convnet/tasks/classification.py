@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from convnet.data import Loader, MemorySource
-from convnet.tasks.task import TASKS, Evaluation, Score, Task, evaluation_batch, evaluating
+from convnet.tasks.task import TASKS, Evaluation, Score, Task, evaluating, evaluation_batch
 from convnet.training import Loss, correct_classes
 
 if TYPE_CHECKING:

@@ -50,7 +50,7 @@ class Restored(Evaluation):
         return float(self.scores()["psnr"])
 
     def scores(self) -> dict[str, Any]:
-        """Means over the samples: PSNR and SSIM of what was given, unless it is the target, and of what was made."""
+        """Means over the samples, of what was made and, unless it is the target itself, of what was given."""
         means = dict(zip(FIGURES, self.figures.double().mean(0).tolist(), strict=True))
         if means["input_psnr"] >= UNCHANGED:
             del means["input_psnr"], means["input_ssim"]
@@ -116,7 +116,7 @@ class ImageToImage(Task):
     def evaluate(
         self, model: nn.Module, source: MemorySource, indices: Tensor, loss: Loss, fabric: Fabric
     ) -> Restored:
-        """Every sample at its own size, large ones in tiles; outputs are cut to 0…1 before they are judged."""
+        """Every sample at its own size, large ones in tiles; outputs are cut to 0…1 and then judged."""
         total, figures = 0.0, []
         with evaluating(model):
             for batch in samples(source, indices, self.pair):
@@ -138,7 +138,10 @@ class ImageToImage(Task):
         given, made = batch.images.float() / 255, output.clamp(0, 1)
         before = psnr(given, batch.targets).item()
         after = psnr(made, batch.targets).item()
-        pictures = [(f"after: {after:.2f} dB", as_picture(255 * made[0])), ("truth", as_picture(255 * batch.targets[0]))]
+        pictures = [
+            (f"after: {after:.2f} dB", as_picture(255 * made[0])),
+            ("truth", as_picture(255 * batch.targets[0])),
+        ]
         if before >= UNCHANGED:
             return pictures
         return [(f"before: {before:.2f} dB", as_picture(255 * given[0])), *pictures]

@@ -36,7 +36,9 @@ def samples(source: MemorySource, indices: Tensor, pair: Pair) -> Iterator[Batch
         yield pair(source.one(index), None)
 
 
-def outputs_of(model: nn.Module, images: Tensor, fabric: Fabric | None = None, tile: int | None = None) -> Tensor:
+def outputs_of(
+    model: nn.Module, images: Tensor, fabric: Fabric | None = None, tile: int | None = None
+) -> Tensor:
     """The model's maps of images of any size, float32 N×K×H×W."""
 
     def run(piece: Tensor) -> Tensor:

@@ -10,8 +10,8 @@ from convnet.tasks.task import Picture
 ALPHA = 0.45
 WRONG = (214, 39, 40)
 PALETTE = (
-    (53, 102, 184), (217, 114, 46), (47, 143, 91), (160, 72, 156), (196, 61, 75), (93, 106, 122), (138, 116, 20),
-    (29, 138, 153), (240, 190, 60), (120, 180, 60), (230, 130, 180), (90, 60, 30),
+    (53, 102, 184), (217, 114, 46), (47, 143, 91), (160, 72, 156), (196, 61, 75), (93, 106, 122), (138, 116,
+    20), (29, 138, 153), (240, 190, 60), (120, 180, 60), (230, 130, 180), (90, 60, 30),
 )  # fmt: skip
 
 Mask = NDArray[np.integer]
@@ -19,7 +19,9 @@ Mask = NDArray[np.integer]
 
 def class_colours(count: int) -> NDArray[np.uint8]:
     """A colour for each class, K×3: twelve that differ well, then darker and darker ones."""
-    colours = [tuple(int(c * 0.7 ** (k // len(PALETTE))) for c in PALETTE[k % len(PALETTE)]) for k in range(count)]
+    colours = [
+        tuple(int(c * 0.7 ** (k // len(PALETTE))) for c in PALETTE[k % len(PALETTE)]) for k in range(count)
+    ]
     return np.array(colours, np.uint8).reshape(-1, 3)
 
 

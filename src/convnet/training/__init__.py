@@ -3,8 +3,8 @@
 from convnet.training.events import EpochEnd, Event, Listener, StepEnd, StopTraining
 from convnet.training.freezing import Freezing, rate_factors
 from convnet.training.gradient_check import GradientCheck, check_gradients
-from convnet.training.loop import fit
 from convnet.training.image_losses import structural_similarity
+from convnet.training.loop import fit
 from convnet.training.losses import LOSS_TARGETS, LOSSES, Loss
 from convnet.training.measures import Measure, correct_classes
 from convnet.training.optimizers import OPTIMIZERS, parameter_groups

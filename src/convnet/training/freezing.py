@@ -29,7 +29,7 @@ class Freezing:
 
 
 def rate_factors(network: nn.Module, decay: float) -> dict[int, float]:
-    """The factor of the rate for each parameter, by its id: 1 for the last part of the network that has weights.
+    """The factor of the rate for each parameter, by its id: 1 for the last part with weights.
 
     Each part before it has `decay` times the factor of the one behind. Parts are the children of the network.
     """

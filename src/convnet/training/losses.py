@@ -43,9 +43,7 @@ def cross_entropy(*, label_smoothing: Fraction = 0.0, class_weights: ClassWeight
     With `class_weights`, one per class, the mean is weighted by those of the targets.
     """
 
-    def loss(
-        logits: Float[Tensor, "N K *places"], targets: Int[Tensor, "N *places"]
-    ) -> Float[Tensor, ""]:
+    def loss(logits: Float[Tensor, "N K *places"], targets: Int[Tensor, N * places]) -> Float[Tensor, ""]:
         weights = _weights(class_weights, logits)
         if targets.dim() == 1:
             return F.cross_entropy(logits, targets, weights, label_smoothing=label_smoothing)
@@ -62,9 +60,7 @@ def cross_entropy(*, label_smoothing: Fraction = 0.0, class_weights: ClassWeight
 def focal(*, gamma: NonNegative = 2.0, class_weights: ClassWeights = None) -> Loss:
     """−(1 − p_y)^γ log p_y: what is already right counts less (Lin et al. 2017)."""
 
-    def loss(
-        logits: Float[Tensor, "N K *places"], targets: Int[Tensor, "N *places"]
-    ) -> Float[Tensor, ""]:
+    def loss(logits: Float[Tensor, "N K *places"], targets: Int[Tensor, N * places]) -> Float[Tensor, ""]:
         counted = targets != IGNORED
         log_p = logits.log_softmax(1).gather(1, targets.clamp_min(0)[:, None])[:, 0]
         weights = _weights(class_weights, logits)
@@ -83,9 +79,7 @@ def dice(*, class_weights: ClassWeights = None) -> Loss:
     p are softmax probabilities, t is 1 where the class is right; the sums run over the places that count.
     """
 
-    def loss(
-        logits: Float[Tensor, "N K *places"], targets: Int[Tensor, "N *places"]
-    ) -> Float[Tensor, ""]:
+    def loss(logits: Float[Tensor, "N K *places"], targets: Int[Tensor, N * places]) -> Float[Tensor, ""]:
         counted = (targets != IGNORED)[:, None]
         p = logits.softmax(1) * counted
         t = torch.zeros_like(p).scatter_(1, targets.clamp_min(0)[:, None], 1.0) * counted
@@ -103,9 +97,7 @@ def cross_entropy_dice(*, dice_share: Probability = 0.5, class_weights: ClassWei
     """A share of the Dice loss, the rest cross-entropy: regions and single pixels both count."""
     pixels, regions = cross_entropy(class_weights=class_weights), dice(class_weights=class_weights)
 
-    def loss(
-        logits: Float[Tensor, "N K *places"], targets: Int[Tensor, "N *places"]
-    ) -> Float[Tensor, ""]:
+    def loss(logits: Float[Tensor, "N K *places"], targets: Int[Tensor, N * places]) -> Float[Tensor, ""]:
         return (1 - dice_share) * pixels(logits, targets) + dice_share * regions(logits, targets)
 
     return loss
@@ -160,6 +152,7 @@ def _weights(class_weights: ClassWeights, logits: Tensor) -> Tensor | None:
         return None
     if len(class_weights) != logits.shape[1]:
         raise RecipeError(
-            f"loss.class_weights has {len(class_weights)} numbers for {logits.shape[1]} classes; give one each"
+            f"loss.class_weights has {len(class_weights)} numbers for {logits.shape[1]} classes; "
+            "give one each"
         )
     return logits.new_tensor(class_weights)
