@@ -120,7 +120,7 @@ def test_bundled_tables(name: str) -> None:
     assert len(source) >= 500
     assert source.targets.unique().tolist() == list(range(len(source.classes)))
     assert np.array_equal(source.images.numpy(), again.images.numpy())
-    assert source.is_table
+    assert source.form == "table"
 
 
 def test_the_tumours_are_scikit_learns() -> None:

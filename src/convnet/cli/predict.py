@@ -93,7 +93,7 @@ def _print_dense(run: Run, images: list[Path], out: Path | None, scale: float | 
         shares = sorted(found.shares.items(), key=lambda item: -item[1])[:5]
         print(f"{found.path}  " + "  ".join(f"{name} {share:.1%}" for name, share in shares if share))
         print(
-            f"  {height}×{width} windows of {found.window[0]}×{found.window[1]}, {found.stride} pixels apart, "
+            f"  {height}×{width} windows of {found.window[0]}×{found.window[1]}, {found.stride} apart, "
             f"in {found.seconds:.2f} s; one by one {found.patch_seconds:.1f} s, "
             f"{found.patch_seconds / found.seconds:.0f} times as long"
         )

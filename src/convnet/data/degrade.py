@@ -72,9 +72,7 @@ def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
         period = max(1, 2 * (length - 1))
         at = torch.arange(-reach, length + reach, device=images.device) % period
         padded = images.index_select(images.dim() + side, torch.minimum(at, period - at).clamp(0, length - 1))
-        images = F.conv2d(
-            padded, window.view(shape).expand(channels, *(abs(n) for n in shape[1:])), groups=channels
-        )
+        images = F.conv2d(padded, window.view(shape).expand(channels, -1, -1, -1), groups=channels)
     return images
 
 

@@ -46,7 +46,7 @@ class Preprocess(Section):
 
 
 def fit_mask(mask: NDArray[np.int16], size: tuple[int, int], policy: ResizePolicy) -> NDArray[np.int16]:
-    """Resize H×W class indices as `fit_image` does an image, to the nearest; what letterboxing adds is void."""
+    """Resize H×W class indices as `fit_image` does an image, to the nearest; what is added is void."""
     shifted = Image.fromarray(mask.astype(np.int32) - IGNORED)  # so that the border, 0, is what is ignored
     fitted = fit_image(shifted, size, policy, Image.Resampling.NEAREST)
     return (np.asarray(fitted) + IGNORED).astype(np.int16)

@@ -35,7 +35,7 @@ class Recorder:
         stop_asked: Callable[[], bool],
         identity: Mapping[str, Any],
     ) -> None:
-        """`score` is what the figure of merit is called; `identity`, what may not change when a run goes on."""
+        """`score` is the name of the figure of merit; `identity`, what may not change when a run goes on."""
         self.folder, self.score = folder, score
         self.identity = dict(identity)
         self.patience = patience

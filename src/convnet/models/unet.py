@@ -77,7 +77,7 @@ def unet(
 
     `width` channels at the top. "same" convolutions keep the size of the image, padded at its borders; the
     paper's are "valid": of 572×572 pixels the maps show the inner 388×388. Up-convolutions are transposed
-    2×2 ones, or nearest neighbours and a 2×2 convolution ("resize"). `norm` adds the batch norm that the
+    2×2 ones, or nearest neighbours and a 1×1 convolution ("resize"). `norm` adds the batch norm that the
     paper lacks, `dropout` acts at the bottom; `residual` adds the input, for making images. Sizes that
     `depth` halvings do not divide are mirrored at the border. The paper's network, without norm: 31,030,658
     parameters for two classes.
@@ -113,9 +113,7 @@ class _Blocks:
 def _raise(in_channels: int, out_channels: int, upsampling: Upsampling) -> nn.Module:
     if upsampling == "transposed":
         return UpConv2d(in_channels, out_channels)
-    return nn.Sequential(
-        nn.Upsample(scale_factor=2), nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(in_channels, out_channels, 2)
-    )
+    return nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(in_channels, out_channels, 1))
 
 
 def _sizes(depth: int, convolutions: Convolutions) -> Sizes:

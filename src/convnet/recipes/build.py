@@ -273,7 +273,7 @@ def _require_sensible_augmentation(recipe: Recipe, source: MemorySource) -> None
         raise RecipeError(f"augment does not apply: {source.name} is a {source.form} of numbers, not images")
     if recipe.augment.crop and task_of(recipe).target == "class":
         raise RecipeError(
-            "augment.crop is for masks and images; a classifier's whole images are moved by pad_crop or shift, "
+            "augment.crop is for masks and images; a classifier's images are moved by pad_crop or shift, "
             "or cropped by random_resized_crop"
         )
     side = min(source.shape.height, source.shape.width)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import re
+import warnings
 from pathlib import Path
 
 import torch
@@ -75,7 +76,9 @@ def read_state(path: Path) -> State:
         except (SafetensorError, OSError) as error:
             raise DataError(f"{path}: not readable safetensors: {in_one_line(error)}") from error
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # remarks on old formats
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise DataError(
             f"{path}: refused: it holds more than tensors, and loading it could run code; ask its author "

@@ -1,0 +1,150 @@
+"""Series from every format, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.io import wavfile
+
+from convnet.data import open_data
+from convnet.errors import DataError
+from convnet.types import IGNORED
+from tests.conftest import real_data
+
+ARFF = (
+    "@relation beats\n@attribute s1 numeric\n@attribute s2 numeric\n@attribute s3 real\n"
+    "@attribute kind {low, high}\n@data\n"
+)
+
+
+def arff(root: Path) -> Path:
+    path = root / "x.arff"
+    path.write_text(ARFF + "1,2,3,low\n4,5.5,6,high\n")
+    return path
+
+
+def ucr(root: Path) -> Path:
+    path = root / "x.txt"
+    path.write_text("low 1.0 2 3\nhigh,4,5.5,6\n\n")
+    return path
+
+
+def table(root: Path) -> Path:
+    path = root / "x.csv"
+    path.write_text("kind,a,b,c\nlow,1,2,3\nhigh,4,5.5,6\n".replace("kind", "class"))
+    return path
+
+
+def long_table(root: Path) -> Path:
+    path = root / "x.csv"
+    rows = [
+        ("p", "low", 1),
+        ("p", "low", 2),
+        ("p", "low", 3),
+        ("q", "high", 4),
+        ("q", "high", 5.5),
+        ("q", "high", 6),
+    ]
+    path.write_text("series,class,value\n" + "".join(f"{a},{b},{c}\n" for a, b, c in rows))
+    return path
+
+
+def npz(root: Path) -> Path:
+    path = root / "x.npz"
+    np.savez(path, x=np.array([[1, 2, 3], [4, 5.5, 6]]), y=np.array(["low", "high"]))
+    return path
+
+
+@pytest.mark.parametrize("make", [arff, ucr, table, long_table, npz])
+def test_every_format_holds_the_same(tmp_path: Path, make: Callable[[Path], Path]) -> None:
+    path = make(tmp_path)
+    source = open_data(str(path), series=path.suffix == ".csv")
+    assert source.form == "series" and source.classes == ("high", "low")
+    assert source.shape == (1, 1, 3) and source.targets.tolist() == [1, 0]
+    assert source.images[:, 0, 0].tolist() == [[1, 2, 3], [4, 5.5, 6]]
+
+
+def test_many_channels_unequal_lengths_and_a_class_per_step(tmp_path: Path) -> None:
+    x = np.full((2, 2, 4), np.nan)
+    x[0], x[1, :, :2] = 1, 2
+    labels = np.array([["a", "a", "b", "b"], ["b", "a", "", ""]])
+    np.savez(tmp_path / "s.npz", x=x, y=labels)
+    source = open_data(str(tmp_path / "s.npz"), reads="mask")
+    assert source.shape == (2, 1, 4) and source.classes == ("a", "b")
+    assert source.targets[:, 0].tolist() == [[0, 0, 1, 1], [1, 0, IGNORED, IGNORED]]
+    assert source.images[1].isnan().sum() == 4
+    (tmp_path / "t.csv").write_text("series,step,u,v,class\np,0,1,2,a\np,1,3,4,b\nq,0,5,6,a\n")
+    table = open_data(str(tmp_path / "t.csv"), series=True, reads="mask")
+    assert table.shape == (2, 1, 2) and table.targets[:, 0].tolist() == [[0, 1], [0, IGNORED]]
+
+
+def test_recordings(tmp_path: Path) -> None:
+    """Values of −1…1 whatever the depth, a row per channel."""
+    for name, samples in {
+        "hum/8.wav": np.array([0, 128, 255], np.uint8),
+        "hum/16.wav": np.array([-32768, 0, 32767], np.int16),
+        "click/32.wav": np.array([-(2**31), 0], np.int32),
+        "click/f.wav": np.array([0.5, -0.25, 0.0, 1.0], np.float32),
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        wavfile.write(tmp_path / name, 8000, samples)
+    source = open_data(str(tmp_path))
+    assert source.classes == ("click", "hum") and source.shape == (1, 1, 4)
+    assert source.places == ["click/32.wav", "click/f.wav", "hum/16.wav", "hum/8.wav"]
+    assert source.images[2, 0, 0, :3].tolist() == pytest.approx([-1, 0, 1], abs=1e-4)
+    assert source.images[3, 0, 0, :3].tolist() == pytest.approx([-1, 0, 1], abs=1e-2)
+    wavfile.write(tmp_path / "hum" / "other.wav", 44100, np.zeros(5, np.int16))
+    with pytest.raises(DataError, match=r"other.wav: is sampled at 44100 Hz, the first one at 8000"):
+        open_data(str(tmp_path))
+    (tmp_path / "hum" / "other.wav").write_bytes(b"RIFF nonsense")
+    with pytest.raises(DataError, match=r"other.wav: not a readable WAV file"):
+        open_data(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("x.arff", ARFF + "1,2,3,low\n1,?,3,high\n", r"x.arff\[1\]: step 2 is NaN; fill the gap"),
+        ("x.arff", ARFF + "1,2,low\n", "not a readable ARFF file: .*needs a value for each @attribute"),
+        ("x.arff", ARFF.replace("@attribute kind {low, high}\n", "") + "1,2,3\n", "has no nominal attribute"),
+        ("x.txt", "low 1 2 NaN 3\n", r"x.txt:1: step 3 is NaN"),
+        ("x.txt", "low 1 two 3\n", "x.txt: line 1: 'two' is no number"),
+        ("x.txt", "low\n", "line 1 has no numbers"),
+        ("x.txt", "low 1 inf\n", "step 2 is infinite"),
+        ("x.txt", "low NaN\n", "is empty"),
+        ("x.txt", "\n", "holds no series"),
+        ("x.csv", "class,a,b\nlow,1,x\n", "line 2: 'x' is no number"),
+        ("x.npz", "nonsense", "cannot be read"),
+    ],
+)
+def test_what_is_refused(tmp_path: Path, name: str, content: str, message: str) -> None:
+    path = tmp_path / name
+    path.write_text(content)
+    with pytest.raises(DataError, match=message):
+        open_data(str(path), series=name.endswith(".csv"))
+
+
+def test_arrays_that_do_not_fit(tmp_path: Path) -> None:
+    for arrays, message in (
+        ({"x": np.zeros((2, 3))}, "expected arrays x and y, found x"),
+        ({"x": np.zeros((2, 3)), "y": np.zeros(3)}, r"x is \(2, 3\)"),
+        ({"x": np.zeros((2, 3)), "y": np.zeros((2, 4))}, "y has 4 classes per series, x 3 steps"),
+        ({"x": np.array([{}], object), "y": np.zeros(1)}, "cannot be read"),
+    ):
+        np.savez(tmp_path / "a.npz", **arrays)
+        with pytest.raises(DataError, match=message):
+            open_data(str(tmp_path / "a.npz"))
+
+
+def test_the_archive_of_the_ecg() -> None:
+    """M34: the counts that its source states."""
+    real_data("ecg")
+    source = open_data("ecg200")
+    assert source.shape == (1, 1, 96) and source.classes == ("-1", "1")
+    train = [i for i, name in enumerate(source.partition or ()) if name == "train"]
+    assert source.targets[train].bincount().tolist() == [31, 69]
+    big = open_data("ecg5000")
+    assert big.targets.bincount().tolist() == [292, 177, 10, 19, 2] and big.partition is None

@@ -1,0 +1,155 @@
+"""Fine-tuning (M47): what is loaded, what is refused, what is trained at which rate."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from convnet.errors import DataError, ModelError, RecipeError
+from convnet.layers import Normalize
+from convnet.models import FACTS, build_model
+from convnet.models.published import IMAGENET, public_names
+from convnet.recipes.state_files import locate, read_state
+from convnet.recipes.weights import Weights, head_of, load_weights
+from convnet.training import Freezing, parameter_groups, rate_factors
+from convnet.types import ImageShape
+
+SMALL = {"resnet18": 40, "vgg-a": 32, "alexnet": 80, "googlenet": 64, "resnet50": 40}
+"""Sizes at which the networks of the public files are quick to build."""
+
+
+def network(name: str, classes: int, **options: object) -> nn.Sequential:
+    shape = ImageShape(3, SMALL[name], SMALL[name])
+    built = build_model(name, shape, classes, **{**IMAGENET[name].options, **options})
+    return nn.Sequential(Normalize(torch.zeros(1, 3, 1, 1), torch.ones(1, 3, 1, 1)), built)
+
+
+def public_file(name: str, path: Path, classes: int = 7) -> dict[str, torch.Tensor]:
+    """A file in the public layout, every tensor filled with numbers of its own."""
+    torch.manual_seed(1)
+    model = network(name, classes)[1]
+    names = public_names(name, model, model.state_dict())
+    assert names is not None
+    state = {names[key]: torch.randn_like(value.float()) for key, value in model.state_dict().items()}
+    if path.suffix == ".pth":
+        torch.save(state, path)
+    else:
+        save_file(state, path)
+    return state
+
+
+@pytest.mark.parametrize("name", list(SMALL))
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_public_layouts_are_loaded_tensor_by_tensor(name: str, suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"weights{suffix}"
+    state = public_file(name, path)
+    model = network(name, 3)
+    before = {key: value.clone() for key, value in model[1].state_dict().items()}
+    account = load_weights(model, name, Weights(source=str(path)))
+    after, names = model[1].state_dict(), public_names(name, model[1], before)
+    assert names is not None
+    heads = {key for key in before if key.startswith(head_of(model[1]))}
+    for key, value in after.items():
+        expected = before[key] if key in heads else state[names[key]].to(value.dtype)
+        assert torch.equal(value, expected), key
+    assert set(account.new) == heads and set(account.loaded) == set(before) - heads
+    assert set(account.skipped) == {names[key] for key in heads}
+    assert f"loaded {len(before) - len(heads)} tensors" in str(account)
+
+
+@pytest.mark.parametrize("name", list(IMAGENET))
+def test_names_of_the_public_files(name: str) -> None:
+    """Every tensor has a name of its own, and those that the public files are known by are among them."""
+    with torch.device("meta"):
+        model = build_model(name, FACTS[name].native, 1000, **IMAGENET[name].options)
+    names = public_names(name, model, model.state_dict())
+    assert names is not None
+    assert len(set(names.values())) == len(model.state_dict())
+    shapes = {names[key]: tuple(value.shape) for key, value in model.state_dict().items()}
+    known = {
+        "resnet": {"layer4.0.downsample.1.running_var", "layer1.0.conv2.weight", "bn1.weight", "fc.bias"},
+        "vgg": {"features.0.weight", "classifier.0.weight", "classifier.3.bias", "classifier.6.weight"},
+        "alexnet": {"features.10.weight", "classifier.1.weight", "classifier.6.bias"},
+        "googlenet": {"inception4e.branch4.1.conv.weight", "aux2.fc1.weight", "conv3.bn.running_mean"},
+    }
+    assert known[name.rstrip("0123456789").partition("-")[0]] <= shapes.keys()
+    if name == "vgg-d":
+        assert shapes["classifier.0.weight"] == (4096, 25088)
+        assert shapes["features.28.weight"] == (512, 512, 3, 3)
+    if name == "alexnet":
+        assert sum(p.numel() for p in model.parameters()) == 61_100_840
+
+
+def test_another_architecture_is_refused_with_what_differs(tmp_path: Path) -> None:
+    path = tmp_path / "w.pth"
+    public_file("resnet50", path)
+    with pytest.raises(
+        ModelError, match=r"another network than resnet18: layer1.0.conv1.weight is 64×64×1×1, resnet18 has"
+    ):
+        load_weights(network("resnet18", 3), "resnet18", Weights(source=str(path)))
+    state = public_file("resnet18", path)
+    torch.save({key: value for key, value in state.items() if "layer2" not in key}, path)
+    with pytest.raises(ModelError, match=r"layer2.0.conv1.weight is missing; .*more"):
+        load_weights(network("resnet18", 3), "resnet18", Weights(source=str(path)))
+    torch.save({**state, "layer1.2.conv1.weight": torch.zeros(1)}, path)
+    with pytest.raises(ModelError, match=r"layer1.2.conv1.weight is not in resnet18"):
+        load_weights(network("resnet18", 3), "resnet18", Weights(source=str(path)))
+
+
+class Evil:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return print, ("run",)
+
+
+def test_files_that_would_run_code_or_are_damaged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save({"conv1.weight": Evil()}, tmp_path / "evil.pth")
+    with pytest.raises(DataError, match=r"evil.pth: refused: it holds more than tensors"):
+        read_state(tmp_path / "evil.pth")
+    (tmp_path / "raw.pth").write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(DataError, match=r"raw.pth: refused"):
+        read_state(tmp_path / "raw.pth")
+    assert "run" not in capsys.readouterr().out
+    save_file({"a": torch.zeros(100)}, tmp_path / "cut.safetensors")
+    (tmp_path / "cut.safetensors").write_bytes((tmp_path / "cut.safetensors").read_bytes()[:200])
+    with pytest.raises(DataError, match=r"cut.safetensors: not readable safetensors"):
+        read_state(tmp_path / "cut.safetensors")
+    (tmp_path / "zip.pth").write_bytes(b"PK\x03\x04 nonsense")
+    with pytest.raises(DataError, match=r"zip.pth: not a readable file of weights"):
+        read_state(tmp_path / "zip.pth")
+    torch.save([1, 2], tmp_path / "list.pth")
+    with pytest.raises(DataError, match="holds no state dict, but list"):
+        read_state(tmp_path / "list.pth")
+    torch.save({"state_dict": {"module.a": torch.zeros(2)}}, tmp_path / "wrapped.pth")
+    assert list(read_state(tmp_path / "wrapped.pth")) == ["a"]
+
+
+def test_sources_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such file of weights, and no run"):
+        locate(str(tmp_path / "none.pth"), "resnet18")
+    with pytest.raises(RecipeError, match="expected hf:owner/name/file"):
+        locate("hf:owner/name", "resnet18")
+    with pytest.raises(RecipeError, match="no public ImageNet weights are known for 'lenet5'"):
+        locate("imagenet", "lenet5")
+
+
+def test_layer_wise_rates_and_the_frozen_backbone() -> None:
+    model = network("resnet18", 3)
+    factors = rate_factors(model[1], 0.5)
+    groups = parameter_groups(model, decay_all=False, lr=0.1, factors=factors)
+    rates = [group["lr"] for group in groups]
+    assert rates == sorted(rates, reverse=True) and rates[0] == 0.1
+    assert min(rates) == pytest.approx(0.1 * 0.5**5)  # stem, four stages, head
+    assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
+    head = model[1].get_submodule(head_of(model[1])[0])
+    freezing = Freezing(model, (head,), epochs=2)
+    for epoch, frozen in enumerate((True, True, False)):
+        model.train()
+        freezing.begin(epoch)
+        assert head.weight.requires_grad and model[1][0][0].weight.requires_grad is not frozen
+        norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+        assert all(norm.training is not frozen for norm in norms)
