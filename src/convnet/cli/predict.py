@@ -68,11 +68,9 @@ def predict(
 
 
 def _print_dense(run: Run, images: list[Path], out: Path | None, scale: float | None, as_json: bool) -> None:
-    from convnet.experiments import predict_dense
-
     rows = []
     for image, target in zip(images, _targets(images, out, "dense"), strict=True):
-        found = predict_dense(run, image, scale=scale or 1.0)
+        found = run.predict_dense(image, scale=scale or 1.0)
         found.draw(target)
         rows.append(
             {

@@ -13,15 +13,16 @@ app = typer.Typer(help="Named recipes.", no_args_is_help=True)
 
 @app.command("list")
 def list_recipes(as_json: Json = False) -> None:
-    """Which recipes there are, and the test accuracy that each is known to reach."""
-    from convnet.recipes import RECIPES
+    """Which recipes there are, and what each is known to reach on its test split."""
+    from convnet.recipes import RECIPES, task_of
 
     if as_json:
         print_json([{"name": n, "summary": r.summary, "expected": r.expected} for n, r in RECIPES.items()])
         return
     width = max(map(len, RECIPES))
     for name, recipe in RECIPES.items():
-        print(f"{name:<{width}}  {recipe.summary}\n{'':<{width}}  test accuracy {recipe.expected}")
+        score = task_of(recipe.build()).score.label
+        print(f"{name:<{width}}  {recipe.summary}\n{'':<{width}}  test {score} {recipe.expected}")
 
 
 @app.command("show")

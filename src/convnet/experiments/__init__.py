@@ -2,7 +2,7 @@
 
 from convnet.experiments.baselines import baselines
 from convnet.experiments.compare import Comparison, compare
-from convnet.experiments.dense import DenseMap, predict_dense
+from convnet.experiments.dense import DenseMap
 from convnet.experiments.environment import describe_environment
 from convnet.experiments.features import features
 from convnet.experiments.plane import plane
@@ -26,7 +26,6 @@ __all__ = [
     "features",
     "load_run",
     "plane",
-    "predict_dense",
     "resume",
     "retrieve",
     "train",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,11 +15,13 @@ from torch import Tensor, nn
 
 from convnet.data import quiet_decoding, read_picture
 from convnet.errors import DataError, RunError
-from convnet.experiments.run import Run
 from convnet.layers import Normalize
 from convnet.models import fully_convolutional
 from convnet.runs import write_atomically
 from convnet.tasks import as_picture
+
+if TYPE_CHECKING:
+    from convnet.experiments.run import Run
 
 COMPARED = 64
 """Windows that are also given to the classifier one by one, to say how far the map agrees with it."""

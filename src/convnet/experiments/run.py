@@ -17,6 +17,7 @@ from convnet.data import DATASETS, Form, MemorySource, as_path, is_table, open_d
 from convnet.data.table import open_table
 from convnet.device import default_device, make_fabric, resolve_precision
 from convnet.errors import ConvnetError, DataError, RunError
+from convnet.experiments.dense import DenseMap, predict_dense
 from convnet.experiments.predict import (
     Made,
     Mask,
@@ -206,6 +207,16 @@ class Run:
         """
         self._require_target("image")
         return predict_images(self, images, tile)
+
+    def predict_dense(self, photo: str | Path, *, scale: float = 1.0) -> DenseMap:
+        """The classes of all windows of a photo, which is first resized by `scale` (M31).
+
+        Raises:
+            DataError: the photo cannot be read, or is smaller than the images of the run.
+            RunError: the run is no classifier of images.
+            ModelError: a layer of the network depends on the size of the image.
+        """
+        return predict_dense(self, Path(photo), scale=scale)
 
     def _require_target(self, target: TargetKind) -> None:
         if self.task.target != target:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
@@ -19,7 +20,11 @@ Row = dict[str, float | None]
 Image = NDArray[np.uint8]
 """H×W×C, 0…255."""
 
+Legend = Mapping[str, tuple[float, float, float]]
+"""The colours of classes, 0…1."""
+
 MOST_COLUMNS = 12
+LEGEND = 24
 LABELLED_CLASSES = 30
 """More classes than this have no room for names and numbers in a confusion matrix."""
 
@@ -131,7 +136,9 @@ def image_grid(images: Sequence[Image], captions: Sequence[str], columns: int, t
     return picture
 
 
-def strips(rows: Sequence[tuple[str, Sequence[tuple[str, Image]]]], title: str) -> Figure:
+def strips(
+    rows: Sequence[tuple[str, Sequence[tuple[str, Image]]]], title: str, legend: Legend | None = None
+) -> Figure:
     """Samples one below the other, each a row of captioned pictures; a title beside every row."""
     widest = max(len(panels) for _, panels in rows)
     heights = [panels[0][1].shape[0] / panels[0][1].shape[1] for _, panels in rows]
@@ -147,11 +154,22 @@ def strips(rows: Sequence[tuple[str, Sequence[tuple[str, Image]]]], title: str) 
                 )
                 text = caption if number else f"{name}\n{caption}"
                 axes.set_title(text, fontsize=8, fontweight="normal", loc="left", pad=3)
+        _explain(picture, legend)
     return picture
 
 
+def _explain(picture: Figure, legend: Legend | None) -> None:
+    """What the colours of a mask mean, below."""
+    if legend:
+        patches = [Patch(color=colour, label=name) for name, colour in legend.items()][:LEGEND]
+        picture.legend(handles=patches, loc="outside lower center", ncols=min(8, len(patches)))
+
+
 def upright_strips(
-    samples: Sequence[Sequence[tuple[str, Image]]], names: Sequence[str], title: str
+    samples: Sequence[Sequence[tuple[str, Image]]],
+    names: Sequence[str],
+    title: str,
+    legend: Legend | None = None,
 ) -> Figure:
     """Small samples side by side, each a column of pictures, the rows named."""
     tall = samples[0][0][1].shape[0] / samples[0][0][1].shape[1]
@@ -167,6 +185,7 @@ def upright_strips(
                     pixels[:, :, 0] if grey else pixels, cmap="gray" if grey else None, vmin=0, vmax=255
                 )
             grid[row, 0].set_ylabel(name, fontsize=9)
+        _explain(picture, legend)
     return picture
 
 

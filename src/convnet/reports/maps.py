@@ -13,6 +13,7 @@ from convnet.explain import embed
 from convnet.reports import figures
 from convnet.reports.style import to_png
 from convnet.tasks import Task, evaluation_batch, outputs_of
+from convnet.tasks.overlay import class_colours
 
 SHOWN = 5
 SHOWN_SMALL = 12
@@ -47,11 +48,15 @@ def _strips(
     for row in rows:
         batch = task.pair(source.one(int(row["index"])), None)
         drawn.append(task.panels(source, batch, outputs_of(model, batch.images)))
+    legend = None
+    if task.target == "mask":
+        colours = (class_colours(len(source.classes)) / 255).tolist()
+        legend = {name: (r, g, b) for name, (r, g, b) in zip(source.classes, colours, strict=True)}
     if small:
         names = [caption.partition(":")[0] for caption, _ in drawn[0]]
-        return figures.upright_strips(drawn, names, title)
+        return figures.upright_strips(drawn, names, title, legend)
     names = [f"{row['sample']}  {task.score.show(float(row[task.score.key]))}" for row in rows]
-    return figures.strips(list(zip(names, drawn, strict=True)), title)
+    return figures.strips(list(zip(names, drawn, strict=True)), title, legend)
 
 
 def _codes(model: nn.Sequential, source: MemorySource, indices: Sequence[int]) -> Figure:
