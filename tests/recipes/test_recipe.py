@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 
 from convnet.data import DATASETS, Augment, Preprocess, SplitOptions
 from convnet.errors import RecipeError, UnknownNameError
-from convnet.models import MODELS
+from convnet.models import FACTS, MODELS
 from convnet.recipes import (
     RECIPES,
     Choice,
@@ -19,57 +21,76 @@ from convnet.recipes import (
     named_recipe,
     override,
 )
-from convnet.training import LOSSES, OPTIMIZERS, SCHEDULES, Regularizers
+from convnet.tasks import TASKS
+from convnet.training import LOSS_TARGETS, LOSSES, OPTIMIZERS, SCHEDULES, Regularizers
 
 # Parsed once, outside of all strategies: beartype draws random numbers where it looks into containers.
 for name in MODELS:
-    override(default_recipe("digits"), {"model": name, "augment": {}})
+    MODELS.options(name, {})
 
 positive = st.floats(1e-6, 10)
 share = st.floats(0, 0.9)
 
-augments = st.builds(
-    Augment,
-    flip=st.booleans(),
-    shift=st.integers(0, 4),
-    cutout=st.integers(0, 9),
-    mixup=st.floats(0, 2),
-    cutmix=st.floats(0, 2),
-)
-recipes = st.builds(
-    Recipe,
-    name=st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=12),
-    data=st.builds(
+moves = {"flip": st.booleans(), "shift": st.integers(0, 4), "rotate": st.floats(0, 90)}
+mixing = {"cutout": st.integers(0, 9), "mixup": st.floats(0, 2), "cutmix": st.floats(0, 2)}
+TARGETS = {
+    "class": ["classification"],
+    "mask": ["segmentation"],
+    "image": sorted({*TASKS} - {"classification", "segmentation"}),
+}
+
+
+def choices(names: Iterable[str], **options: Any) -> st.SearchStrategy[Choice]:
+    return st.builds(Choice, name=st.sampled_from(sorted(names)), **options)
+
+
+def of_target(target: str) -> st.SearchStrategy[dict[str, Any]]:
+    """What has to fit together: a task, a model, a loss and an augmentation for one kind of target."""
+    mlp = st.builds(
+        Choice, name=st.just("mlp"), hidden=st.lists(st.integers(1, 99), max_size=4), dropout=share
+    )
+    models = choices(name for name in MODELS if target in FACTS[name].targets)
+    return st.fixed_dictionaries(
+        {
+            "task": choices(TARGETS[target]),
+            "model": models | mlp if target == "class" else models,
+            "loss": choices(name for name in LOSSES if target in LOSS_TARGETS[name]),
+            "augment": st.builds(Augment, **moves, **(mixing if target == "class" else {})),
+        }
+    )
+
+
+fields = {
+    "name": st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=12),
+    "data": st.builds(
         Data, source=st.sampled_from(["digits", "a/b c", "ordner/ä"]), skip_unreadable=st.booleans()
     ),
-    split=st.builds(SplitOptions, val=st.none() | share, seed=st.integers(0, 9)),
-    preprocess=st.builds(
+    "split": st.builds(SplitOptions, val=st.none() | share, seed=st.integers(0, 9)),
+    "preprocess": st.builds(
         Preprocess,
         image_size=st.none() | st.integers(1, 512),
         channels=st.sampled_from([None, 1, 3]),
         resize=st.sampled_from(["stretch", "letterbox", "crop"]),
         normalize=st.sampled_from(["channel", "pixel", "range"]),
     ),
-    augment=augments,
-    model=st.one_of(
-        st.builds(Choice, name=st.sampled_from(sorted(MODELS))),
-        st.builds(
-            Choice, name=st.just("mlp"), hidden=st.lists(st.integers(1, 99), max_size=4), dropout=share
-        ),
-    ),
-    loss=st.builds(Choice, name=st.sampled_from(sorted(LOSSES))),
-    regularizers=st.builds(
+    "regularizers": st.builds(
         Regularizers, l1=st.floats(0, 1), l2=st.floats(0, 1), max_norm=st.none() | positive
     ),
-    optimizer=st.builds(Choice, name=st.sampled_from(sorted(OPTIMIZERS)), lr=positive),
-    schedule=st.builds(Choice, name=st.sampled_from(sorted(SCHEDULES)), warmup_epochs=st.floats(0, 5)),
-    epochs=st.integers(1, 500),
-    batch_size=st.integers(1, 4096),
-    clip_norm=st.none() | positive,
-    ema=st.none() | st.floats(0.1, 0.9999),
-    early_stopping=st.none() | st.builds(EarlyStopping, patience=st.integers(1, 20)),
-    precision=st.sampled_from(["auto", "fp32", "bf16"]),
-    seed=st.integers(0, 2**40),
+    "optimizer": st.builds(Choice, name=st.sampled_from(sorted(OPTIMIZERS)), lr=positive),
+    "schedule": st.builds(Choice, name=st.sampled_from(sorted(SCHEDULES)), warmup_epochs=st.floats(0, 5)),
+    "epochs": st.integers(1, 500),
+    "batch_size": st.integers(1, 4096),
+    "clip_norm": st.none() | positive,
+    "ema": st.none() | st.floats(0.1, 0.9999),
+    "early_stopping": st.none() | st.builds(EarlyStopping, patience=st.integers(1, 20)),
+    "precision": st.sampled_from(["auto", "fp32", "bf16"]),
+    "seed": st.integers(0, 2**40),
+}
+recipes = st.one_of(
+    of_target(target).flatmap(
+        lambda fitting: st.builds(Recipe, **fields, **{key: st.just(value) for key, value in fitting.items()})
+    )
+    for target in TARGETS
 )
 
 

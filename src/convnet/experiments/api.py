@@ -6,9 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from convnet.experiments.baselines import baselines as fit_baselines
 from convnet.experiments.compare import Comparison
 from convnet.experiments.compare import compare as compare_variants
+from convnet.experiments.features import features as write_features
 from convnet.experiments.recipe_choice import choose_recipe
 from convnet.experiments.retrieve import Retrieval, Space
 from convnet.experiments.retrieve import retrieve as find_nearest
@@ -131,6 +135,24 @@ def retrieve(
     where = _path(data_dir)
     run = run if isinstance(run, Run) else load_run(run)
     return find_nearest(run, str(image), top=top, space=space, metric=metric, data=other, data_dir=where)
+
+
+def features(
+    run: Run | str | Path,
+    data: str | Path | None = None,
+    /,
+    *,
+    out: str | Path,
+    data_dir: str | Path | None = None,
+) -> NDArray[np.float32]:
+    """Write what a run's encoder makes of its own or other `data` to a .parquet, .csv or .npz file; N×D.
+
+    Raises:
+        ConvnetError: the data cannot be read, or the network represents no sample as a whole.
+    """
+    run = run if isinstance(run, Run) else load_run(run)
+    other = None if data is None else str(data)
+    return write_features(run, other, Path(out), data_dir=_path(data_dir))
 
 
 def _word(value: str | Path | Recipe) -> str | Recipe:

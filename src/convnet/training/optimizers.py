@@ -33,7 +33,7 @@ def parameter_groups(
             continue
         groups.append({"params": [p for p in members if p.dim() >= 2], **rate})
         groups.append({"params": [p for p in members if p.dim() < 2], "weight_decay": 0.0, **rate})
-    return [group for group in groups if group["params"]]
+    return [group for group in groups if group["params"]] or [{"params": []}]
 
 
 @OPTIMIZERS.register("sgd")
