@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
-
-import numpy as np
-import torch
 
 from convnet.data.bundled import (
     blobs,
@@ -23,129 +17,15 @@ from convnet.data.bundled import (
     read_tumours,
     spiral,
 )
-from convnet.data.cifar import CIFAR10, CIFAR100, CifarLayout, find_cifar
+from convnet.data.cifar import CIFAR10, CIFAR100
 from convnet.data.class_names import CIFAR10_CLASSES, CIFAR100_CLASSES, FASHION_CLASSES, KMNIST_CLASSES
 from convnet.data.download import RemoteFile, cache_folder, fetch
-from convnet.data.idx import read_idx_images
-from convnet.data.masks import IMAGE_FOLDERS, MASK_FOLDERS, has_masks, open_masks
-from convnet.data.preprocess import Preprocess
-from convnet.data.series import open_series
+from convnet.data.finders import NamedSet, bundled, cifar, idx, membrane, ucr
 from convnet.data.source import MemorySource
-from convnet.data.whole import list_pairs
 from convnet.errors import DataError, UnknownNameError
 from convnet.schema import nearest
-from convnet.types import SplitName
 
 DIGITS = tuple("0123456789")
-MEMBRANE_SLICES = 30
-
-Read = Callable[[], MemorySource]
-Finder = Callable[["NamedSet", Path], Read | None]
-
-
-@dataclass(frozen=True)
-class NamedSet:
-    """A public set: `find` says how to read it from a folder, or None where its files are not there."""
-
-    name: str
-    title: str
-    classes: tuple[str, ...]
-    find: Finder
-    files: tuple[RemoteFile, ...] = ()
-    photos: bool = field(default=False, kw_only=True)
-    """Whether a mirrored image still shows its class: true of photos, not of digits."""
-    table: bool = field(default=False, kw_only=True)
-    """Whether the samples are rows of numbers."""
-    reads: Literal["class", "mask", "photos"] = field(default="class", kw_only=True)
-    """What it is for: classes, masks, or pictures that have neither."""
-    series: bool = field(default=False, kw_only=True)
-    """Whether the samples are series of numbers."""
-    large: bool = field(default=False, kw_only=True)
-    """Whether its images are so large that crops of them are trained on."""
-    where: str = field(default="", kw_only=True)
-    """Where to get files that cannot be downloaded."""
-
-
-def _bundled(read: Callable[[str, tuple[str, ...]], MemorySource]) -> Finder:
-    """A set that needs no files: it is there whatever the folder."""
-    return lambda named, _folder: lambda: read(named.name, named.classes)
-
-
-def _idx(named: NamedSet, folder: Path) -> Read | None:
-    """Four IDX files, gzipped or not."""
-    stems: dict[SplitName, str] = {"train": "train", "test": "t10k"}
-    found: dict[SplitName, list[Path]] = {}
-    for split, stem in stems.items():
-        names = [f"{stem}-{kind}" for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]
-        found[split] = [p for n in names for p in (folder / n, folder / f"{n}.gz") if p.is_file()]
-        if {p.name.removesuffix(".gz") for p in found[split]} != set(names):
-            return None
-
-    def read() -> MemorySource:
-        parts = []
-        for split, paths in found.items():
-            images, labels = (next(p for p in paths if kind in p.name) for kind in ("-images-", "-labels-"))
-            parts.append((split, images.name, read_idx_images(images, labels)))
-        return _in_memory(named, parts)
-
-    return read
-
-
-def _cifar(layout: CifarLayout) -> Finder:
-    def find(named: NamedSet, folder: Path) -> Read | None:
-        read_batches = find_cifar(folder, layout)
-        if read_batches is None:
-            return None
-        return lambda: _in_memory(named, read_batches())
-
-    return find
-
-
-def _membrane(named: NamedSet, folder: Path) -> Read | None:
-    """Thirty slices of a stack and their masks; the last five, which lie together, are for testing."""
-    if not (has_masks(folder) and len(list_pairs(folder, IMAGE_FOLDERS, MASK_FOLDERS)) == MEMBRANE_SLICES):
-        return None
-
-    def read() -> MemorySource:
-        table = dict(zip(named.classes, (0, 255), strict=True))
-        source = open_masks(folder, Preprocess(), colors=table)
-        partition: list[SplitName] = ["train" if i < 25 else "test" for i in range(MEMBRANE_SLICES)]
-        return replace(source, name=named.name, partition=partition)
-
-    return read
-
-
-def _ucr(folder_name: str) -> Finder:
-    """NAME_TRAIN and NAME_TEST files of the UCR archive, in a folder of that name."""
-
-    def find(named: NamedSet, folder: Path) -> Read | None:
-        places = [
-            place for place in (folder / folder_name, folder / "ecg" / folder_name, folder) if place.is_dir()
-        ]
-        for place in places:
-            if any(path.stem.lower() == f"{folder_name}_train".lower() for path in place.iterdir()):
-                return lambda: replace(open_series(place), name=named.name)
-        return None
-
-    return find
-
-
-def _in_memory(
-    named: NamedSet, parts: list[tuple[SplitName, str, tuple[np.ndarray, np.ndarray]]]
-) -> MemorySource:
-    """Concatenate the parts of a set; each sample remembers its split, file and place."""
-    sizes = sorted({images.shape[1:] for _, _, (images, _) in parts})
-    if len(sizes) > 1:
-        raise DataError(f"{named.name}: the parts of the set hold images of different sizes: {sizes}")
-    images = np.concatenate([images for _, _, (images, _) in parts])
-    targets = np.concatenate([targets for _, _, (_, targets) in parts]).astype(np.int64)
-    if len(targets) and targets.max() >= len(named.classes):
-        raise DataError(f"{named.name}: label {targets.max()} in a set of {len(named.classes)} classes")
-    places = [f"{name}[{i}]" for _, name, (_, targets) in parts for i in range(len(targets))]
-    partition = [split for split, _, (_, targets) in parts for _ in range(len(targets))]
-    return MemorySource(
-        named.name, torch.from_numpy(images), torch.from_numpy(targets), named.classes, places, partition
-    )
 
 
 def _idx_files(mirrors: tuple[str, ...], sums: tuple[str, str, str, str]) -> tuple[RemoteFile, ...]:
@@ -156,16 +36,16 @@ def _idx_files(mirrors: tuple[str, ...], sums: tuple[str, str, str, str]) -> tup
 DATASETS: dict[str, NamedSet] = {
     s.name: s
     for s in (
-        NamedSet("digits", "1,797 handwritten digits, 8×8 grey", DIGITS, _bundled(read_digits)),
+        NamedSet("digits", "1,797 handwritten digits, 8×8 grey", DIGITS, bundled(read_digits)),
         NamedSet(
             "tumours",
             "569 tumours, 30 measurements of their cells",
             ("benign", "malignant"),
-            _bundled(read_tumours),
+            bundled(read_tumours),
             table=True,
         ),
         *(
-            NamedSet(name, title, classes, _bundled(read_plane(make)), table=True)
+            NamedSet(name, title, classes, bundled(read_plane(make)), table=True)
             for name, title, classes, make in (
                 ("circles", "600 points of the plane: a ring in a ring", ("inner", "outer"), circles),
                 ("moons", "600 points of the plane: two half moons", ("upper", "lower"), moons),
@@ -178,7 +58,7 @@ DATASETS: dict[str, NamedSet] = {
             "photos",
             "2 photos, 427×640 colour: a temple to train on, a flower to test",
             ("photo",),
-            _bundled(read_photos),
+            bundled(read_photos),
             photos=True,
             reads="photos",
             large=True,
@@ -187,14 +67,14 @@ DATASETS: dict[str, NamedSet] = {
             "digit-scenes",
             "600 scenes of digits with masks, 48×48 grey",
             ("paper", *DIGITS),
-            _bundled(read_scenes),
+            bundled(read_scenes),
             reads="mask",
         ),
         NamedSet(
             "membrane",
             "30 electron microscope slices with masks, 512×512 grey",
             ("membrane", "cell"),
-            _membrane,
+            membrane,
             photos=True,
             reads="mask",
             large=True,
@@ -204,7 +84,7 @@ DATASETS: dict[str, NamedSet] = {
             "ecg200",
             "200 heart beats, 96 steps: normal, or an infarction",
             ("-1", "1"),
-            _ucr("ECG200"),
+            ucr("ECG200"),
             series=True,
             where="ECG200_TRAIN and ECG200_TEST (.arff, .txt, .tsv or .ts) of the UCR archive",
         ),
@@ -212,7 +92,7 @@ DATASETS: dict[str, NamedSet] = {
             "ecg5000",
             "heart beats of 140 steps, in five classes",
             ("1", "2", "3", "4", "5"),
-            _ucr("ECG5000"),
+            ucr("ECG5000"),
             series=True,
             where="ECG5000_TRAIN and ECG5000_TEST (.arff, .txt, .tsv or .ts) of the UCR archive",
         ),
@@ -220,7 +100,7 @@ DATASETS: dict[str, NamedSet] = {
             "mnist",
             "70,000 handwritten digits, 28×28 grey",
             DIGITS,
-            _idx,
+            idx,
             _idx_files(
                 (
                     "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -238,7 +118,7 @@ DATASETS: dict[str, NamedSet] = {
             "fashion-mnist",
             "70,000 pictures of clothes, 28×28 grey",
             FASHION_CLASSES,
-            _idx,
+            idx,
             _idx_files(
                 (
                     "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
@@ -256,7 +136,7 @@ DATASETS: dict[str, NamedSet] = {
             "kmnist",
             "70,000 cursive Japanese characters, 28×28 grey",
             KMNIST_CLASSES,
-            _idx,
+            idx,
             _idx_files(
                 (
                     "http://codh.rois.ac.jp/kmnist/dataset/kmnist/",
@@ -274,7 +154,7 @@ DATASETS: dict[str, NamedSet] = {
             "cifar10",
             "60,000 photos in 10 classes, 32×32 colour",
             CIFAR10_CLASSES,
-            _cifar(CIFAR10),
+            cifar(CIFAR10),
             (
                 RemoteFile(
                     "cifar-10-binary.tar.gz",
@@ -291,7 +171,7 @@ DATASETS: dict[str, NamedSet] = {
             "cifar100",
             "60,000 photos in 100 classes, 32×32 colour",
             CIFAR100_CLASSES,
-            _cifar(CIFAR100),
+            cifar(CIFAR100),
             (
                 RemoteFile(
                     "cifar-100-python.tar.gz",

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from convnet.data import MemorySource, as_path, open_data, quiet_decoding, read_image
 from convnet.errors import DataError, RecipeError
 from convnet.experiments.run import Run
+from convnet.experiments.run_data import open_own_data
 from convnet.explain import embed
 from convnet.features import Features
 from convnet.layers import Metric, nearest
@@ -47,7 +48,7 @@ class Retrieval:
         Raises:
             RunError: the disk is full or the folder not writable.
         """
-        from convnet.reports.figures import image_grid, pictures
+        from convnet.reports.grids import image_grid, pictures
         from convnet.reports.style import to_png
 
         images = [as_picture(self.pixels), *pictures(self.source, [m.index for m in self.matches])]
@@ -85,7 +86,7 @@ def retrieve(
     if run.columns:
         raise DataError(f"{run.path}: a run of a table of numbers; images are searched by images")
     if data is None:
-        source = run.open_own_data(data_dir)
+        source = open_own_data(run, data_dir)
     else:
         skip = run.recipe.data.skip_unreadable
         source = open_data(

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
-from convnet.data import DATASETS, Form, MemorySource, as_path, is_table, open_data, read_split
-from convnet.data.table import open_table
+from convnet.data import Form, MemorySource, read_split
 from convnet.device import default_device, make_fabric, resolve_precision
 from convnet.errors import ConvnetError, DataError, RunError
 from convnet.experiments.dense import DenseMap, predict_dense
@@ -28,13 +26,14 @@ from convnet.experiments.predict import (
     predict_masks,
     predict_steps,
 )
+from convnet.experiments.run_data import held_out, open_other_data, open_own_data
 from convnet.recipes import Recipe
-from convnet.recipes.build import open_recipe_data, task_of
+from convnet.recipes.network import task_of
 from convnet.recipes.trained import recipe_of, trained_network
 from convnet.runs import Baselines, MetricsLog, RunFolder, baselines_beside
 from convnet.tasks import Evaluation, Task
 from convnet.training import LOSSES
-from convnet.types import IGNORED, ImageShape, SplitName, TargetKind
+from convnet.types import ImageShape, SplitName, TargetKind
 
 
 @dataclass(frozen=True)
@@ -124,20 +123,6 @@ class Run:
         """
         return trained_network(self.folder, self.recipe)
 
-    def open_own_data(self, data_dir: Path | None = None) -> MemorySource:
-        """The data that the run was trained on, from where it was then or from `data_dir`.
-
-        Raises:
-            DataError: it is not there, or cannot be read.
-        """
-        name = self.recipe.data.source
-        if name not in DATASETS and not as_path(name).exists():
-            recipe_file = self.folder.file("recipe.yaml")
-            kind = "file" if is_table(name) else "folder"
-            raise DataError(f"{name}: no such {kind}; if it was moved, say where to in {recipe_file}")
-        recorded = self.folder.read_json("environment.json").get("data_dir")
-        return open_recipe_data(self.recipe, data_dir or (Path(recorded) if recorded else None))
-
     def evaluate(
         self, data: str | None = None, *, split: SplitName | None = None, data_dir: Path | None = None
     ) -> Evaluation:
@@ -150,13 +135,13 @@ class Run:
             DataError: the data has classes that the run does not know, or nothing in that split.
         """
         if data is None:
-            source = self.open_own_data(data_dir)
+            source = open_own_data(self, data_dir)
             own = read_split(self.folder.read("split.csv"), source)
             chosen = split or ("test" if len(own.test) else "val")
             indices = own[chosen]
         else:
-            source = self.open_other_data(data, data_dir)
-            indices = _select(source, split)
+            source = open_other_data(self, data, data_dir)
+            indices = held_out(source, split)
         if not len(indices):
             raise DataError(f"{source.name}: no samples in its {split or 'held-out'} split")
         device = default_device()
@@ -230,57 +215,6 @@ class Run:
         _ = self.result
         return write_report(self, data_dir=data_dir)
 
-    def open_other_data(self, data: str, data_dir: Path | None) -> MemorySource:
-        """Other data in the run's shape, its targets renumbered to the run's classes.
-
-        Raises:
-            DataError: it cannot be read, or has classes that the run does not know.
-        """
-        table = is_table(data) and not self.recipe.data.series
-        if bool(self.columns) != table:
-            takes = f"a table with the columns {', '.join(self.columns[:9])}" if self.columns else "images"
-            raise DataError(f"{data}: the run {self.path} takes {takes}")
-        if self.columns and data not in DATASETS:
-            label = self.recipe.data.label
-            source = open_table(as_path(data), label=label, columns=self.columns)
-        else:
-            options = self.recipe.data
-            source = open_data(
-                data,
-                self.recipe.preprocess,
-                data_dir=data_dir,
-                skip_unreadable=options.skip_unreadable,
-                shape=self.shape,
-                label=options.label if self.recipe.data.series else None,
-                reads=self.task.reads,
-                series=options.series,
-                colors=options.colors,
-                ignore_index=options.ignore_index,
-            )
-        if self.task.target == "image":
-            return source
-        unknown = sorted(set(source.classes) - set(self.classes))
-        if unknown:
-            raise DataError(
-                f"{data}: the run does not know the classes {', '.join(unknown[:5])}; "
-                f"it knows {', '.join(self.classes[:10])}"
-            )
-        renumber = torch.tensor([self.classes.index(name) for name in source.classes])
-        known = source.targets >= 0
-        targets = torch.where(known, renumber[source.targets.long().clamp_min(0)], IGNORED)
-        return replace(source, targets=targets.to(source.targets.dtype), classes=self.classes)
-
-
-def _select(source: MemorySource, split: SplitName | None) -> torch.Tensor:
-    """The samples of a split; unless given the test split, else the val split, else everything."""
-    given = source.partition
-    if given is None:
-        if split is not None:
-            raise DataError(f"{source.name} has no {split} split; leave --split out to evaluate all of it")
-        return torch.arange(len(source))
-    chosen = split or next((name for name in ("test", "val") if name in given), "train")
-    return torch.tensor([i for i, name in enumerate(given) if name == chosen], dtype=torch.int64)
-
 
 def load_run(path: str | Path) -> Run:
     """The run in a folder.
@@ -298,7 +232,7 @@ def write_report(run: Run, source: MemorySource | None = None, data_dir: Path | 
 
     if source is None:
         try:
-            source = run.open_own_data(data_dir)
+            source = open_own_data(run, data_dir)
         except ConvnetError:
             source = None
     beside = run.baselines or run.baselines_command

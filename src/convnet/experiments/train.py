@@ -16,8 +16,9 @@ from convnet.errors import RunError
 from convnet.experiments.environment import describe_environment
 from convnet.experiments.execute import execute
 from convnet.experiments.run import Run, write_report
+from convnet.experiments.run_data import open_own_data
 from convnet.recipes import Recipe, Workbench, open_recipe_data, override
-from convnet.recipes.build import build_network, network_shape
+from convnet.recipes.network import build_network, network_shape
 from convnet.recipes.state_files import checksum, locate
 from convnet.runs import RunFolder, as_file_name
 from convnet.training import Listener
@@ -151,7 +152,7 @@ def resume(
     keep_freed_memory()
     set_threads(environment.get("threads"))
     device = device or environment.get("device") or default_device()
-    source = run.open_own_data(data_dir)
+    source = open_own_data(run, data_dir)
     split = read_split(folder.read("split.csv"), source)
     with folder.writing():
         if longer:

@@ -1,9 +1,10 @@
 """A recipe says everything about a run; it is checked, stored, and turned into objects here."""
 
 from convnet.recipes import classical, maps, trained, zoo
-from convnet.recipes.build import Workbench, build, open_recipe_data, task_of
+from convnet.recipes.build import Workbench, build, open_recipe_data
 from convnet.recipes.catalog import RECIPES, NamedRecipe, named_recipe
 from convnet.recipes.defaults import BASELINES, baseline_recipe, default_recipe
+from convnet.recipes.network import task_of
 from convnet.recipes.overrides import override, parse_assignments
 from convnet.recipes.recipe import Choice, Data, EarlyStopping, Recipe
 

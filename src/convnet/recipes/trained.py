@@ -13,7 +13,7 @@ from convnet.explain import Encoder
 from convnet.features import FEATURES
 from convnet.layers import Normalize
 from convnet.models import build_model
-from convnet.recipes.build import task_of
+from convnet.recipes.network import task_of
 from convnet.recipes.recipe import Recipe
 from convnet.recipes.stages import assemble
 from convnet.runs import RunFolder

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import matplotlib as mpl
 import numpy as np
-import torch
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from convnet.data import MemorySource
-from convnet.reports.style import MUTED, TEST, TRAIN, VAL, bare, figure, log_scale
-from convnet.tasks import Score, as_picture
+from convnet.reports.style import MUTED, TEST, TRAIN, VAL, figure, log_scale
+from convnet.tasks import Score
 
 Row = dict[str, float | None]
-Image = NDArray[np.uint8]
-"""H×W×C, 0…255."""
-
-Legend = Mapping[str, tuple[float, float, float]]
-"""The colours of classes, 0…1."""
-
 MOST_COLUMNS = 12
-LEGEND = 24
 LABELLED_CLASSES = 30
 """More classes than this have no room for names and numbers in a confusion matrix."""
 
@@ -118,77 +109,6 @@ def confusion(counts: NDArray[np.int64], classes: Sequence[str], title: str) -> 
     return picture
 
 
-def image_grid(images: Sequence[Image], captions: Sequence[str], columns: int, title: str) -> Figure:
-    """Images in rows, each with a caption of one or two short lines."""
-    rows = -(-len(images) // columns)
-    lines = max((caption.count("\n") + 1 for caption in captions if caption), default=0)
-    with figure(10, 0.35 + rows * (10 / columns + 0.17 * lines)) as picture:
-        picture.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=11)
-        grid = picture.subplots(rows, columns, squeeze=False)
-        for axes in grid.flat:
-            axes.axis("off")
-        for axes, pixels, caption in zip(grid.flat, images, captions, strict=False):
-            axes.axis("on")
-            bare(axes)
-            grey = pixels.shape[2] == 1
-            axes.imshow(pixels[:, :, 0] if grey else pixels, cmap="gray" if grey else None, vmin=0, vmax=255)
-            axes.set_title(caption, fontsize=7.5, fontweight="normal", loc="center", pad=3)
-    return picture
-
-
-def strips(
-    rows: Sequence[tuple[str, Sequence[tuple[str, Image]]]], title: str, legend: Legend | None = None
-) -> Figure:
-    """Samples one below the other, each a row of captioned pictures; a title beside every row."""
-    widest = max(len(panels) for _, panels in rows)
-    heights = [panels[0][1].shape[0] / panels[0][1].shape[1] for _, panels in rows]
-    with figure(10, 0.4 + sum(9.6 / widest * height + 0.42 for height in heights)) as picture:
-        picture.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=11)
-        grid = picture.subplots(len(rows), widest, squeeze=False, height_ratios=heights)
-        for line, (name, panels) in zip(grid, rows, strict=True):
-            for number, (axes, (caption, pixels)) in enumerate(zip(line, panels, strict=True)):
-                bare(axes)
-                grey = pixels.shape[2] == 1
-                axes.imshow(
-                    pixels[:, :, 0] if grey else pixels, cmap="gray" if grey else None, vmin=0, vmax=255
-                )
-                text = caption if number else f"{name}\n{caption}"
-                axes.set_title(text, fontsize=8, fontweight="normal", loc="left", pad=3)
-        _explain(picture, legend)
-    return picture
-
-
-def _explain(picture: Figure, legend: Legend | None) -> None:
-    """What the colours of a mask mean, below."""
-    if legend:
-        patches = [Patch(color=colour, label=name) for name, colour in legend.items()][:LEGEND]
-        picture.legend(handles=patches, loc="outside lower center", ncols=min(8, len(patches)))
-
-
-def upright_strips(
-    samples: Sequence[Sequence[tuple[str, Image]]],
-    names: Sequence[str],
-    title: str,
-    legend: Legend | None = None,
-) -> Figure:
-    """Small samples side by side, each a column of pictures, the rows named."""
-    tall = samples[0][0][1].shape[0] / samples[0][0][1].shape[1]
-    with figure(10, 0.5 + len(names) * 9.3 / len(samples) * tall) as picture:
-        picture.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=11)
-        grid = picture.subplots(len(names), len(samples), squeeze=False)
-        for row, name in enumerate(names):
-            for axes, panels in zip(grid[row], samples, strict=True):
-                bare(axes)
-                pixels = panels[row][1]
-                grey = pixels.shape[2] == 1
-                axes.imshow(
-                    pixels[:, :, 0] if grey else pixels, cmap="gray" if grey else None, vmin=0, vmax=255
-                )
-            grid[row, 0].set_ylabel(name, fontsize=9)
-        _explain(picture, legend)
-    return picture
-
-
 def code_map(
     points: NDArray[np.float32], labels: NDArray[np.int64], classes: Sequence[str], title: str
 ) -> Figure:
@@ -206,29 +126,6 @@ def code_map(
         if few:
             picture.legend(loc="outside right upper", markerscale=2)
     return picture
-
-
-def mosaic(images: Sequence[Image], title: str) -> Figure:
-    """Many small images of one size, edge to edge, without captions."""
-    columns = int(np.ceil(np.sqrt(2 * len(images))))
-    rows = -(-len(images) // columns)
-    height, width, channels = images[0].shape
-    sheet = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1, channels), 255, np.uint8)
-    for number, image in enumerate(images):
-        top, left = number // columns * (height + 1), number % columns * (width + 1)
-        sheet[top : top + height, left : left + width] = image
-    with figure(10, 10 * sheet.shape[0] / sheet.shape[1] + 0.4) as picture:
-        axes = picture.subplots()
-        bare(axes)
-        axes.set_title(title)
-        grey = channels == 1
-        axes.imshow(sheet[:, :, 0] if grey else sheet, cmap="gray" if grey else None, vmin=0, vmax=255)
-    return picture
-
-
-def pictures(source: MemorySource, indices: Sequence[int]) -> list[Image]:
-    """The images of some samples as H×W×C."""
-    return [as_picture(image) for image in source.read(torch.tensor(indices)).images.cpu()]
 
 
 def roc(false: NDArray[np.float64], true: NDArray[np.float64], area: float, positive: str) -> Figure:

@@ -16,7 +16,7 @@ from convnet.features.hog import HoG
 from convnet.features.visual_words import VisualWords
 from convnet.layers import MapsToDense
 from convnet.models.knn import NearestNeighbours
-from convnet.reports import figures
+from convnet.reports import figures, grids
 from convnet.reports.style import bare, figure
 
 MOST_PATCHES = 400
@@ -49,12 +49,12 @@ def _first_weights(network: nn.Module) -> Tensor | None:
 def template_figure(templates: Tensor, classes: Sequence[str] | None) -> Figure:
     """D×C×H×W weights as images, 0 as mid-grey: one per class with its name, else the hidden units'."""
     if classes is not None:
-        return figures.image_grid(
+        return grids.image_grid(
             [_as_signed(t) for t in templates], classes, min(10, len(classes)), "One template per class"
         )
     strongest = templates.flatten(1).norm(dim=1).argsort(descending=True)[:MOST_PATCHES]
     title = f"Templates of the hidden units ({len(strongest)} of {len(templates)}, the strongest first)"
-    return figures.mosaic([_as_signed(templates[i]) for i in strongest.tolist()], title)
+    return grids.mosaic([_as_signed(templates[i]) for i in strongest.tolist()], title)
 
 
 def codebook_figure(codebook: Codebook, channels: int, size: int) -> Figure:
@@ -62,7 +62,7 @@ def codebook_figure(codebook: Codebook, channels: int, size: int) -> Figure:
     patches = codebook.patches().unflatten(1, (channels, size, size)).cpu()
     order = codebook.words.norm(dim=1).argsort(descending=True)[:MOST_PATCHES]
     title = f"Visual words: {len(order)} of {len(patches)} patches of {size}×{size} pixels"
-    return figures.mosaic([_as_signed(patches[i]) for i in order.tolist()], title)
+    return grids.mosaic([_as_signed(patches[i]) for i in order.tolist()], title)
 
 
 def glyph_figure(hog: HoG, images: Tensor) -> Figure:
@@ -107,16 +107,16 @@ def _neighbour_figure(model: nn.Sequential, source: MemorySource, split: Split, 
     found = split.train[memory.kept.cpu()[places.cpu()]]
     images, captions = [], []
     for index, near, far in zip(shown.tolist(), found.tolist(), distances.tolist(), strict=True):
-        images += figures.pictures(source, [index, *near])
+        images += grids.pictures(source, [index, *near])
         names = [source.classes[int(source.targets[i])] for i in near]
         captions += [f"? {source.classes[int(source.targets[index])]}"]
         captions += [f"{name}\n{distance:.3g}" for name, distance in zip(names, far, strict=True)]
-    return figures.image_grid(
+    return grids.image_grid(
         images, captions, 1 + found.shape[1], "Held-out images (left) and their nearest training images"
     )
 
 
-def _as_signed(weights: Tensor) -> figures.Image:
+def _as_signed(weights: Tensor) -> grids.Image:
     """C×H×W weights → H×W×C uint8, 0 as mid-grey, the largest as black or white; grey unless 3 channels."""
     if weights.shape[0] not in (1, 3):
         weights = weights.mean(0, keepdim=True)

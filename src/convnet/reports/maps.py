@@ -10,7 +10,7 @@ from torch import nn
 
 from convnet.data import Loader, MemorySource
 from convnet.explain import embed
-from convnet.reports import figures
+from convnet.reports import figures, grids
 from convnet.reports.style import to_png
 from convnet.tasks import Task, evaluation_batch, outputs_of
 from convnet.tasks.overlay import class_colours
@@ -54,9 +54,9 @@ def _strips(
         legend = {name: (r, g, b) for name, (r, g, b) in zip(source.classes, colours, strict=True)}
     if small:
         names = [caption.partition(":")[0] for caption, _ in drawn[0]]
-        return figures.upright_strips(drawn, names, title, legend)
+        return grids.upright_strips(drawn, names, title, legend)
     names = [f"{row['sample']}  {task.score.show(float(row[task.score.key]))}" for row in rows]
-    return figures.strips(list(zip(names, drawn, strict=True)), title, legend)
+    return grids.strips(list(zip(names, drawn, strict=True)), title, legend)
 
 
 def _codes(model: nn.Sequential, source: MemorySource, indices: Sequence[int]) -> Figure:

@@ -15,7 +15,7 @@ from torch import nn
 from convnet.data import Loader, MemorySource, Split, read_split
 from convnet.errors import ConvnetError
 from convnet.recipes import Recipe
-from convnet.reports import figures, series_figure
+from convnet.reports import figures, grids, series_figure
 from convnet.reports.html import render
 from convnet.reports.learnt import learnt_figures
 from convnet.reports.maps import map_pictures
@@ -177,7 +177,7 @@ def _sample_figure(source: MemorySource, split: Split) -> Figure:
         source.classes[int(source.targets[i])] if n < len(shown) else "" for n, i in enumerate(indices)
     ]
     width = len([column for column in columns if column])
-    return figures.image_grid(figures.pictures(source, indices), captions, width, "Training images")
+    return grids.image_grid(grids.pictures(source, indices), captions, width, "Training images")
 
 
 def _augmented_figure(source: MemorySource, split: Split, recipe: Recipe, task: Task) -> Figure:
@@ -187,7 +187,7 @@ def _augmented_figure(source: MemorySource, split: Split, recipe: Recipe, task: 
     )
     images = next(loader.epoch()).images[: 2 * SAMPLE_COLUMNS].cpu()
     what = "augmented" if loader.augment else "not augmented"
-    return figures.image_grid(
+    return grids.image_grid(
         [as_picture(image) for image in images],
         [""] * len(images),
         SAMPLE_COLUMNS,
@@ -199,7 +199,7 @@ def _mistake_figure(source: MemorySource, mistakes: list[dict[str, str]]) -> Fig
     indices = [int(row["index"]) for row in mistakes]
     captions = [f"{row['class']} → {row['predicted']}\n{float(row['confidence']):.1%}" for row in mistakes]
     title = "Most confident mistakes (true → predicted)"
-    return figures.image_grid(figures.pictures(source, indices), captions, 8, title)
+    return grids.image_grid(grids.pictures(source, indices), captions, 8, title)
 
 
 def _predictions(folder: RunFolder) -> list[dict[str, str]]:

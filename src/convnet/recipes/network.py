@@ -1,0 +1,160 @@
+"""The network of a recipe, and what is refused before it is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from convnet.data import Augment, MemorySource, Split, pixel_statistics
+from convnet.device import derived_seed
+from convnet.errors import ModelError, RecipeError
+from convnet.features import Features
+from convnet.layers import Fitted, Normalize, sizes_of
+from convnet.models import build_model
+from convnet.recipes.recipe import Recipe
+from convnet.recipes.stages import assemble
+from convnet.recipes.weights import load_weights
+from convnet.tasks import TASKS, Task
+from convnet.types import ImageShape
+
+
+def task_of(recipe: Recipe) -> Task:
+    """The task that the recipe names."""
+    task: Task = TASKS.build(recipe.task.name, **recipe.task.options)
+    return task
+
+
+def build_network(
+    recipe: Recipe,
+    source: MemorySource,
+    split: Split,
+    *,
+    load: bool = True,
+    say: Callable[[str], object] = lambda line: None,
+) -> nn.Sequential:
+    """Normalisation, with the statistics of the training split, and the recipe's network behind it.
+
+    Weights from elsewhere are put into it, and accounted for to `say`, unless `load` is off.
+
+    Raises:
+        ModelError: the network does not fit the images, or does not end in what the task needs.
+        RecipeError: it is to be trained by steps and cannot be, or the other way round.
+    """
+    _require_sensible_augmentation(recipe, source)
+    shape = network_shape(recipe, source)
+    mean, std = pixel_statistics(source, split.train, recipe.preprocess.normalize)
+    outputs = task_of(recipe).outputs(source)
+    with torch.random.fork_rng():
+        torch.manual_seed(derived_seed(recipe.seed, "weights"))
+        network = build_model(recipe.model.name, shape, outputs, **recipe.model.options)
+    model = assemble(Normalize(mean, std), network)
+    _require_outputs(model, recipe, shape, outputs)
+    _require_learning(model, recipe, source, split)
+    if recipe.weights is not None and load:
+        say(str(load_weights(model, recipe.model.name, recipe.weights)))
+    return model
+
+
+def network_shape(recipe: Recipe, source: MemorySource) -> ImageShape:
+    """The shape of the images that the network is trained on: crops, or whole images.
+
+    Raises:
+        RecipeError: images of different sizes make no batches unless crops are cut out of them.
+    """
+    channels, height, width = source.shape
+    crop = recipe.augment.crop
+    if crop:
+        sides = torch.tensor([[height, width]]) if source.sizes is None else source.sizes
+        if crop > int(sides.min()):
+            raise RecipeError(
+                f"augment.crop={crop} is more than the smallest image of {source.name} has "
+                f"({int(sides.min())} pixels a side); use less"
+            )
+        return ImageShape(channels, crop, crop)
+    if source.sizes is not None and recipe.batch_size > 1:
+        raise RecipeError(
+            f"{source.name}: has images of different sizes, which make no batches; cut crops out of them "
+            "(--set augment.crop=96), or resize all (--set preprocess.image_size=128)"
+        )
+    return source.shape
+
+
+def _require_learning(model: nn.Sequential, recipe: Recipe, source: MemorySource, split: Split) -> None:
+    """Refuse steps that would change nothing, weights that nothing would change, and too few samples."""
+    name, trainable = recipe.model.name, any(p.requires_grad for p in model.parameters())
+    if trainable and not recipe.epochs:
+        raise RecipeError(f"epochs=0 would leave the weights of {name} as they were drawn; use at least 1")
+    if not trainable and recipe.epochs:
+        raise RecipeError(
+            f"model '{name}' has nothing to train by steps, so that epochs={recipe.epochs} does not apply; "
+            "it learns in one pass with epochs=0"
+        )
+    table = source.form == "table"
+    wanted = "none" if table else "range"
+    if any(isinstance(stage, Features) for stage in model) and recipe.preprocess.normalize != wanted:
+        raise RecipeError(
+            f"preprocess.normalize={recipe.preprocess.normalize} does not apply: features take "
+            f"{'numbers as they are' if table else 'pixels of 0…1'}; "
+            f"use --set preprocess.normalize={wanted}"
+        )
+    if source.form == "series" and source.images.isnan().any() and name != "temporal" and ":" not in name:
+        raise RecipeError(
+            f"{source.name}: series of different lengths, which '{name}' cannot tell apart from gaps; use "
+            "--model temporal"
+        )
+    for module in model.modules():
+        if isinstance(module, Fitted):
+            module.require_samples(len(split.train), len(split.val))
+
+
+def _require_sensible_augmentation(recipe: Recipe, source: MemorySource) -> None:
+    """Refuse augmentation that would leave nothing of an image."""
+    if source.form != "images" and recipe.augment != Augment():
+        raise RecipeError(f"augment does not apply: {source.name} is a {source.form} of numbers, not images")
+    if recipe.augment.crop and task_of(recipe).target == "class":
+        raise RecipeError(
+            "augment.crop is for masks and images; a classifier's images are moved by pad_crop or shift, "
+            "or cropped by random_resized_crop"
+        )
+    side = min(source.shape.height, source.shape.width)
+    for name in ("shift", "pad_crop", "cutout"):
+        if getattr(recipe.augment, name) >= max(side, 2):
+            raise RecipeError(
+                f"augment.{name}={getattr(recipe.augment, name)} leaves nothing of {source.shape} images; "
+                f"use less than {side}"
+            )
+
+
+@torch.no_grad()
+def _require_outputs(model: nn.Sequential, recipe: Recipe, shape: ImageShape, outputs: int) -> None:
+    """Run two images through a network whose output is not certain: a user's, or one that makes maps."""
+    name, task = recipe.model.name, task_of(recipe)
+    if ":" not in name and task.target == "class":
+        return
+    height, width = shape.height, shape.width
+    sizes = sizes_of(model)
+    for side in (height, width):
+        if side > 1 and sizes.taken(side - sizes.shrink) != side:
+            smaller = sizes.taken(max(1, side - sizes.shrink - sizes.multiple + 1))
+            raise RecipeError(
+                f"model '{name}' does not take a side of {side} pixels, only {smaller} or "
+                f"{sizes.taken(side - sizes.shrink)}; crop with --set augment.crop={smaller}"
+            )
+    try:
+        with torch.random.fork_rng():
+            made = model.eval()(torch.zeros(2, *shape))
+            found = tuple(made.shape) if isinstance(made, torch.Tensor) else type(made).__name__
+    except Exception as error:  # a user's code may raise anything; the message must name it
+        message = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ModelError(f"model '{name}' fails on {shape} images: {message}") from error
+    finally:
+        model.train()
+    what = f"a classifier of {outputs} classes"
+    expected: tuple[int, ...] = (2, outputs)
+    if task.target != "class":
+        what = f"task {task.name}"
+        expected = (2, outputs, height - sizes.shrink, width if height == 1 else width - sizes.shrink)
+    if found != expected:
+        raise ModelError(f"model '{name}' maps two {shape} images to {found}; {what} must return {expected}")
