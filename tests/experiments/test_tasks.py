@@ -186,7 +186,7 @@ def test_a_recording_is_predicted_alone(call: Cli, tmp_path: Path) -> None:
 
 
 def test_fine_tuning_accounts_for_its_weights_and_resumes_without_them(call: Cli, tmp_path: Path) -> None:
-    """M47: head new, backbone frozen for an epoch, and nothing needed from the file once a checkpoint is there."""
+    """M47: the head is new, the backbone frozen at first, and a resumed run needs no file."""
     low, high = ('data.classes=["0","1","2","3","4"]', 'data.classes=["5","6","7","8","9"]')
     options = ("--model", "small-convnet", "--set", "model.width=8")
     call("train", "digits", *options, "--set", low, "--epochs", 4, "--out", "low")

@@ -23,10 +23,11 @@ def list_models(as_json: Json = False) -> None:
         print_json(rows)
         return
     width = max(len(row["name"]) for row in rows)
-    print(f"{'':<{width}} {'parameters':>12}  {'input':<12} {'smallest':<9} source")
+    print(f"{'':<{width}} {'parameters':>12}  {'input':<12} {'smallest':<9} {'learns from':<12} source")
     for row in rows:
         native, smallest = "×".join(map(str, row["native"])), f"{row['smallest']}×{row['smallest']}"
-        print(f"{row['name']:<{width}} {row['parameters']:>12,}  {native:<12} {smallest:<9} {row['source']}")
+        facts = f"{native:<12} {smallest:<9} {', '.join(row['targets']):<12}"
+        print(f"{row['name']:<{width}} {row['parameters']:>12,}  {facts} {row['source']}")
 
 
 @app.command("show")

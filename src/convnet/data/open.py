@@ -82,7 +82,10 @@ def open_data(
     if name in DATASETS:
         source = named_set(name, data_dir)
         _require_targets(source, reads)
-        return _adapt(source, shape or _wanted_shape(source, preprocess), preprocess.resize)
+        wanted = _wanted_shape(source, preprocess)
+        if shape is not None:
+            wanted = shape if reads == "class" else wanted._replace(channels=shape.channels)
+        return _adapt(source, wanted, preprocess.resize)
     path = as_path(name)
     channels = shape.channels if shape else None
     if path.is_dir() and reads == "mask":
@@ -195,15 +198,19 @@ def _wanted_shape(source: MemorySource, preprocess: Preprocess) -> ImageShape:
 
 def _adapt(source: MemorySource, shape: ImageShape, resize: ResizePolicy) -> MemorySource:
     """Resize and convert a named set where another size or other channels are asked for."""
-    if shape == source.shape or (source.sizes is not None and shape.channels == source.shape.channels):
+    if shape == source.shape:
         return source
     if source.target == "mask":
-        raise DataError(f"{source.name}: its images and masks are used at their own size, {source.shape}")
+        raise DataError(f"{source.name}: its images and masks are used as they are, {source.shape}")
+    if source.sizes is not None and shape[1:] == source.shape[1:]:
+        raise DataError(f"{source.name}: preprocess.channels does not apply without preprocess.image_size")
     require_room(source.name, len(source), shape)
     images = np.empty((len(source), *shape), np.uint8)
-    for i, pixels in enumerate(source.images.numpy()):
+    for i in range(len(source)):
+        whole = source.images[i] if source.sizes is None else source.one(i).images[0]
+        pixels = whole.numpy()
         picture = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
         picture = picture.convert("L" if shape.channels == 1 else "RGB")
         fitted = np.asarray(fit_image(picture, (shape.height, shape.width), resize))
         images[i] = fitted.reshape(shape.height, shape.width, shape.channels).transpose(2, 0, 1)
-    return replace(source, images=torch.from_numpy(images))
+    return replace(source, images=torch.from_numpy(images), sizes=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from convnet.errors import DataError
 from convnet.types import IGNORED, SplitName
 
 SERIES_SUFFIXES = frozenset(READERS)
+LOOKED_INTO, LOOKED_AT = 3, 100
 PARTS: dict[str, SplitName] = {"train": "train", "val": "val", "test": "test"}
 
 
@@ -33,7 +35,7 @@ class Part:
 def is_series(path: Path) -> bool:
     """Whether a path holds series: .arff, .npz, .ts or .txt, NAME_TRAIN files, or folders of .wav files."""
     if path.is_dir():
-        return bool(_parts(path)) or bool(_recordings(path))
+        return bool(_parts(path)) or _holds_recordings(path)
     return path.suffix.lower() in SERIES_SUFFIXES - {".csv", ".tsv"}
 
 
@@ -84,6 +86,15 @@ def _parts(root: Path) -> list[Part]:
         if split and "_" in path.stem and path.suffix.lower() in READERS and not path.name.startswith("."):
             found.append(Part(path, split))
     return sorted(found, key=lambda part: list(PARTS).index(part.split or "train"))
+
+
+def _holds_recordings(root: Path) -> bool:
+    """Whether there are .wav files among the first of its subfolders' files, which may be many."""
+    return any(
+        path.suffix.lower() == ".wav"
+        for folder in visible_folders(root)[:LOOKED_INTO]
+        for path in islice(folder.iterdir(), LOOKED_AT)
+    )
 
 
 def _recordings(root: Path) -> dict[Path, list[Path]]:

@@ -86,7 +86,7 @@ def baselines(
     source = open_recipe_data(base, data_dir)
     split = make_split(source, base.split)
     folder = (out or Path("runs") / f"{as_file_name(Path(source.name).stem)}-baselines").absolute()
-    plans, rows = TABLE if source.form == "table" else IMAGES, []
+    plans, rows = TABLE if source.form != "images" else IMAGES, []
     for plan in plans:
         if not plan.model.startswith("visual-words"):  # whose patches are cut to the images
             build_model(plan.model, source.shape, len(source.classes))

@@ -91,21 +91,24 @@ def map_recipe(source: str, task: str, model: dict[str, Any] | None = None, **fi
     """
     masks = task == "segmentation"
     small = source in DATASETS and not DATASETS[source].large
+    many = source in DATASETS and bool(DATASETS[source].files)
     photos = source not in DATASETS or DATASETS[source].photos
     chosen: dict[str, Any] = {
         "task": task,
         "preprocess": Preprocess(normalize="channel" if masks else "range"),
-        "augment": Augment(flip=photos) if small else Augment(crop=128 if masks else 64, flip=True),
+        "augment": Augment(flip=photos) if small else Augment(crop=128 if masks else 64, crops=8, flip=True),
         "loss": "cross-entropy-dice" if masks else "l2" if task == "reconstruct" else "l1",
         "optimizer": Choice(name="adam", lr=0.001),
         "schedule": Choice(name="one-cycle"),
-        "epochs": 20 if small else 100,
-        "batch_size": 128 if small else 8,
+        "epochs": 10 if many else 30 if small else 50,
+        "batch_size": 128 if many else 16 if small else 8,
     }
     network: dict[str, Any] = {"name": "unet", "width": 16, "depth": 2 if small else 4}
     if task == "reconstruct":
         network = {"name": "conv-autoencoder"}
         chosen["augment"] = Augment()
+        if not small:
+            chosen["preprocess"] = Preprocess(normalize="range", image_size=64)
     elif not masks:
         network |= {"residual": True, "depth": 2 if small else 3}
     return _recipe(source, model or network, suffix=f"-{task}", **{**chosen, **fields})
@@ -120,7 +123,7 @@ def baseline_recipe(source: str, model: dict[str, Any], **fields: Any) -> Recipe
     """
     name = model["name"]
     last = parse_pipeline(model["stages"]).classifier.name if name == "pipeline" else name
-    table = is_table(source)
+    table = is_table(source) or holds_series(source)
     small = source not in DATASETS or not DATASETS[source].files
     if name == "pipeline":
         normalize = "none" if table else "range"

@@ -15,7 +15,7 @@ WHOLE = SplitOptions(val=0.0)
 def unet_digit_scenes() -> Recipe:
     """A class for every pixel of scenes of digits, by a small U-Net (M68, M93): runs anywhere."""
     recipe = map_recipe(
-        "digit-scenes", "segmentation", optimizer=Choice(name="adam", lr=0.003), epochs=30, batch_size=16
+        "digit-scenes", "segmentation", optimizer=Choice(name="adam", lr=0.003)
     )
     return recipe.model_copy(update={"name": "unet-digit-scenes"})
 

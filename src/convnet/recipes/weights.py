@@ -58,6 +58,8 @@ def load_weights(model: nn.Sequential, name: str, weights: Weights) -> Account:
         DataError: the file is not to be had, damaged, or not what it was.
         ModelError: it is of another architecture; names the first tensors that differ.
     """
+    if len(model) != 2 or not any(True for _ in model[1].parameters()):
+        raise ModelError(f"--weights is for networks that are trained by steps as a whole, not for '{name}'")
     path = locate(weights.source, name)
     if weights.sha256 is not None and checksum(path) != weights.sha256:
         raise DataError(

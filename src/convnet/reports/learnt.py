@@ -16,7 +16,7 @@ from convnet.features.hog import HoG
 from convnet.features.visual_words import VisualWords
 from convnet.layers import MapsToDense
 from convnet.models.knn import NearestNeighbours
-from convnet.reports import figures, grids
+from convnet.reports import grids
 from convnet.reports.style import bare, figure
 
 MOST_PATCHES = 400
