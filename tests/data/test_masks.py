@@ -83,6 +83,19 @@ def test_black_and_white_and_what_means_no_class(tmp_path: Path) -> None:
         open_data(str(tmp_path), reads="mask")
     source = open_data(str(tmp_path), reads="mask", ignore_index=255)
     assert source.targets[0].tolist() == np.where(TRUTH == 2, IGNORED, TRUTH).tolist()
+    masks(tmp_path, lambda: Image.fromarray(TRUTH.astype(np.uint8)), suffix="")
+    without = open_data(str(tmp_path), reads="mask", ignore_index=0)
+    assert without.classes == ("1", "2")
+    assert without.targets[0].tolist() == np.where(TRUTH, TRUTH - 1, IGNORED).tolist()
+
+
+def test_a_grey_mask_beside_coloured_ones(tmp_path: Path) -> None:
+    """Grey 255 is white, not the blue that has the same number."""
+    pictures(tmp_path)
+    masks(tmp_path, lambda: Image.fromarray((TRUTH > 0).astype(np.uint8) * 255))
+    table = {"paper": "#000000", "ink": "#ffffff", "sea": "#0000ff"}
+    source = open_data(str(tmp_path), reads="mask", colors=table)
+    assert source.targets[0].tolist() == (TRUTH > 0).astype(int).tolist()
 
 
 def test_images_of_different_sizes_fill_the_upper_left(tmp_path: Path) -> None:
@@ -109,6 +122,8 @@ def test_what_does_not_belong_together_is_named(tmp_path: Path) -> None:
     write(tmp_path / "masks" / "b_mask.png", Image.new("L", (3, 3)))
     with pytest.raises(DataError, match=r"b_mask.png: is 3×3 pixels, its image .*b.jpg is 3×2"):
         open_data(str(tmp_path), reads="mask")
+    with pytest.raises(DataError, match=r"b_mask.png: is 3×3 pixels"):
+        open_data(str(tmp_path), Preprocess(image_size=8), reads="mask")
     (tmp_path / "masks" / "b_mask.png").unlink()
     with pytest.raises(DataError, match=r"b.jpg: has no partner of the same name"):
         open_data(str(tmp_path), reads="mask")

@@ -115,6 +115,8 @@ def test_recordings(tmp_path: Path) -> None:
         ("x.txt", "low\n", "line 1 has no numbers"),
         ("x.txt", "low 1 inf\n", "step 2 is infinite"),
         ("x.txt", "low NaN\n", "is empty"),
+        ("x.txt", "low,1,,3\n", "step 2 is NaN"),
+        ("x.csv", "class,a,b\n,1,2\n", "has no class"),
         ("x.txt", "\n", "holds no series"),
         ("x.csv", "class,a,b\nlow,1,x\n", "line 2: 'x' is no number"),
         ("x.npz", "nonsense", "cannot be read"),
@@ -133,10 +135,23 @@ def test_arrays_that_do_not_fit(tmp_path: Path) -> None:
         ({"x": np.zeros((2, 3)), "y": np.zeros(3)}, r"x is \(2, 3\)"),
         ({"x": np.zeros((2, 3)), "y": np.zeros((2, 4))}, "y has 4 classes per series, x 3 steps"),
         ({"x": np.array([{}], object), "y": np.zeros(1)}, "cannot be read"),
+        ({"x": np.zeros((2, 3)), "y": np.array(1)}, r"x is \(2, 3\)"),
+        ({"x": np.zeros((0, 5)), "y": np.zeros(0)}, r"x is \(0, 5\)"),
     ):
         np.savez(tmp_path / "a.npz", **arrays)
         with pytest.raises(DataError, match=message):
             open_data(str(tmp_path / "a.npz"))
+
+
+def test_a_folder_is_one_set_in_one_format(tmp_path: Path) -> None:
+    for name in ("A_TRAIN.txt", "A_TEST.txt"):
+        (tmp_path / name).write_text("low 1 2 3\nhigh 4 5 6\n")
+    (tmp_path / "A_TRAIN.csv").write_text("the same series in another format")
+    source = open_data(str(tmp_path))
+    assert source.partition == ["train", "train", "test", "test"]
+    (tmp_path / "B_TRAIN.txt").write_text("low 1 2 3\n")
+    with pytest.raises(DataError, match=r"holds the files of several sets \(A, B\)"):
+        open_data(str(tmp_path))
 
 
 def test_the_archive_of_the_ecg() -> None:

@@ -139,6 +139,9 @@ def test_codes_of_an_autoencoder_are_features(call: Cli, tmp_path: Path) -> None
     assert convnet.load_run(tmp_path / "linear").evaluate().score == linear["test"]["accuracy"]
     wrong = call("train", "digits", "--model", "codes:encoder -> linear", "--set", "preprocess.image_size=9")
     assert "its network takes 1×8×8 images, these are 1×9×9; train both on one size" in refused(wrong)
+    other = tmp_path / "other.png"
+    Image.new("L", (9, 8)).save(other)
+    assert "the network takes 8×8 images only, this one is 9×8" in refused(call("predict", "codes", other))
     assert "written as one of .parquet" in refused(call("features", "codes", "--out", "codes.xls"))
 
 
@@ -168,6 +171,10 @@ def test_series_with_and_without_a_class_per_step(call: Cli, tmp_path: Path) -> 
     assert "3 series" in call("predict", "steps", "new.npz", "--out", "said.csv").stdout
     rows = list(csv.DictReader((tmp_path / "said.csv").open()))
     assert len(rows) == int((~np.isnan(x[:3, 0])).sum()) and rows[0]["class"] == "early"
+    encoded = call("train", "kinds.npz", "--model", "kinds:encoder -> linear", "--epochs", 5, "--json")
+    assert result_of(encoded)["test"]["accuracy"] > 0.8
+    refusal = refused(call("train", "kinds.npz", "--set", "model.per_step=true"))
+    assert "a classifier of 2 classes must return (2, 2)" in refusal
     refusal = refused(call("train", "kinds.npz", "--set", "model=linear"))
     assert "different lengths, which 'linear' cannot tell apart from gaps" in refusal
 
@@ -225,6 +232,9 @@ def test_a_classifier_over_a_photo(call: Cli, tmp_path: Path, photo: Path) -> No
     assert found["largest_difference"] < 1e-5
     assert sum(found["classes"].values()) == pytest.approx(1)
     assert Image.open(tmp_path / "china-dense.png").size[0] > 500
+    (odd,) = result_of(call("predict", "run", photo, "--dense", "--scale", 0.437, "--json"))
+    assert odd["largest_difference"] < 1e-5
+    assert "must lie between" in refused(call("predict", "run", photo, "--dense", "--scale", "nan"))
     small = call("predict", "run", photo, "--dense", "--scale", 0.1)
     assert "the network takes 32×32 or more" in refused(small)
     assert "--scale goes with --dense" in refused(call("predict", "run", photo, "--scale", 2))
@@ -274,6 +284,7 @@ def test_a_classifier_over_a_photo(call: Cli, tmp_path: Path, photo: Path) -> No
             "leaves nothing to fine-tune",
         ),
         (["tumours", "--task", "denoise"], "tumours"),
+        (["digit-scenes", "--set", "loss.class_weights=[1,2]"], "2 numbers for 11 classes"),
     ],
 )
 def test_what_does_not_fit_together(call: Cli, arguments: list[str], message: str) -> None:

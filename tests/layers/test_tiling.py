@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from convnet.errors import ModelError
 from convnet.layers import Sizes, sizes_of, whole_maps
 from convnet.models import build_model
 from convnet.types import ImageShape
@@ -37,7 +38,7 @@ def test_tiles_give_what_the_whole_image_gives(options: dict[str, object]) -> No
 @given(st.integers(1, 90), st.integers(1, 70), st.integers(1, 40), st.sampled_from([1, 2, 8]))
 def test_any_size_is_taken(height: int, width: int, tile: int, multiple: int) -> None:
     """A network that gives back the middle of what it is given, and takes only some sizes."""
-    sizes = Sizes(multiple=multiple, remainder=3 % multiple, shrink=4)
+    sizes = Sizes(multiple=multiple, remainder=3 % multiple, shrink=4, context=0)
 
     def middle(x: torch.Tensor) -> torch.Tensor:
         assert all(side % multiple == 3 % multiple for side in x.shape[2:])
@@ -57,5 +58,14 @@ def test_large_images_are_tiled_by_themselves() -> None:
         return x
 
     images = torch.rand(1, 1, 30, 1500)
-    assert torch.equal(whole_maps(run, images, Sizes()), images)
+    assert torch.equal(whole_maps(run, images, Sizes(context=0)), images)
     assert max(sides) == 512
+    assert torch.equal(whole_maps(run, images, Sizes()), images)
+    assert max(sides) == 1500  # how far it sees is not known
+
+
+def test_what_a_network_does_not_take_is_refused() -> None:
+    with pytest.raises(ModelError, match="would show seams"):
+        whole_maps(lambda x: x, torch.zeros(1, 1, 8, 8), Sizes(), tile=4)
+    with pytest.raises(ModelError, match="takes 8×6 images only, this one is 8×8"):
+        whole_maps(lambda x: x, torch.zeros(1, 1, 8, 8), Sizes(fixed=(6, 8)))

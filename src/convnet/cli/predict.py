@@ -43,6 +43,7 @@ def predict(
 
     loaded = load_run(run)
     if dense:
+        _require_unused({"--tile": tile}, loaded, "does not go with --dense")
         _print_dense(loaded, images, out, scale, as_json)
         return
     _require_unused({"--scale": scale}, loaded, "goes with --dense")
@@ -51,6 +52,7 @@ def predict(
         _print_classes(loaded, images, top, as_json)
         return
     if loaded.form == "series":
+        _require_unused({"--tile": tile}, loaded, "is not for series")
         _write_steps(loaded, images, out, as_json)
         return
     rows = (
@@ -70,7 +72,7 @@ def predict(
 def _print_dense(run: Run, images: list[Path], out: Path | None, scale: float | None, as_json: bool) -> None:
     rows = []
     for image, target in zip(images, _targets(images, out, "dense"), strict=True):
-        found = run.predict_dense(image, scale=scale or 1.0)
+        found = run.predict_dense(image, scale=1.0 if scale is None else scale)
         found.draw(target)
         rows.append(
             {
@@ -147,14 +149,19 @@ def _write_masks(run: Run, images: list[Path], out: Path | None, tile: int | Non
 
     rows = []
     targets = _targets(images, out, "mask")
+    _require_apart(images, [*targets, *map(_overlay, targets)])
     for mask, target in zip(run.predict_masks(images, tile=tile), targets, strict=True):
-        overlay = target.with_name(f"{target.stem.removesuffix('-mask')}-overlay.png")
+        overlay = _overlay(target)
         write_atomically(target, mask.png())
         write_atomically(overlay, mask.overlay_png())
         rows.append(
             {"image": mask.path, "mask": str(target), "overlay": str(overlay), "classes": mask.shares}
         )
     return rows
+
+
+def _overlay(target: Path) -> Path:
+    return target.with_name(f"{target.stem.removesuffix('-mask')}-overlay.png")
 
 
 def _write_images(run: Run, images: list[Path], out: Path | None, tile: int | None) -> list[dict[str, Any]]:
@@ -185,14 +192,21 @@ def _targets(images: list[Path], out: Path | None, word: str) -> list[Path]:
         targets = [out]
     else:
         targets = [(out or Path()) / f"{image.stem}-{word}.png" for image in images]
-    resolved = [target.resolve() for target in targets]
-    if len(set(resolved)) < len(resolved) or {image.resolve() for image in images} & set(resolved):
-        raise RecipeError(
-            "two images would be written to one file, or over an image; choose folders with --out"
-        )
+    _require_apart(images, targets)
     for target in targets:
         target.parent.mkdir(parents=True, exist_ok=True)
     return targets
+
+
+def _require_apart(images: list[Path], targets: list[Path]) -> None:
+    """Refuse to write two pictures to one file, or one over an image that is read."""
+    from convnet.errors import RecipeError
+
+    resolved = [target.resolve() for target in targets]
+    if len(set(resolved)) < len(resolved) or {image.resolve() for image in images} & set(resolved):
+        raise RecipeError(
+            "two images would be written to one file, or over an image; choose a folder with --out"
+        )
 
 
 def _require_unused(options: dict[str, object], run: Run, why: str) -> None:

@@ -86,7 +86,7 @@ DATASETS: dict[str, NamedSet] = {
             ("-1", "1"),
             ucr("ECG200"),
             series=True,
-            where="ECG200_TRAIN and ECG200_TEST (.arff, .txt, .tsv or .ts) of the UCR archive",
+            where="ECG200_TRAIN and ECG200_TEST (.arff, .txt or .tsv) of the UCR archive",
         ),
         NamedSet(
             "ecg5000",
@@ -94,7 +94,7 @@ DATASETS: dict[str, NamedSet] = {
             ("1", "2", "3", "4", "5"),
             ucr("ECG5000"),
             series=True,
-            where="ECG5000_TRAIN and ECG5000_TEST (.arff, .txt, .tsv or .ts) of the UCR archive",
+            where="ECG5000_TRAIN and ECG5000_TEST (.arff, .txt or .tsv) of the UCR archive",
         ),
         NamedSet(
             "mnist",

@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -71,12 +72,10 @@ def fetch_address(address: str, folder: Path, sha256: str = "") -> Path:
         DataError: it cannot be had, or has another checksum.
     """
     pooch.get_logger().setLevel(logging.CRITICAL)
-    digest = hashlib.sha256(address.encode()).hexdigest()[:8]
-    name = f"{digest}-{Path(urlsplit(address).path).name or 'weights'}"  # two addresses may end alike
+    name = _name_of(address)
+    downloader = partial(_resuming_download, name=name)
     try:
-        path = Path(
-            pooch.retrieve(address, known_hash=None, fname=name, path=folder, downloader=_resuming_download)
-        )
+        path = Path(pooch.retrieve(address, known_hash=None, fname=name, path=folder, downloader=downloader))
     except OSError as error:
         raise DataError(
             f"{address}: cannot be downloaded ({_short(error)}); get the file elsewhere and name its path"
@@ -85,6 +84,12 @@ def fetch_address(address: str, folder: Path, sha256: str = "") -> Path:
         path.unlink()
         raise DataError(f"{address}: what was downloaded has another checksum than {sha256}…; try again")
     return path
+
+
+def _name_of(address: str) -> str:
+    """The last part of an address, behind a few characters of its checksum: two addresses may end alike."""
+    digest = hashlib.sha256(address.encode()).hexdigest()[:8]
+    return f"{digest}-{Path(urlsplit(address).path).name or 'file'}"
 
 
 def _fetch_one(file: RemoteFile, folder: Path) -> str:
@@ -107,10 +112,13 @@ def _fetch_one(file: RemoteFile, folder: Path) -> str:
     return reason
 
 
-def _resuming_download(url: str, output: str | Path, _pooch: object) -> None:
-    """pooch's downloader: continue `.NAME.part`, then move it to `output`, where the checksum is checked."""
+def _resuming_download(url: str, output: str | Path, _pooch: object, *, name: str = "") -> None:
+    """pooch's downloader: continue `.NAME.part`, then move it to `output`, where the checksum is checked.
+
+    NAME is the last part of the address, the same for all mirrors of a file, unless it is given.
+    """
     target = Path(output)
-    part = target.parent / f".{url.rsplit('/', 1)[-1]}.part"
+    part = target.parent / f".{name or url.rsplit('/', 1)[-1]}.part"
     for attempt in range(ATTEMPTS):
         done = part.stat().st_size if part.exists() else 0
         try:

@@ -13,11 +13,11 @@ import torch
 from convnet.data.cifar import CifarLayout, find_cifar
 from convnet.data.download import RemoteFile
 from convnet.data.idx import read_idx_images
-from convnet.data.masks import IMAGE_FOLDERS, MASK_FOLDERS, has_masks, open_masks
+from convnet.data.masks import IMAGE_FOLDERS, MASK_FOLDERS, open_masks
 from convnet.data.preprocess import Preprocess
 from convnet.data.series import open_series
 from convnet.data.source import MemorySource
-from convnet.data.whole import list_pairs
+from convnet.data.whole import has_folders, list_pairs
 from convnet.errors import DataError
 from convnet.types import SplitName
 
@@ -89,7 +89,10 @@ def cifar(layout: CifarLayout) -> Finder:
 
 def membrane(named: NamedSet, folder: Path) -> Read | None:
     """Thirty slices of a stack and their masks; the last five, which lie together, are for testing."""
-    if not (has_masks(folder) and len(list_pairs(folder, IMAGE_FOLDERS, MASK_FOLDERS)) == MEMBRANE_SLICES):
+    if not (
+        has_folders(folder, IMAGE_FOLDERS, MASK_FOLDERS)
+        and len(list_pairs(folder, IMAGE_FOLDERS, MASK_FOLDERS)) == MEMBRANE_SLICES
+    ):
         return None
 
     def read() -> MemorySource:

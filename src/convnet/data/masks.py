@@ -14,7 +14,7 @@ from PIL import ImageColor
 from convnet.data.decode import opened, quiet_decoding
 from convnet.data.preprocess import Preprocess, fit_mask
 from convnet.data.source import MemorySource
-from convnet.data.whole import find_folder, list_pairs, partition_of, read_pictures, require_same_size, stack
+from convnet.data.whole import list_pairs, partition_of, read_pictures, require_same_size, stack
 from convnet.errors import DataError
 from convnet.types import IGNORED
 
@@ -39,12 +39,6 @@ class Raw:
     palette: bool
 
 
-def has_masks(root: Path) -> bool:
-    """Whether a folder holds images/ and masks/, or a train/ that does."""
-    places = [root, *(f for f in (root / "train", root / "training") if f.is_dir())]
-    return any(find_folder(place, MASK_FOLDERS) and find_folder(place, IMAGE_FOLDERS) for place in places)
-
-
 def open_masks(
     root: Path,
     preprocess: Preprocess,
@@ -62,7 +56,7 @@ def open_masks(
         DataError: naming the image without mask, the mask of another size, the value or colour of no class.
     """
     files = list_pairs(root, IMAGE_FOLDERS, MASK_FOLDERS)
-    pictures, problems = read_pictures([f.path for f in files], preprocess, channels)
+    pictures, own_sizes, problems = read_pictures([f.path for f in files], preprocess, channels)
     if problems:
         raise DataError(f"{next(iter(problems.values()))}; remove it and its mask")
     partners = [f.partner for f in files if f.partner]
@@ -71,11 +65,11 @@ def open_masks(
         raws = list(pool.map(lambda path: _read(path, by_colour), partners))
     codes = _table(colors) if colors else _guess(raws, ignore_index)
     masks = []
-    for file, picture, raw in zip(files, pictures, raws, strict=True):
+    for file, picture, size, raw in zip(files, pictures, own_sizes, raws, strict=True):
+        require_same_size(file, size, raw.values.shape)
         mask = _classes(raw, list(codes.values()), ignore_index, list(codes))
         if preprocess.image_size:
             mask = fit_mask(mask, picture.shape[1:], preprocess.resize)
-        require_same_size(file, picture.shape[1:], mask.shape)
         masks.append(mask)
     images, sizes = stack(str(root), pictures)
     return MemorySource(
@@ -93,7 +87,7 @@ def open_masks(
 def _read(path: Path, by_colour: bool) -> Raw:
     with opened(path) as image:
         palette = image.mode in ("P", "PA")
-        if image.mode in ("1", "L", "I", "I;16") or (palette and not by_colour):
+        if image.mode in ("I", "I;16") or (not by_colour and (palette or image.mode in ("1", "L"))):
             values = np.asarray(image.convert("L") if image.mode == "1" else image).astype(np.int64)
             return Raw(path, values, coloured=False, palette=palette)
         red, green, blue = np.moveaxis(np.asarray(image.convert("RGB")).astype(np.int64), 2, 0)
@@ -138,7 +132,7 @@ def _guess(raws: Sequence[Raw], ignore_index: int | None) -> dict[str, int]:
             "say so: --set data.ignore_index=255"
         )
     elif values:
-        values = list(range(values[-1] + 1))
+        values = [value for value in range(values[-1] + 1) if value not in voids]
     if not 2 <= len(values) <= MOST_CLASSES:
         raise DataError(f"{raws[0].path.parent}: masks hold {len(values)} classes; expected 2…{MOST_CLASSES}")
     return {str(value): value for value in values}
@@ -151,8 +145,8 @@ def _classes(
     order = np.argsort(values)
     ordered = np.array(values)[order]
     place = np.searchsorted(ordered, raw.values).clip(0, len(values) - 1)
-    known = ordered[place] == raw.values
     void = raw.values == (VOID if ignore_index is None and raw.palette else ignore_index)
+    known = (ordered[place] == raw.values) & ~void
     if (strange := ~(known | void)).any():
         value = int(raw.values[strange][0])
         what = f"the colour #{value:06x}" if raw.coloured else f"the value {value}"

@@ -13,12 +13,12 @@ from PIL import Image
 
 from convnet.data.catalog import DATASETS, named_set
 from convnet.data.folder import open_folder
-from convnet.data.masks import Colors, has_masks, open_masks
+from convnet.data.masks import IMAGE_FOLDERS, MASK_FOLDERS, Colors, open_masks
 from convnet.data.preprocess import Preprocess, ResizePolicy, fit_image, require_room
 from convnet.data.series import is_series, open_series
 from convnet.data.source import MemorySource
 from convnet.data.table import TABLE_SUFFIXES, open_table
-from convnet.data.whole import INPUT_FOLDERS, TARGET_FOLDERS, find_folder, open_pairs, open_photos
+from convnet.data.whole import INPUT_FOLDERS, TARGET_FOLDERS, has_folders, open_pairs, open_photos
 from convnet.errors import DataError, UnknownNameError
 from convnet.schema import nearest
 from convnet.types import ImageShape
@@ -108,20 +108,21 @@ def open_data(
     )
 
 
-def natural_reading(name: str, *, series: bool = False) -> Reads:
+def natural_reading(name: str, *, series: bool = False, label: str | None = None) -> Reads:
     """What data is for when nobody says: masks and pairs where it has them, else classes.
 
-    Of series, which with `series` a table holds, a class per step is a mask.
+    Of series, which with `series` a table holds, a class per step is a mask; `label` is their column.
     """
     if name in DATASETS:
         return DATASETS[name].reads
     path = as_path(name)
     if series or holds_series(name):
-        return "mask" if open_series(path).target == "mask" else "class"
-    if path.is_dir() and has_masks(path):
+        return "mask" if open_series(path, label).target == "mask" else "class"
+    if not path.is_dir():
+        return "class"
+    if has_folders(path, IMAGE_FOLDERS, MASK_FOLDERS):
         return "mask"
-    paired = path.is_dir() and find_folder(path, INPUT_FOLDERS) and find_folder(path, TARGET_FOLDERS)
-    return "pairs" if paired else "class"
+    return "pairs" if has_folders(path, INPUT_FOLDERS, TARGET_FOLDERS) else "class"
 
 
 def _require_targets(source: MemorySource, reads: Reads) -> None:

@@ -21,6 +21,7 @@ from convnet.types import IGNORED, SplitName
 
 SERIES_SUFFIXES = frozenset(READERS)
 LOOKED_INTO, LOOKED_AT = 3, 100
+PREFERRED = (".arff", ".npz", ".txt", ".tsv", ".csv")
 PARTS: dict[str, SplitName] = {"train": "train", "val": "val", "test": "test"}
 
 
@@ -33,9 +34,9 @@ class Part:
 
 
 def is_series(path: Path) -> bool:
-    """Whether a path holds series: .arff, .npz, .ts or .txt, NAME_TRAIN files, or folders of .wav files."""
+    """Whether a path holds series: .arff, .npz or .txt, NAME_TRAIN files, or folders of .wav files."""
     if path.is_dir():
-        return bool(_parts(path)) or _holds_recordings(path)
+        return (not visible_folders(path) and bool(_parts(path))) or _holds_recordings(path)
     return path.suffix.lower() in SERIES_SUFFIXES - {".csv", ".tsv"}
 
 
@@ -85,7 +86,17 @@ def _parts(root: Path) -> list[Part]:
         split = PARTS.get(path.stem.rpartition("_")[2].lower())
         if split and "_" in path.stem and path.suffix.lower() in READERS and not path.name.startswith("."):
             found.append(Part(path, split))
-    return sorted(found, key=lambda part: list(PARTS).index(part.split or "train"))
+    names = sorted({part.path.stem.rpartition("_")[0] for part in found})
+    if len(names) > 1:
+        raise DataError(
+            f"{root}: holds the files of several sets ({', '.join(names[:4])}); give each a folder"
+        )
+    formats = [part.path.suffix.lower() for part in found]
+    chosen = next((suffix for suffix in PREFERRED if suffix in formats), None)  # the same in several formats
+    return sorted(
+        (part for part in found if part.path.suffix.lower() == chosen),
+        key=lambda part: list(PARTS).index(part.split or "train"),
+    )
 
 
 def _holds_recordings(root: Path) -> bool:
@@ -134,6 +145,9 @@ def _source(path: Path, series: Sequence[Series], partition: list[SplitName] | N
         row[:, 0, : one.values.shape[1]] = one.values
     per_step = not isinstance(series[0].label, str)
     classes = sorted_labels([text for s in series for text in (s.label if per_step else [str(s.label)])])
+    if "" in classes:
+        missing = next(s for s in series if "" in ([s.label] if isinstance(s.label, str) else s.label))
+        raise DataError(f"{missing.place}: has no class")
     number = {name: place for place, name in enumerate(classes)}
     if per_step:
         steps = np.full((len(series), 1, longest), IGNORED, np.int16)

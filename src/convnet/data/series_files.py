@@ -14,7 +14,7 @@ from convnet.data.table import read_cells
 from convnet.errors import DataError, in_one_line
 from convnet.schema import nearest
 
-LABEL_NAMES = ("label", "class", "target", "y")
+LABEL_NAMES = ("label", "class", "target")
 SERIES_NAMES = ("series", "series_id", "series id")
 STEP_NAMES = ("step", "time", "t", "timestamp")
 UNKNOWN = "?"
@@ -58,8 +58,9 @@ def read_arff(path: Path, label: str | None = None, labelled: bool = True) -> li
         wanted = f"attribute '{chosen}'" if chosen else "nominal attribute of the classes, {a, b, …}"
         raise DataError(f"{path}: has no {wanted}; its attributes are {', '.join(meta.names()[-6:])}")
     steps = [name for name in meta.names() if name != chosen]
-    if words := [name for name in steps if name in nominal]:
-        raise DataError(f"{path}: the attribute '{words[0]}' holds words, not the numbers of a step")
+    kinds = dict(zip(meta.names(), meta.types(), strict=True))
+    if strange := [name for name in steps if kinds[name] != "numeric"]:
+        raise DataError(f"{path}: the attribute '{strange[0]}' is {kinds[strange[0]]}, no number of a step")
     if not steps:
         raise DataError(f"{path}: has no attributes besides the classes")
     return [
@@ -84,9 +85,10 @@ def read_ucr(path: Path, label: str | None = None, labelled: bool = True) -> lis
         raise DataError(f"{path}: cannot be read: {error}") from error
     found = []
     for number, line in enumerate(lines, start=1):
-        words = [w for w in line.replace(",", " ").replace("\t", " ").split(" ") if w]
-        if not words:
+        if not line.strip():
             continue
+        mark = next((mark for mark in (",", "\t") if mark in line), None)
+        words = line.split(mark)
         if len(words) < 2:
             raise DataError(f"{path}: line {number} has no numbers behind the class")
         values = _row(path, number, words[1:])
@@ -152,7 +154,8 @@ def read_npz(path: Path, label: str | None = None, labelled: bool = True) -> lis
         y = np.full(len(x), UNKNOWN)
     if x is None or y is None:
         raise DataError(f"{path}: expected arrays x and y, found {', '.join(arrays) or 'none'}")
-    if x.ndim not in (2, 3) or not np.issubdtype(x.dtype, np.number) or len(x) != len(y) or y.ndim > 2:
+    shaped = x.ndim in (2, 3) and y.ndim in (1, 2) and len(x) == len(y)
+    if not shaped or not np.issubdtype(x.dtype, np.number) or not x.size:
         raise DataError(
             f"{path}: x is {x.shape} {x.dtype} and y {y.shape}; expected numbers N×L or N×C×L, and y of N"
         )
@@ -232,7 +235,6 @@ READERS: dict[str, Reader] = {
     ".arff": read_arff,
     ".csv": read_csv,
     ".npz": read_npz,
-    ".ts": read_ucr,
     ".tsv": read_ucr,
     ".txt": read_ucr,
 }

@@ -93,8 +93,9 @@ def _require_pairs(source: Source, candidates: Tensor) -> None:
     counts = torch.bincount(labels, minlength=len(source.classes))
     for label in (counts == 1).nonzero().flatten().tolist():
         place = source.describe(int(candidates[labels == label][0]))
+        what = f"class '{source.classes[label]}' has" if source.target == "class" else "there is"
         raise DataError(
-            f"{source.name}: class '{source.classes[label]}' has a single sample ({place}), which cannot be "
+            f"{source.name}: {what} a single sample ({place}), which cannot be "
             "both learnt and held out; add more, remove the class, or hold nothing out "
             "(--set split.val=0 --set split.test=0)"
         )

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
-from convnet.data.decode import IMAGE_SUFFIXES, quiet_decoding, read_image, read_picture
+from convnet.data.decode import IMAGE_SUFFIXES, quiet_decoding, read_picture
 from convnet.data.folder import SPLIT_FOLDERS, is_picture, require_readable_name, visible_folders
-from convnet.data.preprocess import Preprocess, require_room
+from convnet.data.preprocess import Preprocess, ResizePolicy, fit_image, require_room
 from convnet.data.source import MemorySource
 from convnet.errors import DataError
 from convnet.types import ImageShape, SplitName
@@ -43,7 +44,7 @@ def open_photos(
         DataError: no pictures, an unreadable one (unless `skip_unreadable`), or more pixels than fit.
     """
     files = list_photos(root)
-    pictures, problems = read_pictures([f.path for f in files], preprocess, channels)
+    pictures, _, problems = read_pictures([f.path for f in files], preprocess, channels)
     if problems and not skip_unreadable:
         raise DataError(
             f"{next(iter(problems.values()))}; remove it, or train with --set data.skip_unreadable=true"
@@ -72,12 +73,13 @@ def open_pairs(root: Path, preprocess: Preprocess, channels: int | None = None) 
     """
     files = list_pairs(root, INPUT_FOLDERS, TARGET_FOLDERS)
     partners = [f.partner for f in files if f.partner]
-    pictures, problems = read_pictures([*(f.path for f in files), *partners], preprocess, channels)
+    paths = [*(f.path for f in files), *partners]
+    pictures, own_sizes, problems = read_pictures(paths, preprocess, channels)
     if problems:
         raise DataError(f"{next(iter(problems.values()))}; remove it and its partner")
     inputs, targets = pictures[: len(files)], pictures[len(files) :]
-    for file, given, wanted in zip(files, inputs, targets, strict=True):
-        require_same_size(file, given.shape[1:], wanted.shape[1:])
+    for file, given, wanted in zip(files, own_sizes[: len(files)], own_sizes[len(files) :], strict=True):
+        require_same_size(file, given, wanted)
     images, sizes = stack(str(root), inputs)
     return MemorySource(
         name=root.resolve().name,
@@ -101,6 +103,12 @@ def list_photos(root: Path) -> list[File]:
     if not files:
         raise DataError(f"{root}: holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
     return files
+
+
+def has_folders(root: Path, first: Sequence[str], second: Sequence[str]) -> bool:
+    """Whether a folder, or the train/ in it, holds a `first` and a `second` folder."""
+    places = [root, *(f for f in (root / "train", root / "training") if f.is_dir())]
+    return any(find_folder(place, first) and find_folder(place, second) for place in places)
 
 
 def list_pairs(root: Path, first: Sequence[str], second: Sequence[str]) -> list[File]:
@@ -170,29 +178,36 @@ def _key(path: Path, folder: Path) -> str:
 
 def read_pictures(
     paths: Sequence[Path], preprocess: Preprocess, channels: int | None = None
-) -> tuple[list[Pixels], dict[int, str]]:
-    """Pictures C×H×W in order, without those of `problems`, which are told by position and message.
+) -> tuple[list[Pixels], list[tuple[int, ...]], dict[int, str]]:
+    """Pictures C×H×W in order, their sizes before they were resized, and what is wrong with the others.
 
-    All have the same channels: the ones asked for, else 1 where all are grey, else 3.
+    Problems are told by position and message. All pictures have the same channels: the ones asked for, else
+    1 where all are grey, else 3.
     """
     channels = channels or preprocess.channels
     side = preprocess.image_size
 
-    def read(path: Path) -> Pixels | str:
+    def read(path: Path) -> tuple[Pixels, tuple[int, ...]] | str:
         try:
-            if side is not None and channels is not None:
-                return read_image(path, (side, side), channels, preprocess.resize)
             pixels = read_picture(path, channels)
-            return pixels if side is None else read_image(path, (side, side), len(pixels), preprocess.resize)
         except DataError as error:
             return str(error)
+        return pixels if side is None else _resized(pixels, side, preprocess.resize), pixels.shape[1:]
 
     with quiet_decoding(), ThreadPoolExecutor() as pool:
         results = list(pool.map(read, paths))
     problems = {i: result for i, result in enumerate(results) if isinstance(result, str)}
-    pictures = [result for result in results if not isinstance(result, str)]
+    readable = [result for result in results if not isinstance(result, str)]
+    pictures = [pixels for pixels, _ in readable]
     colours = channels or max((len(p) for p in pictures), default=1)
-    return [np.repeat(p, 3, 0) if len(p) < colours else p for p in pictures], problems
+    pictures = [np.repeat(p, 3, 0) if len(p) < colours else p for p in pictures]
+    return pictures, [size for _, size in readable], problems
+
+
+def _resized(pixels: Pixels, side: int, policy: ResizePolicy) -> Pixels:
+    image = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
+    fitted: Pixels = np.atleast_3d(np.asarray(fit_image(image, (side, side), policy))).transpose(2, 0, 1)
+    return fitted
 
 
 def stack(name: str, arrays: Sequence[NDArray[np.generic]], fill: int = 0) -> tuple[Tensor, Tensor | None]:

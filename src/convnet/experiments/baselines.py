@@ -13,7 +13,7 @@ import torch
 
 from convnet.data import MemorySource, Split, make_split, write_split
 from convnet.device import keep_freed_memory, set_threads
-from convnet.errors import InterruptedRunError, RecipeError
+from convnet.errors import DataError, InterruptedRunError, RecipeError
 from convnet.experiments.affordable import MEMORY, affordable_epochs, affordable_memory, affordable_words
 from convnet.experiments.run import Run
 from convnet.experiments.train import settle, train
@@ -84,6 +84,8 @@ def baselines(
     set_threads(threads)
     base = _base(data, overrides or {})
     source = open_recipe_data(base, data_dir)
+    if source.target != "class":
+        raise DataError(f"{source.name}: baselines are classifiers; its samples have no class each")
     split = make_split(source, base.split)
     folder = (out or Path("runs") / f"{as_file_name(Path(source.name).stem)}-baselines").absolute()
     plans, rows = TABLE if source.form != "images" else IMAGES, []

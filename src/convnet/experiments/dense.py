@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from convnet.data import quiet_decoding, read_picture
-from convnet.errors import DataError, RunError
+from convnet.errors import DataError, RecipeError, RunError
 from convnet.layers import Normalize
 from convnet.models import fully_convolutional
 from convnet.runs import write_atomically
@@ -23,6 +23,7 @@ from convnet.tasks import as_picture
 if TYPE_CHECKING:
     from convnet.experiments.run import Run
 
+MIN_SCALE, MAX_SCALE = 0.01, 16.0
 COMPARED = 64
 """Windows that are also given to the classifier one by one, to say how far the map agrees with it."""
 MOST_PIXELS = 4 << 20
@@ -70,6 +71,7 @@ def predict_dense(run: Run, path: Path, *, scale: float = 1.0) -> DenseMap:
     Raises:
         DataError: the photo cannot be read, or is smaller than the images that the network was trained on.
         RunError: the run is no classifier of images.
+        RecipeError: the scale is out of range.
         ModelError: a layer of the network depends on the size of the image.
     """
     if run.task.target != "class" or run.form != "images":
@@ -80,12 +82,16 @@ def predict_dense(run: Run, path: Path, *, scale: float = 1.0) -> DenseMap:
         raise RunError(
             f"{run.path}: its mean per pixel has a size of its own; train with preprocess.normalize=channel"
         )
+    if not MIN_SCALE <= scale <= MAX_SCALE:  # also of NaN
+        raise RecipeError(f"--scale {scale}: must lie between {MIN_SCALE} and {MAX_SCALE}")
     photo = _read(run, path, scale)
     dense = fully_convolutional(network, run.shape)
     begun = time.perf_counter()
     logits = dense.network(normalize(photo))
     seconds = time.perf_counter() - begun
-    probabilities = logits[0].float().softmax(0)
+    # Where pools round up, the last windows reach beyond the photo
+    rows, columns = ((n - w) // dense.stride + 1 for n, w in zip(photo.shape[2:], dense.window, strict=True))
+    probabilities = logits[0, :, :rows, :columns].float().softmax(0)
     difference, each = _compared(run.model, photo, probabilities, dense.window, dense.stride)
     return DenseMap(
         str(path),

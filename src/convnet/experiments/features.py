@@ -11,10 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from convnet.data import Loader
-from convnet.errors import DataError, RunError
+from convnet.errors import DataError
 from convnet.experiments.run import Run
 from convnet.experiments.run_data import open_other_data, open_own_data
 from convnet.explain import embed
+from convnet.recipes.trained import require_code
 from convnet.runs import write_atomically
 from convnet.tasks import evaluation_batch
 
@@ -33,10 +34,9 @@ def features(run: Run, data: str | None, out: Path, *, data_dir: Path | None = N
     """
     if out.suffix.lower() not in SUFFIXES:
         raise DataError(f"{out}: features are written as one of {', '.join(SUFFIXES)}")
-    if run.task.target == "mask":
-        raise RunError(f"{run.path}: a run of {run.task.name}, whose network has no code of a whole sample")
+    require_code(run.folder, run.recipe, run.model)
     source = open_own_data(run, data_dir) if data is None else open_other_data(run, data, data_dir)
-    batches = Loader(source, torch.arange(len(source)), evaluation_batch(source.shape.height)).epoch()
+    batches = Loader(source, torch.arange(len(source)), evaluation_batch(source.shape)).epoch()
     codes: NDArray[np.float32] = embed(run.model, (batch.images for batch in batches)).numpy()
     names = {"sample": [source.describe(i) for i in range(len(source))]}
     if len(source.classes) > 1 and source.target == "class":

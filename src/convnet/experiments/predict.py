@@ -16,14 +16,17 @@ from torch import Tensor
 
 from convnet.data import MemorySource, open_series, quiet_decoding, read_image, read_picture
 from convnet.data.table import numbers, places, read_cells
-from convnet.errors import DataError
-from convnet.tasks import as_picture, outputs_of
+from convnet.experiments.run_data import require_fitting_series
+from convnet.tasks import as_picture, evaluation_batch, outputs_of
 from convnet.tasks.image_to_image import ImageToImage
 from convnet.tasks.overlay import blended, class_colours
 from convnet.tasks.task import Picture
 
 if TYPE_CHECKING:
     from convnet.experiments.run import Run
+
+
+CLASS_AT_THE_END = (".csv",)
 
 
 @dataclass(frozen=True)
@@ -137,14 +140,18 @@ def predict_steps(run: Run, paths: Sequence[str | Path]) -> Iterator[Steps]:
 
 def _series(run: Run, path: Path) -> list[Prediction]:
     source = _open_series(run, path)
-    logits = run.model.cpu()(source.images)
+    parts = source.images.split(evaluation_batch(source.shape))
+    logits = torch.cat([run.model.cpu()(part) for part in parts])
     return [_prediction(run, source.describe(i), row) for i, row in enumerate(logits)]
 
 
 def _open_series(run: Run, path: Path) -> MemorySource:
-    source = open_series(path, run.recipe.data.label, labelled=False)
-    if source.shape.channels != run.shape.channels:
-        raise DataError(f"{path}: has {source.shape.channels} channels, the run takes {run.shape.channels}")
+    """The series of a file; where names do not tell, the number of steps says whether there are classes."""
+    label, length = run.recipe.data.label, run.data.get("steps")
+    source = open_series(path, label, labelled=False)
+    if length and source.shape.width == length + 1 and path.suffix.lower() in CLASS_AT_THE_END:
+        source = open_series(path, label)
+    require_fitting_series(run, source)
     return source
 
 

@@ -23,14 +23,11 @@ def choose_recipe(data_or_recipe: str | Recipe, overrides: Mapping[str, Any] | N
         RecipeError: an override does not apply.
     """
     changes = dict(overrides or {})
-    if isinstance(data_or_recipe, Recipe):
-        recipe = data_or_recipe
-    else:
-        recipe = _find(data_or_recipe, changes.get("model"), changes.get("task"))
+    recipe = data_or_recipe if isinstance(data_or_recipe, Recipe) else _find(data_or_recipe, changes)
     if not changes:
         return recipe
     if changes.get("weights.source") == "imagenet":
-        changes = _as_published(changes) | changes
+        changes = _as_published(changes.get("model", recipe.model.name)) | changes
     changed = override(recipe, changes)
     named_after_model = recipe.name.endswith(f"-{recipe.model.name}") and "name" not in changes
     if changed.model.name != recipe.model.name and named_after_model:
@@ -39,9 +36,8 @@ def choose_recipe(data_or_recipe: str | Recipe, overrides: Mapping[str, Any] | N
     return changed
 
 
-def _as_published(changes: Mapping[str, Any]) -> dict[str, Any]:
+def _as_published(model: str) -> dict[str, Any]:
     """The options and the normalisation that the public weights of the chosen network need."""
-    model = changes.get("model")
     if model not in IMAGENET:
         known = ", ".join(IMAGENET)
         raise RecipeError(f"--weights imagenet: name a network that has public weights with --model: {known}")
@@ -50,24 +46,26 @@ def _as_published(changes: Mapping[str, Any]) -> dict[str, Any]:
     return {**options, "preprocess.normalize": published.normalize}
 
 
-def _find(word: str, model: object, task: object) -> Recipe:
-    chosen = model if isinstance(model, str) else None
-    wanted = task if isinstance(task, str) else None
+def _find(word: str, changes: Mapping[str, Any]) -> Recipe:
+    chosen, wanted, label = (
+        value if isinstance(value := changes.get(key), str) else None
+        for key in ("model", "task", "data.label")
+    )
     own_default = wanted is not None or (chosen is not None and named_model(chosen)["name"] in BASELINES)
     if word in RECIPES and not (own_default and word in DATASETS):
         return named_recipe(word)
     if word in DATASETS:
-        return default_recipe(word, chosen, wanted)
+        return default_recipe(word, chosen, wanted, label)
     path = as_path(word)
     if path.suffix in (".yaml", ".yml"):
         return Recipe.from_file(path)
     if path.is_dir():
         if (path / "run.json").exists():
             raise DataError(f"{path}: a run, not data; use its {path / 'recipe.yaml'}, or 'convnet resume'")
-        return default_recipe(word, chosen, wanted)
+        return default_recipe(word, chosen, wanted, label)
     if path.exists():
         if is_table(word) or holds_series(word):
-            return default_recipe(word, chosen, wanted)
+            return default_recipe(word, chosen, wanted, label)
         raise DataError(
             f"{path}: a file; give a recipe (.yaml), a table (.csv), series (.arff, .npz, .txt) or a "
             "folder of images"

@@ -17,6 +17,7 @@ from convnet.experiments.run_data import open_own_data
 from convnet.explain import embed
 from convnet.features import Features
 from convnet.layers import Metric, nearest
+from convnet.recipes.trained import require_code
 from convnet.runs import write_atomically
 from convnet.tasks import as_picture, evaluation_batch
 
@@ -83,8 +84,13 @@ def retrieve(
             f"retrieve: top is at least 1, space one of {get_args(Space)}, metric one of {get_args(Metric)}; "
             f"got {top}, '{space}', '{metric}'"
         )
-    if run.columns:
-        raise DataError(f"{run.path}: a run of a table of numbers; images are searched by images")
+    if run.form != "images" or run.task.target == "mask":
+        what = {"table": "a table of numbers", "series": "series"}.get(run.form, run.task.name)
+        raise DataError(
+            f"{run.path}: a run of {what}; images are searched by runs of images and their classes"
+        )
+    if space == "embedding":
+        require_code(run.folder, run.recipe, run.model)
     if data is None:
         source = open_own_data(run, data_dir)
     else:
@@ -120,7 +126,7 @@ def _vectors(run: Run, space: Space, images: Tensor) -> Tensor:
     """N×C×H×W uint8 → N×D in the space."""
     if space == "pixels":
         return images.flatten(1)
-    batches = images.split(evaluation_batch(run.shape.height))
+    batches = images.split(evaluation_batch(run.shape))
     if space == "embedding":
         return embed(run.model, batches)
     stages = list(run.model)

@@ -164,7 +164,9 @@ class Run:
         return predict_classes(self, samples)
 
     def predict_masks(self, images: Sequence[str | Path], *, tile: int | None = None) -> Iterator[Mask]:
-        """A class for every pixel of each image, at its own size; in tiles of `tile` pixels, if given.
+        """A class for every pixel of each image; in tiles of `tile` pixels, if given.
+
+        Images keep their sizes, unless the run resized its own (preprocess.image_size).
 
         Raises:
             DataError: a file is missing or no readable image.
@@ -184,7 +186,7 @@ class Run:
         return predict_steps(self, files)
 
     def predict_images(self, images: Sequence[str | Path], *, tile: int | None = None) -> Iterator[Made]:
-        """The image that the network makes of each, at its own size; in tiles of `tile` pixels, if given.
+        """The image that the network makes of each; in tiles of `tile` pixels, if given. Sizes as of masks.
 
         Raises:
             DataError: a file is missing or no readable image.

@@ -54,7 +54,7 @@ def open_other_data(run: Run, data: str, data_dir: Path | None) -> MemorySource:
             data_dir=data_dir,
             skip_unreadable=options.skip_unreadable,
             shape=run.shape,
-            label=options.label if run.recipe.data.series else None,
+            label=options.label if run.form == "series" else None,
             reads=run.task.reads,
             series=options.series,
             colors=options.colors,
@@ -62,6 +62,8 @@ def open_other_data(run: Run, data: str, data_dir: Path | None) -> MemorySource:
         )
     if run.task.target == "image":
         return source
+    if run.form == "series":
+        require_fitting_series(run, source)
     unknown = sorted(set(source.classes) - set(run.classes))
     if unknown:
         raise DataError(
@@ -72,6 +74,24 @@ def open_other_data(run: Run, data: str, data_dir: Path | None) -> MemorySource:
     known = source.targets >= 0
     targets = torch.where(known, renumber[source.targets.long().clamp_min(0)], IGNORED)
     return replace(source, targets=targets.to(source.targets.dtype), classes=run.classes)
+
+
+def require_fitting_series(run: Run, source: MemorySource) -> None:
+    """Refuse series that the run's network cannot take.
+
+    Raises:
+        DataError: they have other channels, or, for a network of one length, another length.
+    """
+    if source.shape.channels != run.shape.channels:
+        raise DataError(
+            f"{source.name}: has {source.shape.channels} channels, the run takes {run.shape.channels}"
+        )
+    fixed = run.recipe.model.name != "temporal" and ":" not in run.recipe.model.name
+    if fixed and (source.shape.width != run.shape.width or source.images.isnan().any()):
+        raise DataError(
+            f"{source.name}: '{run.recipe.model.name}' takes series of {run.shape.width} steps each; "
+            f"these are of {source.shape.width}, or differ"
+        )
 
 
 def held_out(source: MemorySource, split: SplitName | None) -> torch.Tensor:

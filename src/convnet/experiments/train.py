@@ -18,8 +18,8 @@ from convnet.experiments.execute import execute
 from convnet.experiments.run import Run, write_report
 from convnet.experiments.run_data import open_own_data
 from convnet.recipes import Recipe, Workbench, open_recipe_data, override
-from convnet.recipes.network import build_network, network_shape
-from convnet.recipes.state_files import checksum, locate
+from convnet.recipes.network import build_network, network_shape, task_of
+from convnet.recipes.state_files import checksum, is_local, locate
 from convnet.runs import RunFolder, as_file_name
 from convnet.training import Listener
 from convnet.types import SplitName
@@ -105,7 +105,7 @@ def settle(recipe: Recipe, device: str, out: Path) -> Recipe:
     if recipe.weights is not None:
         path = locate(recipe.weights.source, recipe.model.name)
         settled["weights.sha256"] = recipe.weights.sha256 or checksum(path)
-        if as_path(recipe.weights.source).exists():
+        if is_local(recipe.weights.source):
             settled["weights.source"] = str(as_path(recipe.weights.source).resolve())
     if recipe.data.source not in DATASETS:
         folder = as_path(recipe.data.source).resolve()
@@ -166,6 +166,13 @@ def resume(
     return run
 
 
+def _steps(source: MemorySource) -> int | None:
+    """How many steps all series have; None where they differ, and of other data."""
+    if source.form != "series" or source.images.isnan().any():
+        return None
+    return source.shape.width
+
+
 def _describe_data(recipe: Recipe, source: MemorySource, split: Split) -> dict[str, Any]:
     """What prediction needs to know of the data without opening it."""
     counts: dict[SplitName, int] = {name: len(split[name]) for name in ("train", "val", "test")}
@@ -176,8 +183,10 @@ def _describe_data(recipe: Recipe, source: MemorySource, split: Split) -> dict[s
         "form": source.form,
         "classes": list(source.classes),
         "shape": list(network_shape(recipe, source)),
+        "outputs": task_of(recipe).outputs(source),
         "samples": counts,
         "per_class": per_class if source.target == "class" else [],
         "columns": list(source.columns),
+        "steps": _steps(source),
         "skipped": list(source.skipped),
     }

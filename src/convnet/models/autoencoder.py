@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from convnet.layers import ConvBlock, MapsToDense, initialize, make_activation
+from convnet.layers import ConvBlock, MapsToDense, Sizes, initialize, make_activation
 from convnet.layers.activations import ActivationName
 from convnet.layers.init import InitName
 from convnet.models.registry import network
@@ -20,8 +20,9 @@ MOST_HALVINGS = 4
 class Autoencoder(nn.Sequential):
     """An `encoder` N×C×H×W → N×D and a `decoder` back; values of the images are 0…1."""
 
-    def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, image_size: tuple[int, int]) -> None:
         super().__init__()
+        self.sizes = Sizes(fixed=image_size)
         self.encoder = encoder
         self.decoder = decoder
 
@@ -53,7 +54,7 @@ def dense_autoencoder(
     down = _dense([in_channels * pixels, *hidden, code], activation)
     up = _dense([code, *reversed(hidden), num_classes * pixels], activation)
     decoder = nn.Sequential(*up, nn.Unflatten(1, (num_classes, *image_size)))
-    return initialize(Autoencoder(nn.Sequential(nn.Flatten(), *down), decoder), init)
+    return initialize(Autoencoder(nn.Sequential(nn.Flatten(), *down), decoder, image_size), init)
 
 
 @network(
@@ -100,9 +101,8 @@ def conv_autoencoder(
             ConvBlock(widths[place + 1], widths[place], activation=activation),
         ]
     encoder = nn.Sequential(*down, MapsToDense(bottom, code))
-    return initialize(
-        Autoencoder(encoder, nn.Sequential(*up, nn.Conv2d(widths[0], num_classes, 3, padding=1))), init
-    )
+    decoder = nn.Sequential(*up, nn.Conv2d(widths[0], num_classes, 3, padding=1))
+    return initialize(Autoencoder(encoder, decoder, image_size), init)
 
 
 def _dense(widths: list[int], activation: ActivationName) -> list[nn.Module]:

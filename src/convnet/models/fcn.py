@@ -6,24 +6,27 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from convnet.layers import Sizes
-from convnet.models.fully_convolutional import as_map_network, stride_of
+from convnet.models.fully_convolutional import as_map_network, margin_of, stride_of
 from convnet.models.registry import FACTS, build_model, network
 from convnet.types import ImageShape
 
-CONTEXT = 256
-"""A guess at what the largest classifiers see around a place, in pixels."""
-
 
 class Upsampled(nn.Sequential):
-    """Maps at the stride of a classifier, interpolated bilinearly to the size of the image."""
+    """Maps at the stride of a classifier, interpolated bilinearly to the size of the image.
 
-    def __init__(self, maps: nn.Module, stride: int) -> None:
+    Convolutions without padding lose `margin` pixels, which are added around the image, its border repeated:
+    place i of the maps stays where its `stride` pixels lie.
+    """
+
+    def __init__(self, maps: nn.Module, stride: int, margin: int) -> None:
         super().__init__(maps)
-        self.sizes = Sizes(multiple=stride, context=CONTEXT)
+        self.sizes, self.margin = Sizes(multiple=stride), margin
 
     def forward(self, x: Tensor) -> Tensor:
         """N×C×H×W → N×K×H×W."""
-        maps: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
+        before, after = self.margin // 2, self.margin - self.margin // 2
+        padded = F.pad(x, (before, after, before, after), mode="replicate") if self.margin else x
+        maps: Tensor = super().forward(padded)  # type: ignore[no-untyped-call]
         return F.interpolate(maps, x.shape[-2:], mode="bilinear", align_corners=False)
 
 
@@ -47,4 +50,5 @@ def fcn(
     native = FACTS[classifier].native if classifier in FACTS else ImageShape(in_channels, *image_size)
     shape = ImageShape(in_channels, native.height, native.width)
     maps = as_map_network(build_model(classifier, shape, num_classes), shape)
-    return Upsampled(maps, stride_of(maps, shape))
+    stride = stride_of(maps, shape)
+    return Upsampled(maps, stride, margin_of(maps, shape, stride))

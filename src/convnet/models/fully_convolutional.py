@@ -150,14 +150,24 @@ def _pads(layer: nn.Module) -> bool:
 
 
 def stride_of(dense: nn.Module, shape: ImageShape) -> int:
-    """How many pixels more make the map one place larger, once rounding at the end is evened out."""
-    height, width = shape.height, shape.width
-    sides = (height + FAR, height + 2 * FAR)
-    network = on_meta(dense)
-    with MetaMode(), torch.no_grad():
-        near, far = (
-            network(torch.empty(1, shape.channels, side, width, device="meta")).shape[2] for side in sides
-        )
+    """How many pixels more make the map one place larger, once rounding at the end is evened out.
+
+    Raises:
+        ModelError: the network gives one score however large the image is.
+    """
+    near, far = (_places(dense, shape, shape.height + n * FAR) for n in (1, 2))
     if far == near:
         raise ModelError("the network gives one score however large the image is")
-    return round(FAR / float(far - near))
+    return round(FAR / (far - near))
+
+
+def margin_of(dense: nn.Module, shape: ImageShape, stride: int) -> int:
+    """How many pixels of a side the map does not show, because convolutions are not padded."""
+    side = -(-(shape.height + FAR) // stride) * stride
+    return max(0, side - stride * _places(dense, shape, side))
+
+
+def _places(dense: nn.Module, shape: ImageShape, side: int) -> int:
+    with MetaMode(), torch.no_grad():
+        maps: Tensor = on_meta(dense)(torch.empty(1, shape.channels, side, shape.width, device="meta"))
+    return maps.shape[2]

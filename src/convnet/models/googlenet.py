@@ -54,17 +54,20 @@ def googlenet(
     *,
     batch_norm: bool = False,
     auxiliary: bool = True,
-    five: Literal[3, 5] = 5,
+    layout: Literal["paper", "published"] = "paper",
     init: InitName = "he",
 ) -> nn.Module:
     """GoogLeNet: nine Inception modules with 1×1 reductions and no large dense layer (M64).
 
     6,998,552 parameters for 3×224×224 images and 1000 classes, and 6,379,728 in the two auxiliary heads,
     which only training uses: their losses count 0.3 each. `batch_norm` replaces the response norms and
-    biases, as in published weights, which have 3×3 convolutions where the paper has 5×5 ones (`five=3`).
+    biases; published weights are of that network with `layout="published"`: 3×3 convolutions for the paper's
+    5×5, and a smaller last pool.
     Recipe `googlenet-imagenet`.
     """
-    return initialize(GoogLeNet(in_channels, num_classes, image_size, batch_norm, auxiliary, five), init)
+    return initialize(
+        GoogLeNet(in_channels, num_classes, image_size, batch_norm, auxiliary, layout == "published"), init
+    )
 
 
 class GoogLeNet(nn.Module):
@@ -77,11 +80,11 @@ class GoogLeNet(nn.Module):
         image_size: tuple[int, int],
         norm: bool,
         auxiliary: bool,
-        five: int,
+        published: bool,
     ) -> None:
         super().__init__()
 
-        inception = partial(Inception, norm=norm, five=five)
+        inception = partial(Inception, norm=norm, five=3 if published else 5)
 
         def response_norm() -> list[nn.Module]:
             return [] if norm else [LocalResponseNorm()]
@@ -100,7 +103,9 @@ class GoogLeNet(nn.Module):
             inception(480, "4a"),
         )
         self.middle = nn.Sequential(inception(512, "4b"), inception(512, "4c"), inception(512, "4d"))
-        self.upper = nn.Sequential(inception(528, "4e"), _pool(), inception(832, "5a"), inception(832, "5b"))
+        self.upper = nn.Sequential(
+            inception(528, "4e"), _pool(2 if published else 3), inception(832, "5a"), inception(832, "5b")
+        )
         self.head = nn.Sequential(
             nn.AdaptiveAvgPool2d(1), nn.Flatten(), Dropout(0.4), nn.Linear(1024, num_classes)
         )
@@ -157,5 +162,5 @@ def auxiliary_head(in_channels: int, size: tuple[int, int], num_classes: int, no
     )
 
 
-def _pool() -> nn.Module:
-    return nn.MaxPool2d(3, 2, ceil_mode=True)
+def _pool(window: int = 3) -> nn.Module:
+    return nn.MaxPool2d(window, 2, ceil_mode=True)

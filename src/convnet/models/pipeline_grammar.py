@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -55,7 +55,6 @@ class Stages:
         return f"{'+'.join(call.name for call in self.features)}-{self.classifier.name}"
 
 
-@cache
 def parse_pipeline(text: str) -> Stages:
     """The stages of a pipeline, their options checked and complete.
 
@@ -79,7 +78,7 @@ def parse_call(text: str, registry: Registry[Any], kind: str) -> Call:
         RecipeError, UnknownNameError: it is no call, or no such name or option.
     """
     if registry is FEATURES and text.strip().endswith(ENCODER):
-        run = text.strip().removesuffix(ENCODER)
+        run = str(Path(text.strip().removesuffix(ENCODER)).expanduser().resolve())
         return Call("encoder", registry.options("encoder", {"run": run}))
     match = _CALL.fullmatch(text)
     if match is None:

@@ -39,7 +39,7 @@ def _file(name: str, normalize: str = "imagenet", **options: Any) -> PublishedFi
 
 IMAGENET: dict[str, PublishedFile] = {
     "alexnet": _file("alexnet-owt-7be5be79.pth", layout="one-tower"),
-    "googlenet": _file("googlenet-1378be20.pth", "symmetric", batch_norm=True, five=3),
+    "googlenet": _file("googlenet-1378be20.pth", "symmetric", batch_norm=True, layout="published"),
     "resnet18": _file("resnet18-f37072fd.pth"),
     "resnet34": _file("resnet34-b627a593.pth"),
     "resnet50": _file("resnet50-0676ba61.pth"),

@@ -120,5 +120,5 @@ def _sizes(depth: int, convolutions: Convolutions) -> Sizes:
     """What 3×3 convolutions and halvings make of a side; at level l a pixel is 2^l pixels of the image."""
     reach = 12 * 2**depth - 8  # 4 pixels at every level on the way down and up, and at the bottom
     if convolutions == "valid":
-        return Sizes(multiple=2**depth, remainder=-4 % 2**depth, shrink=reach)
+        return Sizes(multiple=2**depth, remainder=-4 % 2**depth, shrink=reach, context=0)
     return Sizes(multiple=2**depth, context=reach // 2 + 2**depth)

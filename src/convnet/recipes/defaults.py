@@ -30,21 +30,25 @@ TASK_FOR: dict[Reads, str] = {
 WITHOUT_STEPS = frozenset({"majority", "knn"})
 
 
-def default_recipe(source: str, model: str | None = None, task: str | None = None) -> Recipe:
+def default_recipe(
+    source: str, model: str | None = None, task: str | None = None, label: str | None = None
+) -> Recipe:
     """Sensible choices for a data set, a folder or a table, and a model and a task if they are named.
+
+    `label` is the column of the classes of series.
 
     Images: a small convnet with Adam on a one-cycle schedule. Photos are mirrored and moved about; sets of
     digits and characters, whose meaning a mirror changes, are only moved. Folders, which hold hundreds of
     images rather than tens of thousands, get small batches. Tables: an MLP with one hidden layer.
     """
     choice = None if model is None else named_model(model)
-    if (holds_series(source) or (choice or {}).get("name") == "temporal") and not task:
-        return series_recipe(source, choice)
+    if choice is not None and choice["name"] in BASELINES:
+        return baseline_recipe(source, choice)
+    if holds_series(source) or ((choice or {}).get("name") == "temporal" and task is None):
+        return series_recipe(source, choice, task, label)
     task = task or TASK_FOR[natural_reading(source)]
     if task != "classification":
         return map_recipe(source, task, choice)
-    if choice is not None and choice["name"] in BASELINES:
-        return baseline_recipe(source, choice)
     if is_table(source):
         return _table_recipe(source, choice or {"name": "mlp", "hidden": (32,)})
     photos = source not in DATASETS or DATASETS[source].photos
@@ -62,16 +66,22 @@ def default_recipe(source: str, model: str | None = None, task: str | None = Non
     )
 
 
-def series_recipe(source: str, model: dict[str, Any] | None = None, **fields: Any) -> Recipe:
+def series_recipe(
+    source: str,
+    model: dict[str, Any] | None = None,
+    task: str | None = None,
+    label: str | None = None,
+    **fields: Any,
+) -> Recipe:
     """Dilated convolutions in time, Adam, one-cycle schedule (M34); a table's rows are read as series.
 
     Where the data has a class for every step, so has the network.
     """
     series = is_table(source)
-    per_step = natural_reading(source, series=series) == "mask"
+    per_step = natural_reading(source, series=series, label=label) == "mask"
     chosen: dict[str, Any] = {
-        "task": TASK_FOR["mask" if per_step else "class"],
-        "data": Data(source=_place(source), series=series),
+        "task": task or TASK_FOR["mask" if per_step else "class"],
+        "data": Data(source=_place(source), series=series, label=label),
         "optimizer": Choice(name="adam", lr=0.001),
         "schedule": Choice(name="one-cycle"),
         "epochs": 100,
@@ -97,7 +107,6 @@ def map_recipe(source: str, task: str, model: dict[str, Any] | None = None, **fi
         "task": task,
         "preprocess": Preprocess(normalize="channel" if masks else "range"),
         "augment": Augment(flip=photos) if small else Augment(crop=128 if masks else 64, crops=8, flip=True),
-        "loss": "cross-entropy-dice" if masks else "l2" if task == "reconstruct" else "l1",
         "optimizer": Choice(name="adam", lr=0.001),
         "schedule": Choice(name="one-cycle"),
         "epochs": 10 if many else 30 if small else 50,

@@ -12,7 +12,7 @@ from convnet.device import derived_seed
 from convnet.errors import ModelError, RecipeError
 from convnet.features import Features
 from convnet.layers import Fitted, Normalize, sizes_of
-from convnet.models import build_model
+from convnet.models import FACTS, build_model
 from convnet.recipes.recipe import Recipe
 from convnet.recipes.stages import assemble
 from convnet.recipes.weights import load_weights
@@ -51,6 +51,11 @@ def build_network(
         network = build_model(recipe.model.name, shape, outputs, **recipe.model.options)
     model = assemble(Normalize(mean, std), network)
     _require_outputs(model, recipe, shape, outputs)
+    weights = recipe.loss.options.get("class_weights")
+    if weights is not None and len(weights) != outputs:
+        raise RecipeError(
+            f"loss.class_weights has {len(weights)} numbers for {outputs} classes; give one each"
+        )
     _require_learning(model, recipe, source, split)
     if recipe.weights is not None and load:
         say(str(load_weights(model, recipe.model.name, recipe.weights)))
@@ -73,7 +78,7 @@ def network_shape(recipe: Recipe, source: MemorySource) -> ImageShape:
                 f"({int(sides.min())} pixels a side); use less"
             )
         return ImageShape(channels, crop, crop)
-    if source.sizes is not None and recipe.batch_size > 1:
+    if source.sizes is not None:
         raise RecipeError(
             f"{source.name}: has images of different sizes, which make no batches; cut crops out of them "
             "(--set augment.crop=96), or resize all (--set preprocess.image_size=128)"
@@ -91,12 +96,12 @@ def _require_learning(model: nn.Sequential, recipe: Recipe, source: MemorySource
             f"model '{name}' has nothing to train by steps, so that epochs={recipe.epochs} does not apply; "
             "it learns in one pass with epochs=0"
         )
-    table = source.form == "table"
-    wanted = "none" if table else "range"
+    numbers = source.form != "images"
+    wanted = "none" if numbers else "range"
     if any(isinstance(stage, Features) for stage in model) and recipe.preprocess.normalize != wanted:
         raise RecipeError(
             f"preprocess.normalize={recipe.preprocess.normalize} does not apply: features take "
-            f"{'numbers as they are' if table else 'pixels of 0…1'}; "
+            f"{'numbers as they are' if numbers else 'pixels of 0…1'}; "
             f"use --set preprocess.normalize={wanted}"
         )
     if source.form == "series" and source.images.isnan().any() and name != "temporal" and ":" not in name:
@@ -112,7 +117,8 @@ def _require_learning(model: nn.Sequential, recipe: Recipe, source: MemorySource
 def _require_sensible_augmentation(recipe: Recipe, source: MemorySource) -> None:
     """Refuse augmentation that would leave nothing of an image."""
     if source.form != "images" and recipe.augment != Augment():
-        raise RecipeError(f"augment does not apply: {source.name} is a {source.form} of numbers, not images")
+        what = "a table of numbers" if source.form == "table" else "series of numbers"
+        raise RecipeError(f"augment does not apply: {source.name} is {what}, not of images")
     if recipe.augment.crop and task_of(recipe).target == "class":
         raise RecipeError(
             "augment.crop is for masks and images; a classifier's images are moved by pad_crop or shift, "
@@ -131,7 +137,7 @@ def _require_sensible_augmentation(recipe: Recipe, source: MemorySource) -> None
 def _require_outputs(model: nn.Sequential, recipe: Recipe, shape: ImageShape, outputs: int) -> None:
     """Run two images through a network whose output is not certain: a user's, or one that makes maps."""
     name, task = recipe.model.name, task_of(recipe)
-    if ":" not in name and task.target == "class":
+    if name in FACTS and FACTS[name].targets == ("class",):
         return
     height, width = shape.height, shape.width
     sizes = sizes_of(model)

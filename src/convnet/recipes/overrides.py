@@ -42,6 +42,8 @@ def override(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
         RecipeError, UnknownNameError: a field or option that does not exist, or a value out of range.
     """
     content = recipe.to_dict()
+    if {"task", "task.name"} & values.keys() and not {"loss", "loss.name"} & values.keys():
+        del content["loss"]  # the new task has its own
     for key, value in sorted(values.items(), key=_names_first):
         *parents, last = key.split(".")
         place = content

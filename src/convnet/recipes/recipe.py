@@ -121,6 +121,19 @@ class Recipe(Section):
         "schedule": SCHEDULES,
     }
 
+    @model_validator(mode="before")
+    @classmethod
+    def _default_loss(cls, content: Any) -> Any:
+        """Where no loss is named, it is the task's."""
+        if not isinstance(content, dict) or content.get("loss") is not None:
+            return content
+        task = content.get("task") or "classification"
+        chosen = dict(task) if isinstance(task, Mapping) else {"name": task}
+        if isinstance(task, Choice):
+            chosen = {"name": task.name, **task.options}
+        name = chosen.pop("name", None)
+        return content | {"loss": TASKS.build(name, **chosen).loss} if name in TASKS else content
+
     @field_validator("task", "model", "loss", "optimizer", "schedule", mode="before")
     @classmethod
     def _name_alone(cls, value: object, info: ValidationInfo) -> object:

@@ -23,6 +23,11 @@ State = dict[str, Tensor]
 _HUB = "https://huggingface.co/{repo}/resolve/main/{file}"
 
 
+def is_local(source: str) -> bool:
+    """Whether it is a path: no address, and not the name of public weights."""
+    return source != "imagenet" and not source.startswith("hf:") and not re.match(r"https?://", source)
+
+
 def locate(source: str, model: str) -> Path:
     """The file that `source` means, downloaded into the user's cache where it is an address.
 

@@ -35,7 +35,7 @@ def trained_network(folder: RunFolder, recipe: Recipe) -> nn.Sequential:
         raise RunError(f"{folder.path}: not finished; continue it with 'convnet resume {folder.path}'")
     data, weights_file = folder.read_json("data.json"), folder.file("model.safetensors")
     shape = ImageShape(*data["shape"])
-    outputs = shape.channels if task_of(recipe).target == "image" else len(data["classes"])
+    outputs = data.get("outputs", len(data["classes"]))
     try:
         weights = load_file(weights_file)
         network = build_model(recipe.model.name, shape, outputs, **recipe.model.options)
@@ -46,19 +46,35 @@ def trained_network(folder: RunFolder, recipe: Recipe) -> nn.Sequential:
     return model.eval()
 
 
-class EncoderFeature(nn.Module):
-    """What a trained network makes of an image, its weights as they are: N×C×H×W of 0…1 → N×D."""
+def require_code(folder: RunFolder, recipe: Recipe, model: nn.Module) -> None:
+    """Refuse a network that makes maps and has no encoder: it represents no sample as a whole.
 
-    def __init__(self, model: nn.Sequential, shape: ImageShape) -> None:
+    Raises:
+        RunError: it is one.
+    """
+    encodes = any(name.endswith("encoder") for name, _ in model.named_modules())
+    if task_of(recipe).target != "class" and not encodes:
+        raise RunError(
+            f"{folder.path}: a run of {recipe.task.name}, whose network has no code of a whole sample"
+        )
+
+
+class EncoderFeature(nn.Module):
+    """What a trained network makes of a sample, its weights as they are: N×C×H×W → N×D.
+
+    Images are 0…1, as features take them; `scale` makes what the network was trained on of them.
+    """
+
+    def __init__(self, model: nn.Sequential, shape: ImageShape, scale: float) -> None:
         super().__init__()
-        self.encoder = Encoder(model.requires_grad_(False))
+        self.encoder, self.scale = Encoder(model.requires_grad_(False)), scale
         with torch.no_grad():
             self.out_features = self.encoder(torch.zeros(1, *shape)).shape[1]
 
     def forward(self, images: Tensor) -> Tensor:
         """N×C×H×W → N×D."""
         self.encoder.eval()  # its norms keep what they learnt, also while others train
-        out: Tensor = self.encoder(images * 255)
+        out: Tensor = self.encoder(images * self.scale)
         return out
 
 
@@ -70,4 +86,8 @@ def encoder(in_channels: int, image_size: tuple[int, int], *, run: str) -> nn.Mo
     if shape != (in_channels, *image_size):
         here = ImageShape(in_channels, *image_size)
         raise ModelError(f"{run}: its network takes {shape} images, these are {here}; train both on one size")
-    return EncoderFeature(trained_network(folder, recipe_of(folder)), shape)
+    recipe = recipe_of(folder)
+    model = trained_network(folder, recipe)
+    require_code(folder, recipe, model)
+    images = folder.read_json("data.json").get("form", "images") == "images"
+    return EncoderFeature(model, shape, 255.0 if images else 1.0)

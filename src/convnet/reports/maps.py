@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import nn
@@ -65,8 +66,11 @@ def _codes(model: nn.Sequential, source: MemorySource, indices: Sequence[int]) -
 
     step = -(-len(indices) // MAPPED)
     chosen = torch.tensor(sorted(indices)[::step])
-    batches = Loader(source, chosen, evaluation_batch(source.shape.height)).epoch()
+    batches = Loader(source, chosen, evaluation_batch(source.shape)).epoch()
     codes = embed(model, (batch.images for batch in batches)).numpy()
-    points = codes if codes.shape[1] == 2 else PCA(min(2, *codes.shape), random_state=0).fit_transform(codes)
+    points = codes
+    if codes.shape[1] > 2 and len(codes) > 2:
+        points = PCA(2, random_state=0).fit_transform(codes)
+    points = np.pad(points[:, :2], ((0, 0), (0, max(0, 2 - points.shape[1]))))  # a single code: along a line
     title = f"{codes.shape[1]} codes of {len(chosen):,} held-out samples in the plane"
     return figures.code_map(points, source.labels[chosen].numpy(), source.classes, title)

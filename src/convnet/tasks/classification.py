@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from convnet.data import Loader, MemorySource
-from convnet.tasks.task import TASKS, Evaluation, Score, Task, evaluating, evaluation_batch
+from convnet.tasks.task import TASKS, Evaluation, Score, Task, evaluating, evaluation_batch, require_classes
 from convnet.training import Loss, correct_classes
 
 if TYPE_CHECKING:
@@ -104,7 +104,12 @@ class Classification(Task):
     loss = "cross-entropy"
 
     def outputs(self, source: MemorySource) -> int:
-        """A logit per class."""
+        """A logit per class.
+
+        Raises:
+            DataError: there is only one.
+        """
+        require_classes(source)
         return len(source.classes)
 
     def measure(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -119,7 +124,7 @@ class Classification(Task):
         total = torch.zeros((), dtype=torch.float64)
         probabilities, targets, places = [], [], []
         with evaluating(model):
-            for batch in Loader(source, indices, evaluation_batch(source.shape.height)).epoch():
+            for batch in Loader(source, indices, evaluation_batch(source.shape)).epoch():
                 with fabric.autocast():
                     logits = model(batch.images)
                 logits = logits.float()

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 FLOOR = 1e-10
 """Of the mean squared error: equal images have a PSNR of 100 dB instead of infinity."""
 
-UNCHANGED = 99.0
-"""dB, above which what was given is what should come out."""
-
 FIGURES = ("input_psnr", "psnr", "input_ssim", "ssim", "squared_error")
 
 
@@ -38,11 +35,15 @@ def psnr(outputs: Tensor, targets: Tensor) -> Float[Tensor, " N"]:
 
 @dataclass(frozen=True)
 class Restored(Evaluation):
-    """The loss, averaged over samples, and N×5 FIGURES of each sample."""
+    """The loss, averaged over samples, and N×5 FIGURES of each sample.
+
+    `plain`: what is given is what should come out, so that figures of it say nothing.
+    """
 
     loss: float
     figures: Float[Tensor, "N 5"]
     indices: Int[Tensor, " N"]
+    plain: bool = False
 
     @property
     def score(self) -> float:
@@ -52,7 +53,7 @@ class Restored(Evaluation):
     def scores(self) -> dict[str, Any]:
         """Means over the samples, of what was made and, unless it is the target itself, of what was given."""
         means = dict(zip(FIGURES, self.figures.double().mean(0).tolist(), strict=True))
-        if means["input_psnr"] >= UNCHANGED:
+        if self.plain:
             del means["input_psnr"], means["input_ssim"]
         return means
 
@@ -66,12 +67,12 @@ class ImageToImage(Task):
     """An image of the same size for each image; values are 0…1.
 
     `degrade` makes what the network is given; None where the data has pairs. `prepare` is what a picture of
-    a user's goes through before the network sees it.
+    a user's goes through before the network sees it. `colours`: grey images will not do; `plain`: the
+    image is given as it should come out.
     """
 
     target = "image"
     score = Score("psnr", "PSNR", decibels=True)
-    loss = "l1"
 
     def __init__(
         self,
@@ -80,9 +81,12 @@ class ImageToImage(Task):
         prepare: Callable[[Tensor], Tensor] = lambda picture: picture,
         *,
         colours: bool = False,
+        plain: bool = False,
+        loss: str = "l1",
     ) -> None:
         self.name, self.degrade, self.prepare, self.colours = name, degrade, prepare, colours
         self.reads = "pairs" if degrade is None else "photos"
+        self.plain, self.loss = plain, loss
 
     def outputs(self, source: MemorySource) -> int:
         """As many channels as the image has.
@@ -131,7 +135,7 @@ class ImageToImage(Task):
                     (made - batch.targets).square().flatten(1).mean(1),
                 ]
                 figures.append(torch.stack(columns, 1).cpu())
-        return Restored(total / max(1, len(indices)), torch.cat(figures), indices)
+        return Restored(total / max(1, len(indices)), torch.cat(figures), indices, self.plain)
 
     def panels(self, source: MemorySource, batch: Batch, output: Tensor) -> list[tuple[str, Picture]]:
         """Before, after, truth."""
@@ -142,7 +146,7 @@ class ImageToImage(Task):
             (f"after: {after:.2f} dB", as_picture(255 * made[0])),
             ("truth", as_picture(255 * batch.targets[0])),
         ]
-        if before >= UNCHANGED:
+        if self.plain:
             return pictures
         return [(f"before: {before:.2f} dB", as_picture(255 * given[0])), *pictures]
 
@@ -187,7 +191,7 @@ def super_resolution(*, factor: Annotated[int, Ge(2), Le(8)] = 2) -> Task:
 @TASKS.register("reconstruct")
 def reconstruct(*, sigma: NonNegative = 0.0) -> Task:
     """The image itself, through a bottleneck (M67); with `sigma`, out of noise of that deviation."""
-    return ImageToImage("reconstruct", degrade.noisy("gaussian", sigma, 0.0))
+    return ImageToImage("reconstruct", degrade.noisy("gaussian", sigma, 0.0), plain=sigma == 0, loss="l2")
 
 
 @TASKS.register("image-to-image")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
 from convnet.data import Loader, MemorySource
 from convnet.data.loader import Pair
+from convnet.errors import ModelError, in_one_line
 from convnet.layers import sizes_of, whole_maps
 from convnet.types import Batch
 
@@ -39,14 +41,21 @@ def samples(source: MemorySource, indices: Tensor, pair: Pair) -> Iterator[Batch
 def outputs_of(
     model: nn.Module, images: Tensor, fabric: Fabric | None = None, tile: int | None = None
 ) -> Tensor:
-    """The model's maps of images of any size, float32 N×K×H×W."""
+    """The model's maps of images of any size, float32 N×K×H×W.
+
+    Raises:
+        ModelError: the network does not take the size of the images.
+    """
+    sizes = sizes_of(model)
 
     def run(piece: Tensor) -> Tensor:
-        if fabric is None:
-            out: Tensor = model(piece)
-            return out
-        with fabric.autocast():
-            out = model(piece)
+        height, width = piece.shape[2:]
+        try:
+            with nullcontext() if fabric is None else fabric.autocast():
+                out: Tensor = model(piece)
+        except RuntimeError as error:
+            message = f"the network fails on {width}×{height} images: {in_one_line(error)}"
+            raise ModelError(f"{message}; train and predict with one --set preprocess.image_size") from error
         return out
 
-    return whole_maps(run, images, sizes_of(model), tile)
+    return whole_maps(run, images, sizes, tile)

@@ -14,7 +14,16 @@ from torch import Tensor, nn
 from convnet.data import MemorySource
 from convnet.tasks.maps import centred, outputs_of, samples
 from convnet.tasks.overlay import blended, coloured, marked
-from convnet.tasks.task import TASKS, Evaluation, Picture, Score, Task, as_picture, evaluating
+from convnet.tasks.task import (
+    TASKS,
+    Evaluation,
+    Picture,
+    Score,
+    Task,
+    as_picture,
+    evaluating,
+    require_classes,
+)
 from convnet.training import Loss, correct_classes
 from convnet.types import IGNORED, Batch
 
@@ -65,10 +74,15 @@ class Segmentation(Task):
     reads = "mask"
     target = "mask"
     score = Score("pixel_accuracy", "pixel accuracy")
-    loss = "cross-entropy"
+    loss = "cross-entropy-dice"
 
     def outputs(self, source: MemorySource) -> int:
-        """A map of logits per class."""
+        """A map of logits per class.
+
+        Raises:
+            DataError: there is only one.
+        """
+        require_classes(source)
         return len(source.classes)
 
     def measure(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

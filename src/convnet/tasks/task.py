@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from convnet.data import MemorySource, Reads
+from convnet.errors import DataError
 from convnet.registry import Registry
 from convnet.training import Loss
-from convnet.types import Batch, TargetKind
+from convnet.types import Batch, ImageShape, TargetKind
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -75,7 +76,7 @@ class Task(ABC):
     reads: Reads
     target: ClassVar[TargetKind]
     score: ClassVar[Score]
-    loss: ClassVar[str]
+    loss: str
 
     @abstractmethod
     def outputs(self, source: MemorySource) -> int:
@@ -107,9 +108,20 @@ class Task(ABC):
 TASKS: Registry[Callable[..., Task]] = Registry("task")
 
 
-def evaluation_batch(side: int) -> int:
-    """Images per batch without gradients: fewer where they are large."""
-    return max(16, EVALUATION_BATCH * 32**2 // max(32, side) ** 2)
+def evaluation_batch(shape: ImageShape) -> int:
+    """Samples per batch without gradients: fewer where they are large."""
+    return max(4, EVALUATION_BATCH * 32**2 // max(32**2, shape.height * shape.width))
+
+
+def require_classes(source: MemorySource) -> None:
+    """Refuse data in which there is nothing to tell apart.
+
+    Raises:
+        DataError: there is one class, or none.
+    """
+    if len(source.classes) < 2:
+        only = f"one class, '{source.classes[0]}'" if source.classes else "no classes"
+        raise DataError(f"{source.name}: has only {only}; there must be two or more to tell apart")
 
 
 def as_picture(image: Tensor) -> Picture:

@@ -33,7 +33,8 @@ def rate_factors(network: nn.Module, decay: float) -> dict[int, float]:
 
     Each part before it has `decay` times the factor of the one behind. Parts are the children of the network.
     """
-    parts: Sequence[nn.Module] = [part for part in network.children() if any(True for _ in part.parameters())]
+    path = getattr(network, "main_path", network)  # without auxiliary heads, which have the head's rate
+    parts: Sequence[nn.Module] = [part for part in path.children() if any(True for _ in part.parameters())]
     factors: dict[int, float] = {}
     for distance, part in enumerate(reversed(parts)):
         factors |= {id(p): decay**distance for p in part.parameters()}
