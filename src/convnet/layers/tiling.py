@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from convnet.errors import ModelError
@@ -57,7 +57,7 @@ def sizes_of(model: nn.Module) -> Sizes:
 
 @torch.no_grad()
 def whole_maps(
-    run: Run, images: Float[Tensor, "N C H W"], sizes: Sizes, tile: int | None = None
+    run: Run, images: Shaped[Tensor, "N C H W"], sizes: Sizes, tile: int | None = None
 ) -> Float[Tensor, "N K H W"]:
     """The maps of images of any size, N×C×H×W pixels → N×K×H×W.
 

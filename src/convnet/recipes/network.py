@@ -12,8 +12,8 @@ from convnet.device import derived_seed
 from convnet.errors import ModelError, RecipeError
 from convnet.features import Features
 from convnet.layers import Fitted, Normalize, sizes_of
-from convnet.models import FACTS, build_model
-from convnet.recipes.recipe import Recipe
+from convnet.models import FACTS, build_model, parse_pipeline
+from convnet.recipes.recipe import Choice, Recipe
 from convnet.recipes.stages import assemble
 from convnet.recipes.weights import load_weights
 from convnet.tasks import TASKS, Task
@@ -104,7 +104,7 @@ def _require_learning(model: nn.Sequential, recipe: Recipe, source: MemorySource
             f"{'numbers as they are' if numbers else 'pixels of 0…1'}; "
             f"use --set preprocess.normalize={wanted}"
         )
-    if source.form == "series" and source.images.isnan().any() and name != "temporal" and ":" not in name:
+    if source.form == "series" and source.images.isnan().any() and not _masks_padding(recipe.model):
         raise RecipeError(
             f"{source.name}: series of different lengths, which '{name}' cannot tell apart from gaps; use "
             "--model temporal"
@@ -112,6 +112,13 @@ def _require_learning(model: nn.Sequential, recipe: Recipe, source: MemorySource
     for module in model.modules():
         if isinstance(module, Fitted):
             module.require_samples(len(split.train), len(split.val))
+
+
+def _masks_padding(model: Choice) -> bool:
+    """Whether it knows where series end: convolutions in time, or their codes; of a user's it is assumed."""
+    if model.name == "pipeline":
+        return all(feature.name == "encoder" for feature in parse_pipeline(model.options["stages"]).features)
+    return model.name == "temporal" or ":" in model.name
 
 
 def _require_sensible_augmentation(recipe: Recipe, source: MemorySource) -> None:
@@ -142,11 +149,12 @@ def _require_outputs(model: nn.Sequential, recipe: Recipe, shape: ImageShape, ou
     height, width = shape.height, shape.width
     sizes = sizes_of(model)
     for side in (height, width):
-        if side > 1 and sizes.taken(side - sizes.shrink) != side:
-            smaller = sizes.taken(max(1, side - sizes.shrink - sizes.multiple + 1))
+        larger = sizes.taken(max(1, side - sizes.shrink))
+        if side > 1 and larger != side:
+            smaller = larger - sizes.multiple
+            fits = f"{smaller} or {larger}" if smaller > sizes.shrink else f"{larger} or more"
             raise RecipeError(
-                f"model '{name}' does not take a side of {side} pixels, only {smaller} or "
-                f"{sizes.taken(side - sizes.shrink)}; crop with --set augment.crop={smaller}"
+                f"model '{name}' does not take a side of {side} pixels, only {fits}; set augment.crop"
             )
     try:
         with torch.random.fork_rng():
