@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from convnet.data.warp import resample, sampling_grid
-from convnet.schema import Count, CountOrZero, NonNegative, Section
+from convnet.schema import Count, CountOrZero, Fraction, NonNegative, Section
 from convnet.types import IGNORED, Batch
 
 
@@ -23,8 +23,10 @@ class Augment(Section):
     random multiple of 90°. `shift`: moved by up to n pixels each way, zeros moving in. `pad_crop`: the same
     with the border mirrored instead of zeros. `random_resized_crop`: a random part of at least this share
     of the area (aspect ratio ¾…4⁄3), stretched to full size. `rotate`: turned by up to so many degrees.
-    `elastic`: bent by smooth displacements of this deviation in pixels (Ronneberger et al. 2015). Where the
-    last two pull in what lies outside, it is mirrored. `cutout`: a square of n pixels filled with the mean
+    `elastic`: bent by smooth displacements of this deviation in
+    pixels (Ronneberger et al. 2015). Where the last two pull in what lies outside, it is mirrored. `tone`:
+    each channel is squeezed, by up to this share of its range, towards a random level: darker, brighter,
+    paler, of other colours. `cutout`: a square of n pixels filled with the mean
     of the image. `mixup`, `cutmix`: α of the Beta distribution from which the share of a second image is
     drawn, for a batch at a time.
     """
@@ -39,6 +41,7 @@ class Augment(Section):
     random_resized_crop: Annotated[float, Gt(0), Le(1)] | None = None
     rotate: Annotated[float, Ge(0), Le(180)] = 0.0
     elastic: NonNegative = 0.0
+    tone: Fraction = 0.0
     cutout: CountOrZero = 0
     mixup: NonNegative = 0.0
     cutmix: NonNegative = 0.0
@@ -71,6 +74,8 @@ def augment_batch(batch: Batch, augment: Augment, seed: int) -> Batch:
             generator,
         )
         batch = _with(batch, *(resample(x, grid) for x in _maps(batch)))
+    if augment.tone:
+        batch = _tone(batch, augment.tone, generator)
     if augment.cutout:
         batch = _with(batch, _cutout(batch.images, augment.cutout, generator), *_maps(batch)[1:])
     if augment.mixup or augment.cutmix:
@@ -125,6 +130,17 @@ def _move(batch: Batch, augment: Augment, generator: torch.Generator) -> Batch:
             for x, value in zip(moved, blank, strict=False)
         ]
     return _with(batch, *moved)
+
+
+def _tone(batch: Batch, strength: float, generator: torch.Generator) -> Batch:
+    """x → g·x + (1 − g)·u of every channel, with g from 1 − strength to 1 and a level u; of a pair alike."""
+    shape = (*batch.images.shape[:2], 1, 1)
+    gain = 1 - strength * torch.rand(shape, device=batch.images.device, generator=generator)
+    level = (1 - gain) * torch.rand(shape, device=batch.images.device, generator=generator)
+    images = gain * batch.images + 255 * level
+    if batch.targets.dim() != 4:
+        return _with(batch, images, *_maps(batch)[1:])
+    return _with(batch, images, gain * batch.targets + level)
 
 
 def _gather(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

@@ -62,31 +62,31 @@ def _membrane(name: str, *, width: int, epochs: int) -> Recipe:
 @named("denoise-photos", expected="not measured")
 def denoise_photos() -> Recipe:
     """Gaussian noise of 25 taken from photos, by a residual U-Net trained on one photo (M68, M99)."""
-    return _restored("denoise-photos", "photos", "denoise")
+    return _restored("denoise-photos", "denoise")
 
 
 @named("deblur-photos", expected="not measured")
 def deblur_photos() -> Recipe:
     """Photos blurred by 2 pixels, sharpened (M68, M99)."""
-    return _restored("deblur-photos", "photos", "deblur")
+    return _restored("deblur-photos", "deblur")
 
 
 @named("inpaint-photos", expected="not measured")
 def inpaint_photos() -> Recipe:
     """White rectangles in photos, filled in (M68, M99)."""
-    return _restored("inpaint-photos", "photos", "inpaint")
+    return _restored("inpaint-photos", "inpaint")
 
 
 @named("colorize-photos", expected="not measured")
 def colorize_photos() -> Recipe:
     """Grey photos, coloured (M68, M99)."""
-    return _restored("colorize-photos", "photos", "colorize")
+    return _restored("colorize-photos", "colorize", tone=0.0)
 
 
 @named("super-resolution-photos", expected="not measured")
 def super_resolution_photos() -> Recipe:
     """Photos at twice the size (M68, M99)."""
-    return _restored("super-resolution-photos", "photos", "super-resolution")
+    return _restored("super-resolution-photos", "super-resolution")
 
 
 @named("denoise-cifar10", expected="not measured")
@@ -95,14 +95,15 @@ def denoise_cifar10() -> Recipe:
     return map_recipe("cifar10", "denoise", epochs=3).model_copy(update={"name": "denoise-cifar10"})
 
 
-def _restored(name: str, source: str, task: str) -> Recipe:
-    """Crops of a few photos: an epoch is many crops of each."""
-    augment = Augment(crop=64, crops=512, flip=True, flip_vertical=True)
+def _restored(name: str, task: str, *, tone: float = 0.9) -> Recipe:
+    """Crops of one photo; with their tones changed, so that others are not of colours never seen."""
+    augment = Augment(crop=64, crops=512, flip=True, flip_vertical=True, tone=tone)
     recipe = map_recipe(
-        source,
+        "photos",
         task,
         {"name": "unet", "width": 32, "depth": 2, "residual": True},
         augment=augment,
+        optimizer=Choice(name="adam", lr=0.005),
         epochs=20,
         batch_size=16,
     )
@@ -119,8 +120,8 @@ def autoencoder_digits() -> Recipe:
 
 @named("autoencoder-mnist", expected="not measured")
 def autoencoder_mnist() -> Recipe:
-    """MNIST through a bottleneck of 32 numbers, convolutional (M67)."""
-    recipe = map_recipe("mnist", "reconstruct", {"name": "conv-autoencoder", "code": 32}, epochs=10)
+    """MNIST through a bottleneck of 32 numbers, fully connected (M67)."""
+    recipe = map_recipe("mnist", "reconstruct", {"name": "dense-autoencoder", "code": 32}, epochs=20)
     return recipe.model_copy(update={"name": "autoencoder-mnist"})
 
 
