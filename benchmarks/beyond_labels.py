@@ -92,7 +92,7 @@ def codes(arguments: argparse.Namespace) -> None:
     train = np.array([i for i, name in enumerate(source.partition or ()) if name == "train"])
     test = np.array([i for i, name in enumerate(source.partition or ()) if name == "test"])
     pixels = source.images.flatten(1).numpy() / 255
-    coded = convnet.features(run, out=arguments.out / "codes.npz", data_dir=arguments.data_dir)
+    coded = convnet.encode(run, out=arguments.out / "codes.npz", data_dir=arguments.data_dir)
     pca = PCA(32, random_state=0).fit(pixels[train])
     back = pca.inverse_transform(pca.transform(pixels[test]))
     error = float(np.mean((back.clip(0, 1) - pixels[test]) ** 2))

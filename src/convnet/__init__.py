@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from convnet.data import open_data
     from convnet.errors import ConvnetError
     from convnet.experiments import Run, load_run
-    from convnet.experiments.api import baselines, compare, features, retrieve, train
+    from convnet.experiments.api import baselines, compare, encode, retrieve, train
     from convnet.recipes import Recipe
     from convnet.runs import Baselines
     from convnet.training import check_gradients
@@ -26,8 +26,8 @@ __all__ = [
     "baselines",
     "check_gradients",
     "compare",
+    "encode",
     "equivariance",
-    "features",
     "load_run",
     "open_data",
     "retrieve",
@@ -45,7 +45,7 @@ _HOMES = {
     "check_gradients": "convnet.training",
     "compare": "convnet.experiments.api",
     "equivariance": "convnet.analysis",
-    "features": "convnet.experiments.api",
+    "encode": "convnet.experiments.api",
     "load_run": "convnet.experiments",
     "open_data": "convnet.data",
     "summary": "convnet.analysis",

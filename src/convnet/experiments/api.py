@@ -137,7 +137,7 @@ def retrieve(
     return find_nearest(run, str(image), top=top, space=space, metric=metric, data=other, data_dir=where)
 
 
-def features(
+def encode(
     run: Run | str | Path,
     data: str | Path | None = None,
     /,
