@@ -133,14 +133,18 @@ def _move(batch: Batch, augment: Augment, generator: torch.Generator) -> Batch:
 
 
 def _tone(batch: Batch, strength: float, generator: torch.Generator) -> Batch:
-    """x → g·x + (1 − g)·u of every channel, with g from 1 − strength to 1 and a level u; of a pair alike."""
+    """x → g·x + (1 − g)·u of every channel, with g from 1 − strength to 1 and a level u; of a pair alike.
+
+    Levels reach half the range beyond black and white, so that there are places where a channel has no
+    light, or too much, as photos have.
+    """
     shape = (*batch.images.shape[:2], 1, 1)
     gain = 1 - strength * torch.rand(shape, device=batch.images.device, generator=generator)
-    level = (1 - gain) * torch.rand(shape, device=batch.images.device, generator=generator)
-    images = gain * batch.images + 255 * level
+    level = (1 - gain) * (2 * torch.rand(shape, device=batch.images.device, generator=generator) - 0.5)
+    images = (gain * batch.images + 255 * level).clamp(0, 255)
     if batch.targets.dim() != 4:
         return _with(batch, images, *_maps(batch)[1:])
-    return _with(batch, images, gain * batch.targets + level)
+    return _with(batch, images, (gain * batch.targets + level).clamp(0, 1))
 
 
 def _gather(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

@@ -101,10 +101,11 @@ def _restored(name: str, task: str, *, tone: float = 0.9) -> Recipe:
     recipe = map_recipe(
         "photos",
         task,
-        {"name": "unet", "width": 32, "depth": 2, "residual": True},
+        {"name": "unet", "width": 32, "depth": 3, "residual": True},
         augment=augment,
         optimizer=Choice(name="adam", lr=0.005),
-        epochs=20,
+        ema=0.995,
+        epochs=40,
         batch_size=16,
     )
     return recipe.model_copy(update={"name": name})
