@@ -252,7 +252,7 @@ def test_a_table_from_training_to_prediction(tmp_path: Path) -> None:
 
 def test_sources_of_images_and_of_rows_say_what_they_are() -> None:
     assert isinstance(open_data("moons"), MemorySource)
-    assert open_data("moons").is_table and not open_data("digits").is_table
+    assert (open_data("moons").form, open_data("digits").form) == ("table", "images")
     with pytest.raises(DataError, match="image_size and channels do not apply"):
         convnet.train("moons", preprocess={"image_size": 8})
     with pytest.raises(RecipeError, match="augment does not apply"):

@@ -247,7 +247,7 @@ def test_one_by_one_convolution_is_a_dense_layer_at_each_place() -> None:
     [
         ({"stride": -1}, "stride must be a number, or 2 numbers, of at least 1, got -1"),
         ({"padding": -1}, "padding must be .* of at least 0, got -1"),
-        ({"padding": "sane"}, 'padding must be "valid", "same", "full" or numbers, got "sane"'),
+        ({"padding": "sane"}, 'padding must be "valid", "same", "full", "causal" or numbers, got "sane"'),
         ({"groups": 3}, "groups must divide the channels: 3 groups, 4 channels in, 8 out"),
         ({"dilation": (1, 2, 3)}, "dilation must be"),
     ],

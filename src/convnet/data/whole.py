@@ -107,7 +107,7 @@ def list_photos(root: Path) -> list[File]:
 
 def has_folders(root: Path, first: Sequence[str], second: Sequence[str]) -> bool:
     """Whether a folder, or the train/ in it, holds a `first` and a `second` folder."""
-    places = [root, *(f for f in (root / "train", root / "training") if f.is_dir())]
+    places = [f for f in (root, root / "train", root / "training") if f.is_dir()]
     return any(find_folder(place, first) and find_folder(place, second) for place in places)
 
 

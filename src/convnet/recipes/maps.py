@@ -119,6 +119,14 @@ def autoencoder_digits() -> Recipe:
     return recipe.model_copy(update={"name": "autoencoder-digits"})
 
 
+@named("conv-autoencoder-digits", expected="not measured")
+def conv_autoencoder_digits() -> Recipe:
+    """The bundled digits out of noise of 60, through a convolutional bottleneck of 8 numbers (M67)."""
+    model = {"name": "conv-autoencoder", "code": 8, "width": 16}
+    recipe = map_recipe("digits", "reconstruct", model, epochs=60, batch_size=32)
+    return override(recipe, {"name": "conv-autoencoder-digits", "task.sigma": 60})
+
+
 @named("autoencoder-mnist", expected="not measured")
 def autoencoder_mnist() -> Recipe:
     """MNIST through a bottleneck of 32 numbers, fully connected (M67)."""
