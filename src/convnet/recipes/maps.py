@@ -14,7 +14,7 @@ WHOLE = SplitOptions(val=0.0)
 """Nothing is chosen by watching it, so nothing is held out but the test split."""
 
 
-@named("unet-digit-scenes", expected="not measured")
+@named("unet-digit-scenes", expected="0.992 (n=1 seed)")
 def unet_digit_scenes() -> Recipe:
     """A class for every pixel of scenes of digits, by a small U-Net (M68, M93): runs anywhere."""
     recipe = map_recipe("digit-scenes", "segmentation", optimizer=Choice(name="adam", lr=0.003))
@@ -59,7 +59,7 @@ def _membrane(name: str, *, width: int, epochs: int) -> Recipe:
     return recipe.model_copy(update={"name": name})
 
 
-@named("denoise-photos", expected="not measured")
+@named("denoise-photos", expected="32.3 dB, 11.2 more than the noisy photo (n=1 seed)")
 def denoise_photos() -> Recipe:
     """Gaussian noise of 25 taken from photos, by a residual U-Net trained on one photo (M68, M99)."""
     return _restored("denoise-photos", "denoise")
@@ -127,7 +127,7 @@ def conv_autoencoder_digits() -> Recipe:
     return override(recipe, {"name": "conv-autoencoder-digits", "task.sigma": 60})
 
 
-@named("autoencoder-mnist", expected="not measured")
+@named("autoencoder-mnist", expected="19.4 dB, squared error 0.0134 (n=1 seed)")
 def autoencoder_mnist() -> Recipe:
     """MNIST through a bottleneck of 32 numbers, fully connected (M67)."""
     recipe = map_recipe("mnist", "reconstruct", {"name": "dense-autoencoder", "code": 32}, epochs=20)
