@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from convnet.data.download import RemoteFile, fetch
+from convnet.data.download import RemoteFile, fetch, fetch_address
 from convnet.errors import DataError
 
 CONTENT = bytes(range(256)) * 400
@@ -90,3 +90,24 @@ def test_what_cannot_be_had_is_named_with_addresses_and_folder(server: Server, t
     for part in ("set.bin", *file.addresses, str(tmp_path), "wrong checksum"):
         assert part in str(caught.value)
     assert not (tmp_path / "set.bin").exists()
+
+
+def test_files_of_one_name_from_two_addresses_stay_apart(server: Server, tmp_path: Path) -> None:
+    """Weights are often called model.safetensors; what one address broke off must not go on with another's."""
+    base = f"http://127.0.0.1:{server.server_port}"
+    bad = fetch_address(f"{base}/bad/model.bin", tmp_path)
+    server.breaks = 1
+    good = fetch_address(f"{base}/flaky/model.bin", tmp_path, SUM[:8])
+    assert bad.read_bytes() == b"rubbish" and good.read_bytes() == CONTENT
+    assert fetch_address(f"{base}/good/model.bin", tmp_path).name.endswith("-model.bin")
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_an_address_that_gives_nothing_or_something_else(server: Server, tmp_path: Path) -> None:
+    base = f"http://127.0.0.1:{server.server_port}"
+    with pytest.raises(DataError, match=r"w.pth: cannot be downloaded \(HTTP 404\); get the file elsewhere"):
+        fetch_address(f"{base}/missing/w.pth", tmp_path)
+    with pytest.raises(DataError, match="another checksum than 0000"):
+        fetch_address(f"{base}/good/w.pth", tmp_path, "0000")
+    assert list(tmp_path.iterdir()) == []
+    assert fetch_address(f"{base}/good/w.pth", tmp_path, SUM).read_bytes() == CONTENT
