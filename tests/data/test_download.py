@@ -105,7 +105,7 @@ def test_files_of_one_name_from_two_addresses_stay_apart(server: Server, tmp_pat
 
 def test_an_address_that_gives_nothing_or_something_else(server: Server, tmp_path: Path) -> None:
     base = f"http://127.0.0.1:{server.server_port}"
-    with pytest.raises(DataError, match=r"w.pth: cannot be downloaded \(HTTP 404\); get the file elsewhere"):
+    with pytest.raises(DataError, match=r"cannot be downloaded \(HTTP 404\); get the file elsewhere"):
         fetch_address(f"{base}/missing/w.pth", tmp_path)
     with pytest.raises(DataError, match="another checksum than 0000"):
         fetch_address(f"{base}/good/w.pth", tmp_path, "0000")
