@@ -93,7 +93,7 @@ def test_what_cannot_be_had_is_named_with_addresses_and_folder(server: Server, t
 
 
 def test_files_of_one_name_from_two_addresses_stay_apart(server: Server, tmp_path: Path) -> None:
-    """Weights are often called model.safetensors; what one address broke off must not go on with another's."""
+    """Weights are often called model.safetensors; a part of one must not go on with another's bytes."""
     base = f"http://127.0.0.1:{server.server_port}"
     bad = fetch_address(f"{base}/bad/model.bin", tmp_path)
     server.breaks = 1
