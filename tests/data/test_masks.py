@@ -145,6 +145,15 @@ def test_colours_that_no_class_has_are_named(tmp_path: Path) -> None:
         open_data(str(tmp_path), reads="mask", colors={"wall": "grün", "sky": "red"})
 
 
+def test_a_compressed_mask_is_refused(tmp_path: Path) -> None:
+    """JPEG changes the values of pixels: 0 and 255 become hundreds of classes."""
+    pictures(tmp_path)
+    for name in ("a", "b", "c"):
+        write(tmp_path / "masks" / f"{name}.jpg", Image.new("L", (3, 2)))
+    with pytest.raises(DataError, match=r"a.jpg: a mask in JPEG, whose compression changes its values"):
+        open_data(str(tmp_path), reads="mask")
+
+
 def test_pairs_and_photos(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write(tmp_path / "inputs" / f"{name}.png", Image.new("L", (5, 4), 30))

@@ -57,6 +57,8 @@ def opened(path: Path) -> Iterator[Image.Image]:
             yield image
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
+    except DataError:
+        raise
     except Exception as error:  # damaged files make decoders raise nearly anything
         raise DataError(f"{path}: not a readable image: {_reason(error)}") from error
 

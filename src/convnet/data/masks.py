@@ -86,6 +86,10 @@ def open_masks(
 
 def _read(path: Path, by_colour: bool) -> Raw:
     with opened(path) as image:
+        if image.format == "JPEG":
+            raise DataError(
+                f"{path}: a mask in JPEG, whose compression changes its values; save masks as PNG"
+            )
         palette = image.mode in ("P", "PA")
         if image.mode in ("I", "I;16") or (not by_colour and (palette or image.mode in ("1", "L"))):
             values = np.asarray(image.convert("L") if image.mode == "1" else image).astype(np.int64)

@@ -1,5 +1,5 @@
 """Seeing inside a network."""
 
-from convnet.explain.embedding import Encoder, embed
+from convnet.explain.embedding import Encoder, embed, encoder_of
 
-__all__ = ["Encoder", "embed"]
+__all__ = ["Encoder", "embed", "encoder_of"]

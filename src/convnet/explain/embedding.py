@@ -10,6 +10,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 
+def encoder_of(model: nn.Module) -> nn.Module | None:
+    """The part of a network that is called `encoder`, if it has one."""
+    return next((module for name, module in model.named_modules() if name.endswith("encoder")), None)
+
+
 class Encoder(nn.Module):
     """A trained network cut off where its representation is: images as the network takes them → N×D.
 
@@ -27,7 +32,7 @@ class Encoder(nn.Module):
         if hasattr(last, "embed"):
             codes: Tensor = last.embed(self.model[:-1](images))
             return codes.float()
-        encoder = next((m for name, m in self.model.named_modules() if name.endswith("encoder")), None)
+        encoder = encoder_of(self.model)
         seen: list[Tensor] = []
         if encoder is not None:
             hooks = [encoder.register_forward_hook(lambda _layer, _inputs, output: seen.append(output))]

@@ -17,16 +17,22 @@ WHOLE = SplitOptions(val=0.0)
 @named("unet-digit-scenes", expected="0.992 (n=1 seed)")
 def unet_digit_scenes() -> Recipe:
     """A class for every pixel of scenes of digits, by a small U-Net (M68, M93): runs anywhere."""
-    recipe = map_recipe("digit-scenes", "segmentation", optimizer=Choice(name="adam", lr=0.003))
-    return recipe.model_copy(update={"name": "unet-digit-scenes"})
+    return map_recipe(
+        "digit-scenes", "segmentation", optimizer=Choice(name="adam", lr=0.003), name="unet-digit-scenes"
+    )
 
 
 @named("fcn-digit-scenes", expected="not measured")
 def fcn_digit_scenes() -> Recipe:
     """The same scenes by ResNet-20 made fully convolutional (M31, M93)."""
     model = {"name": "fcn", "classifier": "resnet20"}
-    recipe = map_recipe("digit-scenes", "segmentation", model, optimizer=Choice(name="adam", lr=0.003))
-    return recipe.model_copy(update={"name": "fcn-digit-scenes"})
+    return map_recipe(
+        "digit-scenes",
+        "segmentation",
+        model,
+        optimizer=Choice(name="adam", lr=0.003),
+        name="fcn-digit-scenes",
+    )
 
 
 @named("unet-membrane", expected="0.923 (n=1 seed)")
@@ -44,7 +50,7 @@ def unet_small_membrane() -> Recipe:
 def _membrane(name: str, *, width: int, epochs: int) -> Recipe:
     # Small crops: many steps of few pixels reach more than few steps of many.
     augment = Augment(crop=128, crops=4, flip=True, flip_vertical=True, quarter_turns=True)
-    recipe = map_recipe(
+    return map_recipe(
         "membrane",
         "segmentation",
         {"name": "unet", "width": width},
@@ -55,8 +61,8 @@ def _membrane(name: str, *, width: int, epochs: int) -> Recipe:
         ema=0.99,
         epochs=epochs,
         batch_size=4,
+        name=name,
     )
-    return recipe.model_copy(update={"name": name})
 
 
 @named("denoise-photos", expected="32.3 dB, 11.2 more than the noisy photo (n=1 seed)")
@@ -92,13 +98,13 @@ def super_resolution_photos() -> Recipe:
 @named("denoise-cifar10", expected="not measured")
 def denoise_cifar10() -> Recipe:
     """Gaussian noise of 25 taken from 32×32 photos (M68, M99)."""
-    return map_recipe("cifar10", "denoise", epochs=3).model_copy(update={"name": "denoise-cifar10"})
+    return map_recipe("cifar10", "denoise", epochs=3, name="denoise-cifar10")
 
 
 def _restored(name: str, task: str, *, tone: float = 0.9) -> Recipe:
     """Crops of one photo; with their tones changed, so that others are not of colours never seen."""
     augment = Augment(crop=64, crops=512, flip=True, flip_vertical=True, tone=tone)
-    recipe = map_recipe(
+    return map_recipe(
         "photos",
         task,
         {"name": "unet", "width": 32, "depth": 3, "residual": True},
@@ -107,16 +113,15 @@ def _restored(name: str, task: str, *, tone: float = 0.9) -> Recipe:
         ema=0.995,
         epochs=40,
         batch_size=16,
+        name=name,
     )
-    return recipe.model_copy(update={"name": name})
 
 
 @named("autoencoder-digits", expected="not measured")
 def autoencoder_digits() -> Recipe:
     """The bundled digits through a bottleneck of 8 numbers (M67)."""
     model = {"name": "dense-autoencoder", "code": 8, "hidden": (64,)}
-    recipe = map_recipe("digits", "reconstruct", model, epochs=60, batch_size=32)
-    return recipe.model_copy(update={"name": "autoencoder-digits"})
+    return map_recipe("digits", "reconstruct", model, epochs=60, batch_size=32, name="autoencoder-digits")
 
 
 @named("conv-autoencoder-digits", expected="not measured")
@@ -130,21 +135,21 @@ def conv_autoencoder_digits() -> Recipe:
 @named("autoencoder-mnist", expected="19.4 dB, squared error 0.0134 (n=1 seed)")
 def autoencoder_mnist() -> Recipe:
     """MNIST through a bottleneck of 32 numbers, fully connected (M67)."""
-    recipe = map_recipe("mnist", "reconstruct", {"name": "dense-autoencoder", "code": 32}, epochs=20)
-    return recipe.model_copy(update={"name": "autoencoder-mnist"})
+    return map_recipe(
+        "mnist", "reconstruct", {"name": "dense-autoencoder", "code": 32}, epochs=20, name="autoencoder-mnist"
+    )
 
 
 @named("temporal-digits", expected="not measured")
 def temporal_digits() -> Recipe:
     """The bundled digits read column by column, as series of 8 steps (M34)."""
-    recipe = series_recipe("digits", preprocess=Preprocess(), epochs=30, batch_size=64)
-    return recipe.model_copy(update={"name": "temporal-digits"})
+    return series_recipe("digits", preprocess=Preprocess(), epochs=30, batch_size=64, name="temporal-digits")
 
 
 @named("temporal-ecg200", expected="0.904 ± 0.011 (n=5 seeds)")
 def temporal_ecg200() -> Recipe:
     """Heart beats, normal or an infarction, by dilated convolutions in time (M34)."""
-    return series_recipe("ecg200", split=WHOLE).model_copy(update={"name": "temporal-ecg200"})
+    return series_recipe("ecg200", split=WHOLE, name="temporal-ecg200")
 
 
 LOW, HIGH = ("0", "1", "2", "3", "4"), ("5", "6", "7", "8", "9")

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from convnet.data import as_path
 from convnet.errors import ModelError, RunError, in_one_line
-from convnet.explain import Encoder
+from convnet.explain import Encoder, encoder_of
 from convnet.features import FEATURES
 from convnet.layers import Normalize
 from convnet.models import build_model
@@ -52,8 +52,7 @@ def require_code(folder: RunFolder, recipe: Recipe, model: nn.Module) -> None:
     Raises:
         RunError: it is one.
     """
-    encodes = any(name.endswith("encoder") for name, _ in model.named_modules())
-    if task_of(recipe).target != "class" and not encodes:
+    if task_of(recipe).target != "class" and encoder_of(model) is None:
         raise RunError(
             f"{folder.path}: a run of {recipe.task.name}, whose network has no code of a whole sample"
         )

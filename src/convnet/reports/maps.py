@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from convnet.data import Loader, MemorySource
-from convnet.explain import embed
+from convnet.explain import embed, encoder_of
 from convnet.reports import figures, grids
 from convnet.reports.style import to_png
 from convnet.tasks import Task, evaluation_batch, outputs_of
@@ -38,7 +38,7 @@ def map_pictures(
     which = "all" if count == len(ranked) else f"{count} of {len(ranked):,}"
     title = f"Held-out samples, {which}, from the worst to the best"
     yield "maps", to_png(_strips(task, model.eval(), source, chosen, title, small))
-    if any(name.endswith("encoder") for name, _ in model.named_modules()):
+    if encoder_of(model) is not None:
         yield "maps-codes", to_png(_codes(model, source, [int(row["index"]) for row in ranked]))
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from convnet.data import Loader, MemorySource
-from convnet.tasks.task import TASKS, Evaluation, Score, Task, evaluating, evaluation_batch, require_classes
+from convnet.tasks.task import TASKS, Evaluation, Score, Task, evaluating, evaluation_batch
 from convnet.training import Loss, correct_classes
 
 if TYPE_CHECKING:
@@ -102,15 +102,6 @@ class Classification(Task):
     target = "class"
     score = Score("accuracy", "accuracy")
     loss = "cross-entropy"
-
-    def outputs(self, source: MemorySource) -> int:
-        """A logit per class.
-
-        Raises:
-            DataError: there is only one.
-        """
-        require_classes(source)
-        return len(source.classes)
 
     def measure(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Right classes, of so many samples."""

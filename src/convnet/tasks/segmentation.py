@@ -22,7 +22,6 @@ from convnet.tasks.task import (
     Task,
     as_picture,
     evaluating,
-    require_classes,
 )
 from convnet.training import Loss, correct_classes
 from convnet.types import IGNORED, Batch
@@ -75,15 +74,6 @@ class Segmentation(Task):
     target = "mask"
     score = Score("pixel_accuracy", "pixel accuracy")
     loss = "cross-entropy-dice"
-
-    def outputs(self, source: MemorySource) -> int:
-        """A map of logits per class.
-
-        Raises:
-            DataError: there is only one.
-        """
-        require_classes(source)
-        return len(source.classes)
 
     def measure(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Right pixels, of so many that have a class."""

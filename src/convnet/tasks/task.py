@@ -78,9 +78,16 @@ class Task(ABC):
     score: ClassVar[Score]
     loss: str
 
-    @abstractmethod
     def outputs(self, source: MemorySource) -> int:
-        """The size of the head: logits, or channels of the image that is made."""
+        """The size of the head: a logit, or a map of logits, per class.
+
+        Raises:
+            DataError: there is nothing to tell apart, or the data lacks what the task needs.
+        """
+        if len(source.classes) < 2:
+            only = f"one class, '{source.classes[0]}'" if source.classes else "no classes"
+            raise DataError(f"{source.name}: has only {only}; there must be two or more to tell apart")
+        return len(source.classes)
 
     @abstractmethod
     def measure(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -111,17 +118,6 @@ TASKS: Registry[Callable[..., Task]] = Registry("task")
 def evaluation_batch(shape: ImageShape) -> int:
     """Samples per batch without gradients: fewer where they are large."""
     return max(4, EVALUATION_BATCH * 32**2 // max(32**2, shape.height * shape.width))
-
-
-def require_classes(source: MemorySource) -> None:
-    """Refuse data in which there is nothing to tell apart.
-
-    Raises:
-        DataError: there is one class, or none.
-    """
-    if len(source.classes) < 2:
-        only = f"one class, '{source.classes[0]}'" if source.classes else "no classes"
-        raise DataError(f"{source.name}: has only {only}; there must be two or more to tell apart")
 
 
 def as_picture(image: Tensor) -> Picture:
