@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 if TYPE_CHECKING:
     from torch import Tensor
 
-TargetKind = Literal["class", "mask", "image"]
-"""What there is to say of a sample: one class; a class at every place of it; another image."""
+TargetKind = Literal["class", "labels", "mask", "image"]
+"""What there is to say of a sample: a class; any number of labels; a class at every place; an image."""
 IGNORED = -100
 """The class index of places that no class was given to: no loss and no figure counts them."""
 SplitName = Literal["train", "val", "test"]
@@ -31,10 +31,11 @@ class Batch:
     """What a data source hands to a model.
 
     `images` is uint8 or float N×C×H×W with values 0…255, `indices` int64 N (positions of the samples in
-    their source). `targets` are class indices, int64 N; of masks int64 N×H×W, with IGNORED where there is
-    no class; of images N×C×H×W with values 0…1. Where the samples differ in size, they fill the upper left
-    of their images, and `sizes` has their heights and widths, int64 N×2. A mixed batch (mixup, cutmix)
-    carries a second set of targets, whose share of the loss is `1 - mix`.
+    their source). `targets` are class indices, int64 N; of several labels float N×K, 1 for each; of masks
+    int64 N×H×W, with IGNORED where there is no class; of images N×C×H×W with values 0…1. Where the samples
+    differ in size, they fill the upper left of their images, and `sizes` has their heights and widths,
+    int64 N×2. A mixed batch (mixup, cutmix) carries a second set of targets, whose share of the loss is
+    `1 - mix`.
     """
 
     images: Tensor

@@ -119,11 +119,8 @@ def test_bad_input(cli: Cli, tmp_path: Path, arguments: list[str], message: str)
 
 def test_folders_that_cannot_be_trained_on(cli: Cli, picture_folder: Path, tmp_path: Path) -> None:
     (picture_folder / "green").mkdir()
-    assert str(picture_folder / "green") in refused(cli("train", picture_folder))
-    (picture_folder / "green").rmdir()
-    fake = picture_folder / "red" / "text.jpg"
-    fake.write_text("hello")
-    assert str(fake) in refused(cli("train", picture_folder))
+    (picture_folder / "green" / "text.jpg").write_text("hello")
+    assert "green/text.jpg: it is in no known image format" in refused(cli("train", picture_folder))
     (tmp_path / "void").mkdir()
     assert "holds no class folders" in refused(cli("train", tmp_path / "void"))
 
@@ -174,7 +171,7 @@ def test_flowers_from_the_command_line(cli: Cli, flowers: Path) -> None:
     line = cli("predict", "f", picture).stdout
     assert str(picture) in line
     assert line.count("%") == 3
-    assert "no known format" in refused(cli("predict", "f", flowers / "SOURCE.txt"))
+    assert "no known image format" in refused(cli("predict", "f", flowers / "SOURCE.txt"))
 
 
 def test_cifar10_from_the_command_line(cli: Cli, cifar10_dir: Path) -> None:

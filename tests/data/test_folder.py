@@ -9,9 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from convnet.data import Preprocess, open_data, read_image
-from convnet.data.preprocess import fit_image
+from convnet.data import Preprocess, everything, open_data, read_image_file
+from convnet.data.images.fit import fit
 from convnet.errors import DataError
+from convnet.types import ImageShape
+
+
+def read_image(path: Path, size: tuple[int, int], channels: int, resize: str) -> np.ndarray:
+    preprocess = Preprocess(resize=resize)  # type: ignore[arg-type]
+    return read_image_file(path, ImageShape(channels, *size), preprocess)
 
 
 def test_pictures_of_six_formats_become_one_tensor(picture_folder: Path) -> None:
@@ -19,7 +25,7 @@ def test_pictures_of_six_formats_become_one_tensor(picture_folder: Path) -> None
     assert tuple(source.shape) == (3, 16, 16)
     assert source.classes == ("blue", "red")
     assert source.targets.tolist() == [0] * 12 + [1] * 12
-    mean = source.images.float().mean((2, 3))
+    mean = everything(source).float().mean((2, 3))
     assert (mean[:12, 2] > mean[:12, 0]).all()
     assert (mean[12:, 0] > mean[12:, 2]).all()
     assert (picture_folder / source.describe(0)).is_file()
@@ -47,15 +53,14 @@ def test_what_is_wrong_with_a_folder_is_named(picture_folder: Path, tmp_path: Pa
     assert "no class folders" in message(tmp_path / "void")
     assert "no such folder" in message(tmp_path / "nowhere")
     (picture_folder / "green").mkdir()
-    assert str(picture_folder / "green") in message(picture_folder)
+    (picture_folder / "red" / "text.jpg").write_text("hello")
+    source = open_data(str(picture_folder), Preprocess(image_size=8))
+    assert (len(source), source.classes) == (24, ("blue", "red"))
+    assert source.skipped == ("red/text.jpg: it is in no known image format",)
+    assert any("no images in green" in note for note in source.notes)
+    (picture_folder / "green" / "text.jpg").write_text("hello")
+    assert "no picture of class 'green' can be read: green/text.jpg" in message(picture_folder)
     shutil.rmtree(picture_folder / "green")
-    fake = picture_folder / "red" / "text.jpg"
-    fake.write_text("hello")
-    assert str(fake) in message(picture_folder)
-    source = open_data(str(picture_folder), Preprocess(image_size=8), skip_unreadable=True)
-    assert len(source) == 24
-    assert len(source.skipped) == 1
-    assert str(fake) in source.skipped[0]
     shutil.rmtree(picture_folder / "red")
     assert "only one class" in message(picture_folder)
 
@@ -171,5 +176,5 @@ def test_damaged_pictures_decode_or_are_named(tmp_path: Path, suffix: str) -> No
 def test_every_size_becomes_every_size(
     width: int, height: int, to_width: int, to_height: int, policy: str
 ) -> None:
-    fitted = fit_image(Image.new("L", (width, height), 9), (to_height, to_width), policy)  # type: ignore[arg-type]
-    assert fitted.size == (to_width, to_height)
+    fitted = fit(np.full((height, width, 1), 9, np.uint8), (to_height, to_width), policy)  # type: ignore[arg-type]
+    assert fitted.shape == (to_height, to_width, 1)

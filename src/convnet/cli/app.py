@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+import warnings
 
 import typer
 
@@ -57,6 +58,7 @@ _DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EP
 
 def main() -> None:
     """Run the command line; errors that a user can act on end in one message and exit status 2."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # its remarks on odd metadata
     try:
         app()
     except InterruptedRunError as stop:

@@ -45,7 +45,7 @@ def filter_image(
     """
     import torch
 
-    from convnet.data.decode import read_picture
+    from convnet.data.images.decode import read_picture
     from convnet.errors import RecipeError
     from convnet.features import FILTERS, POINT_OPERATIONS
     from convnet.recipes.overrides import parse_assignments
@@ -78,8 +78,8 @@ def _write(image: Tensor, path: Path) -> None:
     import torch
     from PIL import Image
 
+    from convnet.atomic import write_atomically
     from convnet.errors import RunError, in_one_line
-    from convnet.runs import write_atomically
 
     pixels = image[0].round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
     picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
@@ -98,11 +98,11 @@ def _draw_hog(image: Path, options: dict[str, Any], out: Path) -> None:
     """Glyphs of the oriented gradients (M06) over the picture."""
     import torch
 
-    from convnet.data.decode import read_picture
+    from convnet.atomic import require_picture, write_atomically
+    from convnet.data.images.decode import read_picture
     from convnet.features import FEATURES
     from convnet.reports.learnt import glyph_figure
     from convnet.reports.style import to_png
-    from convnet.runs import require_picture, write_atomically
 
     require_picture(out)
     pixels = torch.from_numpy(read_picture(image).copy())[None]

@@ -129,7 +129,7 @@ def _write_steps(run: Run, files: list[Path], out: Path | None, as_json: bool) -
     import csv
     import io
 
-    from convnet.runs import write_atomically
+    from convnet.atomic import write_atomically
 
     found = list(run.predict_steps(files))
     if as_json:
@@ -145,7 +145,7 @@ def _write_steps(run: Run, files: list[Path], out: Path | None, as_json: bool) -
 
 
 def _write_masks(run: Run, images: list[Path], out: Path | None, tile: int | None) -> list[dict[str, Any]]:
-    from convnet.runs import write_atomically
+    from convnet.atomic import write_atomically
 
     rows = []
     targets = _targets(images, out, "mask")
@@ -165,7 +165,7 @@ def _overlay(target: Path) -> Path:
 
 
 def _write_images(run: Run, images: list[Path], out: Path | None, tile: int | None) -> list[dict[str, Any]]:
-    from convnet.runs import write_atomically
+    from convnet.atomic import write_atomically
 
     rows = []
     targets = _targets(images, out, run.task.name)

@@ -67,8 +67,8 @@ class TrainingProgress:
             network = list(training.model.children())[-1]  # what follows the normalisation
             for line in unfitting_strides(network, bench.source.shape):
                 say(f"  {line}", soft_wrap=True, markup=False)
-        for line in bench.source.skipped:
-            say(f"  left out: {line}", soft_wrap=True, markup=False)
+        for line in bench.source.notes:
+            say(f"  {line}", soft_wrap=True, markup=False)
         if training.progress.step:
             say(f"  going on after step {training.progress.step} of epoch {training.progress.epoch + 1}")
         self.since, self.images = time.perf_counter(), 0

@@ -29,9 +29,10 @@ def retrieve(
     as_json: Json = False,
 ) -> None:
     """Find the images that are most like one, and draw them."""
+    from convnet.atomic import require_picture
     from convnet.experiments import load_run
     from convnet.experiments import retrieve as find
-    from convnet.runs import as_file_name, require_picture
+    from convnet.runs import as_file_name
 
     picture = out or Path(f"{as_file_name(Path(image).stem)}-nearest.png")
     require_picture(picture)

@@ -2,13 +2,17 @@
 
 from convnet.data.augment import Augment, augment_batch
 from convnet.data.catalog import DATASETS, named_set
-from convnet.data.decode import IMAGE_SUFFIXES, quiet_decoding, read_image, read_picture
+from convnet.data.files.images import read_image_file
+from convnet.data.files.source import FileSource
+from convnet.data.image_files import holds_files
+from convnet.data.images.decode import read_picture
+from convnet.data.images.formats import IMAGE_SUFFIXES
 from convnet.data.loader import Loader, Pair
 from convnet.data.masks import Colors
 from convnet.data.open import Reads, as_path, holds_series, is_table, natural_reading, open_data
 from convnet.data.preprocess import MEMORY_LIMIT_BYTES, Preprocess, pixel_statistics
 from convnet.data.series import open_series
-from convnet.data.source import Form, MemorySource, Source, keep_classes
+from convnet.data.source import Form, MemorySource, Source, everything, keep_classes, recast
 from convnet.data.split import Split, SplitOptions, make_split, read_split, write_split
 
 __all__ = [
@@ -17,6 +21,7 @@ __all__ = [
     "MEMORY_LIMIT_BYTES",
     "Augment",
     "Colors",
+    "FileSource",
     "Form",
     "Loader",
     "MemorySource",
@@ -28,6 +33,8 @@ __all__ = [
     "SplitOptions",
     "as_path",
     "augment_batch",
+    "everything",
+    "holds_files",
     "holds_series",
     "is_table",
     "keep_classes",
@@ -37,9 +44,9 @@ __all__ = [
     "open_data",
     "open_series",
     "pixel_statistics",
-    "quiet_decoding",
-    "read_image",
+    "read_image_file",
     "read_picture",
     "read_split",
+    "recast",
     "write_split",
 ]

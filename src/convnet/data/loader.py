@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from convnet.data.ahead import ahead
 from convnet.data.augment import Augment, augment_batch
 from convnet.data.source import Source
 from convnet.device import derived_seed
 from convnet.types import Batch
 
+AHEAD = 4
+"""Batches that are ready before they are needed."""
 Pair = Callable[[Batch, int | None], Batch]
 """Makes what a network is given, and what it should say, of a batch; the seed decides what is random.
 
@@ -52,7 +55,14 @@ class Loader:
         self.steps = -(-len(self.indices) // batch_size) - drop
 
     def epoch(self, epoch: int = 0, first: int = 0) -> Iterator[Batch]:
-        """The batches of epoch number `epoch`, from the one at place `first` on."""
+        """The batches of epoch number `epoch`, from the one at place `first` on.
+
+        Where images have to be decoded, that and the augmentation happen ahead, in another thread.
+        """
+        batches = self._batches(epoch, first)
+        return batches if self.source.in_memory else ahead(batches, AHEAD)
+
+    def _batches(self, epoch: int, first: int) -> Iterator[Batch]:
         order = self.indices
         if self.seed is not None:
             generator = torch.Generator().manual_seed(derived_seed(self.seed, "order", epoch))
@@ -64,4 +74,5 @@ class Loader:
             if self.pair is not None:
                 drawn = None if self.seed is None else derived_seed(self.seed, "pair", epoch, place)
                 batch = self.pair(batch, drawn)
-            yield batch
+            if len(batch):
+                yield batch

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import io
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ImageColor
+from PIL import Image, ImageColor
 
-from convnet.data.decode import opened, quiet_decoding
-from convnet.data.preprocess import Preprocess, fit_mask
+from convnet.data.images.decode import file_bytes
+from convnet.data.images.fit import fit_mask
+from convnet.data.preprocess import Preprocess
 from convnet.data.source import MemorySource
 from convnet.data.whole import list_pairs, partition_of, read_pictures, require_same_size, stack
-from convnet.errors import DataError
+from convnet.errors import DataError, in_one_line
 from convnet.types import IGNORED
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img")
@@ -61,7 +64,7 @@ def open_masks(
         raise DataError(f"{next(iter(problems.values()))}; remove it and its mask")
     partners = [f.partner for f in files if f.partner]
     by_colour = bool(colors) and any(isinstance(c, str) for c in (colors or {}).values())
-    with quiet_decoding(), ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor() as pool:
         raws = list(pool.map(lambda path: _read(path, by_colour), partners))
     codes = _table(colors) if colors else _guess(raws, ignore_index)
     masks = []
@@ -85,7 +88,7 @@ def open_masks(
 
 
 def _read(path: Path, by_colour: bool) -> Raw:
-    with opened(path) as image:
+    with _opened(path) as image:
         if image.format == "JPEG":
             raise DataError(
                 f"{path}: a mask in JPEG, whose compression changes its values; save masks as PNG"
@@ -98,6 +101,18 @@ def _read(path: Path, by_colour: bool) -> Raw:
     if not by_colour and (red == green).all() and (green == blue).all():
         return Raw(path, red, coloured=False, palette=False)
     return Raw(path, red << 16 | green << 8 | blue, coloured=True, palette=False)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """A mask's file as it is; whatever goes wrong within ends in one message that names it."""
+    try:
+        with Image.open(io.BytesIO(file_bytes(path))) as image:
+            yield image
+    except DataError:
+        raise
+    except Exception as error:  # damaged files make decoders raise nearly anything
+        raise DataError(f"{path}: not a readable mask: {in_one_line(error)}") from error
 
 
 def _table(colors: Colors) -> dict[str, int]:

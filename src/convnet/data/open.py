@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
-from PIL import Image
 
 from convnet.data.catalog import DATASETS, named_set
-from convnet.data.folder import open_folder
+from convnet.data.files.arrays import holds_images, open_arrays
+from convnet.data.files.image_table import is_image_table
+from convnet.data.image_files import holds_files, open_files
+from convnet.data.images.decode import DecodeError, to_channels
+from convnet.data.images.fit import ResizePolicy, fit
 from convnet.data.masks import IMAGE_FOLDERS, MASK_FOLDERS, Colors, open_masks
-from convnet.data.preprocess import Preprocess, ResizePolicy, fit_image, require_room
+from convnet.data.preprocess import Preprocess, require_room
 from convnet.data.series import is_series, open_series
-from convnet.data.source import MemorySource
+from convnet.data.source import MemorySource, Source
 from convnet.data.table import TABLE_SUFFIXES, open_table
 from convnet.data.whole import INPUT_FOLDERS, TARGET_FOLDERS, has_folders, open_pairs, open_photos
 from convnet.errors import DataError, UnknownNameError
 from convnet.schema import nearest
 from convnet.types import ImageShape
 
-Reads = Literal["class", "mask", "photos", "pairs"]
-"""What is taken from data: samples and their classes; and their masks; pictures alone; pairs of pictures."""
+Reads = Literal["class", "labels", "mask", "photos", "pairs"]
+"""What is taken from data: samples with a class or labels each; with masks; pictures alone; pairs."""
 
 
 def as_path(word: str) -> Path:
@@ -46,7 +49,6 @@ def open_data(
     preprocess: Preprocess | None = None,
     *,
     data_dir: Path | None = None,
-    skip_unreadable: bool = False,
     shape: ImageShape | None = None,
     label: str | None = None,
     ignore: Sequence[str] = (),
@@ -54,13 +56,13 @@ def open_data(
     series: bool = False,
     colors: Colors | None = None,
     ignore_index: int | None = None,
-) -> MemorySource:
-    """Open a named set ("digits", "mnist", …), a folder of images or a table (CSV).
+    say: Callable[[str], object] = lambda line: None,
+) -> Source:
+    """Open a named set ("digits", "mnist", …), images in files or arrays, a table of numbers, or series.
 
     `shape` overrides the preprocessing's; of whole pictures only its channels. `label` and `ignore` are
     columns of a table: that of the classes, and those that are no features; with `series` a CSV file holds
-    series. `colors` and `ignore_index` say
-    what the values of masks mean.
+    series. `colors` and `ignore_index` say what the values of masks mean. `say` hears what takes long.
 
     Raises:
         UnknownNameError: it is none of them.
@@ -77,28 +79,32 @@ def open_data(
         )
         _require_table_settings(source, preprocess, shape)
         return source
-    if label is not None or ignore:
+    path = as_path(name)
+    if ignore or (label is not None and (name in DATASETS or not holds_files(path))):
         raise DataError(f"{name}: data.label and data.ignore are for tables (CSV); this is none")
     if name in DATASETS:
         source = named_set(name, data_dir)
         _require_targets(source, reads)
-        wanted = _wanted_shape(source, preprocess)
-        if shape is not None:
-            wanted = shape if reads == "class" else wanted._replace(channels=shape.channels)
-        return _adapt(source, wanted, preprocess.resize)
-    path = as_path(name)
+        return _fitted(source, preprocess, shape if reads == "class" else None, shape)
     channels = shape.channels if shape else None
     if path.is_dir() and reads == "mask":
         return open_masks(path, preprocess, colors=colors, ignore_index=ignore_index, channels=channels)
     if path.is_dir() and reads == "pairs":
         return open_pairs(path, preprocess, channels)
     if path.is_dir() and reads == "photos":
-        return open_photos(path, preprocess, skip_unreadable=skip_unreadable, channels=channels)
-    if path.is_dir():
-        return open_folder(path, preprocess, skip_unreadable=skip_unreadable, shape=shape)
+        return open_photos(path, preprocess, channels=channels)
+    if holds_images(path):
+        source = open_arrays(path, several=reads == "labels")
+        return _fitted(source, preprocess, shape, shape)
+    if holds_files(path):
+        if reads not in ("class", "labels"):
+            raise DataError(f"{path}: images with labels; the task needs a folder of images")
+        several = reads == "labels"
+        return open_files(path, preprocess, shape=shape, label=label, several=several, say=say)
     if path.exists():
         raise DataError(
-            f"{path}: a file; data is a folder with one subfolder of images per class, or a table (.csv)"
+            f"{path}: no known kind of data; expected a folder or .zip of images, a table (.csv, .tsv, "
+            ".parquet), arrays (.npz), or COCO annotations (.json)"
         )
     if "/" in name or path.suffix:
         raise DataError(f"{path}: no such folder; --set data.source=FOLDER names another")
@@ -129,6 +135,7 @@ def _require_targets(source: MemorySource, reads: Reads) -> None:
     """A named set has what it has; its images alone can always be taken."""
     fits = {
         "class": source.target == "class",
+        "labels": source.target == "labels",
         "mask": source.target == "mask",
         "photos": source.form == "images",
     }
@@ -137,6 +144,7 @@ def _require_targets(source: MemorySource, reads: Reads) -> None:
         has = f"{what} with {'classes per place' if source.target == 'mask' else 'a class each'}"
         wanted = {
             "class": "a class each",
+            "labels": "any number of labels each",
             "mask": "a class per place",
             "pairs": "pairs of images",
             "photos": "images",
@@ -178,7 +186,7 @@ def is_table(name: str) -> bool:
     if name in DATASETS:
         return DATASETS[name].table
     path = as_path(name)
-    return path.suffix.lower() in TABLE_SUFFIXES and not path.is_dir()
+    return path.suffix.lower() in TABLE_SUFFIXES and not path.is_dir() and not is_image_table(path)
 
 
 def _require_table_settings(source: MemorySource, preprocess: Preprocess, shape: ImageShape | None) -> None:
@@ -191,14 +199,19 @@ def _require_table_settings(source: MemorySource, preprocess: Preprocess, shape:
         raise DataError(f"{source.name}: has {source.shape.channels} columns, the run takes {shape.channels}")
 
 
-def _wanted_shape(source: MemorySource, preprocess: Preprocess) -> ImageShape:
-    channels, height, width = source.shape
-    side = preprocess.image_size
-    return ImageShape(preprocess.channels or channels, side or height, side or width)
+def _fitted(
+    source: MemorySource, preprocess: Preprocess, shape: ImageShape | None, channels: ImageShape | None
+) -> MemorySource:
+    """The images in the `shape` of a trained network, else as the preprocessing wants them."""
+    own, side = source.shape, preprocess.image_size
+    wanted = ImageShape(preprocess.channels or own.channels, side or own.height, side or own.width)
+    if channels is not None:
+        wanted = wanted._replace(channels=channels.channels)
+    return _adapt(source, shape or wanted, preprocess.resize)
 
 
 def _adapt(source: MemorySource, shape: ImageShape, resize: ResizePolicy) -> MemorySource:
-    """Resize and convert a named set where another size or other channels are asked for."""
+    """Resize and convert images in memory where another size or other channels are asked for."""
     if shape == source.shape:
         return source
     if source.target == "mask":
@@ -209,9 +222,9 @@ def _adapt(source: MemorySource, shape: ImageShape, resize: ResizePolicy) -> Mem
     images = np.empty((len(source), *shape), np.uint8)
     for i in range(len(source)):
         whole = source.images[i] if source.sizes is None else source.one(i).images[0]
-        pixels = whole.numpy()
-        picture = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
-        picture = picture.convert("L" if shape.channels == 1 else "RGB")
-        fitted = np.asarray(fit_image(picture, (shape.height, shape.width), resize))
-        images[i] = fitted.reshape(shape.height, shape.width, shape.channels).transpose(2, 0, 1)
+        pixels = fit(whole.permute(1, 2, 0).numpy(), (shape.height, shape.width), resize)
+        try:
+            images[i] = to_channels(pixels, shape.channels).transpose(2, 0, 1)
+        except DecodeError as error:
+            raise DataError(f"{source.describe(i)}: {error.reason}") from error
     return replace(source, images=torch.from_numpy(images), sizes=None)

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from convnet.data.folder import visible_folders
+from convnet.data.files.arrays import holds_images
+from convnet.data.files.store import visible_folders
 from convnet.data.preprocess import MEMORY_LIMIT_BYTES
 from convnet.data.series_files import READERS, UNKNOWN, Series, read_wav
 from convnet.data.source import MemorySource
@@ -37,7 +38,7 @@ def is_series(path: Path) -> bool:
     """Whether a path holds series: .arff, .npz or .txt, NAME_TRAIN files, or folders of .wav files."""
     if path.is_dir():
         return (not visible_folders(path) and bool(_parts(path))) or _holds_recordings(path)
-    return path.suffix.lower() in SERIES_SUFFIXES - {".csv", ".tsv"}
+    return path.suffix.lower() in SERIES_SUFFIXES - {".csv", ".tsv"} and not holds_images(path)
 
 
 def open_series(path: Path, label: str | None = None, *, labelled: bool = True) -> MemorySource:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -46,8 +46,13 @@ class Source(Protocol):
         ...
 
     @property
+    def targets(self) -> Tensor:
+        """What there is to say of each sample: int64 N classes, uint8 N×K labels, masks, images."""
+        ...
+
+    @property
     def labels(self) -> Tensor:
-        """The class of each sample, int64 N; all 0 where samples have no class."""
+        """The class of each sample, int64 N, of several labels the rarest; all 0 where there is no class."""
         ...
 
     @property
@@ -60,7 +65,54 @@ class Source(Protocol):
         """The split that the set's makers gave each sample, or None where they gave none."""
         ...
 
+    @property
+    def groups(self) -> Tensor | None:
+        """A number for each sample, int64 N: those of one group stay on one side of every split."""
+        ...
+
+    @property
+    def duplicates(self) -> Tensor | None:
+        """A number for each sample, int64 N: the same for copies of one picture; None if nobody looked."""
+        ...
+
+    @property
+    def unfit(self) -> Mapping[int, str]:
+        """Samples that nothing should be learnt from, and why."""
+        ...
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Files that were left out, each with its reason."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is worth knowing before training, a line each."""
+        ...
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of a table."""
+        ...
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether reading costs nothing; otherwise it is done ahead, and statistics are taken of a part."""
+        ...
+
     def __len__(self) -> int: ...
+
+    def one(self, index: int) -> Batch:
+        """A batch of one sample, at its own size."""
+        ...
+
+    def part(self, indices: Tensor) -> Source:
+        """A source of some of the samples, numbered anew."""
+        ...
+
+    def relabelled(self, targets: Tensor, classes: Sequence[str]) -> Source:
+        """The same samples with other targets."""
+        ...
 
     def read(self, indices: Tensor) -> Batch:
         """The samples at `indices` (int64 B): images B×C×H×W and their targets."""
@@ -100,6 +152,15 @@ class MemorySource:
     form: Form = "images"
     target: TargetKind = "class"
     sizes: Tensor | None = None
+    groups: Tensor | None = None
+    duplicates: Tensor | None = None
+    notes: tuple[str, ...] = ()
+    in_memory: bool = True
+
+    @property
+    def unfit(self) -> Mapping[int, str]:
+        """Nothing is known against any sample."""
+        return {}
 
     @property
     def shape(self) -> ImageShape:
@@ -108,9 +169,11 @@ class MemorySource:
 
     @property
     def labels(self) -> Tensor:
-        """The class of each sample, int64 N on the CPU; all 0 where samples have no class."""
+        """The class of each sample, int64 N on the CPU; of several labels the rarest; else 0."""
         if self.target == "class":
             return self.targets.cpu()
+        if self.target == "labels":
+            return rarest(self.targets.cpu())
         return torch.zeros(len(self), dtype=torch.int64)
 
     def __len__(self) -> int:
@@ -122,6 +185,8 @@ class MemorySource:
         images, targets = self.images.index_select(0, indices), self.targets.index_select(0, indices)
         if self.target == "mask":
             targets = targets.long()
+        elif self.target == "labels":
+            targets = targets.float()
         elif self.target == "image":
             targets = targets.float() / 255
         return Batch(images, targets, indices, None if self.sizes is None else self.sizes[indices])
@@ -132,18 +197,31 @@ class MemorySource:
         if batch.sizes is None:
             return batch
         height, width = batch.sizes[0].tolist()
-        targets = batch.targets if self.target == "class" else batch.targets[..., :height, :width]
+        targets = batch.targets if self.target in ("class", "labels") else batch.targets[..., :height, :width]
         return Batch(batch.images[..., :height, :width], targets, batch.indices)
 
     def class_names(self) -> list[str]:
-        """The name of the class of each sample; empty where samples have none."""
-        if self.target != "class":
+        """The class of each sample, several labels with | between them; empty where samples have none."""
+        if self.target not in ("class", "labels"):
             return [""] * len(self)
-        return [self.classes[label] for label in self.targets.tolist()]
+        return class_names(self.targets, self.classes)
 
     def describe(self, index: int) -> str:
         """The path of the sample within its folder, or its file and row."""
         return self.places[index]
+
+    def part(self, indices: Tensor) -> MemorySource:
+        """A source of some of the samples, numbered anew."""
+        changes: dict[str, Any] = {
+            name: None if (values := getattr(self, name)) is None else values[indices]
+            for name in ("images", "targets", "sizes", "groups", "duplicates")
+        }
+        partition = None if self.partition is None else picked(self.partition, indices)
+        return replace(self, places=picked(self.places, indices), partition=partition, **changes)
+
+    def relabelled(self, targets: Tensor, classes: Sequence[str]) -> MemorySource:
+        """The same samples with other targets."""
+        return replace(self, targets=targets, classes=tuple(classes))
 
     def to(self, device: torch.device) -> MemorySource:
         """A copy on `device`; the same object where it lies there already."""
@@ -153,7 +231,53 @@ class MemorySource:
         return replace(self, images=self.images.to(device), targets=self.targets.to(device), sizes=sizes)
 
 
-def keep_classes(source: MemorySource, names: Sequence[str]) -> MemorySource:
+def everything(source: Source) -> Tensor:
+    """The images of all samples at once: for tables and series, which are small."""
+    return source.read(torch.arange(len(source))).images
+
+
+def recast(source: Source, images: Tensor) -> MemorySource:
+    """The same samples with other images N×C×H×W, in memory."""
+    return MemorySource(
+        name=source.name,
+        images=images,
+        targets=source.targets.to(images.device),
+        classes=source.classes,
+        places=[source.describe(i) for i in range(len(source))],
+        partition=source.partition,
+        skipped=source.skipped,
+        columns=source.columns,
+        form=source.form,
+        target=source.target,
+        groups=source.groups,
+        duplicates=source.duplicates,
+        notes=source.notes,
+    )
+
+
+S = TypeVar("S")
+
+
+def rarest(targets: Tensor) -> Tensor:
+    """Of several labels (N×K, 1 for each) the one that fewest samples have, int64 N; K if there is none."""
+    counts = targets.sum(0, dtype=torch.int64)
+    rank = torch.where(targets > 0, counts, len(targets) + 1)
+    return torch.where(targets.any(1), rank.argmin(1), targets.shape[1])
+
+
+def class_names(targets: Tensor, classes: Sequence[str]) -> list[str]:
+    """The names of class indices N, or of labels N×K with | between them."""
+    if targets.dim() == 1:
+        return [classes[label] for label in targets.tolist()]
+    return ["|".join(classes[k] for k in row.nonzero().flatten().tolist()) for row in targets]
+
+
+def picked(values: Sequence[S], indices: Tensor) -> list[S]:
+    """Those at some places."""
+    return [values[i] for i in indices.tolist()]
+
+
+def keep_classes(source: Source, names: Sequence[str]) -> Source:
     """The samples of some of the classes, which are then all there are.
 
     Raises:
@@ -168,15 +292,6 @@ def keep_classes(source: MemorySource, names: Sequence[str]) -> MemorySource:
         raise DataError(f"{source.name}: data.classes: name two or more different classes")
     numbers = torch.tensor([source.classes.index(name) for name in names])
     kept = torch.isin(source.targets, numbers).nonzero()[:, 0]
-    places = kept.tolist()
     renumbered = torch.zeros(len(source.classes), dtype=torch.int64)
     renumbered[numbers] = torch.arange(len(names))
-    return replace(
-        source,
-        images=source.images[kept],
-        targets=renumbered[source.targets[kept]],
-        classes=tuple(names),
-        places=[source.places[i] for i in places],
-        partition=None if source.partition is None else [source.partition[i] for i in places],
-        sizes=None if source.sizes is None else source.sizes[kept],
-    )
+    return source.part(kept).relabelled(renumbered[source.targets[kept]], names)

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import combinations, zip_longest
 from typing import Annotated
 
+import numpy as np
 import torch
 from annotated_types import Ge, Lt
+from pydantic import model_validator
+from scipy.sparse import bmat, coo_matrix
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from convnet.data.source import Source
 from convnet.errors import DataError, RecipeError
-from convnet.schema import Count, Fraction, Section
+from convnet.schema import Count, CountOrZero, Fraction, Section
 from convnet.types import SplitName
 
 DEFAULT_FRACTION = 0.1
 NAMES: tuple[SplitName, ...] = ("train", "val", "test")
 UNUSED = "unused"
+Members = dict[SplitName, Tensor]
 
 
 class SplitOptions(Section):
@@ -28,12 +34,27 @@ class SplitOptions(Section):
     None means: the data's own split where it has one, else a tenth. A share for a split that the data
     brings along is an error: its makers' split is used as it is. Of the training samples that remain,
     `per_class` of each class are used, if given: what few labels teach.
+
+    With `folds`, all samples but those of a test split that the data brings along are dealt out to so many
+    parts; part number `fold` is the test split, and nothing is held out for validation unless `val` says so.
     """
 
     val: Fraction | None = None
     test: Fraction | None = None
     per_class: Count | None = None
+    folds: Annotated[int, Ge(2)] | None = None
+    fold: CountOrZero | None = None
     seed: Annotated[int, Ge(0), Lt(2**31)] = 0
+
+    @model_validator(mode="after")
+    def _one_of_the_folds(self) -> SplitOptions:
+        if (self.folds is None) != (self.fold is None):
+            raise ValueError("split.folds and split.fold go together; train --folds sets both")
+        if self.folds is not None and self.fold is not None and self.fold >= self.folds:
+            raise ValueError(f"split.fold={self.fold}: the folds are 0…{self.folds - 1}")
+        if self.folds is not None and self.test is not None:
+            raise ValueError("split.test does not apply: with split.folds the test split is a fold")
+        return self
 
 
 @dataclass(frozen=True)
@@ -54,15 +75,24 @@ def make_split(source: Source, options: SplitOptions) -> Split:
     The test split of a set is never touched; a validation split is taken out of its training samples. A
     folder that brings `val/` but no `test/` is not robbed of training images for a test split.
 
+    Samples of one group, and copies of one picture, stay on one side. Where the data's own split has copies
+    on both sides, those that would be trained on are used for nothing, and so are unfit samples.
+
     Raises:
         RecipeError: a share is given for a split that the data has, or leaves nothing to train on.
-        DataError: a class has a single sample.
+        DataError: a class has a single sample, or the data's own split tears a group apart.
     """
+    units = _units(source)
     given = source.partition or ["train"] * len(source)
     members = {
         name: torch.tensor([i for i, s in enumerate(given) if s == name], dtype=torch.int64) for name in NAMES
     }
+    _require_whole_groups(source, members)
+    if options.folds is not None:
+        members = _fold(source, units, members, options)
     brings_own = bool(len(members["val"]) or len(members["test"]))
+    if brings_own:
+        members = _without_copies(source, members)
     candidates = members["train"]
     shares: dict[SplitName, float | None] = {"test": options.test, "val": options.val}
     for offset, (name, share) in enumerate(shares.items()):
@@ -73,12 +103,14 @@ def make_split(source: Source, options: SplitOptions) -> Split:
                 )
             continue
         if share is None:
-            share = 0.0 if name == "test" and brings_own else DEFAULT_FRACTION
+            share = 0.0 if options.folds or (name == "test" and brings_own) else DEFAULT_FRACTION
         if share:
             _require_pairs(source, candidates)
         generator = torch.Generator().manual_seed(options.seed * 2 + offset)
-        held = _stratified(source.labels, members["train"], share, generator)
+        held = _drawn(source, units, members["train"], share, generator)
         members[name], members["train"] = members["train"][held], members["train"][~held]
+    fit = torch.tensor([i not in source.unfit for i in members["train"].tolist()], dtype=torch.bool)
+    members["train"] = members["train"][fit]
     if options.per_class is not None:
         generator = torch.Generator().manual_seed(options.seed * 2)
         members["train"] = _few(source, members["train"], options.per_class, generator)
@@ -87,8 +119,84 @@ def make_split(source: Source, options: SplitOptions) -> Split:
     return Split(members["train"], members["val"], members["test"])
 
 
+def _units(source: Source) -> Tensor:
+    """A number for each sample, the same for those that must not be torn apart."""
+    known = [numbers for numbers in (source.groups, source.duplicates) if numbers is not None]
+    if not known:
+        return torch.arange(len(source))
+    if len(known) == 1:
+        return known[0]
+    groups, copies = (numbers.numpy() for numbers in known)
+    shape = (int(groups.max()) + 1, int(copies.max()) + 1)
+    links = bmat([[None, m := coo_matrix((np.ones(len(groups)), (groups, copies)), shape)], [m.T, None]])
+    return torch.from_numpy(connected_components(links, directed=False)[1][groups].astype(np.int64))
+
+
+def _require_whole_groups(source: Source, members: Members) -> None:
+    if source.groups is None or source.partition is None:
+        return
+    for one, other in combinations(NAMES, 2):
+        torn = set(source.groups[members[one]].tolist()) & set(source.groups[members[other]].tolist())
+        if torn:
+            place = int((source.groups == min(torn)).nonzero()[0])
+            raise DataError(
+                f"{source.name}: the group of {source.describe(place)} is in {one} and in {other}; leave the "
+                "splits out, or keep groups together"
+            )
+
+
+def _without_copies(source: Source, members: Members) -> Members:
+    """What is trained on has no copy among what is held out, nor the validation one in the test split."""
+    if source.duplicates is None:
+        return members
+    kept, held = dict(members), torch.tensor([], dtype=torch.int64)
+    for name in reversed(NAMES):
+        numbers = source.duplicates[members[name]]
+        kept[name] = members[name][~torch.isin(numbers, held)]
+        held = torch.cat([held, numbers])
+    return kept
+
+
+def _fold(source: Source, units: Tensor, members: Members, options: SplitOptions) -> Members:
+    """One of the folds as the test split, the others to train on; a test split of the data is left out."""
+    assert options.folds is not None
+    pool = torch.cat([members["train"], members["val"]]).sort().values
+    generator = torch.Generator().manual_seed(options.seed * 2)
+    unit = _Units(source, units, pool)
+    dealt = torch.zeros(len(unit.size), dtype=torch.int64)
+    sizes = [0] * options.folds
+    for _, order in unit.strata(generator):
+        for number, size in zip(order.tolist(), unit.size[order].tolist(), strict=True):
+            dealt[number] = smallest = sizes.index(min(sizes))
+            sizes[smallest] += size
+    if not all(sizes):
+        raise RecipeError(f"split.folds={options.folds} is more than {source.name} has separate samples")
+    test = dealt[unit.of] == options.fold
+    none = torch.tensor([], dtype=torch.int64)
+    return {"train": pool[~test], "val": none, "test": pool[test]}
+
+
+class _Units:
+    """The units among some samples: `of` each sample its unit, `size` of each, by the label of the first."""
+
+    def __init__(self, source: Source, units: Tensor, samples: Tensor) -> None:
+        names, self.of = units[samples].unique(return_inverse=True)
+        self.size = torch.bincount(self.of, minlength=len(names))
+        first = torch.full((len(names),), len(samples))
+        first = first.scatter_reduce(0, self.of, torch.arange(len(samples)), "amin")
+        self.label = source.labels[samples[first]]
+
+    def strata(self, generator: torch.Generator) -> Iterator[tuple[int, Tensor]]:
+        """The units of each label, shuffled, and how many samples they have."""
+        for label in self.label.unique():
+            mine = (self.label == label).nonzero().flatten()
+            yield int(self.size[mine].sum()), mine[torch.randperm(len(mine), generator=generator)]
+
+
 def _require_pairs(source: Source, candidates: Tensor) -> None:
     """A class of one sample cannot be both learnt and held out."""
+    if source.target == "labels":
+        return
     labels = source.labels[candidates]
     counts = torch.bincount(labels, minlength=len(source.classes))
     for label in (counts == 1).nonzero().flatten().tolist():
@@ -101,15 +209,21 @@ def _require_pairs(source: Source, candidates: Tensor) -> None:
         )
 
 
-def _stratified(targets: Tensor, candidates: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
+def _drawn(
+    source: Source, units: Tensor, candidates: Tensor, fraction: float, generator: torch.Generator
+) -> Tensor:
     """A boolean mask over `candidates`: the same share of every class, at least one left in each."""
-    held = torch.zeros(len(candidates), dtype=torch.bool)
-    labels = targets[candidates]
-    for label in labels.unique():
-        places = (labels == label).nonzero().flatten()
-        count = min(round(len(places) * fraction), len(places) - 1)
-        held[places[torch.randperm(len(places), generator=generator)[:count]]] = True
-    return held
+    unit = _Units(source, units, candidates)
+    held = torch.zeros(len(unit.size), dtype=torch.bool)
+    for total, order in unit.strata(generator):
+        room = min(round(total * fraction), total - 1)
+        for number, size in zip(order.tolist(), unit.size[order].tolist(), strict=True):
+            if size <= room:
+                held[number] = True
+                room -= size
+            if not room:
+                break
+    return held[unit.of]
 
 
 def _few(source: Source, candidates: Tensor, count: int, generator: torch.Generator) -> Tensor:

@@ -81,6 +81,15 @@ def read_cells(path: Path) -> Cells:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as a table: {error}") from error
+    return parse_cells(path, text)
+
+
+def parse_cells(path: Path, text: str, *, header: bool | None = None) -> Cells:
+    """The cells of CSV text; `header` says whether the first row has names, None finds out.
+
+    Raises:
+        DataError: it is empty, or a row is longer or shorter than the others; `path` names it.
+    """
     first = text.partition("\n")[0]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=first.count))
     rows, lines = [], []
@@ -93,7 +102,7 @@ def read_cells(path: Path) -> Cells:
         raise DataError(f"{path}: line {reader.line_num}: {error}") from error
     if not rows:
         raise DataError(f"{path}: is empty")
-    if not _names(rows):
+    if not (_names(rows) if header is None else header):
         columns = [str(i + 1) for i in range(len(rows[0]))]
     else:
         columns, rows, lines = [c or str(i + 1) for i, c in enumerate(rows[0])], rows[1:], lines[1:]

@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
-from convnet.data.decode import IMAGE_SUFFIXES, quiet_decoding, read_picture
-from convnet.data.folder import SPLIT_FOLDERS, is_picture, require_readable_name, visible_folders
-from convnet.data.preprocess import Preprocess, ResizePolicy, fit_image, require_room
+from convnet.data.files.listing import SPLIT_FOLDERS
+from convnet.data.files.store import FolderStore, visible_folders
+from convnet.data.images.decode import decode_file
+from convnet.data.images.fit import fit
+from convnet.data.images.formats import IMAGE_SUFFIXES, has_image_name
+from convnet.data.preprocess import Preprocess, require_room
 from convnet.data.source import MemorySource
 from convnet.errors import DataError
 from convnet.types import ImageShape, SplitName
@@ -35,20 +37,16 @@ class File:
     partner: Path | None = None
 
 
-def open_photos(
-    root: Path, preprocess: Preprocess, *, skip_unreadable: bool = False, channels: int | None = None
-) -> MemorySource:
+def open_photos(root: Path, preprocess: Preprocess, *, channels: int | None = None) -> MemorySource:
     """Every picture below `root`, at its own size unless the preprocessing names one; no classes.
 
+    Those that cannot be read are left out and listed in `skipped`.
+
     Raises:
-        DataError: no pictures, an unreadable one (unless `skip_unreadable`), or more pixels than fit.
+        DataError: no pictures, or more pixels than fit.
     """
     files = list_photos(root)
     pictures, _, problems = read_pictures([f.path for f in files], preprocess, channels)
-    if problems and not skip_unreadable:
-        raise DataError(
-            f"{next(iter(problems.values()))}; remove it, or train with --set data.skip_unreadable=true"
-        )
     files = [f for i, f in enumerate(files) if i not in problems]
     if not files:
         raise DataError(f"{root}: no picture can be read: {next(iter(problems.values()))}")
@@ -153,10 +151,8 @@ def find_folder(root: Path, names: Sequence[str]) -> Path | None:
 
 def pictures_below(root: Path) -> list[Path]:
     """All picture files below a folder, hidden ones left out."""
-    found = [p for p in sorted(root.rglob("*")) if is_picture(p, root)]
-    for path in found:
-        require_readable_name(path)
-    return found
+    entries = FolderStore(root).contents().entries
+    return [root / entry.name for entry in entries if has_image_name(entry.name)]
 
 
 def _by_name(folder: Path) -> dict[str, Path]:
@@ -189,12 +185,19 @@ def read_pictures(
 
     def read(path: Path) -> tuple[Pixels, tuple[int, ...]] | str:
         try:
-            pixels = read_picture(path, channels)
+            picture = decode_file(
+                path,
+                channels=channels,
+                background=preprocess.background,
+                allow_truncated=preprocess.allow_truncated,
+            )
         except DataError as error:
             return str(error)
-        return pixels if side is None else _resized(pixels, side, preprocess.resize), pixels.shape[1:]
+        size = picture.pixels.shape[:2]
+        pixels = picture.pixels if side is None else fit(picture.pixels, (side, side), preprocess.resize)
+        return pixels.transpose(2, 0, 1), size
 
-    with quiet_decoding(), ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor() as pool:
         results = list(pool.map(read, paths))
     problems = {i: result for i, result in enumerate(results) if isinstance(result, str)}
     readable = [result for result in results if not isinstance(result, str)]
@@ -202,12 +205,6 @@ def read_pictures(
     colours = channels or max((len(p) for p in pictures), default=1)
     pictures = [np.repeat(p, 3, 0) if len(p) < colours else p for p in pictures]
     return pictures, [size for _, size in readable], problems
-
-
-def _resized(pixels: Pixels, side: int, policy: ResizePolicy) -> Pixels:
-    image = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
-    fitted: Pixels = np.atleast_3d(np.asarray(fit_image(image, (side, side), policy))).transpose(2, 0, 1)
-    return fitted
 
 
 def stack(name: str, arrays: Sequence[NDArray[np.generic]], fill: int = 0) -> tuple[Tensor, Tensor | None]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from convnet.data import MemorySource, Split
+from convnet.data import Source, Split
 from convnet.features import FEATURES
 from convnet.features.visual_words import VisualWords
 from convnet.layers import nearest
@@ -26,11 +25,11 @@ IMAGES = 16
 BATCHES = 16
 
 
-def affordable_epochs(recipe: Recipe, source: MemorySource, split: Split, seconds: float) -> int:
+def affordable_epochs(recipe: Recipe, source: Source, split: Split, seconds: float) -> int:
     """How many epochs, at most the recipe's, there is time for after the features of all samples."""
     count = min(len(split.train), BATCHES * recipe.batch_size)
     some = split.train[torch.arange(count) * len(split.train) // count]
-    part = replace(source, images=source.images[some], targets=source.targets[some])
+    part = source.part(some)
     everything, nothing = torch.arange(count), torch.arange(0)
     once = override(recipe, {"epochs": 1})
 
@@ -58,13 +57,13 @@ def affordable_memory(vectors: Tensor, samples: int, queries: int, seconds: floa
     return None if most >= samples else max(100, most)
 
 
-def affordable_words(source: MemorySource, samples: int, seconds: float) -> str:
+def affordable_words(source: Source, samples: int, seconds: float) -> str:
     """A visual-words feature for images of that size, with as many words as there is time for."""
     channels, height, width = source.shape
     side = min(height, width)
     patch = 6 if side >= 16 else max(2, side // 3)
     grid, apart = (2 if side >= 2 * patch else 1), max(1, side // 32)
-    images = source.images[:IMAGES].float() / 255
+    images = source.read(torch.arange(min(IMAGES, len(source)))).images.float() / 255
     options: dict[str, int] = {}
     for words, stride in WORDS:
         options = {"words": words, "patch_size": patch, "stride": stride * apart, "grid": grid}

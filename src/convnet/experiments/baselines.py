@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from convnet.data import MemorySource, Split, make_split, write_split
+from convnet.data import Source, Split, make_split, write_split
 from convnet.device import keep_freed_memory, set_threads
 from convnet.errors import DataError, InterruptedRunError, RecipeError
 from convnet.experiments.affordable import MEMORY, affordable_epochs, affordable_memory, affordable_words
@@ -128,9 +128,7 @@ def _base(data: str, overrides: dict[str, Any]) -> Recipe:
     return override(default_recipe(data), overrides)
 
 
-def _affordable(
-    plan: Plan, base: Recipe, source: MemorySource, split: Split, seconds: float
-) -> tuple[str, Recipe]:
+def _affordable(plan: Plan, base: Recipe, source: Source, split: Split, seconds: float) -> tuple[str, Recipe]:
     """The row's recipe, cut to the time; its name says so."""
     name, model = plan.name, plan.model
     if model.endswith("knn"):
@@ -162,7 +160,7 @@ def _choice(model: str) -> dict[str, Any]:
     return {"name": call.name, **call.options}
 
 
-def _vectors(model: str, source: MemorySource, split: Split) -> torch.Tensor:
+def _vectors(model: str, source: Source, split: Split) -> torch.Tensor:
     """What k-NN would compare of some training samples: N×D."""
     images = source.read(split.train[:MEMORY]).images
     if "->" not in model:
@@ -181,7 +179,7 @@ def _finished(recipe: Recipe, folder: Path, fingerprint: str) -> Run | None:
     return None
 
 
-def _row(name: str, run: Run, source: MemorySource, split: Split) -> BaselineRow:
+def _row(name: str, run: Run, source: Source, split: Split) -> BaselineRow:
     result = run.result
     val, test = result["val"], result["test"]
     interval = None
@@ -204,7 +202,7 @@ def _row(name: str, run: Run, source: MemorySource, split: Split) -> BaselineRow
 
 
 @torch.no_grad()
-def _ms_per_image(run: Run, source: MemorySource, split: Split) -> float:
+def _ms_per_image(run: Run, source: Source, split: Split) -> float:
     """Predicting a batch of images, from pixels to logits: the median of three."""
     held_out: Sequence[torch.Tensor] = [part for part in (split.test, split.val, split.train) if len(part)]
     images = source.read(held_out[0][:TIMED_IMAGES]).images

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from convnet.atomic import cannot_write, write_atomically
 from convnet.device import default_device
 from convnet.errors import RecipeError, RunError
 from convnet.experiments.run import Run, load_run
 from convnet.experiments.train import require_buildable, resume, settle, train
 from convnet.recipes import Recipe, Workbench, override, task_of
 from convnet.reports.variant import Variant
-from convnet.runs import as_file_name, write_atomically
-from convnet.runs.atomic import cannot_write
+from convnet.runs import as_file_name
 from convnet.tasks import Score
 from convnet.training import Listener
 

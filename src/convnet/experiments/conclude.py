@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from convnet.data import MemorySource
+from convnet.data import Source
 from convnet.errors import DivergedError
 from convnet.recipes import Workbench
 from convnet.runs import RunFolder
@@ -71,7 +71,7 @@ def _scores(evaluation: Evaluation | None) -> dict[str, Any] | None:
     return {"loss": evaluation.loss, **evaluation.scores(), "samples": len(evaluation)}
 
 
-def _predictions(source: MemorySource, held_out: dict[SplitName, Evaluation | None]) -> str:
+def _predictions(source: Source, held_out: dict[SplitName, Evaluation | None]) -> str:
     """CSV text: each held-out sample and what the task says of it."""
     rows = [
         {"index": index, "split": name, "sample": source.describe(index), **row}

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor, nn
 
-from convnet.data import quiet_decoding, read_picture
+from convnet.atomic import write_atomically
+from convnet.data import read_picture
+from convnet.data.images.fit import resize
 from convnet.errors import DataError, RecipeError, RunError
 from convnet.layers import Normalize
 from convnet.models import fully_convolutional
-from convnet.runs import write_atomically
 from convnet.tasks import as_picture
 
 if TYPE_CHECKING:
@@ -108,13 +108,10 @@ def predict_dense(run: Run, path: Path, *, scale: float = 1.0) -> DenseMap:
 
 
 def _read(run: Run, path: Path, scale: float) -> Tensor:
-    with quiet_decoding():
-        pixels = read_picture(path, run.shape.channels)
+    pixels = read_picture(path, run.shape.channels)
     if scale != 1:
-        image = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
-        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        resized = np.asarray(image.resize(size, Image.Resampling.BILINEAR))
-        pixels = np.atleast_3d(resized).transpose(2, 0, 1)
+        size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[2] * scale)))
+        pixels = resize(pixels.transpose(1, 2, 0), size).transpose(2, 0, 1)
     _, height, width = pixels.shape
     if height < run.shape.height or width < run.shape.width:
         raise DataError(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from convnet.data import MemorySource, Split
+from convnet.data import Source, Split
 from convnet.errors import DivergedError, InterruptedRunError, RecipeError, RunError, in_one_line
 from convnet.experiments.conclude import conclude
 from convnet.experiments.recorder import Recorder, stop_on_signal
@@ -21,7 +21,7 @@ from convnet.training import Event, Listener, StopTraining, fit
 def execute(
     folder: RunFolder,
     recipe: Recipe,
-    source: MemorySource,
+    source: Source,
     split: Split,
     device: str,
     listeners: Sequence[Listener],
@@ -89,7 +89,7 @@ def execute(
 def _build(
     folder: RunFolder,
     recipe: Recipe,
-    source: MemorySource,
+    source: Source,
     split: Split,
     device: str,
     say: Callable[[str], object],

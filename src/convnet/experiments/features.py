@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from convnet.atomic import write_atomically
 from convnet.data import Loader
 from convnet.errors import DataError
 from convnet.experiments.run import Run
 from convnet.experiments.run_data import open_other_data, open_own_data
 from convnet.explain import embed
 from convnet.recipes.trained import require_code
-from convnet.runs import write_atomically
 from convnet.tasks import evaluation_batch
 
 SUFFIXES = (".parquet", ".csv", ".npz")

@@ -10,13 +10,14 @@ from typing import Any
 
 from torch import nn
 
+from convnet.atomic import require_picture, write_atomically
+from convnet.data import everything
 from convnet.device import set_threads
 from convnet.errors import DataError, RecipeError
 from convnet.experiments.recipe_choice import choose_recipe
 from convnet.features import Features
 from convnet.layers import MapsToDense
 from convnet.recipes import Recipe, Workbench, build
-from convnet.runs import require_picture, write_atomically
 from convnet.training import fit
 
 STEPS = {"epochs": 150, "regularizers.l2": 0.0}
@@ -74,7 +75,7 @@ def plane(
         models.append(PlaneModel(label or recipe.model.name, recipe, bench, held_out.score))
     source = models[0].bench.source
     panels = [_panel(model, warp) for model in models]
-    points = source.images.flatten(1)
+    points = everything(source).flatten(1)
     write_atomically(out, to_png(plane_figure(panels, points, source.targets, source.classes)))
     return tuple(models)
 

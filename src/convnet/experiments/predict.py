@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor
 from torch import Tensor
 
-from convnet.data import MemorySource, open_series, quiet_decoding, read_image, read_picture
+from convnet.data import Source, everything, open_series, read_image_file, read_picture
 from convnet.data.table import numbers, places, read_cells
 from convnet.experiments.run_data import require_fitting_series
 from convnet.tasks import as_picture, evaluation_batch, outputs_of
 from convnet.tasks.image_to_image import ImageToImage
 from convnet.tasks.overlay import blended, class_colours
 from convnet.tasks.task import Picture
+from convnet.types import ImageShape
 
 if TYPE_CHECKING:
     from convnet.experiments.run import Run
@@ -95,11 +96,9 @@ def predict_classes(run: Run, paths: Sequence[str | Path]) -> list[Prediction]:
         return [prediction for path in paths for prediction in _series(run, Path(path))]
     if run.columns:
         return [prediction for path in paths for prediction in _rows(run, Path(path))]
-    size = (run.shape.height, run.shape.width)
     predictions = []
     for path in map(Path, paths):
-        with quiet_decoding():
-            pixels = read_image(path, size, run.shape.channels, run.recipe.preprocess.resize)
+        pixels = read_image_file(path, run.shape, run.recipe.preprocess)
         logits = run.model.cpu()(torch.tensor(pixels)[None])
         predictions.append(_prediction(run, str(path), logits[0]))
     return predictions
@@ -132,7 +131,7 @@ def predict_steps(run: Run, paths: Sequence[str | Path]) -> Iterator[Steps]:
     """A class for every step of each series of the files."""
     for source in (_open_series(run, Path(path)) for path in paths):
         for i in range(len(source)):
-            values = source.images[i : i + 1]
+            values = source.one(i).images
             there = int((~values[0, 0, 0].isnan()).sum())
             best = run.model.cpu()(values[..., :there]).argmax(1)[0, 0]
             yield Steps(source.describe(i), tuple(run.classes[k] for k in best.tolist()))
@@ -140,12 +139,12 @@ def predict_steps(run: Run, paths: Sequence[str | Path]) -> Iterator[Steps]:
 
 def _series(run: Run, path: Path) -> list[Prediction]:
     source = _open_series(run, path)
-    parts = source.images.split(evaluation_batch(source.shape))
+    parts = everything(source).split(evaluation_batch(source.shape))
     logits = torch.cat([run.model.cpu()(part) for part in parts])
     return [_prediction(run, source.describe(i), row) for i, row in enumerate(logits)]
 
 
-def _open_series(run: Run, path: Path) -> MemorySource:
+def _open_series(run: Run, path: Path) -> Source:
     """The series of a file; where names do not tell, the number of steps says whether there are classes."""
     label, length = run.recipe.data.label, run.data.get("steps")
     source = open_series(path, label, labelled=False)
@@ -171,10 +170,10 @@ def _prediction(run: Run, path: str, logits: Tensor) -> Prediction:
 def _whole(run: Run, path: Path) -> Tensor:
     """A picture at its own size, 1×C×H×W uint8 in the run's channels; resized where the run's data was."""
     side, channels = run.recipe.preprocess.image_size, run.shape.channels
-    with quiet_decoding():
-        if side is None:
-            return torch.tensor(read_picture(path, channels))[None]
-        return torch.tensor(read_image(path, (side, side), channels, run.recipe.preprocess.resize))[None]
+    if side is None:
+        background = run.recipe.preprocess.background
+        return torch.tensor(read_picture(path, channels, background=background))[None]
+    return torch.tensor(read_image_file(path, ImageShape(channels, side, side), run.recipe.preprocess))[None]
 
 
 def _colours(run: Run) -> NDArray[np.uint8]:

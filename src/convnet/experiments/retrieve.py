@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -10,7 +10,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from convnet.data import MemorySource, as_path, open_data, quiet_decoding, read_image
+from convnet.atomic import write_atomically
+from convnet.data import Loader, Source, as_path, open_data, read_image_file
 from convnet.errors import DataError, RecipeError
 from convnet.experiments.run import Run
 from convnet.experiments.run_data import open_own_data
@@ -18,7 +19,6 @@ from convnet.explain import embed
 from convnet.features import Features
 from convnet.layers import Metric, nearest
 from convnet.recipes.trained import require_code
-from convnet.runs import write_atomically
 from convnet.tasks import as_picture, evaluation_batch
 
 Space = Literal["embedding", "features", "pixels"]
@@ -41,7 +41,7 @@ class Retrieval:
     query: str
     pixels: Tensor
     matches: tuple[Match, ...]
-    source: MemorySource
+    source: Source
 
     def draw(self, path: Path) -> None:
         """Write a picture: the image, and beside it what was found.
@@ -94,14 +94,13 @@ def retrieve(
     if data is None:
         source = open_own_data(run, data_dir)
     else:
-        skip = run.recipe.data.skip_unreadable
-        source = open_data(
-            data, run.recipe.preprocess, data_dir=data_dir, skip_unreadable=skip, shape=run.shape
-        )
+        source = open_data(data, run.recipe.preprocess, data_dir=data_dir, shape=run.shape)
     pixels = _query(run, image, source)
-    vectors = _vectors(run, space, source.images)
-    asked = _vectors(run, space, pixels[None])
-    distances, indices = nearest(asked, vectors, min(top, len(source)), metric)
+    kept: list[Tensor] = []
+    vectors = _vectors(run, space, _images(run, source, kept))
+    asked = _vectors(run, space, [pixels[None]])
+    distances, found = nearest(asked, vectors, min(top, len(vectors)), metric)
+    indices = torch.cat(kept)[found]
     if space == "pixels" and metric != "cosine":
         distances = distances / 255
     folder = as_path(data or run.recipe.data.source)
@@ -112,21 +111,25 @@ def retrieve(
     return Retrieval(image, pixels, tuple(matches), source)
 
 
-def _query(run: Run, image: str, source: MemorySource) -> Tensor:
+def _query(run: Run, image: str, source: Source) -> Tensor:
     """A file in the run's shape, or a sample of the searched data."""
-    places = list(source.places)
+    places = [source.describe(i) for i in range(len(source))]
     if not Path(image).exists() and image in places:
-        return source.images[places.index(image)]
-    size = (run.shape.height, run.shape.width)
-    with quiet_decoding():
-        return torch.tensor(read_image(Path(image), size, run.shape.channels, run.recipe.preprocess.resize))
+        return source.one(places.index(image)).images[0]
+    return torch.tensor(read_image_file(Path(image), run.shape, run.recipe.preprocess))
 
 
-def _vectors(run: Run, space: Space, images: Tensor) -> Tensor:
-    """N×C×H×W uint8 → N×D in the space."""
+def _images(run: Run, source: Source, kept: list[Tensor]) -> Iterator[Tensor]:
+    """All images in batches; `kept` gets their places, for some may be unreadable."""
+    for batch in Loader(source, torch.arange(len(source)), evaluation_batch(run.shape)).epoch():
+        kept.append(batch.indices)
+        yield batch.images
+
+
+def _vectors(run: Run, space: Space, batches: Iterable[Tensor]) -> Tensor:
+    """Batches of C×H×W uint8 → N×D in the space."""
     if space == "pixels":
-        return images.flatten(1)
-    batches = images.split(evaluation_batch(run.shape))
+        return torch.cat([images.flatten(1) for images in batches])
     if space == "embedding":
         return embed(run.model, batches)
     stages = list(run.model)
@@ -137,7 +140,7 @@ def _vectors(run: Run, space: Space, images: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _computed(stages: nn.Module, batches: tuple[Tensor, ...]) -> Iterator[Tensor]:
+def _computed(stages: nn.Module, batches: Iterable[Tensor]) -> Iterator[Tensor]:
     for images in batches:
         yield stages(images).flatten(1)
 

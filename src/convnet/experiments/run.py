@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from convnet.data import Form, MemorySource, read_split
+from convnet.data import Form, Source, read_split
 from convnet.device import default_device, make_fabric, resolve_precision
 from convnet.errors import ConvnetError, DataError, RunError
 from convnet.experiments.dense import DenseMap, predict_dense
@@ -227,7 +227,7 @@ def load_run(path: str | Path) -> Run:
     return Run(RunFolder.open(Path(path)))
 
 
-def write_report(run: Run, source: MemorySource | None = None, data_dir: Path | None = None) -> Path:
+def write_report(run: Run, source: Source | None = None, data_dir: Path | None = None) -> Path:
     """The run's page; without pictures of samples where the data is no longer to be had."""
     # Here, because it imports matplotlib: half a second that predicting need not pay.
     from convnet.reports.run_page import write_run_report

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from convnet.data import DATASETS, MemorySource, as_path, is_table, open_data
+from convnet.data import DATASETS, Source, as_path, everything, is_table, open_data
+from convnet.data.files.image_table import is_image_table
 from convnet.data.table import open_table
 from convnet.errors import DataError
 from convnet.recipes.build import open_recipe_data
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from convnet.experiments.run import Run
 
 
-def open_own_data(run: Run, data_dir: Path | None = None) -> MemorySource:
+def open_own_data(run: Run, data_dir: Path | None = None) -> Source:
     """The data that the run was trained on, from where it was then or from `data_dir`.
 
     Raises:
@@ -33,7 +33,7 @@ def open_own_data(run: Run, data_dir: Path | None = None) -> MemorySource:
     return open_recipe_data(run.recipe, data_dir or (Path(recorded) if recorded else None))
 
 
-def open_other_data(run: Run, data: str, data_dir: Path | None) -> MemorySource:
+def open_other_data(run: Run, data: str, data_dir: Path | None) -> Source:
     """Other data in the run's shape, its targets renumbered to the run's classes.
 
     Raises:
@@ -43,6 +43,7 @@ def open_other_data(run: Run, data: str, data_dir: Path | None) -> MemorySource:
     if bool(run.columns) != table:
         takes = f"a table with the columns {', '.join(run.columns[:9])}" if run.columns else "images"
         raise DataError(f"{data}: the run {run.path} takes {takes}")
+    source: Source
     if run.columns and data not in DATASETS:
         label = run.recipe.data.label
         source = open_table(as_path(data), label=label, columns=run.columns)
@@ -52,9 +53,8 @@ def open_other_data(run: Run, data: str, data_dir: Path | None) -> MemorySource:
             data,
             run.recipe.preprocess,
             data_dir=data_dir,
-            skip_unreadable=options.skip_unreadable,
             shape=run.shape,
-            label=options.label if run.form == "series" else None,
+            label=options.label if run.form == "series" or is_image_table(as_path(data)) else None,
             reads=run.task.reads,
             series=options.series,
             colors=options.colors,
@@ -73,10 +73,10 @@ def open_other_data(run: Run, data: str, data_dir: Path | None) -> MemorySource:
     renumber = torch.tensor([run.classes.index(name) for name in source.classes])
     known = source.targets >= 0
     targets = torch.where(known, renumber[source.targets.long().clamp_min(0)], IGNORED)
-    return replace(source, targets=targets.to(source.targets.dtype), classes=run.classes)
+    return source.relabelled(targets.to(source.targets.dtype), run.classes)
 
 
-def require_fitting_series(run: Run, source: MemorySource) -> None:
+def require_fitting_series(run: Run, source: Source) -> None:
     """Refuse series that the run's network cannot take.
 
     Raises:
@@ -87,14 +87,14 @@ def require_fitting_series(run: Run, source: MemorySource) -> None:
             f"{source.name}: has {source.shape.channels} channels, the run takes {run.shape.channels}"
         )
     fixed = run.recipe.model.name != "temporal" and ":" not in run.recipe.model.name
-    if fixed and (source.shape.width != run.shape.width or source.images.isnan().any()):
+    if fixed and (source.shape.width != run.shape.width or everything(source).isnan().any()):
         raise DataError(
             f"{source.name}: '{run.recipe.model.name}' takes series of {run.shape.width} steps each; "
             f"these are of {source.shape.width}, or differ"
         )
 
 
-def held_out(source: MemorySource, split: SplitName | None) -> torch.Tensor:
+def held_out(source: Source, split: SplitName | None) -> torch.Tensor:
     """The samples of a split; unless given the test split, else the val split, else everything."""
     given = source.partition
     if given is None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from convnet.data import DATASETS, MemorySource, Split, as_path, make_split, read_split, write_split
+from convnet.data import DATASETS, Source, Split, as_path, everything, make_split, read_split, write_split
 from convnet.device import default_device, keep_freed_memory, make_fabric, resolve_precision, set_threads
 from convnet.errors import RunError
 from convnet.experiments.environment import describe_environment
@@ -32,7 +32,7 @@ def train(
     out: Path | None = None,
     *,
     below: Path = _RUNS,
-    opened: tuple[MemorySource, Split] | None = None,
+    opened: tuple[Source, Split] | None = None,
     report: bool = True,
     data_dir: Path | None = None,
     device: str | None = None,
@@ -83,8 +83,8 @@ def train(
 
 
 def require_buildable(
-    recipe: Recipe, data_dir: Path | None, opened: tuple[MemorySource, Split] | None = None
-) -> tuple[MemorySource, Split]:
+    recipe: Recipe, data_dir: Path | None, opened: tuple[Source, Split] | None = None
+) -> tuple[Source, Split]:
     """Open and split the data, unless they are `opened`, and build the network once.
 
     Raises:
@@ -166,14 +166,14 @@ def resume(
     return run
 
 
-def _steps(source: MemorySource) -> int | None:
+def _steps(source: Source) -> int | None:
     """How many steps all series have; None where they differ, and of other data."""
-    if source.form != "series" or source.images.isnan().any():
+    if source.form != "series" or everything(source).isnan().any():
         return None
     return source.shape.width
 
 
-def _describe_data(recipe: Recipe, source: MemorySource, split: Split) -> dict[str, Any]:
+def _describe_data(recipe: Recipe, source: Source, split: Split) -> dict[str, Any]:
     """What prediction needs to know of the data without opening it."""
     counts: dict[SplitName, int] = {name: len(split[name]) for name in ("train", "val", "test")}
     per_class = torch.bincount(source.labels, minlength=len(source.classes)).tolist()

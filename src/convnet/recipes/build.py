@@ -13,7 +13,7 @@ from torch import nn
 from convnet.data import (
     Augment,
     Loader,
-    MemorySource,
+    Source,
     Split,
     keep_classes,
     make_split,
@@ -52,11 +52,11 @@ class Workbench:
 
     recipe: Recipe
     task: Task
-    source: MemorySource
+    source: Source
     split: Split
     fabric: Fabric
     front: nn.Sequential
-    inputs: MemorySource
+    inputs: Source
     training: Training
     batches: Loader
     fit_seconds: float
@@ -78,13 +78,12 @@ class Workbench:
         )
 
 
-def open_recipe_data(recipe: Recipe, data_dir: Path | None) -> MemorySource:
+def open_recipe_data(recipe: Recipe, data_dir: Path | None) -> Source:
     """The recipe's data, decoded and resized."""
     source = open_data(
         recipe.data.source,
         recipe.preprocess,
         data_dir=data_dir,
-        skip_unreadable=recipe.data.skip_unreadable,
         label=recipe.data.label,
         ignore=recipe.data.ignore,
         reads=task_of(recipe).reads,
@@ -100,7 +99,7 @@ def build(
     *,
     device: str,
     data_dir: Path | None = None,
-    source: MemorySource | None = None,
+    source: Source | None = None,
     split: Split | None = None,
     learnt: State | None = None,
     load: bool = True,

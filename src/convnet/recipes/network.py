@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from convnet.data import Augment, MemorySource, Split, pixel_statistics
+from convnet.data import Augment, Source, Split, everything, pixel_statistics
 from convnet.device import derived_seed
 from convnet.errors import ModelError, RecipeError
 from convnet.features import Features
@@ -28,7 +28,7 @@ def task_of(recipe: Recipe) -> Task:
 
 def build_network(
     recipe: Recipe,
-    source: MemorySource,
+    source: Source,
     split: Split,
     *,
     load: bool = True,
@@ -62,7 +62,7 @@ def build_network(
     return model
 
 
-def network_shape(recipe: Recipe, source: MemorySource) -> ImageShape:
+def network_shape(recipe: Recipe, source: Source) -> ImageShape:
     """The shape of the images that the network is trained on: crops, or whole images.
 
     Raises:
@@ -86,7 +86,7 @@ def network_shape(recipe: Recipe, source: MemorySource) -> ImageShape:
     return source.shape
 
 
-def _require_learning(model: nn.Sequential, recipe: Recipe, source: MemorySource, split: Split) -> None:
+def _require_learning(model: nn.Sequential, recipe: Recipe, source: Source, split: Split) -> None:
     """Refuse steps that would change nothing, weights that nothing would change, and too few samples."""
     name, trainable = recipe.model.name, any(p.requires_grad for p in model.parameters())
     if trainable and not recipe.epochs:
@@ -104,7 +104,7 @@ def _require_learning(model: nn.Sequential, recipe: Recipe, source: MemorySource
             f"{'numbers as they are' if numbers else 'pixels of 0…1'}; "
             f"use --set preprocess.normalize={wanted}"
         )
-    if source.form == "series" and source.images.isnan().any() and not _masks_padding(recipe.model):
+    if source.form == "series" and everything(source).isnan().any() and not _masks_padding(recipe.model):
         raise RecipeError(
             f"{source.name}: series of different lengths, which '{name}' cannot tell apart from gaps; use "
             "--model temporal"
@@ -121,7 +121,7 @@ def _masks_padding(model: Choice) -> bool:
     return model.name == "temporal" or ":" in model.name
 
 
-def _require_sensible_augmentation(recipe: Recipe, source: MemorySource) -> None:
+def _require_sensible_augmentation(recipe: Recipe, source: Source) -> None:
     """Refuse augmentation that would leave nothing of an image."""
     if source.form != "images" and recipe.augment != Augment():
         what = "a table of numbers" if source.form == "table" else "series of numbers"

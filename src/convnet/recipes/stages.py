@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from convnet.data import MEMORY_LIMIT_BYTES, Loader, MemorySource, Split
+from convnet.data import MEMORY_LIMIT_BYTES, Loader, MemorySource, Source, Split, recast
+from convnet.errors import DataError
 from convnet.features import Features
 from convnet.layers import Fitted, Normalize, Passes, Standardize
 from convnet.models import Pipeline
@@ -28,7 +29,7 @@ class Prepared:
 
     front: nn.Sequential
     head: nn.Sequential
-    inputs: MemorySource
+    inputs: Source
     seconds: float
 
 
@@ -39,7 +40,7 @@ def assemble(normalize: Normalize, network: nn.Module) -> nn.Sequential:
 
 def prepare(
     model: nn.Sequential,
-    source: MemorySource,
+    source: Source,
     split: Split,
     *,
     augmented: bool,
@@ -78,7 +79,7 @@ def _part(model: nn.Sequential, first: int, end: int) -> nn.Sequential:
     return nn.Sequential(*list(model)[first:end])
 
 
-def _passes(before: nn.Module, source: MemorySource, indices: Tensor) -> Passes:
+def _passes(before: nn.Module, source: Source, indices: Tensor) -> Passes:
     def once() -> Iterator[tuple[Tensor, Tensor]]:
         for batch in Loader(source, indices, BATCH).epoch():
             yield before(batch.images), batch.targets
@@ -87,24 +88,33 @@ def _passes(before: nn.Module, source: MemorySource, indices: Tensor) -> Passes:
 
 
 @torch.no_grad()
-def _fits(stages: nn.Module, source: MemorySource) -> bool:
+def _fits(stages: nn.Module, source: Source) -> bool:
     numbers = stages(source.read(torch.zeros(1, dtype=torch.int64)).images).numel()
     return bool(4 * numbers * len(source) <= MEMORY_LIMIT_BYTES)
 
 
 @torch.no_grad()
-def _computed(stages: nn.Module, source: MemorySource, *, own: bool) -> MemorySource:
+def _computed(stages: nn.Module, source: Source, *, own: bool) -> Source:
     """The source with what the stages make of every sample in place of its image.
 
     What an earlier call made is this module's `own` and overwritten where the shape stays.
     """
     batches = Loader(source, torch.arange(len(source)), BATCH).epoch()
     images: Tensor | None = None
+    done = 0
     for batch in batches:
         out = stages(batch.images)
         if images is None:
             shape = (len(source), *out.shape[1:])
-            images = source.images if own and source.images.shape == shape else out.new_empty(shape)
+            if own and isinstance(source, MemorySource) and source.images.shape == shape:
+                images = source.images
+            else:
+                images = out.new_empty(shape)
         images[batch.indices] = out
-    assert images is not None, "a source is never empty"
-    return replace(source, images=images)
+        done += len(batch)
+    if images is None or done < len(source):
+        raise DataError(
+            f"{source.name}: {len(source) - done} images can no longer be read; begin again, which leaves "
+            "them out"
+        )
+    return recast(source, images)

@@ -15,9 +15,9 @@ from matplotlib.patches import Polygon
 
 from convnet.analysis.table import Layer, LayerTable
 from convnet.analysis.text import by, window
+from convnet.atomic import write_atomically
 from convnet.errors import ModelError
 from convnet.reports.style import figure
-from convnet.runs import write_atomically
 
 FORMATS = (".svg", ".pdf", ".png")
 MOST_BOXES = 18

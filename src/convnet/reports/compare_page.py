@@ -10,11 +10,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from convnet.atomic import write_atomically
 from convnet.reports.figures import sentence
 from convnet.reports.html import render
 from convnet.reports.style import CYCLE, TEST, VAL, figure, log_scale, to_png
 from convnet.reports.variant import Variant
-from convnet.runs import write_atomically
 from convnet.tasks import Score
 
 

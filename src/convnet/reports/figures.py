@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from convnet.data import MemorySource
+from convnet.data import Source, everything
 from convnet.reports.style import MUTED, TEST, TRAIN, VAL, figure, log_scale
 from convnet.tasks import Score
 
@@ -141,9 +141,9 @@ def roc(false: NDArray[np.float64], true: NDArray[np.float64], area: float, posi
     return picture
 
 
-def columns(source: MemorySource) -> Figure:
+def columns(source: Source) -> Figure:
     """Histograms by class of the columns of a table whose class means differ most."""
-    numbers, targets = source.images.flatten(1).cpu().numpy(), source.targets.cpu().numpy()
+    numbers, targets = everything(source).flatten(1).cpu().numpy(), source.targets.cpu().numpy()
     means = np.stack([numbers[targets == k].mean(0) for k in np.unique(targets)])
     apart = np.ptp(means, 0) / np.maximum(numbers.std(0), 1e-12)
     chosen = np.argsort(-apart)[:MOST_COLUMNS]

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from convnet.data import MemorySource
+from convnet.data import Source
 from convnet.reports.style import bare, figure
 from convnet.tasks import as_picture
 
@@ -111,6 +111,6 @@ def mosaic(images: Sequence[Image], title: str) -> Figure:
     return picture
 
 
-def pictures(source: MemorySource, indices: Sequence[int]) -> list[Image]:
+def pictures(source: Source, indices: Sequence[int]) -> list[Image]:
     """The images of some samples as H×W×C."""
     return [as_picture(image) for image in source.read(torch.tensor(indices)).images.cpu()]

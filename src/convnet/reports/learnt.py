@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from convnet.data import MemorySource, Split
+from convnet.data import Source, Split
 from convnet.features.codebook import Codebook
 from convnet.features.hog import HoG
 from convnet.features.visual_words import VisualWords
@@ -23,7 +23,7 @@ MOST_PATCHES = 400
 SAMPLES = 8
 
 
-def learnt_figures(model: nn.Sequential, source: MemorySource, split: Split) -> Iterator[tuple[str, Figure]]:
+def learnt_figures(model: nn.Sequential, source: Source, split: Split) -> Iterator[tuple[str, Figure]]:
     """Names and pictures of whatever in the model can be seen; nothing for what cannot."""
     if source.form == "table":
         return
@@ -97,7 +97,7 @@ def _glyphs(cells: NDArray[np.float32], size: int) -> LineCollection:
     )
 
 
-def _neighbour_figure(model: nn.Sequential, source: MemorySource, split: Split, shown: Tensor) -> Figure:
+def _neighbour_figure(model: nn.Sequential, source: Source, split: Split, shown: Tensor) -> Figure:
     """Held-out images and beside each the training images nearest to it."""
     memory = model[-1]
     assert isinstance(memory, NearestNeighbours)

@@ -9,7 +9,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from convnet.data import Loader, MemorySource
+from convnet.data import Loader, Source
 from convnet.explain import embed, encoder_of
 from convnet.reports import figures, grids
 from convnet.reports.style import to_png
@@ -26,7 +26,7 @@ Row = Mapping[str, str]
 
 @torch.no_grad()
 def map_pictures(
-    task: Task, model: nn.Sequential, source: MemorySource, predictions: Sequence[Row]
+    task: Task, model: nn.Sequential, source: Source, predictions: Sequence[Row]
 ) -> Iterator[tuple[str, bytes]]:
     """Held-out samples, from the worst to the best by the task's score; the codes of an autoencoder."""
     if task.target == "class" or not predictions:
@@ -43,7 +43,7 @@ def map_pictures(
 
 
 def _strips(
-    task: Task, model: nn.Sequential, source: MemorySource, rows: Sequence[Row], title: str, small: bool
+    task: Task, model: nn.Sequential, source: Source, rows: Sequence[Row], title: str, small: bool
 ) -> Figure:
     drawn = []
     for row in rows:
@@ -60,7 +60,7 @@ def _strips(
     return grids.strips(list(zip(names, drawn, strict=True)), title, legend)
 
 
-def _codes(model: nn.Sequential, source: MemorySource, indices: Sequence[int]) -> Figure:
+def _codes(model: nn.Sequential, source: Source, indices: Sequence[int]) -> Figure:
     """The codes of held-out samples, seen from where they vary most."""
     from sklearn.decomposition import PCA
 

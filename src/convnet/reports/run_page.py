@@ -12,7 +12,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from convnet.data import Loader, MemorySource, Split, read_split
+from convnet.data import Loader, Source, Split, everything, read_split
 from convnet.errors import ConvnetError
 from convnet.recipes import Recipe
 from convnet.reports import figures, grids, series_figure
@@ -35,7 +35,7 @@ def write_run_report(
     task: Task,
     result: dict[str, Any],
     model: nn.Sequential,
-    source: MemorySource | None,
+    source: Source | None,
     baselines: Baselines | str,
 ) -> Path:
     """Write `report.html` and `figures/*.png`; returns the page's path.
@@ -96,7 +96,7 @@ def write_run_report(
     return folder.file("report.html")
 
 
-def _unchanged(folder: RunFolder, source: MemorySource | None) -> MemorySource | None:
+def _unchanged(folder: RunFolder, source: Source | None) -> Source | None:
     """The source, where it is what the run was trained on; the pictures of another would mislead."""
     try:
         if source is not None:
@@ -131,7 +131,7 @@ def _samples(
     recipe: Recipe,
     task: Task,
     model: nn.Sequential,
-    source: MemorySource,
+    source: Source,
     split: Split,
     mistakes: list[dict[str, str]],
 ) -> Iterator[tuple[str, bytes]]:
@@ -142,7 +142,7 @@ def _samples(
     if source.form == "table":
         yield "samples", to_png(figures.columns(source))
         if len(source.columns) == 2:
-            points = source.images.flatten(1)
+            points = everything(source).flatten(1)
             panel = Panel("Decision regions", model)
             yield "regions", to_png(plane_figure([panel], points, source.targets, source.classes))
         return
@@ -154,7 +154,7 @@ def _samples(
 
 
 def _series(
-    task: Task, model: nn.Sequential, source: MemorySource, split: Split, predictions: list[dict[str, str]]
+    task: Task, model: nn.Sequential, source: Source, split: Split, predictions: list[dict[str, str]]
 ) -> Iterator[tuple[str, bytes]]:
     """Series of each class, and what the network sees in those held out along time."""
     yield "samples", to_png(series_figure.class_series(source, split.train.tolist()))
@@ -166,7 +166,7 @@ def _series(
         yield "evidence", to_png(picture)
 
 
-def _sample_figure(source: MemorySource, split: Split) -> Figure:
+def _sample_figure(source: Source, split: Split) -> Figure:
     """The first training images of each class, a column per class, for up to ten classes."""
     shown = list(range(min(SAMPLE_COLUMNS, len(source.classes))))
     targets = source.targets.cpu()[split.train]
@@ -180,7 +180,7 @@ def _sample_figure(source: MemorySource, split: Split) -> Figure:
     return grids.image_grid(grids.pictures(source, indices), captions, width, "Training images")
 
 
-def _augmented_figure(source: MemorySource, split: Split, recipe: Recipe, task: Task) -> Figure:
+def _augmented_figure(source: Source, split: Split, recipe: Recipe, task: Task) -> Figure:
     """The first training batch as the network saw it."""
     loader = Loader(
         source, split.train, recipe.batch_size, seed=recipe.seed, augment=recipe.augment, pair=task.pair
@@ -195,7 +195,7 @@ def _augmented_figure(source: MemorySource, split: Split, recipe: Recipe, task: 
     )
 
 
-def _mistake_figure(source: MemorySource, mistakes: list[dict[str, str]]) -> Figure:
+def _mistake_figure(source: Source, mistakes: list[dict[str, str]]) -> Figure:
     indices = [int(row["index"]) for row in mistakes]
     captions = [f"{row['class']} → {row['predicted']}\n{float(row['confidence']):.1%}" for row in mistakes]
     title = "Most confident mistakes (true → predicted)"

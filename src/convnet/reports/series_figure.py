@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from torch import nn
 
-from convnet.data import MemorySource
+from convnet.data import Source
 from convnet.models.temporal import Temporal
 from convnet.reports.style import MUTED, figure
 from convnet.tasks.overlay import class_colours
@@ -26,7 +26,7 @@ SHOWN = 6
 COLOURS = "coolwarm"
 
 
-def class_series(source: MemorySource, indices: Sequence[int]) -> Figure:
+def class_series(source: Source, indices: Sequence[int]) -> Figure:
     """Some series of each class, their first channel, one over the other; without classes, the first ones."""
     labels = source.labels[list(indices)].numpy()
     classes = list(np.unique(labels))[:SHOWN_CLASSES]
@@ -39,7 +39,7 @@ def class_series(source: MemorySource, indices: Sequence[int]) -> Figure:
             axes.set_axis_off()
         for axes, k in zip(grid.flat, classes, strict=False):
             members = np.array(indices)[labels == k][:LINES]
-            for series in source.images[members, 0, 0].numpy():
+            for series in source.read(torch.tensor(members)).images[:, 0, 0].numpy():
                 axes.plot(series, linewidth=0.8, alpha=0.6)
             title = source.classes[k] if source.target == "class" else f"{len(members)} series"
             axes.set_title(
@@ -49,9 +49,7 @@ def class_series(source: MemorySource, indices: Sequence[int]) -> Figure:
 
 
 @torch.no_grad()
-def evidence_figure(
-    model: nn.Sequential, source: MemorySource, rows: Sequence[Mapping[str, str]]
-) -> Figure | None:
+def evidence_figure(model: nn.Sequential, source: Source, rows: Sequence[Mapping[str, str]]) -> Figure | None:
     """Held-out series, each step coloured by the evidence for the predicted class against the next best one.
 
     `rows` are those of predictions.csv, least certain first. None of a network that is no `Temporal`.
@@ -63,7 +61,7 @@ def evidence_figure(
     chosen = rows[::step][:SHOWN]
     drawn = []
     for row in chosen:
-        values = source.images[int(row["index"])][None]
+        values = source.one(int(row["index"])).images
         evidence = network.steps(model[0](values))[0][0]
         own = source.classes.index(row["predicted"])
         others = torch.cat([evidence[:own], evidence[own + 1 :]]).amax(0)
@@ -90,7 +88,7 @@ def evidence_figure(
 
 
 @torch.no_grad()
-def steps_figure(model: nn.Sequential, source: MemorySource, rows: Sequence[Mapping[str, str]]) -> Figure:
+def steps_figure(model: nn.Sequential, source: Source, rows: Sequence[Mapping[str, str]]) -> Figure:
     """Held-out series with the class of every step: the truth below, the prediction above it."""
     chosen = rows[:: max(1, len(rows) // SHOWN)][:SHOWN]
     colours = class_colours(len(source.classes)) / 255
@@ -99,7 +97,7 @@ def steps_figure(model: nn.Sequential, source: MemorySource, rows: Sequence[Mapp
         picture.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=11)
         for axes, row in zip(picture.subplots(len(chosen), 1, squeeze=False)[:, 0], chosen, strict=True):
             index = int(row["index"])
-            values, truth = source.images[index][None], source.targets[index, 0].numpy()
+            values, truth = source.one(index).images, source.targets[index, 0].numpy()
             predicted = model(values).argmax(1)[0, 0].numpy()
             line = _own_steps(values[0, 0, 0])
             axes.plot(line, color=MUTED, linewidth=0.9)

@@ -8,9 +8,9 @@ from markupsafe import Markup
 
 from convnet.analysis.html import fragment
 from convnet.analysis.table import LayerTable
+from convnet.atomic import write_atomically
 from convnet.reports.architecture import architecture, rendered
 from convnet.reports.html import render
-from convnet.runs import write_atomically
 
 
 def write_summary_page(table: LayerTable, path: Path) -> None:

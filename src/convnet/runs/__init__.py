@@ -1,6 +1,5 @@
 """A run on disk: its folder, checkpoints and logs."""
 
-from convnet.runs.atomic import require_picture, write_atomically
 from convnet.runs.baselines import BaselineRow, Baselines, baselines_beside, split_fingerprint
 from convnet.runs.checkpoint import load_checkpoint, save_checkpoint
 from convnet.runs.folder import FORMAT, RunFolder, as_file_name
@@ -16,8 +15,6 @@ __all__ = [
     "as_file_name",
     "baselines_beside",
     "load_checkpoint",
-    "require_picture",
     "save_checkpoint",
     "split_fingerprint",
-    "write_atomically",
 ]

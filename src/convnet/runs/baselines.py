@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from convnet.atomic import write_atomically
 from convnet.errors import RunError
-from convnet.runs.atomic import write_atomically
 from convnet.runs.folder import RunFolder
 
 

@@ -11,8 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from convnet.atomic import write_atomically
 from convnet.errors import RunError
-from convnet.runs.atomic import write_atomically
 
 _TENSOR = "$tensor"
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from convnet.atomic import PART, cannot_write, sync_folder, write_atomically
 from convnet.errors import RunError, RunExistsError
-from convnet.runs.atomic import PART, cannot_write, sync_folder, write_atomically
 
 FORMAT = 1
 """Version of the folder's layout; a run of another version is refused."""

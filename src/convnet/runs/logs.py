@@ -8,8 +8,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from convnet.atomic import cannot_write, write_atomically
 from convnet.errors import RunError
-from convnet.runs.atomic import cannot_write, write_atomically
 
 TIMES = ("seconds", "data_seconds", "images_per_second")
 

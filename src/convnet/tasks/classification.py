@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from convnet.data import Loader, MemorySource
+from convnet.data import Loader, Source
 from convnet.tasks.task import TASKS, Evaluation, Score, Task, evaluating, evaluation_batch
 from convnet.training import Loss, correct_classes
 
@@ -49,7 +49,7 @@ class Classified(Evaluation):
         """The accuracy."""
         return {"accuracy": self.accuracy}
 
-    def rows(self, source: MemorySource) -> Iterator[Mapping[str, object]]:
+    def rows(self, source: Source) -> Iterator[Mapping[str, object]]:
         """The class, what was predicted, and how sure the network was of both."""
         confidence = self.probabilities.amax(1)
         own = self.probabilities.gather(1, self.targets[:, None])[:, 0]
@@ -109,7 +109,7 @@ class Classification(Task):
 
     @torch.no_grad()
     def evaluate(
-        self, model: nn.Module, source: MemorySource, indices: Tensor, loss: Loss, fabric: Fabric
+        self, model: nn.Module, source: Source, indices: Tensor, loss: Loss, fabric: Fabric
     ) -> Classified:
         """Predict every sample; the loss is their mean, whatever the batches."""
         total = torch.zeros((), dtype=torch.float64)

@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt, Le
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from convnet.data import MemorySource, degrade
+from convnet.data import Source, degrade
 from convnet.errors import DataError
 from convnet.schema import Count, NonNegative, Positive, Probability
 from convnet.tasks.maps import centred, outputs_of, samples
@@ -57,7 +57,7 @@ class Restored(Evaluation):
             del means["input_psnr"], means["input_ssim"]
         return means
 
-    def rows(self, source: MemorySource) -> Iterator[Mapping[str, object]]:
+    def rows(self, source: Source) -> Iterator[Mapping[str, object]]:
         """The figures of each sample."""
         for values in self.figures.tolist():
             yield {name: f"{value:.6f}" for name, value in zip(FIGURES, values, strict=True)}
@@ -88,7 +88,7 @@ class ImageToImage(Task):
         self.reads = "pairs" if degrade is None else "photos"
         self.plain, self.loss = plain, loss
 
-    def outputs(self, source: MemorySource) -> int:
+    def outputs(self, source: Source) -> int:
         """As many channels as the image has.
 
         Raises:
@@ -118,7 +118,7 @@ class ImageToImage(Task):
 
     @torch.no_grad()
     def evaluate(
-        self, model: nn.Module, source: MemorySource, indices: Tensor, loss: Loss, fabric: Fabric
+        self, model: nn.Module, source: Source, indices: Tensor, loss: Loss, fabric: Fabric
     ) -> Restored:
         """Every sample at its own size, large ones in tiles; outputs are cut to 0…1 and then judged."""
         total, figures = 0.0, []
@@ -137,7 +137,7 @@ class ImageToImage(Task):
                 figures.append(torch.stack(columns, 1).cpu())
         return Restored(total / max(1, len(indices)), torch.cat(figures), indices, self.plain)
 
-    def panels(self, source: MemorySource, batch: Batch, output: Tensor) -> list[tuple[str, Picture]]:
+    def panels(self, source: Source, batch: Batch, output: Tensor) -> list[tuple[str, Picture]]:
         """Before, after, truth."""
         given, made = batch.images.float() / 255, output.clamp(0, 1)
         before = psnr(given, batch.targets).item()

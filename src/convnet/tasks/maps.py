@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from convnet.data import Loader, MemorySource
+from convnet.data import Loader, Source
 from convnet.data.loader import Pair
 from convnet.errors import ModelError, in_one_line
 from convnet.layers import sizes_of, whole_maps
@@ -28,7 +28,7 @@ def centred(targets: Tensor, outputs: Tensor) -> Tensor:
     return targets[..., top : top + rows, left : left + columns]
 
 
-def samples(source: MemorySource, indices: Tensor, pair: Pair) -> Iterator[Batch]:
+def samples(source: Source, indices: Tensor, pair: Pair) -> Iterator[Batch]:
     """Batches of small samples of one size; large ones, and those of different sizes, one by one."""
     pixels = source.shape.height * source.shape.width
     if source.sizes is None and pixels <= SMALL_PIXELS:

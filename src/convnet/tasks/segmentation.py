@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from convnet.data import MemorySource
+from convnet.data import Source
 from convnet.tasks.maps import centred, outputs_of, samples
 from convnet.tasks.overlay import blended, coloured, marked
 from convnet.tasks.task import (
@@ -56,7 +56,7 @@ class Segmented(Evaluation):
             "dice": dict(zip(self.classes, dice, strict=True)),
         }
 
-    def rows(self, source: MemorySource) -> Iterator[Mapping[str, object]]:
+    def rows(self, source: Source) -> Iterator[Mapping[str, object]]:
         """Pixel accuracy and mean IoU of each sample."""
         for confusion in self.confusions:
             mean_iou = _mean(_overlaps(confusion)[0])
@@ -85,7 +85,7 @@ class Segmentation(Task):
 
     @torch.no_grad()
     def evaluate(
-        self, model: nn.Module, source: MemorySource, indices: Tensor, loss: Loss, fabric: Fabric
+        self, model: nn.Module, source: Source, indices: Tensor, loss: Loss, fabric: Fabric
     ) -> Segmented:
         """Every sample at its own size; large ones in tiles."""
         k, total = len(source.classes), 0.0
@@ -97,7 +97,7 @@ class Segmentation(Task):
                 confusions.append(_confusions(logits.argmax(1), batch.targets, k).cpu())
         return Segmented(total / max(1, len(indices)), torch.cat(confusions), indices, source.classes)
 
-    def panels(self, source: MemorySource, batch: Batch, output: Tensor) -> list[tuple[str, Picture]]:
+    def panels(self, source: Source, batch: Batch, output: Tensor) -> list[tuple[str, Picture]]:
         """The image; the true mask and the predicted one over it; what is wrong, in red."""
         image, truth = as_picture(batch.images[0]), batch.targets[0].cpu().numpy()
         predicted = output.argmax(1)[0].cpu().numpy()

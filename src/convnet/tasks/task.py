@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from convnet.data import MemorySource, Reads
+from convnet.data import Reads, Source
 from convnet.errors import DataError
 from convnet.registry import Registry
 from convnet.training import Loss
@@ -58,7 +58,7 @@ class Evaluation(ABC):
         """All figures by name; those of single classes in dictionaries of their own."""
 
     @abstractmethod
-    def rows(self, source: MemorySource) -> Iterator[Mapping[str, object]]:
+    def rows(self, source: Source) -> Iterator[Mapping[str, object]]:
         """What predictions.csv says of each sample, in the order of `indices`."""
 
     def __len__(self) -> int:
@@ -78,7 +78,7 @@ class Task(ABC):
     score: ClassVar[Score]
     loss: str
 
-    def outputs(self, source: MemorySource) -> int:
+    def outputs(self, source: Source) -> int:
         """The size of the head: a logit, or a map of logits, per class.
 
         Raises:
@@ -95,7 +95,7 @@ class Task(ABC):
 
     @abstractmethod
     def evaluate(
-        self, model: nn.Module, source: MemorySource, indices: Tensor, loss: Loss, fabric: Fabric
+        self, model: nn.Module, source: Source, indices: Tensor, loss: Loss, fabric: Fabric
     ) -> Evaluation:
         """Run the model over samples, in evaluation mode, and judge it; its own mode is restored."""
 
@@ -107,7 +107,7 @@ class Task(ABC):
         """The loss on what this task's networks return."""
         return loss
 
-    def panels(self, source: MemorySource, batch: Batch, output: Tensor) -> list[tuple[str, Picture]]:
+    def panels(self, source: Source, batch: Batch, output: Tensor) -> list[tuple[str, Picture]]:
         """A sample (a batch of one) and what the network made of it, as captioned pictures side by side."""
         return []
 
@@ -121,7 +121,8 @@ def evaluation_batch(shape: ImageShape) -> int:
 
 
 def as_picture(image: Tensor) -> Picture:
-    """C×H×W, 0…255 → H×W×C uint8."""
+    """C×H×W, 0…255 → H×W×1 or H×W×3 uint8; of other channels the first, or the first three."""
+    image = image[: 3 if len(image) >= 3 else 1]
     return image.float().round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy().astype(np.uint8)
 
 

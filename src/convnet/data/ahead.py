@@ -1,0 +1,56 @@
+"""An iterator that another thread runs ahead."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_POLL_SECONDS = 0.1
+
+
+def ahead(items: Iterator[T], count: int) -> Iterator[T]:
+    """The same items, up to `count` of them made before they are asked for.
+
+    What `items` raises is raised here in its place. The thread ends with this iterator, wherever that stops.
+    """
+    ready: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(count)
+    stop = threading.Event()
+
+    def put(item: T | None, error: BaseException | None = None) -> bool:
+        while not stop.is_set():
+            try:
+                ready.put((item, error), timeout=_POLL_SECONDS)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    end = StopIteration()
+
+    def run() -> None:
+        try:
+            for item in items:
+                if not put(item):
+                    return
+            put(None, end)
+        except BaseException as error:  # whatever it is, the reader must hear of it
+            put(None, error)
+
+    worker = threading.Thread(target=run, daemon=True)
+    worker.start()
+    try:
+        while True:
+            item, error = ready.get()
+            if error is end:
+                return
+            if error is not None:
+                raise error
+            assert item is not None
+            yield item
+    finally:
+        stop.set()
+        worker.join()

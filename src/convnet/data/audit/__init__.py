@@ -1,0 +1,1 @@
+"""What is wrong with image files: scanned, compared with each other, and reported."""

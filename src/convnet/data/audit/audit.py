@@ -1,0 +1,158 @@
+"""The audit of a data set: scan, compare, doubt the labels, report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convnet.data.audit.duplicates import duplicates
+from convnet.data.audit.findings import KINDS, Finding, Kind, findings
+from convnet.data.audit.labels import SIDE, suspects
+from convnet.data.audit.scan import Scan, scan
+from convnet.data.files.images import FileImages
+from convnet.data.files.listing import Listing
+from convnet.data.preprocess import Preprocess
+from convnet.types import ImageShape
+
+OUTLIERS = 8
+"""How many of the darkest, brightest and flattest images are shown."""
+MOST_JUDGED = 20_000
+"""Images of which labels are doubted; of more, nobody has the time."""
+
+Progress = Callable[[Iterable[object], int], Iterable[object]]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found in a listing, and the seconds that it took to scan, to compare and to doubt labels."""
+
+    listing: Listing
+    scan: Scan
+    findings: tuple[Finding, ...]
+    seconds: dict[str, float]
+
+    @property
+    def files(self) -> int:
+        """All files that were met, whether images or not."""
+        return len(self.listing) + len(self.listing.ignored)
+
+    @property
+    def images(self) -> int:
+        """Files that are sound images."""
+        return int(self.scan.sound.sum())
+
+    @cached_property
+    def by_kind(self) -> dict[Kind, list[Finding]]:
+        """The findings of each kind that there are any of."""
+        grouped = {kind: [f for f in self.findings if f.kind == kind] for kind in KINDS}
+        return {kind: found for kind, found in grouped.items() if found}
+
+    @cached_property
+    def channels(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean and deviation of red, green and blue over all images, 0…255; every image weighs the same."""
+        records = self.scan.records[self.scan.decoded]
+        mean = records["mean"].astype(np.float64).mean(0)
+        square = records["square"].astype(np.float64).mean(0)
+        return mean, np.sqrt(np.maximum(square - mean**2, 0))
+
+    @cached_property
+    def profiles(self) -> int:
+        """Images with a colour profile, which is ignored."""
+        return int(self.scan.records["profile"].sum())
+
+    @cached_property
+    def sizes(self) -> tuple[str, str, str]:
+        """Smallest, middle and largest width×height, by the number of pixels."""
+        records = self.scan.records[self.scan.decoded]
+        order = np.argsort(records["width"].astype(np.int64) * records["height"], kind="stable")
+        chosen = records[order[[0, len(order) // 2, -1]]]
+        low, middle, high = (f"{r['width']}×{r['height']}" for r in chosen)
+        return low, middle, high
+
+    def outliers(self) -> dict[str, list[tuple[str, float]]]:
+        """The darkest, the brightest and the flattest images, and by how much."""
+        places = (self.scan.decoded & ~self.scan.records["blank"]).nonzero()[0]
+        brightness = self.scan.records["mean"][places].mean(1)
+        contrast = self.scan.records["contrast"][places]
+        orders = {
+            "darkest": (np.argsort(brightness, kind="stable"), brightness),
+            "brightest": (np.argsort(-brightness, kind="stable"), brightness),
+            "least contrast": (np.argsort(contrast, kind="stable"), contrast),
+        }
+        return {
+            name: [(self.listing.samples[places[i]].entry.name, float(values[i])) for i in order[:OUTLIERS]]
+            for name, (order, values) in orders.items()
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Files, images, classes and findings, as JSON has them."""
+        return {
+            "files": self.files,
+            "images": self.images,
+            "classes": self.listing.counts(),
+            "findings": [{"kind": f.kind, "path": f.path, "detail": f.detail} for f in self.findings],
+        }
+
+
+def audit(
+    listing: Listing,
+    *,
+    doubt_labels: bool = True,
+    progress: Progress = lambda items, total: items,
+    say: Callable[[str], object] = lambda line: None,
+) -> Audit:
+    """Decode every file, compare all with all, and let a cross-validated classifier doubt the labels.
+
+    `progress` may show how far the decoding is; `say` hears what comes next.
+    """
+    begun = time.perf_counter()
+    found = scan(listing, progress=progress)
+    scanned = time.perf_counter()
+    pairs = duplicates(listing, found)
+    compared = time.perf_counter()
+    doubted: list[Finding] = []
+    if doubt_labels and not listing.several:
+        say("doubting the labels")
+        doubted = _suspects(listing, found)
+    seconds = {
+        "scan": scanned - begun,
+        "compare": compared - scanned,
+        "labels": time.perf_counter() - compared,
+    }
+    all_found = [*findings(listing, found, pairs), *doubted]
+    ordered = sorted(all_found, key=lambda f: KINDS.index(f.kind))
+    return Audit(listing, found, tuple(ordered), seconds)
+
+
+def _suspects(listing: Listing, found: Scan) -> list[Finding]:
+    """Labels that look wrong, the worst first, among images that can be read and show something."""
+    places = (found.sound & ~found.records["blank"]).nonzero()[0]
+    if not 0 < len(places) <= MOST_JUDGED:
+        return []
+    channels = 3 if (found.records["channels"][places] >= 3).any() else 1
+    images = FileImages(
+        listing.without(set(range(len(listing))) - set(places.tolist())),
+        Preprocess(resize="stretch"),
+        ImageShape(channels, SIDE, SIDE),
+    )
+    pixels, readable = images.take(np.arange(len(places)))
+    kept: Sequence[int] = places[readable].tolist()
+    labels = listing.targets()[kept].numpy()
+    doubted = []
+    for suspect in suspects(pixels, labels, listing.classes):
+        sample = listing.samples[kept[suspect.place]]
+        doubted.append(
+            Finding(
+                "suspect_label",
+                sample.entry.name,
+                f"labelled '{sample.labels[0]}' ({suspect.own:.0%}), looks like '{suspect.other}' "
+                f"({suspect.probability:.0%})",
+            )
+        )
+    return doubted

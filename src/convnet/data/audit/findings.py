@@ -1,0 +1,123 @@
+"""What an audit has to say of single files, in the words of its JSON."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from convnet.data.audit.duplicates import Pair
+from convnet.data.audit.scan import Scan
+from convnet.data.files.listing import Listing
+
+Kind = Literal[
+    "unreadable",
+    "truncated",
+    "not_an_image",
+    "exact_duplicate",
+    "near_duplicate",
+    "conflicting_label",
+    "suspect_label",
+    "blank",
+    "tiny",
+    "extreme_aspect",
+    "exif_rotated",
+    "odd_mode",
+    "empty_class",
+    "single_image_class",
+    "ignored_file",
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""In the order of how much harm they do."""
+
+TINY = 16
+"""Pixels a side; smaller pictures are suspicious where the others are not as small."""
+USUAL = 2
+"""A picture is tiny only if the median of all is at least so many times larger."""
+EXTREME = 4.0
+"""Width over height, or height over width."""
+USUAL_MODES = frozenset({"RGB", "L", "YCbCr", "array"})
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something about a file, or a class; a finding about a pair names the other path in `detail`."""
+
+    kind: Kind
+    path: str
+    detail: str
+
+
+def findings(listing: Listing, found: Scan, pairs: Sequence[Pair]) -> list[Finding]:
+    """Everything that decoding and comparing the files of a listing brought to light."""
+    all_found = [
+        *_damaged(listing, found),
+        *_copies(listing, pairs),
+        *_looks(listing, found),
+        *_classes(listing, found),
+        *(Finding("ignored_file", ignored.name, ignored.reason) for ignored in listing.ignored),
+    ]
+    return sorted(all_found, key=lambda f: (KINDS.index(f.kind), f.path, f.detail))
+
+
+def _damaged(listing: Listing, found: Scan) -> Iterator[Finding]:
+    for place, reason in found.reasons.items():
+        kind = found.trouble(place)
+        assert kind is not None, "what has a reason is in trouble"
+        yield Finding(kind, listing.samples[place].entry.name, reason)
+
+
+def _copies(listing: Listing, pairs: Sequence[Pair]) -> Iterator[Finding]:
+    """Each copy once, beside the first of its kind; and, of other labels, as a conflict."""
+    near: dict[int, int] = {}
+    for pair in pairs:
+        first, second = listing.samples[pair.first], listing.samples[pair.second]
+        here, there = first.split or "", second.split or ""
+        across = f" (in {here}, this one in {there})" if here != there else ""
+        if pair.exact or pair.second not in near:
+            near.setdefault(pair.second, pair.first)
+            kind: Kind = "exact_duplicate" if pair.exact else "near_duplicate"
+            yield Finding(kind, second.entry.name, f"of {first.entry.name}{across}")
+        if first.labels != second.labels:
+            detail = f"labelled {_words(second.labels)}, its copy {first.entry.name} {_words(first.labels)}"
+            yield Finding("conflicting_label", second.entry.name, detail)
+
+
+def _looks(listing: Listing, found: Scan) -> Iterator[Finding]:
+    records = found.records
+    sides = sorted(min(r["width"], r["height"]) for r in records[found.decoded])
+    usual = sides[len(sides) // 2] if sides else 0
+    for sample, record in zip(listing.samples, records, strict=True):
+        width, height = int(record["width"]), int(record["height"])
+        if not width:
+            continue
+        name, size = sample.entry.name, f"{width}×{height} pixels"
+        if record["blank"]:
+            yield Finding("blank", name, f"{size} of one colour")
+        if min(width, height) < TINY and usual >= USUAL * min(width, height):
+            yield Finding("tiny", name, f"{size}; half of the images have {usual} or more")
+        if max(width, height) > EXTREME * min(width, height):
+            yield Finding("extreme_aspect", name, size)
+        if record["orientation"] > 1:
+            yield Finding("exif_rotated", name, f"orientation {record['orientation']}; turned when decoded")
+        if str(record["mode"]) not in USUAL_MODES:
+            yield Finding("odd_mode", name, f"mode {record['mode']}; converted when decoded")
+
+
+def _classes(listing: Listing, found: Scan) -> Iterator[Finding]:
+    readable: dict[str, list[str]] = defaultdict(list)
+    for place, sample in enumerate(listing.samples):
+        for label in sample.labels:
+            readable[label] += [sample.entry.name] if found.decoded[place] else []
+    for name in listing.empty:
+        yield Finding("empty_class", name, "the folder holds no images")
+    for name in listing.classes:
+        if not readable[name]:
+            yield Finding("empty_class", name, "none of its images can be read")
+        elif len(readable[name]) == 1:
+            yield Finding("single_image_class", name, f"only {readable[name][0]}")
+
+
+def _words(labels: tuple[str, ...]) -> str:
+    return " and ".join(f"'{label}'" for label in labels) or "nothing"

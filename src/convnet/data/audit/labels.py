@@ -1,0 +1,103 @@
+"""Labels that look wrong: a simple classifier, trained on the others, is sure of another one."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+from convnet.features import FEATURES
+
+SIDE = 64
+"""Of the pictures that features are computed of."""
+FOLDS = 5
+BATCH = 256
+ITERATIONS = 200
+FEWEST = 10
+"""Images that a class needs for its labels to be judged."""
+SHARE = 0.05
+"""At most so many of the labels are suspected, those first that look most wrong."""
+REPEATS = 2
+"""Ways of dealing out the folds, over which probabilities are averaged."""
+GRID = 3
+"""Parts of a side whose colours are looked at one by one."""
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A sample whose label is less probable than another class, and both probabilities."""
+
+    place: int
+    other: str
+    probability: float
+    own: float
+
+
+def suspects(images: NDArray[np.uint8], labels: NDArray[np.int64], classes: tuple[str, ...]) -> list[Suspect]:
+    """The labels that a cross-validated classifier contradicts with confidence, the worst first.
+
+    `images` are N×H×W×C. The classifier is logistic regression on gradients and colours (HoG, histograms of
+    the whole and of its parts). Confident is a probability of another class above what its own members have
+    on average (confident learning; Northcutt et al. 2021).
+    """
+    counts = np.bincount(labels, minlength=len(classes))
+    judged = (counts[labels] >= FEWEST).nonzero()[0]
+    if len(np.unique(labels[judged])) < 2:
+        return []
+    own_labels = labels[judged]
+    probabilities = _probabilities(_features(images[judged]), own_labels)
+    numbers = np.unique(own_labels)
+    own_column = np.searchsorted(numbers, own_labels)
+    own = probabilities[np.arange(len(judged)), own_column]
+    usual = np.array([own[own_column == k].mean() for k in range(len(numbers))])
+    others = np.where(np.arange(len(numbers)) == own_column[:, None], -1.0, probabilities)
+    best = others.argmax(1)
+    surest = others.max(1)
+    confident = (surest >= usual[best]) & (surest > own)
+    order = np.argsort(own - surest, kind="stable")
+    chosen = [i for i in order.tolist() if confident[i]][: int(SHARE * len(judged))]
+    return [
+        Suspect(int(judged[i]), classes[numbers[best[i]]], float(surest[i]), float(own[i])) for i in chosen
+    ]
+
+
+def _features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """N×D: square roots of HoG and of colour histograms, standardised, each kind of the same weight."""
+    parts: list[list[torch.Tensor]] = [[] for _ in range(2 + GRID**2)]
+    size = images.shape[1:3]
+    channels = images.shape[3]
+    hog = FEATURES.build("hog", channels, size)
+    color = FEATURES.build("color", channels, size, space="hsv" if channels == 3 else "rgb")
+    cell = (size[0] // GRID, size[1] // GRID)
+    local = FEATURES.build("color", channels, cell, bins=4, space="hsv" if channels == 3 else "rgb")
+    for start in range(0, len(images), BATCH):
+        x = torch.from_numpy(images[start : start + BATCH]).permute(0, 3, 1, 2).float() / 255
+        parts[0].append(hog(x).flatten(1))
+        parts[1].append(color(x).flatten(1))
+        for k in range(GRID**2):
+            top, left = k // GRID * cell[0], k % GRID * cell[1]
+            part = x[:, :, top : top + cell[0], left : left + cell[1]].contiguous()
+            parts[2 + k].append(local(part).flatten(1))
+    kinds = [torch.cat(parts[0]), torch.cat(parts[1]), torch.cat([torch.cat(p) for p in parts[2:]], 1)]
+    roots = [kind.clamp_min(0).sqrt().numpy() for kind in kinds]
+    centred = [kind - kind.mean(0) for kind in roots]
+    scaled = [kind / (kind.std(0) + 1e-6) / kind.shape[1] ** 0.5 for kind in centred]
+    return np.concatenate(scaled, 1).astype(np.float32)
+
+
+def _probabilities(features: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """N×K, each sample judged by a classifier that has not seen it."""
+    total = np.zeros((len(labels), len(np.unique(labels))))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # good enough long before that
+        for seed in range(REPEATS):
+            folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+            model = LogisticRegression(max_iter=ITERATIONS)
+            total += cross_val_predict(model, features, labels, cv=folds, method="predict_proba")
+    return total / REPEATS

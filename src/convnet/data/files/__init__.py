@@ -1,0 +1,1 @@
+"""Image files wherever they lie, listed with their labels, and read as a source."""

@@ -1,0 +1,86 @@
+"""COCO annotations: a .json file of images, categories, and which of them each image shows."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from convnet.data.files.listing import Listing, Sample, listing
+from convnet.data.files.store import Entry, FolderStore
+from convnet.errors import DataError
+
+FOLDERS = ("", "images", "..", "../images")
+"""Where the images lie, seen from the annotations; below that, also in a folder of the file's split."""
+
+
+def is_coco(path: Path) -> bool:
+    """Whether it is a .json file."""
+    return path.suffix.lower() == ".json" and path.is_file()
+
+
+def list_coco(path: Path, *, several: bool) -> Listing:
+    """The images of a COCO file, with the categories that their annotations name.
+
+    Where samples have one label each, every image must show one category.
+
+    Raises:
+        DataError: it is no such file, its images are not there, or an image shows several categories.
+    """
+    document = _read(path)
+    names = {category["id"]: str(category["name"]) for category in document["categories"]}
+    shown: dict[Any, set[str]] = defaultdict(set)
+    for annotation in document["annotations"]:
+        if annotation["category_id"] not in names:
+            raise DataError(f"{path}: an annotation has the unknown category {annotation['category_id']}")
+        shown[annotation["image_id"]].add(names[annotation["category_id"]])
+    files = [(str(image["file_name"]), tuple(sorted(shown[image["id"]]))) for image in document["images"]]
+    if not files:
+        raise DataError(f"{path}: names no images")
+    if not several:
+        odd = next(((name, labels) for name, labels in files if len(labels) != 1), None)
+        if odd is not None:
+            raise DataError(
+                f"{path}: {odd[0]} shows {len(odd[1])} categories ({', '.join(odd[1]) or 'none'}), not one; "
+                "use --task multi-label"
+            )
+    root = _root(path, files[0][0])
+    samples = [Sample(_entry(root, name), labels) for name, labels in files]
+    return listing(path.stem, FolderStore(root), samples, several=several)
+
+
+def _read(path: Path) -> dict[str, list[dict[str, Any]]]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        for part, keys in (
+            ("images", ("id", "file_name")),
+            ("categories", ("id", "name")),
+            ("annotations", ("image_id", "category_id")),
+        ):
+            for item in document[part]:
+                for key in keys:
+                    item[key]
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{path}: no COCO annotations: {error!r} is missing") from error
+    return dict(document)
+
+
+def _root(path: Path, first: str) -> Path:
+    """The folder in which the first image lies."""
+    split = path.stem.rpartition("_")[2]
+    for place in FOLDERS:
+        for folder in (path.parent / place, path.parent / place / split):
+            if (folder / first).is_file():
+                return folder
+    raise DataError(f"{path}: its images are not there; {first} lies neither beside it nor in images/")
+
+
+def _entry(root: Path, name: str) -> Entry:
+    try:
+        status = (root / name).stat()
+    except (OSError, ValueError):
+        return Entry(name, -1, 0)
+    return Entry(name, status.st_size, status.st_mtime_ns)

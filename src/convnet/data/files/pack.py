@@ -1,0 +1,211 @@
+"""Decoded, resized images in a memory-mapped file: each is decoded once, whoever asks for it first."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import mmap
+import os
+import shutil
+import tempfile
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convnet.errors import DataError
+
+Decoder = Callable[[int], NDArray[np.uint8]]
+"""Position of a sample → H×W×C."""
+
+VERSION = 1
+RESERVE_BYTES = 1 << 30
+"""What is left free on the disk."""
+LIMIT_VARIABLE, DEFAULT_LIMIT_GB = "CONVNET_PACK_LIMIT_GB", 100.0
+CHECKED = 64
+"""Images of a pack that are compared with their checksums when it is opened."""
+RESIDENT_BYTES = 256 << 20
+"""How much of the file may count as this process's memory before its pages are handed back."""
+
+
+class NoRoomError(DataError):
+    """A pack would not fit: the disk is too full, or the pack larger than allowed."""
+
+
+class Pack:
+    """N×H×W×C uint8 on disk, with a state and a checksum for each image; 0: not there yet.
+
+    Rows are written before they are marked, and always with the same bytes, so that any number of processes
+    may fill one pack, and a killed one leaves nothing that has to be repaired.
+    """
+
+    def __init__(self, folder: Path, shape: tuple[int, int, int, int]) -> None:
+        """Map the files of a pack; `shape` is N×H×W×C."""
+        self.folder = folder
+        self._files = [_mapped(folder / name) for name in ("pixels", "state", "sums")]
+        pixels, state, sums = self._files
+        self.rows = np.frombuffer(pixels, np.uint8).reshape(shape)
+        self.state = np.frombuffer(state, np.uint8)
+        self.sums = np.frombuffer(sums, np.uint32)
+        self._touched = 0
+
+    def __len__(self) -> int:
+        return len(self.state)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every image is there."""
+        return bool(self.state.all())
+
+    def put(self, place: int, pixels: NDArray[np.uint8]) -> None:
+        """Keep the pixels H×W×C of an image."""
+        self.rows[place] = pixels
+        self.sums[place] = _sum(pixels)
+        self.state[place] = 1
+
+    def take(self, places: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """A copy of some images, B×H×W×C."""
+        taken: NDArray[np.uint8] = self.rows[places]
+        self._touched += taken.nbytes
+        if self._touched > RESIDENT_BYTES:
+            self.release()
+        return taken
+
+    def release(self) -> None:
+        """Hand the pages that were touched back to the system, which keeps them as long as it has room."""
+        self._touched = 0
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self._files[0].madvise(mmap.MADV_DONTNEED)
+
+    def flush(self) -> None:
+        """Make what was put survive a power cut."""
+        for file in self._files:
+            file.flush()
+
+    def sound(self) -> bool:
+        """Whether some of the images that are there have the checksums they had."""
+        there = self.state.nonzero()[0]
+        some = there[np.linspace(0, len(there) - 1, min(CHECKED, len(there))).astype(int)]
+        return all(_sum(self.rows[place]) == self.sums[place] for place in some)
+
+
+def open_pack(
+    folder: Path,
+    name: str,
+    settings: dict[str, object],
+    content: str,
+    shape: tuple[int, int, int, int],
+    say: Callable[[str], object],
+) -> Pack:
+    """The pack of `content` (a checksum of the files) in `shape`, made where there is none.
+
+    `folder` holds packs; `settings` are the place of the files and how they are preprocessed. A pack of the
+    same settings and other content, that of an earlier state of the files, is removed.
+
+    Raises:
+        NoRoomError: it does not fit.
+        DataError: it cannot be written.
+    """
+    stem = f"{name}-{_digest(settings)}"
+    place = folder / f"{stem}-{content[:12]}"
+    document = {"version": VERSION, "content": content, "shape": list(shape), **settings}
+    if (pack := _existing(place, document, shape)) is not None:
+        return pack
+    if place.exists():
+        say(f"{place}: damaged; packing anew")
+        _remove(place)
+    for outdated in folder.glob(f"{_escaped(stem)}-*"):
+        _remove(outdated)
+    require_space(folder, shape)
+    _create(folder, place, document, shape)
+    return Pack(place, shape)
+
+
+def require_space(folder: Path, shape: Sequence[int]) -> None:
+    """Raise NoRoomError where a pack of that shape is larger than allowed, or than the free disk."""
+    needed = int(np.prod(shape, dtype=np.int64))
+    limit = _limit()
+    if needed > limit:
+        raise NoRoomError(
+            f"a pack of {needed / 1e9:.1f} GB is more than {LIMIT_VARIABLE}={limit / 1e9:g} allows"
+        )
+    parent = next(p for p in (folder, *folder.parents) if p.exists())
+    free = shutil.disk_usage(parent).free
+    if needed + RESERVE_BYTES > free:
+        raise NoRoomError(
+            f"a pack of {needed / 1e9:.1f} GB does not fit into {folder} ({free / 1e9:.1f} GB free, of which "
+            f"{RESERVE_BYTES / 1e9:.1f} stay so)"
+        )
+
+
+def _limit() -> float:
+    text = os.environ.get(LIMIT_VARIABLE, str(DEFAULT_LIMIT_GB))
+    try:
+        return float(text) * 1e9
+    except ValueError:
+        raise DataError(f"{LIMIT_VARIABLE}={text}: not a number of gigabytes") from None
+
+
+def _existing(place: Path, document: dict[str, object], shape: tuple[int, int, int, int]) -> Pack | None:
+    try:
+        if json.loads((place / "pack.json").read_text(encoding="utf-8")) != document:
+            return None
+        pack = Pack(place, shape)
+    except (OSError, ValueError):
+        return None
+    return pack if len(pack) == len(pack.sums) == shape[0] and pack.sound() else None
+
+
+def _create(folder: Path, place: Path, document: dict[str, object], shape: tuple[int, int, int, int]) -> None:
+    """Reserve the space under another name and rename: of two processes one is first, and both use its."""
+    temporary = None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder, prefix=".new-"))
+        sizes = {"pixels": int(np.prod(shape, dtype=np.int64)), "state": shape[0], "sums": 4 * shape[0]}
+        for name, size in sizes.items():
+            _reserve(temporary / name, size)
+        (temporary / "pack.json").write_text(json.dumps(document, indent=2), encoding="utf-8")
+        temporary.rename(place)
+    except OSError as error:
+        if temporary is not None:
+            _remove(temporary)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise NoRoomError(f"a pack does not fit into {folder}: {error.strerror}") from None
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise NoRoomError(f"no pack can be made in {folder}: {error.strerror or error}") from None
+
+
+def _reserve(path: Path, size: int) -> None:
+    """A file of zeros whose blocks are there: writing to it cannot run out of disk."""
+    with path.open("wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            file.truncate(size)
+
+
+def _mapped(path: Path) -> mmap.mmap:
+    with path.open("r+b") as file:
+        return mmap.mmap(file.fileno(), 0)
+
+
+def _remove(place: Path) -> None:
+    """A process that still uses it keeps its files until it ends."""
+    shutil.rmtree(place, ignore_errors=True)
+
+
+def _sum(pixels: NDArray[np.uint8]) -> int:
+    return zlib.crc32(pixels.tobytes())
+
+
+def _digest(settings: dict[str, object]) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _escaped(text: str) -> str:
+    """A file name in which glob sees no patterns."""
+    return "".join(f"[{c}]" if c in "*?[" else c for c in text)

@@ -1,0 +1,205 @@
+"""Where files lie: in a folder, in a zip archive; what is there, and the bytes of one."""
+
+from __future__ import annotations
+
+import os
+import threading
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from convnet.data.images.decode import file_bytes
+from convnet.errors import DataError
+
+CLUTTER = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db", "__macosx", "@eadir"})
+"""What operating systems leave behind."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file: its path below the root, with slashes; its size; and a number that changes when it does."""
+
+    name: str
+    size: int
+    stamp: int
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """A file or folder that is not read, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Contents:
+    """All visible files of a store, sorted by name; its folders; and what is passed over."""
+
+    entries: tuple[Entry, ...]
+    folders: tuple[str, ...]
+    ignored: tuple[Ignored, ...]
+
+
+class Store(Protocol):
+    """A place that holds files."""
+
+    @property
+    def root(self) -> Path:
+        """The folder or archive."""
+        ...
+
+    def contents(self) -> Contents:
+        """What is there."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file.
+
+        Raises:
+            DataError: it is not there, or cannot be read.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class FolderStore:
+    """The files below a folder. Links are followed, but never back into a folder that they lie in."""
+
+    root: Path
+
+    def contents(self) -> Contents:
+        """Walk the folder.
+
+        Raises:
+            DataError: there is no such folder, or it may not be read.
+        """
+        entries: list[Entry] = []
+        folders: list[str] = []
+        ignored: list[Ignored] = []
+        try:
+            start = self.root.stat()
+            list_first = os.scandir(self.root)
+        except OSError as error:
+            reason = "no such folder" if not self.root.exists() else f"cannot be read: {error.strerror}"
+            raise DataError(f"{self.root}: {reason}") from None
+        waiting = [("", list_first, frozenset({(start.st_dev, start.st_ino)}))]
+        while waiting:
+            prefix, children, above = waiting.pop()
+            with children:
+                for child in children:
+                    name = prefix + child.name
+                    if why := _passed_over(child.name):
+                        ignored.append(Ignored(_printable(name), why))
+                        continue
+                    try:
+                        status = child.stat()
+                        if child.is_dir():
+                            here = status.st_dev, status.st_ino
+                            if here in above:
+                                ignored.append(Ignored(name, "a link to a folder that it lies in"))
+                                continue
+                            folders.append(name)
+                            waiting.append((f"{name}/", os.scandir(child.path), above | {here}))
+                        elif child.is_file():
+                            entries.append(Entry(name, status.st_size, status.st_mtime_ns))
+                        else:
+                            ignored.append(Ignored(name, "not an ordinary file"))
+                    except OSError as error:
+                        ignored.append(Ignored(name, f"cannot be read: {error.strerror}"))
+        entries.sort(key=lambda entry: entry.name)
+        return Contents(tuple(entries), tuple(sorted(folders)), tuple(sorted(ignored, key=lambda i: i.name)))
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file below the folder."""
+        return file_bytes(self.root / name)
+
+
+class ZipStore:
+    """The members of a zip archive, read in place, from any number of threads."""
+
+    def __init__(self, root: Path) -> None:
+        """Open the archive.
+
+        Raises:
+            DataError: it is none, or a damaged one.
+        """
+        self.root = root
+        self._here = threading.local()
+        try:
+            with zipfile.ZipFile(root) as archive:
+                self._members = archive.infolist()
+        except FileNotFoundError:
+            raise DataError(f"{root}: no such file") from None
+        except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+            raise DataError(f"{root}: not a readable zip archive: {error}") from error
+
+    def contents(self) -> Contents:
+        """What the archive's directory says; a single folder that holds everything is looked through."""
+        entries, ignored, folders = [], [], set[str]()
+        for member in self._members:
+            parts = [part for part in member.filename.split("/") if part]
+            reason: str | None = next((r for part in parts if (r := _passed_over(part))), None)
+            if reason is None and (member.filename.startswith("/") or ".." in parts):
+                reason = "its path leads out of the archive"
+            if reason is None and member.flag_bits & 1:
+                reason = "encrypted"
+            if reason is not None:
+                ignored.append(Ignored(_printable(member.filename), reason))
+                continue
+            above = parts if member.is_dir() else parts[:-1]
+            folders |= {"/".join(above[: i + 1]) for i in range(len(above))}
+            if not member.is_dir():
+                entries.append(Entry(member.filename, member.file_size, member.CRC))
+        entries.sort(key=lambda entry: entry.name)
+        return Contents(tuple(entries), tuple(sorted(folders)), tuple(ignored))
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a member."""
+        archive = getattr(self._here, "archive", None)
+        if archive is None:  # one for each thread: they do not share a position in the file
+            archive = self._here.archive = zipfile.ZipFile(self.root)
+        try:
+            return bytes(archive.read(name))
+        except KeyError:
+            raise DataError(f"{self.root}/{name}: no such file") from None
+        except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as error:
+            raise DataError(f"{self.root}/{name}: cannot be read: {error}") from error
+
+
+def open_store(path: Path) -> FolderStore | ZipStore:
+    """The store of a folder or a zip archive."""
+    return ZipStore(path) if is_archive(path) else FolderStore(path)
+
+
+def visible_folders(root: Path) -> list[Path]:
+    """The subfolders that are not hidden."""
+    return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def is_archive(path: Path) -> bool:
+    """Whether it is a zip archive, by its name."""
+    return path.suffix.lower() == ".zip" and not path.is_dir()
+
+
+def below(contents: Contents, folder: str) -> Iterator[Entry]:
+    """The files anywhere below a folder."""
+    return (entry for entry in contents.entries if entry.name.startswith(f"{folder}/"))
+
+
+def _passed_over(name: str) -> str | None:
+    """Why a file or folder of that name is not looked at."""
+    if name.startswith("."):
+        return "hidden"
+    if name.lower() in CLUTTER:
+        return "left behind by an operating system"
+    if name != _printable(name):
+        return "its name is not valid UTF-8; rename it"
+    return None
+
+
+def _printable(name: str) -> str:
+    return name.encode("utf-8", "backslashreplace").decode()

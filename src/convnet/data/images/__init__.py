@@ -1,0 +1,1 @@
+"""From the bytes of an image file to uint8 pixels of the size that a network takes."""

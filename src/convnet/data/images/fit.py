@@ -1,0 +1,80 @@
+"""The resize policies: from any size to the one that a network takes."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch.nn import functional as F
+
+from convnet.types import IGNORED
+
+ResizePolicy = Literal["stretch", "letterbox", "crop"]
+Number = TypeVar("Number", bound=np.generic)
+
+
+def fit(pixels: NDArray[np.uint8], size: tuple[int, int], policy: ResizePolicy) -> NDArray[np.uint8]:
+    """H×W×C resized to `size` (height, width) with an antialiased bilinear filter.
+
+    stretch ignores the aspect ratio; letterbox keeps it and pads with black; crop keeps it and cuts the
+    centre out.
+    """
+    if pixels.shape[:2] == size:
+        return pixels
+    if policy == "crop":
+        return resize(_centre(pixels, size), size)
+    if policy == "stretch":
+        return resize(pixels, size)
+    inner, (top, left) = _boxed(pixels.shape[:2], size)
+    fitted = np.zeros((*size, pixels.shape[2]), np.uint8)
+    fitted[top : top + inner[0], left : left + inner[1]] = resize(pixels, inner)
+    return fitted
+
+
+def fit_mask(mask: NDArray[np.int16], size: tuple[int, int], policy: ResizePolicy) -> NDArray[np.int16]:
+    """Resize H×W class indices as `fit` does an image, to the nearest; what is added is void."""
+    if mask.shape == size:
+        return mask
+    if policy == "letterbox":
+        inner, (top, left) = _boxed(mask.shape, size)
+        fitted = np.full(size, IGNORED, np.int16)
+        fitted[top : top + inner[0], left : left + inner[1]] = _nearest(mask, inner)
+        return fitted
+    return _nearest(_centre(mask, size) if policy == "crop" else mask, size)
+
+
+def resize(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """H×W×C to (height, width), antialiased, bilinear: torch's vectorised filter, which rounds as Pillow."""
+    if pixels.shape[:2] == size:
+        return pixels
+    images = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
+    resized: NDArray[np.uint8] = (
+        F.interpolate(images, size=size, mode="bilinear", antialias=True)[0].permute(1, 2, 0).numpy()
+    )
+    return resized
+
+
+def _nearest(mask: NDArray[np.int16], size: tuple[int, int]) -> NDArray[np.int16]:
+    image = Image.fromarray(mask.astype(np.int32)).resize((size[1], size[0]), Image.Resampling.NEAREST)
+    return np.asarray(image).astype(np.int16)
+
+
+def _centre(pixels: NDArray[Number], size: tuple[int, int]) -> NDArray[Number]:
+    """The largest part in the middle that has the aspect ratio of `size`, in whole pixels."""
+    height, width = pixels.shape[:2]
+    scale = max(size[0] / height, size[1] / width)
+    rows, columns = (
+        min(own, max(1, round(to / scale))) for own, to in zip((height, width), size, strict=True)
+    )
+    top, left = (height - rows) // 2, (width - columns) // 2
+    return pixels[top : top + rows, left : left + columns]
+
+
+def _boxed(own: tuple[int, ...], size: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The size that a picture has within a letterbox, and its top left corner there."""
+    scale = min(size[0] / own[0], size[1] / own[1])
+    inner = min(size[0], max(1, round(own[0] * scale))), min(size[1], max(1, round(own[1] * scale)))
+    return inner, ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2)
