@@ -62,9 +62,7 @@ def of_target(target: str) -> st.SearchStrategy[dict[str, Any]]:
 
 fields = {
     "name": st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=12),
-    "data": st.builds(
-        Data, source=st.sampled_from(["digits", "a/b c", "ordner/ä"])
-    ),
+    "data": st.builds(Data, source=st.sampled_from(["digits", "a/b c", "ordner/ä"])),
     "split": st.builds(SplitOptions, val=st.none() | share, seed=st.integers(0, 9)),
     "preprocess": st.builds(
         Preprocess,

@@ -25,6 +25,10 @@ Threads = Annotated[
     int | None, typer.Option(min=1, help="Threads for the arithmetic; default: one per core.")
 ]
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training images.")]
+Label = Annotated[str | None, typer.Option(help="The column of a table that holds the labels.")]
+MultiLabel = Annotated[
+    bool, typer.Option("--multi-label", help="An image may have any number of labels, separated by |.")
+]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write; default: below runs/.")]
 
 

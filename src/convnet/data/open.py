@@ -13,7 +13,9 @@ import torch
 from convnet.data.catalog import DATASETS, named_set
 from convnet.data.files.arrays import holds_images, open_arrays
 from convnet.data.files.image_table import is_image_table
-from convnet.data.image_files import holds_files, open_files
+from convnet.data.files.listing import Listing
+from convnet.data.files.memory import list_memory
+from convnet.data.image_files import holds_files, list_files, open_files
 from convnet.data.images.decode import DecodeError, to_channels
 from convnet.data.images.fit import ResizePolicy, fit
 from convnet.data.masks import IMAGE_FOLDERS, MASK_FOLDERS, Colors, open_masks
@@ -28,6 +30,12 @@ from convnet.types import ImageShape
 
 Reads = Literal["class", "labels", "mask", "photos", "pairs"]
 """What is taken from data: samples with a class or labels each; with masks; pictures alone; pairs."""
+
+
+KINDS_OF_FILES = (
+    "expected a folder or .zip of images, a table (.csv, .tsv, .parquet), arrays (.npz), or COCO annotations "
+    "(.json)"
+)
 
 
 def as_path(word: str) -> Path:
@@ -102,16 +110,33 @@ def open_data(
         several = reads == "labels"
         return open_files(path, preprocess, shape=shape, label=label, several=several, say=say)
     if path.exists():
-        raise DataError(
-            f"{path}: no known kind of data; expected a folder or .zip of images, a table (.csv, .tsv, "
-            ".parquet), arrays (.npz), or COCO annotations (.json)"
-        )
+        raise DataError(f"{path}: no known kind of data; {KINDS_OF_FILES}")
     if "/" in name or path.suffix:
         raise DataError(f"{path}: no such folder; --set data.source=FOLDER names another")
     raise UnknownNameError(
         f"'{name}' is neither a data set nor a folder{nearest(name, DATASETS)}; "
         "--set data.source=FOLDER names another"
     )
+
+
+def list_data(
+    name: str, *, data_dir: Path | None = None, label: str | None = None, several: bool = False
+) -> Listing:
+    """The images of a data set with their labels, before any of them is decoded.
+
+    Raises:
+        UnknownNameError, DataError: as `open_data`; it holds no images with labels.
+    """
+    path = as_path(name)
+    if name in DATASETS:
+        return list_memory(named_set(name, data_dir))
+    if holds_images(path):
+        return list_memory(open_arrays(path, several=several))
+    if holds_files(path):
+        return list_files(path, label=label, several=several)
+    if path.exists():
+        raise DataError(f"{path}: holds no images with labels; {KINDS_OF_FILES}")
+    raise UnknownNameError(f"'{name}' is neither a data set nor a folder{nearest(name, DATASETS)}")
 
 
 def natural_reading(name: str, *, series: bool = False, label: str | None = None) -> Reads:

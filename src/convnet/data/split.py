@@ -17,6 +17,7 @@ from scipy.sparse import bmat, coo_matrix
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
+from convnet.data.files.image_table import UNUSED
 from convnet.data.source import Source
 from convnet.errors import DataError, RecipeError
 from convnet.schema import Count, CountOrZero, Fraction, Section
@@ -24,7 +25,6 @@ from convnet.types import SplitName
 
 DEFAULT_FRACTION = 0.1
 NAMES: tuple[SplitName, ...] = ("train", "val", "test")
-UNUSED = "unused"
 Members = dict[SplitName, Tensor]
 
 
@@ -82,7 +82,7 @@ def make_split(source: Source, options: SplitOptions) -> Split:
         RecipeError: a share is given for a split that the data has, or leaves nothing to train on.
         DataError: a class has a single sample, or the data's own split tears a group apart.
     """
-    units = _units(source)
+    units = units_of(source)
     given = source.partition or ["train"] * len(source)
     members = {
         name: torch.tensor([i for i, s in enumerate(given) if s == name], dtype=torch.int64) for name in NAMES
@@ -119,7 +119,7 @@ def make_split(source: Source, options: SplitOptions) -> Split:
     return Split(members["train"], members["val"], members["test"])
 
 
-def _units(source: Source) -> Tensor:
+def units_of(source: Source) -> Tensor:
     """A number for each sample, the same for those that must not be torn apart."""
     known = [numbers for numbers in (source.groups, source.duplicates) if numbers is not None]
     if not known:

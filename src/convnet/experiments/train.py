@@ -58,7 +58,7 @@ def train(
     recipe = settle(recipe, device, out or below)
     # All that can fail is tried before there is a folder: a device that is not here, data, a network.
     make_fabric(device, resolve_precision(recipe.precision, device))
-    source, split = require_buildable(recipe, data_dir, opened)
+    source, split = require_buildable(recipe, data_dir, opened, say)
     data_dir = data_dir or (Path(os.environ["CONVNET_DATA"]) if os.environ.get("CONVNET_DATA") else None)
     place = {
         "data_dir": str(data_dir.resolve()) if data_dir else None,
@@ -83,7 +83,10 @@ def train(
 
 
 def require_buildable(
-    recipe: Recipe, data_dir: Path | None, opened: tuple[Source, Split] | None = None
+    recipe: Recipe,
+    data_dir: Path | None,
+    opened: tuple[Source, Split] | None = None,
+    say: Callable[[str], object] = lambda line: None,
 ) -> tuple[Source, Split]:
     """Open and split the data, unless they are `opened`, and build the network once.
 
@@ -93,7 +96,7 @@ def require_buildable(
     if opened is not None:
         source, split = opened
     else:
-        source = open_recipe_data(recipe, data_dir)
+        source = open_recipe_data(recipe, data_dir, say)
         split = make_split(source, recipe.split)
     build_network(recipe, source, split)
     return source, split

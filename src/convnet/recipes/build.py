@@ -78,7 +78,9 @@ class Workbench:
         )
 
 
-def open_recipe_data(recipe: Recipe, data_dir: Path | None) -> Source:
+def open_recipe_data(
+    recipe: Recipe, data_dir: Path | None, say: Callable[[str], object] = lambda line: None
+) -> Source:
     """The recipe's data, decoded and resized."""
     source = open_data(
         recipe.data.source,
@@ -90,6 +92,7 @@ def open_recipe_data(recipe: Recipe, data_dir: Path | None) -> Source:
         series=recipe.data.series,
         colors=recipe.data.colors,
         ignore_index=recipe.data.ignore_index,
+        say=say,
     )
     return source if recipe.data.classes is None else keep_classes(source, recipe.data.classes)
 
@@ -116,7 +119,7 @@ def build(
     """
     task = task_of(recipe)
     fabric = make_fabric(device, resolve_precision(recipe.precision, device))
-    source = source or open_recipe_data(recipe, data_dir)
+    source = source or open_recipe_data(recipe, data_dir, say)
     split = split or make_split(source, recipe.split)
     model = build_network(recipe, source, split, load=load, say=say)
     source = source.to(fabric.device)

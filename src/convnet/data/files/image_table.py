@@ -6,6 +6,7 @@ import csv
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,6 +26,8 @@ LABEL_COLUMNS = (*LABEL_NAMES, "labels", "category", "categories", "tags")
 SEPARATORS = "|;,"
 """Between several labels of one image."""
 LOOKED_AT = 20
+UNUSED: Literal["unused"] = "unused"
+"""The split of samples that are left out."""
 MISSING = -1
 """The size of a file that a table names and that is not there."""
 
@@ -84,12 +87,17 @@ def list_table(
     prefix = name.rpartition("/")[0] + "/" if contents is not None and "/" in name else ""
     known = {entry.name: entry for entry in contents.entries} if contents is not None else None
     found: dict[str, Sample] = {}
+    unused: list[Ignored] = []
     place = cells.columns.index(path_column)
     for i, row in enumerate(cells.rows):
         path = row[place].replace("\\", "/") if "/" not in row[place] else row[place]
         if not path:
             raise DataError(f"{where}: line {cells.lines[i]}, column '{path_column}': the path is missing")
-        sample = Sample(_entry(store, prefix + path, known), labels[i], splits[i], groups[i] or None)
+        split = splits[i]
+        if split == UNUSED:
+            unused.append(Ignored(prefix + path, "its split is unused"))
+            continue
+        sample = Sample(_entry(store, prefix + path, known), labels[i], split, groups[i] or None)
         before = found.get(sample.entry.name)
         if before is not None and before.labels != sample.labels:
             if not several:
@@ -100,15 +108,16 @@ def list_table(
             both = tuple(sorted({*before.labels, *sample.labels}))
             sample = Sample(sample.entry, both, sample.split, sample.group)
         found[sample.entry.name] = sample
-    if all(sample.entry.size == MISSING for sample in found.values()):
+    if found and all(sample.entry.size == MISSING for sample in found.values()):
         first = next(iter(found))
         raise DataError(f"{where}: none of its files is there; the first would be {store.root / first}")
+    named = found.keys() | {ignored.name for ignored in unused}
     others = [
         Ignored(entry.name, f"not in {name}")
         for entry in (contents.entries if contents else ())
-        if entry.name not in found and entry.name != name and has_image_name(entry.name)
+        if entry.name not in named and entry.name != name and has_image_name(entry.name)
     ]
-    ignored = [*(contents.ignored if contents else ()), *others]
+    ignored = [*(contents.ignored if contents else ()), *others, *unused]
     return listing(Path(name).stem, store, list(found.values()), ignored=ignored, several=several)
 
 
@@ -191,9 +200,12 @@ def _indicators(cells: Cells, columns: Sequence[str]) -> list[tuple[str, ...]]:
     ]
 
 
-def _splits(cells: Cells) -> list[SplitName | None]:
-    splits: list[SplitName | None] = []
+def _splits(cells: Cells) -> list[SplitName | Literal["unused"] | None]:
+    splits: list[SplitName | Literal["unused"] | None] = []
     for text, line in zip(_optional(cells, "split"), cells.lines, strict=True):
+        if text.lower() == UNUSED:
+            splits.append(UNUSED)
+            continue
         if text and text.lower() not in SPLIT_FOLDERS:
             raise DataError(
                 f"{cells.path}: line {line}, column 'split': '{text}' is no split; use train, val or test"

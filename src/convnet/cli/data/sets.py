@@ -8,10 +8,7 @@ import typer
 
 from convnet.cli.options import DataDir, Json, print_json
 
-app = typer.Typer(help="Data sets that convnet knows by name.", no_args_is_help=True)
 
-
-@app.command("list")
 def list_sets(data_dir: DataDir = None, as_json: Json = False) -> None:
     """Which sets there are, and which of them are on this machine."""
     from convnet.data.catalog import DATASETS, locate
@@ -28,7 +25,6 @@ def list_sets(data_dir: DataDir = None, as_json: Json = False) -> None:
         print(f"{row['name']:<14} {row['title']:<56} {place}")
 
 
-@app.command("get")
 def get(
     name: Annotated[str, typer.Argument(help="A name that 'convnet data list' prints.")],
     data_dir: DataDir = None,

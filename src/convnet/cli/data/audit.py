@@ -1,0 +1,88 @@
+"""`convnet data audit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from convnet.cli.options import DataDir, Json, Label, MultiLabel, print_json
+
+if TYPE_CHECKING:
+    from convnet.data.audit.audit import Audit
+
+LISTED = 10
+"""Findings of a kind that are printed; the page and the JSON have them all."""
+
+
+def audit(
+    data: Annotated[str, typer.Argument(help="A folder, .zip, table or shards of images; a named set.")],
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page with thumbnails (default: NAME-audit.html).")
+    ] = None,
+    labels: Annotated[
+        bool, typer.Option(help="Whether a simple classifier looks for labels that may be wrong.")
+    ] = True,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit status 1 if anything is found.")] = False,
+    label: Label = None,
+    multi_label: MultiLabel = False,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Say what is wrong with images: damage, copies, odd sizes, classes, labels; and draw it."""
+    from convnet.cli.work import WorkProgress
+    from convnet.data.audit.audit import audit as audit_listing
+    from convnet.data.open import list_data
+    from convnet.reports.audit_page import write_audit_page
+
+    listing = list_data(data, data_dir=data_dir, label=label, several=multi_label)
+    with WorkProgress("looking at images") as progress:
+        found = audit_listing(listing, doubt_labels=labels, progress=progress.over, say=progress.say)
+    page = None if as_json and html is None else html or Path(f"{listing.name}-audit.html")
+    if page is not None:
+        write_audit_page(page, found)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        _print(found, page)
+    if strict and found.findings:
+        raise typer.Exit(1)
+
+
+def _print(found: Audit, page: Path | None) -> None:
+    listing, counts = found.listing, found.listing.counts()
+    print(f"{listing.name}: {found.images:,} sound images among {found.files:,} files, {len(counts)} classes")
+    shown = sorted(counts.items(), key=lambda item: -item[1])
+    print("  " + ", ".join(f"{name} {count:,}" for name, count in shown[:LISTED]) + _more(len(shown)))
+    if found.scan.decoded.any():
+        mean, deviation = found.channels
+        low, middle, high = found.sizes
+        print(f"  sizes {low} … {middle} … {high}")
+        print(
+            "  red, green, blue: means "
+            + " ".join(f"{m:.1f}" for m in mean)
+            + ", deviations "
+            + " ".join(f"{d:.1f}" for d in deviation)
+        )
+    if found.profiles:
+        print(f"  {found.profiles:,} images carry a colour profile (ICC), which is ignored")
+    for kind, findings in found.by_kind.items():
+        print(f"\n{kind.replace('_', ' ')} ({len(findings):,})")
+        for finding in findings[:LISTED]:
+            print(f"  {_line(finding.path)}  {_line(finding.detail)}")
+        if len(findings) > LISTED:
+            print(f"  {_more(len(findings)).strip()}")
+    if not found.findings:
+        print("\nnothing found")
+    if page is not None:
+        print(f"\npage  {page}")
+
+
+def _more(count: int) -> str:
+    return f" … and {count - LISTED:,} more" if count > LISTED else ""
+
+
+def _line(text: str) -> str:
+    """On one line: control characters as they are written in code."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

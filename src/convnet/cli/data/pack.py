@@ -1,0 +1,35 @@
+"""`convnet data pack`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from convnet.cli.options import Label, MultiLabel, Set, overrides
+
+
+def pack(
+    data: Annotated[str, typer.Argument(help="A folder, .zip or table of images.")],
+    size: Annotated[int | None, typer.Option(min=1, help="Side of the images; default: as train.")] = None,
+    label: Label = None,
+    multi_label: MultiLabel = False,
+    set_: Set = None,
+) -> None:
+    """Decode and resize all images now, into the pack that training with these settings uses."""
+    from convnet.cli.work import WorkProgress
+    from convnet.data import FileSource
+    from convnet.errors import DataError
+    from convnet.experiments import choose_recipe
+    from convnet.recipes import open_recipe_data
+
+    fields = {"preprocess.image_size": size, "data.label": label}
+    task = "multi-label" if multi_label else None
+    chosen = overrides(set_, task=task, **fields)
+    with WorkProgress("packing") as progress:
+        source = open_recipe_data(choose_recipe(data, chosen), None, say=progress.say)
+        if not isinstance(source, FileSource):
+            raise DataError(f"{data}: lies in memory anyway; packs are for images in files")
+        made = source.files.build(progress.over, progress.say)
+    readable = int((made.state == 1).sum())
+    print(f"{readable:,} images of {source.shape}, {made.rows.nbytes / 1e6:,.1f} MB  {made.folder}")

@@ -1,0 +1,34 @@
+"""`convnet data preview`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from convnet.cli.options import DataDir, Label, MultiLabel, Set, overrides
+
+
+def preview(
+    data: Annotated[str, typer.Argument(help="A recipe, or data as for 'convnet train'.")],
+    count: Annotated[int, typer.Option(min=1, max=24, help="How many images.")] = 6,
+    seed: Annotated[int | None, typer.Option(help="Decides the images, and what happens to them.")] = None,
+    label: Label = None,
+    multi_label: MultiLabel = False,
+    set_: Set = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="PNG file; default: NAME-preview.png.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Draw training images, the three ways to resize them, and what augmentation makes of them."""
+    from convnet.experiments import choose_recipe
+    from convnet.experiments.preview import draw_preview
+
+    task = "multi-label" if multi_label else None
+    chosen = overrides(set_, task=task, seed=seed, **{"data.label": label})
+    recipe = choose_recipe(data, chosen)
+    target = out or Path(f"{recipe.name}-preview.png")
+    draw_preview(recipe, count, target, data_dir)
+    print(target)

@@ -1,0 +1,47 @@
+"""`convnet data split`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from convnet.cli.options import DataDir, Label, MultiLabel
+
+
+def split(
+    data: Annotated[str, typer.Argument(help="A folder, .zip or table of images; a named set.")],
+    val: Annotated[float | None, typer.Option(help="Share that is held out to watch training.")] = None,
+    test: Annotated[float | None, typer.Option(help="Share that is held out to the end.")] = None,
+    folds: Annotated[
+        int | None, typer.Option(min=2, help="Number the samples 0…k−1 for cross-validation instead.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Decides who is held out.")] = 0,
+    label: Label = None,
+    multi_label: MultiLabel = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="CSV file to write; default: standard output.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Split images, copies and groups kept together, and write a table: path, label, split, group.
+
+    The table is data in its own right: 'convnet train' follows its splits.
+    """
+    import sys
+
+    from convnet.atomic import write_atomically
+    from convnet.data import SplitOptions, open_data
+    from convnet.data.split_table import split_table
+    from convnet.schema import validate
+
+    source = open_data(data, data_dir=data_dir, label=label, reads="labels" if multi_label else "class")
+    values = {"val": val, "test": test, "seed": seed}
+    options = validate(SplitOptions, {k: v for k, v in values.items() if v is not None}, "split")
+    text = split_table(source, options, folds, base=out.absolute().parent if out else Path.cwd())
+    if out is None:
+        sys.stdout.write(text)
+        return
+    write_atomically(out, text)
+    print(f"{len(source):,} samples  {out}")

@@ -1,0 +1,132 @@
+"""The page of an audit: what was found, with pictures."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from convnet.atomic import write_atomically
+from convnet.data.audit.audit import Audit
+from convnet.data.audit.findings import Finding, Kind
+from convnet.data.audit.scan import Scan
+from convnet.data.files.listing import Listing
+from convnet.data.images.decode import DecodeError, decode, to_channels
+from convnet.data.images.fit import fit
+from convnet.errors import DataError
+from convnet.reports.html import render
+
+SHOWN = 48
+"""Findings of a kind that get a picture."""
+SIDE = 132
+WITHOUT_PICTURES: frozenset[Kind] = frozenset(
+    {"unreadable", "not_an_image", "empty_class", "single_image_class", "ignored_file"}
+)
+EXPLAINED: dict[Kind, str] = {
+    "unreadable": "Files that cannot be decoded. They are left out.",
+    "truncated": "Files whose end is missing. They are left out, unless --allow-truncated is given.",
+    "not_an_image": "Named as images, and none. They are left out.",
+    "exact_duplicate": "The same in every pixel. Copies stay on one side of a split.",
+    "near_duplicate": "The same picture resized, compressed again or hardly changed. They stay on one side.",
+    "conflicting_label": "The same picture under two labels: one of them is wrong.",
+    "suspect_label": "A classifier that has not seen the picture is sure of another label. Worst first; many "
+    "of these are right.",
+    "blank": "One colour, nothing to see. Nothing is learnt from them.",
+    "tiny": "Much smaller than the others.",
+    "extreme_aspect": "More than four times as wide as high, or as high as wide.",
+    "exif_rotated": "Stored lying down; they are turned upright when decoded.",
+    "odd_mode": "Palettes, transparency, CMYK, 16 bits: converted when decoded.",
+    "empty_class": "Class folders without an image that can be read.",
+    "single_image_class": "A class of one image cannot be both learnt and held out.",
+    "ignored_file": "Passed over.",
+}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A finding, its picture and the one it is compared with, as data URIs."""
+
+    finding: Finding
+    picture: str | None
+    other: str | None = None
+
+
+def write_audit_page(path: Path, audit: Audit) -> Path:
+    """Write the page, thumbnails inside; returns its path.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    thumbs = _Thumbnails(audit.listing, audit.scan)
+    counts = sorted(audit.listing.counts().items(), key=lambda item: -item[1])
+    page = render(
+        "audit.html",
+        audit=audit,
+        name=audit.listing.name,
+        root=str(audit.listing.store.root),
+        counts=counts,
+        most=max((count for _, count in counts), default=1) or 1,
+        sections=[
+            (kind, EXPLAINED[kind], _shown(kind, found[:SHOWN], thumbs), found[SHOWN:])
+            for kind, found in audit.by_kind.items()
+        ],
+        outliers={
+            name: [(path, value, thumbs.of(path)) for path, value in rows]
+            for name, rows in audit.outliers().items()
+        },
+        channels=list(zip(("red", "green", "blue"), *audit.channels, strict=True))
+        if audit.scan.decoded.any()
+        else [],
+        sizes=audit.sizes if audit.scan.decoded.any() else None,
+    )
+    write_atomically(path, page)
+    return path
+
+
+def _shown(kind: Kind, found: Sequence[Finding], thumbs: _Thumbnails) -> list[Shown]:
+    if kind in WITHOUT_PICTURES:
+        return [Shown(finding, None) for finding in found]
+    return [Shown(finding, thumbs.of(finding.path), thumbs.named_in(finding)) for finding in found]
+
+
+class _Thumbnails:
+    """Small pictures of samples, as JPEG within data URIs."""
+
+    def __init__(self, listing: Listing, scan: Scan) -> None:
+        self.listing, self.scan = listing, scan
+        self.places = {sample.entry.name: i for i, sample in enumerate(listing.samples)}
+        self.made: dict[str, str | None] = {}
+
+    def of(self, path: str) -> str | None:
+        """The picture of a sample; None where it has no pixels."""
+        if path not in self.made:
+            self.made[path] = self._make(path)
+        return self.made[path]
+
+    def named_in(self, finding: Finding) -> str | None:
+        """The picture that a finding about a pair names: the longest path in its detail."""
+        if finding.kind not in ("exact_duplicate", "near_duplicate", "conflicting_label"):
+            return None
+        named = [path for path in self.places if path in finding.detail]
+        return self.of(max(named, key=len)) if named else None
+
+    def _make(self, path: str) -> str | None:
+        place = self.places.get(path)
+        if place is None or not self.scan.decoded[place]:
+            return None
+        try:
+            content = self.listing.store.read(path)
+            pixels = decode(content, at_least=(SIDE, SIDE), allow_truncated=True).pixels
+        except (DecodeError, DataError):
+            return None
+        shown = pixels[:, :, :3] if pixels.shape[2] >= 3 else to_channels(pixels[:, :, :1], 3)
+        height, width = shown.shape[:2]
+        scale = min(1.0, SIDE / max(height, width))
+        small = fit(shown, (max(1, round(height * scale)), max(1, round(width * scale))), "stretch")
+        written = io.BytesIO()
+        Image.fromarray(small).save(written, "JPEG", quality=82)
+        return "data:image/jpeg;base64," + base64.b64encode(written.getvalue()).decode()
