@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 TargetKind = Literal["class", "labels", "mask", "image"]
 """What there is to say of a sample: a class; any number of labels; a class at every place; an image."""
+OF_SAMPLES: frozenset[TargetKind] = frozenset({"class", "labels"})
+"""Targets that say something of a sample as a whole, not of its places."""
 IGNORED = -100
 """The class index of places that no class was given to: no loss and no figure counts them."""
 SplitName = Literal["train", "val", "test"]

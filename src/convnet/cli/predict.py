@@ -40,6 +40,7 @@ def predict(
 ) -> None:
     """Print the most probable classes of images, or write the masks or images that the run makes of them."""
     from convnet.experiments import load_run
+    from convnet.types import OF_SAMPLES
 
     loaded = load_run(run)
     if dense:
@@ -47,7 +48,7 @@ def predict(
         _print_dense(loaded, images, out, scale, as_json)
         return
     _require_unused({"--scale": scale}, loaded, "goes with --dense")
-    if loaded.task.target == "class":
+    if loaded.task.target in OF_SAMPLES:
         _require_unused({"--out": out, "--tile": tile}, loaded, f"is not for a run of {loaded.task.name}")
         _print_classes(loaded, images, top, as_json)
         return
@@ -112,7 +113,7 @@ def _print_classes(run: Run, images: list[Path], top: int, as_json: bool) -> Non
             [
                 {
                     "image": p.path,
-                    "class": p.classes[0],
+                    **({"class": p.classes[0]} if run.task.target == "class" else {"labels": p.said}),
                     "probabilities": dict(zip(p.classes, p.probabilities, strict=True)),
                 }
                 for p in predictions
@@ -121,7 +122,8 @@ def _print_classes(run: Run, images: list[Path], top: int, as_json: bool) -> Non
         return
     for prediction in predictions:
         best = list(zip(prediction.classes, prediction.probabilities, strict=True))[:top]
-        print(f"{prediction.path}  " + "  ".join(f"{name} {share:.1%}" for name, share in best))
+        said = "" if run.task.target == "class" else f"[{', '.join(prediction.said)}]  "
+        print(f"{prediction.path}  {said}" + "  ".join(f"{name} {share:.1%}" for name, share in best))
 
 
 def _write_steps(run: Run, files: list[Path], out: Path | None, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from convnet.cli.baselines import print_baselines
 from convnet.cli.options import DataDir, Device, Epochs, Json, Out, Set, Threads, overrides, print_json
 
 if TYPE_CHECKING:
-    from convnet.experiments import Run
+    from convnet.experiments import CrossValidation, Run
 
 
 def train(
@@ -33,6 +33,15 @@ def train(
     optimizer: Annotated[str | None, typer.Option(help="Optimizer, at its default options.")] = None,
     epochs: Epochs = None,
     batch_size: Annotated[int | None, typer.Option(help="Images per update.")] = None,
+    balance: Annotated[
+        str | None, typer.Option(help="Rare classes: none, weights, sampler or focal.")
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option(min=2, help="Cross-validate: train so often, each time on all but a part.")
+    ] = None,
+    allow_truncated: Annotated[
+        bool, typer.Option("--allow-truncated", help="Take images whose end is missing as far as they go.")
+    ] = False,
     precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16.")] = None,
     seed: Annotated[
         int | None, typer.Option(help="Decides weights, order, augmentation and dropout.")
@@ -49,21 +58,38 @@ def train(
     Without a recipe of its own, data gets sensible choices, which are printed and stored.
     """
     from convnet.cli.progress import TrainingProgress
-    from convnet.experiments import choose_recipe
+    from convnet.experiments import choose_recipe, cross_validate
     from convnet.experiments import train as train_recipe
 
     chosen = overrides(
         set_,
         **({"weights.source": weights} if weights else {}),
+        **({"preprocess.allow_truncated": True} if allow_truncated else {}),
         task=task,
         model=model,
         optimizer=optimizer,
         epochs=epochs,
         batch_size=batch_size,
+        balance=balance,
         precision=precision,
         seed=seed,
     )
     recipe = choose_recipe(data_or_recipe, chosen)
+    if folds is not None:
+        with TrainingProgress() as progress:
+            validated = cross_validate(
+                recipe,
+                folds,
+                out=out,
+                data_dir=data_dir,
+                device=device,
+                threads=threads,
+                listeners=[progress],
+                on_start=lambda label, bench: progress.start(bench, label),
+                say=progress.say,
+            )
+        _print_folds(validated, as_json)
+        return
     with TrainingProgress() as progress:
         run = train_recipe(
             recipe,
@@ -107,9 +133,25 @@ def print_result(run: Run, as_json: bool) -> None:
         print(f"{'baselines':<20} none on this split yet: {run.baselines_command}")
 
 
+def _print_folds(done: CrossValidation, as_json: bool) -> None:
+    """A line for each fold, and the mean."""
+    if as_json:
+        print_json(done.summary)
+        return
+    score = done.score
+    for fold, row in enumerate(done.summary["folds"]):
+        print(f"fold {fold}  {score.show(row[score.key])}{_beside(row)}   (n = {row['samples']:,})")
+    mean, spread = (done.summary[score.key][part] for part in ("mean", "std"))
+    print(f"{score.label} {score.show(mean)} ± {score.show(spread)} over {len(done.summary['folds'])} folds")
+    print(f"predictions for all {done.summary['samples']:,} samples  {done.predictions}")
+
+
 def _beside(scores: Mapping[str, Any]) -> str:
     """The other figures that say how good it is, where a task has some."""
     shown = {
+        "balanced_accuracy": "balanced {:.2%}",
+        "map": "mAP {:.2%}",
+        "tuned_f1": "at tuned thresholds {:.2%}",
         "mean_iou": "mean IoU {:.2%}",
         "input_psnr": "before {:.2f} dB",
         "ssim": "SSIM {:.4f}",

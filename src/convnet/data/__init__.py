@@ -2,6 +2,7 @@
 
 from convnet.data.augment import Augment, augment_batch
 from convnet.data.catalog import DATASETS, named_set
+from convnet.data.files.arrays import holds_images
 from convnet.data.files.images import read_image_file
 from convnet.data.files.source import FileSource
 from convnet.data.image_files import holds_files
@@ -35,6 +36,7 @@ __all__ = [
     "augment_batch",
     "everything",
     "holds_files",
+    "holds_images",
     "holds_series",
     "is_table",
     "keep_classes",

@@ -85,7 +85,7 @@ def augment_batch(batch: Batch, augment: Augment, seed: int) -> Batch:
 
 def _maps(batch: Batch) -> list[Tensor]:
     """What has a height and a width: the images, and targets that have them too."""
-    return [batch.images, batch.targets] if batch.targets.dim() > 1 else [batch.images]
+    return [batch.images, batch.targets] if batch.targets.dim() > 2 else [batch.images]
 
 
 def _with(batch: Batch, images: Tensor, targets: Tensor | None = None) -> Batch:

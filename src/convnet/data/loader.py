@@ -27,8 +27,9 @@ class Loader:
 
     With a `seed`, an epoch is a permutation that depends on the seed and the epoch alone, and the
     augmentation of a batch on the seed, the epoch and the place of the batch: a run that goes on from any
-    step sees what it would have seen. Without a seed the samples come in order, unaugmented. `pair` comes
-    last.
+    step sees what it would have seen. With `weights`, one for each sample, an epoch is as many samples drawn
+    again and again, with probabilities in that proportion. Without a seed the samples come in order,
+    unaugmented. `pair` comes last.
 
     The last batch of a shuffled epoch is smaller than the others; it is dropped if it would hold a single
     image, which batch norm cannot use.
@@ -43,6 +44,7 @@ class Loader:
         seed: int | None = None,
         augment: Augment | None = None,
         pair: Pair | None = None,
+        weights: Tensor | None = None,
     ) -> None:
         self.source = source
         crops = augment.crops if augment is not None and seed is not None else 1
@@ -51,6 +53,7 @@ class Loader:
         self.seed = seed
         self.augment = augment if augment != Augment() else None
         self.pair = pair
+        self.weights = None if weights is None else weights.repeat(crops)
         drop = seed is not None and len(self.indices) % batch_size == 1 and len(self.indices) > 1
         self.steps = -(-len(self.indices) // batch_size) - drop
 
@@ -66,7 +69,10 @@ class Loader:
         order = self.indices
         if self.seed is not None:
             generator = torch.Generator().manual_seed(derived_seed(self.seed, "order", epoch))
-            order = order[torch.randperm(len(order), generator=generator)]
+            if self.weights is None:
+                order = order[torch.randperm(len(order), generator=generator)]
+            else:
+                order = order[torch.multinomial(self.weights, len(order), True, generator=generator)]
         for place in range(first, self.steps):
             batch = self.source.read(order[place * self.batch_size : (place + 1) * self.batch_size])
             if self.seed is not None and self.augment is not None:

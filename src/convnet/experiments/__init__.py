@@ -2,6 +2,7 @@
 
 from convnet.experiments.baselines import baselines
 from convnet.experiments.compare import Comparison, compare
+from convnet.experiments.cross_validation import CrossValidation, cross_validate
 from convnet.experiments.dense import DenseMap
 from convnet.experiments.environment import describe_environment
 from convnet.experiments.features import features
@@ -14,6 +15,7 @@ from convnet.experiments.train import resume, train
 
 __all__ = [
     "Comparison",
+    "CrossValidation",
     "DenseMap",
     "Made",
     "Mask",
@@ -22,6 +24,7 @@ __all__ = [
     "baselines",
     "choose_recipe",
     "compare",
+    "cross_validate",
     "describe_environment",
     "features",
     "load_run",

@@ -12,8 +12,8 @@ from typing import Any
 from convnet.atomic import cannot_write, write_atomically
 from convnet.device import default_device
 from convnet.errors import RecipeError, RunError
-from convnet.experiments.run import Run, load_run
-from convnet.experiments.train import require_buildable, resume, settle, train
+from convnet.experiments.run import Run
+from convnet.experiments.train import require_buildable, settle, train_or_continue
 from convnet.recipes import Recipe, Workbench, override, task_of
 from convnet.reports.variant import Variant
 from convnet.runs import as_file_name
@@ -72,7 +72,7 @@ def compare(
         for label, recipes in planned.items():
             path = folder / f"{as_file_name(label)}-seed{recipes[i].seed}"
             runs[label].append(
-                _train_or_continue(
+                train_or_continue(
                     path,
                     recipes[i],
                     data_dir=data_dir,
@@ -117,16 +117,6 @@ def _variants(recipe: Recipe, vary: Mapping[str, Sequence[Any]]) -> list[tuple[s
         label = str(values[0]) if len(vary) == 1 else ", ".join(f"{k}={v}" for k, v in chosen.items())
         variants.append((label, override(recipe, chosen)))
     return variants
-
-
-def _train_or_continue(path: Path, recipe: Recipe, *, data_dir: Path | None, **options: Any) -> Run:
-    if not (path / "run.json").exists():
-        return train(recipe, path, data_dir=data_dir, **options)
-    there = load_run(path)
-    if there.recipe != recipe:
-        raise RunError(f"{path}: holds a run of another recipe; choose another folder with --out")
-    chosen = {key: options[key] for key in ("listeners", "on_start", "say")}
-    return resume(path, data_dir=data_dir, **chosen)
 
 
 def _summary(variants: Sequence[Variant], score: str) -> list[dict[str, Any]]:

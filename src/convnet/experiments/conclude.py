@@ -33,6 +33,8 @@ def conclude(folder: RunFolder, bench: Workbench, rows: Sequence[Row]) -> None:
         RunError: the disk is full.
     """
     held_out: dict[SplitName, Evaluation | None] = {name: bench.evaluate(name) for name in ("val", "test")}
+    thresholds = held_out["val"].tune() if held_out["val"] is not None else {}
+    held_out = {name: found and found.at(thresholds) for name, found in held_out.items()}
     for name, evaluation in held_out.items():
         if evaluation is not None and not math.isfinite(evaluation.loss):
             raise DivergedError(f"the {name} loss is {evaluation.loss} at the end of training")
@@ -62,6 +64,8 @@ def conclude(folder: RunFolder, bench: Workbench, rows: Sequence[Row]) -> None:
     }
     if bench.recipe.early_stopping is None:
         del result["best_epoch"]
+    if thresholds:
+        result["thresholds"] = thresholds
     folder.write("result.json", json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
 
 

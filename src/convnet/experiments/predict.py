@@ -19,6 +19,7 @@ from convnet.data.table import numbers, places, read_cells
 from convnet.experiments.run_data import require_fitting_series
 from convnet.tasks import as_picture, evaluation_batch, outputs_of
 from convnet.tasks.image_to_image import ImageToImage
+from convnet.tasks.multi_label import HALF
 from convnet.tasks.overlay import blended, class_colours
 from convnet.tasks.task import Picture
 from convnet.types import ImageShape
@@ -32,11 +33,15 @@ CLASS_AT_THE_END = (".csv",)
 
 @dataclass(frozen=True)
 class Prediction:
-    """The probabilities of a sample's classes, most probable first."""
+    """The probabilities of a sample's classes, most probable first, and what is said of it.
+
+    That is the most probable class; where there may be several labels, those above their thresholds.
+    """
 
     path: str
     classes: tuple[str, ...]
     probabilities: tuple[float, ...]
+    said: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -162,9 +167,16 @@ def _rows(run: Run, path: Path) -> list[Prediction]:
 
 
 def _prediction(run: Run, path: str, logits: Tensor) -> Prediction:
-    best = logits.float().softmax(0).sort(descending=True)
+    several = run.task.target == "labels"
+    shares = logits.float().sigmoid() if several else logits.float().softmax(0)
+    best = shares.sort(descending=True)
     names = tuple(run.classes[i] for i in best.indices.tolist())
-    return Prediction(path, names, tuple(best.values.tolist()))
+    values = tuple(best.values.tolist())
+    if not several:
+        return Prediction(path, names, values, names[:1])
+    thresholds = run.result.get("thresholds", {})
+    said = [name for name, value in zip(names, values, strict=True) if value >= thresholds.get(name, HALF)]
+    return Prediction(path, names, values, tuple(said))
 
 
 def _whole(run: Run, path: Path) -> Tensor:

@@ -33,7 +33,7 @@ from convnet.recipes.trained import recipe_of, trained_network
 from convnet.runs import Baselines, MetricsLog, RunFolder, baselines_beside
 from convnet.tasks import Evaluation, Task
 from convnet.training import LOSSES
-from convnet.types import ImageShape, SplitName, TargetKind
+from convnet.types import OF_SAMPLES, ImageShape, SplitName, TargetKind
 
 
 @dataclass(frozen=True)
@@ -149,18 +149,22 @@ class Run:
         model = self.model.to(fabric.device)
         loss = self.task.fit_loss(LOSSES.build(self.recipe.loss.name, **self.recipe.loss.options))
         try:
-            return self.task.evaluate(model, source.to(fabric.device), indices, loss, fabric)
+            found = self.task.evaluate(model, source.to(fabric.device), indices, loss, fabric)
+            return found.at(self.result.get("thresholds", {}))
         finally:
             model.cpu()
 
     def predict(self, samples: Sequence[str | Path]) -> list[Prediction]:
         """Classes and probabilities for image files, in the order given; for rows of tables, and for series.
 
+        Of a multi-label run, the labels that are said of each, and the probabilities of all.
+
         Raises:
             DataError: a file is missing, no readable image, or a table without the run's columns.
             RunError: the run makes masks or images; `predict_masks` and `predict_images` are for those.
         """
-        self._require_target("class")
+        if self.task.target not in OF_SAMPLES:
+            self._require_target("class")
         return predict_classes(self, samples)
 
     def predict_masks(self, images: Sequence[str | Path], *, tile: int | None = None) -> Iterator[Mask]:
@@ -207,7 +211,7 @@ class Run:
 
     def _require_target(self, target: TargetKind) -> None:
         if self.task.target != target:
-            made = {"class": "classes", "mask": "masks", "image": "images"}
+            made = {"class": "classes", "labels": "labels", "mask": "masks", "image": "images"}
             raise RunError(
                 f"{self.path}: a run of {self.task.name} makes {made[self.task.target]}, no {made[target]}"
             )

@@ -22,7 +22,7 @@ from convnet.recipes.network import build_network, network_shape, task_of
 from convnet.recipes.state_files import checksum, is_local, locate
 from convnet.runs import RunFolder, as_file_name
 from convnet.training import Listener
-from convnet.types import SplitName
+from convnet.types import OF_SAMPLES, SplitName
 
 _RUNS = Path("runs")
 
@@ -169,6 +169,22 @@ def resume(
     return run
 
 
+def train_or_continue(path: Path, recipe: Recipe, *, data_dir: Path | None, **options: Any) -> Run:
+    """Train into `path`, or take over the run of the same recipe that is there, finished or not.
+
+    Raises:
+        RunError: it is a run of another recipe.
+        ConvnetError: as `train`.
+    """
+    if not (path / "run.json").exists():
+        return train(recipe, path, data_dir=data_dir, **options)
+    there = Run(RunFolder.open(path))
+    if there.recipe != recipe:
+        raise RunError(f"{path}: holds a run of another recipe; choose another folder with --out")
+    chosen = {key: options[key] for key in ("listeners", "on_start", "say")}
+    return resume(path, data_dir=data_dir, **chosen)
+
+
 def _steps(source: Source) -> int | None:
     """How many steps all series have; None where they differ, and of other data."""
     if source.form != "series" or everything(source).isnan().any():
@@ -180,6 +196,8 @@ def _describe_data(recipe: Recipe, source: Source, split: Split) -> dict[str, An
     """What prediction needs to know of the data without opening it."""
     counts: dict[SplitName, int] = {name: len(split[name]) for name in ("train", "val", "test")}
     per_class = torch.bincount(source.labels, minlength=len(source.classes)).tolist()
+    if source.target == "labels":
+        per_class = source.targets.sum(0, dtype=torch.int64).tolist()
     return {
         "name": source.name,
         "target": source.target,
@@ -188,8 +206,10 @@ def _describe_data(recipe: Recipe, source: Source, split: Split) -> dict[str, An
         "shape": list(network_shape(recipe, source)),
         "outputs": task_of(recipe).outputs(source),
         "samples": counts,
-        "per_class": per_class if source.target == "class" else [],
+        "per_class": per_class if source.target in OF_SAMPLES else [],
         "columns": list(source.columns),
         "steps": _steps(source),
         "skipped": list(source.skipped),
+        "notes": list(source.notes),
+        "unfit": {source.describe(i): why for i, why in source.unfit.items()},
     }

@@ -21,6 +21,7 @@ from convnet.data import (
 )
 from convnet.device import make_fabric, resolve_precision
 from convnet.layers import guard_narrow_convolutions
+from convnet.recipes.balance import loss_choice, sampling_weights
 from convnet.recipes.network import build_network, task_of
 from convnet.recipes.recipe import Recipe
 from convnet.recipes.stages import State, prepare
@@ -31,6 +32,8 @@ from convnet.training import (
     OPTIMIZERS,
     SCHEDULES,
     Freezing,
+    Loss,
+    Measure,
     Timing,
     Training,
     make_ema,
@@ -69,13 +72,12 @@ class Workbench:
         return nn.Sequential(*self.front, *head)
 
     def evaluate(self, split: SplitName) -> Evaluation | None:
-        """Predictions for a split of the recipe's data; None where the split is empty."""
+        """Predictions for a split of the recipe's data, at its loss, whatever the balance; None if empty."""
         indices = self.split[split]
         if not len(indices):
             return None
-        return self.task.evaluate(
-            self.training.evaluated, self.inputs, indices, self.training.loss, self.fabric
-        )
+        loss = self.task.fit_loss(LOSSES.build(self.recipe.loss.name, **self.recipe.loss.options))
+        return self.task.evaluate(self.training.evaluated, self.inputs, indices, loss, self.fabric)
 
 
 def open_recipe_data(
@@ -135,8 +137,11 @@ def build(
         seed=recipe.seed,
         augment=recipe.augment,
         pair=task.pair,
+        weights=sampling_weights(recipe.balance, source, split.train),
     )
-    training = _make_training(recipe, task, prepared.head, batches)
+    name, options = loss_choice(recipe.balance, recipe.loss.name, recipe.loss.options, source, split.train)
+    loss = task.fit_loss(LOSSES.build(name, **options))
+    training = _make_training(recipe, loss, task.measure, prepared.head, batches)
     return Workbench(
         recipe,
         task,
@@ -151,7 +156,9 @@ def build(
     )
 
 
-def _make_training(recipe: Recipe, task: Task, model: nn.Sequential, batches: Loader) -> Training:
+def _make_training(
+    recipe: Recipe, loss: Loss, measure: Measure, model: nn.Sequential, batches: Loader
+) -> Training:
     # Where nothing decays, nothing is spared: one group, one call of a fused optimizer.
     decays = bool(recipe.optimizer.options.get("weight_decay"))
     weights, network = recipe.weights, model[-1]
@@ -165,13 +172,13 @@ def _make_training(recipe: Recipe, task: Task, model: nn.Sequential, batches: Lo
     timing = Timing(batches.steps, recipe.epochs)
     return Training(
         model=model,
-        loss=task.fit_loss(LOSSES.build(recipe.loss.name, **recipe.loss.options)),
+        loss=loss,
         optimizer=OPTIMIZERS.build(recipe.optimizer.name, groups, **recipe.optimizer.options),
         schedule=SCHEDULES.build(recipe.schedule.name, timing, **recipe.schedule.options),
         regularizers=recipe.regularizers,
         clip_norm=recipe.clip_norm,
         ema=make_ema(model, recipe.ema) if recipe.ema is not None else None,
-        measure=task.measure,
+        measure=measure,
         freezing=Freezing(model, heads, weights.freeze_epochs) if weights and weights.freeze_epochs else None,
         seed=recipe.seed,
     )

@@ -22,6 +22,7 @@ BASELINES = frozenset({"majority", "knn", "linear", "perceptron", "pipeline"})
 """Models that learn from the images as they are: not augmented."""
 TASK_FOR: dict[Reads, str] = {
     "class": "classification",
+    "labels": "multi-label",
     "mask": "segmentation",
     "pairs": "image-to-image",
     "photos": "denoise",
@@ -47,7 +48,7 @@ def default_recipe(
     if holds_series(source) or ((choice or {}).get("name") == "temporal" and task is None):
         return series_recipe(source, choice, task, label)
     task = task or TASK_FOR[natural_reading(source)]
-    if task != "classification":
+    if task not in ("classification", "multi-label"):
         return map_recipe(source, task, choice)
     if is_table(source):
         return _table_recipe(source, choice or {"name": "mlp", "hidden": (32,)})
@@ -59,6 +60,7 @@ def default_recipe(
     return _recipe(
         source,
         choice or {"name": "small-convnet"},
+        task=task,
         augment=augment,
         optimizer=Choice(name="adam", lr=0.003),
         schedule=Choice(name="one-cycle"),

@@ -17,7 +17,7 @@ from convnet.recipes.recipe import Choice, Recipe
 from convnet.recipes.stages import assemble
 from convnet.recipes.weights import load_weights
 from convnet.tasks import TASKS, Task
-from convnet.types import ImageShape
+from convnet.types import OF_SAMPLES, ImageShape
 
 
 def task_of(recipe: Recipe) -> Task:
@@ -126,7 +126,7 @@ def _require_sensible_augmentation(recipe: Recipe, source: Source) -> None:
     if source.form != "images" and recipe.augment != Augment():
         what = "a table of numbers" if source.form == "table" else "series of numbers"
         raise RecipeError(f"augment does not apply: {source.name} is {what}, not of images")
-    if recipe.augment.crop and task_of(recipe).target == "class":
+    if recipe.augment.crop and task_of(recipe).target in OF_SAMPLES:
         raise RecipeError(
             "augment.crop is for masks and images; a classifier's images are moved by pad_crop or shift, "
             "or cropped by random_resized_crop"
@@ -167,7 +167,7 @@ def _require_outputs(model: nn.Sequential, recipe: Recipe, shape: ImageShape, ou
         model.train()
     what = f"a classifier of {outputs} classes"
     expected: tuple[int, ...] = (2, outputs)
-    if task.target != "class":
+    if task.target not in OF_SAMPLES:
         what = f"task {task.name}"
         expected = (2, outputs, height - sizes.shrink, width if height == 1 else width - sizes.shrink)
     if found != expected:

@@ -15,11 +15,13 @@ from convnet.data import Augment, Preprocess, SplitOptions
 from convnet.device import Precision
 from convnet.errors import RecipeError
 from convnet.models import FACTS, MODELS, named_model, parse_pipeline
+from convnet.recipes.balance import Balance, require_applicable
 from convnet.recipes.weights import Weights
 from convnet.registry import Registry
 from convnet.schema import Count, CountOrZero, Positive, Section, shown, validate
 from convnet.tasks import TASKS
 from convnet.training import LOSS_TARGETS, LOSSES, OPTIMIZERS, SCHEDULES, Regularizers
+from convnet.types import OF_SAMPLES, TargetKind
 
 
 class Choice(BaseModel):
@@ -51,8 +53,8 @@ def named(field: str, word: str) -> dict[str, Any]:
 MIXING = ("cutout", "mixup", "cutmix")
 """What changes an image in ways that a mask or another image cannot follow."""
 STEPS_ONLY = (
-    "augment", "regularizers", "optimizer", "decay_biases", "schedule", "clip_norm", "ema", "early_stopping",
-    "batch_size",
+    "augment", "balance", "regularizers", "optimizer", "decay_biases", "schedule", "clip_norm", "ema",
+    "early_stopping", "batch_size",
 )  # fmt: skip
 """Fields that say how steps are made."""
 
@@ -98,6 +100,7 @@ class Recipe(Section):
     model: Choice
     weights: Weights | None = None
     loss: Choice = Choice(name="cross-entropy")
+    balance: Balance = "none"
     regularizers: Regularizers = Regularizers()
     optimizer: Choice = Choice(name="adam")
     decay_biases: bool = Field(False, description="whether weight decay also acts on biases and norms")
@@ -170,13 +173,15 @@ class Recipe(Section):
     def _fit_the_task(self) -> None:
         """The network, the loss and the augmentation must be for the targets of the task."""
         target = TASKS.build(self.task.name, **self.task.options).target
+        require_applicable(self.balance, target, self.loss.name, self.loss.options)
         if self.loss.name in LOSS_TARGETS and target not in LOSS_TARGETS[self.loss.name]:
             fitting = ", ".join(name for name, targets in LOSS_TARGETS.items() if target in targets)
             raise RecipeError(
                 f"loss '{self.loss.name}' is not for task {self.task.name}; use one of {fitting}"
             )
-        if self.model.name in FACTS and target not in FACTS[self.model.name].targets:
-            fitting = ", ".join(name for name, facts in FACTS.items() if target in facts.targets)
+        head: TargetKind = "class" if target == "labels" else target
+        if self.model.name in FACTS and head not in FACTS[self.model.name].targets:
+            fitting = ", ".join(name for name, facts in FACTS.items() if head in facts.targets)
             makes = "one class per image" if "class" in FACTS[self.model.name].targets else "maps"
             raise RecipeError(
                 f"model '{self.model.name}' makes {makes}, which is not what task {self.task.name} needs; "
@@ -187,7 +192,7 @@ class Recipe(Section):
                 f"weights.freeze_epochs={self.weights.freeze_epochs} leaves nothing to fine-tune: "
                 f"epochs is {self.epochs}"
             )
-        for name in MIXING if target != "class" else ():
+        for name in MIXING if target not in OF_SAMPLES else ():
             if getattr(self.augment, name):
                 raise RecipeError(f"augment.{name} does not apply to task {self.task.name}")
 

@@ -17,7 +17,7 @@ from convnet.recipes.network import task_of
 from convnet.recipes.recipe import Recipe
 from convnet.recipes.stages import assemble
 from convnet.runs import RunFolder
-from convnet.types import ImageShape
+from convnet.types import OF_SAMPLES, ImageShape
 
 
 def recipe_of(folder: RunFolder) -> Recipe:
@@ -52,7 +52,7 @@ def require_code(folder: RunFolder, recipe: Recipe, model: nn.Module) -> None:
     Raises:
         RunError: it is one.
     """
-    if task_of(recipe).target != "class" and encoder_of(model) is None:
+    if task_of(recipe).target not in OF_SAMPLES and encoder_of(model) is None:
         raise RunError(
             f"{folder.path}: a run of {recipe.task.name}, whose network has no code of a whole sample"
         )

@@ -11,6 +11,12 @@ from convnet.analysis.table import UNKNOWN
 from convnet.analysis.text import human
 
 WORDS = {
+    "balanced_accuracy": "balanced accuracy",
+    "f1": "F1 at ½",
+    "map": "mean average precision",
+    "tuned_f1": "F1 at tuned thresholds",
+    "macro_f1": "mean F1 of the labels",
+    "label_f1": "F1",
     "mean_iou": "mean IoU",
     "mean_dice": "mean Dice",
     "iou": "IoU",
@@ -28,7 +34,7 @@ def figure(value: float | int | None, key: str) -> str:
         return "–"
     if key.endswith("psnr"):
         return f"{value:.2f} dB"
-    if key.endswith(("accuracy", "iou", "dice")):
+    if key.endswith(("accuracy", "iou", "dice", "f1", "map")):
         return f"{value:.2%}"
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 

@@ -15,6 +15,7 @@ from convnet.reports import figures, grids
 from convnet.reports.style import to_png
 from convnet.tasks import Task, evaluation_batch, outputs_of
 from convnet.tasks.overlay import class_colours
+from convnet.types import OF_SAMPLES
 
 SHOWN = 5
 SHOWN_SMALL = 12
@@ -29,7 +30,7 @@ def map_pictures(
     task: Task, model: nn.Sequential, source: Source, predictions: Sequence[Row]
 ) -> Iterator[tuple[str, bytes]]:
     """Held-out samples, from the worst to the best by the task's score; the codes of an autoencoder."""
-    if task.target == "class" or not predictions:
+    if task.target in OF_SAMPLES or not predictions:
         return
     small = source.form == "images" and max(source.shape.height, source.shape.width) <= SMALL_SIDE
     ranked = sorted(predictions, key=lambda row: float(row[task.score.key]))

@@ -23,6 +23,7 @@ from convnet.reports.plane_figure import Panel, plane_figure
 from convnet.reports.style import to_png
 from convnet.runs import Baselines, MetricsLog, RunFolder, StepLog
 from convnet.tasks import Classified, Task, as_picture
+from convnet.types import OF_SAMPLES
 
 LEARNT = ("evidence", "templates", "codebook", "hog", "neighbours", "regions")
 MISTAKES = 24
@@ -158,7 +159,7 @@ def _series(
 ) -> Iterator[tuple[str, bytes]]:
     """Series of each class, and what the network sees in those held out along time."""
     yield "samples", to_png(series_figure.class_series(source, split.train.tolist()))
-    key = "confidence" if task.target == "class" else task.score.key
+    key = "confidence" if task.target in OF_SAMPLES else task.score.key
     rows = sorted(predictions, key=lambda row: float(row[key]))
     if task.target == "mask":
         yield "maps", to_png(series_figure.steps_figure(model.eval(), source, rows))

@@ -41,13 +41,21 @@ class Classified(Evaluation):
         return int((self.predicted == self.targets).sum()) / max(1, len(self.targets))
 
     @property
+    def balanced_accuracy(self) -> float:
+        """The mean of the recall over the classes that there are samples of."""
+        confusion = self.confusion()
+        there = confusion.sum(1) > 0
+        recall = confusion.diagonal()[there] / confusion.sum(1)[there]
+        return float(recall.mean()) if there.any() else 0.0
+
+    @property
     def score(self) -> float:
         """The accuracy."""
         return self.accuracy
 
     def scores(self) -> dict[str, Any]:
-        """The accuracy."""
-        return {"accuracy": self.accuracy}
+        """The accuracy, over samples and as the mean over classes."""
+        return {"accuracy": self.accuracy, "balanced_accuracy": self.balanced_accuracy}
 
     def rows(self, source: Source) -> Iterator[Mapping[str, object]]:
         """The class, what was predicted, and how sure the network was of both."""
@@ -123,8 +131,9 @@ class Classification(Task):
                 probabilities.append(logits.softmax(1).cpu())
                 targets.append(batch.targets.cpu())
                 places.append(batch.indices.cpu())
-        mean = total.item() / max(1, len(indices))
-        return Classified(mean, torch.cat(probabilities), torch.cat(targets), torch.cat(places))
+        found = torch.cat(places)
+        mean = total.item() / max(1, len(found))
+        return Classified(mean, torch.cat(probabilities), torch.cat(targets), found)
 
 
 @TASKS.register("classification")

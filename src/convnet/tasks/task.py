@@ -61,6 +61,14 @@ class Evaluation(ABC):
     def rows(self, source: Source) -> Iterator[Mapping[str, object]]:
         """What predictions.csv says of each sample, in the order of `indices`."""
 
+    def tune(self) -> dict[str, float]:
+        """Thresholds chosen on these samples, by class; none where nothing has to be chosen."""
+        return {}
+
+    def at(self, thresholds: Mapping[str, float]) -> Evaluation:
+        """The same predictions, decided with other thresholds."""
+        return self
+
     def __len__(self) -> int:
         return len(self.indices)
 

@@ -6,7 +6,7 @@ from convnet.training.gradient_check import GradientCheck, check_gradients
 from convnet.training.image_losses import structural_similarity
 from convnet.training.loop import fit
 from convnet.training.losses import LOSS_TARGETS, LOSSES, Loss
-from convnet.training.measures import Measure, correct_classes
+from convnet.training.measures import Measure, correct_classes, label_agreement
 from convnet.training.optimizers import OPTIMIZERS, parameter_groups
 from convnet.training.regularizers import Regularizers
 from convnet.training.schedules import SCHEDULES, Schedule, Timing
@@ -34,6 +34,7 @@ __all__ = [
     "check_gradients",
     "correct_classes",
     "fit",
+    "label_agreement",
     "make_ema",
     "parameter_groups",
     "rate_factors",

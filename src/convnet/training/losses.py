@@ -116,6 +116,20 @@ def hinge(*, margin: Positive = 1.0) -> Loss:
     return loss
 
 
+@loss_for("binary-cross-entropy", "labels")
+def binary_cross_entropy(*, label_weights: ClassWeights = None) -> Loss:
+    """−t log σ(s) − (1 − t) log(1 − σ(s)) of each label, averaged over labels and samples.
+
+    With `label_weights`, one per label, the first term counts so many times as much.
+    """
+
+    def loss(logits: Float[Tensor, "N K"], targets: Float[Tensor, "N K"]) -> Float[Tensor, ""]:
+        weights = _weights(label_weights, logits, "label_weights")
+        return F.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype), pos_weight=weights)
+
+    return loss
+
+
 @loss_for("squared-error", "class")
 def squared_error() -> Loss:
     """Σ_k (s_k − t_k)² against the one-hot target t: the L2 loss (M41)."""
@@ -142,7 +156,7 @@ def perceptron() -> Loss:
     return loss
 
 
-def _weights(class_weights: ClassWeights, logits: Tensor) -> Tensor | None:
+def _weights(class_weights: ClassWeights, logits: Tensor, name: str = "class_weights") -> Tensor | None:
     """The weights beside the logits.
 
     Raises:
@@ -152,7 +166,6 @@ def _weights(class_weights: ClassWeights, logits: Tensor) -> Tensor | None:
         return None
     if len(class_weights) != logits.shape[1]:
         raise RecipeError(
-            f"loss.class_weights has {len(class_weights)} numbers for {logits.shape[1]} classes; "
-            "give one each"
+            f"loss.{name} has {len(class_weights)} numbers for {logits.shape[1]} classes; give one each"
         )
     return logits.new_tensor(class_weights)

@@ -13,6 +13,12 @@ Measure = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """outputs N×…, targets N×… → the sum of the scores and the number of them, both scalars."""
 
 
+def label_agreement(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """2·|said ∧ right| and |said| + |right|, whose ratio is F1: logits and 0/1 targets N×K, said above 0."""
+    said, right = outputs > 0, targets > 0.5
+    return 2 * (said & right).sum(), said.sum() + right.sum()
+
+
 def correct_classes(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Right classes, and how many there were to say: logits N×K, N×K×H×W and targets N, N×H×W."""
     right = (outputs.argmax(1) == targets).sum()

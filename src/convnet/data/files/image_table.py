@@ -179,8 +179,12 @@ def _labels(cells: Cells, path_column: str, label: str | None, several: bool) ->
         split = [[part.strip() for part in text.split(separator)] for text in texts]
         return [tuple(sorted({part for part in parts if part})) for parts in split]
     for text, line in zip(texts, cells.lines, strict=True):
-        if not text:
-            raise DataError(f"{cells.path}: line {line}, column '{chosen}': the label is missing")
+        if not text or SEPARATORS[0] in text:
+            what = f"'{text}' are several labels" if text else "the label is missing"
+            raise DataError(
+                f"{cells.path}: line {line}, column '{chosen}': {what}; where images have none or several, "
+                "use --task multi-label"
+            )
     return [(text,) for text in texts]
 
 

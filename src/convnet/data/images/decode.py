@@ -36,7 +36,6 @@ FACTORS = (8, 4, 2)
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "F"})
 _ORIENTATION, _BITS_PER_SAMPLE = 0x0112, 258
 _DAMAGE = ("premature end of data segment", "bad huffman code", "corrupt jpeg data: bad")
-_FLAG = threading.Lock()
 
 
 class DecodeError(DataError):
@@ -205,18 +204,7 @@ def _jpeg(
 def _by_pillow(
     content: bytes, image: Image.Image, channels: int | None, background: str, allow_truncated: bool
 ) -> Pixels:
-    try:
-        image.load()
-    except OSError:
-        if not allow_truncated:
-            raise
-        with _FLAG:  # Pillow knows this setting for the whole process only
-            ImageFile.LOAD_TRUNCATED_IMAGES = True
-            try:
-                image = Image.open(io.BytesIO(content))
-                image.load()
-            finally:
-                ImageFile.LOAD_TRUNCATED_IMAGES = False
+    image = _loaded(content, image, allow_truncated)
     grey = image.mode in GREY_MODES
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         flat: Image.Image = Image.fromarray(_scaled(np.asarray(image), _depth(image)))
@@ -229,6 +217,40 @@ def _by_pillow(
         flat = image
     pixels = np.array(flat.convert("L" if grey else "RGB"))
     return to_channels(np.atleast_3d(pixels), channels)
+
+
+class _Lenience:
+    """When truncated files pass: Pillow has one switch for the whole process, and there are threads."""
+
+    lock = threading.Lock()
+    times = 0
+
+
+def _loaded(content: bytes, image: Image.Image, allow_truncated: bool) -> Image.Image:
+    """The image with its pixels; one whose end is missing only where that is allowed."""
+    times, lenient = _Lenience.times, ImageFile.LOAD_TRUNCATED_IMAGES
+    try:
+        image.load()
+    except OSError:
+        if not allow_truncated:
+            raise
+        with _Lenience.lock:
+            _Lenience.times += 1
+            ImageFile.LOAD_TRUNCATED_IMAGES = True
+            try:
+                return _reloaded(content)
+            finally:
+                ImageFile.LOAD_TRUNCATED_IMAGES = False
+    if lenient or times != _Lenience.times:  # another thread may have let this one pass
+        with _Lenience.lock:
+            return _reloaded(content)
+    return image
+
+
+def _reloaded(content: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(content))
+    image.load()
+    return image
 
 
 def _depth(image: Image.Image) -> int:

@@ -1,0 +1,75 @@
+"""Classes of which some are rare: three ways to make them count, behind one switch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from convnet.data import Source
+from convnet.errors import DataError, RecipeError
+from convnet.types import TargetKind
+
+Balance = Literal["none", "weights", "sampler", "focal"]
+
+
+def loss_choice(
+    balance: Balance, name: str, options: dict[str, object], source: Source, train: Tensor
+) -> tuple[str, dict[str, object]]:
+    """The loss that is trained with, and its options.
+
+    `weights`: each class counts N/(K·Nₖ), so that all weigh the same together; of several labels those that
+    are there count as much as those that are not. `focal`: the focal loss instead of cross-entropy.
+    """
+    if balance == "focal":
+        return "focal", {}
+    if balance != "weights":
+        return name, options
+    if source.target == "labels":
+        there = source.targets[train].double().mean(0).clamp(1e-6, 1 - 1e-6)
+        return name, {**options, "label_weights": tuple(((1 - there) / there).tolist())}
+    return name, {**options, "class_weights": tuple(class_weights(source, train).tolist())}
+
+
+def sampling_weights(balance: Balance, source: Source, train: Tensor) -> Tensor | None:
+    """How often each training sample is drawn, relative to the others; None for each once an epoch."""
+    if balance != "sampler":
+        return None
+    return class_weights(source, train)[source.labels[train]]
+
+
+def class_weights(source: Source, train: Tensor) -> Tensor:
+    """N/(K·Nₖ) for each of the K classes, float64.
+
+    Raises:
+        DataError: a class has no training sample.
+    """
+    counts = torch.bincount(source.labels[train], minlength=len(source.classes)).double()
+    if (counts == 0).any():
+        lacking = source.classes[int((counts == 0).nonzero()[0])]
+        raise DataError(f"{source.name}: class '{lacking}' has no training sample; balance does not apply")
+    return len(train) / (len(counts) * counts)
+
+
+def require_applicable(balance: Balance, target: TargetKind, loss: str, options: dict[str, object]) -> None:
+    """Refuse a balance that would have no effect, or be a second one.
+
+    Raises:
+        RecipeError: naming what to change.
+    """
+    if balance == "none":
+        return
+    allowed = {"class": ("weights", "sampler", "focal"), "labels": ("weights",)}.get(target, ())
+    if balance not in allowed:
+        way_out = f"; use {' or '.join(allowed)}" if allowed else "; use loss.class_weights"
+        raise RecipeError(f"balance={balance} does not apply to targets of that kind ({target}){way_out}")
+    weighable = {"class": ("cross-entropy", "focal"), "labels": ("binary-cross-entropy",)}[target]
+    if balance == "weights" and loss not in weighable:
+        raise RecipeError(f"balance=weights does not apply to loss '{loss}'; use {' or '.join(weighable)}")
+    if balance == "focal" and loss != "cross-entropy":
+        raise RecipeError(f"balance=focal replaces cross-entropy, not '{loss}'")
+    if options.get("class_weights") is not None or options.get("label_weights") is not None:
+        raise RecipeError(f"balance={balance} and weights in the loss are two ways to do one thing; use one")
+    if balance == "focal" and options.get("label_smoothing"):
+        raise RecipeError("loss.label_smoothing does not apply: balance=focal replaces cross-entropy")

@@ -1,0 +1,163 @@
+"""Any number of labels for each image: a sigmoid for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from convnet.data import Loader, Source
+from convnet.errors import DataError
+from convnet.tasks.task import TASKS, Evaluation, Score, Task, evaluating, evaluation_batch
+from convnet.training import Loss, label_agreement
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+HALF = 0.5
+
+
+@dataclass(frozen=True)
+class Labelled(Evaluation):
+    """Predictions for N samples: mean loss, probabilities and targets N×K, indices N, all on the CPU.
+
+    A label is said of a sample where its probability is at least its threshold, K.
+    """
+
+    loss: float
+    probabilities: Float[Tensor, "N K"]
+    targets: Float[Tensor, "N K"]
+    indices: Int[Tensor, " N"]
+    classes: tuple[str, ...]
+    thresholds: Float[Tensor, " K"]
+
+    @cached_property
+    def predicted(self) -> Tensor:
+        """Which labels are said of each sample, N×K."""
+        return self.probabilities >= self.thresholds
+
+    @property
+    def score(self) -> float:
+        """F1 over all labels of all samples at a probability of ½, the one that training watches."""
+        return float(_f1(self.probabilities >= HALF, self.targets > 0, over=(0, 1)))
+
+    def scores(self) -> dict[str, Any]:
+        """Means over the labels that occur, and for each label its figures; AP needs no threshold."""
+        there = self.targets.sum(0) > 0
+        precision = average_precision(self.probabilities, self.targets)
+        single = _f1(self.predicted, self.targets > 0, over=(0,))
+        return {
+            "f1": self.score,
+            "map": float(precision[there].mean()) if there.any() else 0.0,
+            "tuned_f1": float(_f1(self.predicted, self.targets > 0, over=(0, 1))),
+            "macro_f1": float(single[there].mean()) if there.any() else 0.0,
+            "average_precision": dict(zip(self.classes, precision.tolist(), strict=True)),
+            "label_f1": dict(zip(self.classes, single.tolist(), strict=True)),
+            "threshold": dict(zip(self.classes, self.thresholds.tolist(), strict=True)),
+            "share": dict(zip(self.classes, self.targets.mean(0).tolist(), strict=True)),
+        }
+
+    def rows(self, source: Source) -> Iterator[Mapping[str, object]]:
+        """The labels, those that were predicted, and the probability of each."""
+        for given, said, shares in zip(self.targets, self.predicted, self.probabilities, strict=True):
+            yield {
+                "class": "|".join(self.classes[k] for k in given.nonzero()[:, 0].tolist()),
+                "predicted": "|".join(self.classes[k] for k in said.nonzero()[:, 0].tolist()),
+                **{f"p({name})": f"{p:.6f}" for name, p in zip(self.classes, shares.tolist(), strict=True)},
+            }
+
+    def tune(self) -> dict[str, float]:
+        """The threshold of each label at which its F1 on these samples is best, midway to the next below."""
+        best = {}
+        for k, name in enumerate(self.classes):
+            order = self.probabilities[:, k].argsort(descending=True, stable=True)
+            values, right = self.probabilities[order, k], self.targets[order, k].cumsum(0)
+            f1 = 2 * right / (torch.arange(1, len(order) + 1) + self.targets[:, k].sum())
+            last = torch.cat([values[1:] < values[:-1], torch.tensor([True])])  # equal values stand together
+            place = int(torch.where(last, f1, -1.0).argmax())
+            below = values[place + 1] if place + 1 < len(values) else values[place]
+            best[name] = float(values[place] + below) / 2 if right[-1] > 0 else HALF
+        return best
+
+    def at(self, thresholds: Mapping[str, float]) -> Labelled:
+        """The same predictions, cut at other thresholds."""
+        if not thresholds:
+            return self
+        return replace(self, thresholds=torch.tensor([thresholds[name] for name in self.classes]))
+
+
+def average_precision(
+    probabilities: Float[Tensor, "N K"], targets: Float[Tensor, "N K"]
+) -> Float[Tensor, " K"]:
+    """The area under each label's precision-recall curve, Σ (Rᵢ − Rᵢ₋₁) Pᵢ; 0 where a label never occurs."""
+    from sklearn.metrics import average_precision_score  # half a second, only where there are labels
+
+    return torch.tensor(
+        [
+            float(average_precision_score(t.numpy(), p.numpy())) if t.any() else 0.0
+            for t, p in zip(targets.T, probabilities.T, strict=True)
+        ]
+    )
+
+
+def _f1(said: Tensor, right: Tensor, over: tuple[int, ...]) -> Tensor:
+    both = (said & right).sum(over)
+    return 2 * both / (said.sum(over) + right.sum(over)).clamp_min(1)
+
+
+class MultiLabel(Task):
+    """Any number of K labels for each sample."""
+
+    name = "multi-label"
+    reads = "labels"
+    target = "labels"
+    score = Score("f1", "F1")
+    loss = "binary-cross-entropy"
+
+    def outputs(self, source: Source) -> int:
+        """A logit for each label.
+
+        Raises:
+            DataError: there is none.
+        """
+        if not source.classes:
+            raise DataError(f"{source.name}: none of its samples has a label")
+        return len(source.classes)
+
+    def measure(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Labels that are said and right, twice, of those that are said and those that are right."""
+        return label_agreement(outputs, targets)
+
+    @torch.no_grad()
+    def evaluate(
+        self, model: nn.Module, source: Source, indices: Tensor, loss: Loss, fabric: Fabric
+    ) -> Labelled:
+        """Predict every sample, at thresholds of ½."""
+        total = torch.zeros((), dtype=torch.float64)
+        probabilities, targets, places = [], [], []
+        with evaluating(model):
+            for batch in Loader(source, indices, evaluation_batch(source.shape)).epoch():
+                with fabric.autocast():
+                    logits = model(batch.images)
+                logits = logits.float()
+                total += loss(logits, batch.targets).cpu().double() * len(batch)
+                probabilities.append(logits.sigmoid().cpu())
+                targets.append(batch.targets.cpu())
+                places.append(batch.indices.cpu())
+        found = torch.cat(places)
+        mean = total.item() / max(1, len(found))
+        halves = torch.full((len(source.classes),), HALF)
+        return Labelled(
+            mean, torch.cat(probabilities), torch.cat(targets), found, tuple(source.classes), halves
+        )
+
+
+@TASKS.register("multi-label")
+def multi_label() -> Task:
+    """Any number of labels for each image."""
+    return MultiLabel()
