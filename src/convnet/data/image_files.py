@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -44,6 +46,11 @@ def list_files(path: Path, *, label: str | None = None, several: bool = False) -
     Raises:
         DataError: naming what is missing, damaged, or not as it should be.
     """
+    with _without_collections():
+        return _listed(path, label, several)
+
+
+def _listed(path: Path, label: str | None, several: bool) -> Listing:
     if is_coco(path):
         return list_coco(path, several=several)
     if not path.is_dir() and not is_archive(path):
@@ -63,6 +70,18 @@ def list_files(path: Path, *, label: str | None = None, several: bool = False) -
             "labels (.csv, .tsv, .parquet), or COCO annotations (.json)"
         )
     return list_folder(store, contents)
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """A listing is hundreds of thousands of tuples without cycles; looking for some takes as long again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def open_files(

@@ -248,7 +248,7 @@ def write_split(split: Split, source: Source) -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")  # RFC 4180; names with line breaks are then quoted
     writer.writerow(["index", "split", "class", "sample"])
-    names = {int(i): name for name in NAMES for i in split[name]}
+    names = {i: name for name in NAMES for i in split[name].tolist()}
     classes = source.class_names()
     for index in range(len(source)):
         writer.writerow([index, names.get(index, UNUSED), classes[index], source.describe(index)])

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from convnet.data import Source, Split
 from convnet.errors import DivergedError, InterruptedRunError, RecipeError, RunError, in_one_line
 from convnet.experiments.conclude import conclude
@@ -27,9 +29,13 @@ def execute(
     listeners: Sequence[Listener],
     on_start: Callable[[Workbench], object],
     say: Callable[[str], object],
+    network: nn.Sequential | None = None,
 ) -> Run:
-    """Train from the last checkpoint, or the start, to the end; the caller holds the folder's lock."""
-    bench = _build(folder, recipe, source, split, device, say)
+    """Train from the last checkpoint, or the start, to the end; the caller holds the folder's lock.
+
+    `network` is the recipe's, where it was built already, untrained.
+    """
+    bench = _build(folder, recipe, source, split, device, say, network)
     identity = _identity(recipe)
     if folder.checkpoint.exists():
         _restore(bench, folder.checkpoint, identity)
@@ -93,6 +99,7 @@ def _build(
     split: Split,
     device: str,
     say: Callable[[str], object],
+    network: nn.Sequential | None,
 ) -> Workbench:
     """The workbench; what its fitted stages learn is kept, so that a resumed run need not learn it again."""
     identity = _identity(recipe)
@@ -102,7 +109,9 @@ def _build(
         bench = build(recipe, device=device, source=source, split=split, learnt=kept["model"], say=say)
         return replace(bench, fit_seconds=kept["seconds"])
     started = folder.checkpoint.exists()
-    bench = build(recipe, device=device, source=source, split=split, load=not started, say=say)
+    bench = build(
+        recipe, device=device, source=source, split=split, network=network, load=not started, say=say
+    )
     if bench.fit_seconds and recipe.epochs:
         content = {"model": bench.model.state_dict(), "seconds": bench.fit_seconds, "recipe": identity}
         save_checkpoint(folder.learnt_checkpoint, content)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from convnet.data import DATASETS, Source, Split, as_path, everything, make_split, read_split, write_split
 from convnet.device import default_device, keep_freed_memory, make_fabric, resolve_precision, set_threads
@@ -58,7 +59,7 @@ def train(
     recipe = settle(recipe, device, out or below)
     # All that can fail is tried before there is a folder: a device that is not here, data, a network.
     make_fabric(device, resolve_precision(recipe.precision, device))
-    source, split = require_buildable(recipe, data_dir, opened, say)
+    source, split, network = require_buildable(recipe, data_dir, opened, say)
     data_dir = data_dir or (Path(os.environ["CONVNET_DATA"]) if os.environ.get("CONVNET_DATA") else None)
     place = {
         "data_dir": str(data_dir.resolve()) if data_dir else None,
@@ -76,7 +77,7 @@ def train(
     else:
         folder = RunFolder.create(out, files)
     with folder.writing():
-        run = execute(folder, recipe, source, split, device, listeners, on_start, say)
+        run = execute(folder, recipe, source, split, device, listeners, on_start, say, network)
         if report:
             write_report(run, source)
     return run
@@ -87,7 +88,7 @@ def require_buildable(
     data_dir: Path | None,
     opened: tuple[Source, Split] | None = None,
     say: Callable[[str], object] = lambda line: None,
-) -> tuple[Source, Split]:
+) -> tuple[Source, Split, nn.Sequential]:
     """Open and split the data, unless they are `opened`, and build the network once.
 
     Raises:
@@ -98,8 +99,7 @@ def require_buildable(
     else:
         source = open_recipe_data(recipe, data_dir, say)
         split = make_split(source, recipe.split)
-    build_network(recipe, source, split)
-    return source, split
+    return source, split, build_network(recipe, source, split, say=say)
 
 
 def settle(recipe: Recipe, device: str, out: Path) -> Recipe:

@@ -106,15 +106,16 @@ def build(
     data_dir: Path | None = None,
     source: Source | None = None,
     split: Split | None = None,
+    network: nn.Sequential | None = None,
     learnt: State | None = None,
     load: bool = True,
     say: Callable[[str], object] = lambda line: None,
 ) -> Workbench:
     """Open the data, split it, measure its statistics, build the network and what trains it.
 
-    `source` and `split` may be given where they are there already, and `learnt`, what fitted stages learnt
-    before; without `load`, weights from elsewhere are not read, because a checkpoint follows. The same recipe
-    gives the same weights. `say` hears what takes long.
+    `source`, `split` and `network` may be given where they are there already, and `learnt`, what fitted
+    stages learnt before; without `load`, weights from elsewhere are not read, because a checkpoint follows.
+    The same recipe gives the same weights. `say` hears what takes long.
 
     Raises:
         ConvnetError: whatever the recipe asks for cannot be had; the message says what to change.
@@ -123,7 +124,7 @@ def build(
     fabric = make_fabric(device, resolve_precision(recipe.precision, device))
     source = source or open_recipe_data(recipe, data_dir, say)
     split = split or make_split(source, recipe.split)
-    model = build_network(recipe, source, split, load=load, say=say)
+    model = network if network is not None else build_network(recipe, source, split, load=load, say=say)
     source = source.to(fabric.device)
     model = model.to(fabric.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if fabric.device.type == "cpu":

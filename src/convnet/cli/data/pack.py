@@ -32,4 +32,4 @@ def pack(
             raise DataError(f"{data}: lies in memory anyway; packs are for images in files")
         made = source.files.build(progress.over, progress.say)
     readable = int((made.state == 1).sum())
-    print(f"{readable:,} images of {source.shape}, {made.rows.nbytes / 1e6:,.1f} MB  {made.folder}")
+    print(f"{readable:,} images of {source.shape}, {made.nbytes / 1e6:,.1f} MB  {made.folder}")

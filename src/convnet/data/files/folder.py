@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache, partial
+
 from convnet.data.files.listing import SPLIT_FOLDERS, Listing, Sample, listing
 from convnet.data.files.store import Contents, Entry, Ignored, Store
 from convnet.data.images.formats import IMAGE_SUFFIXES, has_image_name
@@ -18,15 +20,13 @@ def list_folder(store: Store, contents: Contents) -> Listing:
     Raises:
         DataError: naming the folder that is missing, or what was expected.
     """
-    pictures = [entry for entry in contents.entries if has_image_name(entry.name)]
-    ignored = [
-        *contents.ignored,
-        *(
-            Ignored(e.name, "not an image by its name")
-            for e in contents.entries
-            if not has_image_name(e.name)
-        ),
-    ]
+    pictures: list[Entry] = []
+    ignored = list(contents.ignored)
+    for entry in contents.entries:
+        if has_image_name(entry.name):
+            pictures.append(entry)
+        else:
+            ignored.append(Ignored(entry.name, "not an image by its name"))
     root, folders = _wrapping(contents, pictures)
     splits = {f: SPLIT_FOLDERS[f.lower()] for f in folders if f.lower() in SPLIT_FOLDERS}
     if splits and ("train" not in splits.values() or len(splits) < len(folders)):
@@ -44,8 +44,9 @@ def list_folder(store: Store, contents: Contents) -> Listing:
             )
         own = [entry for entry in pictures if entry.name.startswith(place)]
         names = _class_folders(place, own)
+        label_of = cache(partial(_class_of, classes=names))
         for entry in own:
-            label = _class_of(entry.name[len(place) :], names)
+            label = label_of(entry.name[len(place) :].rpartition("/")[0])
             if label is None:
                 ignored.append(Ignored(entry.name, "an image beside the class folders"))
             else:
@@ -89,9 +90,9 @@ def _parents(name: str) -> set[str]:
     return {"/".join(parts[:i]) for i in range(1, len(parts))}
 
 
-def _class_of(name: str, classes: set[str]) -> str | None:
-    parts = name.split("/")
-    return next((c for i in range(1, len(parts)) if (c := "/".join(parts[:i])) in classes), None)
+def _class_of(folder: str, *, classes: set[str]) -> str | None:
+    """The class that a folder is, or lies in."""
+    return next((name for name in (folder, *_parents(folder)) if name in classes), None)
 
 
 def _empty(place: str, folders: tuple[str, ...], classes: set[str]) -> list[str]:

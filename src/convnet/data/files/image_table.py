@@ -52,7 +52,7 @@ def table_within(store: Store, contents: Contents) -> str | None:
 
     In a folder it is called metadata, labels or annotations; an archive holds one at its top.
     """
-    names = [e.name for e in contents.entries if Path(e.name).suffix.lower() in TABLE_FILES]
+    names = [entry.name for entry in contents.entries if entry.name.lower().endswith(tuple(TABLE_FILES))]
     top = [name for name in names if "/" not in name] or [name for name in names if name.count("/") == 1]
     called = [name for name in top if Path(name).stem.lower() in TABLE_NAMES]
     if called or store.root.is_dir():

@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,8 +26,7 @@ SPLIT_FOLDERS: dict[str, SplitName] = {
 """What splits are called, in folders and in columns."""
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(NamedTuple):
     """An image file with its labels (one, unless samples may have several), split and group."""
 
     entry: Entry
@@ -90,15 +90,15 @@ class Listing:
     def without(self, left_out: Iterable[int]) -> Listing:
         """The same without the samples at these places; classes stay."""
         lost = set(left_out)
+        if not lost:
+            return self
         kept = tuple(sample for i, sample in enumerate(self.samples) if i not in lost)
         return replace(self, samples=kept)
 
     def fingerprint(self) -> str:
         """A checksum of names, sizes and times: another one where a file came, went or was changed."""
-        digest = hashlib.sha256()
-        for sample in self.samples:
-            digest.update(f"{sample.entry.name}\0{sample.entry.size}\0{sample.entry.stamp}\n".encode())
-        return digest.hexdigest()
+        lines = (f"{name}\0{size}\0{stamp}\n" for (name, size, stamp), *_ in self.samples)
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def listing(

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import zlib
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +28,6 @@ RESERVE_BYTES = 1 << 30
 LIMIT_VARIABLE, DEFAULT_LIMIT_GB = "CONVNET_PACK_LIMIT_GB", 100.0
 CHECKED = 64
 """Images of a pack that are compared with their checksums when it is opened."""
-RESIDENT_BYTES = 256 << 20
-"""How much of the file may count as this process's memory before its pages are handed back."""
 
 
 class NoRoomError(DataError):
@@ -44,16 +43,24 @@ class Pack:
 
     def __init__(self, folder: Path, shape: tuple[int, int, int, int]) -> None:
         """Map the files of a pack; `shape` is N×H×W×C."""
-        self.folder = folder
-        self._files = [_mapped(folder / name) for name in ("pixels", "state", "sums")]
-        pixels, state, sums = self._files
-        self.rows = np.frombuffer(pixels, np.uint8).reshape(shape)
-        self.state = np.frombuffer(state, np.uint8)
-        self.sums = np.frombuffer(sums, np.uint32)
-        self._touched = 0
+        self.folder, self.shape = folder, shape
+        self._pixels = (folder / "pixels").open("r+b", buffering=0)
+        self._maps = [_mapped(folder / name) for name in ("state", "sums")]
+        self.state = np.frombuffer(self._maps[0], np.uint8)
+        self.sums = np.frombuffer(self._maps[1], np.uint32)
 
     def __len__(self) -> int:
         return len(self.state)
+
+    @cached_property
+    def rows(self) -> NDArray[np.uint8]:
+        """All images, N×H×W×C, memory-mapped: reading a part of one touches only that part."""
+        return np.frombuffer(mmap.mmap(self._pixels.fileno(), 0), np.uint8).reshape(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Of all pixels."""
+        return int(np.prod(self.shape, dtype=np.int64))
 
     @property
     def complete(self) -> bool:
@@ -62,34 +69,31 @@ class Pack:
 
     def put(self, place: int, pixels: NDArray[np.uint8]) -> None:
         """Keep the pixels H×W×C of an image."""
-        self.rows[place] = pixels
-        self.sums[place] = _sum(pixels)
+        content = np.ascontiguousarray(pixels).tobytes()
+        # Written, not assigned: the first touch of a page of a map costs many times as much.
+        os.pwrite(self._pixels.fileno(), content, place * len(content))
+        self.sums[place] = zlib.crc32(content)
         self.state[place] = 1
 
     def take(self, places: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """A copy of some images, B×H×W×C."""
-        taken: NDArray[np.uint8] = self.rows[places]
-        self._touched += taken.nbytes
-        if self._touched > RESIDENT_BYTES:
-            self.release()
+        """A copy of some images, B×H×W×C; what is read does not stay in this process's memory."""
+        taken = np.empty((len(places), *self.shape[1:]), np.uint8)
+        for row, place in zip(taken, places.tolist(), strict=True):
+            os.preadv(self._pixels.fileno(), [row.data], place * row.nbytes)
         return taken
-
-    def release(self) -> None:
-        """Hand the pages that were touched back to the system, which keeps them as long as it has room."""
-        self._touched = 0
-        if hasattr(mmap, "MADV_DONTNEED"):
-            self._files[0].madvise(mmap.MADV_DONTNEED)
 
     def flush(self) -> None:
         """Make what was put survive a power cut."""
-        for file in self._files:
+        os.fsync(self._pixels.fileno())
+        for file in self._maps:
             file.flush()
 
     def sound(self) -> bool:
         """Whether some of the images that are there have the checksums they had."""
         there = self.state.nonzero()[0]
         some = there[np.linspace(0, len(there) - 1, min(CHECKED, len(there))).astype(int)]
-        return all(_sum(self.rows[place]) == self.sums[place] for place in some)
+        pixels = self.take(some)
+        return all(zlib.crc32(row.tobytes()) == self.sums[p] for row, p in zip(pixels, some, strict=True))
 
 
 def open_pack(
@@ -196,10 +200,6 @@ def _mapped(path: Path) -> mmap.mmap:
 def _remove(place: Path) -> None:
     """A process that still uses it keeps its files until it ends."""
     shutil.rmtree(place, ignore_errors=True)
-
-
-def _sum(pixels: NDArray[np.uint8]) -> int:
-    return zlib.crc32(pixels.tobytes())
 
 
 def _digest(settings: dict[str, object]) -> str:

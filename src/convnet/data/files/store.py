@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from convnet.data.images.decode import file_bytes
 from convnet.errors import DataError
@@ -18,8 +18,7 @@ CLUTTER = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db", "__macosx", "@ea
 """What operating systems leave behind."""
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """A file: its path below the root, with slashes; its size; and a number that changes when it does."""
 
     name: str
@@ -196,7 +195,7 @@ def _passed_over(name: str) -> str | None:
         return "hidden"
     if name.lower() in CLUTTER:
         return "left behind by an operating system"
-    if name != _printable(name):
+    if not name.isascii() and name != _printable(name):
         return "its name is not valid UTF-8; rename it"
     return None
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
-
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
     | {".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".avif", ".ico", ".npy"}
@@ -26,7 +24,7 @@ _END_BYTES = 64
 
 def has_image_name(name: str) -> bool:
     """Whether a file is an image by its suffix."""
-    return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
+    return f".{name.rpartition('.')[2].lower()}" in IMAGE_SUFFIXES
 
 
 def format_of(content: bytes) -> str | None:
