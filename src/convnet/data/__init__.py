@@ -1,6 +1,6 @@
 """From files to batches: sources, splits, preprocessing, augmentation, the loader."""
 
-from convnet.data.augment import Augment, augment_batch
+from convnet.data.augment import JITTERS, Augment, augment_batch
 from convnet.data.catalog import DATASETS, named_set
 from convnet.data.files.arrays import holds_images
 from convnet.data.files.images import read_image_file
@@ -19,6 +19,7 @@ from convnet.data.split import Split, SplitOptions, make_split, read_split, writ
 __all__ = [
     "DATASETS",
     "IMAGE_SUFFIXES",
+    "JITTERS",
     "MEMORY_LIMIT_BYTES",
     "Augment",
     "Colors",

@@ -10,9 +10,14 @@ from annotated_types import Ge, Gt, Le
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from convnet.data.photometric import brighter, contrasted, hue_turned, saturated
+from convnet.data.policies import Policy, apply_policy
 from convnet.data.warp import resample, sampling_grid
-from convnet.schema import Count, CountOrZero, Fraction, NonNegative, Section
+from convnet.schema import Count, CountOrZero, Fraction, NonNegative, Probability, Section
 from convnet.types import IGNORED, Batch
+
+WARPS = ("rotate", "translate", "scale", "shear", "elastic")
+JITTERS = {"brightness": brighter, "contrast": contrasted, "saturation": saturated, "hue": hue_turned}
 
 
 class Augment(Section):
@@ -22,13 +27,19 @@ class Augment(Section):
     `flip_vertical`: mirrored left to right, top to bottom, with probability ½. `quarter_turns`: turned by a
     random multiple of 90°. `shift`: moved by up to n pixels each way, zeros moving in. `pad_crop`: the same
     with the border mirrored instead of zeros. `random_resized_crop`: a random part of at least this share
-    of the area (aspect ratio ¾…4⁄3), stretched to full size. `rotate`: turned by up to so many degrees.
-    `elastic`: bent by smooth displacements of this deviation in
-    pixels (Ronneberger et al. 2015). Where the last two pull in what lies outside, it is mirrored. `tone`:
-    each channel is squeezed, by up to this share of its range, towards a random level: darker, brighter,
-    paler, of other colours. `cutout`: a square of n pixels filled with the mean
-    of the image. `mixup`, `cutmix`: α of the Beta distribution from which the share of a second image is
-    drawn, for a batch at a time.
+    of the area (aspect ratio ¾…4⁄3), stretched to full size.
+
+    `rotate`, `shear`: turned, sheared by up to so many degrees; `translate`: moved by up to that share of a
+    side; `scale`: larger or smaller by up to that share. `elastic`: bent by smooth displacements of this
+    deviation in pixels (Ronneberger et al. 2015). Where these pull in what lies outside, it is mirrored.
+
+    `tone`: each channel is squeezed, by up to this share of its range, towards a random level: darker,
+    brighter, paler, of other colours. `brightness`, `contrast`, `saturation`: a factor of 1 ± up to that
+    much; `hue`: turned by up to that share of the circle. `policy`: operations that each image draws for
+    itself, by TrivialAugment or RandAugment. `erase`: with this probability a rectangle of 2–33% of the area
+    is filled with noise (Zhong et al. 2020). `cutout`: a square of n pixels filled with the mean of the
+    image. `mixup`, `cutmix`: α of the Beta distribution from which the share of a second image is drawn, for
+    a batch at a time.
     """
 
     crop: CountOrZero = 0
@@ -40,8 +51,17 @@ class Augment(Section):
     pad_crop: CountOrZero = 0
     random_resized_crop: Annotated[float, Gt(0), Le(1)] | None = None
     rotate: Annotated[float, Ge(0), Le(180)] = 0.0
+    translate: Fraction = 0.0
+    scale: Fraction = 0.0
+    shear: Annotated[float, Ge(0), Le(60)] = 0.0
     elastic: NonNegative = 0.0
     tone: Fraction = 0.0
+    brightness: Probability = 0.0
+    contrast: Probability = 0.0
+    saturation: Probability = 0.0
+    hue: Annotated[float, Ge(0), Le(0.5)] = 0.0
+    policy: Policy = "none"
+    erase: Probability = 0.0
     cutout: CountOrZero = 0
     mixup: NonNegative = 0.0
     cutmix: NonNegative = 0.0
@@ -64,18 +84,23 @@ def augment_batch(batch: Batch, augment: Augment, seed: int) -> Batch:
         batch = _move(batch, augment, generator)
     if augment.quarter_turns:
         batch = _turn(batch, generator)
-    if resized or augment.rotate or augment.elastic:
+    if resized or any(getattr(augment, name) for name in WARPS):
         grid = sampling_grid(
             batch.images,
             augment.random_resized_crop,
             augment.flip,
-            augment.rotate,
-            augment.elastic,
+            {name: getattr(augment, name) for name in WARPS},
             generator,
         )
         batch = _with(batch, *(resample(x, grid) for x in _maps(batch)))
     if augment.tone:
         batch = _tone(batch, augment.tone, generator)
+    if any(getattr(augment, name) for name in JITTERS):
+        batch = _with(batch, _jitter(batch.images, augment, generator), *_maps(batch)[1:])
+    if augment.policy != "none":
+        batch = _with(batch, apply_policy(batch.images, augment.policy, generator))
+    if augment.erase:
+        batch = _with(batch, _erased(batch.images, augment.erase, generator))
     if augment.cutout:
         batch = _with(batch, _cutout(batch.images, augment.cutout, generator), *_maps(batch)[1:])
     if augment.mixup or augment.cutmix:
@@ -145,6 +170,36 @@ def _tone(batch: Batch, strength: float, generator: torch.Generator) -> Batch:
     if batch.targets.dim() != 4:
         return _with(batch, images, *_maps(batch)[1:])
     return _with(batch, images, (gain * batch.targets + level).clamp(0, 1))
+
+
+def _jitter(images: Tensor, augment: Augment, generator: torch.Generator) -> Tensor:
+    """Brightness, contrast, saturation and hue, in this order, each image by its own amounts."""
+    images = images.float()
+    for name, change in JITTERS.items():
+        reach = getattr(augment, name)
+        if reach:
+            drawn = 2 * torch.rand(len(images), device=images.device, generator=generator) - 1
+            images = change(images, reach * drawn if name == "hue" else 1 + reach * drawn)
+    return images
+
+
+def _erased(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Some images with a rectangle of noise; its aspect ratio is 0.3…3.3."""
+    n, _, height, width = images.shape
+    device = images.device
+
+    def draw() -> Tensor:
+        return torch.rand((n, 1, 1), device=device, generator=generator)
+
+    area, ratio = 0.02 + 0.31 * draw(), (math.log(0.3) + draw() * math.log(11)).exp()
+    rows, columns = (height * (area * ratio).sqrt()).clamp_max(height), width * (area / ratio).sqrt()
+    columns = columns.clamp_max(width)
+    top, left = draw() * (height - rows), draw() * (width - columns)
+    y = torch.arange(height, device=device).view(1, -1, 1) + 0.5
+    x = torch.arange(width, device=device).view(1, 1, -1) + 0.5
+    inside = (y > top) & (y < top + rows) & (x > left) & (x < left + columns) & (draw() < share)
+    noise = torch.randint(0, 256, images.shape, device=device, generator=generator).to(images.dtype)
+    return torch.where(inside[:, None], noise, images)
 
 
 def _gather(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float
@@ -17,15 +18,17 @@ def sampling_grid(
     images: Tensor,
     smallest: float | None,
     flip: bool,
-    rotate: float,
-    elastic: float,
+    warps: Mapping[str, float],
     generator: torch.Generator,
 ) -> Float[Tensor, "N H W 2"]:
     """Where each pixel comes from, x and y in −1…1.
 
-    `smallest`: from a random rectangle of at least that share of the area, with a `flip` at even odds;
-    `rotate`: turned by up to so many degrees; `elastic`: displaced by that deviation in pixels.
+    `smallest`: from a random rectangle of at least that share of the area, with a `flip` at even odds.
+    `warps`: rotate and shear, by up to so many degrees; translate, by up to that share of a side; scale, by
+    up to that share; elastic, displaced by that deviation in pixels.
     """
+    rotate, shear, elastic = warps["rotate"], warps["shear"], warps["elastic"]
+    translate, scale = warps["translate"], warps["scale"]
     n, _, height, width = images.shape
     theta = torch.eye(2, 3, device=images.device).repeat(n, 1, 1)
     if smallest is not None:
@@ -35,6 +38,17 @@ def sampling_grid(
         cos, sin, ratio = angle.cos(), angle.sin(), height / width
         turn = torch.stack([cos, -sin * ratio, sin / ratio, cos], 1).view(n, 2, 2)
         theta = torch.cat([turn @ theta[:, :, :2], theta[:, :, 2:]], 2)
+    if shear:
+        slant = _uniform(n, -shear, shear, generator).deg2rad().tan()
+        along = torch.eye(2, device=images.device).repeat(n, 1, 1)
+        along[:, 0, 1] = slant * height / width
+        theta = torch.cat([along @ theta[:, :, :2], theta[:, :, 2:]], 2)
+    if scale:
+        smaller = 1 / _uniform(n, 1 - scale, 1 + scale, generator).view(n, 1, 1)
+        theta = torch.cat([theta[:, :, :2] * smaller, theta[:, :, 2:]], 2)
+    if translate:
+        moved = torch.stack([_uniform(n, -2 * translate, 2 * translate, generator) for _ in range(2)], 1)
+        theta = theta + F.pad(moved[:, :, None], (2, 0))
     grid = F.affine_grid(theta, [n, 1, height, width], align_corners=False)
     if elastic:
         coarse = torch.randn(n, 2, COARSE, COARSE, device=images.device, generator=generator) * elastic

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import get_args
 
@@ -19,6 +20,7 @@ from convnet.reports import grids
 from convnet.reports.style import to_png
 from convnet.tasks import as_picture
 
+TITLE_WIDTH = 110
 DRAWS = 5
 """Augmented versions of each image."""
 
@@ -56,7 +58,8 @@ def draw_preview(recipe: Recipe, count: int, out: Path, data_dir: Path | None = 
         f"{shown[n // len(columns)]}\n{caption}" if n % len(columns) == 0 else caption
         for n, caption in enumerate(captions)
     ]
-    title = f"{recipe.name}: {', '.join(_words(recipe.augment)) or 'no augmentation'}"
+    words = f"{recipe.name}: {', '.join(_words(recipe.augment)) or 'no augmentation'}"
+    title = "\n".join(textwrap.wrap(words, TITLE_WIDTH))
     write_atomically(out, to_png(grids.image_grid(images, captions, len(columns), title)))
 
 

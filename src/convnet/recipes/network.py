@@ -131,6 +131,9 @@ def _require_sensible_augmentation(recipe: Recipe, source: Source) -> None:
             "augment.crop is for masks and images; a classifier's images are moved by pad_crop or shift, "
             "or cropped by random_resized_crop"
         )
+    for name in ("saturation", "hue"):
+        if getattr(recipe.augment, name) and source.shape.channels != 3:
+            raise RecipeError(f"augment.{name} does not apply: {source.shape} images have no colours")
     side = min(source.shape.height, source.shape.width)
     for name in ("shift", "pad_crop", "cutout"):
         if getattr(recipe.augment, name) >= max(side, 2):

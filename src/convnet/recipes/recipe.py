@@ -11,7 +11,7 @@ from annotated_types import Gt, Lt
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticSerializationError
 
-from convnet.data import Augment, Preprocess, SplitOptions
+from convnet.data import JITTERS, Augment, Preprocess, SplitOptions
 from convnet.device import Precision
 from convnet.errors import RecipeError
 from convnet.models import FACTS, MODELS, named_model, parse_pipeline
@@ -50,7 +50,7 @@ def named(field: str, word: str) -> dict[str, Any]:
     return named_model(word) if field == "model" else {"name": word}
 
 
-MIXING = ("cutout", "mixup", "cutmix")
+MIXING = ("cutout", "mixup", "cutmix", "policy", "erase")
 """What changes an image in ways that a mask or another image cannot follow."""
 STEPS_ONLY = (
     "augment", "balance", "regularizers", "optimizer", "decay_biases", "schedule", "clip_norm", "ema",
@@ -192,8 +192,9 @@ class Recipe(Section):
                 f"weights.freeze_epochs={self.weights.freeze_epochs} leaves nothing to fine-tune: "
                 f"epochs is {self.epochs}"
             )
-        for name in MIXING if target not in OF_SAMPLES else ():
-            if getattr(self.augment, name):
+        unfit = () if target in OF_SAMPLES else MIXING if target == "mask" else (*MIXING, *JITTERS)
+        for name in unfit:
+            if getattr(self.augment, name) not in (0, "none"):
                 raise RecipeError(f"augment.{name} does not apply to task {self.task.name}")
 
     def _without_steps(self) -> None:

@@ -1,0 +1,68 @@
+"""Brightness, contrast, saturation, hue: each image its own, values 0…255 in and out."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+LUMA = (0.299, 0.587, 0.114)
+"""ITU-R 601."""
+
+Images = Float[Tensor, "N C H W"]
+Amounts = Float[Tensor, " N"]
+
+
+def brighter(images: Images, factor: Amounts) -> Images:
+    """All values times the factor."""
+    return (images * _each(factor)).clamp(0, 255)
+
+
+def contrasted(images: Images, factor: Amounts) -> Images:
+    """Distances to the mean grey of the image times the factor."""
+    mean = luma(images).mean((1, 2, 3), keepdim=True)
+    return _blend(mean, images, factor)
+
+
+def saturated(images: Images, factor: Amounts) -> Images:
+    """Distances to the grey of each pixel times the factor."""
+    return _blend(luma(images), images, factor)
+
+
+def sharpened(images: Images, factor: Amounts) -> Images:
+    """Distances to the smoothed image times the factor: below 1 softer, above 1 sharper."""
+    channels = images.shape[1]
+    kernel = torch.tensor([[1.0, 1, 1], [1, 5, 1], [1, 1, 1]], device=images.device) / 13
+    padded = F.pad(images, (1, 1, 1, 1), mode="replicate")
+    smooth = F.conv2d(padded, kernel.expand(channels, 1, 3, 3), groups=channels)
+    return _blend(smooth, images, factor)
+
+
+def hue_turned(images: Images, turn: Amounts) -> Images:
+    """Colours turned around the grey axis by a share of the circle (of YIQ, which keeps the luma)."""
+    angle = 2 * torch.pi * turn
+    cos, sin = angle.cos()[:, None, None], angle.sin()[:, None, None]
+    to_yiq = images.new_tensor(
+        [LUMA, (0.595716, -0.274453, -0.321263), (0.211456, -0.522591, 0.311135)]
+    ).expand(len(images), 3, 3)
+    one, zero = torch.ones_like(cos), torch.zeros_like(cos)
+    rows = [torch.cat(row, 2) for row in ([one, zero, zero], [zero, cos, -sin], [zero, sin, cos])]
+    matrix = torch.linalg.inv(to_yiq) @ torch.cat(rows, 1) @ to_yiq
+    return torch.einsum("nij,njhw->nihw", matrix, images).clamp(0, 255)
+
+
+def luma(images: Images) -> Float[Tensor, "N 1 H W"]:
+    """The grey of each pixel; of other than three channels their mean."""
+    if images.shape[1] != len(LUMA):
+        return images.mean(1, keepdim=True)
+    weights = images.new_tensor(LUMA).view(1, 3, 1, 1)
+    return (images * weights).sum(1, keepdim=True)
+
+
+def _each(factor: Amounts) -> Float[Tensor, "N 1 1 1"]:
+    return factor.view(-1, 1, 1, 1)
+
+
+def _blend(base: Tensor, images: Images, factor: Amounts) -> Images:
+    return torch.lerp(base.expand_as(images), images, _each(factor)).clamp(0, 255)
