@@ -4,13 +4,23 @@ from convnet.data.augment import JITTERS, Augment, augment_batch
 from convnet.data.catalog import DATASETS, named_set
 from convnet.data.files.arrays import holds_images
 from convnet.data.files.images import read_image_file
+from convnet.data.files.shards import is_address, is_shards
 from convnet.data.files.source import FileSource
 from convnet.data.image_files import holds_files
 from convnet.data.images.decode import read_picture
 from convnet.data.images.formats import IMAGE_SUFFIXES
 from convnet.data.loader import Loader, Pair
 from convnet.data.masks import Colors
-from convnet.data.open import Reads, as_path, holds_series, is_table, natural_reading, open_data
+from convnet.data.open import (
+    Reads,
+    as_path,
+    holds_series,
+    is_table,
+    is_there,
+    natural_reading,
+    open_data,
+    whole_name,
+)
 from convnet.data.preprocess import MEMORY_LIMIT_BYTES, Preprocess, pixel_statistics
 from convnet.data.series import open_series
 from convnet.data.source import Form, MemorySource, Source, everything, keep_classes, recast
@@ -39,7 +49,10 @@ __all__ = [
     "holds_files",
     "holds_images",
     "holds_series",
+    "is_address",
+    "is_shards",
     "is_table",
+    "is_there",
     "keep_classes",
     "make_split",
     "named_set",
@@ -51,5 +64,6 @@ __all__ = [
     "read_picture",
     "read_split",
     "recast",
+    "whole_name",
     "write_split",
 ]

@@ -16,7 +16,8 @@ from convnet.data.files.coco import is_coco, list_coco
 from convnet.data.files.folder import list_folder
 from convnet.data.files.image_table import is_image_table, list_table, table_within
 from convnet.data.files.images import FileImages
-from convnet.data.files.listing import Listing
+from convnet.data.files.listing import Listing, numbered
+from convnet.data.files.shards import ShardStore, is_shards, list_shards
 from convnet.data.files.source import FileSource
 from convnet.data.files.store import FolderStore, is_archive, open_store
 from convnet.data.images.decode import file_bytes
@@ -33,12 +34,15 @@ IMBALANCE = 10
 Say = Callable[[str], object]
 
 
-def holds_files(path: Path) -> bool:
-    """Whether it may be images in files: a folder, a zip archive, COCO annotations, a table of paths."""
+def holds_files(name: str) -> bool:
+    """Whether it may be images in files: a folder, an archive, shards, a table of paths, COCO annotations."""
+    if is_shards(name):
+        return True
+    path = Path(name).expanduser()
     return path.is_dir() or is_archive(path) or is_coco(path) or is_image_table(path)
 
 
-def list_files(path: Path, *, label: str | None = None, several: bool = False) -> Listing:
+def list_files(name: str, *, label: str | None = None, several: bool = False) -> Listing:
     """The images of a folder, a zip archive, a table of paths or COCO annotations, with their labels.
 
     `label` is the column of the labels of a table; `several`: an image may have any number of labels.
@@ -47,7 +51,9 @@ def list_files(path: Path, *, label: str | None = None, several: bool = False) -
         DataError: naming what is missing, damaged, or not as it should be.
     """
     with _without_collections():
-        return _listed(path, label, several)
+        if is_shards(name):
+            return list_shards(name, several=several)
+        return _listed(Path(name).expanduser(), label, several)
 
 
 def _listed(path: Path, label: str | None, several: bool) -> Listing:
@@ -85,7 +91,7 @@ def _without_collections() -> Iterator[None]:
 
 
 def open_files(
-    path: Path,
+    name: str,
     preprocess: Preprocess,
     *,
     shape: ImageShape | None = None,
@@ -100,7 +106,7 @@ def open_files(
     Raises:
         DataError: as `list_files`; no image of a class can be read.
     """
-    listed = list_files(path, label=label, several=several)
+    listed = list_files(name, label=label, several=several)
     found, places = _scanned(listed, say)
     lost = _lost(found, places, allow_truncated=preprocess.allow_truncated)
     kept = listed.without(lost)
@@ -113,7 +119,7 @@ def open_files(
     blank = {place for place, record in zip(places, found.records, strict=True) if record["blank"]}
     unfit = {new: "blank" for new, old in enumerate(remaining.tolist()) if old in blank}
     copies = torch.from_numpy(together(len(listed), pairs))[remaining] if whole else None
-    notes = _notes(kept, found, lost, pairs if whole else None, unfit, path)
+    notes = _notes(kept, found, lost, pairs if whole else None, unfit, name)
     return FileSource(
         name=listed.name,
         files=files,
@@ -124,6 +130,7 @@ def open_files(
         partition=kept.partition,
         groups=kept.group_numbers(),
         duplicates=copies,
+        shards=_shards(kept),
         unfit=unfit,
         skipped=tuple(f"{listed.samples[place].entry.name}: {why}" for place, why in sorted(lost.items())),
         notes=(*notes, files.note) if files.note else notes,
@@ -185,13 +192,19 @@ def _shape(found: Scan, preprocess: Preprocess) -> ImageShape:
     return ImageShape(preprocess.channels or int(records["channels"].max()), height, width)
 
 
+def _shards(kept: Listing) -> torch.Tensor | None:
+    if not isinstance(kept.store, ShardStore):
+        return None
+    return numbered([sample.entry.name.partition("/")[0] for sample in kept.samples])
+
+
 def _notes(
     kept: Listing,
     found: Scan,
     lost: dict[int, str],
     pairs: list[Pair] | None,
     unfit: dict[int, str],
-    path: Path,
+    data: str,
 ) -> tuple[str, ...]:
     """What matters of the data, in at most five lines."""
     counts = [count for count in kept.counts().values() if count]
@@ -215,5 +228,5 @@ def _notes(
     if kept.ignored:
         lines.append(f"ignored: {len(kept.ignored):,} other files and folders")
     if len(lines) > 1:
-        lines.append(f"all of it, with labels that look wrong: convnet data audit {path}")
+        lines.append(f"all of it, with labels that look wrong: convnet data audit {data}")
     return tuple(lines)

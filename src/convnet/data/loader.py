@@ -9,6 +9,7 @@ from torch import Tensor
 
 from convnet.data.ahead import ahead
 from convnet.data.augment import Augment, augment_batch
+from convnet.data.order import by_shards, shuffled, weighted
 from convnet.data.source import Source
 from convnet.device import derived_seed
 from convnet.types import Batch
@@ -28,8 +29,9 @@ class Loader:
     With a `seed`, an epoch is a permutation that depends on the seed and the epoch alone, and the
     augmentation of a batch on the seed, the epoch and the place of the batch: a run that goes on from any
     step sees what it would have seen. With `weights`, one for each sample, an epoch is as many samples drawn
-    again and again, with probabilities in that proportion. Without a seed the samples come in order,
-    unaugmented. `pair` comes last.
+    again and again, with probabilities in that proportion. Shards are read one after the other, mixed in a
+    buffer; those of a process are every `world`th, from number `rank` on. Without a seed the samples come in
+    order, unaugmented. `pair` comes last.
 
     The last batch of a shuffled epoch is smaller than the others; it is dropped if it would hold a single
     image, which batch norm cannot use.
@@ -45,6 +47,8 @@ class Loader:
         augment: Augment | None = None,
         pair: Pair | None = None,
         weights: Tensor | None = None,
+        rank: int = 0,
+        world: int = 1,
     ) -> None:
         self.source = source
         crops = augment.crops if augment is not None and seed is not None else 1
@@ -54,8 +58,10 @@ class Loader:
         self.augment = augment if augment != Augment() else None
         self.pair = pair
         self.weights = None if weights is None else weights.repeat(crops)
-        drop = seed is not None and len(self.indices) % batch_size == 1 and len(self.indices) > 1
-        self.steps = -(-len(self.indices) // batch_size) - drop
+        self.rank, self.world = rank, world
+        count = -(-len(self.indices) // world) if source.shards is not None else len(self.indices)
+        drop = seed is not None and count % batch_size == 1 and count > 1
+        self.steps = -(-count // batch_size) - drop
 
     def epoch(self, epoch: int = 0, first: int = 0) -> Iterator[Batch]:
         """The batches of epoch number `epoch`, from the one at place `first` on.
@@ -69,10 +75,12 @@ class Loader:
         order = self.indices
         if self.seed is not None:
             generator = torch.Generator().manual_seed(derived_seed(self.seed, "order", epoch))
-            if self.weights is None:
-                order = order[torch.randperm(len(order), generator=generator)]
+            if self.weights is not None:
+                order = weighted(order, self.weights, generator)
+            elif self.source.shards is not None:
+                order = by_shards(order, self.source.shards[order], generator, self.rank, self.world)
             else:
-                order = order[torch.multinomial(self.weights, len(order), True, generator=generator)]
+                order = shuffled(order, generator)
         for place in range(first, self.steps):
             batch = self.source.read(order[place * self.batch_size : (place + 1) * self.batch_size])
             if self.seed is not None and self.augment is not None:

@@ -15,6 +15,7 @@ from convnet.data.files.arrays import holds_images, open_arrays
 from convnet.data.files.image_table import is_image_table
 from convnet.data.files.listing import Listing
 from convnet.data.files.memory import list_memory
+from convnet.data.files.shards import is_address, is_shards
 from convnet.data.image_files import holds_files, list_files, open_files
 from convnet.data.images.decode import DecodeError, to_channels
 from convnet.data.images.fit import ResizePolicy, fit
@@ -50,6 +51,16 @@ def as_path(word: str) -> Path:
     except (OSError, RuntimeError, ValueError) as error:
         raise DataError(f"'{word[:80]}': no possible path: {error}") from None
     return path
+
+
+def whole_name(name: str) -> str:
+    """A named set by its name, an address as it is, everything else by its whole path."""
+    return name if name in DATASETS or is_address(name) else str(as_path(name).resolve())
+
+
+def is_there(name: str) -> bool:
+    """Whether data of that name or path may be there; of addresses only opening tells."""
+    return name in DATASETS or is_shards(name) or as_path(name).exists()
 
 
 def open_data(
@@ -88,7 +99,7 @@ def open_data(
         _require_table_settings(source, preprocess, shape)
         return source
     path = as_path(name)
-    if ignore or (label is not None and (name in DATASETS or not holds_files(path))):
+    if ignore or (label is not None and (name in DATASETS or not holds_files(name))):
         raise DataError(f"{name}: data.label and data.ignore are for tables (CSV); this is none")
     if name in DATASETS:
         source = named_set(name, data_dir)
@@ -104,11 +115,11 @@ def open_data(
     if holds_images(path):
         source = open_arrays(path, several=reads == "labels")
         return _fitted(source, preprocess, shape, shape)
-    if holds_files(path):
+    if holds_files(name):
         if reads not in ("class", "labels"):
             raise DataError(f"{path}: images with labels; the task needs a folder of images")
         several = reads == "labels"
-        return open_files(path, preprocess, shape=shape, label=label, several=several, say=say)
+        return open_files(name, preprocess, shape=shape, label=label, several=several, say=say)
     if path.exists():
         raise DataError(f"{path}: no known kind of data; {KINDS_OF_FILES}")
     if "/" in name or path.suffix:
@@ -132,8 +143,8 @@ def list_data(
         return list_memory(named_set(name, data_dir))
     if holds_images(path):
         return list_memory(open_arrays(path, several=several))
-    if holds_files(path):
-        return list_files(path, label=label, several=several)
+    if holds_files(name):
+        return list_files(name, label=label, several=several)
     if path.exists():
         raise DataError(f"{path}: holds no images with labels; {KINDS_OF_FILES}")
     raise UnknownNameError(f"'{name}' is neither a data set nor a folder{nearest(name, DATASETS)}")

@@ -71,6 +71,11 @@ class Source(Protocol):
         ...
 
     @property
+    def shards(self) -> Tensor | None:
+        """The number of the archive that each sample lies in, int64 N, where they are read in a row."""
+        ...
+
+    @property
     def duplicates(self) -> Tensor | None:
         """A number for each sample, int64 N: the same for copies of one picture; None if nobody looked."""
         ...
@@ -156,6 +161,11 @@ class MemorySource:
     duplicates: Tensor | None = None
     notes: tuple[str, ...] = ()
     in_memory: bool = True
+
+    @property
+    def shards(self) -> Tensor | None:
+        """In memory all places are alike."""
+        return None
 
     @property
     def unfit(self) -> Mapping[int, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from convnet.data import DATASETS, as_path, holds_files, holds_images, holds_series, is_table
+from convnet.data import DATASETS, as_path, holds_files, holds_images, holds_series, is_shards, is_table
 from convnet.errors import DataError, RecipeError, UnknownNameError
 from convnet.models import named_model
 from convnet.models.published import IMAGENET
@@ -59,12 +59,14 @@ def _find(word: str, changes: Mapping[str, Any]) -> Recipe:
     path = as_path(word)
     if path.suffix in (".yaml", ".yml"):
         return Recipe.from_file(path)
+    if is_shards(word):
+        return default_recipe(word, chosen, wanted, label)
     if path.is_dir():
         if (path / "run.json").exists():
             raise DataError(f"{path}: a run, not data; use its {path / 'recipe.yaml'}, or 'convnet resume'")
         return default_recipe(word, chosen, wanted, label)
     if path.exists():
-        if is_table(word) or holds_series(word) or holds_files(path) or holds_images(path):
+        if is_table(word) or holds_series(word) or holds_files(word) or holds_images(path):
             return default_recipe(word, chosen, wanted, label)
         raise DataError(
             f"{path}: a file of no known kind; give a recipe (.yaml), a folder or .zip of images, a table "

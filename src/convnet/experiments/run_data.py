@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from convnet.data import DATASETS, Source, as_path, everything, is_table, open_data
+from convnet.data import DATASETS, Source, as_path, everything, is_table, is_there, open_data
 from convnet.data.files.image_table import is_image_table
 from convnet.data.table import open_table
 from convnet.errors import DataError
@@ -25,7 +25,7 @@ def open_own_data(run: Run, data_dir: Path | None = None) -> Source:
         DataError: it is not there, or cannot be read.
     """
     name = run.recipe.data.source
-    if name not in DATASETS and not as_path(name).exists():
+    if not is_there(name):
         recipe_file = run.folder.file("recipe.yaml")
         kind = "file" if is_table(name) else "folder"
         raise DataError(f"{name}: no such {kind}; if it was moved, say where to in {recipe_file}")

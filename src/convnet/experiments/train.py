@@ -11,7 +11,18 @@ from typing import Any
 import torch
 from torch import nn
 
-from convnet.data import DATASETS, Source, Split, as_path, everything, make_split, read_split, write_split
+from convnet.data import (
+    DATASETS,
+    Source,
+    Split,
+    as_path,
+    everything,
+    is_address,
+    make_split,
+    read_split,
+    whole_name,
+    write_split,
+)
 from convnet.device import default_device, keep_freed_memory, make_fabric, resolve_precision, set_threads
 from convnet.errors import RunError
 from convnet.experiments.environment import describe_environment
@@ -110,9 +121,9 @@ def settle(recipe: Recipe, device: str, out: Path) -> Recipe:
         settled["weights.sha256"] = recipe.weights.sha256 or checksum(path)
         if is_local(recipe.weights.source):
             settled["weights.source"] = str(as_path(recipe.weights.source).resolve())
-    if recipe.data.source not in DATASETS:
-        folder = as_path(recipe.data.source).resolve()
-        settled["data.source"] = str(folder)
+    settled["data.source"] = whole_name(recipe.data.source)
+    if recipe.data.source not in DATASETS and not is_address(recipe.data.source):
+        folder = Path(settled["data.source"])
         if out.resolve().is_relative_to(folder):
             raise RunError(f"{out}: inside the data {folder}; choose another folder with --out")
     return override(recipe, settled)

@@ -139,6 +139,8 @@ def build(
         augment=recipe.augment,
         pair=task.pair,
         weights=sampling_weights(recipe.balance, source, split.train),
+        rank=fabric.global_rank,
+        world=fabric.world_size,
     )
     name, options = loss_choice(recipe.balance, recipe.loss.name, recipe.loss.options, source, split.train)
     loss = task.fit_loss(LOSSES.build(name, **options))

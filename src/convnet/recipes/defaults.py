@@ -13,6 +13,7 @@ from convnet.data import (
     holds_series,
     is_table,
     natural_reading,
+    whole_name,
 )
 from convnet.models import named_model, parse_pipeline
 from convnet.recipes.recipe import Choice, Data, Recipe
@@ -83,7 +84,7 @@ def series_recipe(
     per_step = natural_reading(source, series=series, label=label) == "mask"
     chosen: dict[str, Any] = {
         "task": task or TASK_FOR["mask" if per_step else "class"],
-        "data": Data(source=_place(source), series=series, label=label),
+        "data": Data(source=whole_name(source), series=series, label=label),
         "optimizer": Choice(name="adam", lr=0.001),
         "schedule": Choice(name="one-cycle"),
         "epochs": 100,
@@ -174,12 +175,7 @@ def _table_recipe(source: str, model: dict[str, Any]) -> Recipe:
 def _recipe(source: str, model: dict[str, Any], suffix: str = "", **fields: Any) -> Recipe:
     """Named after the data, the task and the model."""
     label = parse_pipeline(model["stages"]).label if model["name"] == "pipeline" else model["name"]
-    path = as_path(source).resolve()
-    stem = source if source in DATASETS else path.stem if path.is_file() else path.name
+    path = as_path(whole_name(source))
+    stem = source if source in DATASETS else path.name if path.is_dir() else path.stem
     name = f"{stem}{suffix}-{label.replace(':', '.')}"
-    return Recipe.from_dict({"name": name, "data": Data(source=_place(source)), "model": model, **fields})
-
-
-def _place(source: str) -> str:
-    """A named set by its name, everything else by its whole path."""
-    return source if source in DATASETS else str(as_path(source).resolve())
+    return Recipe.from_dict({"name": name, "data": Data(source=whole_name(source)), "model": model, **fields})

@@ -24,6 +24,8 @@ Pixels = NDArray[np.uint8]
 Say = Callable[[str], object]
 
 BATCH = 64
+WAITING_THREADS = 32
+"""Where most of the time is spent waiting for a network."""
 
 
 class FileImages:
@@ -38,9 +40,9 @@ class FileImages:
         self.problems: dict[int, str] = {}
         self.note: str | None = None
         self.pack: Pack | None = None
-        self._pool = ThreadPoolExecutor(os.cpu_count())
+        self._pool = ThreadPoolExecutor(WAITING_THREADS if listing.store.remote else os.cpu_count())
         settings: dict[str, object] = {
-            "root": str(listing.store.root.resolve()),
+            "root": str(listing.store.root if listing.store.remote else listing.store.root.resolve()),
             "channels": shape.channels,
             "size": [shape.height, shape.width],
             "resize": preprocess.resize,

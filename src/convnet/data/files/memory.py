@@ -18,6 +18,8 @@ from convnet.errors import DataError
 class MemoryStore:
     """The images of a source, each as the bytes of an array H×W×C."""
 
+    remote = False
+
     def __init__(self, source: MemorySource) -> None:
         self.root = Path(source.name)
         self._source = source

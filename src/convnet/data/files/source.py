@@ -35,6 +35,7 @@ class FileSource:
     partition: Sequence[SplitName] | None = None
     groups: Tensor | None = None
     duplicates: Tensor | None = None
+    shards: Tensor | None = None
     unfit: Mapping[int, str] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -97,6 +98,7 @@ class FileSource:
             partition=None if self.partition is None else picked(self.partition, indices),
             groups=None if self.groups is None else self.groups[indices],
             duplicates=None if self.duplicates is None else self.duplicates[indices],
+            shards=None if self.shards is None else self.shards[indices],
             unfit={new: self.unfit[old] for new, old in enumerate(kept) if old in self.unfit},
         )
 

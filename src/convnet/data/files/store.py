@@ -51,6 +51,11 @@ class Store(Protocol):
         """The folder or archive."""
         ...
 
+    @property
+    def remote(self) -> bool:
+        """Whether reading waits for a network."""
+        ...
+
     def contents(self) -> Contents:
         """What is there."""
         ...
@@ -69,6 +74,7 @@ class FolderStore:
     """The files below a folder. Links are followed, but never back into a folder that they lie in."""
 
     root: Path
+    remote: bool = False
 
     def contents(self) -> Contents:
         """Walk the folder.
@@ -119,6 +125,8 @@ class FolderStore:
 
 class ZipStore:
     """The members of a zip archive, read in place, from any number of threads."""
+
+    remote = False
 
     def __init__(self, root: Path) -> None:
         """Open the archive.

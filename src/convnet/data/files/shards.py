@@ -1,0 +1,207 @@
+"""Shards: tar archives of images and labels in the layout of WebDataset, local or at any fsspec address."""
+
+from __future__ import annotations
+
+import json
+import re
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from convnet.data.files.listing import SPLIT_FOLDERS, Listing, Sample, listing
+from convnet.data.files.store import Contents, Entry, Ignored
+from convnet.data.images.formats import has_image_name
+from convnet.errors import DataError, MissingExtraError, in_one_line
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+LABEL_SUFFIXES = (".cls", ".json", ".txt")
+LABEL_KEYS = ("label", "labels", "class", "cls", "tags")
+"""Where a .json member says the label."""
+CLASS_NAMES = "classes.txt"
+"""Beside the shards, the names of numbered classes, one in each line."""
+SPLIT_NAME = re.compile(rf"^({'|'.join(SPLIT_FOLDERS)})[-_.]", re.IGNORECASE)
+SEPARATOR = "|"
+
+
+@dataclass
+class Member:
+    """An image within a shard: where its bytes begin, and how many there are."""
+
+    shard: str
+    offset: int
+    size: int
+
+
+class ShardStore:
+    """The images of tar archives, each read by its place within its archive."""
+
+    def __init__(self, address: str, system: AbstractFileSystem) -> None:
+        self.root = Path(address)
+        self.remote = is_address(address)
+        self._system = system
+        self._members: dict[str, Member] = {}
+
+    def add(self, name: str, member: Member) -> None:
+        """Remember where an image is."""
+        self._members[name] = member
+
+    def contents(self) -> Contents:
+        """The images that are known."""
+        entries = (Entry(name, member.size, member.offset) for name, member in self._members.items())
+        return Contents(tuple(sorted(entries)), (), ())
+
+    def read(self, name: str) -> bytes:
+        """The bytes of an image."""
+        member = self._members[name]
+        try:
+            content = self._system.cat_file(
+                member.shard, start=member.offset, end=member.offset + member.size
+            )
+        except (OSError, ValueError) as error:
+            raise DataError(f"{name}: cannot be read: {in_one_line(error)}") from error
+        return bytes(content)
+
+
+@dataclass
+class _Parts:
+    """The members of one sample."""
+
+    image: tuple[str, Member] | None = None
+    labels: list[str] = field(default_factory=list)
+
+
+def is_address(name: str) -> bool:
+    """Whether it is no path on this machine: s3://…, https://…"""
+    return "://" in name
+
+
+def is_shards(address: str) -> bool:
+    """Whether it names tar archives: one, several by {000..015} or *, or a folder that holds them."""
+    if address.endswith(".tar"):
+        return True
+    folder = Path(address)
+    return not is_address(address) and folder.is_dir() and any(p.suffix == ".tar" for p in folder.iterdir())
+
+
+def list_shards(address: str, *, several: bool) -> Listing:
+    """The samples of shards: members of one name up to its first dot, an image and a label.
+
+    The label is a member .cls (a number, or a name), .txt (several with | between them) or .json (its field
+    label, labels, class or tags). The archives' headers and labels are read, images only when they are
+    needed. Names that begin with train-, val- or test- are splits.
+
+    Raises:
+        DataError: an archive is missing or damaged, or a sample has no label.
+        MissingExtraError: fsspec is not installed.
+    """
+    system, shards = _expanded(address)
+    store = ShardStore(address, system)
+    names = _class_names(system, shards[0])
+    samples: list[Sample] = []
+    ignored: list[Ignored] = []
+    for shard in shards:
+        stem = PurePosixPath(shard).name
+        found = SPLIT_NAME.match(stem)
+        split = SPLIT_FOLDERS[found.group(1).lower()] if found else None
+        for key, parts in _grouped(system, shard):
+            name = f"{stem}/{key}"
+            if parts.image is None:
+                ignored.append(Ignored(name, "has no image"))
+                continue
+            labels = tuple(sorted({_name_of(label, names, shard) for label in parts.labels}))
+            if not several and len(labels) != 1:
+                raise DataError(
+                    f"{shard}: sample {key} has {len(labels)} labels, not one; expected a member {key}.cls, "
+                    ".txt or .json, or use --task multi-label"
+                )
+            path, member = parts.image
+            store.add(f"{stem}/{path}", member)
+            samples.append(Sample(Entry(f"{stem}/{path}", member.size, member.offset), labels, split))
+    if not samples:
+        raise DataError(f"{address}: holds no images")
+    stem = re.sub(r"[-_.]?[{*].*$", "", PurePosixPath(address).name.removesuffix(".tar")) or "shards"
+    return listing(stem, store, samples, ignored=ignored, several=several)
+
+
+def _expanded(address: str) -> tuple[AbstractFileSystem, list[str]]:
+    """The file system of an address, and the shards that it names, sorted."""
+    try:
+        import fsspec
+        from braceexpand import braceexpand
+    except ImportError:
+        raise MissingExtraError("shards need another package: pip install 'convnet[shards]'") from None
+
+    if not address.endswith(".tar"):
+        address = f"{address.rstrip('/')}/*.tar"
+    try:
+        patterns = list(braceexpand(address))
+        system, _ = fsspec.core.url_to_fs(patterns[0])
+        shards: list[str] = []
+        for pattern in patterns:
+            _, path = fsspec.core.url_to_fs(pattern)
+            found = sorted(system.glob(path)) if "*" in path else [path] if system.exists(path) else []
+            if not found:
+                raise DataError(f"{pattern}: no such shard")
+            shards += found
+    except DataError:
+        raise
+    except Exception as error:  # file systems raise nearly anything
+        raise DataError(f"{address}: cannot be opened: {in_one_line(error)}") from error
+    return system, shards
+
+
+def _grouped(system: AbstractFileSystem, shard: str) -> Iterator[tuple[str, _Parts]]:
+    """The samples of a shard, in order."""
+    samples: dict[str, _Parts] = {}
+    try:
+        with system.open(shard, "rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
+            for member in archive:
+                folder, _, base = member.name.rpartition("/")
+                if not member.isfile() or base.startswith("."):
+                    continue
+                stem, dot, suffix = base.partition(".")
+                key = f"{folder}/{stem}" if folder else stem
+                parts = samples.setdefault(key, _Parts())
+                if has_image_name(base):
+                    parts.image = (member.name, Member(shard, member.offset_data, member.size))
+                elif dot + suffix.lower() in LABEL_SUFFIXES:
+                    content = archive.extractfile(member)
+                    parts.labels += _labels(suffix.lower(), content.read() if content else b"")
+    except tarfile.TarError as error:
+        raise DataError(
+            f"{shard}: not a readable tar archive (which must not be compressed): {in_one_line(error)}"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"{shard}: cannot be read: {in_one_line(error)}") from error
+    yield from samples.items()
+
+
+def _labels(suffix: str, content: bytes) -> list[str]:
+    text = content.decode("utf-8", "replace").strip()
+    if suffix != "json":
+        return [part.strip() for part in text.split(SEPARATOR) if part.strip()]
+    document: Any = json.loads(text)
+    value = document
+    if isinstance(document, dict):
+        value = next((document[key] for key in LABEL_KEYS if key in document), [])
+    return [str(label) for label in (value if isinstance(value, list) else [value])]
+
+
+def _class_names(system: AbstractFileSystem, shard: str) -> list[str]:
+    """The names of classes that are numbered; none where no file says them."""
+    path = f"{shard.rpartition('/')[0]}/{CLASS_NAMES}"
+    if not system.exists(path):
+        return []
+    return [str(line) for line in system.cat_file(path).decode().splitlines() if line.strip()]
+
+
+def _name_of(label: str, names: list[str], shard: str) -> str:
+    if not names or not label.isdigit():
+        return label
+    if int(label) >= len(names):
+        raise DataError(f"{shard}: class number {label}, but {CLASS_NAMES} names {len(names)}")
+    return names[int(label)]
