@@ -4,7 +4,7 @@ from convnet.data.augment import JITTERS, Augment, augment_batch
 from convnet.data.catalog import DATASETS, named_set
 from convnet.data.files.arrays import holds_images
 from convnet.data.files.images import read_image_file
-from convnet.data.files.shards import is_address, is_shards
+from convnet.data.files.shards import is_address, is_shards, shards_name
 from convnet.data.files.source import FileSource
 from convnet.data.image_files import holds_files
 from convnet.data.images.decode import read_picture
@@ -64,6 +64,7 @@ __all__ = [
     "read_picture",
     "read_split",
     "recast",
+    "shards_name",
     "whole_name",
     "write_split",
 ]

@@ -11,8 +11,10 @@ from convnet.data import (
     Reads,
     as_path,
     holds_series,
+    is_shards,
     is_table,
     natural_reading,
+    shards_name,
     whole_name,
 )
 from convnet.models import named_model, parse_pipeline
@@ -177,5 +179,6 @@ def _recipe(source: str, model: dict[str, Any], suffix: str = "", **fields: Any)
     label = parse_pipeline(model["stages"]).label if model["name"] == "pipeline" else model["name"]
     path = as_path(whole_name(source))
     stem = source if source in DATASETS else path.name if path.is_dir() else path.stem
+    stem = shards_name(source) if is_shards(source) else stem
     name = f"{stem}{suffix}-{label.replace(':', '.')}"
     return Recipe.from_dict({"name": name, "data": Data(source=whole_name(source)), "model": model, **fields})

@@ -9,6 +9,7 @@ import mmap
 import os
 import shutil
 import tempfile
+import weakref
 import zlib
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -44,7 +45,8 @@ class Pack:
     def __init__(self, folder: Path, shape: tuple[int, int, int, int]) -> None:
         """Map the files of a pack; `shape` is N×H×W×C."""
         self.folder, self.shape = folder, shape
-        self._pixels = (folder / "pixels").open("r+b", buffering=0)
+        self._pixels = os.open(folder / "pixels", os.O_RDWR)
+        weakref.finalize(self, os.close, self._pixels)
         self._maps = [_mapped(folder / name) for name in ("state", "sums")]
         self.state = np.frombuffer(self._maps[0], np.uint8)
         self.sums = np.frombuffer(self._maps[1], np.uint32)
@@ -55,7 +57,7 @@ class Pack:
     @cached_property
     def rows(self) -> NDArray[np.uint8]:
         """All images, N×H×W×C, memory-mapped: reading a part of one touches only that part."""
-        return np.frombuffer(mmap.mmap(self._pixels.fileno(), 0), np.uint8).reshape(self.shape)
+        return np.frombuffer(mmap.mmap(self._pixels, 0), np.uint8).reshape(self.shape)
 
     @property
     def nbytes(self) -> int:
@@ -71,7 +73,7 @@ class Pack:
         """Keep the pixels H×W×C of an image."""
         content = np.ascontiguousarray(pixels).tobytes()
         # Written, not assigned: the first touch of a page of a map costs many times as much.
-        os.pwrite(self._pixels.fileno(), content, place * len(content))
+        os.pwrite(self._pixels, content, place * len(content))
         self.sums[place] = zlib.crc32(content)
         self.state[place] = 1
 
@@ -79,12 +81,12 @@ class Pack:
         """A copy of some images, B×H×W×C; what is read does not stay in this process's memory."""
         taken = np.empty((len(places), *self.shape[1:]), np.uint8)
         for row, place in zip(taken, places.tolist(), strict=True):
-            os.preadv(self._pixels.fileno(), [row.data], place * row.nbytes)
+            os.preadv(self._pixels, [row.data], place * row.nbytes)
         return taken
 
     def flush(self) -> None:
         """Make what was put survive a power cut."""
-        os.fsync(self._pixels.fileno())
+        os.fsync(self._pixels)
         for file in self._maps:
             file.flush()
 

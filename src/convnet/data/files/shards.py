@@ -87,6 +87,12 @@ def is_shards(address: str) -> bool:
     return not is_address(address) and folder.is_dir() and any(p.suffix == ".tar" for p in folder.iterdir())
 
 
+def shards_name(address: str) -> str:
+    """What to call them: s3://photos/train-{000..015}.tar is "train", with only a pattern "photos"."""
+    path = PurePosixPath(address)
+    return re.sub(r"[-_.]?[{*].*$", "", path.name.removesuffix(".tar")) or path.parent.name or "shards"
+
+
 def list_shards(address: str, *, several: bool) -> Listing:
     """The samples of shards: members of one name up to its first dot, an image and a label.
 
@@ -123,8 +129,7 @@ def list_shards(address: str, *, several: bool) -> Listing:
             samples.append(Sample(Entry(f"{stem}/{path}", member.size, member.offset), labels, split))
     if not samples:
         raise DataError(f"{address}: holds no images")
-    stem = re.sub(r"[-_.]?[{*].*$", "", PurePosixPath(address).name.removesuffix(".tar")) or "shards"
-    return listing(stem, store, samples, ignored=ignored, several=several)
+    return listing(shards_name(address), store, samples, ignored=ignored, several=several)
 
 
 def _expanded(address: str) -> tuple[AbstractFileSystem, list[str]]:

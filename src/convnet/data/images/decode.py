@@ -85,12 +85,16 @@ def decode(
                 raise DecodeError(
                     "unreadable", f"{image.width}×{image.height} pixels; the limit is {MAX_PIXELS:,}"
                 )
-            orientation = _orientation(image)
-            pixels = _jpeg(content, image, channels, at_least, orientation)
+            size, mode, profile = image.size, image.mode, "icc_profile" in image.info
+            pixels, orientation = None, 1
+            if image.format in ("JPEG", "MPO"):
+                orientation = _orientation(image)
+                pixels = _jpeg(content, image, channels, at_least, orientation)
             if pixels is None:
-                pixels = _by_pillow(content, image, channels, background, allow_truncated)
-            profile = "icc_profile" in image.info
-            return Picture(turn_upright(pixels, orientation), image.size, image.mode, orientation, profile)
+                loaded = _loaded(content, image, allow_truncated)
+                orientation = _orientation(loaded)  # of a PNG behind the pixels, whose errors it would hide
+                pixels = _by_pillow(loaded, channels, background)
+            return Picture(turn_upright(pixels, orientation), size, mode, orientation, profile)
     except DecodeError:
         raise
     except Exception as error:  # damaged files make decoders raise nearly anything
@@ -178,7 +182,7 @@ def _jpeg(
     orientation: int,
 ) -> Pixels | None:
     """A sound grey or colour JPEG; None of all else, which is for Pillow to judge."""
-    if image.format not in ("JPEG", "MPO") or image.mode not in ("L", "RGB"):
+    if image.mode not in ("L", "RGB"):
         return None
     grey = channels == 1 or (channels is None and image.mode == "L")
     height, width = at_least or (image.height, image.width)
@@ -201,10 +205,7 @@ def _jpeg(
     return pixels if channels in (None, 1, 3) else to_channels(pixels, channels)
 
 
-def _by_pillow(
-    content: bytes, image: Image.Image, channels: int | None, background: str, allow_truncated: bool
-) -> Pixels:
-    image = _loaded(content, image, allow_truncated)
+def _by_pillow(image: Image.Image, channels: int | None, background: str) -> Pixels:
     grey = image.mode in GREY_MODES
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         flat: Image.Image = Image.fromarray(_scaled(np.asarray(image), _depth(image)))
@@ -241,7 +242,7 @@ def _loaded(content: bytes, image: Image.Image, allow_truncated: bool) -> Image.
                 return _reloaded(content)
             finally:
                 ImageFile.LOAD_TRUNCATED_IMAGES = False
-    if lenient or times != _Lenience.times:  # another thread may have let this one pass
+    if not allow_truncated and (lenient or times != _Lenience.times):  # another thread may have let this one pass
         with _Lenience.lock:
             return _reloaded(content)
     return image
