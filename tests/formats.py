@@ -34,7 +34,9 @@ def as_csv(photos: Path, out: Path, side: int) -> Path:
 
 
 def as_parquet(photos: Path, out: Path, side: int) -> Path:
-    columns = zip(*[(str(photos / path), label, split) for path, label, split in rows_of(photos)], strict=True)
+    columns = zip(
+        *[(str(photos / path), label, split) for path, label, split in rows_of(photos)], strict=True
+    )
     table = pa.table(dict(zip(("path", "label", "split"), map(list, columns), strict=True)))
     pq.write_table(table, out / "photos.parquet")
     return out / "photos.parquet"

@@ -6,6 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convnet.data import Augment, Loader, MemorySource, augment_batch
+from convnet.data.photometric import hue_turned, luma, saturated
+from convnet.data.policies import OPERATIONS
 from convnet.types import Batch
 
 
@@ -25,6 +27,12 @@ SETTINGS = [
     Augment(mixup=0.4),
     Augment(cutmix=1.0),
     Augment(mixup=0.2, cutmix=1.0),
+    Augment(rotate=20, translate=0.2, scale=0.3, shear=10),
+    Augment(elastic=2),
+    Augment(brightness=0.4, contrast=0.4),
+    Augment(policy="trivial"),
+    Augment(policy="rand"),
+    Augment(erase=0.7),
 ]
 
 
@@ -107,3 +115,41 @@ def test_an_epoch_can_begin_anywhere_and_visits_every_sample_once() -> None:
     assert not torch.equal(whole[0].indices, next(loader.epoch(4)).indices)
     assert Loader(source, torch.arange(41), 8, seed=1).steps == 5  # batch norm cannot use a batch of one
     assert Loader(source, torch.arange(41), 8).steps == 6
+
+
+def test_hue_and_saturation_keep_the_grey_of_colours() -> None:
+    colours = batch(16, channels=3).images.float() * 0.3 + 90
+    half = torch.full((16,), 0.5)
+    for change in (hue_turned(colours, half * 0.2), saturated(colours, half)):
+        assert (luma(change) - luma(colours)).abs().max() < 0.5
+        assert not torch.equal(change, colours)
+    assert torch.allclose(hue_turned(colours, half * 0), colours, atol=1e-3)
+    grey = torch.full((2, 3, 4, 4), 90.0)
+    assert torch.allclose(hue_turned(grey, half[:2] * 0.3), grey, atol=1e-2)
+
+
+def test_every_operation_of_the_policies_is_the_identity_at_no_strength() -> None:
+    images = batch(4, 16, 3).images.float()
+    still = torch.zeros(4)
+    for operation in OPERATIONS:
+        changed = operation(images, still, True)
+        assert changed.shape == images.shape
+        if operation.__name__ not in ("_autocontrast", "_equalize"):
+            wrong = (changed - images).abs().max()
+            assert wrong < 1e-2 or operation.__name__ == "_solarize", operation.__name__
+
+
+def test_images_of_a_batch_draw_operations_of_their_own() -> None:
+    one = batch(1, 16, 3)
+    same = Batch(one.images.repeat(64, 1, 1, 1), torch.zeros(64, dtype=torch.int64), torch.arange(64))
+    changed = augment_batch(same, Augment(policy="trivial"), 0).images
+    assert len({image.numpy().tobytes() for image in changed}) > 30
+
+
+def test_labels_are_no_maps() -> None:
+    images = batch(8, 9, 3).images
+    labels = torch.eye(8, 3)
+    moved = augment_batch(
+        Batch(images, labels, torch.arange(8)), Augment(flip=True, rotate=9, policy="rand"), 1
+    )
+    assert torch.equal(moved.targets, labels)

@@ -136,9 +136,13 @@ def test_what_is_transparent_shows_the_background(mode: str, background: str, ex
 def test_few_bits_are_scaled_to_all_of_the_range(bits: int) -> None:
     values = np.arange(2**bits, dtype=np.uint8)[None].repeat(4, 0)
     packed = b"".join(
-        b"\0" + np.packbits(np.unpackbits(row[:, None], axis=1)[:, -bits:].ravel()).tobytes() for row in values
+        b"\0" + np.packbits(np.unpackbits(row[:, None], axis=1)[:, -bits:].ravel()).tobytes()
+        for row in values
     )
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 2**bits, 4, bits, 0, 0, 0, 0)), (b"IDAT", zlib.compress(packed))]
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", 2**bits, 4, bits, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(packed)),
+    ]
     content = b"\x89PNG\r\n\x1a\n"
     for kind, body in (*chunks, (b"IEND", b"")):
         content += struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -64,3 +66,65 @@ def test_changed_data_is_noticed() -> None:
     text = write_split(make_split(data, SplitOptions()), data)
     with pytest.raises(DataError, match="has changed since the run began"):
         read_split(text, source([0, 1] * 11))
+
+
+def grouped(numbers: list[int], labels: list[int], **fields: object) -> MemorySource:
+    return replace(source(labels), groups=torch.tensor(numbers), **fields)  # type: ignore[arg-type]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12), st.integers(0, 2)), min_size=30, max_size=120)
+)
+def test_groups_and_copies_stay_on_one_side(samples: list[tuple[int, int, int]]) -> None:
+    groups, copies, labels = (list(column) for column in zip(*samples, strict=True))
+    data = grouped(groups, labels, duplicates=torch.tensor(copies))
+    if 1 in torch.bincount(data.targets).tolist():
+        return
+    try:
+        split = make_split(data, SplitOptions(val=0.2, test=0.2))
+    except RecipeError:  # one group holds everything
+        return
+    for numbers in (data.groups, data.duplicates):
+        assert numbers is not None
+        sides = [set(numbers[split[name]].tolist()) for name in ("train", "val", "test")]
+        assert not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
+
+
+def test_copies_of_what_is_held_out_are_not_trained_on() -> None:
+    data = replace(
+        source([0, 1] * 4, ["train"] * 4 + ["val"] * 2 + ["test"] * 2),
+        duplicates=torch.tensor([0, 1, 2, 3, 0, 4, 5, 4]),
+    )
+    split = make_split(data, SplitOptions())
+    assert (split.train.tolist(), split.val.tolist(), split.test.tolist()) == ([1, 2, 3], [4], [6, 7])
+    assert "unused" in write_split(split, data)
+
+
+def test_a_group_that_the_data_tears_apart_is_refused() -> None:
+    data = grouped([0, 1, 0, 2], [0, 1, 0, 1], partition=["train", "train", "test", "test"])
+    with pytest.raises(DataError, match="group of file, 0 is in train and in test"):
+        make_split(data, SplitOptions())
+
+
+@given(st.integers(2, 6), st.integers(0, 3))
+def test_folds_cover_everything_once_and_are_stratified(folds: int, seed: int) -> None:
+    labels = [0] * 40 + [1] * 25 + [2] * 11
+    data = grouped([i // 2 for i in range(76)], labels)
+    tested: list[int] = []
+    for fold in range(folds):
+        split = make_split(data, SplitOptions(folds=folds, fold=fold, seed=seed))
+        assert sorted(split.train.tolist() + split.test.tolist()) == list(range(76))
+        assert not len(split.val)
+        counts = torch.bincount(data.targets[split.test], minlength=3) * folds
+        assert (counts - torch.tensor([40, 25, 11])).abs().max() <= 4 * folds
+        assert not {i // 2 for i in split.train.tolist()} & {i // 2 for i in split.test.tolist()}
+        tested += split.test.tolist()
+    assert sorted(tested) == list(range(76))
+
+
+def test_folds_leave_the_makers_test_split_alone() -> None:
+    data = source([0, 1] * 20, ["train"] * 20 + ["val"] * 10 + ["test"] * 10)
+    split = make_split(data, SplitOptions(folds=3, fold=0))
+    assert not {*split.train.tolist(), *split.test.tolist()} & set(range(30, 40))
+    with pytest.raises(RecipeError, match="more than s has separate samples"):
+        make_split(source([0, 1]), SplitOptions(folds=3, fold=0))

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from convnet.data.audit.duplicates import Pair, duplicates, together
+from convnet.data.audit.findings import document, findings
 from convnet.data.audit.scan import TROUBLES, Scan, remembered, scan
 from convnet.data.files.coco import is_coco, list_coco
 from convnet.data.files.folder import list_folder
@@ -133,6 +134,7 @@ def open_files(
         shards=_shards(kept),
         unfit=unfit,
         skipped=tuple(f"{listed.samples[place].entry.name}: {why}" for place, why in sorted(lost.items())),
+        audit=document(listed, found, findings(listed, found, pairs)) if whole else None,
         notes=(*notes, files.note) if files.note else notes,
     )
 

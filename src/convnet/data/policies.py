@@ -41,7 +41,7 @@ def apply_policy(images: Tensor, policy: Policy, generator: torch.Generator) -> 
             chosen = (drawn == number).nonzero()[:, 0]
             if len(chosen):
                 changed[chosen] = operation(images[chosen], amounts[chosen], wide)
-        images = changed
+        images = changed.clamp(0, 255)  # interpolation may overshoot in the last digit
     return images
 
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from convnet.data import (
     DATASETS,
+    FileSource,
     Source,
     Split,
     as_path,
@@ -83,6 +84,8 @@ def train(
         "data.json": json.dumps(_describe_data(recipe, source, split), indent=2, ensure_ascii=False),
         "split.csv": write_split(split, source),
     }
+    if isinstance(source, FileSource) and source.audit is not None:
+        files["audit.json"] = json.dumps(source.audit, indent=2, ensure_ascii=False)
     if out is None:
         folder = RunFolder.create_numbered(below, as_file_name(recipe.name), files)
     else:

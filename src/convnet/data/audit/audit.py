@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convnet.data.audit.duplicates import duplicates
-from convnet.data.audit.findings import KINDS, Finding, Kind, findings
+from convnet.data.audit.findings import KINDS, Finding, Kind, document, findings
 from convnet.data.audit.labels import SIDE, suspects
 from convnet.data.audit.scan import Scan, scan
 from convnet.data.files.images import FileImages
@@ -92,12 +92,7 @@ class Audit:
 
     def to_dict(self) -> dict[str, Any]:
         """Files, images, classes and findings, as JSON has them."""
-        return {
-            "files": self.files,
-            "images": self.images,
-            "classes": self.listing.counts(),
-            "findings": [{"kind": f.kind, "path": f.path, "detail": f.detail} for f in self.findings],
-        }
+        return document(self.listing, self.scan, self.findings)
 
 
 def audit(

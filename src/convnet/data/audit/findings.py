@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from convnet.data.audit.duplicates import Pair
 from convnet.data.audit.scan import Scan
@@ -59,6 +59,16 @@ def findings(listing: Listing, found: Scan, pairs: Sequence[Pair]) -> list[Findi
         *(Finding("ignored_file", ignored.name, ignored.reason) for ignored in listing.ignored),
     ]
     return sorted(all_found, key=lambda f: (KINDS.index(f.kind), f.path, f.detail))
+
+
+def document(listing: Listing, found: Scan, said: Sequence[Finding]) -> dict[str, Any]:
+    """Files, sound images, images of each class, and the findings: an audit as JSON has it."""
+    return {
+        "files": len(listing) + len(listing.ignored),
+        "images": int(found.sound.sum()),
+        "classes": listing.counts(),
+        "findings": [{"kind": f.kind, "path": f.path, "detail": f.detail} for f in said],
+    }
 
 
 def _damaged(listing: Listing, found: Scan) -> Iterator[Finding]:

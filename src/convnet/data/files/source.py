@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,7 +24,7 @@ class FileSource:
     Targets are int64 N, or uint8 N×K where samples may have several labels. A batch lacks the images that
     could not be read. `groups` and `duplicates` number what belongs together and what is the same picture;
     `unfit` says of samples why nothing should be learnt from them; `skipped` names the files that were left
-    out, and `notes` say what is worth knowing.
+    out, `notes` say what is worth knowing, and `audit` has it all, where all files were looked at.
     """
 
     name: str
@@ -39,6 +40,7 @@ class FileSource:
     unfit: Mapping[int, str] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    audit: Mapping[str, Any] | None = None
     device: torch.device = CPU
 
     form: Form = "images"

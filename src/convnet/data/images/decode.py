@@ -242,7 +242,7 @@ def _loaded(content: bytes, image: Image.Image, allow_truncated: bool) -> Image.
                 return _reloaded(content)
             finally:
                 ImageFile.LOAD_TRUNCATED_IMAGES = False
-    if not allow_truncated and (lenient or times != _Lenience.times):  # another thread may have let this one pass
+    if not allow_truncated and (lenient or times != _Lenience.times):  # another thread let it pass
         with _Lenience.lock:
             return _reloaded(content)
     return image
