@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from convnet.data import open_data
     from convnet.errors import ConvnetError
     from convnet.experiments import Run, load_run
-    from convnet.experiments.api import baselines, compare, encode, retrieve, train
+    from convnet.experiments.api import audit, baselines, compare, encode, retrieve, train
     from convnet.recipes import Recipe
     from convnet.runs import Baselines
     from convnet.training import check_gradients
@@ -23,6 +23,7 @@ __all__ = [
     "ConvnetError",
     "Recipe",
     "Run",
+    "audit",
     "baselines",
     "check_gradients",
     "compare",
@@ -37,6 +38,7 @@ __all__ = [
 
 _HOMES = {
     "Baselines": "convnet.runs",
+    "audit": "convnet.experiments.api",
     "baselines": "convnet.experiments.api",
     "retrieve": "convnet.experiments.api",
     "ConvnetError": "convnet.errors",

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convnet.data import Augment, Loader, MemorySource, augment_batch
-from convnet.data.photometric import hue_turned, luma, saturated
-from convnet.data.policies import OPERATIONS
+from convnet.data.augmentation.photometric import hue_turned, luma, saturated
+from convnet.data.augmentation.policies import OPERATIONS
 from convnet.types import Batch
 
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convnet.data.catalog import named_set
-from convnet.data.cifar import CIFAR10, CIFAR100, CifarLayout, parse_binary, parse_python
-from convnet.data.unpickle import restricted_loads
+from convnet.data.named.catalog import named_set
+from convnet.data.named.cifar import CIFAR10, CIFAR100, CifarLayout, parse_binary, parse_python
+from convnet.data.named.unpickle import restricted_loads
 from convnet.errors import DataError
 
 layouts = st.sampled_from([CIFAR10, CIFAR100])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from convnet.data.idx import parse_idx, read_idx, read_idx_images
+from convnet.data.named.idx import parse_idx, read_idx, read_idx_images
 from convnet.errors import DataError
 
 CODES = {"u1": 0x08, "i1": 0x09, "i2": 0x0B, "i4": 0x0C, "f4": 0x0D, "f8": 0x0E}

@@ -1,7 +1,6 @@
 """From files to batches: sources, splits, preprocessing, augmentation, the loader."""
 
-from convnet.data.augment import JITTERS, Augment, augment_batch
-from convnet.data.catalog import DATASETS, named_set
+from convnet.data.augmentation.augment import JITTERS, Augment, augment_batch
 from convnet.data.files.arrays import holds_images
 from convnet.data.files.images import read_image_file
 from convnet.data.files.shards import is_address, is_shards, shards_name
@@ -11,6 +10,7 @@ from convnet.data.images.decode import read_picture
 from convnet.data.images.formats import IMAGE_SUFFIXES
 from convnet.data.loader import Loader, Pair
 from convnet.data.masks import Colors
+from convnet.data.named.catalog import DATASETS, named_set
 from convnet.data.open import (
     Reads,
     as_path,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from convnet.data.ahead import ahead
-from convnet.data.augment import Augment, augment_batch
+from convnet.data.augmentation.augment import Augment, augment_batch
 from convnet.data.order import by_shards, shuffled, weighted
 from convnet.data.source import Source
 from convnet.device import derived_seed

@@ -10,7 +10,6 @@ from typing import Literal
 import numpy as np
 import torch
 
-from convnet.data.catalog import DATASETS, named_set
 from convnet.data.files.arrays import holds_images, open_arrays
 from convnet.data.files.image_table import is_image_table
 from convnet.data.files.listing import Listing
@@ -20,6 +19,7 @@ from convnet.data.image_files import holds_files, list_files, open_files
 from convnet.data.images.decode import DecodeError, to_channels
 from convnet.data.images.fit import ResizePolicy, fit
 from convnet.data.masks import IMAGE_FOLDERS, MASK_FOLDERS, Colors, open_masks
+from convnet.data.named.catalog import DATASETS, named_set
 from convnet.data.preprocess import Preprocess, require_room
 from convnet.data.series import is_series, open_series
 from convnet.data.source import MemorySource, Source

@@ -13,8 +13,6 @@ import numpy as np
 import torch
 from annotated_types import Ge, Lt
 from pydantic import model_validator
-from scipy.sparse import bmat, coo_matrix
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from convnet.data.files.image_table import UNUSED
@@ -126,6 +124,9 @@ def units_of(source: Source) -> Tensor:
         return torch.arange(len(source))
     if len(known) == 1:
         return known[0]
+    from scipy.sparse import bmat, coo_matrix  # a quarter of a second, only where there are both
+    from scipy.sparse.csgraph import connected_components
+
     groups, copies = (numbers.numpy() for numbers in known)
     shape = (int(groups.max()) + 1, int(copies.max()) + 1)
     links = bmat([[None, m := coo_matrix((np.ones(len(groups)), (groups, copies)), shape)], [m.T, None]])

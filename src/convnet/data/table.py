@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from convnet.data.bundled import as_table
+from convnet.data.named.bundled import as_table
 from convnet.data.source import MemorySource
 from convnet.errors import DataError
 from convnet.schema import nearest

@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convnet.data.audit.audit import Audit
+from convnet.data.audit.audit import audit as audit_listing
+from convnet.data.open import list_data
 from convnet.experiments.baselines import baselines as fit_baselines
 from convnet.experiments.compare import Comparison
 from convnet.experiments.compare import compare as compare_variants
@@ -114,6 +117,29 @@ def baselines(
         data_dir=_path(data_dir),
         threads=threads,
     )
+
+
+def audit(
+    data: str | Path,
+    *,
+    label: str | None = None,
+    multi_label: bool = False,
+    doubt_labels: bool = True,
+    data_dir: str | Path | None = None,
+) -> Audit:
+    """What is wrong with the images of a folder, an archive, a table, shards or a named set.
+
+    `label` is the column of a table that holds the labels; `multi_label`: an image may have several.
+    `doubt_labels`: a cross-validated classifier looks for labels that may be wrong.
+
+        >>> import convnet
+        >>> convnet.audit("digits").findings  # doctest: +SKIP
+
+    Raises:
+        ConvnetError: the data cannot be listed, or holds no images with labels.
+    """
+    listing = list_data(str(data), data_dir=_path(data_dir), label=label, several=multi_label)
+    return audit_listing(listing, doubt_labels=doubt_labels)
 
 
 def retrieve(

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
-from typing import get_args
 
-import numpy as np
 import torch
 
 from convnet.atomic import require_picture, write_atomically
-from convnet.data import Augment, FileSource, Loader, Source, make_split
-from convnet.data.images.decode import decode
-from convnet.data.images.fit import ResizePolicy, fit
+from convnet.data import Augment, FileSource, Loader, make_split
 from convnet.device import derived_seed
 from convnet.errors import DataError
 from convnet.recipes import Recipe, open_recipe_data
 from convnet.reports import grids
+from convnet.reports.resizing import resized
 from convnet.reports.style import to_png
 from convnet.tasks import as_picture
 
@@ -43,7 +40,10 @@ def draw_preview(recipe: Recipe, count: int, out: Path, data_dir: Path | None = 
     indices = train[order[:count]]
     originals = source.read(indices)
     columns = [("as the network takes it", [as_picture(image) for image in originals.images])]
-    columns += _resized(source, originals.indices, recipe.preprocess.resize)
+    if isinstance(source, FileSource):
+        others = resized(source, originals.indices.tolist())
+        used = recipe.preprocess.resize
+        columns += [(f"resize={policy}", pictures) for policy, pictures in others if policy != used]
     if recipe.augment != Augment():
         for draw in range(DRAWS):
             loader = Loader(source, originals.indices, count, seed=recipe.seed + draw, augment=recipe.augment)
@@ -61,26 +61,6 @@ def draw_preview(recipe: Recipe, count: int, out: Path, data_dir: Path | None = 
     words = f"{recipe.name}: {', '.join(_words(recipe.augment)) or 'no augmentation'}"
     title = "\n".join(textwrap.wrap(words, TITLE_WIDTH))
     write_atomically(out, to_png(grids.image_grid(images, captions, len(columns), title)))
-
-
-def _resized(source: Source, indices: torch.Tensor, used: ResizePolicy) -> list[tuple[str, list[np.ndarray]]]:
-    """The same files by the policies that the recipe does not use."""
-    if not isinstance(source, FileSource):
-        return []
-    columns = []
-    size = (source.shape.height, source.shape.width)
-    listing = source.files.listing
-    for policy in get_args(ResizePolicy):
-        if policy == used:
-            continue
-        pictures = []
-        for i in indices.tolist():
-            content = listing.store.read(listing.samples[int(source.rows[i])].entry.name)
-            picture = decode(content, channels=source.shape.channels, allow_truncated=True, at_least=size)
-            pixels = torch.from_numpy(fit(picture.pixels, size, policy))
-            pictures.append(as_picture(pixels.permute(2, 0, 1)))
-        columns.append((f"resize={policy}", pictures))
-    return columns
 
 
 def _words(augment: Augment) -> list[str]:

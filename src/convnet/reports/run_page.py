@@ -12,7 +12,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from convnet.data import Loader, Source, Split, everything, read_split
+from convnet.data import FileSource, Loader, Source, Split, everything, read_split
+from convnet.data.images.fit import ResizePolicy
 from convnet.errors import ConvnetError
 from convnet.recipes import Recipe
 from convnet.reports import figures, grids, series_figure
@@ -20,6 +21,7 @@ from convnet.reports.html import render
 from convnet.reports.learnt import learnt_figures
 from convnet.reports.maps import map_pictures
 from convnet.reports.plane_figure import Panel, plane_figure
+from convnet.reports.resizing import resized
 from convnet.reports.style import to_png
 from convnet.runs import Baselines, MetricsLog, RunFolder, StepLog
 from convnet.tasks import Classified, Task, as_picture
@@ -28,6 +30,7 @@ from convnet.types import OF_SAMPLES
 LEARNT = ("evidence", "templates", "codebook", "hog", "neighbours", "regions")
 MISTAKES = 24
 SAMPLE_COLUMNS = 10
+RESIZED = 8
 
 
 def write_run_report(
@@ -149,6 +152,10 @@ def _samples(
         return
     if task.target == "class":
         yield "samples", to_png(_sample_figure(source, split))
+    if isinstance(source, FileSource):
+        columns = resized(source, split.train[:RESIZED].tolist())
+        if columns:
+            yield "resized", to_png(_resized_figure(columns, recipe.preprocess.resize))
     yield "augmented", to_png(_augmented_figure(source, split, recipe, task))
     if mistakes:
         yield "mistakes", to_png(_mistake_figure(source, mistakes[:MISTAKES]))
@@ -179,6 +186,15 @@ def _sample_figure(source: Source, split: Split) -> Figure:
     ]
     width = len([column for column in columns if column])
     return grids.image_grid(grids.pictures(source, indices), captions, width, "Training images")
+
+
+def _resized_figure(columns: list[tuple[ResizePolicy, list[grids.Image]]], used: ResizePolicy) -> Figure:
+    """A few training images by each resize policy; the one that was used is named."""
+    images = [picture for _, pictures in columns for picture in pictures]
+    captions = [""] * len(images)
+    for row, (policy, pictures) in enumerate(columns):
+        captions[row * len(pictures)] = f"{policy}, used here" if policy == used else policy
+    return grids.image_grid(images, captions, len(columns[0][1]), "Resize policies (preprocess.resize)")
 
 
 def _augmented_figure(source: Source, split: Split, recipe: Recipe, task: Task) -> Figure:

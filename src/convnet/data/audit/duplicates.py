@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from convnet.data.audit.scan import Records, Scan
 from convnet.data.files.listing import Listing
@@ -52,6 +50,11 @@ def duplicates(listing: Listing, found: Scan) -> list[Pair]:
 
 def together(count: int, pairs: list[Pair]) -> NDArray[np.int64]:
     """A number for each sample, the same for those that pairs connect."""
+    if not pairs:
+        return np.arange(count)
+    from scipy.sparse import coo_matrix  # a quarter of a second, only where there are copies
+    from scipy.sparse.csgraph import connected_components
+
     first, second = [pair.first for pair in pairs], [pair.second for pair in pairs]
     links = coo_matrix((np.ones(len(pairs)), (first, second)), shape=(count, count))
     numbers: NDArray[np.int64] = connected_components(links, directed=False)[1].astype(np.int64)

@@ -8,9 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from convnet.features import FEATURES
 
@@ -93,6 +90,10 @@ def _features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def _probabilities(features: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float64]:
     """N×K, each sample judged by a classifier that has not seen it."""
+    from sklearn.exceptions import ConvergenceWarning  # a second, only where labels are doubted
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
     total = np.zeros((len(labels), len(np.unique(labels))))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # good enough long before that

@@ -8,9 +8,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from convnet.data.files.listing import SPLIT_FOLDERS, Listing, Sample, listing
 from convnet.data.files.store import Contents, Entry, Ignored, Store
 from convnet.data.images.formats import has_image_name
@@ -131,6 +128,9 @@ def _cells(where: Path, content: bytes) -> Cells:
             [text.partition("\n")[0]], delimiter=max(DELIMITERS, key=text.partition("\n")[0].count)
         )
         return parse_cells(where, text, header=not any(has_image_name(cell) for cell in next(first, [])))
+    import pyarrow as pa  # a tenth of a second, only for this format
+    import pyarrow.parquet as pq
+
     try:
         table = pq.read_table(pa.BufferReader(content))
     except (pa.ArrowException, OSError) as error:

@@ -10,9 +10,9 @@ from annotated_types import Ge, Gt, Le
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from convnet.data.photometric import brighter, contrasted, hue_turned, saturated
-from convnet.data.policies import Policy, apply_policy
-from convnet.data.warp import resample, sampling_grid
+from convnet.data.augmentation.photometric import brighter, contrasted, hue_turned, saturated
+from convnet.data.augmentation.policies import Policy, apply_policy
+from convnet.data.augmentation.warp import resample, sampling_grid
 from convnet.schema import Count, CountOrZero, Fraction, NonNegative, Probability, Section
 from convnet.types import IGNORED, Batch
 

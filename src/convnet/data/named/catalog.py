@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from convnet.data.bundled import (
+from convnet.data.download import RemoteFile, cache_folder, fetch
+from convnet.data.named.bundled import (
     blobs,
     circles,
     corner,
@@ -17,10 +18,9 @@ from convnet.data.bundled import (
     read_tumours,
     spiral,
 )
-from convnet.data.cifar import CIFAR10, CIFAR100
-from convnet.data.class_names import CIFAR10_CLASSES, CIFAR100_CLASSES, FASHION_CLASSES, KMNIST_CLASSES
-from convnet.data.download import RemoteFile, cache_folder, fetch
-from convnet.data.finders import NamedSet, bundled, cifar, idx, membrane, ucr
+from convnet.data.named.cifar import CIFAR10, CIFAR100
+from convnet.data.named.class_names import CIFAR10_CLASSES, CIFAR100_CLASSES, FASHION_CLASSES, KMNIST_CLASSES
+from convnet.data.named.finders import NamedSet, bundled, cifar, idx, membrane, ucr
 from convnet.data.source import MemorySource
 from convnet.errors import DataError, UnknownNameError
 from convnet.schema import nearest

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from convnet.data.photometric import brighter, contrasted, saturated, sharpened
+from convnet.data.augmentation.photometric import brighter, contrasted, saturated, sharpened
 
 Policy = Literal["none", "trivial", "rand"]
 Images = Float[Tensor, "N C H W"]

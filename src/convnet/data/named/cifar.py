@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from convnet.data.unpickle import restricted_loads
+from convnet.data.named.unpickle import restricted_loads
 from convnet.errors import DataError
 from convnet.types import SplitName
 

@@ -10,10 +10,10 @@ from typing import Literal
 import numpy as np
 import torch
 
-from convnet.data.cifar import CifarLayout, find_cifar
 from convnet.data.download import RemoteFile
-from convnet.data.idx import read_idx_images
 from convnet.data.masks import IMAGE_FOLDERS, MASK_FOLDERS, open_masks
+from convnet.data.named.cifar import CifarLayout, find_cifar
+from convnet.data.named.idx import read_idx_images
 from convnet.data.preprocess import Preprocess
 from convnet.data.series import open_series
 from convnet.data.source import MemorySource

@@ -1,0 +1,66 @@
+"""Balanced accuracy on MNIST of which half of the digits are a hundred times rarer than the others.
+
+    python benchmarks/imbalance.py --data-dir DATA [--seeds 3] [--epochs 3]
+
+Digits 0–4: 5,000 training images each, 5–9: 50 each; judged on the whole test split.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import convnet
+from convnet.data import everything, named_set
+
+COMMON, RARE = 5000, 50
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=3)
+    arguments = parser.parse_args()
+    source = named_set("mnist", arguments.data_dir)
+    images, labels = everything(source)[:, 0].numpy(), source.labels.numpy()
+    train = np.array(source.partition) == "train"
+    kept = np.concatenate(
+        [(train & (labels == k)).nonzero()[0][: COMMON if k < 5 else RARE] for k in range(10)]
+    )
+    with tempfile.TemporaryDirectory() as place:
+        data = Path(place) / "unbalanced.npz"
+        np.savez(
+            data, x_train=images[kept], y_train=labels[kept], x_test=images[~train], y_test=labels[~train]
+        )
+        done = convnet.compare(
+            data,
+            {"balance": ["none", "weights", "sampler", "focal"]},
+            seeds=arguments.seeds,
+            epochs=arguments.epochs,
+            augment={"flip": False, "random_resized_crop": None, "shift": 2},
+            batch_size=128,
+            out=f"{place}/compare",
+        )
+        print(f"{'balance':<10} {'balanced accuracy':>20} {'accuracy':>20} {'recall of 5–9':>15}")
+        for name, runs in done.runs.items():
+            figures = [
+                (run.result["test"]["balanced_accuracy"], run.result["test"]["accuracy"], rare_recall(run))
+                for run in runs
+            ]
+            means, spread = np.mean(figures, 0), np.std(figures, 0, ddof=1) if len(figures) > 1 else [0] * 3
+            cells = [f"{m:.2%} ± {s:.2%}" for m, s in zip(means, spread, strict=True)]
+            print(f"{name:<10} {cells[0]:>20} {cells[1]:>20} {cells[2]:>15}")
+
+
+def rare_recall(run: convnet.Run) -> float:
+    found = run.evaluate()
+    return float(torch.tensor([row["recall"] for row in found.per_class()][5:]).mean())
+
+
+if __name__ == "__main__":
+    main()
