@@ -31,6 +31,7 @@ from convnet.data import Preprocess
 from convnet.data.audit.audit import audit
 from convnet.data.files.images import FileImages, read_image
 from convnet.data.image_files import list_files
+from convnet.device import keep_freed_memory
 from convnet.types import ImageShape
 
 SIDE = 224
@@ -154,6 +155,7 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=10_000, help="of the audited folder")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()
     photos = sample_photos(60)
     decoding("500×375 photos", photos, arguments.rounds, arguments.opencv)
     if arguments.flowers:

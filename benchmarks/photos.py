@@ -33,9 +33,8 @@ def sample_photos(count: int, seed: int = 0) -> list[bytes]:
 
 def write_folder(root: Path, count: int, classes: int = 5) -> Path:
     """The same as files, in a folder per class."""
-    distinct = sample_photos(min(count, 200))
-    for i in range(count):
+    for i, content in enumerate(sample_photos(count)):
         folder = root / f"class_{i % classes}"
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{i:06d}.jpg").write_bytes(distinct[i % len(distinct)])
+        (folder / f"{i:06d}.jpg").write_bytes(content)
     return root

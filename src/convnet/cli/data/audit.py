@@ -34,8 +34,10 @@ def audit(
     from convnet.cli.work import WorkProgress
     from convnet.data.audit.audit import audit as audit_listing
     from convnet.data.open import list_data
+    from convnet.device import keep_freed_memory
     from convnet.reports.audit_page import write_audit_page
 
+    keep_freed_memory()
     listing = list_data(data, data_dir=data_dir, label=label, several=multi_label)
     with WorkProgress("looking at images") as progress:
         found = audit_listing(listing, doubt_labels=labels, progress=progress.over, say=progress.say)

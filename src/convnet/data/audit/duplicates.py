@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,41 +71,69 @@ def _exact(listing: Listing, records: Records, usable: NDArray[np.int64]) -> Ite
         record = records[place]
         key = record["width"].tobytes() + record["height"].tobytes() + record["hash"].tobytes()
         alike[key + record["thumb"].tobytes()].append(place)
-    for places in alike.values():
+    groups = [places for places in alike.values() if len(places) > 1]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        digests = dict(zip(chain(*groups), pool.map(_digests(listing), chain(*groups)), strict=True))
+    for places in groups:
         first: dict[bytes, int] = {}
-        for place in places if len(places) > 1 else ():
-            digest = _digest(listing, place)
+        for place in places:
+            digest = digests[place]
             if digest in first:
                 yield Pair(first[digest], place, exact=True)
             elif digest:
                 first[digest] = place
 
 
-def _digest(listing: Listing, place: int) -> bytes:
-    """A checksum of all pixels; empty where they can no longer be had."""
-    try:
-        picture = decode(listing.store.read(listing.samples[place].entry.name), allow_truncated=True)
-    except (DecodeError, DataError):
-        return b""
-    return hashlib.blake2b(picture.pixels.tobytes()).digest()
+def _digests(listing: Listing) -> Callable[[int], bytes]:
+    """A checksum of all pixels of a sample; empty where they can no longer be had.
+
+    Files of the same bytes are decoded once.
+    """
+    known: dict[bytes, bytes] = {}
+
+    def digest(place: int) -> bytes:
+        try:
+            content = listing.store.read(listing.samples[place].entry.name)
+            key = hashlib.blake2b(content).digest()
+            if key not in known:
+                pixels = decode(content, allow_truncated=True).pixels
+                known[key] = hashlib.blake2b(pixels.tobytes()).digest()
+        except (DecodeError, DataError):
+            return b""
+        return known[key]
+
+    return digest
 
 
-def _near(records: Records, places: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Pairs whose hashes are close and whose small pictures agree; block by block, all with all."""
+def _near(records: Records, places: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Pairs whose hashes are close and whose small pictures agree; of many that are alike, a tree of them."""
     hashes = np.ascontiguousarray(records["hash"][places])
+    edges: list[NDArray[np.int64]] = []
     for top in range(0, len(places), BLOCK):
         rows = hashes[top : top + BLOCK, None]
         for left in range(top, len(places), BLOCK):
             distance = np.bitwise_count(rows ^ hashes[None, left : left + BLOCK])
-            for i, j in zip(*(distance <= HASH_BITS).nonzero(), strict=True):
-                a, b = int(places[top + i]), int(places[left + j])
-                if a < b and _alike(records["thumb"][a], records["thumb"][b]):
-                    yield a, b
+            i, j = (distance <= HASH_BITS).nonzero()
+            pairs = np.stack([places[top + i], places[left + j]])[:, top + i < left + j]
+            alike = [_alike(records, pairs[:, k : k + BLOCK]) for k in range(0, pairs.shape[1], BLOCK)]
+            edges += [pairs[:, np.concatenate(alike)]] if alike else []
+    found = np.concatenate(edges, 1) if edges else np.empty((2, 0), np.int64)
+    if not found.size:
+        return []
+    from scipy.sparse import coo_matrix  # a quarter of a second, only where there are copies
+    from scipy.sparse.csgraph import minimum_spanning_tree
+
+    links = coo_matrix((np.ones(found.shape[1]), found), (len(records), len(records)))
+    tree = minimum_spanning_tree(links.tocsr()).tocoo()
+    return [(min(a, b), max(a, b)) for a, b in zip(tree.row.tolist(), tree.col.tolist(), strict=True)]
 
 
-def _alike(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> bool:
-    a, b = first.astype(np.float32).ravel(), second.astype(np.float32).ravel()
-    if np.abs(a - b).mean() > LEVELS:
-        return False
-    a, b = a - a.mean(), b - b.mean()
-    return bool(a @ b >= LIKENESS * np.sqrt((a @ a) * (b @ b)))
+def _alike(records: Records, pairs: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of 2×M pairs have small pictures that agree, in level and in what they show."""
+    a, b = (records["thumb"][side].reshape(len(side), -1).astype(np.float32) for side in pairs)
+    close = np.abs(a - b).mean(1) <= LEVELS
+    a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
+    products = np.einsum("md,md->m", a, b)
+    sizes = np.einsum("md,md->m", a, a) * np.einsum("md,md->m", b, b)
+    alike: NDArray[np.bool_] = close & (products >= LIKENESS * np.sqrt(sizes))
+    return alike

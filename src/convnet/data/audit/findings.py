@@ -79,16 +79,13 @@ def _damaged(listing: Listing, found: Scan) -> Iterator[Finding]:
 
 
 def _copies(listing: Listing, pairs: Sequence[Pair]) -> Iterator[Finding]:
-    """Each copy once, beside the first of its kind; and, of other labels, as a conflict."""
-    near: dict[int, int] = {}
+    """Each copy beside one that it is of; and, of other labels, as a conflict."""
     for pair in pairs:
         first, second = listing.samples[pair.first], listing.samples[pair.second]
         here, there = first.split or "", second.split or ""
         across = f" (in {here}, this one in {there})" if here != there else ""
-        if pair.exact or pair.second not in near:
-            near.setdefault(pair.second, pair.first)
-            kind: Kind = "exact_duplicate" if pair.exact else "near_duplicate"
-            yield Finding(kind, second.entry.name, f"of {first.entry.name}{across}")
+        kind: Kind = "exact_duplicate" if pair.exact else "near_duplicate"
+        yield Finding(kind, second.entry.name, f"of {first.entry.name}{across}")
         if first.labels != second.labels:
             detail = f"labelled {_words(second.labels)}, its copy {first.entry.name} {_words(first.labels)}"
             yield Finding("conflicting_label", second.entry.name, detail)

@@ -6,33 +6,36 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from itertools import islice
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convnet.atomic import write_atomically
+from convnet.data.augmentation.photometric import LUMA
 from convnet.data.download import cache_folder
 from convnet.data.files.image_table import MISSING
 from convnet.data.files.listing import Listing, Sample
 from convnet.data.files.store import Store
-from convnet.data.images.decode import DecodeError, Picture, Trouble, decode, to_channels
+from convnet.data.images.decode import DecodeError, Picture, Trouble, decode
 from convnet.data.images.fit import resize
 from convnet.errors import ConvnetError, DataError
 
 THUMB = 16
 """Side of the small colour pictures that are compared."""
-HASHED = 32
-"""Side of the grey picture that the perceptual hash is taken of."""
-LOOKED_AT = 4096
-"""Pixels that the statistics of a picture are taken of."""
+SMALL = 32
+"""Side of the picture that the perceptual hash is taken of, and of the pixels that statistics are of."""
+BATCH = 256
 BLANK_RANGE = 2
 """Between the darkest and the brightest value of a picture that shows nothing."""
 TROUBLES: tuple[Trouble, ...] = ("unreadable", "truncated", "not_an_image")
-VERSION = 1
+NOTHING = np.empty((0, 0, 0), np.uint8)
+VERSION = 2
 
 RECORD = np.dtype(
     [
@@ -97,9 +100,11 @@ def scan(
     waiting = [i for i, found in enumerate(known) if found is None]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = pool.map(lambda i: _examine(listing.store, samples[i]), waiting)
-        for i, result in zip(waiting, progress(results, len(waiting)), strict=True):
-            assert isinstance(result, tuple)
-            known[i] = result
+        looks = cast(Iterator[Look], iter(progress(results, len(waiting))))
+        for start in range(0, len(waiting), BATCH):
+            some = list(islice(looks, BATCH))
+            for i, record, look in zip(waiting[start:], _described(some), some, strict=False):
+                known[i] = record, look.reason
     found = [pair for pair in known if pair is not None]
     if waiting:
         memory.save(samples, found)
@@ -156,66 +161,98 @@ def _key(sample: Sample) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()[:16].encode()
 
 
-def _examine(store: Store, sample: Sample) -> tuple[Records, str]:
-    """The record of one file, and what is wrong with it."""
-    record = np.zeros((), RECORD)
+class Look(NamedTuple):
+    """What decoding one file showed.
+
+    `small` is the whole picture in 32×32×3, `some` so many of its pixels as they are; None where there are
+    none. `picture` is without its pixels, of which the number of `channels` is left.
+    """
+
+    trouble: Trouble | None
+    reason: str
+    picture: Picture | None = None
+    channels: int = 0
+    small: NDArray[np.uint8] | None = None
+    some: NDArray[np.uint8] | None = None
+
+
+def _examine(store: Store, sample: Sample) -> Look:
+    """Decode one file; what all files need alike is left to `_described`."""
     if sample.entry.size == MISSING:
-        record["trouble"] = 1 + TROUBLES.index("unreadable")
-        return record, "no such file"
+        return Look("unreadable", "no such file")
     try:
         content = store.read(sample.entry.name)
     except DataError as error:
-        record["trouble"] = 1 + TROUBLES.index("unreadable")
-        return record, str(error).rpartition(": ")[2]
-    reason = ""
+        return Look("unreadable", str(error).rpartition(": ")[2])
+    trouble, reason = None, ""
     try:
         picture = decode(content, at_least=(THUMB, THUMB))
     except DecodeError as error:
-        record["trouble"], reason = 1 + TROUBLES.index(error.kind), error.reason
-        if error.kind != "truncated":
-            return record, reason
+        trouble, reason = error.kind, error.reason
+        if trouble != "truncated":
+            return Look(trouble, reason)
         try:
             picture = decode(content, at_least=(THUMB, THUMB), allow_truncated=True)
         except DecodeError:
-            return record, reason
-    _describe(picture, record)
-    return record, reason
-
-
-def _describe(picture: Picture, record: Records) -> None:
-    width, height = picture.size
-    record["width"], record["height"] = (height, width) if picture.orientation >= 5 else (width, height)
-    record["mode"], record["orientation"], record["profile"] = (
-        picture.mode,
-        picture.orientation,
-        picture.profile,
-    )
+            return Look(trouble, reason)
     pixels = picture.pixels
-    record["channels"] = min(255, pixels.shape[2])
-    record["blank"] = pixels.shape[0] * pixels.shape[1] > 1 and bool(
-        (pixels.max((0, 1)).astype(int) - pixels.min((0, 1)) <= BLANK_RANGE).all()
-    )
-    colours = pixels if pixels.shape[2] == 3 else np.repeat(pixels[:, :, :1], 3, 2)
-    step = max(1, int((colours.shape[0] * colours.shape[1] / LOOKED_AT) ** 0.5))
-    some = colours[::step, ::step].reshape(-1, 3).astype(np.float32)
-    record["mean"], record["square"] = some.mean(0), np.square(some).mean(0)
-    record["contrast"] = some.mean(1).std()
-    small = resize(colours, (HASHED, HASHED))
-    record["hash"] = perceptual_hash(to_channels(small, 1)[:, :, 0])
-    record["thumb"] = resize(small, (THUMB, THUMB))
+    height, width, channels = pixels.shape
+    colours = pixels if channels == 3 else np.repeat(pixels[:, :, :1], 3, 2)
+    rows, columns = (np.arange(SMALL) * side // SMALL for side in (height, width))
+    seen = replace(picture, pixels=NOTHING)
+    small = resize(colours, (SMALL, SMALL))
+    return Look(trouble, reason, seen, channels, small, colours[rows[:, None], columns])
 
 
-def perceptual_hash(grey: NDArray[np.uint8]) -> np.uint64:
-    """64 bits of a 32×32 picture: which low frequencies are above their median (pHash; Zauner 2010)."""
+def _described(looks: Sequence[Look]) -> Records:
+    """The records of some files; what is computed of their pixels, for all of them together."""
+    records = np.zeros(len(looks), RECORD)
+    for record, look in zip(records, looks, strict=True):
+        if look.trouble is not None:
+            record["trouble"] = 1 + TROUBLES.index(look.trouble)
+        if look.picture is not None:
+            width, height = look.picture.size
+            turned = look.picture.orientation >= 5
+            record["width"], record["height"] = (height, width) if turned else (width, height)
+            record["mode"], record["profile"] = look.picture.mode, look.picture.profile
+            record["channels"], record["orientation"] = min(255, look.channels), look.picture.orientation
+    places = [i for i, look in enumerate(looks) if look.small is not None]
+    if places:
+        small = _planes([look.small for look in looks])
+        some = _planes([look.some for look in looks])
+        red, green, blue = np.moveaxis(small, 1, 0)
+        grey = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
+        quarters = small.reshape(len(places), 3, THUMB, 2, THUMB, 2)
+        half = (quarters[:, :, :, 0] + quarters[:, :, :, 1]) / 4
+        records["thumb"][places] = (half[..., 0] + half[..., 1]).round().transpose(0, 2, 3, 1)
+        values = some.reshape(len(places), 3, -1)
+        records["mean"][places] = values.mean(2)
+        records["square"][places] = np.einsum("ncp,ncp->nc", values, values) / values.shape[2]
+        records["contrast"][places] = values.mean(1).std(1)
+        records["hash"][places] = perceptual_hashes(grey.reshape(-1, SMALL, SMALL))
+        reach = np.maximum(np.ptp(small.reshape(values.shape), 2), np.ptp(values, 2)).max(1)
+        area = records["width"][places] * records["height"][places].astype(np.int64)
+        records["blank"][places] = (reach <= BLANK_RANGE) & (area > 1)
+    return records
+
+
+def _planes(parts: Sequence[NDArray[np.uint8] | None]) -> NDArray[np.float32]:
+    """Pictures 32×32×3, where there are any, as N×3×32×32: the last axes are fast to reduce."""
+    stacked = np.stack([part for part in parts if part is not None])
+    return stacked.transpose(0, 3, 1, 2).astype(np.float32, order="C")
+
+
+def perceptual_hashes(grey: NDArray[np.float32]) -> NDArray[np.uint64]:
+    """64 bits for each of N×32×32: which low frequencies exceed their median (pHash; Zauner 2010)."""
     basis = _cosines()
-    low = (basis @ grey.astype(np.float32) @ basis.T).ravel()[1:]
-    bits = np.append(low > np.median(low), False)
-    number: np.uint64 = np.packbits(bits).view(np.uint64)[0]
-    return number
+    low = (basis @ grey @ basis.T).reshape(len(grey), -1)[:, 1:]
+    bits = low > np.median(low, axis=1, keepdims=True)
+    padded = np.concatenate([bits, np.zeros((len(bits), 1), np.bool_)], 1)
+    return np.packbits(padded, axis=1).view(np.uint64)[:, 0]
 
 
 @cache
 def _cosines() -> NDArray[np.float32]:
     """The eight lowest rows of the discrete cosine transform."""
-    k, n = np.arange(8)[:, None], np.arange(HASHED)[None]
-    return np.cos(np.pi * (2 * n + 1) * k / (2 * HASHED)).astype(np.float32)
+    k, n = np.arange(8)[:, None], np.arange(SMALL)[None]
+    return np.cos(np.pi * (2 * n + 1) * k / (2 * SMALL)).astype(np.float32)

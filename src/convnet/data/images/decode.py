@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageFile, UnidentifiedImageError
 
 from convnet.data.images.formats import format_of, lacks_end
-from convnet.data.images.turn import orientation_of, turn_upright
+from convnet.data.images.turn import ORIENTATION, jpeg_orientation, orientation_of, turn_upright
 from convnet.errors import DataError
 
 Pixels = NDArray[np.uint8]
@@ -34,7 +34,9 @@ SPARE = 3
 FACTORS = (8, 4, 2)
 """The reductions that libjpeg-turbo has fast code for."""
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "F"})
-_ORIENTATION, _BITS_PER_SAMPLE = 0x0112, 258
+PROFILE_WITHIN = 1 << 16
+"""Bytes of a JPEG in which a colour profile is looked for."""
+_BITS_PER_SAMPLE = 258
 _DAMAGE = ("premature end of data segment", "bad huffman code", "corrupt jpeg data: bad")
 
 
@@ -80,20 +82,17 @@ def decode(
     try:
         if content.startswith(b"\x93NUMPY"):
             return _array(content, channels)
+        if content.startswith(b"\xff\xd8") and (found := _jpeg(content, channels, at_least)) is not None:
+            return found
         with Image.open(io.BytesIO(content)) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise DecodeError(
                     "unreadable", f"{image.width}×{image.height} pixels; the limit is {MAX_PIXELS:,}"
                 )
             size, mode, profile = image.size, image.mode, "icc_profile" in image.info
-            pixels, orientation = None, 1
-            if image.format in ("JPEG", "MPO"):
-                orientation = _orientation(image)
-                pixels = _jpeg(content, image, channels, at_least, orientation)
-            if pixels is None:
-                loaded = _loaded(content, image, allow_truncated)
-                orientation = _orientation(loaded)  # of a PNG behind the pixels, whose errors it would hide
-                pixels = _by_pillow(loaded, channels, background)
+            loaded = _loaded(content, image, allow_truncated)
+            orientation = _orientation(loaded)  # of a PNG behind the pixels, whose errors it would hide
+            pixels = _by_pillow(loaded, channels, background)
             return Picture(turn_upright(pixels, orientation), size, mode, orientation, profile)
     except DecodeError:
         raise
@@ -168,41 +167,44 @@ def to_channels(pixels: Pixels, channels: int | None) -> Pixels:
 
 def _orientation(image: Image.Image) -> int:
     try:
-        value = image.getexif().get(_ORIENTATION, 1)
+        value = image.getexif().get(ORIENTATION, 1)
     except Exception:  # damaged metadata does not make a picture unreadable
         return 1
     return orientation_of(value)
 
 
-def _jpeg(
-    content: bytes,
-    image: Image.Image,
-    channels: int | None,
-    at_least: tuple[int, int] | None,
-    orientation: int,
-) -> Pixels | None:
+def _jpeg(content: bytes, channels: int | None, at_least: tuple[int, int] | None) -> Picture | None:
     """A sound grey or colour JPEG; None of all else, which is for Pillow to judge."""
-    if image.mode not in ("L", "RGB"):
+    try:
+        height, width, space, _ = simplejpeg.decode_jpeg_header(content)
+    except ValueError:
         return None
-    grey = channels == 1 or (channels is None and image.mode == "L")
-    height, width = at_least or (image.height, image.width)
+    if space not in ("Gray", "YCbCr", "RGB") or height * width > MAX_PIXELS:
+        return None
+    grey = channels == 1 or (channels is None and space == "Gray")
+    orientation = jpeg_orientation(content)
+    rows, columns = at_least or (height, width)
     if orientation >= 5:
-        height, width = width, height
-    room = min(image.height / height, image.width / width) / SPARE
+        rows, columns = columns, rows
+    room = min(height / rows, width / columns) / SPARE
     factor = next((factor for factor in FACTORS if factor <= room), 1)
     try:
         pixels: Pixels = simplejpeg.decode_jpeg(
             content,
             "GRAY" if grey else "RGB",
-            min_height=-(-image.height // factor),
-            min_width=-(-image.width // factor),
+            min_height=-(-height // factor),
+            min_width=-(-width // factor),
             min_factor=factor,
         )
     except ValueError as error:
         if any(damage in str(error).lower() for damage in _DAMAGE) and not lacks_end(content):
             raise DecodeError("unreadable", f"damaged data: {error}") from error
         return None
-    return pixels if channels in (None, 1, 3) else to_channels(pixels, channels)
+    if channels not in (None, 1, 3):
+        pixels = to_channels(pixels, channels)
+    profile = b"ICC_PROFILE" in content[:PROFILE_WITHIN]
+    mode = "L" if space == "Gray" else "RGB"
+    return Picture(turn_upright(pixels, orientation), (width, height), mode, orientation, profile)
 
 
 def _by_pillow(image: Image.Image, channels: int | None, background: str) -> Pixels:
