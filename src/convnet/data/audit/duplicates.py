@@ -20,7 +20,7 @@ from convnet.errors import DataError
 
 HASH_BITS = 10
 """Bits of 64 in which the hashes of two pictures may differ for them to be compared."""
-LIKENESS = 0.995
+LIKENESS = 0.98
 """Least correlation of the small pictures of near duplicates."""
 LEVELS = 8.0
 """Largest mean difference of their small pictures, of 255."""
