@@ -86,7 +86,7 @@ def ours(root: Path, batch: int) -> tuple[float, float, float]:
             preprocess={"image_size": SIDE},
             augment={"flip": True, "random_resized_crop": None},
             split={"val": 0.0, "test": 0.0},
-            optimizer={"name": "sgd", "lr": 0.01, "momentum": 0.9},
+            optimizer={"name": "momentum", "lr": 0.01},
             schedule="constant",
             batch_size=batch,
             epochs=2,

@@ -2,7 +2,7 @@
 
     python benchmarks/imbalance.py --data-dir DATA [--seeds 3] [--epochs 3]
 
-Digits 0–4: 5,000 training images each, 5–9: 50 each; judged on the whole test split.
+Digits 0–4: 2,000 training images each, 5–9: 20 each; judged on the whole test split.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 import convnet
 from convnet.data import everything, named_set
 
-COMMON, RARE = 5000, 50
+COMMON, RARE = 2000, 20
 
 
 def main() -> None:

@@ -125,6 +125,9 @@ class _Thumbnails:
             return None
         shown = pixels[:, :, :3] if pixels.shape[2] >= 3 else to_channels(pixels[:, :, :1], 3)
         height, width = shown.shape[:2]
+        enlarged = max(1, SIDE // 2 // max(height, width))  # pixels of tiny pictures are shown as squares
+        shown = shown.repeat(enlarged, 0).repeat(enlarged, 1)
+        height, width = shown.shape[:2]
         scale = min(1.0, SIDE / max(height, width))
         small = fit(shown, (max(1, round(height * scale)), max(1, round(width * scale))), "stretch")
         written = io.BytesIO()
