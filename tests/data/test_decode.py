@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from convnet.data import Preprocess, open_data, read_image_file
-from convnet.data.images.decode import AGREEMENT_DB, DecodeError, decode, read_picture
+from convnet.data.images.decode import AGREEMENT_DB, decode, read_picture
+from convnet.data.images.picture import DecodeError
 from convnet.errors import DataError
 from convnet.types import ImageShape
 
@@ -111,7 +112,8 @@ def png_values(content: bytes, channels: int) -> np.ndarray:
 def test_no_odd_image_takes_a_gigabyte(odd_images: Path) -> None:
     script = (
         "import sys\nfrom pathlib import Path\n"
-        "from convnet.data.images.decode import DecodeError, decode\n"
+        "from convnet.data.images.decode import decode\n"
+        "from convnet.data.images.picture import DecodeError\n"
         "for path in sorted(Path(sys.argv[1]).iterdir()):\n"
         "    try:\n        decode(path.read_bytes())\n    except DecodeError:\n        pass\n"
         "print(Path('/proc/self/status').read_text().partition('VmHWM:')[2].split()[0])\n"

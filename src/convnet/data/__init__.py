@@ -10,6 +10,7 @@ from convnet.data.images.decode import read_picture
 from convnet.data.images.formats import IMAGE_SUFFIXES
 from convnet.data.loader import Loader, Pair
 from convnet.data.masks import Colors
+from convnet.data.memory_source import MemorySource, recast
 from convnet.data.named.catalog import DATASETS, named_set
 from convnet.data.open import (
     Reads,
@@ -23,7 +24,7 @@ from convnet.data.open import (
 )
 from convnet.data.preprocess import MEMORY_LIMIT_BYTES, Preprocess, pixel_statistics
 from convnet.data.series import open_series
-from convnet.data.source import Form, MemorySource, Source, everything, keep_classes, recast
+from convnet.data.source import Form, Source, everything, keep_classes
 from convnet.data.split import Split, SplitOptions, make_split, read_split, write_split
 
 __all__ = [

@@ -15,8 +15,8 @@ from PIL import Image, ImageColor
 
 from convnet.data.images.decode import file_bytes
 from convnet.data.images.fit import fit_mask
+from convnet.data.memory_source import MemorySource
 from convnet.data.preprocess import Preprocess
-from convnet.data.source import MemorySource
 from convnet.data.whole import list_pairs, partition_of, read_pictures, require_same_size, stack
 from convnet.errors import DataError, in_one_line
 from convnet.types import IGNORED

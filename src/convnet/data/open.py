@@ -16,13 +16,14 @@ from convnet.data.files.listing import Listing
 from convnet.data.files.memory import list_memory
 from convnet.data.files.shards import is_address, is_shards
 from convnet.data.image_files import holds_files, list_files, open_files
-from convnet.data.images.decode import DecodeError, to_channels
 from convnet.data.images.fit import ResizePolicy, fit
+from convnet.data.images.picture import DecodeError, to_channels
 from convnet.data.masks import IMAGE_FOLDERS, MASK_FOLDERS, Colors, open_masks
+from convnet.data.memory_source import MemorySource
 from convnet.data.named.catalog import DATASETS, named_set
 from convnet.data.preprocess import Preprocess, require_room
 from convnet.data.series import is_series, open_series
-from convnet.data.source import MemorySource, Source
+from convnet.data.source import Source
 from convnet.data.table import TABLE_SUFFIXES, open_table
 from convnet.data.whole import INPUT_FOLDERS, TARGET_FOLDERS, has_folders, open_pairs, open_photos
 from convnet.errors import DataError, UnknownNameError

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from convnet.data.files.arrays import holds_images
 from convnet.data.files.store import visible_folders
+from convnet.data.memory_source import MemorySource
 from convnet.data.preprocess import MEMORY_LIMIT_BYTES
 from convnet.data.series_files import READERS, UNKNOWN, Series, read_wav
-from convnet.data.source import MemorySource
 from convnet.data.table import sorted_labels
 from convnet.errors import DataError
 from convnet.types import IGNORED, SplitName

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -136,133 +135,9 @@ class Source(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class MemorySource:
-    """A data set that lies in memory, or on the accelerator, as one tensor.
-
-    `images` is uint8 N×C×H×W; `targets` is int64 N, of masks int16 N×H×W, of images uint8 N×C×H×W; `places`
-    says where each sample comes from: a path below the folder, or "train-images-idx3-ubyte[17]". Samples of
-    different `sizes` fill the upper left of their images. The rows of a table are float images N×C×1×1, whose
-    channels are its `columns`; series are float images N×C×1×L, NaN behind the end of the shorter ones.
-    """
-
-    name: str
-    images: Tensor
-    targets: Tensor
-    classes: tuple[str, ...]
-    places: Sequence[str]
-    partition: Sequence[SplitName] | None = None
-    skipped: tuple[str, ...] = ()
-    columns: tuple[str, ...] = ()
-    form: Form = "images"
-    target: TargetKind = "class"
-    sizes: Tensor | None = None
-    groups: Tensor | None = None
-    duplicates: Tensor | None = None
-    notes: tuple[str, ...] = ()
-    in_memory: bool = True
-
-    @property
-    def shards(self) -> Tensor | None:
-        """In memory all places are alike."""
-        return None
-
-    @property
-    def unfit(self) -> Mapping[int, str]:
-        """Nothing is known against any sample."""
-        return {}
-
-    @property
-    def shape(self) -> ImageShape:
-        """Channels, height and width of every image."""
-        return ImageShape(*self.images.shape[1:])
-
-    @property
-    def labels(self) -> Tensor:
-        """The class of each sample, int64 N on the CPU; of several labels the rarest; else 0."""
-        if self.target == "class":
-            return self.targets.cpu()
-        if self.target == "labels":
-            return rarest(self.targets.cpu())
-        return torch.zeros(len(self), dtype=torch.int64)
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def read(self, indices: Tensor) -> Batch:
-        """An index-select: B×C×H×W, on the device of the source."""
-        indices = indices.to(self.images.device)
-        images, targets = self.images.index_select(0, indices), self.targets.index_select(0, indices)
-        if self.target == "mask":
-            targets = targets.long()
-        elif self.target == "labels":
-            targets = targets.float()
-        elif self.target == "image":
-            targets = targets.float() / 255
-        return Batch(images, targets, indices, None if self.sizes is None else self.sizes[indices])
-
-    def one(self, index: int) -> Batch:
-        """A batch of one sample, at its own size."""
-        batch = self.read(torch.tensor([index]))
-        if batch.sizes is None:
-            return batch
-        height, width = batch.sizes[0].tolist()
-        targets = batch.targets if self.target in ("class", "labels") else batch.targets[..., :height, :width]
-        return Batch(batch.images[..., :height, :width], targets, batch.indices)
-
-    def class_names(self) -> list[str]:
-        """The class of each sample, several labels with | between them; empty where samples have none."""
-        if self.target not in ("class", "labels"):
-            return [""] * len(self)
-        return class_names(self.targets, self.classes)
-
-    def describe(self, index: int) -> str:
-        """The path of the sample within its folder, or its file and row."""
-        return self.places[index]
-
-    def part(self, indices: Tensor) -> MemorySource:
-        """A source of some of the samples, numbered anew."""
-        changes: dict[str, Any] = {
-            name: None if (values := getattr(self, name)) is None else values[indices]
-            for name in ("images", "targets", "sizes", "groups", "duplicates")
-        }
-        partition = None if self.partition is None else picked(self.partition, indices)
-        return replace(self, places=picked(self.places, indices), partition=partition, **changes)
-
-    def relabelled(self, targets: Tensor, classes: Sequence[str]) -> MemorySource:
-        """The same samples with other targets."""
-        return replace(self, targets=targets, classes=tuple(classes))
-
-    def to(self, device: torch.device) -> MemorySource:
-        """A copy on `device`; the same object where it lies there already."""
-        if self.images.device == device:
-            return self
-        sizes = None if self.sizes is None else self.sizes.to(device)
-        return replace(self, images=self.images.to(device), targets=self.targets.to(device), sizes=sizes)
-
-
 def everything(source: Source) -> Tensor:
     """The images of all samples at once: for tables and series, which are small."""
     return source.read(torch.arange(len(source))).images
-
-
-def recast(source: Source, images: Tensor) -> MemorySource:
-    """The same samples with other images N×C×H×W, in memory."""
-    return MemorySource(
-        name=source.name,
-        images=images,
-        targets=source.targets.to(images.device),
-        classes=source.classes,
-        places=[source.describe(i) for i in range(len(source))],
-        partition=source.partition,
-        skipped=source.skipped,
-        columns=source.columns,
-        form=source.form,
-        target=source.target,
-        groups=source.groups,
-        duplicates=source.duplicates,
-        notes=source.notes,
-    )
 
 
 S = TypeVar("S")

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations, zip_longest
 from typing import Annotated
 
-import numpy as np
 import torch
 from annotated_types import Ge, Lt
 from pydantic import model_validator
@@ -17,6 +15,7 @@ from torch import Tensor
 
 from convnet.data.files.image_table import UNUSED
 from convnet.data.source import Source
+from convnet.data.units import Units, drawn, units_of
 from convnet.errors import DataError, RecipeError
 from convnet.schema import Count, CountOrZero, Fraction, Section
 from convnet.types import SplitName
@@ -105,7 +104,7 @@ def make_split(source: Source, options: SplitOptions) -> Split:
         if share:
             _require_pairs(source, candidates)
         generator = torch.Generator().manual_seed(options.seed * 2 + offset)
-        held = _drawn(source, units, members["train"], share, generator)
+        held = drawn(source, units, members["train"], share, generator)
         members[name], members["train"] = members["train"][held], members["train"][~held]
     fit = torch.tensor([i not in source.unfit for i in members["train"].tolist()], dtype=torch.bool)
     members["train"] = members["train"][fit]
@@ -115,22 +114,6 @@ def make_split(source: Source, options: SplitOptions) -> Split:
     if not len(members["train"]):
         raise RecipeError(f"the split leaves nothing of {source.name} ({len(source)} samples) to train on")
     return Split(members["train"], members["val"], members["test"])
-
-
-def units_of(source: Source) -> Tensor:
-    """A number for each sample, the same for those that must not be torn apart."""
-    known = [numbers for numbers in (source.groups, source.duplicates) if numbers is not None]
-    if not known:
-        return torch.arange(len(source))
-    if len(known) == 1:
-        return known[0]
-    from scipy.sparse import bmat, coo_matrix  # a quarter of a second, only where there are both
-    from scipy.sparse.csgraph import connected_components
-
-    groups, copies = (numbers.numpy() for numbers in known)
-    shape = (int(groups.max()) + 1, int(copies.max()) + 1)
-    links = bmat([[None, m := coo_matrix((np.ones(len(groups)), (groups, copies)), shape)], [m.T, None]])
-    return torch.from_numpy(connected_components(links, directed=False)[1][groups].astype(np.int64))
 
 
 def _require_whole_groups(source: Source, members: Members) -> None:
@@ -163,7 +146,7 @@ def _fold(source: Source, units: Tensor, members: Members, options: SplitOptions
     assert options.folds is not None
     pool = torch.cat([members["train"], members["val"]]).sort().values
     generator = torch.Generator().manual_seed(options.seed * 2)
-    unit = _Units(source, units, pool)
+    unit = Units(source, units, pool)
     dealt = torch.zeros(len(unit.size), dtype=torch.int64)
     sizes = [0] * options.folds
     for _, order in unit.strata(generator):
@@ -175,23 +158,6 @@ def _fold(source: Source, units: Tensor, members: Members, options: SplitOptions
     test = dealt[unit.of] == options.fold
     none = torch.tensor([], dtype=torch.int64)
     return {"train": pool[~test], "val": none, "test": pool[test]}
-
-
-class _Units:
-    """The units among some samples: `of` each sample its unit, `size` of each, by the label of the first."""
-
-    def __init__(self, source: Source, units: Tensor, samples: Tensor) -> None:
-        names, self.of = units[samples].unique(return_inverse=True)
-        self.size = torch.bincount(self.of, minlength=len(names))
-        first = torch.full((len(names),), len(samples))
-        first = first.scatter_reduce(0, self.of, torch.arange(len(samples)), "amin")
-        self.label = source.labels[samples[first]]
-
-    def strata(self, generator: torch.Generator) -> Iterator[tuple[int, Tensor]]:
-        """The units of each label, shuffled, and how many samples they have."""
-        for label in self.label.unique():
-            mine = (self.label == label).nonzero().flatten()
-            yield int(self.size[mine].sum()), mine[torch.randperm(len(mine), generator=generator)]
 
 
 def _require_pairs(source: Source, candidates: Tensor) -> None:
@@ -208,23 +174,6 @@ def _require_pairs(source: Source, candidates: Tensor) -> None:
             "both learnt and held out; add more, remove the class, or hold nothing out "
             "(--set split.val=0 --set split.test=0)"
         )
-
-
-def _drawn(
-    source: Source, units: Tensor, candidates: Tensor, fraction: float, generator: torch.Generator
-) -> Tensor:
-    """A boolean mask over `candidates`: the same share of every class, at least one left in each."""
-    unit = _Units(source, units, candidates)
-    held = torch.zeros(len(unit.size), dtype=torch.bool)
-    for total, order in unit.strata(generator):
-        room = min(round(total * fraction), total - 1)
-        for number, size in zip(order.tolist(), unit.size[order].tolist(), strict=True):
-            if size <= room:
-                held[number] = True
-                room -= size
-            if not room:
-                break
-    return held[unit.of]
 
 
 def _few(source: Source, candidates: Tensor, count: int, generator: torch.Generator) -> Tensor:

@@ -12,7 +12,8 @@ import torch
 from convnet.data.files.image_table import UNUSED
 from convnet.data.files.source import FileSource
 from convnet.data.source import Source
-from convnet.data.split import NAMES, SplitOptions, make_split, units_of
+from convnet.data.split import NAMES, SplitOptions, make_split
+from convnet.data.units import units_of
 from convnet.errors import DataError
 
 

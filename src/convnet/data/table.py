@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from convnet.data.memory_source import MemorySource
 from convnet.data.named.bundled import as_table
-from convnet.data.source import MemorySource
 from convnet.errors import DataError
 from convnet.schema import nearest
 

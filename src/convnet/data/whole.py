@@ -17,8 +17,8 @@ from convnet.data.files.store import FolderStore, visible_folders
 from convnet.data.images.decode import decode_file
 from convnet.data.images.fit import fit
 from convnet.data.images.formats import IMAGE_SUFFIXES, has_image_name
+from convnet.data.memory_source import MemorySource
 from convnet.data.preprocess import Preprocess, require_room
-from convnet.data.source import MemorySource
 from convnet.errors import DataError
 from convnet.types import ImageShape, SplitName
 

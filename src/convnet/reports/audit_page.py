@@ -15,8 +15,9 @@ from convnet.data.audit.audit import Audit
 from convnet.data.audit.findings import Finding, Kind
 from convnet.data.audit.scan import Scan
 from convnet.data.files.listing import Listing
-from convnet.data.images.decode import DecodeError, decode, to_channels
+from convnet.data.images.decode import decode
 from convnet.data.images.fit import fit
+from convnet.data.images.picture import DecodeError, to_channels
 from convnet.errors import DataError
 from convnet.reports.html import render
 

@@ -8,8 +8,9 @@ from typing import get_args
 import torch
 
 from convnet.data import FileSource
-from convnet.data.images.decode import DecodeError, decode
+from convnet.data.images.decode import decode
 from convnet.data.images.fit import ResizePolicy, fit
+from convnet.data.images.picture import DecodeError
 from convnet.errors import DataError
 from convnet.reports.grids import Image
 from convnet.tasks import as_picture

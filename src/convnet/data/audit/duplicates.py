@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from convnet.data.audit.scan import Records, Scan
 from convnet.data.files.listing import Listing
-from convnet.data.images.decode import DecodeError, decode
+from convnet.data.images.decode import decode
+from convnet.data.images.picture import DecodeError
 from convnet.errors import DataError
 
 HASH_BITS = 10

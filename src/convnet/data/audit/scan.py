@@ -22,8 +22,9 @@ from convnet.data.download import cache_folder
 from convnet.data.files.image_table import MISSING
 from convnet.data.files.listing import Listing, Sample
 from convnet.data.files.store import Store
-from convnet.data.images.decode import DecodeError, Picture, Trouble, decode
+from convnet.data.images.decode import decode
 from convnet.data.images.fit import resize
+from convnet.data.images.picture import DecodeError, Picture, Trouble
 from convnet.errors import ConvnetError, DataError
 
 THUMB = 16

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from convnet.data.files.listing import SPLIT_FOLDERS, numbered
-from convnet.data.source import MemorySource
+from convnet.data.memory_source import MemorySource
 from convnet.errors import DataError, in_one_line
 from convnet.types import SplitName
 

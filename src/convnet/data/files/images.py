@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from convnet.data.download import cache_folder
 from convnet.data.files.listing import Listing
 from convnet.data.files.pack import NoRoomError, Pack, open_pack
-from convnet.data.images.decode import DecodeError, decode, file_bytes, to_channels
+from convnet.data.images.decode import decode, file_bytes
 from convnet.data.images.fit import fit
+from convnet.data.images.picture import DecodeError, to_channels
 from convnet.data.preprocess import Preprocess
 from convnet.errors import DataError
 from convnet.types import ImageShape

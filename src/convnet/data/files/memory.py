@@ -11,7 +11,7 @@ import torch
 
 from convnet.data.files.listing import Listing, Sample
 from convnet.data.files.store import Contents, Entry
-from convnet.data.source import MemorySource
+from convnet.data.memory_source import MemorySource
 from convnet.errors import DataError
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from convnet.data.source import MemorySource
+from convnet.data.memory_source import MemorySource
 from convnet.data.whole import stack
 from convnet.types import SplitName
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from convnet.data.download import RemoteFile, cache_folder, fetch
+from convnet.data.memory_source import MemorySource
 from convnet.data.named.bundled import (
     blobs,
     circles,
@@ -21,7 +22,6 @@ from convnet.data.named.bundled import (
 from convnet.data.named.cifar import CIFAR10, CIFAR100
 from convnet.data.named.class_names import CIFAR10_CLASSES, CIFAR100_CLASSES, FASHION_CLASSES, KMNIST_CLASSES
 from convnet.data.named.finders import NamedSet, bundled, cifar, idx, membrane, ucr
-from convnet.data.source import MemorySource
 from convnet.errors import DataError, UnknownNameError
 from convnet.schema import nearest
 

@@ -12,11 +12,11 @@ import torch
 
 from convnet.data.download import RemoteFile
 from convnet.data.masks import IMAGE_FOLDERS, MASK_FOLDERS, open_masks
+from convnet.data.memory_source import MemorySource
 from convnet.data.named.cifar import CifarLayout, find_cifar
 from convnet.data.named.idx import read_idx_images
 from convnet.data.preprocess import Preprocess
 from convnet.data.series import open_series
-from convnet.data.source import MemorySource
 from convnet.data.whole import has_folders, list_pairs
 from convnet.errors import DataError
 from convnet.types import SplitName

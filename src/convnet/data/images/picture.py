@@ -1,0 +1,62 @@
+"""What decoding gives: a picture, or an error that says what kind of trouble there is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convnet.errors import DataError
+
+Pixels = NDArray[np.uint8]
+"""H×W×C, 0…255."""
+Trouble = Literal["unreadable", "truncated", "not_an_image"]
+
+MAX_PIXELS = 178_956_970
+"""Larger pictures are taken for decompression bombs; Pillow's own limit for refusing them."""
+
+
+class DecodeError(DataError):
+    """Content that is no picture, or a damaged one; `kind` says which."""
+
+    def __init__(self, kind: Trouble, reason: str) -> None:
+        super().__init__(reason)
+        self.kind: Trouble = kind
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Decoded pixels, upright, and what the file said of itself: its size is that before it was turned."""
+
+    pixels: Pixels
+    size: tuple[int, int]
+    mode: str
+    orientation: int
+    profile: bool
+
+
+def to_channels(pixels: Pixels, channels: int | None) -> Pixels:
+    """Grey made of colours (ITU-R 601 luma), colours made of grey; otherwise as it is.
+
+    Raises:
+        DecodeError: there is no such conversion.
+    """
+    found = pixels.shape[2]
+    if channels is None or found == channels:
+        return pixels
+    if found == 3 and channels == 1:
+        red, green, blue = np.moveaxis(pixels.astype(np.uint32), 2, 0)
+        grey: Pixels = ((19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16).astype(np.uint8)
+        return grey[:, :, None]
+    if found == 1:
+        return np.repeat(pixels, channels, 2)
+    raise DecodeError("unreadable", f"has {found} channels, which do not become {channels}")
+
+
+def scaled(values: NDArray[np.generic], bits: int) -> NDArray[np.uint8]:
+    """0…2ᵇ − 1 → 0…255, rounded."""
+    scaled = values.astype(np.float32) * np.float32(255 / (2**bits - 1))
+    return scaled.round().clip(0, 255).astype(np.uint8)
