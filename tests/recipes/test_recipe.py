@@ -36,7 +36,8 @@ mixing = {"cutout": st.integers(0, 9), "mixup": st.floats(0, 2), "cutmix": st.fl
 TARGETS = {
     "class": ["classification"],
     "mask": ["segmentation"],
-    "image": sorted({*TASKS} - {"classification", "segmentation"}),
+    "labels": ["multi-label"],
+    "image": sorted({*TASKS} - {"classification", "segmentation", "multi-label"}),
 }
 
 
@@ -49,13 +50,14 @@ def of_target(target: str) -> st.SearchStrategy[dict[str, Any]]:
     mlp = st.builds(
         Choice, name=st.just("mlp"), hidden=st.lists(st.integers(1, 99), max_size=4), dropout=share
     )
-    models = choices(name for name in MODELS if target in FACTS[name].targets)
+    head = "class" if target == "labels" else target
+    models = choices(name for name in MODELS if head in FACTS[name].targets)
     return st.fixed_dictionaries(
         {
             "task": choices(TARGETS[target]),
-            "model": models | mlp if target == "class" else models,
+            "model": models | mlp if head == "class" else models,
             "loss": choices(name for name in LOSSES if target in LOSS_TARGETS[name]),
-            "augment": st.builds(Augment, **moves, **(mixing if target == "class" else {})),
+            "augment": st.builds(Augment, **moves, **(mixing if head == "class" else {})),
         }
     )
 

@@ -79,7 +79,9 @@ class FileImages:
             NoRoomError: there is no room for a pack.
         """
         if self.pack is None:
-            raise NoRoomError(str(self.note))
+            raise NoRoomError(
+                f"{str(self.note).partition(';')[0]}; free some, or let XDG_CACHE_HOME name another"
+            )
         lock = FileLock(self.pack.folder / "lock")
         try:
             lock.acquire(timeout=0)
