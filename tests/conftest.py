@@ -94,6 +94,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         from convnet.cli.app import main
 
         monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
         monkeypatch.setattr(sys, "argv", ["convnet", *map(str, arguments)])
         for name, value in environment.items():
             monkeypatch.setenv(name, value)

@@ -11,8 +11,8 @@ from PIL import Image
 from tests.conftest import Cli, refused, result_of
 
 
-def test_baselines_and_what_train_says_of_them(cli: Cli, tmp_path: Path) -> None:
-    content = result_of(cli("baselines", "tumours", "--minutes", 0.05, "--json"))
+def test_baselines_and_what_train_says_of_them(call: Cli, tmp_path: Path) -> None:
+    content = result_of(call("baselines", "tumours", "--minutes", 0.05, "--json"))
     assert content["data"] == "tumours"
     assert [row["name"] for row in content["rows"]] == ["majority class", "k-NN", "softmax", "SVM", "MLP"]
     fields = {
@@ -20,23 +20,23 @@ def test_baselines_and_what_train_says_of_them(cli: Cli, tmp_path: Path) -> None
     }  # fmt: skip
     assert all(set(row) == fields for row in content["rows"])
     assert list((tmp_path / "runs" / "tumours-baselines").glob("baselines-*.json"))
-    shown = cli("train", "tumours", "--epochs", 1).stdout
+    shown = call("train", "tumours", "--epochs", 1).stdout
     assert "95% interval" in shown
     assert "> mlp" in shown
-    assert "convnet baselines moons" in cli("train", "moons", "--epochs", 1).stdout
+    assert "convnet baselines moons" in call("train", "moons", "--epochs", 1).stdout
 
 
-def test_flowers_by_their_colours(cli: Cli, flowers: Path) -> None:
+def test_flowers_by_their_colours(call: Cli, flowers: Path) -> None:
     """A folder of photos without a test split: the interval is unknown, the neighbours are paths."""
     arguments = ("--set", "preprocess.image_size=32", "--model", "color(space=hsv) -> linear", "--out", "f")
-    done = result_of(cli("train", flowers, *arguments, "--json"))
+    done = result_of(call("train", flowers, *arguments, "--json"))
     assert done["test"] is None
     assert done["val"]["accuracy"] > 0.3
     picture = next((flowers / "val" / "roses").iterdir())
-    found = result_of(cli("retrieve", "f", picture, "--space", "features", "--top", 3, "--json"))
+    found = result_of(call("retrieve", "f", picture, "--space", "features", "--top", 3, "--json"))
     assert found["matches"][0]["path"] == str(picture)
     assert found["matches"][0]["class"] == "roses"
-    assert "computes no features" not in cli("retrieve", "f", picture).stderr
+    assert "computes no features" not in call("retrieve", "f", picture).stderr
 
 
 def test_pictures(call: Cli, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The command line on real input, as a process: what it prints, where, and with which exit status."""
+"""The command line on real input: what it prints, where, and with which exit status."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def test_train_alone_means_digits_and_json_is_on_standard_output(cli: Cli, tmp_p
     assert str(run) in refused(cli("train", "--out", run))
 
 
-def test_lists_and_doctor(cli: Cli) -> None:
-    recipes = {row["name"] for row in result_of(cli("recipes", "list", "--json"))}
+def test_lists_and_doctor(call: Cli) -> None:
+    recipes = {row["name"] for row in result_of(call("recipes", "list", "--json"))}
     assert {"digits", "lenet5-mnist", "resnet9-cifar10", "resnet20-cifar10", "alexnet-imagenet"} <= recipes
-    models = {row["name"] for row in result_of(cli("models", "list", "--json"))}
+    models = {row["name"] for row in result_of(call("models", "list", "--json"))}
     assert {"lecture-mnist", "lenet5", "resnet9", "small-convnet"} <= models
-    sets = {row["name"]: row["place"] for row in result_of(cli("data", "list", "--json", CONVNET_DATA=""))}
+    sets = {row["name"]: row["place"] for row in result_of(call("data", "list", "--json", CONVNET_DATA=""))}
     assert set(sets) >= {
         "digits",
         "tumours",
@@ -61,18 +61,18 @@ def test_lists_and_doctor(cli: Cli) -> None:
         "cifar100",
     }
     assert sets["digits"] and not sets["kmnist"]
-    facts = result_of(cli("doctor", "--json"))
+    facts = result_of(call("doctor", "--json"))
     assert facts["cores"] >= 1
     assert "torch" in facts["versions"]
     assert facts["extras"]["serve"]["install"] == "pip install 'convnet[serve]'"
-    assert "options" in cli("models", "show", "mlp").stdout
-    assert "batch_size: 64" in cli("recipes", "show", "digits").stdout
-    assert "1,797 images" in cli("data", "get", "digits").stdout
+    assert "options" in call("models", "show", "mlp").stdout
+    assert "batch_size: 64" in call("recipes", "show", "digits").stdout
+    assert "1,797 images" in call("data", "get", "digits").stdout
 
 
-def test_without_network_the_files_the_addresses_and_the_folder_are_named(cli: Cli, tmp_path: Path) -> None:
+def test_without_network_the_files_the_addresses_and_the_folder_are_named(call: Cli, tmp_path: Path) -> None:
     message = refused(
-        cli(
+        call(
             "train",
             "kmnist",
             CONVNET_DATA="",
@@ -109,20 +109,20 @@ def test_without_network_the_files_the_addresses_and_the_folder_are_named(cli: C
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_bad_input(cli: Cli, tmp_path: Path, arguments: list[str], message: str) -> None:
+def test_bad_input(call: Cli, tmp_path: Path, arguments: list[str], message: str) -> None:
     (tmp_path / "recipe.yaml").write_text("name: x\ndata: {source: digits}\nmodel: mlp\nepochz: 3\n")
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "run.json").write_text('{"format": 99}')
-    assert message in refused(cli(*arguments))
+    assert message in refused(call(*arguments))
     assert not (tmp_path / "runs").exists()
 
 
-def test_folders_that_cannot_be_trained_on(cli: Cli, picture_folder: Path, tmp_path: Path) -> None:
+def test_folders_that_cannot_be_trained_on(call: Cli, picture_folder: Path, tmp_path: Path) -> None:
     (picture_folder / "green").mkdir()
     (picture_folder / "green" / "text.jpg").write_text("hello")
-    assert "green/text.jpg: it is in no known image format" in refused(cli("train", picture_folder))
+    assert "green/text.jpg: it is in no known image format" in refused(call("train", picture_folder))
     (tmp_path / "void").mkdir()
-    assert "holds no class folders" in refused(cli("train", tmp_path / "void"))
+    assert "holds no class folders" in refused(call("train", tmp_path / "void"))
 
 
 class Hostile:
@@ -141,13 +141,13 @@ def test_a_cifar_pickle_that_would_run_code(cli: Cli, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("change", "message"), [(-100, "truncated"), (2, "2 bytes too many")])
-def test_damaged_idx_files(cli: Cli, mnist_dir: Path, tmp_path: Path, change: int, message: str) -> None:
+def test_damaged_idx_files(call: Cli, mnist_dir: Path, tmp_path: Path, change: int, message: str) -> None:
     shutil.copytree(mnist_dir / "mnist", tmp_path / "mnist")
     packed = tmp_path / "mnist" / "t10k-images-idx3-ubyte.gz"
     raw = gzip.decompress(packed.read_bytes())
     packed.unlink()
     packed.with_suffix("").write_bytes(raw[:change] if change < 0 else raw + b"x" * change)
-    found = refused(cli("train", "mnist", "--data-dir", tmp_path))
+    found = refused(call("train", "mnist", "--data-dir", tmp_path))
     assert message in found
     assert str(packed.with_suffix("")) in found
 
@@ -161,17 +161,17 @@ def test_mnist_from_the_command_line(cli: Cli, mnist_dir: Path, tmp_path: Path) 
     assert json.loads((tmp_path / "m" / "data.json").read_text())["samples"]["train"] == 54_001
 
 
-def test_flowers_from_the_command_line(cli: Cli, flowers: Path) -> None:
+def test_flowers_from_the_command_line(call: Cli, flowers: Path) -> None:
     done = result_of(
-        cli("train", flowers, "--epochs", 2, "--set", "preprocess.image_size=48", "--out", "f", "--json")
+        call("train", flowers, "--epochs", 2, "--set", "preprocess.image_size=48", "--out", "f", "--json")
     )
     assert done["test"] is None
     assert done["val"]["accuracy"] > 0.25
     picture = next((flowers / "val" / "roses").iterdir())
-    line = cli("predict", "f", picture).stdout
+    line = call("predict", "f", picture).stdout
     assert str(picture) in line
     assert line.count("%") == 3
-    assert "no known image format" in refused(cli("predict", "f", flowers / "SOURCE.txt"))
+    assert "no known image format" in refused(call("predict", "f", flowers / "SOURCE.txt"))
 
 
 def test_cifar10_from_the_command_line(cli: Cli, cifar10_dir: Path) -> None:

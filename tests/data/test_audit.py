@@ -59,10 +59,12 @@ def test_flowers_have_plausible_label_errors_among_the_roses(flowers: Path) -> N
 
 
 def test_training_on_the_planted_folder_leaves_out_what_is_bad(
-    planted: Planted, cli: Cli, tmp_path: Path
+    planted: Planted, call: Cli, tmp_path: Path
 ) -> None:
     done = result_of(
-        cli("train", planted.root, "--epochs", 1, "--set", "preprocess.image_size=32", "--out", "r", "--json")
+        call(
+            "train", planted.root, "--epochs", 1, "--set", "preprocess.image_size=32", "--out", "r", "--json"
+        )
     )
     data = json.loads((tmp_path / "r" / "data.json").read_text())
     bad = planted.paths["truncated"] | planted.paths["not_an_image"]

@@ -12,9 +12,9 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_every_sample_is_predicted_once_by_a_network_that_has_not_seen_it(cli: Cli, tmp_path: Path) -> None:
+def test_every_sample_is_predicted_once_by_a_network_that_has_not_seen_it(call: Cli, tmp_path: Path) -> None:
     command = ("train", "digits", "--model", "linear", "--folds", 3, "--epochs", 4, "--out", "cv", "--json")
-    done = result_of(cli(*command))
+    done = result_of(call(*command))
     rows = read(tmp_path / "cv" / "predictions.csv")
     assert [int(row["index"]) for row in rows] == list(range(1797))
     right = sum(row["class"] == row["predicted"] for row in rows) / len(rows)
@@ -25,8 +25,8 @@ def test_every_sample_is_predicted_once_by_a_network_that_has_not_seen_it(cli: C
         tested = {row["index"] for row in split if row["split"] == "test"}
         assert tested == {row["index"] for row in rows if row["split"] == f"fold {fold}"}
     (tmp_path / "cv" / "folds.json").unlink()
-    assert result_of(cli(*command)) == done  # taken over, not trained again
+    assert result_of(call(*command)) == done  # taken over, not trained again
     assert "leave it to --folds" in refused(
-        cli("train", "digits", "--folds", 3, "--set", "split.folds=3", "--set", "split.fold=0")
+        call("train", "digits", "--folds", 3, "--set", "split.folds=3", "--set", "split.fold=0")
     )
     assert json.loads((tmp_path / "cv" / "folds.json").read_text())["accuracy"]["std"] >= 0

@@ -57,9 +57,9 @@ def scenes(tmp_path: Path) -> Path:
     return tmp_path / "scenes.csv"
 
 
-def test_a_table_of_several_labels_from_the_command_line(scenes: Path, cli: Cli, tmp_path: Path) -> None:
+def test_a_table_of_several_labels_from_the_command_line(scenes: Path, call: Cli, tmp_path: Path) -> None:
     done = result_of(
-        cli(
+        call(
             "train",
             scenes,
             "--task",
@@ -75,11 +75,11 @@ def test_a_table_of_several_labels_from_the_command_line(scenes: Path, cli: Cli,
     )
     assert done["test"]["map"] > 0.6
     assert set(done["thresholds"]) == {"0", "1", "2", "3"}
-    found = result_of(cli("predict", "r", scenes.parent / "img" / "3.png", "--json"))[0]
+    found = result_of(call("predict", "r", scenes.parent / "img" / "3.png", "--json"))[0]
     assert set(found["labels"]) == {
         k for k, p in found["probabilities"].items() if p >= done["thresholds"][k]
     }
-    assert "average precision" in cli("evaluate", "r").stdout.replace("_", " ")
+    assert "average precision" in call("evaluate", "r").stdout.replace("_", " ")
     assert "mean average precision" in (tmp_path / "r" / "report.html").read_text()
     assert json.loads((tmp_path / "r" / "data.json").read_text())["per_class"][0] > 50
-    assert "--task multi-label" in refused(cli("train", scenes))
+    assert "--task multi-label" in refused(call("train", scenes))
