@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,3 +61,19 @@ class AuxiliaryLogits(NamedTuple):
     logits: Tensor
     auxiliary: tuple[Tensor, ...]
     weight: float
+
+
+T = TypeVar("T")
+
+
+class Progress(Protocol):
+    """Shows how far work on `total` items has come, while it hands them on."""
+
+    def __call__(self, items: Iterable[T], total: int, /) -> Iterable[T]:
+        """The same items."""
+        ...
+
+
+def unseen(items: Iterable[T], total: int) -> Iterable[T]:
+    """Progress that nobody looks at."""
+    return items

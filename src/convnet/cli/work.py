@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+T = TypeVar("T")
 
 
 class WorkProgress:
@@ -24,7 +27,7 @@ class WorkProgress:
             disable=not self.console.is_terminal,
         )
 
-    def over(self, items: Iterable[object], total: int) -> Iterator[object]:
+    def over(self, items: Iterable[T], total: int) -> Iterator[T]:
         """The same items, counted."""
         yield from self.bar.track(items, total=total, description=self.what)
 

@@ -12,7 +12,8 @@ import torch
 
 from convnet.data.audit.duplicates import Pair, duplicates, together
 from convnet.data.audit.findings import document, findings
-from convnet.data.audit.scan import TROUBLES, Scan, remembered, scan
+from convnet.data.audit.records import TROUBLES, Memory
+from convnet.data.audit.scan import Scan, scan
 from convnet.data.files.coco import is_coco, list_coco
 from convnet.data.files.folder import list_folder
 from convnet.data.files.image_table import is_image_table, list_table, table_within
@@ -141,13 +142,14 @@ def open_files(
 
 def _scanned(listed: Listing, say: Say) -> tuple[Scan, Sequence[int]]:
     """The scan of all files, or of a sample of many, and the places it is of."""
-    if len(listed) <= SCANNED or remembered(listed):
+    memory = Memory(listed)
+    if len(listed) <= SCANNED or memory.has_all(listed):
         if len(listed) > SAMPLED:
             say(f"looking through {len(listed):,} files")
-        return scan(listed), range(len(listed))
+        return scan(listed, memory=memory), range(len(listed))
     order = torch.randperm(len(listed), generator=torch.Generator().manual_seed(0))
     places = order[:SAMPLED].sort().values.tolist()
-    return scan(listed, only=places), places
+    return scan(listed, only=places, memory=memory), places
 
 
 def _lost(found: Scan, places: Sequence[int], *, allow_truncated: bool) -> dict[int, str]:

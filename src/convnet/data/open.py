@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
-
-import numpy as np
-import torch
 
 from convnet.data.files.arrays import holds_images, open_arrays
 from convnet.data.files.image_table import is_image_table
 from convnet.data.files.listing import Listing
 from convnet.data.files.memory import list_memory
 from convnet.data.files.shards import is_address, is_shards
+from convnet.data.fitted import fitted
 from convnet.data.image_files import holds_files, list_files, open_files
-from convnet.data.images.fit import ResizePolicy, fit
-from convnet.data.images.picture import DecodeError, to_channels
 from convnet.data.masks import IMAGE_FOLDERS, MASK_FOLDERS, Colors, open_masks
 from convnet.data.memory_source import MemorySource
 from convnet.data.named.catalog import DATASETS, named_set
-from convnet.data.preprocess import Preprocess, require_room
+from convnet.data.preprocess import Preprocess
 from convnet.data.series import is_series, open_series
 from convnet.data.source import Source
 from convnet.data.table import TABLE_SUFFIXES, open_table
@@ -105,7 +100,7 @@ def open_data(
     if name in DATASETS:
         source = named_set(name, data_dir)
         _require_targets(source, reads)
-        return _fitted(source, preprocess, shape if reads == "class" else None, shape)
+        return fitted(source, preprocess, shape if reads == "class" else None, shape)
     channels = shape.channels if shape else None
     if path.is_dir() and reads == "mask":
         return open_masks(path, preprocess, colors=colors, ignore_index=ignore_index, channels=channels)
@@ -115,7 +110,7 @@ def open_data(
         return open_photos(path, preprocess, channels=channels)
     if holds_images(path):
         source = open_arrays(path, several=reads == "labels")
-        return _fitted(source, preprocess, shape, shape)
+        return fitted(source, preprocess, shape, shape)
     if holds_files(name):
         if reads not in ("class", "labels"):
             raise DataError(f"{path}: images with labels; the task needs a folder of images")
@@ -234,34 +229,3 @@ def _require_table_settings(source: MemorySource, preprocess: Preprocess, shape:
         raise DataError(f"{source.name}: a table of numbers; preprocess.normalize=range is for pixels")
     if shape is not None and shape != source.shape:
         raise DataError(f"{source.name}: has {source.shape.channels} columns, the run takes {shape.channels}")
-
-
-def _fitted(
-    source: MemorySource, preprocess: Preprocess, shape: ImageShape | None, channels: ImageShape | None
-) -> MemorySource:
-    """The images in the `shape` of a trained network, else as the preprocessing wants them."""
-    own, side = source.shape, preprocess.image_size
-    wanted = ImageShape(preprocess.channels or own.channels, side or own.height, side or own.width)
-    if channels is not None:
-        wanted = wanted._replace(channels=channels.channels)
-    return _adapt(source, shape or wanted, preprocess.resize)
-
-
-def _adapt(source: MemorySource, shape: ImageShape, resize: ResizePolicy) -> MemorySource:
-    """Resize and convert images in memory where another size or other channels are asked for."""
-    if shape == source.shape:
-        return source
-    if source.target == "mask":
-        raise DataError(f"{source.name}: its images and masks are used as they are, {source.shape}")
-    if source.sizes is not None and shape[1:] == source.shape[1:]:
-        raise DataError(f"{source.name}: preprocess.channels does not apply without preprocess.image_size")
-    require_room(source.name, len(source), shape)
-    images = np.empty((len(source), *shape), np.uint8)
-    for i in range(len(source)):
-        whole = source.images[i] if source.sizes is None else source.one(i).images[0]
-        pixels = fit(whole.permute(1, 2, 0).numpy(), (shape.height, shape.width), resize)
-        try:
-            images[i] = to_channels(pixels, shape.channels).transpose(2, 0, 1)
-        except DecodeError as error:
-            raise DataError(f"{source.describe(i)}: {error.reason}") from error
-    return replace(source, images=torch.from_numpy(images), sizes=None)

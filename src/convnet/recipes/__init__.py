@@ -3,10 +3,11 @@
 from convnet.recipes import classical, maps, trained, zoo
 from convnet.recipes.build import Workbench, build, open_recipe_data
 from convnet.recipes.catalog import RECIPES, NamedRecipe, named_recipe
+from convnet.recipes.choice import Choice
 from convnet.recipes.defaults import BASELINES, baseline_recipe, default_recipe
 from convnet.recipes.network import task_of
 from convnet.recipes.overrides import override, parse_assignments
-from convnet.recipes.recipe import Choice, Data, EarlyStopping, Recipe
+from convnet.recipes.recipe import Data, EarlyStopping, Recipe
 
 __all__ = [
     "BASELINES",

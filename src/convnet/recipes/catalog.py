@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from convnet.data import Augment, Preprocess
 from convnet.errors import UnknownNameError
-from convnet.recipes.recipe import Choice, Data, Recipe
+from convnet.recipes.choice import Choice
+from convnet.recipes.recipe import Data, Recipe
 from convnet.schema import nearest
 from convnet.training import Regularizers
 

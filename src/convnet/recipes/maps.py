@@ -6,9 +6,10 @@ from typing import Any
 
 from convnet.data import Augment, Preprocess, SplitOptions
 from convnet.recipes.catalog import named
+from convnet.recipes.choice import Choice
 from convnet.recipes.defaults import default_recipe, map_recipe, series_recipe
 from convnet.recipes.overrides import override
-from convnet.recipes.recipe import Choice, Recipe
+from convnet.recipes.recipe import Recipe
 
 WHOLE = SplitOptions(val=0.0)
 """Nothing is chosen by watching it, so nothing is held out but the test split."""

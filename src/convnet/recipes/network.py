@@ -13,7 +13,8 @@ from convnet.errors import ModelError, RecipeError
 from convnet.features import Features
 from convnet.layers import Fitted, Normalize, sizes_of
 from convnet.models import FACTS, build_model, parse_pipeline
-from convnet.recipes.recipe import Choice, Recipe
+from convnet.recipes.choice import Choice
+from convnet.recipes.recipe import Recipe
 from convnet.recipes.stages import assemble
 from convnet.recipes.weights import load_weights
 from convnet.tasks import TASKS, Task

@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 
 from convnet.errors import RecipeError
-from convnet.recipes.recipe import Recipe, named
+from convnet.recipes.choice import as_choice
+from convnet.recipes.recipe import Recipe
 from convnet.schema import nearest
 
 
@@ -58,7 +59,7 @@ def override(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
         if not parents and last not in place:
             raise RecipeError(_no_field(key, last, place))
         if parents == [] and last in Recipe.registries and isinstance(value, str):
-            value = named(last, value)
+            value = as_choice(last, value)
         if last == "name" and parents and parents[0] in Recipe.registries:
             place.clear()  # another entry's options would not apply
         place[last] = value

@@ -8,47 +8,21 @@ from typing import Annotated, Any, ClassVar
 
 import yaml
 from annotated_types import Gt, Lt
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticSerializationError
 
 from convnet.data import JITTERS, Augment, Preprocess, SplitOptions
 from convnet.device import Precision
 from convnet.errors import RecipeError
-from convnet.models import FACTS, MODELS, named_model, parse_pipeline
+from convnet.models import FACTS, MODELS
 from convnet.recipes.balance import Balance, require_applicable
+from convnet.recipes.choice import Choice, as_choice
 from convnet.recipes.weights import Weights
 from convnet.registry import Registry
 from convnet.schema import Count, CountOrZero, Positive, Section, shown, validate
 from convnet.tasks import TASKS
 from convnet.training import LOSS_TARGETS, LOSSES, OPTIMIZERS, SCHEDULES, Regularizers
 from convnet.types import OF_SAMPLES, TargetKind
-
-
-class Choice(BaseModel):
-    """One entry of a registry and its options: `{name: adam, lr: 0.001}`.
-
-    Which options there are, and which values they take, is what the registered builder's signature says.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    name: str
-
-    @property
-    def label(self) -> str:
-        """What to call it: its name; a pipeline by its stages, "hog+color-linear"."""
-        return parse_pipeline(self.options["stages"]).label if self.name == "pipeline" else self.name
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The options without the name."""
-        return dict(self.model_extra or {})
-
-
-def named(field: str, word: str) -> dict[str, Any]:
-    """What a word in place of a component means."""
-    return named_model(word) if field == "model" else {"name": word}
-
 
 MIXING = ("cutout", "mixup", "cutmix", "policy", "erase")
 """What changes an image in ways that a mask or another image cannot follow."""
@@ -142,7 +116,7 @@ class Recipe(Section):
             raise RecipeError(
                 f"{info.field_name}: expected a name, or a name and options, got {shown(value)}"
             )
-        return named(str(info.field_name), value) if isinstance(value, str) else value
+        return as_choice(str(info.field_name), value) if isinstance(value, str) else value
 
     @field_validator("task", "model", "loss", "optimizer", "schedule", mode="after")
     @classmethod

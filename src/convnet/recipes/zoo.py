@@ -11,7 +11,8 @@ from typing import NamedTuple
 from convnet.data import Augment, Preprocess
 from convnet.models import FACTS
 from convnet.recipes.catalog import named
-from convnet.recipes.recipe import Choice, Data, Recipe
+from convnet.recipes.choice import Choice
+from convnet.recipes.recipe import Data, Recipe
 
 
 class Settings(NamedTuple):

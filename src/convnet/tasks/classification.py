@@ -13,8 +13,8 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from convnet.data import Loader, Source
-from convnet.tasks.task import TASKS, Evaluation, Score, Task, evaluating, evaluation_batch
+from convnet.data import Source
+from convnet.tasks.task import TASKS, Evaluation, Score, Task, predict_all
 from convnet.training import Loss, correct_classes
 
 if TYPE_CHECKING:
@@ -115,25 +115,12 @@ class Classification(Task):
         """Right classes, of so many samples."""
         return correct_classes(outputs, targets)
 
-    @torch.no_grad()
     def evaluate(
         self, model: nn.Module, source: Source, indices: Tensor, loss: Loss, fabric: Fabric
     ) -> Classified:
-        """Predict every sample; the loss is their mean, whatever the batches."""
-        total = torch.zeros((), dtype=torch.float64)
-        probabilities, targets, places = [], [], []
-        with evaluating(model):
-            for batch in Loader(source, indices, evaluation_batch(source.shape)).epoch():
-                with fabric.autocast():
-                    logits = model(batch.images)
-                logits = logits.float()
-                total += loss(logits, batch.targets).cpu().double() * len(batch)
-                probabilities.append(logits.softmax(1).cpu())
-                targets.append(batch.targets.cpu())
-                places.append(batch.indices.cpu())
-        found = torch.cat(places)
-        mean = total.item() / max(1, len(found))
-        return Classified(mean, torch.cat(probabilities), torch.cat(targets), found)
+        """Predict every sample."""
+        mean, logits, targets, found = predict_all(model, source, indices, loss, fabric)
+        return Classified(mean, logits.softmax(1), targets, found)
 
 
 @TASKS.register("classification")

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from convnet.data import Loader, Source
+from convnet.data import Source
 from convnet.errors import DataError
-from convnet.tasks.task import TASKS, Evaluation, Score, Task, evaluating, evaluation_batch
+from convnet.tasks.task import TASKS, Evaluation, Score, Task, predict_all
 from convnet.training import Loss, label_agreement
 
 if TYPE_CHECKING:
@@ -133,28 +133,13 @@ class MultiLabel(Task):
         """Labels that are said and right, twice, of those that are said and those that are right."""
         return label_agreement(outputs, targets)
 
-    @torch.no_grad()
     def evaluate(
         self, model: nn.Module, source: Source, indices: Tensor, loss: Loss, fabric: Fabric
     ) -> Labelled:
         """Predict every sample, at thresholds of ½."""
-        total = torch.zeros((), dtype=torch.float64)
-        probabilities, targets, places = [], [], []
-        with evaluating(model):
-            for batch in Loader(source, indices, evaluation_batch(source.shape)).epoch():
-                with fabric.autocast():
-                    logits = model(batch.images)
-                logits = logits.float()
-                total += loss(logits, batch.targets).cpu().double() * len(batch)
-                probabilities.append(logits.sigmoid().cpu())
-                targets.append(batch.targets.cpu())
-                places.append(batch.indices.cpu())
-        found = torch.cat(places)
-        mean = total.item() / max(1, len(found))
+        mean, logits, targets, found = predict_all(model, source, indices, loss, fabric)
         halves = torch.full((len(source.classes),), HALF)
-        return Labelled(
-            mean, torch.cat(probabilities), torch.cat(targets), found, tuple(source.classes), halves
-        )
+        return Labelled(mean, logits.sigmoid(), targets, found, tuple(source.classes), halves)
 
 
 @TASKS.register("multi-label")

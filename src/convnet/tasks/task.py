@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from convnet.data import Reads, Source
+from convnet.data import Loader, Reads, Source
 from convnet.errors import DataError
 from convnet.registry import Registry
 from convnet.training import Loss
@@ -132,6 +133,26 @@ def as_picture(image: Tensor) -> Picture:
     """C×H×W, 0…255 → H×W×1 or H×W×3 uint8; of other channels the first, or the first three."""
     image = image[: 3 if len(image) >= 3 else 1]
     return image.float().round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy().astype(np.uint8)
+
+
+@torch.no_grad()
+def predict_all(
+    model: nn.Module, source: Source, indices: Tensor, loss: Loss, fabric: Fabric
+) -> tuple[float, Tensor, Tensor, Tensor]:
+    """The mean loss over samples, whatever the batches; logits N×K, targets, indices N; all on the CPU."""
+    total = torch.zeros((), dtype=torch.float64)
+    logits, targets, places = [], [], []
+    with evaluating(model):
+        for batch in Loader(source, indices, evaluation_batch(source.shape)).epoch():
+            with fabric.autocast():
+                given = model(batch.images)
+            given = given.float()
+            total += loss(given, batch.targets).cpu().double() * len(batch)
+            logits.append(given.cpu())
+            targets.append(batch.targets.cpu())
+            places.append(batch.indices.cpu())
+    found = torch.cat(places)
+    return total.item() / max(1, len(found)), torch.cat(logits), torch.cat(targets), found
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,14 +18,12 @@ from convnet.data.audit.scan import Scan, scan
 from convnet.data.files.images import FileImages
 from convnet.data.files.listing import Listing
 from convnet.data.preprocess import Preprocess
-from convnet.types import ImageShape
+from convnet.types import ImageShape, Progress, unseen
 
 OUTLIERS = 8
 """How many of the darkest, brightest and flattest images are shown."""
 MOST_JUDGED = 20_000
 """Images of which labels are doubted; of more, nobody has the time."""
-
-Progress = Callable[[Iterable[object], int], Iterable[object]]
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ def audit(
     listing: Listing,
     *,
     doubt_labels: bool = True,
-    progress: Progress = lambda items, total: items,
+    progress: Progress = unseen,
     say: Callable[[str], object] = lambda line: None,
 ) -> Audit:
     """Decode every file, compare all with all, and let a cross-validated classifier doubt the labels.

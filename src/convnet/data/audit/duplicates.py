@@ -13,7 +13,8 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from convnet.data.audit.scan import Records, Scan
+from convnet.data.audit.records import Records
+from convnet.data.audit.scan import Scan
 from convnet.data.files.listing import Listing
 from convnet.data.images.decode import decode
 from convnet.data.images.picture import DecodeError

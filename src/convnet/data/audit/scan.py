@@ -2,60 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convnet.atomic import write_atomically
+from convnet.data.audit.records import RECORD, THUMB, TROUBLES, Memory, Records
 from convnet.data.augmentation.photometric import LUMA
-from convnet.data.download import cache_folder
-from convnet.data.files.image_table import MISSING
 from convnet.data.files.listing import Listing, Sample
-from convnet.data.files.store import Store
+from convnet.data.files.store import MISSING, Store
 from convnet.data.images.decode import decode
 from convnet.data.images.fit import resize
 from convnet.data.images.picture import DecodeError, Picture, Trouble
-from convnet.errors import ConvnetError, DataError
+from convnet.errors import DataError
+from convnet.types import Progress, unseen
 
-THUMB = 16
-"""Side of the small colour pictures that are compared."""
 SMALL = 32
 """Side of the picture that the perceptual hash is taken of, and of the pixels that statistics are of."""
 BATCH = 256
 BLANK_RANGE = 2
 """Between the darkest and the brightest value of a picture that shows nothing."""
-TROUBLES: tuple[Trouble, ...] = ("unreadable", "truncated", "not_an_image")
 NOTHING = np.empty((0, 0, 0), np.uint8)
-VERSION = 2
-
-RECORD = np.dtype(
-    [
-        ("trouble", np.uint8),  # 0, or 1 + place in TROUBLES
-        ("width", np.int32),  # upright; 0 where nothing could be decoded
-        ("height", np.int32),
-        ("mode", "U8"),
-        ("channels", np.uint8),
-        ("orientation", np.uint8),
-        ("profile", np.bool_),
-        ("blank", np.bool_),
-        ("mean", np.float32, 3),
-        ("square", np.float32, 3),
-        ("contrast", np.float32),
-        ("hash", np.uint64),
-        ("thumb", np.uint8, (THUMB, THUMB, 3)),
-    ]
-)
-Records = NDArray[np.void]
 
 
 @dataclass(frozen=True)
@@ -87,21 +60,22 @@ def scan(
     listing: Listing,
     *,
     only: Sequence[int] | None = None,
-    progress: Callable[[Iterable[object], int], Iterable[object]] = lambda items, total: items,
+    memory: Memory | None = None,
+    progress: Progress = unseen,
 ) -> Scan:
     """Decode the files of a listing (or `only` those at these places), a thread per core.
 
-    What was found is remembered by path, size and time of change: a file is decoded once, until it changes.
+    What is in `memory` (default: that of the listing) is not decoded again, and what is not comes into it.
     `progress` may show how far it is.
     """
     places = range(len(listing)) if only is None else only
     samples = [listing.samples[place] for place in places]
-    memory = _Memory(listing)
+    memory = memory or Memory(listing)
     known = [memory.find(sample) for sample in samples]
     waiting = [i for i, found in enumerate(known) if found is None]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = pool.map(lambda i: _examine(listing.store, samples[i]), waiting)
-        looks = cast(Iterator[Look], iter(progress(results, len(waiting))))
+        looks = iter(progress(results, len(waiting)))
         for start in range(0, len(waiting), BATCH):
             some = list(islice(looks, BATCH))
             for i, record, look in zip(waiting[start:], _described(some), some, strict=False):
@@ -111,55 +85,6 @@ def scan(
         memory.save(samples, found)
     records = np.array([record for record, _ in found], RECORD)
     return Scan(records, {i: reason for i, (_, reason) in enumerate(found) if reason})
-
-
-def remembered(listing: Listing) -> bool:
-    """Whether every file of the listing was scanned before."""
-    memory = _Memory(listing)
-    return bool(memory.found) and all(memory.find(sample) is not None for sample in listing.samples)
-
-
-class _Memory:
-    """What earlier scans of the same place found, in the cache."""
-
-    def __init__(self, listing: Listing) -> None:
-        where = hashlib.sha256(os.fsencode(listing.store.root.absolute())).hexdigest()[:12]
-        self.path = cache_folder("scans") / f"{listing.name}-{where}.npz"
-        self.found: dict[bytes, tuple[Records, str]] = {}
-        try:
-            with np.load(self.path, allow_pickle=False) as file:
-                if int(file["version"]) == VERSION and file["records"].dtype == RECORD:
-                    reasons = json.loads(file["reasons"].tobytes())
-                    rows = zip(file["keys"].tolist(), file["records"], reasons, strict=True)
-                    self.found = {key: (record, reason) for key, record, reason in rows}
-        except Exception:  # whatever an old or damaged cache holds, it is made again
-            self.found = {}
-
-    def find(self, sample: Sample) -> tuple[Records, str] | None:
-        return self.found.get(_key(sample))
-
-    def save(self, samples: Sequence[Sample], found: Sequence[tuple[Records, str]]) -> None:
-        """Remember it beside what is known already; a full disk forgets."""
-        all_found = {**self.found, **{_key(s): f for s, f in zip(samples, found, strict=True)}}
-        content = io.BytesIO()
-        np.savez(
-            content,
-            version=VERSION,
-            keys=np.array(list(all_found), "S16"),
-            records=np.array([record for record, _ in all_found.values()], RECORD),
-            reasons=np.frombuffer(json.dumps([r for _, r in all_found.values()]).encode(), np.uint8),
-        )
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.path, content.getvalue())
-        except (OSError, ConvnetError):
-            return
-
-
-def _key(sample: Sample) -> bytes:
-    entry = sample.entry
-    text = f"{entry.name}\0{entry.size}\0{entry.stamp}"
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()[:16].encode()
 
 
 class Look(NamedTuple):

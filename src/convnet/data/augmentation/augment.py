@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated
 
 import torch
 from annotated_types import Ge, Gt, Le
-from jaxtyping import Float, Int
 from torch import Tensor
 
+from convnet.data.augmentation.mixing import mixed
 from convnet.data.augmentation.photometric import brighter, contrasted, hue_turned, saturated
 from convnet.data.augmentation.policies import Policy, apply_policy
+from convnet.data.augmentation.rectangles import cut_out, erased
 from convnet.data.augmentation.warp import resample, sampling_grid
 from convnet.schema import Count, CountOrZero, Fraction, NonNegative, Probability, Section
 from convnet.types import IGNORED, Batch
@@ -100,11 +100,11 @@ def augment_batch(batch: Batch, augment: Augment, seed: int) -> Batch:
     if augment.policy != "none":
         batch = _with(batch, apply_policy(batch.images, augment.policy, generator))
     if augment.erase:
-        batch = _with(batch, _erased(batch.images, augment.erase, generator))
+        batch = _with(batch, erased(batch.images, augment.erase, generator))
     if augment.cutout:
-        batch = _with(batch, _cutout(batch.images, augment.cutout, generator), *_maps(batch)[1:])
+        batch = _with(batch, cut_out(batch.images, augment.cutout, generator), *_maps(batch)[1:])
     if augment.mixup or augment.cutmix:
-        return _mix(batch, augment, generator)
+        return mixed(batch, augment.mixup, augment.cutmix, generator)
     return batch
 
 
@@ -183,25 +183,6 @@ def _jitter(images: Tensor, augment: Augment, generator: torch.Generator) -> Ten
     return images
 
 
-def _erased(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Some images with a rectangle of noise; its aspect ratio is 0.3…3.3."""
-    n, _, height, width = images.shape
-    device = images.device
-
-    def draw() -> Tensor:
-        return torch.rand((n, 1, 1), device=device, generator=generator)
-
-    area, ratio = 0.02 + 0.31 * draw(), (math.log(0.3) + draw() * math.log(11)).exp()
-    rows, columns = (height * (area * ratio).sqrt()).clamp_max(height), width * (area / ratio).sqrt()
-    columns = columns.clamp_max(width)
-    top, left = draw() * (height - rows), draw() * (width - columns)
-    y = torch.arange(height, device=device).view(1, -1, 1) + 0.5
-    x = torch.arange(width, device=device).view(1, 1, -1) + 0.5
-    inside = (y > top) & (y < top + rows) & (x > left) & (x < left + columns) & (draw() < share)
-    noise = torch.randint(0, 256, images.shape, device=device, generator=generator).to(images.dtype)
-    return torch.where(inside[:, None], noise, images)
-
-
 def _gather(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """N×…×H×W at N×I rows and N×J columns → N×…×I×J."""
     n, width = len(x), x.shape[-1]
@@ -221,47 +202,3 @@ def _turn(batch: Batch, generator: torch.Generator) -> Batch:
         for x in maps:
             x[turns == k] = torch.rot90(x[turns == k], k, (-2, -1))
     return _with(batch, *maps)
-
-
-def _box(n: int, shape: torch.Size, sides: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """A boolean N×1×H×W mask of one rectangle (height, width) per image, its centre anywhere in it."""
-    height, width = shape[-2:]
-    device = generator.device
-    y = torch.randint(0, height, (n, 1), device=device, generator=generator)
-    x = torch.randint(0, width, (n, 1), device=device, generator=generator)
-    top, left = y - sides[0] // 2, x - sides[1] // 2
-    rows, columns = torch.arange(height, device=device), torch.arange(width, device=device)
-    in_rows = (rows >= top) & (rows < top + sides[0])
-    in_columns = (columns >= left) & (columns < left + sides[1])
-    return (in_rows[:, :, None] & in_columns[:, None, :])[:, None]
-
-
-def _cutout(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
-    hole = _box(len(images), images.shape, (side, side), generator)
-    mean = images.float().mean((2, 3), keepdim=True).to(images.dtype)
-    return torch.where(hole, mean, images)
-
-
-def _beta(alpha: float, generator: torch.Generator) -> float:
-    """One draw of Beta(α, α), as the ratio of two Gamma(α) draws."""
-    draws = torch._standard_gamma(torch.full((2,), alpha, device=generator.device), generator=generator)
-    first, second = draws.tolist()
-    return float(first / (first + second)) if first + second else 0.5
-
-
-def _mix(batch: Batch, augment: Augment, generator: torch.Generator) -> Batch:
-    """Mixup (Zhang et al. 2018) or CutMix (Yun et al. 2019); with both on, either at even odds."""
-    coin = torch.rand((), device=generator.device, generator=generator).item() < 0.5
-    use_cutmix = augment.cutmix > 0 and (augment.mixup == 0 or coin)
-    mix = _beta(augment.cutmix if use_cutmix else augment.mixup, generator)
-    order: Int[Tensor, N] = torch.randperm(len(batch), device=generator.device, generator=generator)
-    images: Float[Tensor, "N C H W"]
-    if use_cutmix:
-        height, width = batch.images.shape[-2:]
-        sides = round(height * math.sqrt(1 - mix)), round(width * math.sqrt(1 - mix))
-        box = _box(1, batch.images.shape, sides, generator)
-        images = torch.where(box, batch.images[order], batch.images)
-        mix = 1 - box.float().mean().item()
-    else:
-        images = batch.images.float().lerp(batch.images[order].float(), 1 - mix)
-    return Batch(images, batch.targets, batch.indices, mixed_targets=batch.targets[order], mix=mix)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from convnet.data.files.listing import Listing, Sample, listing
-from convnet.data.files.store import Entry, FolderStore
+from convnet.data.files.store import FolderStore, entry_of
 from convnet.errors import DataError
 
 FOLDERS = ("", "images", "..", "../images")
@@ -46,7 +46,7 @@ def list_coco(path: Path, *, several: bool) -> Listing:
                 "use --task multi-label"
             )
     root = _root(path, files[0][0])
-    samples = [Sample(_entry(root, name), labels) for name, labels in files]
+    samples = [Sample(entry_of(root, name), labels) for name, labels in files]
     return listing(path.stem, FolderStore(root), samples, several=several)
 
 
@@ -76,11 +76,3 @@ def _root(path: Path, first: str) -> Path:
             if (folder / first).is_file():
                 return folder
     raise DataError(f"{path}: its images are not there; {first} lies neither beside it nor in images/")
-
-
-def _entry(root: Path, name: str) -> Entry:
-    try:
-        status = (root / name).stat()
-    except (OSError, ValueError):
-        return Entry(name, -1, 0)
-    return Entry(name, status.st_size, status.st_mtime_ns)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from convnet.data.files.listing import SPLIT_FOLDERS, Listing, Sample, listing
-from convnet.data.files.store import Contents, Entry, Ignored, Store
+from convnet.data.files.store import MISSING, Contents, Ignored, Store, entry_of
 from convnet.data.images.formats import has_image_name
 from convnet.data.table import DELIMITERS, LABEL_NAMES, Cells, parse_cells
 from convnet.errors import DataError, in_one_line
@@ -25,8 +25,6 @@ SEPARATORS = "|;,"
 LOOKED_AT = 20
 UNUSED: Literal["unused"] = "unused"
 """The split of samples that are left out."""
-MISSING = -1
-"""The size of a file that a table names and that is not there."""
 
 
 def is_image_table(path: Path) -> bool:
@@ -82,7 +80,7 @@ def list_table(
     labels = _labels(cells, path_column, label, several)
     splits, groups = _splits(cells), _optional(cells, "group")
     prefix = name.rpartition("/")[0] + "/" if contents is not None and "/" in name else ""
-    known = {entry.name: entry for entry in contents.entries} if contents is not None else None
+    known = {entry.name: entry for entry in contents.entries} if contents else {}
     found: dict[str, Sample] = {}
     unused: list[Ignored] = []
     place = cells.columns.index(path_column)
@@ -94,7 +92,8 @@ def list_table(
         if split == UNUSED:
             unused.append(Ignored(prefix + path, "its split is unused"))
             continue
-        sample = Sample(_entry(store, prefix + path, known), labels[i], split, groups[i] or None)
+        entry = known.get(prefix + path) or entry_of(store.root, prefix + path)
+        sample = Sample(entry, labels[i], split, groups[i] or None)
         before = found.get(sample.entry.name)
         if before is not None and before.labels != sample.labels:
             if not several:
@@ -221,13 +220,3 @@ def _splits(cells: Cells) -> list[SplitName | Literal["unused"] | None]:
 def _optional(cells: Cells, name: str) -> list[str]:
     place = next((i for i, column in enumerate(cells.columns) if column.lower() == name), None)
     return [""] * len(cells.rows) if place is None else [row[place] for row in cells.rows]
-
-
-def _entry(store: Store, name: str, known: dict[str, Entry] | None) -> Entry:
-    if known is not None and name in known:
-        return known[name]
-    try:
-        status = (store.root / name).stat()
-    except (OSError, ValueError):
-        return Entry(name, MISSING, 0)
-    return Entry(name, status.st_size, status.st_mtime_ns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from convnet.data.images.fit import fit
 from convnet.data.images.picture import DecodeError, to_channels
 from convnet.data.preprocess import Preprocess
 from convnet.errors import DataError
-from convnet.types import ImageShape
+from convnet.types import ImageShape, Progress
 
 Pixels = NDArray[np.uint8]
 Say = Callable[[str], object]
@@ -32,7 +32,8 @@ WAITING_THREADS = 32
 class FileImages:
     """N images of C×H×W, read by position; those that cannot be read are in `problems`, and never given.
 
-    Without room for a pack they are decoded each time: then `note` says why.
+    Without room for a pack they are decoded each time: then `no_room` says why. `note` is what a user
+    should know of the pack.
     """
 
     def __init__(self, listing: Listing, preprocess: Preprocess, shape: ImageShape) -> None:
@@ -40,6 +41,7 @@ class FileImages:
         self.listing, self.preprocess, self.shape = listing, preprocess, shape
         self.problems: dict[int, str] = {}
         self.note: str | None = None
+        self.no_room: str | None = None
         self.pack: Pack | None = None
         self._pool = ThreadPoolExecutor(WAITING_THREADS if listing.store.remote else os.cpu_count())
         settings: dict[str, object] = {
@@ -55,7 +57,8 @@ class FileImages:
             folder = cache_folder("packs")
             self.pack = open_pack(folder, listing.name, settings, listing.fingerprint(), extent, self._say)
         except NoRoomError as error:
-            self.note = f"{error}; images are decoded anew in every epoch"
+            self.no_room = str(error)
+            self._say(f"{error}; images are decoded anew in every epoch")
 
     def __len__(self) -> int:
         return len(self.listing)
@@ -72,16 +75,14 @@ class FileImages:
         readable = self.pack.state[places] == 1
         return self.pack.take(places[readable]), readable
 
-    def build(self, progress: Callable[[Iterable[object], int], Iterable[object]], say: Say) -> Pack:
+    def build(self, progress: Progress, say: Say) -> Pack:
         """Decode all that is not in the pack yet; of two processes one does it, and the other waits.
 
         Raises:
             NoRoomError: there is no room for a pack.
         """
         if self.pack is None:
-            raise NoRoomError(
-                f"{str(self.note).partition(';')[0]}; free some, or let XDG_CACHE_HOME name another"
-            )
+            raise NoRoomError(f"{self.no_room}; free some, or let XDG_CACHE_HOME name another")
         lock = FileLock(self.pack.folder / "lock")
         try:
             lock.acquire(timeout=0)
@@ -92,7 +93,6 @@ class FileImages:
             waiting = (self.pack.state == 0).nonzero()[0]
             batches = [waiting[i : i + BATCH] for i in range(0, len(waiting), BATCH)]
             for batch in progress(batches, len(batches)):
-                assert isinstance(batch, np.ndarray)
                 self._fill(batch)
             self.pack.flush()
         finally:

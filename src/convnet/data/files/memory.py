@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from convnet.data.files.listing import Listing, Sample
-from convnet.data.files.store import Contents, Entry
+from convnet.data.files.store import Entry
 from convnet.data.memory_source import MemorySource
 from convnet.errors import DataError
 
@@ -24,10 +24,6 @@ class MemoryStore:
         self.root = Path(source.name)
         self._source = source
         self._places = {source.describe(i): i for i in range(len(source))}
-
-    def contents(self) -> Contents:
-        """No files."""
-        return Contents((), (), ())
 
     def read(self, name: str) -> bytes:
         """The image of a sample by its place."""

@@ -64,11 +64,6 @@ class Pack:
         """Of all pixels."""
         return int(np.prod(self.shape, dtype=np.int64))
 
-    @property
-    def complete(self) -> bool:
-        """Whether every image is there."""
-        return bool(self.state.all())
-
     def put(self, place: int, pixels: NDArray[np.uint8]) -> None:
         """Keep the pixels H×W×C of an image."""
         content = np.ascontiguousarray(pixels).tobytes()

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from convnet.data.files.listing import SPLIT_FOLDERS, Listing, Sample, listing
-from convnet.data.files.store import Contents, Entry, Ignored
+from convnet.data.files.store import Entry, Ignored
 from convnet.data.images.formats import has_image_name
 from convnet.errors import DataError, MissingExtraError, in_one_line
 
@@ -48,11 +48,6 @@ class ShardStore:
     def add(self, name: str, member: Member) -> None:
         """Remember where an image is."""
         self._members[name] = member
-
-    def contents(self) -> Contents:
-        """The images that are known."""
-        entries = (Entry(name, member.size, member.offset) for name, member in self._members.items())
-        return Contents(tuple(sorted(entries)), (), ())
 
     def read(self, name: str) -> bytes:
         """The bytes of an image."""

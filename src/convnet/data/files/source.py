@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -43,10 +43,10 @@ class FileSource:
     audit: Mapping[str, Any] | None = None
     device: torch.device = CPU
 
-    form: Form = "images"
-    columns: tuple[str, ...] = ()
-    sizes: Tensor | None = None
-    in_memory: bool = False
+    form: ClassVar[Form] = "images"
+    columns: ClassVar[tuple[str, ...]] = ()
+    sizes: ClassVar[Tensor | None] = None
+    in_memory: ClassVar[bool] = False
 
     @property
     def target(self) -> TargetKind:

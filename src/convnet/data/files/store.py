@@ -6,7 +6,6 @@ import os
 import threading
 import zipfile
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -14,6 +13,8 @@ from typing import NamedTuple, Protocol
 from convnet.data.images.decode import file_bytes
 from convnet.errors import DataError
 
+MISSING = -1
+"""The size of a file that a table or an annotation names and that is not there."""
 CLUTTER = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db", "__macosx", "@eadir"})
 """What operating systems leave behind."""
 
@@ -54,10 +55,6 @@ class Store(Protocol):
     @property
     def remote(self) -> bool:
         """Whether reading waits for a network."""
-        ...
-
-    def contents(self) -> Contents:
-        """What is there."""
         ...
 
     def read(self, name: str) -> bytes:
@@ -182,6 +179,15 @@ def open_store(path: Path) -> FolderStore | ZipStore:
     return ZipStore(path) if is_archive(path) else FolderStore(path)
 
 
+def entry_of(root: Path, name: str) -> Entry:
+    """The file of that name below a folder, as it is now; of the size MISSING where there is none."""
+    try:
+        status = (root / name).stat()
+    except (OSError, ValueError):
+        return Entry(name, MISSING, 0)
+    return Entry(name, status.st_size, status.st_mtime_ns)
+
+
 def visible_folders(root: Path) -> list[Path]:
     """The subfolders that are not hidden."""
     return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
@@ -190,11 +196,6 @@ def visible_folders(root: Path) -> list[Path]:
 def is_archive(path: Path) -> bool:
     """Whether it is a zip archive, by its name."""
     return path.suffix.lower() == ".zip" and not path.is_dir()
-
-
-def below(contents: Contents, folder: str) -> Iterator[Entry]:
-    """The files anywhere below a folder."""
-    return (entry for entry in contents.entries if entry.name.startswith(f"{folder}/"))
 
 
 def _passed_over(name: str) -> str | None:

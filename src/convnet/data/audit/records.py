@@ -1,0 +1,90 @@
+"""What a scan says of one file, and how it is remembered."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convnet.atomic import write_atomically
+from convnet.data.download import cache_folder
+from convnet.data.files.listing import Listing, Sample
+from convnet.data.images.picture import Trouble
+from convnet.errors import ConvnetError
+
+THUMB = 16
+"""Side of the small colour pictures that are compared."""
+TROUBLES: tuple[Trouble, ...] = ("unreadable", "truncated", "not_an_image")
+VERSION = 2
+
+RECORD = np.dtype(
+    [
+        ("trouble", np.uint8),  # 0, or 1 + place in TROUBLES
+        ("width", np.int32),  # upright; 0 where nothing could be decoded
+        ("height", np.int32),
+        ("mode", "U8"),
+        ("channels", np.uint8),
+        ("orientation", np.uint8),
+        ("profile", np.bool_),
+        ("blank", np.bool_),
+        ("mean", np.float32, 3),
+        ("square", np.float32, 3),
+        ("contrast", np.float32),
+        ("hash", np.uint64),
+        ("thumb", np.uint8, (THUMB, THUMB, 3)),
+    ]
+)
+Records = NDArray[np.void]
+
+
+class Memory:
+    """What earlier scans of the same place found, in the cache, by path, size and time of change."""
+
+    def __init__(self, listing: Listing) -> None:
+        where = hashlib.sha256(os.fsencode(listing.store.root.absolute())).hexdigest()[:12]
+        self.path = cache_folder("scans") / f"{listing.name}-{where}.npz"
+        self.found: dict[bytes, tuple[Records, str]] = {}
+        try:
+            with np.load(self.path, allow_pickle=False) as file:
+                if int(file["version"]) == VERSION and file["records"].dtype == RECORD:
+                    reasons = json.loads(file["reasons"].tobytes())
+                    rows = zip(file["keys"].tolist(), file["records"], reasons, strict=True)
+                    self.found = {key: (record, reason) for key, record, reason in rows}
+        except Exception:  # whatever an old or damaged cache holds, it is made again
+            self.found = {}
+
+    def find(self, sample: Sample) -> tuple[Records, str] | None:
+        """The record of a file, and in words what is wrong with it; None if it is new or was changed."""
+        return self.found.get(_key(sample))
+
+    def has_all(self, listing: Listing) -> bool:
+        """Whether every file of the listing was scanned before."""
+        return bool(self.found) and all(self.find(sample) is not None for sample in listing.samples)
+
+    def save(self, samples: Sequence[Sample], found: Sequence[tuple[Records, str]]) -> None:
+        """Remember it beside what is known already; a full disk forgets."""
+        all_found = {**self.found, **{_key(s): f for s, f in zip(samples, found, strict=True)}}
+        content = io.BytesIO()
+        np.savez(
+            content,
+            version=VERSION,
+            keys=np.array(list(all_found), "S16"),
+            records=np.array([record for record, _ in all_found.values()], RECORD),
+            reasons=np.frombuffer(json.dumps([r for _, r in all_found.values()]).encode(), np.uint8),
+        )
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.path, content.getvalue())
+        except (OSError, ConvnetError):
+            return
+
+
+def _key(sample: Sample) -> bytes:
+    entry = sample.entry
+    text = f"{entry.name}\0{entry.size}\0{entry.stamp}"
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()[:16].encode()
