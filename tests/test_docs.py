@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import Cli
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -16,11 +18,6 @@ PAGES = sorted((ROOT / "docs").glob("*.md"))
 
 def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
-
-
-def environment() -> dict[str, str]:
-    """With `convnet` on the path, wherever the tests' own interpreter lies."""
-    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=lambda p: p.stem)
@@ -31,12 +28,12 @@ def test_python_examples(page: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "sh")], ids=lambda p: p.stem)
-def test_shell_examples(page: Path, tmp_path: Path) -> None:
-    script = "set -e\n" + "\n".join(blocks(page, "sh"))
-    done = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, env=environment(), capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+def test_shell_examples(page: Path, call: Cli) -> None:
+    for line in "".join(blocks(page, "sh")).replace("\\\n", " ").splitlines():
+        command, *arguments = shlex.split(line, comments=True)
+        assert command == "convnet", line
+        done = call(*arguments)
+        assert done.returncode == 0, f"{line}: {done.stderr}"
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES], ids=lambda p: p.stem)

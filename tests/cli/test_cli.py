@@ -21,7 +21,9 @@ def test_help_does_not_load_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_train_alone_means_digits_and_json_is_on_standard_output(cli: Cli, tmp_path: Path) -> None:
+def test_train_alone_means_digits_and_json_is_on_standard_output(
+    cli: Cli, call: Cli, tmp_path: Path
+) -> None:
     done = cli("train", "--epochs", 3, "--json")
     result = result_of(done)
     for key in ("run", "recipe", "epochs", "seconds", "images_per_second", "parameters"):
@@ -37,11 +39,11 @@ def test_train_alone_means_digits_and_json_is_on_standard_output(cli: Cli, tmp_p
     assert "epoch 3/3" in done.stderr
     run = Path(result["run"])
     assert run == tmp_path / "runs" / "digits-1"
-    figures = result_of(cli("evaluate", run, "--json"))
+    figures = result_of(call("evaluate", run, "--json"))
     assert figures["accuracy"] == result["test"]["accuracy"]
-    assert cli("report", run).stdout.strip() == str(run / "report.html")
-    assert result_of(cli("resume", run, "--epochs", 4, "--json"))["epochs"] == 4
-    assert str(run) in refused(cli("train", "--out", run))
+    assert call("report", run).stdout.strip() == str(run / "report.html")
+    assert result_of(call("resume", run, "--epochs", 4, "--json"))["epochs"] == 4
+    assert str(run) in refused(call("train", "--out", run))
 
 
 def test_lists_and_doctor(call: Cli) -> None:
