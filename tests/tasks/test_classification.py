@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from convnet.data import MemorySource
 from convnet.device import make_fabric
 from convnet.layers import ConvBlock, MapsToDense
-from convnet.tasks import TASKS, Classified, classification
+from convnet.tasks import TASKS, Classified
+from convnet.tasks import task as tasks
 from convnet.training import LOSSES
 
 
@@ -50,7 +51,7 @@ def test_every_sample_counts_once_whatever_the_batches(monkeypatch: pytest.Monke
     source = replace(source, images=source.images.float())
 
     def evaluated(size: int) -> Classified:
-        monkeypatch.setattr(classification, "evaluation_batch", lambda side: size)
+        monkeypatch.setattr(tasks, "evaluation_batch", lambda side: size)
         task, loss = TASKS.build("classification"), LOSSES.build("cross-entropy")
         return task.evaluate(model, source, torch.arange(70), loss, make_fabric("cpu", "fp32"))
 
