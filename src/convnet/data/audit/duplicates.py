@@ -13,7 +13,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from convnet.data.audit.records import Records
+from convnet.data.audit.records import THUMB, Records
 from convnet.data.audit.scan import Scan
 from convnet.data.files.listing import Listing
 from convnet.data.images.decode import decode
@@ -57,13 +57,7 @@ def together(count: int, pairs: list[Pair]) -> NDArray[np.int64]:
     """A number for each sample, the same for those that pairs connect."""
     if not pairs:
         return np.arange(count)
-    from scipy.sparse import coo_matrix  # a quarter of a second, only where there are copies
-    from scipy.sparse.csgraph import connected_components
-
-    first, second = [pair.first for pair in pairs], [pair.second for pair in pairs]
-    links = coo_matrix((np.ones(len(pairs)), (first, second)), shape=(count, count))
-    numbers: NDArray[np.int64] = connected_components(links, directed=False)[1].astype(np.int64)
-    return numbers
+    return _components(count, np.array([[pair.first, pair.second] for pair in pairs]).T)
 
 
 def _exact(listing: Listing, records: Records, usable: NDArray[np.int64]) -> Iterator[Pair]:
@@ -109,30 +103,52 @@ def _digests(listing: Listing) -> Callable[[int], bytes]:
 
 def _near(records: Records, places: NDArray[np.int64]) -> list[tuple[int, int]]:
     """Pairs whose hashes are close and whose small pictures agree; of many that are alike, a tree of them."""
-    hashes = np.ascontiguousarray(records["hash"][places])
-    edges: list[NDArray[np.int64]] = []
+    edges = np.empty((2, 0), np.int64)
+    kin = np.arange(len(records))
+    for pairs in _proposed(records["hash"][places], places):
+        unknown = pairs[
+            :, kin[pairs[0]] != kin[pairs[1]]
+        ]  # of a series of like pictures, few have to be compared
+        alike = unknown[:, _alike(records, unknown)]
+        if alike.size:
+            edges = np.concatenate([edges, alike], 1)
+            kin = _components(len(records), edges)
+    if not edges.size:
+        return []
+    from scipy.sparse import coo_matrix  # a quarter of a second, only where there are copies
+    from scipy.sparse.csgraph import minimum_spanning_tree
+
+    links = coo_matrix((np.ones(edges.shape[1]), edges), (len(records), len(records)))
+    tree = minimum_spanning_tree(links.tocsr()).tocoo()
+    return [(min(a, b), max(a, b)) for a, b in zip(tree.row.tolist(), tree.col.tolist(), strict=True)]
+
+
+def _proposed(hashes: NDArray[np.uint64], places: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Pairs of places whose hashes are close, 2×M with at most `BLOCK` of them at a time."""
+    hashes = np.ascontiguousarray(hashes)
     for top in range(0, len(places), BLOCK):
         rows = hashes[top : top + BLOCK, None]
         for left in range(top, len(places), BLOCK):
             distance = np.bitwise_count(rows ^ hashes[None, left : left + BLOCK])
             i, j = (distance <= HASH_BITS).nonzero()
             pairs = np.stack([places[top + i], places[left + j]])[:, top + i < left + j]
-            alike = [_alike(records, pairs[:, k : k + BLOCK]) for k in range(0, pairs.shape[1], BLOCK)]
-            edges += [pairs[:, np.concatenate(alike)]] if alike else []
-    found = np.concatenate(edges, 1) if edges else np.empty((2, 0), np.int64)
-    if not found.size:
-        return []
-    from scipy.sparse import coo_matrix  # a quarter of a second, only where there are copies
-    from scipy.sparse.csgraph import minimum_spanning_tree
+            for start in range(0, pairs.shape[1], BLOCK):
+                yield pairs[:, start : start + BLOCK]
 
-    links = coo_matrix((np.ones(found.shape[1]), found), (len(records), len(records)))
-    tree = minimum_spanning_tree(links.tocsr()).tocoo()
-    return [(min(a, b), max(a, b)) for a, b in zip(tree.row.tolist(), tree.col.tolist(), strict=True)]
+
+def _components(count: int, edges: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A number for each of `count` places, the same for those that 2×M edges connect."""
+    from scipy.sparse import coo_matrix  # a quarter of a second, only where there are copies
+    from scipy.sparse.csgraph import connected_components
+
+    links = coo_matrix((np.ones(edges.shape[1], np.bool_), edges), (count, count))
+    numbers: NDArray[np.int64] = connected_components(links, directed=False)[1].astype(np.int64)
+    return numbers
 
 
 def _alike(records: Records, pairs: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which of 2×M pairs have small pictures that agree, in level and in what they show."""
-    a, b = (records["thumb"][side].reshape(len(side), -1).astype(np.float32) for side in pairs)
+    a, b = (records["thumb"][side].reshape(len(side), 3 * THUMB**2).astype(np.float32) for side in pairs)
     close = np.abs(a - b).mean(1) <= LEVELS
     a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
     products = np.einsum("md,md->m", a, b)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import islice
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +25,8 @@ from convnet.types import Progress, unseen
 
 SMALL = 32
 """Side of the picture that the perceptual hash is taken of, and of the pixels that statistics are of."""
-BATCH = 256
+CHUNK = 64
+"""Files that a thread looks at in a row: threads that talk about each one wait for each other."""
 BLANK_RANGE = 2
 """Between the darkest and the brightest value of a picture that shows nothing."""
 NOTHING = np.empty((0, 0, 0), np.uint8)
@@ -73,13 +74,11 @@ def scan(
     memory = memory or Memory(listing)
     known = [memory.find(sample) for sample in samples]
     waiting = [i for i, found in enumerate(known) if found is None]
+    chunks = [waiting[start : start + CHUNK] for start in range(0, len(waiting), CHUNK)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(lambda i: _examine(listing.store, samples[i]), waiting)
-        looks = iter(progress(results, len(waiting)))
-        for start in range(0, len(waiting), BATCH):
-            some = list(islice(looks, BATCH))
-            for i, record, look in zip(waiting[start:], _described(some), some, strict=False):
-                known[i] = record, look.reason
+        results = pool.map(lambda chunk: _recorded(listing.store, [samples[i] for i in chunk]), chunks)
+        for i, result in zip(waiting, progress(chain.from_iterable(results), len(waiting)), strict=True):
+            known[i] = result
     found = [pair for pair in known if pair is not None]
     if waiting:
         memory.save(samples, found)
@@ -100,6 +99,12 @@ class Look(NamedTuple):
     channels: int = 0
     small: NDArray[np.uint8] | None = None
     some: NDArray[np.uint8] | None = None
+
+
+def _recorded(store: Store, samples: Sequence[Sample]) -> list[tuple[Records, str]]:
+    """Records of some files, with the reasons of their troubles."""
+    looks = [_examine(store, sample) for sample in samples]
+    return [(record, look.reason) for record, look in zip(_described(looks), looks, strict=True)]
 
 
 def _examine(store: Store, sample: Sample) -> Look:
