@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -26,8 +26,9 @@ Threads = Annotated[
 ]
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training images.")]
 Label = Annotated[str | None, typer.Option(help="The column of a table that holds the labels.")]
-MultiLabel = Annotated[
-    bool, typer.Option("--multi-label", help="An image may have any number of labels, separated by |.")
+Labels = Annotated[
+    Literal["classification", "multi-label"] | None,
+    typer.Option("--task", help="Whether images have one class each, or any number of labels."),
 ]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write; default: below runs/.")]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from convnet.cli.baselines import print_baselines
-from convnet.cli.options import DataDir, Device, Epochs, Json, Out, Set, Threads, overrides, print_json
+from convnet.cli.options import DataDir, Device, Epochs, Json, Label, Out, Set, Threads, overrides, print_json
 
 if TYPE_CHECKING:
     from convnet.experiments import CrossValidation, Run
@@ -23,6 +23,7 @@ def train(
         str | None,
         typer.Option(help="What the network is for: classification, segmentation, denoise, reconstruct, …"),
     ] = None,
+    label: Label = None,
     model: Annotated[
         str | None, typer.Option(help="Network, 'features -> model', or package.module:factory.")
     ] = None,
@@ -64,6 +65,7 @@ def train(
     chosen = overrides(
         set_,
         **({"weights.source": weights} if weights else {}),
+        **({"data.label": label} if label else {}),
         **({"preprocess.allow_truncated": True} if allow_truncated else {}),
         task=task,
         model=model,

@@ -6,23 +6,31 @@ import gc
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from convnet.data.audit.duplicates import Pair, duplicates, together
+from convnet.data.audit.duplicates import duplicates, together
 from convnet.data.audit.findings import document, findings
-from convnet.data.audit.records import TROUBLES, Memory
+from convnet.data.audit.records import Memory
 from convnet.data.audit.scan import Scan, scan
 from convnet.data.files.coco import is_coco, list_coco
 from convnet.data.files.folder import list_folder
-from convnet.data.files.image_table import is_image_table, list_table, table_within
+from convnet.data.files.image_table import list_table
 from convnet.data.files.images import FileImages
 from convnet.data.files.listing import Listing, numbered
+from convnet.data.files.memory import list_memory
 from convnet.data.files.shards import ShardStore, is_shards, list_shards
 from convnet.data.files.source import FileSource
 from convnet.data.files.store import FolderStore, is_archive, open_store
+from convnet.data.files.tables_within import is_image_table, list_tables, tables_within
 from convnet.data.images.decode import file_bytes
+from convnet.data.images.picture import converts
+from convnet.data.memory_source import MemorySource
+from convnet.data.notes import what_matters
 from convnet.data.preprocess import Preprocess
 from convnet.errors import DataError
 from convnet.types import ImageShape
@@ -31,7 +39,6 @@ DEFAULT_IMAGE_SIZE = 128
 SCANNED = 20_000
 """Files that are all scanned before training; of more, only a sample, unless an audit has seen them all."""
 SAMPLED = 512
-IMBALANCE = 10
 
 Say = Callable[[str], object]
 
@@ -66,10 +73,8 @@ def _listed(path: Path, label: str | None, several: bool) -> Listing:
         return list_table(place, file_bytes(path), str(path), label=label, several=several)
     store = open_store(path)
     contents = store.contents()
-    table = table_within(store, contents)
-    if table is not None:
-        content = store.read(table)
-        return list_table(store, content, table, label=label, several=several, contents=contents)
+    if tables := tables_within(store, contents):
+        return list_tables(store, contents, tables, label=label, several=several)
     if label is not None:
         raise DataError(f"{path}: data.label is a column of a table; here folders say the classes")
     if several:
@@ -110,18 +115,26 @@ def open_files(
     """
     listed = list_files(name, label=label, several=several)
     found, places = _scanned(listed, say)
-    lost = _lost(found, places, allow_truncated=preprocess.allow_truncated)
-    kept = listed.without(lost)
-    _require_classes(listed, kept, lost, shape)
-    whole = len(places) == len(listed)
-    pairs = duplicates(listed, found) if whole else []
+    lost = _damaged(found, places, allow_truncated=preprocess.allow_truncated)
+    if len(lost) == len(places):
+        place, (_, reason) = next(iter(lost.items()))
+        raise DataError(
+            f"{listed.store.root}: no image can be read: {listed.samples[place].entry.name}: {reason}"
+        )
+    shape_given = shape is not None
     shape = shape or _shape(found, preprocess)
+    lost |= _unfit_channels(found, places, shape.channels)
+    kept = listed.without(lost)
+    _require_classes(listed, kept, lost, alone=shape_given)
+    whole = len(places) == len(listed)
+    pairs = duplicates(listed, found) if whole else None
     files = FileImages(kept, preprocess, shape)
     remaining = torch.tensor([i for i in range(len(listed)) if i not in lost])
     blank = {place for place, record in zip(places, found.records, strict=True) if record["blank"]}
     unfit = {new: "blank" for new, old in enumerate(remaining.tolist()) if old in blank}
-    copies = torch.from_numpy(together(len(listed), pairs))[remaining] if whole else None
-    notes = _notes(kept, found, lost, pairs if whole else None, unfit, name)
+    copies = None if pairs is None else torch.from_numpy(together(len(listed), pairs))[remaining]
+    kinds = Counter(kind for kind, _ in lost.values())
+    notes = what_matters(kept, name, kinds=kinds, blank=len(unfit), pairs=pairs, looked_at=len(places))
     return FileSource(
         name=listed.name,
         files=files,
@@ -134,10 +147,25 @@ def open_files(
         duplicates=copies,
         shards=_shards(kept),
         unfit=unfit,
-        skipped=tuple(f"{listed.samples[place].entry.name}: {why}" for place, why in sorted(lost.items())),
-        audit=document(listed, found, findings(listed, found, pairs)) if whole else None,
+        left_out=tuple(
+            f"{listed.samples[place].entry.name}: {why}" for place, (_, why) in sorted(lost.items())
+        ),
+        audit=None if pairs is None else document(listed, found, findings(listed, found, pairs)),
         notes=(*notes, files.note) if files.note else notes,
     )
+
+
+def looked_through(source: MemorySource, say: Say) -> MemorySource:
+    """Images in memory with what a look at them shows: copies of each other, and blank ones."""
+    listed = list_memory(source)
+    if len(listed) > SCANNED:
+        return source
+    found, places = _scanned(listed, say)
+    pairs = duplicates(listed, found)
+    unfit = {int(place): "blank" for place in found.records["blank"].nonzero()[0]}
+    notes = what_matters(listed, source.name, kinds={}, blank=len(unfit), pairs=pairs, looked_at=len(places))
+    copies = torch.from_numpy(together(len(listed), pairs))
+    return replace(source, duplicates=copies, unfit=unfit, notes=notes)
 
 
 def _scanned(listed: Listing, say: Say) -> tuple[Scan, Sequence[int]]:
@@ -152,30 +180,38 @@ def _scanned(listed: Listing, say: Say) -> tuple[Scan, Sequence[int]]:
     return scan(listed, only=places, memory=memory), places
 
 
-def _lost(found: Scan, places: Sequence[int], *, allow_truncated: bool) -> dict[int, str]:
-    """The files that are not to be had, and why."""
-    lost = {}
+Lost = dict[int, tuple[str, str]]
+"""Of files that are not to be had, by their places, the kind of trouble and the reason."""
+
+
+def _damaged(found: Scan, places: Sequence[int], *, allow_truncated: bool) -> Lost:
+    lost: Lost = {}
     for i, reason in found.reasons.items():
-        if not (allow_truncated and found.trouble(i) == "truncated" and found.decoded[i]):
-            lost[places[i]] = reason
+        trouble = found.trouble(i)
+        if trouble is not None and not (allow_truncated and trouble == "truncated" and found.decoded[i]):
+            lost[places[i]] = trouble, reason
     return lost
 
 
-def _require_classes(listed: Listing, kept: Listing, lost: dict[int, str], shape: ImageShape | None) -> None:
-    if not len(kept):
-        place, reason = next(iter(lost.items()))
-        raise DataError(
-            f"{listed.store.root}: no image can be read: {listed.samples[place].entry.name}: {reason}"
-        )
+def _unfit_channels(found: Scan, places: Sequence[int], channels: int) -> Lost:
+    """Pictures whose channels cannot become those that the network takes."""
+    numbers = found.records["channels"]
+    odd = [i for i in found.decoded.nonzero()[0].tolist() if not converts(int(numbers[i]), channels)]
+    why = "has {} channels, which do not become {}"
+    return {places[i]: ("other channels", why.format(numbers[i], channels)) for i in odd}
+
+
+def _require_classes(listed: Listing, kept: Listing, lost: Lost, *, alone: bool) -> None:
+    """Something of every class must be left, and two classes, unless one may be `alone`."""
     there = {label for sample in kept.samples for label in sample.labels}
     for name in listed.classes:
         if name not in there:
             place = next(i for i in lost if name in listed.samples[i].labels)
             raise DataError(
                 f"{listed.store.root}: no picture of class '{name}' can be read: "
-                f"{listed.samples[place].entry.name}: {lost[place]}"
+                f"{listed.samples[place].entry.name}: {lost[place][1]}"
             )
-    if len(listed.classes) < 2 and shape is None and not listed.several:
+    if len(listed.classes) < 2 and not alone and not listed.several:
         raise DataError(
             f"{listed.store.root}: only one class, '{listed.classes[0]}'; a classifier needs two or more "
             "class folders"
@@ -193,44 +229,17 @@ def _shape(found: Scan, preprocess: Preprocess) -> ImageShape:
         height, width = next(iter(sizes))
     else:
         height = width = DEFAULT_IMAGE_SIZE
-    return ImageShape(preprocess.channels or int(records["channels"].max()), height, width)
+    return ImageShape(preprocess.channels or _channels(records["channels"]), height, width)
+
+
+def _channels(numbers: NDArray[np.uint8]) -> int:
+    """Those that most pictures have; colours where there are any among grey ones."""
+    values, counts = np.unique(numbers, return_counts=True)
+    common = int(values[counts.argmax()])
+    return 3 if common == 1 and 3 in values else common
 
 
 def _shards(kept: Listing) -> torch.Tensor | None:
     if not isinstance(kept.store, ShardStore):
         return None
-    return numbered([sample.entry.name.partition("/")[0] for sample in kept.samples])
-
-
-def _notes(
-    kept: Listing,
-    found: Scan,
-    lost: dict[int, str],
-    pairs: list[Pair] | None,
-    unfit: dict[int, str],
-    data: str,
-) -> tuple[str, ...]:
-    """What matters of the data, in at most five lines."""
-    counts = [count for count in kept.counts().values() if count]
-    low, high = min(counts), max(counts)
-    lines = [f"{len(kept):,} images, {len(counts)} classes of {low:,}…{high:,}"]
-    if high > IMBALANCE * low:
-        lines[0] += f"; unbalanced, {high / low:.0f} : 1 (--balance weights, sampler or focal)"
-    if kept.empty:
-        lines[0] += f"; no images in {', '.join(kept.empty[:3])}{' …' if len(kept.empty) > 3 else ''}"
-    if lost or unfit:
-        kinds = Counter(TROUBLES[number - 1] for number in found.records["trouble"] if number)
-        words = [f"{count:,} {kind.replace('_', ' ')}" for kind, count in kinds.items()]
-        text = f"left out: {', '.join(words)}" if lost else ""
-        blank = f"not trained on: {len(unfit):,} blank" if unfit else ""
-        lines.append("; ".join(part for part in (text, blank) if part))
-    if pairs:
-        exact = sum(pair.exact for pair in pairs)
-        lines.append(f"copies: {exact:,} exact, {len(pairs) - exact:,} near; never on both sides of a split")
-    if pairs is None:
-        lines.append(f"of so many files only {len(found.records)} were looked at; nobody looked for copies")
-    if kept.ignored:
-        lines.append(f"ignored: {len(kept.ignored):,} other files and folders")
-    if len(lines) > 1:
-        lines.append(f"all of it, with labels that look wrong: convnet data audit {data}")
-    return tuple(lines)
+    return numbered([kept.store.shard_of(sample.entry.name) for sample in kept.samples])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -36,6 +36,7 @@ class MemorySource:
     sizes: Tensor | None = None
     groups: Tensor | None = None
     duplicates: Tensor | None = None
+    unfit: Mapping[int, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     in_memory: bool = True
 
@@ -43,11 +44,6 @@ class MemorySource:
     def shards(self) -> Tensor | None:
         """In memory all places are alike."""
         return None
-
-    @property
-    def unfit(self) -> Mapping[int, str]:
-        """Nothing is known against any sample."""
-        return {}
 
     @property
     def shape(self) -> ImageShape:
@@ -104,7 +100,9 @@ class MemorySource:
             for name in ("images", "targets", "sizes", "groups", "duplicates")
         }
         partition = None if self.partition is None else picked(self.partition, indices)
-        return replace(self, places=picked(self.places, indices), partition=partition, **changes)
+        unfit = {new: self.unfit[old] for new, old in enumerate(indices.tolist()) if old in self.unfit}
+        places = picked(self.places, indices)
+        return replace(self, places=places, partition=partition, unfit=unfit, **changes)
 
     def relabelled(self, targets: Tensor, classes: Sequence[str]) -> MemorySource:
         """The same samples with other targets."""
@@ -133,5 +131,6 @@ def recast(source: Source, images: Tensor) -> MemorySource:
         target=source.target,
         groups=source.groups,
         duplicates=source.duplicates,
+        unfit=source.unfit,
         notes=source.notes,
     )

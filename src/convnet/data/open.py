@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 from convnet.data.files.arrays import holds_images, open_arrays
-from convnet.data.files.image_table import is_image_table
 from convnet.data.files.listing import Listing
 from convnet.data.files.memory import list_memory
 from convnet.data.files.shards import is_address, is_shards
+from convnet.data.files.tables_within import is_image_table
 from convnet.data.fitted import fitted
-from convnet.data.image_files import holds_files, list_files, open_files
+from convnet.data.image_files import holds_files, list_files, looked_through, open_files
 from convnet.data.masks import IMAGE_FOLDERS, MASK_FOLDERS, Colors, open_masks
 from convnet.data.memory_source import MemorySource
 from convnet.data.named.catalog import DATASETS, named_set
@@ -109,7 +109,7 @@ def open_data(
     if path.is_dir() and reads == "photos":
         return open_photos(path, preprocess, channels=channels)
     if holds_images(path):
-        source = open_arrays(path, several=reads == "labels")
+        source = looked_through(open_arrays(path, several=reads == "labels"), say)
         return fitted(source, preprocess, shape, shape)
     if holds_files(name):
         if reads not in ("class", "labels"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from convnet.errors import DataError
+
 BUFFER = 2048
 """Samples that wait to be drawn from, where they are read shard by shard."""
 
@@ -27,8 +29,13 @@ def by_shards(
     `shards` numbers the shard of each of the indices. What is read together lies together, but for the
     buffer. Of `world` processes each reads shards of its own, and as many samples as the others: the last
     ones of some are left out, the first ones of others come twice.
+
+    Raises:
+        DataError: there are fewer shards than processes.
     """
     numbers = shards.unique()
+    if len(numbers) < world:
+        raise DataError(f"{len(numbers)} shards for {world} processes; write more, smaller ones")
     order = numbers[torch.randperm(len(numbers), generator=generator)]
     rank_of_shard = torch.empty(int(numbers.max()) + 1, dtype=torch.int64)
     rank_of_shard[order] = torch.arange(len(order))
@@ -39,6 +46,4 @@ def by_shards(
     delay = torch.rand(len(places), generator=generator) * BUFFER
     mixed = places[(torch.arange(len(places)) + delay).argsort()]
     count = -(-len(indices) // world) if world > 1 else len(indices)
-    if not len(mixed):
-        return mixed
     return mixed.repeat(-(-count // len(mixed)))[:count]

@@ -1,4 +1,4 @@
-"""What a data set must answer, and the source that holds its images in memory."""
+"""What a data set must answer."""
 
 from __future__ import annotations
 

@@ -150,8 +150,10 @@ def _fold(source: Source, units: Tensor, members: Members, options: SplitOptions
     dealt = torch.zeros(len(unit.size), dtype=torch.int64)
     sizes = [0] * options.folds
     for _, order in unit.strata(generator):
+        same = [0] * options.folds  # of this class; of equals the smallest fold
         for number, size in zip(order.tolist(), unit.size[order].tolist(), strict=True):
-            dealt[number] = smallest = sizes.index(min(sizes))
+            dealt[number] = smallest = min(range(options.folds), key=lambda k: (same[k], sizes[k]))
+            same[smallest] += size
             sizes[smallest] += size
     if not all(sizes):
         raise RecipeError(f"split.folds={options.folds} is more than {source.name} has separate samples")

@@ -20,8 +20,8 @@ from convnet.errors import DataError
 def split_table(source: Source, options: SplitOptions, folds: int | None, base: Path) -> str:
     """CSV text with a row per sample: path, label, split (or fold, if there are to be `folds`), group.
 
-    Paths are relative to the folder `base`, where the table is to lie. What must stay together has the same
-    group. Samples that nothing should be learnt from are "unused", which training leaves out.
+    Paths of images in a folder are relative to `base`, where the table is to lie. What must stay together
+    has the same group. Samples that nothing should be learnt from are "unused", which training leaves out.
 
     Raises:
         RecipeError, DataError: as `make_split`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,13 +123,14 @@ def audit(
     data: str | Path,
     *,
     label: str | None = None,
-    multi_label: bool = False,
+    task: Literal["classification", "multi-label"] | None = None,
     doubt_labels: bool = True,
     data_dir: str | Path | None = None,
 ) -> Audit:
     """What is wrong with the images of a folder, an archive, a table, shards or a named set.
 
-    `label` is the column of a table that holds the labels; `multi_label`: an image may have several.
+    `label` is the column of a table that holds the labels; of multi-label data
+    an image may have several.
     `doubt_labels`: a cross-validated classifier looks for labels that may be wrong.
 
         >>> import convnet
@@ -138,7 +139,7 @@ def audit(
     Raises:
         ConvnetError: the data cannot be listed, or holds no images with labels.
     """
-    listing = list_data(str(data), data_dir=_path(data_dir), label=label, several=multi_label)
+    listing = list_data(str(data), data_dir=_path(data_dir), label=label, several=task == "multi-label")
     return audit_listing(listing, doubt_labels=doubt_labels)
 
 

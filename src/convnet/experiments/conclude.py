@@ -42,6 +42,11 @@ def conclude(folder: RunFolder, bench: Workbench, rows: Sequence[Row]) -> None:
     weights = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in state.items()}
     folder.write("model.safetensors", save(weights))
     folder.write("predictions.csv", _predictions(bench.source, held_out))
+    data = folder.read_json("data.json")
+    if data["skipped"] != list(bench.source.skipped):  # of very many files not all are looked at before
+        folder.write(
+            "data.json", json.dumps({**data, "skipped": bench.source.skipped}, indent=2, ensure_ascii=False)
+        )
     epoch, score = bench.training.progress.epoch, bench.task.score.key
     row = next((row for row in rows if row["epoch"] == epoch), None)
     stepping = sum(row["seconds"] or 0.0 for row in rows)

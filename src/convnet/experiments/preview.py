@@ -45,8 +45,9 @@ def draw_preview(recipe: Recipe, count: int, out: Path, data_dir: Path | None = 
         used = recipe.preprocess.resize
         columns += [(f"resize={policy}", pictures) for policy, pictures in others if policy != used]
     if recipe.augment != Augment():
+        augment = recipe.augment.model_copy(update={"crops": 1})
         for draw in range(DRAWS):
-            loader = Loader(source, originals.indices, count, seed=recipe.seed + draw, augment=recipe.augment)
+            loader = Loader(source, originals.indices, count, seed=recipe.seed + draw, augment=augment)
             batch = next(loader.epoch(draw))
             back = batch.indices.argsort()[originals.indices.argsort().argsort()]
             columns.append(("augmented", [as_picture(image) for image in batch.images[back]]))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from convnet.data import DATASETS, Source, as_path, everything, is_table, is_there, open_data
-from convnet.data.files.image_table import is_image_table
+from convnet.data.files.tables_within import is_image_table
 from convnet.data.table import open_table
 from convnet.errors import DataError
 from convnet.recipes.build import open_recipe_data
@@ -70,7 +70,11 @@ def open_other_data(run: Run, data: str, data_dir: Path | None) -> Source:
             f"{data}: the run does not know the classes {', '.join(unknown[:5])}; "
             f"it knows {', '.join(run.classes[:10])}"
         )
-    renumber = torch.tensor([run.classes.index(name) for name in source.classes])
+    renumber = torch.tensor([run.classes.index(name) for name in source.classes], dtype=torch.int64)
+    if source.target == "labels":
+        labels = source.targets.new_zeros((len(source), len(run.classes)))
+        labels[:, renumber] = source.targets
+        return source.relabelled(labels, run.classes)
     known = source.targets >= 0
     targets = torch.where(known, renumber[source.targets.long().clamp_min(0)], IGNORED)
     return source.relabelled(targets.to(source.targets.dtype), run.classes)

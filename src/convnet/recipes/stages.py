@@ -114,7 +114,7 @@ def _computed(stages: nn.Module, source: Source, *, own: bool) -> Source:
         done += len(batch)
     if images is None or done < len(source):
         raise DataError(
-            f"{source.name}: {len(source) - done} images can no longer be read; begin again, which leaves "
-            "them out"
+            f"{source.name}: {len(source) - done} images cannot be read ({source.skipped[-1]} …); look for "
+            "them with 'convnet data audit', after which training leaves them out"
         )
     return recast(source, images)

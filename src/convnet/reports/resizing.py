@@ -20,12 +20,18 @@ def resized(source: FileSource, indices: Sequence[int]) -> list[tuple[ResizePoli
     """The same files by each policy, in the size that the network takes; none if one cannot be read."""
     columns: list[tuple[ResizePolicy, list[Image]]] = [(policy, []) for policy in get_args(ResizePolicy)]
     size = (source.shape.height, source.shape.width)
-    listing = source.files.listing
+    listing, preprocess = source.files.listing, source.files.preprocess
     for index in indices:
         name = listing.samples[int(source.rows[index])].entry.name
         try:
             content = listing.store.read(name)
-            picture = decode(content, channels=source.shape.channels, allow_truncated=True, at_least=size)
+            picture = decode(
+                content,
+                channels=source.shape.channels,
+                background=preprocess.background,
+                allow_truncated=True,
+                at_least=size,
+            )
         except (DecodeError, DataError):
             return []
         for policy, pictures in columns:

@@ -151,6 +151,8 @@ def predict_all(
             logits.append(given.cpu())
             targets.append(batch.targets.cpu())
             places.append(batch.indices.cpu())
+    if not places:
+        raise DataError(f"{source.name}: of {len(indices)} images none can be read; {source.skipped[-1]}")
     found = torch.cat(places)
     return total.item() / max(1, len(found)), torch.cat(logits), torch.cat(targets), found
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convnet.cli.options import DataDir, Json, Label, MultiLabel, print_json
+from convnet.cli.options import DataDir, Json, Label, Labels, print_json
 
 if TYPE_CHECKING:
     from convnet.data.audit.audit import Audit
@@ -26,7 +26,7 @@ def audit(
     ] = True,
     strict: Annotated[bool, typer.Option("--strict", help="Exit status 1 if anything is found.")] = False,
     label: Label = None,
-    multi_label: MultiLabel = False,
+    task: Labels = None,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
@@ -38,7 +38,7 @@ def audit(
     from convnet.reports.audit_page import write_audit_page
 
     keep_freed_memory()
-    listing = list_data(data, data_dir=data_dir, label=label, several=multi_label)
+    listing = list_data(data, data_dir=data_dir, label=label, several=task == "multi-label")
     with WorkProgress("looking at images") as progress:
         found = audit_listing(listing, doubt_labels=labels, progress=progress.over, say=progress.say)
     page = None if as_json and html is None else html or Path(f"{listing.name}-audit.html")

@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from convnet.cli.options import Label, MultiLabel, Set, overrides
+from convnet.cli.options import Label, Labels, Set, overrides
 
 
 def pack(
     data: Annotated[str, typer.Argument(help="A folder, .zip or table of images.")],
     size: Annotated[int | None, typer.Option(min=1, help="Side of the images; default: as train.")] = None,
     label: Label = None,
-    multi_label: MultiLabel = False,
+    task: Labels = None,
     set_: Set = None,
 ) -> None:
     """Decode and resize all images now, into the pack that training with these settings uses."""
@@ -26,7 +26,6 @@ def pack(
 
     keep_freed_memory()
     fields = {"preprocess.image_size": size, "data.label": label}
-    task = "multi-label" if multi_label else None
     chosen = overrides(set_, task=task, **fields)
     with WorkProgress("packing") as progress:
         source = open_recipe_data(choose_recipe(data, chosen), None, say=progress.say)

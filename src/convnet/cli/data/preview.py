@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from convnet.cli.options import DataDir, Label, MultiLabel, Set, overrides
+from convnet.cli.options import DataDir, Label, Labels, Set, overrides
 
 
 def preview(
@@ -15,7 +15,7 @@ def preview(
     count: Annotated[int, typer.Option(min=1, max=24, help="How many images.")] = 6,
     seed: Annotated[int | None, typer.Option(help="Decides the images, and what happens to them.")] = None,
     label: Label = None,
-    multi_label: MultiLabel = False,
+    task: Labels = None,
     set_: Set = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="PNG file; default: NAME-preview.png.")
@@ -26,7 +26,6 @@ def preview(
     from convnet.experiments import choose_recipe
     from convnet.experiments.preview import draw_preview
 
-    task = "multi-label" if multi_label else None
     chosen = overrides(set_, task=task, seed=seed, **{"data.label": label})
     recipe = choose_recipe(data, chosen)
     target = out or Path(f"{recipe.name}-preview.png")

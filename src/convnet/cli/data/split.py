@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from convnet.cli.options import DataDir, Label, MultiLabel
+from convnet.cli.options import DataDir, Label, Labels
 
 
 def split(
@@ -19,7 +19,7 @@ def split(
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides who is held out.")] = 0,
     label: Label = None,
-    multi_label: MultiLabel = False,
+    task: Labels = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="CSV file to write; default: standard output.")
     ] = None,
@@ -27,16 +27,22 @@ def split(
 ) -> None:
     """Split images, copies and groups kept together, and write a table: path, label, split, group.
 
-    The table is data in its own right: 'convnet train' follows its splits.
+    Of images in a folder or a table it is data in its own right: 'convnet train' follows its splits.
     """
     import sys
 
     from convnet.atomic import write_atomically
-    from convnet.data import SplitOptions, open_data
+    from convnet.data import Reads, SplitOptions, open_data
     from convnet.data.split_table import split_table
+    from convnet.errors import RecipeError
     from convnet.schema import validate
 
-    source = open_data(data, data_dir=data_dir, label=label, reads="labels" if multi_label else "class")
+    if folds is not None and (val is not None or test is not None):
+        raise RecipeError("--val and --test do not apply: with --folds every sample is in a fold")
+    reads: Reads = "labels" if task == "multi-label" else "class"
+    source = open_data(data, data_dir=data_dir, label=label, reads=reads)
+    for line in (*source.notes, *source.skipped):
+        print(line, file=sys.stderr)
     values = {"val": val, "test": test, "seed": seed}
     options = validate(SplitOptions, {k: v for k, v in values.items() if v is not None}, "split")
     text = split_table(source, options, folds, base=out.absolute().parent if out else Path.cwd())

@@ -20,11 +20,12 @@ from convnet.errors import ConvnetError
 THUMB = 16
 """Side of the small colour pictures that are compared."""
 TROUBLES: tuple[Trouble, ...] = ("unreadable", "truncated", "not_an_image")
-VERSION = 2
+VERSION = 3
 
 RECORD = np.dtype(
     [
         ("trouble", np.uint8),  # 0, or 1 + place in TROUBLES
+        ("passing", np.bool_),  # nobody could read the file, which says nothing of what is in it
         ("width", np.int32),  # upright; 0 where nothing could be decoded
         ("height", np.int32),
         ("mode", "U8"),
@@ -66,9 +67,10 @@ class Memory:
         """Whether every file of the listing was scanned before."""
         return bool(self.found) and all(self.find(sample) is not None for sample in listing.samples)
 
-    def save(self, samples: Sequence[Sample], found: Sequence[tuple[Records, str]]) -> None:
-        """Remember it beside what is known already; a full disk forgets."""
-        all_found = {**self.found, **{_key(s): f for s, f in zip(samples, found, strict=True)}}
+    def save(self, samples: Sequence[Sample], found: Sequence[tuple[Records, str]], *, others: bool) -> None:
+        """Remember it, beside what is known of `others` if there are any; a full disk forgets."""
+        lasting = {_key(s): f for s, f in zip(samples, found, strict=True) if not f[0]["passing"]}
+        all_found = {**self.found, **lasting} if others else lasting
         content = io.BytesIO()
         np.savez(
             content,

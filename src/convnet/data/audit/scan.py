@@ -81,7 +81,7 @@ def scan(
             known[i] = result
     found = [pair for pair in known if pair is not None]
     if waiting:
-        memory.save(samples, found)
+        memory.save(samples, found, others=only is not None)
     records = np.array([record for record, _ in found], RECORD)
     return Scan(records, {i: reason for i, (_, reason) in enumerate(found) if reason})
 
@@ -99,6 +99,8 @@ class Look(NamedTuple):
     channels: int = 0
     small: NDArray[np.uint8] | None = None
     some: NDArray[np.uint8] | None = None
+    passing: bool = False
+    """May be otherwise next time, though the file is the same."""
 
 
 def _recorded(store: Store, samples: Sequence[Sample]) -> list[tuple[Records, str]]:
@@ -114,7 +116,7 @@ def _examine(store: Store, sample: Sample) -> Look:
     try:
         content = store.read(sample.entry.name)
     except DataError as error:
-        return Look("unreadable", str(error).rpartition(": ")[2])
+        return Look("unreadable", str(error).rpartition(": ")[2], passing=True)
     trouble, reason = None, ""
     try:
         picture = decode(content, at_least=(THUMB, THUMB))
@@ -139,6 +141,7 @@ def _described(looks: Sequence[Look]) -> Records:
     """The records of some files; what is computed of their pixels, for all of them together."""
     records = np.zeros(len(looks), RECORD)
     for record, look in zip(records, looks, strict=True):
+        record["passing"] = look.passing
         if look.trouble is not None:
             record["trouble"] = 1 + TROUBLES.index(look.trouble)
         if look.picture is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -16,43 +15,12 @@ from convnet.errors import DataError, in_one_line
 from convnet.schema import nearest
 from convnet.types import SplitName
 
-TABLE_FILES = frozenset({".csv", ".tsv", ".parquet"})
-TABLE_NAMES = frozenset({"metadata", "labels", "annotations"})
-"""What a table in a folder of images is called."""
 LABEL_COLUMNS = (*LABEL_NAMES, "labels", "category", "categories", "tags")
 SEPARATORS = "|;,"
 """Between several labels of one image."""
 LOOKED_AT = 20
 UNUSED: Literal["unused"] = "unused"
 """The split of samples that are left out."""
-
-
-def is_image_table(path: Path) -> bool:
-    """Whether it is a table whose first rows name image files."""
-    if path.suffix.lower() not in TABLE_FILES or not path.is_file():
-        return False
-    if path.suffix.lower() == ".parquet":
-        return True  # of numbers only CSV is read
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            first = file.readline()
-            rows = csv.reader(islice(file, LOOKED_AT), delimiter=max(DELIMITERS, key=first.count))
-            return any(has_image_name(cell.strip()) for row in rows for cell in row)
-    except (OSError, UnicodeDecodeError, csv.Error):
-        return False
-
-
-def table_within(store: Store, contents: Contents) -> str | None:
-    """The table that says the labels of a folder or an archive of images; None where folders say them.
-
-    In a folder it is called metadata, labels or annotations; an archive holds one at its top.
-    """
-    names = [entry.name for entry in contents.entries if entry.name.lower().endswith(tuple(TABLE_FILES))]
-    top = [name for name in names if "/" not in name] or [name for name in names if name.count("/") == 1]
-    called = [name for name in top if Path(name).stem.lower() in TABLE_NAMES]
-    if called or store.root.is_dir():
-        return called[0] if called else None
-    return top[0] if len(top) == 1 else None
 
 
 def list_table(
@@ -169,8 +137,8 @@ def _labels(cells: Cells, path_column: str, label: str | None, several: bool) ->
         return _indicators(cells, others)
     if chosen is None:
         raise DataError(
-            f"{cells.path}: which column holds the labels? Name it with --set data.label=NAME "
-            f"(columns: {', '.join(others[:20]) or 'none beside the paths'})"
+            f"{cells.path}: which column holds the labels? Name it: --label NAME, or --set "
+            f"data.label=NAME (columns: {', '.join(others[:20]) or 'none beside the paths'})"
         )
     texts = [row[cells.columns.index(chosen)] for row in cells.rows]
     if several:
@@ -195,7 +163,7 @@ def _indicators(cells: Cells, columns: Sequence[str]) -> list[tuple[str, ...]]:
             if row[place] not in ("0", "1"):
                 raise DataError(
                     f"{cells.path}: line {line}, column '{column}': '{row[place]}' is neither 0 nor 1; name "
-                    "the column of labels with --set data.label=NAME"
+                    "the column of labels with --label NAME or --set data.label=NAME"
                 )
     return [
         tuple(sorted(c for c, place in zip(columns, places, strict=True) if row[place] == "1"))

@@ -16,12 +16,10 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
-from convnet.errors import DataError
-
-Decoder = Callable[[int], NDArray[np.uint8]]
-"""Position of a sample → H×W×C."""
+from convnet.errors import DataError, in_one_line
 
 VERSION = 1
 RESERVE_BYTES = 1 << 30
@@ -113,16 +111,20 @@ def open_pack(
     stem = f"{name}-{_digest(settings)}"
     place = folder / f"{stem}-{content[:12]}"
     document = {"version": VERSION, "content": content, "shape": list(shape), **settings}
-    if (pack := _existing(place, document, shape)) is not None:
-        return pack
-    if place.exists():
-        say(f"{place}: damaged; packing anew")
-        _remove(place)
-    for outdated in folder.glob(f"{_escaped(stem)}-*"):
-        _remove(outdated)
-    require_space(folder, shape)
-    _create(folder, place, document, shape)
-    return Pack(place, shape)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_name(f"{folder.name}.lock")):  # two that begin at once make one
+            if (pack := _existing(place, document, shape)) is not None:
+                return pack
+            if place.exists():
+                say(f"{place}: damaged; packing anew")
+            for outdated in folder.glob(f"{_escaped(stem)}-*"):
+                _remove(outdated)
+            require_space(folder, shape)
+            _create(folder, place, document, shape)
+            return Pack(place, shape)
+    except OSError as error:
+        raise NoRoomError(f"no pack can be made in {folder}: {in_one_line(error)}") from None
 
 
 def require_space(folder: Path, shape: Sequence[int]) -> None:
@@ -161,10 +163,9 @@ def _existing(place: Path, document: dict[str, object], shape: tuple[int, int, i
 
 
 def _create(folder: Path, place: Path, document: dict[str, object], shape: tuple[int, int, int, int]) -> None:
-    """Reserve the space under another name and rename: of two processes one is first, and both use its."""
+    """Reserve the space under another name and rename: what has the name is whole."""
     temporary = None
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder, prefix=".new-"))
         sizes = {"pixels": int(np.prod(shape, dtype=np.int64)), "state": shape[0], "sums": 4 * shape[0]}
         for name, size in sizes.items():
@@ -176,8 +177,7 @@ def _create(folder: Path, place: Path, document: dict[str, object], shape: tuple
             _remove(temporary)
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise NoRoomError(f"a pack does not fit into {folder}: {error.strerror}") from None
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise NoRoomError(f"no pack can be made in {folder}: {error.strerror or error}") from None
+        raise
 
 
 def _reserve(path: Path, size: int) -> None:

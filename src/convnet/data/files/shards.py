@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tarfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -14,6 +16,7 @@ from convnet.data.files.listing import SPLIT_FOLDERS, Listing, Sample, listing
 from convnet.data.files.store import Entry, Ignored
 from convnet.data.images.formats import has_image_name
 from convnet.errors import DataError, MissingExtraError, in_one_line
+from convnet.types import SplitName
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -49,6 +52,10 @@ class ShardStore:
         """Remember where an image is."""
         self._members[name] = member
 
+    def shard_of(self, name: str) -> str:
+        """The archive that an image lies in."""
+        return self._members[name].shard
+
     def read(self, name: str) -> bytes:
         """The bytes of an image."""
         member = self._members[name]
@@ -56,7 +63,7 @@ class ShardStore:
             content = self._system.cat_file(
                 member.shard, start=member.offset, end=member.offset + member.size
             )
-        except (OSError, ValueError) as error:
+        except Exception as error:  # file systems raise nearly anything
             raise DataError(f"{name}: cannot be read: {in_one_line(error)}") from error
         return bytes(content)
 
@@ -66,6 +73,7 @@ class _Parts:
     """The members of one sample."""
 
     image: tuple[str, Member] | None = None
+    others: list[str] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
 
 
@@ -75,11 +83,14 @@ def is_address(name: str) -> bool:
 
 
 def is_shards(address: str) -> bool:
-    """Whether it names tar archives: one, several by {000..015} or *, or a folder that holds them."""
-    if address.endswith(".tar"):
+    """Whether it names tar archives: one, several by {000..015} or *, or a folder of them and no folders."""
+    if is_address(address) or address.endswith(".tar"):
         return True
-    folder = Path(address)
-    return not is_address(address) and folder.is_dir() and any(p.suffix == ".tar" for p in folder.iterdir())
+    try:
+        seen = [child for child in Path(address).expanduser().iterdir() if not child.name.startswith(".")]
+    except (OSError, RuntimeError, ValueError):  # no folder, or no possible path
+        return False
+    return any(child.suffix == ".tar" for child in seen) and not any(child.is_dir() for child in seen)
 
 
 def shards_name(address: str) -> str:
@@ -93,7 +104,7 @@ def list_shards(address: str, *, several: bool) -> Listing:
 
     The label is a member .cls (a number, or a name), .txt (several with | between them) or .json (its field
     label, labels, class or tags). The archives' headers and labels are read, images only when they are
-    needed. Names that begin with train-, val- or test- are splits.
+    needed. Names that begin with train-, val- or test- are splits, and so are folders of that name.
 
     Raises:
         DataError: an archive is missing or damaged, or a sample has no label.
@@ -104,14 +115,14 @@ def list_shards(address: str, *, several: bool) -> Listing:
     names = _class_names(system, shards[0])
     samples: list[Sample] = []
     ignored: list[Ignored] = []
+    root = os.path.commonpath([PurePosixPath(shard).parent for shard in shards])
     for shard in shards:
-        stem = PurePosixPath(shard).name
-        found = SPLIT_NAME.match(stem)
-        split = SPLIT_FOLDERS[found.group(1).lower()] if found else None
+        place = PurePosixPath(shard).relative_to(root)
+        split, state = _split_of(place), _state(system, shard)
         for key, parts in _grouped(system, shard):
-            name = f"{stem}/{key}"
+            ignored += [Ignored(f"{place}/{other}", "not the image of its sample") for other in parts.others]
             if parts.image is None:
-                ignored.append(Ignored(name, "has no image"))
+                ignored.append(Ignored(f"{place}/{key}", "has no image"))
                 continue
             labels = tuple(sorted({_name_of(label, names, shard) for label in parts.labels}))
             if not several and len(labels) != 1:
@@ -120,11 +131,27 @@ def list_shards(address: str, *, several: bool) -> Listing:
                     ".txt or .json, or use --task multi-label"
                 )
             path, member = parts.image
-            store.add(f"{stem}/{path}", member)
-            samples.append(Sample(Entry(f"{stem}/{path}", member.size, member.offset), labels, split))
+            store.add(f"{place}/{path}", member)
+            stamp = zlib.crc32(f"{state} {member.offset}".encode())
+            samples.append(Sample(Entry(f"{place}/{path}", member.size, stamp), labels, split))
     if not samples:
         raise DataError(f"{address}: holds no images")
     return listing(shards_name(address), store, samples, ignored=ignored, several=several)
+
+
+def _split_of(place: PurePosixPath) -> SplitName | None:
+    """The split that the name of a shard says, or a folder that it lies in."""
+    found = SPLIT_NAME.match(place.name)
+    words = [found.group(1)] if found else place.parent.parts
+    return next((SPLIT_FOLDERS[word.lower()] for word in words if word.lower() in SPLIT_FOLDERS), None)
+
+
+def _state(system: AbstractFileSystem, shard: str) -> str:
+    """Something that changes with the file."""
+    try:
+        return str(system.ukey(shard))
+    except Exception:  # file systems raise nearly anything; the places within it change mostly, too
+        return ""
 
 
 def _expanded(address: str) -> tuple[AbstractFileSystem, list[str]]:
@@ -167,7 +194,10 @@ def _grouped(system: AbstractFileSystem, shard: str) -> Iterator[tuple[str, _Par
                 key = f"{folder}/{stem}" if folder else stem
                 parts = samples.setdefault(key, _Parts())
                 if has_image_name(base):
-                    parts.image = (member.name, Member(shard, member.offset_data, member.size))
+                    if parts.image is not None or "." in suffix:  # as in 0001.seg.png
+                        parts.others.append(member.name)
+                    else:
+                        parts.image = (member.name, Member(shard, member.offset_data, member.size))
                 elif dot + suffix.lower() in LABEL_SUFFIXES:
                     content = archive.extractfile(member)
                     parts.labels += _labels(suffix.lower(), content.read() if content else b"")
@@ -175,7 +205,7 @@ def _grouped(system: AbstractFileSystem, shard: str) -> Iterator[tuple[str, _Par
         raise DataError(
             f"{shard}: not a readable tar archive (which must not be compressed): {in_one_line(error)}"
         ) from error
-    except (OSError, ValueError) as error:
+    except Exception as error:  # file systems raise nearly anything
         raise DataError(f"{shard}: cannot be read: {in_one_line(error)}") from error
     yield from samples.items()
 
@@ -196,7 +226,10 @@ def _class_names(system: AbstractFileSystem, shard: str) -> list[str]:
     path = f"{shard.rpartition('/')[0]}/{CLASS_NAMES}"
     if not system.exists(path):
         return []
-    return [str(line) for line in system.cat_file(path).decode().splitlines() if line.strip()]
+    try:
+        return [str(line) for line in system.cat_file(path).decode().splitlines() if line.strip()]
+    except Exception as error:  # file systems raise nearly anything
+        raise DataError(f"{path}: cannot be read: {in_one_line(error)}") from error
 
 
 def _name_of(label: str, names: list[str], shard: str) -> str:

@@ -23,8 +23,9 @@ class FileSource:
 
     Targets are int64 N, or uint8 N×K where samples may have several labels. A batch lacks the images that
     could not be read. `groups` and `duplicates` number what belongs together and what is the same picture;
-    `unfit` says of samples why nothing should be learnt from them; `skipped` names the files that were left
-    out, `notes` say what is worth knowing, and `audit` has it all, where all files were looked at.
+    `unfit` says of samples why nothing should be learnt from them; `left_out` names the files that could not
+    be read when they were listed, `notes` say what is worth knowing, and `audit` has it all, where all files
+    were looked at.
     """
 
     name: str
@@ -38,7 +39,7 @@ class FileSource:
     duplicates: Tensor | None = None
     shards: Tensor | None = None
     unfit: Mapping[int, str] = field(default_factory=dict)
-    skipped: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     audit: Mapping[str, Any] | None = None
     device: torch.device = CPU
@@ -52,6 +53,11 @@ class FileSource:
     def target(self) -> TargetKind:
         """One class for each image, or any number of labels."""
         return "class" if self.targets.dim() == 1 else "labels"
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Files that could not be read, each with its reason: so far, where not all were looked at."""
+        return (*self.left_out, *(why for _, why in sorted(self.files.problems.items())))
 
     @property
     def shape(self) -> ImageShape:

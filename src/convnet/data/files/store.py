@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 import zipfile
 import zlib
@@ -84,13 +85,18 @@ class FolderStore:
         ignored: list[Ignored] = []
         try:
             start = self.root.stat()
-            list_first = os.scandir(self.root)
+            os.scandir(self.root).close()
         except OSError as error:
             reason = "no such folder" if not self.root.exists() else f"cannot be read: {error.strerror}"
             raise DataError(f"{self.root}: {reason}") from None
-        waiting = [("", list_first, frozenset({(start.st_dev, start.st_ino)}))]
+        waiting = [("", frozenset({(start.st_dev, start.st_ino)}))]
         while waiting:
-            prefix, children, above = waiting.pop()
+            prefix, above = waiting.pop()
+            try:
+                children = os.scandir(self.root / prefix)
+            except OSError as error:
+                ignored.append(Ignored(prefix.rstrip("/"), f"cannot be read: {error.strerror}"))
+                continue
             with children:
                 for child in children:
                     name = prefix + child.name
@@ -105,7 +111,7 @@ class FolderStore:
                                 ignored.append(Ignored(name, "a link to a folder that it lies in"))
                                 continue
                             folders.append(name)
-                            waiting.append((f"{name}/", os.scandir(child.path), above | {here}))
+                            waiting.append((f"{name}/", above | {here}))
                         elif child.is_file():
                             entries.append(Entry(name, status.st_size, status.st_mtime_ns))
                         else:
@@ -163,10 +169,10 @@ class ZipStore:
 
     def read(self, name: str) -> bytes:
         """The bytes of a member."""
-        archive = getattr(self._here, "archive", None)
-        if archive is None:  # one for each thread: they do not share a position in the file
-            archive = self._here.archive = zipfile.ZipFile(self.root)
         try:
+            archive = getattr(self._here, "archive", None)
+            if archive is None:  # one for each thread: they do not share a position in the file
+                archive = self._here.archive = zipfile.ZipFile(self.root)
             return bytes(archive.read(name))
         except KeyError:
             raise DataError(f"{self.root}/{name}: no such file") from None
@@ -184,6 +190,8 @@ def entry_of(root: Path, name: str) -> Entry:
     try:
         status = (root / name).stat()
     except (OSError, ValueError):
+        return Entry(name, MISSING, 0)
+    if not stat.S_ISREG(status.st_mode):  # a pipe would never end
         return Entry(name, MISSING, 0)
     return Entry(name, status.st_size, status.st_mtime_ns)
 

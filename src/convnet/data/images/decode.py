@@ -6,7 +6,6 @@ JPEG by libjpeg-turbo through simplejpeg, everything else by Pillow. On a JPEG t
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
@@ -15,7 +14,7 @@ from convnet.data.images.array import decode_array
 from convnet.data.images.formats import format_of, lacks_end
 from convnet.data.images.jpeg import decode_jpeg
 from convnet.data.images.picture import MAX_PIXELS, DecodeError, Picture, Pixels
-from convnet.data.images.pillow import loaded, orientation, pixels_of
+from convnet.data.images.pillow import loaded, opened, orientation, pixels_of
 from convnet.data.images.turn import turn_upright
 from convnet.errors import DataError
 
@@ -50,7 +49,7 @@ def decode(
             and (found := decode_jpeg(content, channels, at_least)) is not None
         ):
             return found
-        with Image.open(io.BytesIO(content)) as image:
+        with opened(content) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise DecodeError(
                     "unreadable", f"{image.width}×{image.height} pixels; the limit is {MAX_PIXELS:,}"

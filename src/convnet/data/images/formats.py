@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
-    | {".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".avif", ".ico", ".npy"}
-)
+from itertools import chain
+
+FORMATS = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "PNG": (".png",),
+    "WEBP": (".webp",),
+    "BMP": (".bmp",),
+    "GIF": (".gif",),
+    "TIFF": (".tif", ".tiff"),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+    "JPEG2000": (".jp2",),
+    "AVIF": (".avif",),
+    "ICO": (".ico",),
+}
+"""The formats of pictures that are read, as Pillow calls them, and how their files' names end."""
+IMAGE_SUFFIXES = frozenset(chain(*FORMATS.values())) | {".npy"}
 """Every format that is read; `.npy` holds an array H×W or H×W×C, of any number of channels."""
 
 _SIGNATURES = {
@@ -24,7 +36,8 @@ _END_BYTES = 64
 
 def has_image_name(name: str) -> bool:
     """Whether a file is an image by its suffix."""
-    return f".{name.rpartition('.')[2].lower()}" in IMAGE_SUFFIXES
+    _, dot, suffix = name.rpartition(".")
+    return dot + suffix.lower() in IMAGE_SUFFIXES
 
 
 def format_of(content: bytes) -> str | None:

@@ -38,6 +38,11 @@ class Picture:
     profile: bool
 
 
+def converts(found: int, channels: int) -> bool:
+    """Whether a picture of so many channels can be made one of others."""
+    return found in (channels, 1) or (found == 3 and channels == 1)
+
+
 def to_channels(pixels: Pixels, channels: int | None) -> Pixels:
     """Grey made of colours (ITU-R 601 luma), colours made of grey; otherwise as it is.
 
@@ -47,13 +52,13 @@ def to_channels(pixels: Pixels, channels: int | None) -> Pixels:
     found = pixels.shape[2]
     if channels is None or found == channels:
         return pixels
-    if found == 3 and channels == 1:
+    if not converts(found, channels):
+        raise DecodeError("unreadable", f"has {found} channels, which do not become {channels}")
+    if found == 3:
         red, green, blue = np.moveaxis(pixels.astype(np.uint32), 2, 0)
         grey: Pixels = ((19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16).astype(np.uint8)
         return grey[:, :, None]
-    if found == 1:
-        return np.repeat(pixels, channels, 2)
-    raise DecodeError("unreadable", f"has {found} channels, which do not become {channels}")
+    return np.repeat(pixels, channels, 2)
 
 
 def scaled(values: NDArray[np.generic], bits: int) -> NDArray[np.uint8]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import threading
+from functools import cache
 
 import numpy as np
 from PIL import Image, ImageColor, ImageFile
 
+from convnet.data.images.formats import FORMATS
 from convnet.data.images.picture import DecodeError, Pixels, scaled, to_channels
 from convnet.data.images.turn import ORIENTATION, orientation_of
 
@@ -20,6 +22,18 @@ class _Lenience:
 
     lock = threading.Lock()
     times = 0
+
+
+@cache
+def _formats() -> list[str]:
+    """Those of our formats that this Pillow reads; no others, of which some start programs."""
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def opened(content: bytes) -> Image.Image:
+    """The header of an image."""
+    return Image.open(io.BytesIO(content), formats=_formats())
 
 
 def loaded(content: bytes, image: Image.Image, allow_truncated: bool) -> Image.Image:
@@ -36,7 +50,9 @@ def loaded(content: bytes, image: Image.Image, allow_truncated: bool) -> Image.I
             try:
                 return _reloaded(content)
             finally:
+                _Lenience.times += 1
                 ImageFile.LOAD_TRUNCATED_IMAGES = False
+    lenient = lenient or ImageFile.LOAD_TRUNCATED_IMAGES
     if not allow_truncated and (lenient or times != _Lenience.times):  # another thread let it pass
         with _Lenience.lock:
             return _reloaded(content)
@@ -44,7 +60,7 @@ def loaded(content: bytes, image: Image.Image, allow_truncated: bool) -> Image.I
 
 
 def _reloaded(content: bytes) -> Image.Image:
-    image = Image.open(io.BytesIO(content))
+    image = opened(content)
     image.load()
     return image
 
