@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import resource
 import shutil
 import zipfile
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from convnet.data import Preprocess, everything, open_data
+from convnet.data import Preprocess, SplitOptions, everything, make_split, open_data
 from convnet.data.files.arrays import open_arrays
 from convnet.data.files.store import FolderStore
 from convnet.data.image_files import list_files
@@ -191,3 +193,110 @@ def test_arrays(tmp_path: Path) -> None:
     np.savez(tmp_path / "o.npz", images=images, other=np.arange(6))
     with pytest.raises(DataError, match="expected arrays images and labels"):
         open_arrays(tmp_path / "o.npz", several=False)
+
+
+def test_any_number_of_folders_with_few_open_files(tmp_path: Path) -> None:
+    for i in range(80):
+        picture(tmp_path / f"class-{i:02}" / "1.png")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())) + 20, hard))
+    try:
+        listed = list_files(str(tmp_path))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert len(listed.classes) == 80 and not listed.ignored
+
+
+def test_a_table_in_the_folder_of_each_split(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for name in ("1.png", "2.png"):
+            picture(tmp_path / split / name)
+        rows = [["file_name", "label"], ["1.png", "a"], ["2.png", "b"]]
+        table(tmp_path / split / "metadata.csv", rows)
+    listed = list_files(str(tmp_path))
+    assert [(s.entry.name, s.labels[0], s.split) for s in listed.samples] == [
+        ("test/1.png", "a", "test"),
+        ("test/2.png", "b", "test"),
+        ("train/1.png", "a", "train"),
+        ("train/2.png", "b", "train"),
+    ]
+    assert not [ignored for ignored in listed.ignored if ignored.name.endswith(".png")]
+    table(tmp_path / "train" / "labels.csv", rows)
+    with pytest.raises(DataError, match="both name images"):
+        list_files(str(tmp_path))
+
+
+def test_a_table_that_names_no_images_does_not_say_their_labels(tmp_path: Path) -> None:
+    for name in ("a/1.png", "b/2.png"):
+        picture(tmp_path / name)
+    table(tmp_path / "labels.csv", [["ClassId", "Name"], ["0", "a"], ["1", "b"]])
+    assert list_files(str(tmp_path)).classes == ("a", "b")
+
+
+def test_a_word_is_no_name_of_an_image(tmp_path: Path) -> None:
+    for name in ("1.png", "2.png"):
+        picture(tmp_path / name)
+    rows = [["format", "path", "label"], ["png", "1.png", "a"], ["png", "2.png", "b"]]
+    listed = list_files(table(tmp_path / "t.csv", rows), label="label")
+    assert [sample.entry.name for sample in listed.samples] == ["1.png", "2.png"]
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    for name in ("1.png", "2.png"):
+        picture(tmp_path / name)
+    os.mkfifo(tmp_path / "3.png")
+    rows = [["path", "label"], ["1.png", "a"], ["2.png", "b"], ["3.png", "a"]]
+    source = open_data(table(tmp_path / "t.csv", rows), Preprocess(image_size=8))
+    assert source.skipped == ("3.png: no such file",)
+
+
+def test_pictures_of_other_channels_are_left_out_and_named(tmp_path: Path) -> None:
+    for name in ("a/1.png", "a/2.png", "b/3.png", "b/4.png"):
+        picture(tmp_path / name)
+    np.save(tmp_path / "a" / "five.npy", np.zeros((8, 8, 5), np.uint8))
+    source = open_data(str(tmp_path), Preprocess(image_size=8))
+    assert source.skipped == ("a/five.npy: has 5 channels, which do not become 3",)
+    assert "1 other channels" in source.notes[1]
+    assert len(source.read(torch.arange(4))) == 4
+    with pytest.raises(DataError, match="has 3 channels, which do not become 4"):
+        open_data(str(tmp_path), Preprocess(image_size=8, channels=4))
+
+
+def test_a_file_that_could_not_be_read_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name in ("data/a/1.png", "data/a/2.png", "data/b/3.png"):
+        picture(tmp_path / name)
+    read = FolderStore.read
+
+    def fails(self: FolderStore, name: str) -> bytes:
+        if name == "a/1.png":
+            raise DataError("a/1.png: cannot be read: Permission denied")
+        return read(self, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderStore, "read", fails)
+        source = open_data(str(tmp_path / "data"), Preprocess(image_size=8))
+        assert source.skipped == ("a/1.png: Permission denied",)
+    assert not open_data(str(tmp_path / "data"), Preprocess(image_size=8)).skipped
+
+
+def test_copies_and_blanks_among_arrays(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 8, 8, 3), dtype=np.uint8)
+    images = np.concatenate([pixels, pixels, np.zeros((2, 8, 8, 3), np.uint8)])
+    np.savez(tmp_path / "x.npz", images=images, labels=np.arange(102) % 2)
+    source = open_data(str(tmp_path / "x.npz"))
+    assert source.duplicates is not None and source.unfit == {100: "blank", 101: "blank"}
+    split = make_split(source, SplitOptions(val=0.2, test=0.2))
+    seen = [{i % 50 for i in part.tolist() if i < 100} for part in (split.train, split.val, split.test)]
+    assert not seen[0] & seen[1] and not seen[0] & seen[2] and not seen[1] & seen[2]
+
+
+def test_a_damaged_array_is_named(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "x.npz", images=np.zeros((40, 8, 8), np.uint8), labels=np.arange(40) % 2)
+    content = bytearray((tmp_path / "x.npz").read_bytes())
+    content[60:90] = bytes(30)
+    (tmp_path / "x.npz").write_bytes(content)
+    with pytest.raises(DataError, match=r"x\.npz: cannot be read"):
+        open_data(str(tmp_path / "x.npz"))

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-import os
-import signal
+import errno
 import subprocess
 import sys
 import time
@@ -120,7 +119,7 @@ def test_a_killed_packing_goes_on_and_ends_with_the_same_pack(many: Path, cache:
         if process.poll() is not None or (done and done[0] > 20):
             break
         time.sleep(0.005)
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()
     assert cli("data", "pack", many, "--size", 96).returncode == 0
     assert dict(the_pack(cache)) == whole
@@ -135,7 +134,21 @@ def test_two_processes_make_one_pack(many: Path, cache: Path) -> None:
     assert np.frombuffer(dict(the_pack(cache))["state"], np.uint8).all()
 
 
-def test_a_full_disk_is_one_message(many: Path, cli: Cli) -> None:
-    message = refused(cli("data", "pack", many, CONVNET_PACK_LIMIT_GB="0"))
+def test_a_pack_that_is_not_allowed_is_one_message(many: Path, call: Cli) -> None:
+    message = refused(call("data", "pack", many, CONVNET_PACK_LIMIT_GB="0"))
     assert message.count("\n") <= 2 and "more than CONVNET_PACK_LIMIT_GB=0 allows" in message
-    assert "not a number" in refused(cli("data", "pack", many, CONVNET_PACK_LIMIT_GB="many"))
+    assert "not a number" in refused(call("data", "pack", many, CONVNET_PACK_LIMIT_GB="many"))
+
+
+def test_a_disk_that_fills_up_leaves_nothing_behind(
+    many: Path, call: Cli, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    message = refused(call("data", "pack", many))
+    assert message.count("\n") <= 2 and "does not fit" in message and "No space left on device" in message
+    assert not list(cache.iterdir())
+    source = open_data(str(many), Preprocess(image_size=16))
+    assert len(source.read(torch.arange(4))) == 4

@@ -122,6 +122,13 @@ def test_folds_cover_everything_once_and_are_stratified(folds: int, seed: int) -
     assert sorted(tested) == list(range(76))
 
 
+def test_a_large_group_does_not_keep_its_fold_from_the_other_classes() -> None:
+    data = grouped([0] * 60 + list(range(1, 61)), [0] * 60 + [1] * 60)
+    for fold in range(2):
+        split = make_split(data, SplitOptions(folds=2, fold=fold))
+        assert int((data.targets[split.test] == 1).sum()) == 30
+
+
 def test_folds_leave_the_makers_test_split_alone() -> None:
     data = source([0, 1] * 20, ["train"] * 20 + ["val"] * 10 + ["test"] * 10)
     split = make_split(data, SplitOptions(folds=3, fold=0))

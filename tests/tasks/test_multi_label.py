@@ -83,3 +83,23 @@ def test_a_table_of_several_labels_from_the_command_line(scenes: Path, call: Cli
     assert "mean average precision" in (tmp_path / "r" / "report.html").read_text()
     assert json.loads((tmp_path / "r" / "data.json").read_text())["per_class"][0] > 50
     assert "--task multi-label" in refused(call("train", scenes))
+
+
+def test_other_data_with_fewer_labels_is_judged_by_the_same(scenes: Path, call: Cli, tmp_path: Path) -> None:
+    result_of(call("train", scenes, "--task", "multi-label", "--epochs", 1, "--out", "r", "--json"))
+    rows = list(csv.DictReader(scenes.read_text().splitlines()))
+    kept = [row for row in rows if set(row["labels"].split("|")) <= {"1", "2"}]
+    with (tmp_path / "few.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["path", "labels"])
+        writer.writeheader()
+        writer.writerows(kept)
+    found = result_of(call("evaluate", "r", "few.csv", "--json"))
+    assert found["samples"] == len(kept)
+    assert set(found["label_f1"]) == {"0", "1", "2", "3"}
+    assert found["share"]["0"] == 0 < found["share"]["1"]
+
+
+def test_images_without_any_label_are_refused(scenes: Path, call: Cli) -> None:
+    text = "path,labels\n" + "".join(f"img/{i}.png,\n" for i in range(20))
+    scenes.write_text(text)
+    assert "none of its samples has a label" in refused(call("train", scenes, "--task", "multi-label"))

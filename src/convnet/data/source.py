@@ -145,6 +145,8 @@ S = TypeVar("S")
 
 def rarest(targets: Tensor) -> Tensor:
     """Of several labels (N×K, 1 for each) the one that fewest samples have, int64 N; K if there is none."""
+    if not targets.shape[1]:
+        return torch.zeros(len(targets), dtype=torch.int64)
     counts = targets.sum(0, dtype=torch.int64)
     rank = torch.where(targets > 0, counts, len(targets) + 1)
     return torch.where(targets.bool().any(1), rank.argmin(1), targets.shape[1])
