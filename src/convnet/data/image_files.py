@@ -155,16 +155,14 @@ def open_files(
     )
 
 
-def looked_through(source: MemorySource, say: Say) -> MemorySource:
+def looked_through(source: MemorySource, name: str, say: Say) -> MemorySource:
     """Images in memory with what a look at them shows: copies of each other, and blank ones."""
     listed = list_memory(source)
-    if len(listed) > SCANNED:
-        return source
     found, places = _scanned(listed, say)
-    pairs = duplicates(listed, found)
-    unfit = {int(place): "blank" for place in found.records["blank"].nonzero()[0]}
-    notes = what_matters(listed, source.name, kinds={}, blank=len(unfit), pairs=pairs, looked_at=len(places))
-    copies = torch.from_numpy(together(len(listed), pairs))
+    pairs = duplicates(listed, found) if len(places) == len(listed) else None
+    unfit = {places[i]: "blank" for i in found.records["blank"].nonzero()[0].tolist()}
+    notes = what_matters(listed, name, kinds={}, blank=len(unfit), pairs=pairs, looked_at=len(places))
+    copies = None if pairs is None else torch.from_numpy(together(len(listed), pairs))
     return replace(source, duplicates=copies, unfit=unfit, notes=notes)
 
 

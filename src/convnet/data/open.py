@@ -109,7 +109,7 @@ def open_data(
     if path.is_dir() and reads == "photos":
         return open_photos(path, preprocess, channels=channels)
     if holds_images(path):
-        source = looked_through(open_arrays(path, several=reads == "labels"), say)
+        source = looked_through(open_arrays(path, several=reads == "labels"), name, say)
         return fitted(source, preprocess, shape, shape)
     if holds_files(name):
         if reads not in ("class", "labels"):

@@ -14,7 +14,7 @@ from convnet.data.table import DELIMITERS
 from convnet.errors import DataError
 from convnet.types import SplitName
 
-TABLE_FILES = frozenset({".csv", ".tsv", ".parquet"})
+TABLE_FILES = (".csv", ".tsv", ".parquet")
 TABLE_NAMES = frozenset({"metadata", "labels", "annotations"})
 """What a table in a folder of images is called."""
 
@@ -38,7 +38,7 @@ def tables_within(store: Store, contents: Contents) -> list[str]:
     They name images, and lie at the top, or one in each folder of a split. In a folder they are called
     metadata, labels or annotations.
     """
-    names = [entry.name for entry in contents.entries if Path(entry.name).suffix.lower() in TABLE_FILES]
+    names = [entry.name for entry in contents.entries if entry.name.lower().endswith(TABLE_FILES)]
     if store.root.is_dir():
         names = [name for name in names if Path(name).stem.lower() in TABLE_NAMES]
     top = [name for name in names if "/" not in name]
