@@ -56,7 +56,7 @@ def draw_preview(recipe: Recipe, count: int, out: Path, data_dir: Path | None = 
     names = source.class_names()
     shown = [names[i] for i in originals.indices.tolist()]
     captions = [
-        f"{shown[n // len(columns)]}\n{caption}" if n % len(columns) == 0 else caption
+        f"{shown[n // len(columns)]}\n{caption}".rstrip() if n % len(columns) == 0 else caption
         for n, caption in enumerate(captions)
     ]
     words = f"{recipe.name}: {', '.join(_words(recipe.augment)) or 'no augmentation'}"

@@ -20,23 +20,35 @@ Legend = Mapping[str, tuple[float, float, float]]
 """The colours of classes, 0…1."""
 
 LEGEND = 24
+WIDTH = 10.0
+"""Of a grid, in inches."""
+FILLED = 0.94
+"""Share of the side of its cell that an image takes."""
 
 
 def image_grid(images: Sequence[Image], captions: Sequence[str], columns: int, title: str) -> Figure:
     """Images in rows, each with a caption of one or two short lines."""
     rows = -(-len(images) // columns)
     lines = max((caption.count("\n") + 1 for caption in captions if caption), default=0)
-    with figure(10, 0.35 + rows * (10 / columns + 0.17 * lines)) as picture:
-        picture.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=11)
-        grid = picture.subplots(rows, columns, squeeze=False)
-        for axes in grid.flat:
-            axes.axis("off")
-        for axes, pixels, caption in zip(grid.flat, images, captions, strict=False):
-            axes.axis("on")
-            bare(axes)
+    cell, band = WIDTH / columns, 0.17 * lines
+    height = 0.4 + rows * (cell + band)
+    with figure(WIDTH, height) as picture:
+        picture.set_layout_engine("none")
+        picture.text(0.01, 1 - 0.08 / height, title, va="top", fontweight="bold", fontsize=11)
+        axes = picture.add_axes((0, 0, 1, 1))  # one for all, in inches: an axes for each is slow to lay out
+        bare(axes)
+        for number, (pixels, caption) in enumerate(zip(images, captions, strict=True)):
+            row, column = divmod(number, columns)
+            scale = FILLED * cell / max(pixels.shape[:2])
+            tall, wide = pixels.shape[0] * scale, pixels.shape[1] * scale
+            left = column * cell + (cell - wide) / 2
+            top = 0.4 + band + row * (cell + band) + (FILLED * cell - tall) / 2
             grey = pixels.shape[2] == 1
-            axes.imshow(pixels[:, :, 0] if grey else pixels, cmap="gray" if grey else None, vmin=0, vmax=255)
-            axes.set_title(caption, fontsize=7.5, fontweight="normal", loc="center", pad=3)
+            shown = pixels[:, :, 0] if grey else pixels
+            extent = (left, left + wide, top + tall, top)
+            axes.imshow(shown, cmap="gray" if grey else None, vmin=0, vmax=255, extent=extent, aspect="auto")
+            axes.text(left + wide / 2, top - 0.04, caption, ha="center", va="bottom", fontsize=7.5)
+        axes.set(xlim=(0, WIDTH), ylim=(height, 0))
     return picture
 
 
