@@ -79,7 +79,7 @@ def write_audit_page(path: Path, audit: Audit) -> Path:
             name: [(path, value, thumbs.of(path)) for path, value in rows]
             for name, rows in audit.outliers().items()
         },
-        channels=list(zip(("red", "green", "blue"), *audit.channels, strict=True))
+        channels=list(zip(audit.channel_names, *audit.channels, strict=True))
         if audit.scan.decoded.any()
         else [],
         sizes=audit.sizes if audit.scan.decoded.any() else None,

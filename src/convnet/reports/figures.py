@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from convnet.data import Source, everything
-from convnet.reports.style import MUTED, TEST, TRAIN, VAL, figure, log_scale
+from convnet.reports.style import MUTED, TEST, TRAIN, VAL, figure, log_scale, shortened
 from convnet.tasks import Score
 
 Row = dict[str, float | None]
@@ -81,7 +81,7 @@ def steps(rows: Sequence[Row]) -> Figure:
 
 def confusion(counts: NDArray[np.int64], classes: Sequence[str], title: str) -> Figure:
     """Confusion matrix, each row as shares of its true class; counts written where there is room."""
-    k = len(classes)
+    k, classes = len(classes), [shortened(name) for name in classes]
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = min(9.0, max(4.2, 2.6 + 0.42 * k))
     with figure(side + 0.8, side) as picture:
@@ -134,7 +134,7 @@ def roc(false: NDArray[np.float64], true: NDArray[np.float64], area: float, posi
         axes = picture.subplots()
         axes.plot([0, 1], [0, 1], color=MUTED, linestyle="--", linewidth=1)
         axes.plot(false, true, color=TRAIN, drawstyle="steps-post")
-        axes.set_title(f"ROC of '{positive}': area {area:.4f}")
+        axes.set_title(f"ROC of '{shortened(positive)}': area {area:.4f}")
         axes.set_xlabel("false positive rate")
         axes.set_ylabel("true positive rate")
         axes.set_aspect("equal")

@@ -22,6 +22,8 @@ Legend = Mapping[str, tuple[float, float, float]]
 LEGEND = 24
 WIDTH = 10.0
 """Of a grid, in inches."""
+FEWEST_COLUMNS = 6
+"""That there is room for: of fewer, images would be larger than anybody needs."""
 FILLED = 0.94
 """Share of the side of its cell that an image takes."""
 
@@ -30,7 +32,7 @@ def image_grid(images: Sequence[Image], captions: Sequence[str], columns: int, t
     """Images in rows, each with a caption of one or two short lines."""
     rows = -(-len(images) // columns)
     lines = max((caption.count("\n") + 1 for caption in captions if caption), default=0)
-    cell, band = WIDTH / columns, 0.17 * lines
+    cell, band = WIDTH / max(columns, FEWEST_COLUMNS), 0.17 * lines
     height = 0.4 + rows * (cell + band)
     with figure(WIDTH, height) as picture:
         picture.set_layout_engine("none")

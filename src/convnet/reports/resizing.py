@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import get_args
 
 import torch
+from matplotlib.figure import Figure
 
 from convnet.data import FileSource
 from convnet.data.images.decode import decode
 from convnet.data.images.fit import ResizePolicy, fit
 from convnet.data.images.picture import DecodeError
 from convnet.errors import DataError
-from convnet.reports.grids import Image
+from convnet.reports.grids import Image, image_grid
 from convnet.tasks import as_picture
 
 
@@ -38,3 +39,12 @@ def resized(source: FileSource, indices: Sequence[int]) -> list[tuple[ResizePoli
             pixels = torch.from_numpy(fit(picture.pixels, size, policy))
             pictures.append(as_picture(pixels.permute(2, 0, 1)))
     return columns
+
+
+def resized_figure(columns: Sequence[tuple[ResizePolicy, list[Image]]], used: ResizePolicy) -> Figure:
+    """A few training images by each resize policy; the one that was used is named."""
+    images = [picture for _, pictures in columns for picture in pictures]
+    captions = [""] * len(images)
+    for row, (policy, pictures) in enumerate(columns):
+        captions[row * len(pictures)] = f"{policy}, used here" if policy == used else policy
+    return image_grid(images, captions, len(columns[0][1]), "Resize policies (preprocess.resize)")

@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from convnet.data import FileSource, Loader, Source, Split, everything, read_split
-from convnet.data.images.fit import ResizePolicy
 from convnet.errors import ConvnetError
 from convnet.recipes import Recipe
 from convnet.reports import figures, grids, series_figure
@@ -21,8 +20,8 @@ from convnet.reports.html import render
 from convnet.reports.learnt import learnt_figures
 from convnet.reports.maps import map_pictures
 from convnet.reports.plane_figure import Panel, plane_figure
-from convnet.reports.resizing import resized
-from convnet.reports.style import to_png
+from convnet.reports.resizing import resized, resized_figure
+from convnet.reports.style import shortened, to_png
 from convnet.runs import Baselines, MetricsLog, RunFolder, StepLog
 from convnet.tasks import Classified, Task, as_picture
 from convnet.types import OF_SAMPLES
@@ -155,7 +154,7 @@ def _samples(
     if isinstance(source, FileSource):
         columns = resized(source, split.train[:RESIZED].tolist())
         if columns:
-            yield "resized", to_png(_resized_figure(columns, recipe.preprocess.resize))
+            yield "resized", to_png(resized_figure(columns, recipe.preprocess.resize))
     yield "augmented", to_png(_augmented_figure(source, split, recipe, task))
     if mistakes:
         yield "mistakes", to_png(_mistake_figure(source, mistakes[:MISTAKES]))
@@ -182,19 +181,11 @@ def _sample_figure(source: Source, split: Split) -> Figure:
     columns = [split.train[(targets == label).nonzero()[:rows, 0]].tolist() for label in shown]
     indices = [column[i % len(column)] for i in range(rows) for column in columns if column]
     captions = [
-        source.classes[int(source.targets[i])] if n < len(shown) else "" for n, i in enumerate(indices)
+        shortened(source.classes[int(source.targets[i])]) if n < len(shown) else ""
+        for n, i in enumerate(indices)
     ]
     width = len([column for column in columns if column])
     return grids.image_grid(grids.pictures(source, indices), captions, width, "Training images")
-
-
-def _resized_figure(columns: list[tuple[ResizePolicy, list[grids.Image]]], used: ResizePolicy) -> Figure:
-    """A few training images by each resize policy; the one that was used is named."""
-    images = [picture for _, pictures in columns for picture in pictures]
-    captions = [""] * len(images)
-    for row, (policy, pictures) in enumerate(columns):
-        captions[row * len(pictures)] = f"{policy}, used here" if policy == used else policy
-    return grids.image_grid(images, captions, len(columns[0][1]), "Resize policies (preprocess.resize)")
 
 
 def _augmented_figure(source: Source, split: Split, recipe: Recipe, task: Task) -> Figure:
@@ -214,7 +205,10 @@ def _augmented_figure(source: Source, split: Split, recipe: Recipe, task: Task) 
 
 def _mistake_figure(source: Source, mistakes: list[dict[str, str]]) -> Figure:
     indices = [int(row["index"]) for row in mistakes]
-    captions = [f"{row['class']} → {row['predicted']}\n{float(row['confidence']):.1%}" for row in mistakes]
+    captions = [
+        f"{shortened(row['class'])} → {shortened(row['predicted'])}\n{float(row['confidence']):.1%}"
+        for row in mistakes
+    ]
     title = "Most confident mistakes (true → predicted)"
     return grids.image_grid(grids.pictures(source, indices), captions, 8, title)
 

@@ -13,9 +13,13 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from rich.cells import cell_len, set_cell_size
 
 TRAIN, VAL, TEST, MUTED = "#3566b8", "#d9722e", "#2f8f5b", "#8a8f98"
 CYCLE = ("#3566b8", "#d9722e", "#2f8f5b", "#a0489c", "#c43d4b", "#5d6a7a", "#8a7414", "#1d8a99")
+
+LONGEST_NAME = 24
+"""In columns of a terminal, of which wide characters take two."""
 
 _RC: Any = {
     "font.family": "DejaVu Sans",
@@ -52,6 +56,11 @@ def to_png(picture: Figure, dpi: int = 144) -> bytes:
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # drawn as a box
         picture.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()
+
+
+def shortened(name: str) -> str:
+    """A name of a class as there is room for."""
+    return name if cell_len(name) <= LONGEST_NAME else f"{set_cell_size(name, LONGEST_NAME - 1).rstrip()}…"
 
 
 def log_scale(axes: Axes) -> None:

@@ -62,7 +62,7 @@ def _print(found: Audit, page: Path | None) -> None:
         low, middle, high = found.sizes
         print(f"  sizes {low} … {middle} … {high}")
         print(
-            "  red, green, blue: means "
+            f"  {', '.join(found.channel_names)}: means "
             + " ".join(f"{m:.1f}" for m in mean)
             + ", deviations "
             + " ".join(f"{d:.1f}" for d in deviation)

@@ -52,8 +52,15 @@ class Audit:
         return {kind: found for kind, found in grouped.items() if found}
 
     @cached_property
+    def channel_names(self) -> tuple[str, str, str]:
+        """What the three channels are that figures are given of."""
+        if (self.scan.records["channels"] > 3).any():
+            return "first", "second", "third channel"
+        return "red", "green", "blue"
+
+    @cached_property
     def channels(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Mean and deviation of red, green and blue over all images, 0…255; every image weighs the same."""
+        """Mean and deviation of the first three channels, 0…255; every image weighs the same."""
         records = self.scan.records[self.scan.decoded]
         mean = records["mean"].astype(np.float64).mean(0)
         square = records["square"].astype(np.float64).mean(0)

@@ -20,7 +20,7 @@ from convnet.errors import ConvnetError
 THUMB = 16
 """Side of the small colour pictures that are compared."""
 TROUBLES: tuple[Trouble, ...] = ("unreadable", "truncated", "not_an_image")
-VERSION = 3
+VERSION = 4
 
 RECORD = np.dtype(
     [

@@ -90,7 +90,8 @@ class Look(NamedTuple):
     """What decoding one file showed.
 
     `small` is the whole picture in 32×32×3, `some` so many of its pixels as they are; None where there are
-    none. `picture` is without its pixels, of which the number of `channels` is left.
+    none; of more than three channels they show the first three. `picture` is without its pixels, of which
+    the number of `channels` is left.
     """
 
     trouble: Trouble | None
@@ -99,6 +100,8 @@ class Look(NamedTuple):
     channels: int = 0
     small: NDArray[np.uint8] | None = None
     some: NDArray[np.uint8] | None = None
+    beyond: int = 0
+    """The range of the values of channels beyond the third."""
     passing: bool = False
     """May be otherwise next time, though the file is the same."""
 
@@ -130,11 +133,12 @@ def _examine(store: Store, sample: Sample) -> Look:
             return Look(trouble, reason)
     pixels = picture.pixels
     height, width, channels = pixels.shape
-    colours = pixels if channels == 3 else np.repeat(pixels[:, :, :1], 3, 2)
+    colours = pixels[:, :, :3] if channels >= 3 else np.repeat(pixels[:, :, :1], 3, 2)
     rows, columns = (np.arange(SMALL) * side // SMALL for side in (height, width))
     seen = replace(picture, pixels=NOTHING)
     small = resize(colours, (SMALL, SMALL))
-    return Look(trouble, reason, seen, channels, small, colours[rows[:, None], columns])
+    beyond = int(np.ptp(pixels[:, :, 3:], axis=(0, 1)).max()) if channels > 3 else 0
+    return Look(trouble, reason, seen, channels, small, colours[rows[:, None], columns], beyond)
 
 
 def _described(looks: Sequence[Look]) -> Records:
@@ -165,8 +169,9 @@ def _described(looks: Sequence[Look]) -> Records:
         records["contrast"][places] = values.mean(1).std(1)
         records["hash"][places] = perceptual_hashes(grey.reshape(-1, SMALL, SMALL))
         reach = np.maximum(np.ptp(small.reshape(values.shape), 2), np.ptp(values, 2)).max(1)
+        beyond = np.array([looks[i].beyond for i in places])
         area = records["width"][places] * records["height"][places].astype(np.int64)
-        records["blank"][places] = (reach <= BLANK_RANGE) & (area > 1)
+        records["blank"][places] = (np.maximum(reach, beyond) <= BLANK_RANGE) & (area > 1)
     return records
 
 
