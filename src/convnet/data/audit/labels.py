@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from convnet.features import FEATURES
+from convnet.layers import Fitted
 
 SIDE = 64
 """Of the pictures that features are computed of."""
@@ -22,6 +24,8 @@ SHARE = 0.05
 """At most so many of the labels are suspected, those first that look most wrong."""
 REPEATS = 2
 """Ways of dealing out the folds, over which probabilities are averaged."""
+PATCHES = 30_000
+"""Of which the visual words are learnt."""
 GRID = 3
 """Parts of a side whose colours are looked at one by one."""
 
@@ -39,9 +43,9 @@ class Suspect:
 def suspects(images: NDArray[np.uint8], labels: NDArray[np.int64], classes: tuple[str, ...]) -> list[Suspect]:
     """The labels that a cross-validated classifier contradicts with confidence, the worst first.
 
-    `images` are N×H×W×C. The classifier is logistic regression on gradients and colours (HoG, histograms of
-    the whole and of its parts). Confident is a probability of another class above what its own members have
-    on average (confident learning; Northcutt et al. 2021).
+    `images` are N×H×W×C. The classifier is logistic regression on gradients, colours (histograms of
+    the whole and of its parts) and visual words. Confident is a probability of another class above what its
+    own members have on average (confident learning; Northcutt et al. 2021).
     """
     counts = np.bincount(labels, minlength=len(classes))
     judged = (counts[labels] >= FEWEST).nonzero()[0]
@@ -65,27 +69,35 @@ def suspects(images: NDArray[np.uint8], labels: NDArray[np.int64], classes: tupl
 
 
 def _features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """N×D: square roots of HoG and of colour histograms, standardised, each kind of the same weight."""
-    parts: list[list[torch.Tensor]] = [[] for _ in range(2 + GRID**2)]
+    """N×D: square roots of HoG, colour histograms and visual words, standardised, all kinds of one weight."""
+    parts: list[list[torch.Tensor]] = [[] for _ in range(3 + GRID**2)]
     size = images.shape[1:3]
     channels = images.shape[3]
     hog = FEATURES.build("hog", channels, size)
     color = FEATURES.build("color", channels, size, space="hsv" if channels == 3 else "rgb")
     cell = (size[0] // GRID, size[1] // GRID)
     local = FEATURES.build("color", channels, cell, bins=4, space="hsv" if channels == 3 else "rgb")
-    for start in range(0, len(images), BATCH):
-        x = torch.from_numpy(images[start : start + BATCH]).permute(0, 3, 1, 2).float() / 255
+    words = FEATURES.build("visual-words", channels, size, stride=2, grid=1, patches=PATCHES, seed=0)
+    assert isinstance(words, Fitted)
+    words.fit(lambda: ((x, x) for x in _batches(images)), None)
+    for x in _batches(images):
         parts[0].append(hog(x).flatten(1))
         parts[1].append(color(x).flatten(1))
+        parts[2].append(words(x).flatten(1))
         for k in range(GRID**2):
             top, left = k // GRID * cell[0], k % GRID * cell[1]
             part = x[:, :, top : top + cell[0], left : left + cell[1]].contiguous()
-            parts[2 + k].append(local(part).flatten(1))
-    kinds = [torch.cat(parts[0]), torch.cat(parts[1]), torch.cat([torch.cat(p) for p in parts[2:]], 1)]
+            parts[3 + k].append(local(part).flatten(1))
+    kinds = [*(torch.cat(part) for part in parts[:3]), torch.cat([torch.cat(p) for p in parts[3:]], 1)]
     roots = [kind.clamp_min(0).sqrt().numpy() for kind in kinds]
     centred = [kind - kind.mean(0) for kind in roots]
     scaled = [kind / (kind.std(0) + 1e-6) / kind.shape[1] ** 0.5 for kind in centred]
     return np.concatenate(scaled, 1).astype(np.float32)
+
+
+def _batches(images: NDArray[np.uint8]) -> Iterator[torch.Tensor]:
+    for start in range(0, len(images), BATCH):
+        yield torch.from_numpy(images[start : start + BATCH]).permute(0, 3, 1, 2).float() / 255
 
 
 def _probabilities(features: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float64]:
