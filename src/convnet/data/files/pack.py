@@ -132,16 +132,18 @@ def require_space(folder: Path, shape: Sequence[int]) -> None:
     needed = int(np.prod(shape, dtype=np.int64))
     limit = _limit()
     if needed > limit:
-        raise NoRoomError(
-            f"a pack of {needed / 1e9:.1f} GB is more than {LIMIT_VARIABLE}={limit / 1e9:g} allows"
-        )
+        raise NoRoomError(f"a pack of {_size(needed)} is more than {LIMIT_VARIABLE}={limit / 1e9:g} allows")
     parent = next(p for p in (folder, *folder.parents) if p.exists())
     free = shutil.disk_usage(parent).free
     if needed + RESERVE_BYTES > free:
         raise NoRoomError(
-            f"a pack of {needed / 1e9:.1f} GB does not fit into {folder} ({free / 1e9:.1f} GB free, of which "
-            f"{RESERVE_BYTES / 1e9:.1f} stay so)"
+            f"a pack of {_size(needed)} does not fit into {folder} ({_size(free)} free, of which "
+            f"{_size(RESERVE_BYTES)} stay so)"
         )
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 def _limit() -> float:
