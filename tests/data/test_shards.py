@@ -5,6 +5,7 @@ import tarfile
 from pathlib import Path
 
 import fsspec
+import fsspec.implementations.local
 import numpy as np
 import pytest
 from PIL import Image
@@ -87,3 +88,12 @@ def test_class_names_that_are_no_text_are_named(tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_bytes(b"\xff\xfe\xff")
     with pytest.raises(DataError, match=r"classes\.txt: cannot be read"):
         list_files(str(path))
+
+
+def test_a_server_of_whole_files_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = shard(tmp_path / "a.tar", two(1, 2))
+    whole = path.read_bytes()
+    monkeypatch.setattr(fsspec.implementations.local.LocalFileSystem, "cat_file", lambda *_, **__: whole)
+    with pytest.raises(DataError, match="parts of files"):
+        open_data(str(path), Preprocess(image_size=8))

@@ -65,6 +65,11 @@ class ShardStore:
             )
         except Exception as error:  # file systems raise nearly anything
             raise DataError(f"{name}: cannot be read: {in_one_line(error)}") from error
+        if len(content) != member.size:
+            raise DataError(
+                f"{name}: cannot be read: {len(content):,} bytes came instead of {member.size:,}; a server "
+                "must be able to send parts of files (range requests); else copy the shards here"
+            )
         return bytes(content)
 
 
