@@ -135,3 +135,15 @@ def test_folds_leave_the_makers_test_split_alone() -> None:
     assert not {*split.train.tolist(), *split.test.tolist()} & set(range(30, 40))
     with pytest.raises(RecipeError, match="more than s has separate samples"):
         make_split(source([0, 1]), SplitOptions(folds=3, fold=0))
+
+
+def test_a_split_that_no_group_allows_is_refused() -> None:
+    with pytest.raises(RecipeError, match=r"without tearing groups apart.*split.test=0"):
+        make_split(grouped([1] * 20, [0, 1] * 10), SplitOptions())
+
+
+def test_what_is_new_is_named() -> None:
+    before, after = source([0, 1] * 10), source([0, 1] * 10)
+    text = write_split(make_split(before, SplitOptions()), before).replace('"file, 3"', '"file, 99"')
+    with pytest.raises(DataError, match="file, 99 is no longer there"):
+        read_split(text, after)

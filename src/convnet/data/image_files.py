@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from convnet.data.audit.duplicates import duplicates, together
-from convnet.data.audit.findings import document, findings
+from convnet.data.audit.findings import conflicting, document, findings
 from convnet.data.audit.records import Memory
 from convnet.data.audit.scan import Scan, scan
 from convnet.data.files.coco import is_coco, list_coco
@@ -134,7 +134,15 @@ def open_files(
     unfit = {new: "blank" for new, old in enumerate(remaining.tolist()) if old in blank}
     copies = None if pairs is None else torch.from_numpy(together(len(listed), pairs))[remaining]
     kinds = Counter(kind for kind, _ in lost.values())
-    notes = what_matters(kept, name, kinds=kinds, blank=len(unfit), pairs=pairs, looked_at=len(places))
+    notes = what_matters(
+        kept,
+        name,
+        kinds=kinds,
+        blank=len(unfit),
+        pairs=pairs,
+        conflicts=conflicting(listed, pairs or []),
+        looked_at=len(places),
+    )
     return FileSource(
         name=listed.name,
         files=files,
@@ -161,7 +169,15 @@ def looked_through(source: MemorySource, name: str, say: Say) -> MemorySource:
     found, places = _scanned(listed, say)
     pairs = duplicates(listed, found) if len(places) == len(listed) else None
     unfit = {places[i]: "blank" for i in found.records["blank"].nonzero()[0].tolist()}
-    notes = what_matters(listed, name, kinds={}, blank=len(unfit), pairs=pairs, looked_at=len(places))
+    notes = what_matters(
+        listed,
+        name,
+        kinds={},
+        blank=len(unfit),
+        pairs=pairs,
+        conflicts=conflicting(listed, pairs or []),
+        looked_at=len(places),
+    )
     copies = None if pairs is None else torch.from_numpy(together(len(listed), pairs))
     return replace(source, duplicates=copies, unfit=unfit, notes=notes)
 

@@ -17,12 +17,13 @@ def what_matters(
     kinds: Mapping[str, int],
     blank: int,
     pairs: Sequence[Pair] | None,
+    conflicts: int,
     looked_at: int,
 ) -> tuple[str, ...]:
     """At most five lines: classes, what is left out, copies, what is ignored.
 
     `data` is how the user calls it, `kinds` count what was lost of each kind, `pairs` are None where only
-    some files were looked at.
+    some files were looked at; in `conflicts` of them the labels differ.
     """
     counts = [count for count in kept.counts().values() if count]
     lines = [f"{len(kept):,} images, {_classes(kept, counts) if counts else 'no labels'}"]
@@ -35,7 +36,9 @@ def what_matters(
         lines.append("; ".join(part for part in parts if part))
     if pairs:
         exact = sum(pair.exact for pair in pairs)
-        lines.append(f"copies: {exact:,} exact, {len(pairs) - exact:,} near; never on both sides of a split")
+        labels = f", {conflicts:,} of them under another label" if conflicts else ""
+        text = f"copies: {exact:,} exact, {len(pairs) - exact:,} near{labels}"
+        lines.append(f"{text}; never on both sides of a split")
     if pairs is None:
         lines.append(f"of so many files only {looked_at} were looked at; nobody looked for copies")
     if kept.ignored:

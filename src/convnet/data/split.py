@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass
-from itertools import combinations, zip_longest
+from itertools import combinations
 from typing import Annotated
 
 import torch
@@ -105,6 +105,11 @@ def make_split(source: Source, options: SplitOptions) -> Split:
             _require_pairs(source, candidates)
         generator = torch.Generator().manual_seed(options.seed * 2 + offset)
         held = drawn(source, units, members["train"], share, generator)
+        if not held.any() and round(len(held) * share) and len(units.unique()) < len(units):
+            raise RecipeError(
+                f"nothing of {source.name} can be held out for {name} without tearing groups apart; make "
+                f"smaller groups, or do without: --set split.{name}=0"
+            )
         members[name], members["train"] = members["train"][held], members["train"][~held]
     fit = torch.tensor([i not in source.unfit for i in members["train"].tolist()], dtype=torch.bool)
     members["train"] = members["train"][fit]
@@ -223,13 +228,20 @@ def read_split(text: str, source: Source) -> Split:
     there = [(str(i), label, source.describe(i)) for i, label in enumerate(source.class_names())]
     then = [(row["index"], row["class"], row["sample"]) for row in rows]
     if then != there:
-        first = next((a for a, b in zip_longest(then, there) if a != b), None)
-        what = (
-            f"{first[2]} ({first[1]}) is no longer there"
-            if first
-            else f"{len(there) - len(then)} samples are new"
-        )
         raise DataError(
-            f"{source.name} has changed since the run began: {what}; restore the data, or start a new run"
+            f"{source.name} has changed since the run began: {_difference(then, there)}; restore the data, "
+            "or start a new run"
         )
     return Split(*(torch.tensor(members[name], dtype=torch.int64) for name in NAMES))
+
+
+def _difference(then: list[tuple[str, str, str]], there: list[tuple[str, str, str]]) -> str:
+    """The first sample (index, class, place) that went, came, or has another class."""
+    before, now = ({place: label for _, label, place in rows} for rows in (then, there))
+    gone, new = ([p for p in one if p not in other] for one, other in ((before, now), (now, before)))
+    if gone:
+        return f"{gone[0]} is no longer there"
+    if new:
+        return f"{new[0]} is new" + (f", and {len(new) - 1} others" if len(new) > 1 else "")
+    changed = next((place for place in before if before[place] != now[place]), None)
+    return f"{changed} is now '{now[changed]}'" if changed else "its samples have another order"

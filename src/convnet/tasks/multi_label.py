@@ -51,10 +51,11 @@ class Labelled(Evaluation):
         there = self.targets.sum(0) > 0
         precision = average_precision(self.probabilities, self.targets)
         single = _f1(self.predicted, self.targets > 0, over=(0,))
+        tuned = float(_f1(self.predicted, self.targets > 0, over=(0, 1)))
         return {
             "f1": self.score,
             "map": float(precision[there].mean()) if there.any() else 0.0,
-            "tuned_f1": float(_f1(self.predicted, self.targets > 0, over=(0, 1))),
+            **({"tuned_f1": tuned} if (self.thresholds != HALF).any() else {}),
             "macro_f1": float(single[there].mean()) if there.any() else 0.0,
             "average_precision": dict(zip(self.classes, precision.tolist(), strict=True)),
             "label_f1": dict(zip(self.classes, single.tolist(), strict=True)),

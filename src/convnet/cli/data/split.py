@@ -15,7 +15,10 @@ def split(
     val: Annotated[float | None, typer.Option(help="Share that is held out to watch training.")] = None,
     test: Annotated[float | None, typer.Option(help="Share that is held out to the end.")] = None,
     folds: Annotated[
-        int | None, typer.Option(min=2, help="Number the samples 0…k−1 for cross-validation instead.")
+        int | None,
+        typer.Option(
+            min=2, help="Number the samples 0…k−1 instead, for other tools; 'train --folds' does it itself."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides who is held out.")] = 0,
     label: Label = None,
@@ -32,7 +35,7 @@ def split(
     import sys
 
     from convnet.atomic import write_atomically
-    from convnet.data import Reads, SplitOptions, open_data
+    from convnet.data import FileSource, Reads, SplitOptions, open_data
     from convnet.data.split_table import split_table
     from convnet.errors import RecipeError
     from convnet.schema import validate
@@ -46,6 +49,10 @@ def split(
     values = {"val": val, "test": test, "seed": seed}
     options = validate(SplitOptions, {k: v for k, v in values.items() if v is not None}, "split")
     text = split_table(source, options, folds, base=out.absolute().parent if out else Path.cwd())
+    if isinstance(source, FileSource) and not source.files.listing.store.root.is_dir():
+        print(
+            f"its paths are those within {data}, which training on the table would not find", file=sys.stderr
+        )
     if out is None:
         sys.stdout.write(text)
         return

@@ -91,6 +91,12 @@ def _copies(listing: Listing, pairs: Sequence[Pair]) -> Iterator[Finding]:
             yield Finding("conflicting_label", second.entry.name, detail)
 
 
+def conflicting(listing: Listing, pairs: Sequence[Pair]) -> int:
+    """How many pairs have different labels."""
+    samples = listing.samples
+    return sum(samples[pair.first].labels != samples[pair.second].labels for pair in pairs)
+
+
 def _looks(listing: Listing, found: Scan) -> Iterator[Finding]:
     records = found.records
     sides = sorted(min(r["width"], r["height"]) for r in records[found.decoded])

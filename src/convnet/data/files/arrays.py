@@ -52,6 +52,8 @@ def open_arrays(path: Path, *, several: bool) -> MemorySource:
     Raises:
         DataError: the file is damaged, an array is missing, or their shapes do not fit.
     """
+    if not zipfile.is_zipfile(path):
+        raise DataError(f"{path}: no .npz file, or a damaged one")
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name.lower(): file[name] for name in file.files}
@@ -122,7 +124,7 @@ def _single(path: Path, labels: Array, names: list[str] | None) -> tuple[Array, 
     if names is None:
         return numbers.astype(np.int64), tuple(str(value) for value in found)
     if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= len(names):
-        raise DataError(f"{path}: labels are no numbers from 0 to {len(names) - 1}, as classes has names")
+        raise DataError(f"{path}: labels must be whole numbers below {len(names)}, so many does classes name")
     return labels.astype(np.int64), tuple(names)
 
 
@@ -144,6 +146,10 @@ def _bytes(path: Path, images: Array) -> NDArray[np.uint8]:
         return (images.astype(np.float32) / 257).round().astype(np.uint8)
     if images.dtype.kind == "f" and np.isfinite(images).all() and images.min() >= 0 and images.max() <= 1:
         return (images.astype(np.float32) * 255).round().astype(np.uint8)
+    if images.dtype.kind == "f" and not np.isfinite(images).all():
+        raise DataError(
+            f"{path}: images hold values that are not finite (NaN); expected fractions from 0 to 1"
+        )
     raise DataError(f"{path}: images of {images.dtype}; expected uint8, uint16, or fractions from 0 to 1")
 
 

@@ -31,9 +31,14 @@ def list_coco(path: Path, *, several: bool) -> Listing:
     document = _read(path)
     names = {category["id"]: str(category["name"]) for category in document["categories"]}
     shown: dict[Any, set[str]] = defaultdict(set)
-    for annotation in document["annotations"]:
+    known = {image["id"] for image in document["images"]}
+    for number, annotation in enumerate(document["annotations"]):
+        if annotation["image_id"] not in known:
+            raise DataError(f"{path}: annotations[{number}] is of the unknown image {annotation['image_id']}")
         if annotation["category_id"] not in names:
-            raise DataError(f"{path}: an annotation has the unknown category {annotation['category_id']}")
+            raise DataError(
+                f"{path}: annotations[{number}] has the unknown category {annotation['category_id']}"
+            )
         shown[annotation["image_id"]].add(names[annotation["category_id"]])
     files = [(str(image["file_name"]), tuple(sorted(shown[image["id"]]))) for image in document["images"]]
     if not files:
@@ -50,21 +55,26 @@ def list_coco(path: Path, *, several: bool) -> Listing:
     return listing(path.stem, FolderStore(root), samples, several=several)
 
 
+PARTS = {
+    "images": ("id", "file_name"),
+    "categories": ("id", "name"),
+    "annotations": ("image_id", "category_id"),
+}
+
+
 def _read(path: Path) -> dict[str, list[dict[str, Any]]]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        for part, keys in (
-            ("images", ("id", "file_name")),
-            ("categories", ("id", "name")),
-            ("annotations", ("image_id", "category_id")),
-        ):
-            for item in document[part]:
-                for key in keys:
-                    item[key]
+        document: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
-    except (KeyError, TypeError) as error:
-        raise DataError(f"{path}: no COCO annotations: {error!r} is missing") from error
+    for part, keys in PARTS.items():
+        items = document.get(part) if isinstance(document, dict) else None
+        if not isinstance(items, list):
+            raise DataError(f"{path}: no COCO annotations: there is no list '{part}'")
+        for number, item in enumerate(items):
+            lacking = [key for key in keys if not isinstance(item, dict) or key not in item]
+            if lacking:
+                raise DataError(f"{path}: no COCO annotations: {part}[{number}] has no '{lacking[0]}'")
     return dict(document)
 
 

@@ -139,5 +139,5 @@ def _require_known_classes(made: Listing) -> None:
             if label not in trained:
                 raise DataError(
                     f"{made.store.root}: class '{label}' is in {sample.split}/ but not in train/; known "
-                    "classes: " + ", ".join(sorted(trained))
+                    f"classes: {', '.join(sorted(trained))}; move some of it to train/, or remove it"
                 )
