@@ -145,5 +145,5 @@ def test_a_split_that_no_group_allows_is_refused() -> None:
 def test_what_is_new_is_named() -> None:
     before, after = source([0, 1] * 10), source([0, 1] * 10)
     text = write_split(make_split(before, SplitOptions()), before).replace('"file, 3"', '"file, 99"')
-    with pytest.raises(DataError, match="file, 99 is no longer there"):
+    with pytest.raises(DataError, match=r"file, 99 \(class 1\) is no longer there"):
         read_split(text, after)

@@ -240,7 +240,7 @@ def _difference(then: list[tuple[str, str, str]], there: list[tuple[str, str, st
     before, now = ({place: label for _, label, place in rows} for rows in (then, there))
     gone, new = ([p for p in one if p not in other] for one, other in ((before, now), (now, before)))
     if gone:
-        return f"{gone[0]} is no longer there"
+        return f"{gone[0]} ({before[gone[0]]}) is no longer there"
     if new:
         return f"{new[0]} is new" + (f", and {len(new) - 1} others" if len(new) > 1 else "")
     changed = next((place for place in before if before[place] != now[place]), None)

@@ -53,7 +53,7 @@ def open_arrays(path: Path, *, several: bool) -> MemorySource:
         DataError: the file is damaged, an array is missing, or their shapes do not fit.
     """
     if not zipfile.is_zipfile(path):
-        raise DataError(f"{path}: no .npz file, or a damaged one")
+        raise DataError(f"{path}: cannot be read: no .npz file, or a damaged one")
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name.lower(): file[name] for name in file.files}
