@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from convnet.data.source import Form, Source, class_names, picked, rarest
+from convnet.data.source import Form, Source, class_names, facts_of, rarest
 from convnet.types import Batch, ImageShape, SplitName, TargetKind
 
 
@@ -95,14 +94,13 @@ class MemorySource:
 
     def part(self, indices: Tensor) -> MemorySource:
         """A source of some of the samples, numbered anew."""
-        changes: dict[str, Any] = {
-            name: None if (values := getattr(self, name)) is None else values[indices]
-            for name in ("images", "targets", "sizes", "groups", "duplicates")
-        }
-        partition = None if self.partition is None else picked(self.partition, indices)
-        unfit = {new: self.unfit[old] for new, old in enumerate(indices.tolist()) if old in self.unfit}
-        places = picked(self.places, indices)
-        return replace(self, places=places, partition=partition, unfit=unfit, **changes)
+        return replace(
+            self,
+            images=self.images[indices],
+            targets=self.targets[indices],
+            sizes=None if self.sizes is None else self.sizes[indices],
+            **facts_of(self, indices),
+        )
 
     def relabelled(self, targets: Tensor, classes: Sequence[str]) -> MemorySource:
         """The same samples with other targets."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -162,6 +162,18 @@ def class_names(targets: Tensor, classes: Sequence[str]) -> list[str]:
 def picked(values: Sequence[S], indices: Tensor) -> list[S]:
     """Those at some places."""
     return [values[i] for i in indices.tolist()]
+
+
+def facts_of(source: Source, indices: Tensor) -> dict[str, Any]:
+    """What is known of some samples beside their images and targets, numbered anew: the fields of a part."""
+    kept = indices.tolist()
+    return {
+        "places": [source.describe(i) for i in kept],
+        "partition": None if source.partition is None else picked(source.partition, indices),
+        "groups": None if source.groups is None else source.groups[indices],
+        "duplicates": None if source.duplicates is None else source.duplicates[indices],
+        "unfit": {new: source.unfit[old] for new, old in enumerate(kept) if old in source.unfit},
+    }
 
 
 def keep_classes(source: Source, names: Sequence[str]) -> Source:

@@ -106,9 +106,8 @@ def _near(records: Records, places: NDArray[np.int64]) -> list[tuple[int, int]]:
     edges = np.empty((2, 0), np.int64)
     kin = np.arange(len(records))
     for pairs in _proposed(records["hash"][places], places):
-        unknown = pairs[
-            :, kin[pairs[0]] != kin[pairs[1]]
-        ]  # of a series of like pictures, few have to be compared
+        # What others connect already need not be compared: of a series of like pictures, nearly all.
+        unknown = pairs[:, kin[pairs[0]] != kin[pairs[1]]]
         alike = unknown[:, _alike(records, unknown)]
         if alike.size:
             edges = np.concatenate([edges, alike], 1)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from convnet.data.files.images import FileImages
-from convnet.data.source import Form, class_names, picked, rarest
+from convnet.data.source import Form, class_names, facts_of, rarest
 from convnet.types import Batch, ImageShape, SplitName, TargetKind
 
 CPU = torch.device("cpu")
@@ -97,17 +97,12 @@ class FileSource:
 
     def part(self, indices: Tensor) -> FileSource:
         """A source of some of the samples, numbered anew."""
-        kept = indices.tolist()
         return replace(
             self,
             rows=self.rows[indices],
             targets=self.targets[indices],
-            places=picked(self.places, indices),
-            partition=None if self.partition is None else picked(self.partition, indices),
-            groups=None if self.groups is None else self.groups[indices],
-            duplicates=None if self.duplicates is None else self.duplicates[indices],
             shards=None if self.shards is None else self.shards[indices],
-            unfit={new: self.unfit[old] for new, old in enumerate(kept) if old in self.unfit},
+            **facts_of(self, indices),
         )
 
     def relabelled(self, targets: Tensor, classes: Sequence[str]) -> FileSource:
