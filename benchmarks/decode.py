@@ -29,8 +29,8 @@ from PIL import Image
 
 from convnet.data import Preprocess
 from convnet.data.audit.audit import audit
-from convnet.data.files.images import FileImages, read_image
-from convnet.data.image_files import list_files
+from convnet.data.datasets.open_images import list_files
+from convnet.data.files.image_reader import FileImages, read_image
 from convnet.device import keep_freed_memory
 from convnet.types import ImageShape
 

@@ -22,13 +22,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from convnet.data import SplitOptions, make_split, open_data
 from convnet.device import keep_freed_memory, set_threads
-from convnet.experiments.recorder import Recorder
 from convnet.models import build_model
 from convnet.recipes import Recipe, Workbench
 from convnet.recipes.build import build
 from convnet.runs import RunFolder
 from convnet.training import Event, StepEnd, fit
 from convnet.types import Batch, ImageShape
+from convnet.workflows.recorder import Recorder
 
 BATCH = 128
 WARM_UP = 3

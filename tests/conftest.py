@@ -17,7 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Shape annotations are checked while tests run; this must come before the modules are imported.
 install_import_hook(
-    ["convnet.layers", "convnet.models", "convnet.training.losses", "convnet.data.augmentation"],
+    ["convnet.layers", "convnet.models", "convnet.training.losses", "convnet.data.batches.augment"],
     "beartype.beartype",
 )
 

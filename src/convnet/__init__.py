@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from convnet.analysis import equivariance, summary
+    from convnet.api import audit, baselines, compare, encode, retrieve, train
     from convnet.data import open_data
     from convnet.errors import ConvnetError
-    from convnet.experiments import Run, load_run
-    from convnet.experiments.api import audit, baselines, compare, encode, retrieve, train
     from convnet.recipes import Recipe
     from convnet.runs import Baselines
     from convnet.training import check_gradients
+    from convnet.workflows import Run, load_run
 
 __all__ = [
     "Baselines",
@@ -38,20 +38,20 @@ __all__ = [
 
 _HOMES = {
     "Baselines": "convnet.runs",
-    "audit": "convnet.experiments.api",
-    "baselines": "convnet.experiments.api",
-    "retrieve": "convnet.experiments.api",
+    "audit": "convnet.api",
+    "baselines": "convnet.api",
+    "retrieve": "convnet.api",
     "ConvnetError": "convnet.errors",
     "Recipe": "convnet.recipes",
-    "Run": "convnet.experiments",
+    "Run": "convnet.workflows",
     "check_gradients": "convnet.training",
-    "compare": "convnet.experiments.api",
+    "compare": "convnet.api",
     "equivariance": "convnet.analysis",
-    "encode": "convnet.experiments.api",
-    "load_run": "convnet.experiments",
+    "encode": "convnet.api",
+    "load_run": "convnet.workflows",
     "open_data": "convnet.data",
     "summary": "convnet.analysis",
-    "train": "convnet.experiments.api",
+    "train": "convnet.api",
 }
 
 

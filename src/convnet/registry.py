@@ -7,13 +7,20 @@ annotations are their validation.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Generic, TypeVar
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from typing import Annotated, Any, Generic, TypeVar
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, create_model
+from pydantic.errors import PydanticSchemaGenerationError
+from pydantic_core import PydanticCustomError
 
 from convnet.errors import RecipeError, UnknownNameError
-from convnet.schema import nearest, options_document, validate
 
 B = TypeVar("B", bound=Callable[..., Any])
 
@@ -90,3 +97,109 @@ class Registry(Generic[B]):
 
 def _takes_anything(builder: Callable[..., Any]) -> bool:
     return any(p.kind is p.VAR_KEYWORD for p in inspect.signature(builder).parameters.values())
+
+
+Positive = Annotated[float, Gt(0)]
+NonNegative = Annotated[float, Ge(0)]
+Fraction = Annotated[float, Ge(0), Lt(1)]
+Probability = Annotated[float, Ge(0), Le(1)]
+Count = Annotated[int, Ge(1)]
+CountOrZero = Annotated[int, Ge(0)]
+
+
+def _require_odd(number: int) -> int:
+    if number % 2 == 0:
+        raise PydanticCustomError("odd", "must be odd")
+    return number
+
+
+Odd = Annotated[int, Ge(1), AfterValidator(_require_odd)]
+
+
+class Section(BaseModel):
+    """A frozen part of a recipe: unknown fields, NaN and infinities are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+
+
+S = TypeVar("S", bound=BaseModel)
+
+
+def validate(document: type[S], values: Mapping[str, Any], where: str) -> S:
+    """Build `document` from `values`, or raise RecipeError with one line that names the field."""
+    try:
+        return document.model_validate(values)
+    except ValidationError as error:
+        raise RecipeError(_explain(error, document, where)) from None
+
+
+@cache
+def options_document(builder: Callable[..., Any], given: tuple[str, ...] = ()) -> type[Section]:
+    """The document of a builder's options: its keyword-only parameters but those `given` by the system.
+
+    Raises:
+        RecipeError: the signature is none that options could be checked against.
+    """
+    try:
+        parameters = inspect.signature(builder, eval_str=True).parameters.values()
+    except (NameError, TypeError, ValueError) as error:
+        raise RecipeError(f"the options of {builder!r} cannot be read from its signature: {error}") from error
+    fields: dict[str, Any] = {
+        p.name: (Any if p.annotation is p.empty else p.annotation, ... if p.default is p.empty else p.default)
+        for p in parameters
+        if p.kind is p.KEYWORD_ONLY and p.name not in given
+    }
+    try:
+        return create_model("Options", __base__=Section, **fields)
+    except PydanticSchemaGenerationError as error:
+        message = str(error).splitlines()[0]
+        raise RecipeError(f"the options of {builder!r} are not plain values: {message}") from error
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A suggestion for a misspelt name: "; did you mean 'adam'? (known: …)"."""
+    choices = sorted(known)
+    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    hint = f"; did you mean '{close[0]}'?" if close else ";"
+    return f"{hint} (known: {', '.join(choices) or 'none'})"
+
+
+def shown(value: object) -> str:
+    """A value as it stands in a recipe file: null, true, "text"."""
+    return json.dumps(value, default=str, ensure_ascii=False)
+
+
+def _explain(error: ValidationError, document: type[BaseModel], where: str) -> str:
+    """The first of pydantic's findings as one line, and how many more there are."""
+    findings = error.errors(include_url=False)
+    first, more = findings[0], len(findings) - 1
+    path = ".".join(str(part) for part in first["loc"])
+    place = f"{where}: {path}" if where and path else path or where
+    if first["type"] == "extra_forbidden":
+        parent = _document_at(document, first["loc"][:-1])
+        owner = ".".join([where] * bool(where) + [str(part) for part in first["loc"][:-1]]) or "a recipe"
+        message = f"'{first['loc'][-1]}' is not an option of {owner}" + nearest(
+            str(first["loc"][-1]), parent.model_fields
+        )
+    elif first["type"] == "missing":
+        message = f"{place} is required"
+    elif first["type"] == "value_error":  # our own validators already say everything
+        message = str(first["ctx"]["error"])
+    elif first["type"] == "model_type":
+        fields = ", ".join(_document_at(document, first["loc"]).model_fields)
+        message = f"{place}: expected fields ({fields}), got {shown(first['input'])}"
+    else:
+        finding = first["msg"].replace("Input should be", "must be")
+        message = f"{place}: {finding[0].lower()}{finding[1:]}, got {shown(first['input'])}"
+    return message + (f" (and {more} more)" if more else "")
+
+
+def _document_at(document: type[BaseModel], path: tuple[int | str, ...]) -> type[BaseModel]:
+    """The nested document that the pydantic location `path` leads to."""
+    for part in path:
+        field = document.model_fields.get(str(part))
+        arguments = getattr(field.annotation, "__args__", ()) if field else ()
+        for candidate in (field.annotation if field else None, *arguments):
+            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+                document = candidate
+    return document

@@ -8,7 +8,7 @@ from torch import nn
 
 from convnet import equivariance
 from convnet.errors import DataError
-from convnet.reports.equivariance_figure import draw_equivariance
+from convnet.reports.figures import draw_equivariance
 
 IMAGES = torch.rand(3, 2, 32, 40, generator=torch.Generator().manual_seed(0))
 

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from convnet import summary
 from convnet.analysis import Summary
-from convnet.analysis.text import COLUMNS, cells, markdown, plain_text, terminal, visible
+from convnet.analysis.render import COLUMNS, cells, markdown, plain_text, terminal, visible
 from convnet.errors import ModelError
 from convnet.models import FACTS, build_model
 from convnet.reports.architecture import volumes

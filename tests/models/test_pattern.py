@@ -10,7 +10,7 @@ from torch import nn
 
 from convnet.errors import ConvnetError, ModelError, RecipeError
 from convnet.models import build_model
-from convnet.models.pattern_grammar import NAMES, is_pattern, parse
+from convnet.models.grammar.parse_pattern import NAMES, is_pattern, parse
 from convnet.recipes import Recipe
 from convnet.types import ImageShape
 

@@ -14,7 +14,7 @@ from convnet.errors import DataError, ModelError, RecipeError
 from convnet.layers import Normalize
 from convnet.models import FACTS, build_model
 from convnet.models.published import IMAGENET, public_names
-from convnet.recipes.state_files import locate, read_state
+from convnet.recipes.pretrained import locate, read_state
 from convnet.recipes.weights import Weights, head_of, load_weights
 from convnet.training import Freezing, parameter_groups, rate_factors
 from convnet.types import ImageShape

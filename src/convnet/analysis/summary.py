@@ -11,11 +11,10 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from convnet.analysis.field import Field
-from convnet.analysis.html import fragment
 from convnet.analysis.memory import saved_bytes
+from convnet.analysis.render import fragment, plain_text
 from convnet.analysis.smallest import fitting_trace
 from convnet.analysis.table import Layer, LayerTable
-from convnet.analysis.text import plain_text
 from convnet.analysis.trace import Call, Trace, total, trace
 from convnet.errors import ModelError
 from convnet.meta import on_meta

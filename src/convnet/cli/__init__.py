@@ -1,1 +1,1 @@
-"""One thin module per command; the work is done in `convnet.experiments`."""
+"""One thin module per command; the work is done in `convnet.workflows`."""

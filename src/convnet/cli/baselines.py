@@ -27,7 +27,7 @@ def baselines(
     The table is stored in runs/NAME-baselines, a run per row, and 'convnet train' on the same data shows it
     beside its network.
     """
-    from convnet.experiments import baselines as fit_baselines
+    from convnet.workflows import baselines as fit_baselines
 
     def tell(row: BaselineRow) -> None:
         which = "validation" if row.val_accuracy is not None else "test"

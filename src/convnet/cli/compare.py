@@ -25,8 +25,8 @@ def compare(
 ) -> None:
     """Train variants of a recipe side by side: one picture, one table."""
     from convnet.cli.progress import TrainingProgress
-    from convnet.experiments import choose_recipe
-    from convnet.experiments import compare as compare_variants
+    from convnet.workflows import choose_recipe
+    from convnet.workflows import compare as compare_variants
 
     base = choose_recipe(recipe, overrides(set_, epochs=epochs))
     with TrainingProgress() as progress:
@@ -68,7 +68,7 @@ def compare(
 def parse_variants(entries: list[str]) -> dict[str, list[Any]]:
     """["optimizer=adam,sgd"] → {"optimizer": ["adam", "sgd"]}: YAML, cut at commas outside of brackets."""
     from convnet.errors import RecipeError
-    from convnet.models.pipeline_grammar import split_outside
+    from convnet.models.grammar.parse_pipeline import split_outside
     from convnet.recipes import parse_assignments
 
     varied: dict[str, list[Any]] = {}

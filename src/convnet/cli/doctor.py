@@ -13,7 +13,7 @@ _MODULES = {"PyYAML": "yaml", "pillow": "PIL"}
 
 def doctor(as_json: Json = False) -> None:
     """Print versions, device, cores, precision support, and which extras are missing."""
-    from convnet.experiments import describe_environment
+    from convnet.workflows import describe_environment
 
     facts = describe_environment()
     facts.pop("command")

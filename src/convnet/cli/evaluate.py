@@ -24,8 +24,8 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure a trained network: its loss, and the figures of its task, per class where there are classes."""
-    from convnet.experiments import load_run
     from convnet.tasks import Classified
+    from convnet.workflows import load_run
 
     loaded = load_run(run)
     evaluation = loaded.evaluate(data, split=split, data_dir=data_dir)

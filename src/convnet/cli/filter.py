@@ -101,8 +101,8 @@ def _draw_hog(image: Path, options: dict[str, Any], out: Path) -> None:
     from convnet.atomic import require_picture, write_atomically
     from convnet.data.images.decode import read_picture
     from convnet.features import FEATURES
-    from convnet.reports.learnt import glyph_figure
     from convnet.reports.style import to_png
+    from convnet.reports.weight_figures import glyph_figure
 
     require_picture(out)
     pixels = torch.from_numpy(read_picture(image).copy())[None]

@@ -33,7 +33,7 @@ def plane(
 
     For example: --vary "model.hidden=[3],[6],[20]" for capacity, --model knn --vary model.k=1,5,15.
     """
-    from convnet.experiments import plane as draw_plane
+    from convnet.workflows import plane as draw_plane
 
     models = draw_plane(
         data,

@@ -10,7 +10,7 @@ import typer
 from convnet.cli.options import Json, print_json
 
 if TYPE_CHECKING:
-    from convnet.experiments import Run
+    from convnet.workflows import Run
 
 
 PADDED = ": the network pads its input with zeros, which single windows see at their borders"
@@ -39,8 +39,8 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Print the most probable classes of images, or write the masks or images that the run makes of them."""
-    from convnet.experiments import load_run
     from convnet.types import OF_SAMPLES
+    from convnet.workflows import load_run
 
     loaded = load_run(run)
     if dense:

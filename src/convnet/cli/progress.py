@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from convnet.analysis import unfitting_strides
 from convnet.tasks import Score
@@ -14,6 +15,7 @@ from convnet.training import EpochEnd, Event, StepEnd
 
 if TYPE_CHECKING:
     from convnet.recipes import Workbench
+
 
 SMOOTHING = 0.95
 REFRESH_SECONDS = 0.1
@@ -158,3 +160,38 @@ def describe_target(bench: Workbench) -> str:
         return f"{bench.task.name}({options})" if options else bench.task.name
     per_pixel = "per pixel" if bench.source.form == "images" else "per step"
     return f"{len(bench.source.classes)} classes{f' {per_pixel}' if bench.task.target == 'mask' else ''}"
+
+
+T = TypeVar("T")
+
+
+class WorkProgress:
+    """A bar in a terminal, nothing elsewhere; lines in between are printed above it."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.console = Console(stderr=True, highlight=False)
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+        )
+
+    def over(self, items: Iterable[T], total: int) -> Iterator[T]:
+        """The same items, counted."""
+        yield from self.bar.track(items, total=total, description=self.what)
+
+    def say(self, line: str) -> None:
+        """A line that stays."""
+        self.console.print(f"  {line}", soft_wrap=True, markup=False)
+
+    def __enter__(self) -> WorkProgress:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()

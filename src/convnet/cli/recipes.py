@@ -32,7 +32,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Print a complete recipe as YAML; save it, change it, and train the file."""
-    from convnet.experiments import choose_recipe
+    from convnet.workflows import choose_recipe
 
     recipe = choose_recipe(name, overrides(set_))
     if as_json:

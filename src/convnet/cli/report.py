@@ -14,6 +14,6 @@ def report(
     run: Annotated[Path, typer.Argument(help="The folder of a finished run.")], data_dir: DataDir = None
 ) -> None:
     """Write a run's report.html and its pictures anew, and print where it is."""
-    from convnet.experiments import load_run
+    from convnet.workflows import load_run
 
     print(load_run(run).report(data_dir))

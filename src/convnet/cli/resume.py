@@ -20,7 +20,7 @@ def resume(
 ) -> None:
     """Go on with a run exactly where it stopped."""
     from convnet.cli.progress import TrainingProgress
-    from convnet.experiments import resume as resume_run
+    from convnet.workflows import resume as resume_run
 
     with TrainingProgress() as progress:
         done = resume_run(

@@ -30,9 +30,9 @@ def retrieve(
 ) -> None:
     """Find the images that are most like one, and draw them."""
     from convnet.atomic import require_picture
-    from convnet.experiments import load_run
-    from convnet.experiments import retrieve as find
     from convnet.runs import as_file_name
+    from convnet.workflows import load_run
+    from convnet.workflows import retrieve as find
 
     picture = out or Path(f"{as_file_name(Path(image).stem)}-nearest.png")
     require_picture(picture)

@@ -65,8 +65,7 @@ def summary(
             raise
         raise ModelError(f"{error} (without --input, for images of 3x224x224)") from None
     if html or picture:
-        from convnet.reports.architecture import draw_architecture
-        from convnet.reports.summary_page import write_summary_page
+        from convnet.reports.architecture import draw_architecture, write_summary_page
 
         if picture:
             draw_architecture(table, picture)
@@ -75,13 +74,13 @@ def summary(
     if as_json:
         print_json(table.to_dict())
     elif as_markdown:
-        from convnet.analysis.text import markdown
+        from convnet.analysis.render import markdown
 
         print(markdown(table))
     else:
         from rich.console import Console
 
-        from convnet.analysis.text import terminal
+        from convnet.analysis.render import terminal
 
         console = Console(highlight=False, soft_wrap=False)
         console.print(terminal(table, console.width, depth))

@@ -11,7 +11,7 @@ from convnet.cli.baselines import print_baselines
 from convnet.cli.options import DataDir, Device, Epochs, Json, Label, Out, Set, Threads, overrides, print_json
 
 if TYPE_CHECKING:
-    from convnet.experiments import CrossValidation, Run
+    from convnet.workflows import CrossValidation, Run
 
 
 def train(
@@ -59,8 +59,8 @@ def train(
     Without a recipe of its own, data gets sensible choices, which are printed and stored.
     """
     from convnet.cli.progress import TrainingProgress
-    from convnet.experiments import choose_recipe, cross_validate
-    from convnet.experiments import train as train_recipe
+    from convnet.workflows import choose_recipe, cross_validate
+    from convnet.workflows import train as train_recipe
 
     chosen = overrides(
         set_,

@@ -1,18 +1,13 @@
 """From files to batches: sources, splits, preprocessing, augmentation, the loader."""
 
-from convnet.data.augmentation.augment import JITTERS, Augment, augment_batch
-from convnet.data.files.arrays import holds_images
-from convnet.data.files.images import read_image_file
-from convnet.data.files.shards import is_address, is_shards, shards_name
-from convnet.data.files.source import FileSource
-from convnet.data.image_files import holds_files
-from convnet.data.images.decode import read_picture
-from convnet.data.images.formats import IMAGE_SUFFIXES
-from convnet.data.loader import Loader, Pair
-from convnet.data.masks import Colors
-from convnet.data.memory_source import MemorySource, recast
-from convnet.data.named.catalog import DATASETS, named_set
-from convnet.data.open import (
+from convnet.data.batches.augment.augment import JITTERS, Augment, augment_batch
+from convnet.data.batches.loader import Loader, Pair
+from convnet.data.datasets.dataset import Form, Source, everything, keep_classes
+from convnet.data.datasets.image_dataset import FileSource
+from convnet.data.datasets.mask_folder import Colors
+from convnet.data.datasets.named.catalog import DATASETS, named_set
+from convnet.data.datasets.npz import holds_images
+from convnet.data.datasets.open import (
     Reads,
     as_path,
     holds_series,
@@ -22,10 +17,15 @@ from convnet.data.open import (
     open_data,
     whole_name,
 )
-from convnet.data.preprocess import MEMORY_LIMIT_BYTES, Preprocess, pixel_statistics
-from convnet.data.series import open_series
-from convnet.data.source import Form, Source, everything, keep_classes
-from convnet.data.split import Split, SplitOptions, make_split, read_split, write_split
+from convnet.data.datasets.open_images import holds_files
+from convnet.data.datasets.tensor_dataset import MemorySource, recast
+from convnet.data.datasets.time_series import open_series
+from convnet.data.files.image_reader import read_image_file
+from convnet.data.files.shards import is_address, is_shards, shards_name
+from convnet.data.images.decode import read_picture
+from convnet.data.images.formats import IMAGE_SUFFIXES
+from convnet.data.images.preprocess import MEMORY_LIMIT_BYTES, Preprocess, pixel_statistics
+from convnet.data.splits.split import Split, SplitOptions, make_split, read_split, write_split
 
 __all__ = [
     "DATASETS",

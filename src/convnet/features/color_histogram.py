@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from convnet.errors import ModelError
 from convnet.features.registry import FEATURES
-from convnet.schema import NonNegative
+from convnet.registry import NonNegative
 
 ColorSpace = Literal["rgb", "hsv"]
 Bins = Annotated[int, Ge(2), Le(64)]

@@ -12,8 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from convnet.registry import Registry
-from convnet.schema import Odd
+from convnet.registry import Odd, Registry
 
 Border = Literal["zeros", "replicate", "reflect"]
 

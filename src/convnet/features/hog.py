@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from convnet.errors import ModelError
 from convnet.features.registry import FEATURES
-from convnet.schema import Count, CountOrZero
+from convnet.registry import Count, CountOrZero
 
 BlockNorm = Literal["l1", "l1-sqrt", "l2", "l2-hys"]
 

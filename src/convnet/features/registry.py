@@ -5,10 +5,40 @@ All of them take images of 0…1 and gradients of none; those that learn (a code
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from torch import nn
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
 
+from convnet.layers import Fitted, Passes
 from convnet.registry import Registry
 
 FEATURES: Registry[Callable[..., nn.Module]] = Registry("feature")
+
+
+class Features(Fitted):
+    """The numbers of several features one after the other, as the channels of images of one pixel."""
+
+    def __init__(self, parts: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+        self.out_features = sum(int(getattr(part, "out_features", 0)) for part in self.parts)
+
+    def require_samples(self, train: int, val: int) -> None:
+        """Whatever the parts need."""
+        for part in self._fitted():
+            part.require_samples(train, val)
+
+    def fit(self, train: Passes, val: Passes | None) -> None:
+        """Let each part learn from the same images."""
+        for part in self._fitted():
+            part.fit(train, val)
+
+    def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D 1 1"]:
+        """N×C×H×W → N×D×1×1, which dense layers and k-NN take like any image."""
+        with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+            return torch.cat([part(x) for part in self.parts], 1)[:, :, None, None]
+
+    def _fitted(self) -> list[Fitted]:
+        return [part for part in self.parts if isinstance(part, Fitted)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from convnet.errors import ModelError
 from convnet.features.registry import FEATURES
+from convnet.registry import Registry
 
 
 class Pixels(nn.Flatten):
@@ -43,3 +45,50 @@ def polar(in_channels: int, image_size: tuple[int, int]) -> nn.Module:
     if (in_channels, *image_size) != (2, 1, 1):
         raise ModelError("polar takes points of the plane: data of two numbers a sample")
     return Polar()
+
+
+PointOperation = Callable[[Tensor], Tensor]
+
+POINT_OPERATIONS: Registry[PointOperation] = Registry("point operation")
+
+
+@POINT_OPERATIONS.register("darken")
+def darken(x: Tensor) -> Tensor:
+    """x − 128."""
+    return x - 128
+
+
+@POINT_OPERATIONS.register("lower-contrast")
+def lower_contrast(x: Tensor) -> Tensor:
+    """x/2."""
+    return x / 2
+
+
+@POINT_OPERATIONS.register("lower-contrast-nonlinear")
+def lower_contrast_nonlinear(x: Tensor) -> Tensor:
+    """(x/255)^(1/3) · 255."""
+    return (x / 255).pow(1 / 3) * 255
+
+
+@POINT_OPERATIONS.register("invert")
+def invert(x: Tensor) -> Tensor:
+    """255 − x."""
+    return 255 - x
+
+
+@POINT_OPERATIONS.register("lighten")
+def lighten(x: Tensor) -> Tensor:
+    """x + 128."""
+    return x + 128
+
+
+@POINT_OPERATIONS.register("raise-contrast")
+def raise_contrast(x: Tensor) -> Tensor:
+    """2x."""
+    return 2 * x
+
+
+@POINT_OPERATIONS.register("raise-contrast-nonlinear")
+def raise_contrast_nonlinear(x: Tensor) -> Tensor:
+    """(x/255)² · 255."""
+    return (x / 255).square() * 255

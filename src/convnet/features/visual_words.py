@@ -15,7 +15,7 @@ from convnet.errors import ModelError
 from convnet.features.codebook import Codebook, learn_codebook, normalize_patches
 from convnet.features.registry import FEATURES
 from convnet.layers import Fitted, Passes
-from convnet.schema import Count, CountOrZero
+from convnet.registry import Count, CountOrZero
 
 Encoding = Literal["triangle", "hard"]
 

@@ -2,18 +2,15 @@
 
 from convnet.layers.activations import ACTIVATIONS, Maxout, make_activation, widening
 from convnet.layers.arithmetic import output_shape, output_size, require_size
-from convnet.layers.blocks import Concat, ConvBlock, PaddedShortcut, Residual, dense_head
-from convnet.layers.convolution import Conv1d, Conv2d, UpConv2d
+from convnet.layers.blocks import ChannelMaxPool, Concat, ConvBlock, PaddedShortcut, Residual, dense_head
+from convnet.layers.convolution import Conv1d, Conv2d, UpConv2d, guard_narrow_convolutions
 from convnet.layers.dense import MapsToDense
 from convnet.layers.dropout import Dropout
 from convnet.layers.fitted import Fitted, Passes, Standardize
 from convnet.layers.init import INITIALIZERS, initialize
 from convnet.layers.local import LocallyConnected2d
-from convnet.layers.narrow import guard_narrow_convolutions
 from convnet.layers.neighbours import Metric, nearest
-from convnet.layers.normalize import Normalize
-from convnet.layers.pooling import ChannelMaxPool
-from convnet.layers.response_norm import LocalResponseNorm
+from convnet.layers.norm import LocalResponseNorm, Normalize
 from convnet.layers.tiling import Sizes, sizes_of, whole_maps
 from convnet.layers.toeplitz import toeplitz_matrix
 

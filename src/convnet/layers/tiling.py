@@ -10,7 +10,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from convnet.errors import ModelError
-from convnet.layers.normalize import Normalize
+from convnet.layers.norm import Normalize
 
 WHOLE_SIDE = 1024
 """Images with a longer side are computed in tiles, so that memory does not grow with them."""

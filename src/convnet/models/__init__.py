@@ -7,16 +7,13 @@ from convnet.models import (
     fcn,
     googlenet,
     knn,
-    lecture_mnist,
-    lecture_picture,
+    lecture_nets,
     lenet,
     linear,
     majority,
     mlp,
     neocognitron,
-    pattern,
     perceptron,
-    pipeline,
     resnet,
     resnet9,
     small_convnet,
@@ -26,8 +23,9 @@ from convnet.models import (
     zfnet,
 )
 from convnet.models.fully_convolutional import Dense, fully_convolutional
-from convnet.models.pipeline import Pipeline
-from convnet.models.pipeline_grammar import parse_call, parse_pipeline
+from convnet.models.grammar import pattern, pipeline
+from convnet.models.grammar.parse_pipeline import parse_call, parse_pipeline
+from convnet.models.grammar.pipeline import Pipeline
 from convnet.models.registry import FACTS, MODELS, Facts, build_model, named_model
 
 __all__ = [
@@ -44,8 +42,7 @@ __all__ = [
     "fully_convolutional",
     "googlenet",
     "knn",
-    "lecture_mnist",
-    "lecture_picture",
+    "lecture_nets",
     "lenet",
     "linear",
     "majority",

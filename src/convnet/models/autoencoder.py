@@ -11,7 +11,7 @@ from convnet.layers import ConvBlock, MapsToDense, Sizes, initialize, make_activ
 from convnet.layers.activations import ActivationName
 from convnet.layers.init import InitName
 from convnet.models.registry import network
-from convnet.schema import Count
+from convnet.registry import Count
 
 SMALLEST_MAP = 4
 MOST_HALVINGS = 4

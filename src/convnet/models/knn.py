@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from convnet.errors import ModelError
 from convnet.layers import Fitted, Metric, Passes, nearest
 from convnet.models.registry import network
-from convnet.schema import Count
+from convnet.registry import Count
 
 CANDIDATES = (1, 3, 5, 7, 9, 11, 15, 21)
 

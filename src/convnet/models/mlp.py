@@ -10,7 +10,7 @@ from convnet.layers import Dropout, MapsToDense, initialize, make_activation, wi
 from convnet.layers.activations import ActivationName
 from convnet.layers.init import InitName
 from convnet.models.registry import network
-from convnet.schema import Count, Fraction
+from convnet.registry import Count, Fraction
 
 
 @network(

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from convnet.layers import Conv2d, MapsToDense, initialize, make_activation, output_shape
 from convnet.layers.init import InitName
 from convnet.models.registry import network
-from convnet.schema import Count
+from convnet.registry import Count
 
 
 class ComplexCells(nn.Module):

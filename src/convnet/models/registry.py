@@ -11,7 +11,7 @@ from torch import nn
 
 from convnet.errors import ModelError, RecipeError, in_one_line
 from convnet.layers import require_size
-from convnet.models.pattern_grammar import is_pattern
+from convnet.models.grammar.parse_pattern import is_pattern
 from convnet.registry import Registry
 from convnet.types import ImageShape, TargetKind
 

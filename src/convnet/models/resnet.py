@@ -9,7 +9,7 @@ from torch import nn
 from convnet.layers import ConvBlock, PaddedShortcut, Residual, initialize
 from convnet.layers.init import InitName
 from convnet.models.registry import network
-from convnet.schema import Count
+from convnet.registry import Count
 
 Block = Callable[[int, int, int], nn.Module]
 

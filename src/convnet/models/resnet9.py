@@ -10,7 +10,7 @@ from convnet.layers import ConvBlock, Residual, initialize
 from convnet.layers.activations import ActivationName
 from convnet.layers.init import InitName
 from convnet.models.registry import network
-from convnet.schema import Count
+from convnet.registry import Count
 
 
 @network("resnet9", native=(3, 32, 32), num_classes=10, smallest=8, parameters=6_573_130, source="Page 2018")

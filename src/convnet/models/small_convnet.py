@@ -10,7 +10,7 @@ from convnet.layers import ConvBlock, Dropout, initialize
 from convnet.layers.activations import ActivationName
 from convnet.layers.init import InitName
 from convnet.models.registry import network
-from convnet.schema import Count, Fraction
+from convnet.registry import Count, Fraction
 
 MAX_STAGES = 5
 SMALLEST_MAP = 4

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from convnet.layers import Conv1d, Dropout, initialize
 from convnet.layers.init import InitName
 from convnet.models.registry import network
-from convnet.schema import Count, Fraction
+from convnet.registry import Count, Fraction
 
 Valid = Tensor | None
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from convnet.layers import ConvBlock, Dropout, Sizes, UpConv2d, initialize
 from convnet.layers.init import InitName
 from convnet.models.registry import network
-from convnet.schema import Count, Fraction
+from convnet.registry import Count, Fraction
 
 Convolutions = Literal["same", "valid"]
 Upsampling = Literal["transposed", "resize"]

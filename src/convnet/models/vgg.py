@@ -7,7 +7,7 @@ from torch import nn
 from convnet.layers import ConvBlock, LocalResponseNorm, dense_head, initialize, output_shape
 from convnet.layers.init import InitName
 from convnet.models.registry import network
-from convnet.schema import Fraction
+from convnet.registry import Fraction
 
 WIDTHS = (64, 128, 256, 512, 512)
 

@@ -7,7 +7,7 @@ from torch import nn
 from convnet.layers import ConvBlock, LocalResponseNorm, dense_head, initialize, output_shape
 from convnet.layers.init import InitName
 from convnet.models.registry import network
-from convnet.schema import Count, Fraction
+from convnet.registry import Count, Fraction
 
 
 @network(

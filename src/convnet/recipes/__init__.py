@@ -1,9 +1,9 @@
 """A recipe says everything about a run; it is checked, stored, and turned into objects here."""
 
-from convnet.recipes import classical, maps, trained, zoo
+from convnet.recipes import load
 from convnet.recipes.build import Workbench, build, open_recipe_data
 from convnet.recipes.catalog import RECIPES, NamedRecipe, named_recipe
-from convnet.recipes.choice import Choice
+from convnet.recipes.components import Choice
 from convnet.recipes.defaults import BASELINES, baseline_recipe, default_recipe
 from convnet.recipes.network import task_of
 from convnet.recipes.overrides import override, parse_assignments
@@ -20,14 +20,11 @@ __all__ = [
     "Workbench",
     "baseline_recipe",
     "build",
-    "classical",
     "default_recipe",
-    "maps",
+    "load",
     "named_recipe",
     "open_recipe_data",
     "override",
     "parse_assignments",
     "task_of",
-    "trained",
-    "zoo",
 ]

@@ -23,8 +23,8 @@ from convnet.device import make_fabric, resolve_precision
 from convnet.layers import guard_narrow_convolutions
 from convnet.recipes.balance import loss_choice, sampling_weights
 from convnet.recipes.network import build_network, task_of
+from convnet.recipes.precompute import State, prepare
 from convnet.recipes.recipe import Recipe
-from convnet.recipes.stages import State, prepare
 from convnet.recipes.weights import head_of
 from convnet.tasks import Evaluation, Task
 from convnet.training import (

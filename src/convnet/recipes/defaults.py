@@ -18,7 +18,7 @@ from convnet.data import (
     whole_name,
 )
 from convnet.models import named_model, parse_pipeline
-from convnet.recipes.choice import Choice
+from convnet.recipes.components import Choice
 from convnet.recipes.recipe import Data, Recipe
 from convnet.training import Regularizers
 

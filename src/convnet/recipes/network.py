@@ -13,9 +13,9 @@ from convnet.errors import ModelError, RecipeError
 from convnet.features import Features
 from convnet.layers import Fitted, Normalize, sizes_of
 from convnet.models import FACTS, build_model, parse_pipeline
-from convnet.recipes.choice import Choice
+from convnet.recipes.components import Choice
+from convnet.recipes.precompute import assemble
 from convnet.recipes.recipe import Recipe
-from convnet.recipes.stages import assemble
 from convnet.recipes.weights import load_weights
 from convnet.tasks import TASKS, Task
 from convnet.types import OF_SAMPLES, ImageShape

@@ -8,9 +8,9 @@ from typing import Any
 import yaml
 
 from convnet.errors import RecipeError
-from convnet.recipes.choice import as_choice
+from convnet.recipes.components import as_choice
 from convnet.recipes.recipe import Recipe
-from convnet.schema import nearest
+from convnet.registry import nearest
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:

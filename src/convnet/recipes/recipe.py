@@ -16,10 +16,9 @@ from convnet.device import Precision
 from convnet.errors import RecipeError
 from convnet.models import FACTS, MODELS
 from convnet.recipes.balance import Balance, require_applicable
-from convnet.recipes.choice import Choice, as_choice
+from convnet.recipes.components import Choice, as_choice
 from convnet.recipes.weights import Weights
-from convnet.registry import Registry
-from convnet.schema import Count, CountOrZero, Positive, Section, shown, validate
+from convnet.registry import Count, CountOrZero, Positive, Registry, Section, shown, validate
 from convnet.tasks import TASKS
 from convnet.training import LOSS_TARGETS, LOSSES, OPTIMIZERS, SCHEDULES, Regularizers
 from convnet.types import OF_SAMPLES, TargetKind

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from convnet.errors import DataError, ModelError
 from convnet.layers import Normalize
 from convnet.models.published import public_names
-from convnet.recipes.state_files import State, checksum, locate, read_state
-from convnet.schema import CountOrZero, Section
+from convnet.recipes.pretrained import State, checksum, locate, read_state
+from convnet.registry import CountOrZero, Section
 
 SHOWN = 3
 COUNTER = "num_batches_tracked"

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 
+from convnet.analysis.render import by, fragment, window
 from convnet.analysis.table import Layer, LayerTable
-from convnet.analysis.text import by, window
 from convnet.atomic import write_atomically
 from convnet.errors import ModelError
+from convnet.reports.html import render
 from convnet.reports.style import figure
 
 FORMATS = (".svg", ".pdf", ".png")
@@ -195,3 +197,15 @@ def _counted(labels: Sequence[str]) -> list[str]:
             lines.append((label, 1))
     shown = [label if count == 1 else f"{count} × {label}" for label, count in lines]
     return shown if len(shown) <= 4 else [*shown[:3], f"… {len(shown) - 3} more"]
+
+
+def write_summary_page(table: LayerTable, path: Path) -> None:
+    """Write a self-contained HTML page: totals, the picture of the volumes, the table.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    picture = rendered(architecture(table), "png") if len(table.input) == 3 else None
+    # The fragment has escaped its texts itself.
+    content = Markup(fragment(table))
+    write_atomically(path, render("summary.html", table=table, picture=picture, content=content))

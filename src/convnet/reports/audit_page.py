@@ -14,10 +14,10 @@ from convnet.atomic import write_atomically
 from convnet.data.audit.audit import Audit
 from convnet.data.audit.findings import Finding, Kind
 from convnet.data.audit.scan import Scan
-from convnet.data.files.listing import Listing
+from convnet.data.files.manifest import Listing
 from convnet.data.images.decode import decode
-from convnet.data.images.fit import fit
-from convnet.data.images.picture import DecodeError, to_channels
+from convnet.data.images.pixels import DecodeError, to_channels
+from convnet.data.images.resize import fit
 from convnet.errors import DataError
 from convnet.reports.html import render
 

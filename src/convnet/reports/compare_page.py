@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,6 @@ from convnet.atomic import write_atomically
 from convnet.reports.figures import sentence
 from convnet.reports.html import render
 from convnet.reports.style import CYCLE, TEST, VAL, figure, log_scale, to_png
-from convnet.reports.variant import Variant
 from convnet.tasks import Score
 
 
@@ -107,3 +108,28 @@ def compare_figure(variants: Sequence[Variant], score: Score) -> Figure:
                 axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
         all_axes[0].legend(loc="best")
     return picture
+
+
+Row = dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One recipe of a comparison and its runs, one per seed: results, epoch rows, the flat recipe."""
+
+    label: str
+    results: Sequence[dict[str, Any]]
+    metrics: Sequence[Sequence[Row]]
+    recipe: dict[str, Any]
+
+    def spread(self, *path: str) -> tuple[float, float] | None:
+        """Mean and standard deviation over seeds of a figure such as ("test", "accuracy"); None if absent."""
+        values = []
+        for result in self.results:
+            value: Any = result
+            for key in path:
+                value = value[key] if value is not None else None
+            if value is None:
+                return None
+            values.append(float(value))
+        return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0

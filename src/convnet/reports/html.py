@@ -7,8 +7,8 @@ from typing import Any
 
 import jinja2
 
+from convnet.analysis.render import human
 from convnet.analysis.table import UNKNOWN
-from convnet.analysis.text import human
 
 WORDS = {
     "balanced_accuracy": "balanced accuracy",

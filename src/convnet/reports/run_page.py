@@ -16,12 +16,12 @@ from convnet.data import FileSource, Loader, Source, Split, everything, read_spl
 from convnet.errors import ConvnetError
 from convnet.recipes import Recipe
 from convnet.reports import figures, grids, series_figure
+from convnet.reports.dense_figures import map_pictures
+from convnet.reports.grids import resized, resized_figure
 from convnet.reports.html import render
-from convnet.reports.learnt import learnt_figures
-from convnet.reports.maps import map_pictures
 from convnet.reports.plane_figure import Panel, plane_figure
-from convnet.reports.resizing import resized, resized_figure
 from convnet.reports.style import shortened, to_png
+from convnet.reports.weight_figures import learnt_figures
 from convnet.runs import Baselines, MetricsLog, RunFolder, StepLog
 from convnet.tasks import Classified, Task, as_picture
 from convnet.types import OF_SAMPLES

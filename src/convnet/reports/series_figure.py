@@ -18,7 +18,7 @@ from torch import nn
 from convnet.data import Source
 from convnet.models.temporal import Temporal
 from convnet.reports.style import MUTED, figure
-from convnet.tasks.overlay import class_colours
+from convnet.tasks.segmentation import class_colours
 from convnet.types import IGNORED
 
 SHOWN_CLASSES, LINES = 6, 12

@@ -11,9 +11,10 @@ from annotated_types import Ge, Gt, Le
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from convnet.data import Source, degrade
+from convnet.data import Source
+from convnet.data.images import degrade
 from convnet.errors import DataError
-from convnet.schema import Count, NonNegative, Positive, Probability
+from convnet.registry import Count, NonNegative, Positive, Probability
 from convnet.tasks.maps import centred, outputs_of, samples
 from convnet.tasks.task import TASKS, Evaluation, Picture, Score, Task, as_picture, evaluating
 from convnet.training import Loss, structural_similarity

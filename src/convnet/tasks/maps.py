@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from convnet.data import Loader, Source
-from convnet.data.loader import Pair
+from convnet.data.batches.loader import Pair
 from convnet.errors import ModelError, in_one_line
 from convnet.layers import sizes_of, whole_maps
 from convnet.types import Batch

@@ -1,13 +1,12 @@
 """The loop and what it needs: losses, optimizers, schedules, regularisers, metrics, the gradient check."""
 
 from convnet.training.events import EpochEnd, Event, Listener, StepEnd, StopTraining
-from convnet.training.freezing import Freezing, rate_factors
 from convnet.training.gradient_check import GradientCheck, check_gradients
 from convnet.training.image_losses import structural_similarity
 from convnet.training.loop import fit
 from convnet.training.losses import LOSS_TARGETS, LOSSES, Loss
 from convnet.training.measures import Measure, correct_classes, label_agreement
-from convnet.training.optimizers import OPTIMIZERS, parameter_groups
+from convnet.training.optimizers import OPTIMIZERS, Freezing, parameter_groups, rate_factors
 from convnet.training.regularizers import Regularizers
 from convnet.training.schedules import SCHEDULES, Schedule, Timing
 from convnet.training.state import Progress, Training, make_ema

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from convnet.schema import Probability
+from convnet.registry import Probability
 from convnet.training.losses import Loss, loss_for
 
 WINDOW_SIDE, WINDOW_DEVIATION = 11, 1.5

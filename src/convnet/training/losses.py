@@ -10,8 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from convnet.errors import RecipeError
-from convnet.registry import Registry
-from convnet.schema import Fraction, NonNegative, Positive, Probability
+from convnet.registry import Fraction, NonNegative, Positive, Probability, Registry
 from convnet.types import IGNORED, TargetKind
 
 Loss = Callable[[Tensor, Tensor], Tensor]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from convnet.schema import NonNegative, Positive, Section
+from convnet.registry import NonNegative, Positive, Section
 
 
 class Regularizers(Section):

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from convnet.registry import Registry
-from convnet.schema import Count, CountOrZero, Fraction, NonNegative, Positive
+from convnet.registry import Count, CountOrZero, Fraction, NonNegative, Positive, Registry
 
 SCHEDULES: Registry[Callable[..., Schedule]] = Registry("schedule")
 

@@ -10,9 +10,9 @@ from torch import nn, optim
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from convnet.errors import DivergedError
-from convnet.training.freezing import Freezing
 from convnet.training.losses import Loss
 from convnet.training.measures import Measure, correct_classes
+from convnet.training.optimizers import Freezing
 from convnet.training.regularizers import Regularizers
 from convnet.training.schedules import Schedule, Timing
 

@@ -31,9 +31,9 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Say what is wrong with images: damage, copies, odd sizes, classes, labels; and draw it."""
-    from convnet.cli.work import WorkProgress
+    from convnet.cli.progress import WorkProgress
     from convnet.data.audit.audit import audit as audit_listing
-    from convnet.data.open import list_data
+    from convnet.data.datasets.open import list_data
     from convnet.device import keep_freed_memory
     from convnet.reports.audit_page import write_audit_page
 

@@ -17,12 +17,12 @@ def pack(
     set_: Set = None,
 ) -> None:
     """Decode and resize all images now, into the pack that training with these settings uses."""
-    from convnet.cli.work import WorkProgress
+    from convnet.cli.progress import WorkProgress
     from convnet.data import FileSource
     from convnet.device import keep_freed_memory
     from convnet.errors import DataError
-    from convnet.experiments import choose_recipe
     from convnet.recipes import open_recipe_data
+    from convnet.workflows import choose_recipe
 
     keep_freed_memory()
     fields = {"preprocess.image_size": size, "data.label": label}

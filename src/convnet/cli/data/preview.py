@@ -23,8 +23,8 @@ def preview(
     data_dir: DataDir = None,
 ) -> None:
     """Draw training images, the three ways to resize them, and what augmentation makes of them."""
-    from convnet.experiments import choose_recipe
-    from convnet.experiments.preview import draw_preview
+    from convnet.workflows import choose_recipe
+    from convnet.workflows.preview import draw_preview
 
     chosen = overrides(set_, task=task, seed=seed, **{"data.label": label})
     recipe = choose_recipe(data, chosen)

@@ -11,7 +11,7 @@ from convnet.cli.options import DataDir, Json, print_json
 
 def list_sets(data_dir: DataDir = None, as_json: Json = False) -> None:
     """Which sets there are, and which of them are on this machine."""
-    from convnet.data.named.catalog import DATASETS, locate
+    from convnet.data.datasets.named.catalog import DATASETS, locate
 
     rows = [
         {"name": s.name, "title": s.title, "classes": len(s.classes), "place": locate(s.name, data_dir)}
@@ -30,7 +30,7 @@ def get(
     data_dir: DataDir = None,
 ) -> None:
     """Find a set, or download it into the cache, and check that it can be read."""
-    from convnet.data.named.catalog import locate, named_set
+    from convnet.data.datasets.named.catalog import locate, named_set
 
     source = named_set(name, data_dir)
     place = locate(name, data_dir)

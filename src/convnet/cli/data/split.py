@@ -36,9 +36,9 @@ def split(
 
     from convnet.atomic import write_atomically
     from convnet.data import FileSource, Reads, SplitOptions, open_data
-    from convnet.data.split_table import split_table
+    from convnet.data.splits.split_csv import split_table
     from convnet.errors import RecipeError
-    from convnet.schema import validate
+    from convnet.registry import validate
 
     if folds is not None and (val is not None or test is not None):
         raise RecipeError("--val and --test do not apply: with --folds every sample is in a fold")

@@ -1,1 +1,1 @@
-"""What is wrong with image files: scanned, compared with each other, and reported."""
+"""What is wrong with a manifest: damage, duplicates, suspicious labels."""

@@ -15,9 +15,9 @@ from convnet.data.audit.duplicates import duplicates
 from convnet.data.audit.findings import KINDS, Finding, Kind, document, findings
 from convnet.data.audit.labels import SIDE, suspects
 from convnet.data.audit.scan import Scan, scan
-from convnet.data.files.images import FileImages
-from convnet.data.files.listing import Listing
-from convnet.data.preprocess import Preprocess
+from convnet.data.files.image_reader import FileImages
+from convnet.data.files.manifest import Listing
+from convnet.data.images.preprocess import Preprocess
 from convnet.types import ImageShape, Progress, unseen
 
 OUTLIERS = 8

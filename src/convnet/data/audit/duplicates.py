@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from convnet.data.audit.records import THUMB, Records
 from convnet.data.audit.scan import Scan
-from convnet.data.files.listing import Listing
+from convnet.data.files.manifest import Listing
 from convnet.data.images.decode import decode
-from convnet.data.images.picture import DecodeError
+from convnet.data.images.pixels import DecodeError
 from convnet.errors import DataError
 
 HASH_BITS = 10

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from convnet.data.audit.duplicates import Pair
 from convnet.data.audit.scan import Scan
-from convnet.data.files.listing import Listing
+from convnet.data.files.manifest import Listing
 
 Kind = Literal[
     "unreadable",

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convnet.atomic import write_atomically
-from convnet.data.download import cache_folder
-from convnet.data.files.listing import Listing, Sample
-from convnet.data.images.picture import Trouble
+from convnet.data.files.download import cache_folder
+from convnet.data.files.manifest import Listing, Sample
+from convnet.data.images.pixels import Trouble
 from convnet.errors import ConvnetError
 
 THUMB = 16

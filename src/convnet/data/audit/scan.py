@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convnet.data.audit.records import RECORD, THUMB, TROUBLES, Memory, Records
-from convnet.data.augmentation.photometric import LUMA
-from convnet.data.files.listing import Listing, Sample
-from convnet.data.files.store import MISSING, Store
+from convnet.data.batches.augment.color import LUMA
+from convnet.data.files.manifest import Listing, Sample
+from convnet.data.files.storage import MISSING, Store
 from convnet.data.images.decode import decode
-from convnet.data.images.fit import resize
-from convnet.data.images.picture import DecodeError, Picture, Trouble
+from convnet.data.images.pixels import DecodeError, Picture, Trouble
+from convnet.data.images.resize import resize
 from convnet.errors import DataError
 from convnet.types import Progress, unseen
 

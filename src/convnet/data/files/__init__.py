@@ -1,1 +1,1 @@
-"""Image files wherever they lie, listed with their labels, and read as a source."""
+"""A path to a manifest of samples: folders, tables, COCO, shards, series; storage and caches."""

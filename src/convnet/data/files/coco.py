@@ -7,8 +7,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from convnet.data.files.listing import Listing, Sample, listing
-from convnet.data.files.store import FolderStore, entry_of
+from convnet.data.files.manifest import Listing, Sample, listing
+from convnet.data.files.storage import FolderStore, entry_of
 from convnet.errors import DataError
 
 FOLDERS = ("", "images", "..", "../images")

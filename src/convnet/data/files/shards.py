@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from convnet.data.files.listing import SPLIT_FOLDERS, Listing, Sample, listing
-from convnet.data.files.store import Entry, Ignored
+from convnet.data.files.manifest import SPLIT_FOLDERS, Listing, Sample, listing
+from convnet.data.files.storage import Entry, Ignored
 from convnet.data.images.formats import has_image_name
 from convnet.errors import DataError, MissingExtraError, in_one_line
 from convnet.types import SplitName

@@ -10,12 +10,11 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from convnet.data.images.array import decode_array
+from convnet.data.images.exif import turn_upright
 from convnet.data.images.formats import format_of, lacks_end
 from convnet.data.images.jpeg import decode_jpeg
-from convnet.data.images.picture import MAX_PIXELS, DecodeError, Picture, Pixels
 from convnet.data.images.pillow import loaded, opened, orientation, pixels_of
-from convnet.data.images.turn import turn_upright
+from convnet.data.images.pixels import MAX_PIXELS, DecodeError, Picture, Pixels, decode_array
 from convnet.errors import DataError
 
 AGREEMENT_DB = 50.0

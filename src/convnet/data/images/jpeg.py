@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import simplejpeg
 
+from convnet.data.images.exif import jpeg_orientation, turn_upright
 from convnet.data.images.formats import lacks_end
-from convnet.data.images.picture import MAX_PIXELS, DecodeError, Picture, Pixels, to_channels
-from convnet.data.images.turn import jpeg_orientation, turn_upright
+from convnet.data.images.pixels import MAX_PIXELS, DecodeError, Picture, Pixels, to_channels
 
 SPARE = 3
 """A JPEG is decoded at ½, ¼ or ⅛ of its size where that is still so many times what is needed."""

@@ -9,9 +9,9 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageColor, ImageFile
 
+from convnet.data.images.exif import ORIENTATION, orientation_of
 from convnet.data.images.formats import FORMATS
-from convnet.data.images.picture import DecodeError, Pixels, scaled, to_channels
-from convnet.data.images.turn import ORIENTATION, orientation_of
+from convnet.data.images.pixels import DecodeError, Pixels, scaled, to_channels
 
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "F"})
 _BITS_PER_SAMPLE = 258

@@ -1,0 +1,1 @@
+"""A Dataset to batches: loader, samplers, prefetching, augmentation."""

@@ -1,0 +1,1 @@
+"""A manifest or arrays to a Dataset: identify, open, adapt."""

@@ -1,0 +1,182 @@
+"""Folders of images and masks (M93): images/ and masks/, matched by name."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageColor
+
+from convnet.data.datasets.image_pairs import (
+    list_pairs,
+    partition_of,
+    read_pictures,
+    require_same_size,
+    stack,
+)
+from convnet.data.datasets.tensor_dataset import MemorySource
+from convnet.data.images.decode import file_bytes
+from convnet.data.images.preprocess import Preprocess
+from convnet.data.images.resize import fit_mask
+from convnet.errors import DataError, in_one_line
+from convnet.types import IGNORED
+
+IMAGE_FOLDERS = ("images", "image", "imgs", "img")
+MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "segmentation")
+MOST_CLASSES = 1000
+VOID = 255
+"""What palettes leave out by convention (Pascal VOC)."""
+
+Values = NDArray[np.int64]
+"""H×W; a colour is red · 65536 + green · 256 + blue."""
+Colors = Mapping[str, str | int]
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A mask as the file has it: indices or greys, or colours."""
+
+    path: Path
+    values: Values
+    coloured: bool
+    palette: bool
+
+
+def open_masks(
+    root: Path,
+    preprocess: Preprocess,
+    *,
+    colors: Colors | None = None,
+    ignore_index: int | None = None,
+    channels: int | None = None,
+) -> MemorySource:
+    """Images and a class for each of their pixels.
+
+    Masks are pictures of class indices (grey or palette), of 0 and 255, or of the `colors` of a table
+    {class: "#rrggbb" or index}. `ignore_index` is a value that means no class (of palettes: 255).
+
+    Raises:
+        DataError: naming the image without mask, the mask of another size, the value or colour of no class.
+    """
+    files = list_pairs(root, IMAGE_FOLDERS, MASK_FOLDERS)
+    pictures, own_sizes, problems = read_pictures([f.path for f in files], preprocess, channels)
+    if problems:
+        raise DataError(f"{next(iter(problems.values()))}; remove it and its mask")
+    partners = [f.partner for f in files if f.partner]
+    by_colour = bool(colors) and any(isinstance(c, str) for c in (colors or {}).values())
+    with ThreadPoolExecutor() as pool:
+        raws = list(pool.map(lambda path: _read(path, by_colour), partners))
+    codes = _table(colors) if colors else _guess(raws, ignore_index)
+    masks = []
+    for file, picture, size, raw in zip(files, pictures, own_sizes, raws, strict=True):
+        require_same_size(file, size, raw.values.shape)
+        mask = _classes(raw, list(codes.values()), ignore_index, list(codes))
+        if preprocess.image_size:
+            mask = fit_mask(mask, picture.shape[1:], preprocess.resize)
+        masks.append(mask)
+    images, sizes = stack(str(root), pictures)
+    return MemorySource(
+        name=root.resolve().name,
+        images=images,
+        targets=stack(str(root), masks, IGNORED)[0],
+        classes=tuple(codes),
+        places=[f.path.relative_to(root).as_posix() for f in files],
+        partition=partition_of(files),
+        target="mask",
+        sizes=sizes,
+    )
+
+
+def _read(path: Path, by_colour: bool) -> Raw:
+    with _opened(path) as image:
+        if image.format == "JPEG":
+            raise DataError(
+                f"{path}: a mask in JPEG, whose compression changes its values; save masks as PNG"
+            )
+        palette = image.mode in ("P", "PA")
+        if image.mode in ("I", "I;16") or (not by_colour and (palette or image.mode in ("1", "L"))):
+            values = np.asarray(image.convert("L") if image.mode == "1" else image).astype(np.int64)
+            return Raw(path, values, coloured=False, palette=palette)
+        red, green, blue = np.moveaxis(np.asarray(image.convert("RGB")).astype(np.int64), 2, 0)
+    if not by_colour and (red == green).all() and (green == blue).all():
+        return Raw(path, red, coloured=False, palette=False)
+    return Raw(path, red << 16 | green << 8 | blue, coloured=True, palette=False)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """A mask's file as it is; whatever goes wrong within ends in one message that names it."""
+    try:
+        with Image.open(io.BytesIO(file_bytes(path))) as image:
+            yield image
+    except DataError:
+        raise
+    except Exception as error:  # damaged files make decoders raise nearly anything
+        raise DataError(f"{path}: not a readable mask: {in_one_line(error)}") from error
+
+
+def _table(colors: Colors) -> dict[str, int]:
+    """{class: value}, colours as numbers."""
+    codes = {}
+    for name, value in colors.items():
+        try:
+            red, green, blue = ImageColor.getrgb(value)[:3] if isinstance(value, str) else (0, 0, 0)
+        except ValueError:
+            raise DataError(
+                f"data.colors.{name}: '{value}' is no colour; write #rrggbb, or an index"
+            ) from None
+        codes[str(name)] = value if isinstance(value, int) else red << 16 | green << 8 | blue
+    if len(codes) < 2 or len(set(codes.values())) < len(codes):
+        raise DataError("data.colors: expected two or more classes, each with a colour of its own")
+    return codes
+
+
+def _guess(raws: Sequence[Raw], ignore_index: int | None) -> dict[str, int]:
+    """The classes of masks of indices, or of two values 0 and 255."""
+    for raw in raws:
+        if raw.coloured:
+            found = ", ".join(f"#{value:06x}" for value in np.unique(raw.values)[:6])
+            raise DataError(
+                f"{raw.path}: a mask of colours ({found}); say which class each is: "
+                '--set \'data.colors={sky: "#0000ff", bird: "#ff0000"}\''
+            )
+    present: set[int] = set().union(*(np.unique(raw.values).tolist() for raw in raws))
+    voids = {ignore_index} if ignore_index is not None else {VOID} if all(r.palette for r in raws) else set()
+    values = sorted(present - voids)
+    if values and set(values) <= {0, 255} and 255 in values:
+        values = [0, 255]
+    elif VOID in values and len(values) > 1 and values[-2] < VOID - 1:
+        raise DataError(
+            f"{raws[0].path.parent}: masks hold the indices 0…{values[-2]} and 255; if 255 is no class, "
+            "say so: --set data.ignore_index=255"
+        )
+    elif values:
+        values = [value for value in range(values[-1] + 1) if value not in voids]
+    if not 2 <= len(values) <= MOST_CLASSES:
+        raise DataError(f"{raws[0].path.parent}: masks hold {len(values)} classes; expected 2…{MOST_CLASSES}")
+    return {str(value): value for value in values}
+
+
+def _classes(
+    raw: Raw, values: Sequence[int], ignore_index: int | None, names: Sequence[str]
+) -> NDArray[np.int16]:
+    """Values → class indices."""
+    order = np.argsort(values)
+    ordered = np.array(values)[order]
+    place = np.searchsorted(ordered, raw.values).clip(0, len(values) - 1)
+    void = raw.values == (VOID if ignore_index is None and raw.palette else ignore_index)
+    known = (ordered[place] == raw.values) & ~void
+    if (strange := ~(known | void)).any():
+        value = int(raw.values[strange][0])
+        what = f"the colour #{value:06x}" if raw.coloured else f"the value {value}"
+        raise DataError(
+            f"{raw.path}: {strange.sum():,} pixels have {what}, which is no class "
+            f"(known: {', '.join(names[:12])}); add it to data.colors, or set data.ignore_index"
+        )
+    return np.where(known, order[place], IGNORED).astype(np.int16)

@@ -1,0 +1,1 @@
+"""Named data sets: bundled with the package, found on disk, or downloaded."""

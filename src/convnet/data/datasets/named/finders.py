@@ -1,0 +1,137 @@
+"""How a named set is found in a folder, and read from there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from convnet.data.datasets.image_pairs import has_folders, list_pairs
+from convnet.data.datasets.mask_folder import IMAGE_FOLDERS, MASK_FOLDERS, open_masks
+from convnet.data.datasets.named.cifar import CifarLayout, find_cifar
+from convnet.data.datasets.named.idx import read_idx_images
+from convnet.data.datasets.tensor_dataset import MemorySource
+from convnet.data.datasets.time_series import open_series
+from convnet.data.files.download import RemoteFile
+from convnet.data.images.preprocess import Preprocess
+from convnet.errors import DataError
+from convnet.types import SplitName
+
+MEMBRANE_SLICES = 30
+
+Read = Callable[[], MemorySource]
+Finder = Callable[["NamedSet", Path], Read | None]
+
+
+@dataclass(frozen=True)
+class NamedSet:
+    """A public set: `find` says how to read it from a folder, or None where its files are not there."""
+
+    name: str
+    title: str
+    classes: tuple[str, ...]
+    find: Finder
+    files: tuple[RemoteFile, ...] = ()
+    photos: bool = field(default=False, kw_only=True)
+    """Whether a mirrored image still shows its class: true of photos, not of digits."""
+    table: bool = field(default=False, kw_only=True)
+    """Whether the samples are rows of numbers."""
+    reads: Literal["class", "mask", "photos"] = field(default="class", kw_only=True)
+    """What it is for: classes, masks, or pictures that have neither."""
+    series: bool = field(default=False, kw_only=True)
+    """Whether the samples are series of numbers."""
+    large: bool = field(default=False, kw_only=True)
+    """Whether its images are so large that crops of them are trained on."""
+    where: str = field(default="", kw_only=True)
+    """Where to get files that cannot be downloaded."""
+
+
+def bundled(read: Callable[[str, tuple[str, ...]], MemorySource]) -> Finder:
+    """A set that needs no files: it is there whatever the folder."""
+    return lambda named, _folder: lambda: read(named.name, named.classes)
+
+
+def idx(named: NamedSet, folder: Path) -> Read | None:
+    """Four IDX files, gzipped or not."""
+    stems: dict[SplitName, str] = {"train": "train", "test": "t10k"}
+    found: dict[SplitName, list[Path]] = {}
+    for split, stem in stems.items():
+        names = [f"{stem}-{kind}" for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]
+        found[split] = [p for n in names for p in (folder / n, folder / f"{n}.gz") if p.is_file()]
+        if {p.name.removesuffix(".gz") for p in found[split]} != set(names):
+            return None
+
+    def read() -> MemorySource:
+        parts = []
+        for split, paths in found.items():
+            images, labels = (next(p for p in paths if kind in p.name) for kind in ("-images-", "-labels-"))
+            parts.append((split, images.name, read_idx_images(images, labels)))
+        return _in_memory(named, parts)
+
+    return read
+
+
+def cifar(layout: CifarLayout) -> Finder:
+    """The batches of CIFAR-10 or CIFAR-100, as published."""
+
+    def find(named: NamedSet, folder: Path) -> Read | None:
+        read_batches = find_cifar(folder, layout)
+        if read_batches is None:
+            return None
+        return lambda: _in_memory(named, read_batches())
+
+    return find
+
+
+def membrane(named: NamedSet, folder: Path) -> Read | None:
+    """Thirty slices of a stack and their masks; the last five, which lie together, are for testing."""
+    if not (
+        has_folders(folder, IMAGE_FOLDERS, MASK_FOLDERS)
+        and len(list_pairs(folder, IMAGE_FOLDERS, MASK_FOLDERS)) == MEMBRANE_SLICES
+    ):
+        return None
+
+    def read() -> MemorySource:
+        table = dict(zip(named.classes, (0, 255), strict=True))
+        source = open_masks(folder, Preprocess(), colors=table)
+        partition: list[SplitName] = ["train" if i < 25 else "test" for i in range(MEMBRANE_SLICES)]
+        return replace(source, name=named.name, partition=partition)
+
+    return read
+
+
+def ucr(folder_name: str) -> Finder:
+    """NAME_TRAIN and NAME_TEST files of the UCR archive, in a folder of that name."""
+
+    def find(named: NamedSet, folder: Path) -> Read | None:
+        places = [
+            place for place in (folder / folder_name, folder / "ecg" / folder_name, folder) if place.is_dir()
+        ]
+        for place in places:
+            if any(path.stem.lower() == f"{folder_name}_train".lower() for path in place.iterdir()):
+                return lambda: replace(open_series(place), name=named.name)
+        return None
+
+    return find
+
+
+def _in_memory(
+    named: NamedSet, parts: list[tuple[SplitName, str, tuple[np.ndarray, np.ndarray]]]
+) -> MemorySource:
+    """Concatenate the parts of a set; each sample remembers its split, file and place."""
+    sizes = sorted({images.shape[1:] for _, _, (images, _) in parts})
+    if len(sizes) > 1:
+        raise DataError(f"{named.name}: the parts of the set hold images of different sizes: {sizes}")
+    images = np.concatenate([images for _, _, (images, _) in parts])
+    targets = np.concatenate([targets for _, _, (_, targets) in parts]).astype(np.int64)
+    if len(targets) and targets.max() >= len(named.classes):
+        raise DataError(f"{named.name}: label {targets.max()} in a set of {len(named.classes)} classes")
+    places = [f"{name}[{i}]" for _, name, (_, targets) in parts for i in range(len(targets))]
+    partition = [split for split, _, (_, targets) in parts for _ in range(len(targets))]
+    return MemorySource(
+        named.name, torch.from_numpy(images), torch.from_numpy(targets), named.classes, places, partition
+    )

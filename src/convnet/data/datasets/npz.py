@@ -1,0 +1,160 @@
+"""Arrays of images in an .npz file."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from convnet.data.datasets.tensor_dataset import MemorySource
+from convnet.data.files.manifest import SPLIT_FOLDERS, numbered
+from convnet.errors import DataError, in_one_line
+from convnet.types import SplitName
+
+IMAGES, LABELS = ("images", "x", "data"), ("labels", "y", "targets", "label")
+PARTS: tuple[SplitName, ...] = ("train", "val", "test")
+
+Array = NDArray[np.generic]
+
+
+def holds_images(path: Path) -> bool:
+    """Whether an .npz file's arrays are images: uint8 of three axes, or anything of four."""
+    if path.suffix.lower() != ".npz" or not path.is_file():
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.namelist():
+                stem = member.removesuffix(".npy").lower()
+                if stem.partition("_")[0] not in IMAGES:
+                    continue
+                with archive.open(member) as file:
+                    version = np.lib.format.read_magic(file)
+                    read = np.lib.format.read_array_header_1_0
+                    shape, _, dtype = (read if version == (1, 0) else np.lib.format.read_array_header_2_0)(
+                        file
+                    )
+                return len(shape) == 4 or (len(shape) == 3 and dtype == np.uint8)
+    except Exception:  # zip, zlib and NumPy raise nearly anything; opening it says what
+        return True
+    return False
+
+
+def open_arrays(path: Path, *, several: bool) -> MemorySource:
+    """`images` (or x) with `labels` (or y); or x_train, y_train, x_test, y_test, as Keras has them.
+
+    Images are N×H×W, N×H×W×C or N×C×H×W: bytes, 16-bit numbers or fractions 0…1. Labels are names or
+    numbers, N; where samples may have `several`, 0 and 1, N×K. `classes` may name them, `split` and `group`
+    say what belongs where.
+
+    Raises:
+        DataError: the file is damaged, an array is missing, or their shapes do not fit.
+    """
+    if not zipfile.is_zipfile(path):
+        raise DataError(f"{path}: cannot be read: no .npz file, or a damaged one")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name.lower(): file[name] for name in file.files}
+    except Exception as error:  # zip, zlib and NumPy raise nearly anything
+        raise DataError(f"{path}: cannot be read: {in_one_line(error)}") from error
+    images, labels, partition = _parts(path, arrays)
+    if len(images) != len(labels) or not len(images):
+        raise DataError(f"{path}: {len(images)} images and {len(labels)} labels")
+    names = [str(name) for name in arrays["classes"]] if "classes" in arrays else None
+    targets, classes = _several(path, labels, names) if several else _single(path, labels, names)
+    groups = arrays.get("group")
+    if groups is not None and len(groups) != len(images):
+        raise DataError(f"{path}: {len(images)} images and {len(groups)} groups")
+    return MemorySource(
+        name=path.stem,
+        images=torch.from_numpy(np.ascontiguousarray(_channels_first(_bytes(path, images)))),
+        targets=torch.from_numpy(targets),
+        classes=classes,
+        places=[f"{path.name}[{i}]" for i in range(len(images))],
+        partition=partition,
+        target="labels" if several else "class",
+        groups=None if groups is None else numbered([str(group) for group in groups]),
+    )
+
+
+def _parts(path: Path, arrays: dict[str, Array]) -> tuple[Array, Array, list[SplitName] | None]:
+    found = {
+        part: (arrays[f"{x}_{part}"], arrays[f"{y}_{part}"])
+        for part in PARTS
+        for x in IMAGES
+        for y in LABELS
+        if f"{x}_{part}" in arrays and f"{y}_{part}" in arrays
+    }
+    try:
+        if found:
+            images = np.concatenate([x for x, _ in found.values()])
+            labels = np.concatenate([_flat(y) for _, y in found.values()])
+            return images, labels, [part for part, (x, _) in found.items() for _ in range(len(x))]
+        images, labels = (next(arrays[n] for n in names if n in arrays) for names in (IMAGES, LABELS))
+    except (StopIteration, RuntimeError):
+        raise DataError(
+            f"{path}: expected arrays images and labels, or x_train, y_train, …; found {', '.join(arrays)}"
+        ) from None
+    except ValueError as error:
+        raise DataError(f"{path}: the parts do not fit together: {error}") from error
+    splits = arrays.get("split")
+    if splits is None:
+        return images, _flat(labels), None
+    unknown = sorted({str(s) for s in splits if str(s).lower() not in SPLIT_FOLDERS})
+    if unknown or len(splits) != len(images):
+        raise DataError(
+            f"{path}: split has {len(splits)} values for {len(images)} images; unknown: {unknown}"
+        )
+    return images, _flat(labels), [SPLIT_FOLDERS[str(s).lower()] for s in splits]
+
+
+def _flat(labels: Array) -> Array:
+    """Keras keeps labels N×1."""
+    return labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+
+
+def _single(path: Path, labels: Array, names: list[str] | None) -> tuple[Array, tuple[str, ...]]:
+    if labels.ndim != 1:
+        raise DataError(
+            f"{path}: labels are {labels.shape}; expected one per image, or use --task multi-label"
+        )
+    found, numbers = np.unique(labels, return_inverse=True)
+    if names is None:
+        return numbers.astype(np.int64), tuple(str(value) for value in found)
+    if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= len(names):
+        raise DataError(f"{path}: labels must be whole numbers below {len(names)}, so many does classes name")
+    return labels.astype(np.int64), tuple(names)
+
+
+def _several(path: Path, labels: Array, names: list[str] | None) -> tuple[Array, tuple[str, ...]]:
+    if labels.ndim != 2 or not np.isin(labels, (0, 1)).all():
+        raise DataError(f"{path}: labels are {labels.shape} {labels.dtype}; expected 0 and 1, N×K")
+    classes = names or [str(i) for i in range(labels.shape[1])]
+    if len(classes) != labels.shape[1]:
+        raise DataError(f"{path}: classes has {len(classes)} names for {labels.shape[1]} columns of labels")
+    return labels.astype(np.uint8), tuple(classes)
+
+
+def _bytes(path: Path, images: Array) -> NDArray[np.uint8]:
+    if images.ndim not in (3, 4) or 0 in images.shape:
+        raise DataError(f"{path}: images are {images.shape}; expected N×H×W, N×H×W×C or N×C×H×W")
+    if images.dtype == np.uint8:
+        return images.astype(np.uint8, copy=False)
+    if images.dtype == np.uint16:
+        return (images.astype(np.float32) / 257).round().astype(np.uint8)
+    if images.dtype.kind == "f" and np.isfinite(images).all() and images.min() >= 0 and images.max() <= 1:
+        return (images.astype(np.float32) * 255).round().astype(np.uint8)
+    if images.dtype.kind == "f" and not np.isfinite(images).all():
+        raise DataError(
+            f"{path}: images hold values that are not finite (NaN); expected fractions from 0 to 1"
+        )
+    raise DataError(f"{path}: images of {images.dtype}; expected uint8, uint16, or fractions from 0 to 1")
+
+
+def _channels_first(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """N×C×H×W; the channels are the shorter of the second and the last axis."""
+    if images.ndim == 3:
+        return images[:, None]
+    return images if images.shape[1] < images.shape[3] else images.transpose(0, 3, 1, 2)

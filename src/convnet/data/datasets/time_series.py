@@ -1,0 +1,184 @@
+"""Sequences (M34): series of numbers with a class each, or a class per step, as one source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from convnet.data.datasets.csv_table import sorted_labels
+from convnet.data.datasets.npz import holds_images
+from convnet.data.datasets.tensor_dataset import MemorySource
+from convnet.data.files.series import READERS, UNKNOWN, Series, read_wav
+from convnet.data.files.storage import visible_folders
+from convnet.data.images.preprocess import MEMORY_LIMIT_BYTES
+from convnet.errors import DataError
+from convnet.types import IGNORED, SplitName
+
+SERIES_SUFFIXES = frozenset(READERS)
+LOOKED_INTO, LOOKED_AT = 3, 100
+PREFERRED = (".arff", ".npz", ".txt", ".tsv", ".csv")
+PARTS: dict[str, SplitName] = {"train": "train", "val": "val", "test": "test"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file of series and the split that its name gives them."""
+
+    path: Path
+    split: SplitName | None
+
+
+def is_series(path: Path) -> bool:
+    """Whether a path holds series: .arff, .npz or .txt, NAME_TRAIN files, or folders of .wav files."""
+    if path.is_dir():
+        return (not visible_folders(path) and bool(_parts(path))) or _holds_recordings(path)
+    return path.suffix.lower() in SERIES_SUFFIXES - {".csv", ".tsv"} and not holds_images(path)
+
+
+def open_series(path: Path, label: str | None = None, *, labelled: bool = True) -> MemorySource:
+    """Series of one or many channels and any lengths, with a class each or a class per step.
+
+    Files: ARFF and UCR text (a row per series), CSV (a row per series; with a column `series`, a row per
+    step), .npz (arrays x, N×L or N×C×L, and y), a folder of NAME_TRAIN and NAME_TEST files, or one with a
+    subfolder of .wav files per class. Shorter series end in NaN. `label` is the column of the classes; where
+    they need not be known (not `labelled`), a single .wav file will do, too.
+
+    Raises:
+        DataError: naming the file and place of what is missing, no number, NaN or of another shape.
+    """
+    partition: list[SplitName] | None = None
+    if path.is_dir():
+        series, partition = _folder(path, label)
+    elif path.suffix.lower() == ".wav" and not labelled:
+        series = [read_wav(path, UNKNOWN, path.parent)]
+    else:
+        series = _read(path, label, labelled)
+    if not series:
+        raise DataError(f"{path}: holds no series")
+    return _source(path, series, partition)
+
+
+def _folder(root: Path, label: str | None) -> tuple[list[Series], list[SplitName] | None]:
+    series: list[Series] = []
+    partition: list[SplitName] = []
+    for part in _parts(root):
+        found = _read(part.path, label, labelled=True)
+        series += found
+        partition += [part.split or "train"] * len(found)
+    if series:
+        return series, partition if set(partition) != {"train"} else None
+    for folder, paths in _recordings(root).items():
+        series += [read_wav(path, folder.name, root) for path in paths]
+    if not series:
+        raise DataError(f"{root}: holds neither NAME_TRAIN files of series nor folders of .wav files")
+    return series, None
+
+
+def _parts(root: Path) -> list[Part]:
+    """The files whose names end in _TRAIN, _VAL or _TEST, training first."""
+    found = []
+    for path in sorted(root.iterdir()):
+        split = PARTS.get(path.stem.rpartition("_")[2].lower())
+        if split and "_" in path.stem and path.suffix.lower() in READERS and not path.name.startswith("."):
+            found.append(Part(path, split))
+    names = sorted({part.path.stem.rpartition("_")[0] for part in found})
+    if len(names) > 1:
+        raise DataError(
+            f"{root}: holds the files of several sets ({', '.join(names[:4])}); give each a folder"
+        )
+    formats = [part.path.suffix.lower() for part in found]
+    chosen = next((suffix for suffix in PREFERRED if suffix in formats), None)  # the same in several formats
+    return sorted(
+        (part for part in found if part.path.suffix.lower() == chosen),
+        key=lambda part: list(PARTS).index(part.split or "train"),
+    )
+
+
+def _holds_recordings(root: Path) -> bool:
+    """Whether there are .wav files among the first of its subfolders' files, which may be many."""
+    return any(
+        path.suffix.lower() == ".wav"
+        for folder in visible_folders(root)[:LOOKED_INTO]
+        for path in islice(folder.iterdir(), LOOKED_AT)
+    )
+
+
+def _recordings(root: Path) -> dict[Path, list[Path]]:
+    folders = {f: sorted(p for p in f.iterdir() if p.suffix.lower() == ".wav") for f in visible_folders(root)}
+    return {folder: paths for folder, paths in folders.items() if paths}
+
+
+def _read(path: Path, label: str | None, labelled: bool) -> list[Series]:
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise DataError(f"{path}: series are read from {', '.join(sorted(READERS))} files")
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    return reader(path, label, labelled)
+
+
+def _source(path: Path, series: Sequence[Series], partition: list[SplitName] | None) -> MemorySource:
+    channels = {len(s.values) for s in series}
+    if len(channels) > 1:
+        odd = next(s for s in series if len(s.values) != len(series[0].values))
+        raise DataError(
+            f"{odd.place}: has {len(odd.values)} channels, the first series has {len(series[0].values)}"
+        )
+    rates = {s.rate for s in series}
+    if len(rates) > 1:
+        odd = next(s for s in series if s.rate != series[0].rate)
+        raise DataError(f"{odd.place}: is sampled at {odd.rate} Hz, the first one at {series[0].rate} Hz")
+    longest = max(s.values.shape[1] for s in series)
+    needed = 4 * len(series) * channels.pop() * longest
+    if needed > MEMORY_LIMIT_BYTES:
+        raise DataError(
+            f"{path}: {needed / 2**30:.1f} GiB of numbers; the limit is {MEMORY_LIMIT_BYTES >> 30} GiB"
+        )
+    values = np.full((len(series), len(series[0].values), 1, longest), np.nan, np.float32)
+    for row, one in zip(values, series, strict=True):
+        require_numbers(one)
+        row[:, 0, : one.values.shape[1]] = one.values
+    per_step = not isinstance(series[0].label, str)
+    classes = sorted_labels([text for s in series for text in (s.label if per_step else [str(s.label)])])
+    if "" in classes:
+        missing = next(s for s in series if "" in ([s.label] if isinstance(s.label, str) else s.label))
+        raise DataError(f"{missing.place}: has no class")
+    number = {name: place for place, name in enumerate(classes)}
+    if per_step:
+        steps = np.full((len(series), 1, longest), IGNORED, np.int16)
+        for row, one in zip(steps, series, strict=True):
+            row[0, : len(one.label)] = [number[text] for text in one.label]
+        targets = torch.from_numpy(steps)
+    else:
+        targets = torch.tensor([number[str(s.label)] for s in series], dtype=torch.int64)
+    return MemorySource(
+        path.stem if path.is_file() else path.resolve().name,
+        torch.from_numpy(values),
+        targets,
+        classes,
+        [s.place for s in series],
+        partition,
+        form="series",
+        target="mask" if per_step else "class",
+    )
+
+
+def require_numbers(one: Series) -> None:
+    """Refuse NaN and infinities: only behind the end of a series may there be nothing."""
+    strange: NDArray[np.bool_] = ~np.isfinite(one.values)
+    if strange.any():
+        channel, step = (int(i[0]) for i in np.nonzero(strange))
+        what = "NaN" if np.isnan(one.values[channel, step]) else "infinite"
+        where = f"step {step + 1}" + (f", channel {channel + 1}" if len(one.values) > 1 else "")
+        raise DataError(
+            f"{one.place}: {where} is {what}; fill the gap or remove the series "
+            "(only the end of a series may be left empty)"
+        )
+    if not one.values.shape[1]:
+        raise DataError(f"{one.place}: is empty")

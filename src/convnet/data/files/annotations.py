@@ -1,0 +1,97 @@
+"""Which tables say what images show: a file of its own, or some that lie among the images."""
+
+from __future__ import annotations
+
+import csv
+from itertools import islice, pairwise
+from pathlib import Path
+
+from convnet.data.datasets.csv_table import DELIMITERS
+from convnet.data.files.image_csv import LOOKED_AT, list_table
+from convnet.data.files.manifest import SPLIT_FOLDERS, Listing, listing
+from convnet.data.files.storage import Contents, Store
+from convnet.data.images.formats import has_image_name
+from convnet.errors import DataError
+from convnet.types import SplitName
+
+TABLE_FILES = (".csv", ".tsv", ".parquet")
+TABLE_NAMES = frozenset({"metadata", "labels", "annotations"})
+"""What a table in a folder of images is called."""
+
+
+def is_image_table(path: Path) -> bool:
+    """Whether it is a table whose first rows name image files."""
+    if path.suffix.lower() not in TABLE_FILES or not path.is_file():
+        return False
+    if path.suffix.lower() == ".parquet":
+        return True  # of numbers only CSV is read
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return _names_images(list(islice(file, LOOKED_AT + 1)))
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def tables_within(store: Store, contents: Contents) -> list[str]:
+    """The tables that say the labels of a folder or an archive of images; none where folders say them.
+
+    They name images, and lie at the top, or one in each folder of a split. In a folder they are called
+    metadata, labels or annotations.
+    """
+    names = [entry.name for entry in contents.entries if entry.name.lower().endswith(TABLE_FILES)]
+    if store.root.is_dir():
+        names = [name for name in names if Path(name).stem.lower() in TABLE_NAMES]
+    top = [name for name in names if "/" not in name]
+    split = [name for name in names if name.count("/") == 1 and _split(name)]
+    wrapped = [name for name in names if name.count("/") == 1] if len(names) == 1 else []
+    fitting = [[name for name in some if _is_table_of_images(store, name)] for some in (top, split, wrapped)]
+    return next((some for some in fitting if some), [])
+
+
+def list_tables(
+    store: Store, contents: Contents, names: list[str], *, label: str | None, several: bool
+) -> Listing:
+    """The images of all tables, each of the split whose folder its table lies in.
+
+    Raises:
+        DataError: as `list_table`; two lie in one folder; a class is only held out.
+    """
+    for one, other in pairwise(names):
+        if one.rpartition("/")[0] == other.rpartition("/")[0]:
+            raise DataError(f"{store.root}: {one} and {other} both name images; keep one, or name it as data")
+    parts = [
+        list_table(store, store.read(name), name, label=label, several=several, contents=contents)
+        for name in names
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    samples = [
+        sample._replace(split=sample.split or _split(name))
+        for name, part in zip(names, parts, strict=True)
+        for sample in part.samples
+    ]
+    known = {sample.entry.name for sample in samples}
+    ignored = {i.name: i for part in parts for i in part.ignored if i.name not in known}
+    root = store.root.resolve().stem
+    return listing(root, store, samples, ignored=list(ignored.values()), several=several)
+
+
+def _split(name: str) -> SplitName | None:
+    return SPLIT_FOLDERS.get(name.partition("/")[0].lower())
+
+
+def _is_table_of_images(store: Store, name: str) -> bool:
+    if name.lower().endswith(".parquet"):
+        return True
+    lines = store.read(name).decode("utf-8-sig", "replace").splitlines()
+    return _names_images(lines[: LOOKED_AT + 1])
+
+
+def _names_images(lines: list[str]) -> bool:
+    if not lines:
+        return False
+    try:
+        rows = csv.reader(lines, delimiter=max(DELIMITERS, key=lines[0].count))
+        return any(has_image_name(cell.strip()) for row in rows for cell in row)
+    except csv.Error:
+        return False

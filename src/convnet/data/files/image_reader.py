@@ -1,0 +1,151 @@
+"""The images of a listing as a network takes them: decoded when asked for, and kept in a pack."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from convnet.data.files.cache import NoRoomError, Pack, open_pack
+from convnet.data.files.download import cache_folder
+from convnet.data.files.manifest import Listing
+from convnet.data.images.decode import decode, file_bytes
+from convnet.data.images.pixels import DecodeError, to_channels
+from convnet.data.images.preprocess import Preprocess
+from convnet.data.images.resize import fit
+from convnet.errors import DataError
+from convnet.types import ImageShape, Progress
+
+Pixels = NDArray[np.uint8]
+Say = Callable[[str], object]
+
+BATCH = 64
+WAITING_THREADS = 32
+"""Where most of the time is spent waiting for a network."""
+
+
+class FileImages:
+    """N images of C×H×W, read by position; those that cannot be read are in `problems`, and never given.
+
+    Without room for a pack they are decoded each time: then `no_room` says why. `note` is what a user
+    should know of the pack.
+    """
+
+    def __init__(self, listing: Listing, preprocess: Preprocess, shape: ImageShape) -> None:
+        """Open the pack of these images, or make an empty one."""
+        self.listing, self.preprocess, self.shape = listing, preprocess, shape
+        self.problems: dict[int, str] = {}
+        self.note: str | None = None
+        self.no_room: str | None = None
+        self.pack: Pack | None = None
+        self._pool = ThreadPoolExecutor(WAITING_THREADS if listing.store.remote else os.cpu_count())
+        settings: dict[str, object] = {
+            "root": str(listing.store.root if listing.store.remote else listing.store.root.resolve()),
+            "channels": shape.channels,
+            "size": [shape.height, shape.width],
+            "resize": preprocess.resize,
+            "background": preprocess.background,
+            "allow_truncated": preprocess.allow_truncated,
+        }
+        extent = (len(listing), shape.height, shape.width, shape.channels)
+        try:
+            folder = cache_folder("packs")
+            self.pack = open_pack(folder, listing.name, settings, listing.fingerprint(), extent, self._say)
+        except NoRoomError as error:
+            self.no_room = str(error)
+            self._say(f"{error}; images are decoded anew in every epoch")
+
+    def __len__(self) -> int:
+        return len(self.listing)
+
+    def take(self, places: NDArray[np.int64]) -> tuple[Pixels, NDArray[np.bool_]]:
+        """B×H×W×C of the images that can be read, and which of the B asked for those are."""
+        if self.pack is None:
+            decoded = list(self._pool.map(self._decoded, places.tolist()))
+            readable = np.array([pixels is not None for pixels in decoded], np.bool_)
+            found = [pixels for pixels in decoded if pixels is not None]
+            height, width, channels = self.shape.height, self.shape.width, self.shape.channels
+            return np.stack(found) if found else np.empty((0, height, width, channels), np.uint8), readable
+        self._fill(places)
+        readable = self.pack.state[places] == 1
+        return self.pack.take(places[readable]), readable
+
+    def build(self, progress: Progress, say: Say) -> Pack:
+        """Decode all that is not in the pack yet; of two processes one does it, and the other waits.
+
+        Raises:
+            NoRoomError: there is no room for a pack.
+        """
+        if self.pack is None:
+            raise NoRoomError(f"{self.no_room}; free some, or let XDG_CACHE_HOME name another")
+        lock = FileLock(self.pack.folder / "lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            say("another process packs these images; waiting for it")
+            lock.acquire()
+        try:
+            waiting = (self.pack.state == 0).nonzero()[0]
+            batches = [waiting[i : i + BATCH] for i in range(0, len(waiting), BATCH)]
+            for batch in progress(batches, len(batches)):
+                self._fill(batch)
+            self.pack.flush()
+        finally:
+            lock.release()
+        return self.pack
+
+    def _fill(self, places: NDArray[np.int64]) -> None:
+        """Decode those that are not in the pack."""
+        pack = self.pack
+        assert pack is not None
+        missing = np.unique(places[pack.state[places] == 0]).tolist()
+        for place, pixels in zip(missing, self._pool.map(self._decoded, missing), strict=True):
+            if pixels is not None:
+                pack.put(place, pixels)
+
+    def _decoded(self, place: int) -> Pixels | None:
+        name = self.listing.samples[place].entry.name
+        try:
+            return read_image(self.listing.store.read(name), self.shape, self.preprocess)
+        except DecodeError as error:
+            self.problems[place] = f"{name}: {error.reason}"
+        except DataError as error:
+            self.problems[place] = str(error)
+        return None
+
+    def _say(self, line: str) -> None:
+        self.note = line
+
+
+def read_image(content: bytes, shape: ImageShape, preprocess: Preprocess) -> Pixels:
+    """The bytes of a file as a network takes them, H×W×C.
+
+    Raises:
+        DecodeError: they are no picture that can be read.
+    """
+    size = (shape.height, shape.width)
+    picture = decode(
+        content,
+        channels=shape.channels,
+        background=preprocess.background,
+        allow_truncated=preprocess.allow_truncated,
+        at_least=size,
+    )
+    return to_channels(fit(picture.pixels, size, preprocess.resize), shape.channels)
+
+
+def read_image_file(path: Path, shape: ImageShape, preprocess: Preprocess) -> Pixels:
+    """A file as a network takes it, C×H×W.
+
+    Raises:
+        DataError: it is missing or no picture that can be read; names it.
+    """
+    try:
+        return read_image(file_bytes(path), shape, preprocess).transpose(2, 0, 1)
+    except DecodeError as error:
+        raise DataError(f"{path}: not a readable image: {error.reason}") from error

@@ -1,0 +1,240 @@
+"""The formats of series: ARFF, UCR text, CSV, .npz, WAV."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convnet.data.datasets.csv_table import read_cells
+from convnet.errors import DataError, in_one_line
+from convnet.registry import nearest
+
+LABEL_NAMES = ("label", "class", "target")
+SERIES_NAMES = ("series", "series_id", "series id")
+STEP_NAMES = ("step", "time", "t", "timestamp")
+UNKNOWN = "?"
+"""The class of series that have none, where none is needed."""
+EMPTY = ("", "nan", "na", "?")
+
+
+@dataclass(frozen=True)
+class Series:
+    """C×L numbers, a class or one per step, where they come from, and the sampling rate if there is one."""
+
+    values: NDArray[np.float32]
+    label: str | Sequence[str]
+    place: str
+    rate: int | None = None
+
+
+Reader = Callable[[Path, str | None, bool], list[Series]]
+"""A file, the column of the classes, if it is named, and whether there have to be classes → its series."""
+
+
+def read_arff(path: Path, label: str | None = None, labelled: bool = True) -> list[Series]:
+    """Attributes are steps; the class is `label`, else the last nominal attribute.
+
+    Raises:
+        DataError: it is no ARFF, has no class attribute, or a row has another number of values.
+    """
+    from scipy.io import arff
+
+    try:
+        with path.open(encoding="utf-8") as file:
+            rows, meta = arff.loadarff(file)
+    except (arff.ArffError, ValueError, IndexError, StopIteration, NotImplementedError, OSError) as error:
+        raise DataError(
+            f"{path}: not a readable ARFF file: {in_one_line(error)}; every row "
+            "needs a value for each @attribute"
+        ) from error
+    nominal = [name for name, kind in zip(meta.names(), meta.types(), strict=True) if kind == "nominal"]
+    chosen = label or next(iter(nominal[::-1]), None)
+    if labelled and (chosen is None or chosen not in meta.names()):
+        wanted = f"attribute '{chosen}'" if chosen else "nominal attribute of the classes, {a, b, …}"
+        raise DataError(f"{path}: has no {wanted}; its attributes are {', '.join(meta.names()[-6:])}")
+    steps = [name for name in meta.names() if name != chosen]
+    kinds = dict(zip(meta.names(), meta.types(), strict=True))
+    if strange := [name for name in steps if kinds[name] != "numeric"]:
+        raise DataError(f"{path}: the attribute '{strange[0]}' is {kinds[strange[0]]}, no number of a step")
+    if not steps:
+        raise DataError(f"{path}: has no attributes besides the classes")
+    return [
+        _ended(
+            np.array([row[name] for name in steps], np.float32)[None],
+            _text(row[chosen]) if chosen in meta.names() else UNKNOWN,
+            f"{path.name}[{i}]",
+        )
+        for i, row in enumerate(rows)
+    ]
+
+
+def read_ucr(path: Path, label: str | None = None, labelled: bool = True) -> list[Series]:
+    """The text of the UCR archive: a row per series, the class first; separated by spaces, tabs or commas.
+
+    Raises:
+        DataError: it cannot be read, or something is no number.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
+    found = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        mark = next((mark for mark in (",", "\t") if mark in line), None)
+        words = line.split(mark)
+        if len(words) < 2:
+            raise DataError(f"{path}: line {number} has no numbers behind the class")
+        values = _row(path, number, words[1:])
+        found.append(_ended(values[None], _plain(words[0]), f"{path.name}:{number}"))
+    return found
+
+
+def read_csv(path: Path, label: str | None = None, labelled: bool = True) -> list[Series]:
+    """A row per series, its columns the steps; with a column `series`, a row per step, a column per channel.
+
+    A class that changes within a series is a class per step.
+
+    Raises:
+        DataError: a column is missing, or something is no number.
+    """
+    cells = read_cells(path)
+    named = {name.lower(): name for name in cells.columns}
+    group = next((named[name] for name in SERIES_NAMES if name in named), None)
+    last = cells.columns[-1] if labelled else None
+    chosen = label or next((named[name] for name in LABEL_NAMES if name in named), last)
+    if labelled and chosen not in cells.columns:
+        raise DataError(f"{path}: has no column '{chosen}'{nearest(str(chosen), cells.columns)}")
+    others = {chosen, group} | {named[name] for name in STEP_NAMES if group and name in named}
+    kept = [i for i, name in enumerate(cells.columns) if name not in others]
+    at = cells.columns.index(chosen) if chosen in cells.columns else None
+    texts = [UNKNOWN if at is None else row[at] for row in cells.rows]
+    rows = [
+        _row(path, line, [row[i] for i in kept]) for row, line in zip(cells.rows, cells.lines, strict=True)
+    ]
+    if group is None:
+        lines = zip(rows, texts, cells.lines, strict=True)
+        return [_ended(values[None], text, f"{path.name}:{line}") for values, text, line in lines]
+    key = cells.columns.index(group)
+    members: dict[str, list[int]] = {}
+    for i, row in enumerate(cells.rows):
+        members.setdefault(row[key], []).append(i)
+    labels = {name: [texts[i] for i in places] for name, places in members.items()}
+    per_step = any(len(set(texts)) > 1 for texts in labels.values())
+    return [
+        Series(
+            np.stack([rows[i] for i in places], 1),
+            labels[name] if per_step else labels[name][0],
+            f"{path.name}[{name}]",
+        )
+        for name, places in members.items()
+    ]
+
+
+def read_npz(path: Path, label: str | None = None, labelled: bool = True) -> list[Series]:
+    """Arrays x (N×L or N×C×L, NaN behind the end of shorter series) and y (N, or N×L: a class per step).
+
+    Raises:
+        DataError: it is damaged, an array is missing, or the shapes do not fit.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name.lower(): file[name] for name in file.files}
+    except Exception as error:  # zip, zlib and NumPy raise nearly anything
+        raise DataError(f"{path}: cannot be read: {in_one_line(error)}") from error
+    x = next((arrays[name] for name in ("x", "series", "data") if name in arrays), None)
+    y = next((arrays[name] for name in (label or "y", "y", "labels", "label") if name in arrays), None)
+    if y is None and x is not None and not labelled:
+        y = np.full(len(x), UNKNOWN)
+    if x is None or y is None:
+        raise DataError(f"{path}: expected arrays x and y, found {', '.join(arrays) or 'none'}")
+    shaped = x.ndim in (2, 3) and y.ndim in (1, 2) and len(x) == len(y)
+    if not shaped or not np.issubdtype(x.dtype, np.number) or not x.size:
+        raise DataError(
+            f"{path}: x is {x.shape} {x.dtype} and y {y.shape}; expected numbers N×L or N×C×L, and y of N"
+        )
+    if y.ndim == 2 and y.shape[1] != x.shape[-1]:
+        raise DataError(f"{path}: y has {y.shape[1]} classes per series, x {x.shape[-1]} steps")
+    values = x.astype(np.float32).reshape(len(x), -1, x.shape[-1])
+    places = [f"{path.name}[{i}]" for i in range(len(x))]
+    if y.ndim == 2:
+        ended = [_ended(v, "", p) for v, p in zip(values, places, strict=True)]
+        return [
+            Series(s.values, [_text(c) for c in row[: s.values.shape[1]]], s.place)
+            for s, row in zip(ended, y, strict=True)
+        ]
+    return [_ended(v, _text(c), p) for v, c, p in zip(values, y, places, strict=True)]
+
+
+def read_wav(path: Path, label: str, root: Path) -> Series:
+    """A recording: values −1…1, a row per channel.
+
+    Raises:
+        DataError: it is damaged, or in a compressed format.
+    """
+    from scipy.io import wavfile
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", wavfile.WavFileWarning)  # chunks of notes and names
+            rate, samples = wavfile.read(path)
+    except Exception as error:  # damaged files make the reader raise nearly anything
+        raise DataError(f"{path}: not a readable WAV file: {in_one_line(error)}") from error
+    values = np.atleast_2d(samples.T).astype(np.float64)
+    if samples.dtype == np.uint8:
+        values = (values - 128) / 128
+    elif np.issubdtype(samples.dtype, np.integer):
+        values = values / -float(np.iinfo(samples.dtype).min)
+    return Series(values.astype(np.float32), label, path.relative_to(root).as_posix(), rate)
+
+
+def _row(path: Path, line: int, words: Sequence[str]) -> NDArray[np.float32]:
+    """Numbers; NaN where a cell is empty."""
+    try:
+        return np.array([np.nan if w.strip().lower() in EMPTY else float(w) for w in words], np.float32)
+    except ValueError:
+        strange = next(w for w in words if not _is_number(w))
+        raise DataError(f"{path}: line {line}: '{strange[:40]}' is no number") from None
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return word.strip().lower() in EMPTY
+    return True
+
+
+def _ended(values: NDArray[np.float32], label: str, place: str) -> Series:
+    """Without the NaN behind the end."""
+    there = np.nonzero(~np.isnan(values).all(0))[0]
+    length = int(there[-1]) + 1 if len(there) else 0
+    return Series(values[:, :length], label, place)
+
+
+def _text(value: object) -> str:
+    return _plain(value.decode() if isinstance(value, bytes) else str(value))
+
+
+def _plain(word: str) -> str:
+    """Classes that are written as 1.0000000e+00 are called 1."""
+    try:
+        number = float(word)
+    except ValueError:
+        return word.strip()
+    return str(int(number)) if number.is_integer() else word.strip()
+
+
+READERS: dict[str, Reader] = {
+    ".arff": read_arff,
+    ".csv": read_csv,
+    ".npz": read_npz,
+    ".tsv": read_ucr,
+    ".txt": read_ucr,
+}

@@ -1,0 +1,1 @@
+"""Training, validation and test splits: stratified, grouped, without duplicates across them."""

@@ -1,0 +1,64 @@
+"""A split as a table of images that can be trained on."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from pathlib import Path
+
+import torch
+
+from convnet.data.datasets.dataset import Source
+from convnet.data.datasets.image_dataset import FileSource
+from convnet.data.files.image_csv import UNUSED
+from convnet.data.splits.groups import units_of
+from convnet.data.splits.split import NAMES, SplitOptions, make_split
+from convnet.errors import DataError
+
+
+def split_table(source: Source, options: SplitOptions, folds: int | None, base: Path) -> str:
+    """CSV text with a row per sample: path, label, split (or fold, if there are to be `folds`), group.
+
+    Paths of images in a folder are relative to `base`, where the table is to lie. What must stay together
+    has the same group. Samples that nothing should be learnt from are "unused", which training leaves out.
+
+    Raises:
+        RecipeError, DataError: as `make_split`.
+    """
+    if source.form != "images":
+        raise DataError(f"{source.name}: holds no images; split.csv of a run has the split of other data")
+    root = source.files.listing.store.root if isinstance(source, FileSource) else None
+    units = units_of(source)
+    counts = torch.bincount(units)
+    column = "fold" if folds else "split"
+    words = _folds(source, options, folds) if folds else _splits(source, options)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(["path", "label", column, "group"])
+    names = source.class_names()
+    for i in range(len(source)):
+        place = source.describe(i)
+        if root is not None and root.is_dir():
+            place = Path(os.path.relpath(root / place, base)).as_posix()
+        unit = int(units[i])
+        writer.writerow([place, names[i], words[i], f"g{unit}" if counts[unit] > 1 else ""])
+    return text.getvalue()
+
+
+def _splits(source: Source, options: SplitOptions) -> list[str]:
+    split = make_split(source, options)
+    words: list[str] = [UNUSED] * len(source)
+    for name in NAMES:
+        for i in split[name].tolist():
+            words[i] = name
+    return words
+
+
+def _folds(source: Source, options: SplitOptions, folds: int) -> list[str]:
+    words: list[str] = [UNUSED] * len(source)
+    for fold in range(folds):
+        chosen = options.model_copy(update={"folds": folds, "fold": fold})
+        for i in make_split(source, chosen).test.tolist():
+            words[i] = str(fold)
+    return words

@@ -1,0 +1,59 @@
+"""Local response normalisation (M33), as AlexNet defines it."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class LocalResponseNorm(nn.Module):
+    """x_c / (k + α Σ_j x_j²)^β over the `size` channels j around c (Krizhevsky et al. 2012).
+
+    α weighs the sum, as in the paper; torch's layer of this name divides it by `size` first, and does not
+    run in bf16 on the CPU. The squares are added channel by channel, so it counts no multiply-accumulates.
+    """
+
+    def __init__(self, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0) -> None:
+        super().__init__()
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def forward(self, x: Float[Tensor, "N C *space"]) -> Float[Tensor, "N C *space"]:
+        """Same shape in and out."""
+        channels, beside = x.shape[1], (0, 0) * (x.dim() - 2)
+        squares = F.pad(x.square(), (*beside, self.size // 2, (self.size - 1) // 2))
+        total = squares[:, :channels]
+        for offset in range(1, self.size):
+            total = total + squares[:, offset : offset + channels]
+        return x * (self.k + self.alpha * total).pow(-self.beta)
+
+    def extra_repr(self) -> str:
+        """Shown by `print(module)`."""
+        return f"size={self.size}, alpha={self.alpha:g}, beta={self.beta:g}, k={self.k:g}"
+
+
+class Normalize(nn.Module):
+    """(pixels − mean) / std (M45), with mean and std as buffers, so that they travel with the weights.
+
+    Pixels are 0…255, uint8 or float; `mean` and `std` broadcast over N×C×H×W: 1×C×1×1 for statistics per
+    channel, 1×C×H×W for statistics per pixel.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Tensor, std: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean.float())
+        self.register_buffer("std", std.float())
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """N×C×H×W pixels → float N×C×H×W."""
+        dtype = pixels.dtype if pixels.dtype is torch.float64 else torch.float32
+        scale = self.std.to(dtype).reciprocal()
+        return torch.addcmul(-self.mean.to(dtype) * scale, pixels.to(dtype), scale)  # one pass
+
+    def extra_repr(self) -> str:
+        """Shown by `print(module)`."""
+        return f"mean {'×'.join(map(str, self.mean.shape[1:]))}"

@@ -1,0 +1,1 @@
+"""Networks written as text: patterns of layers, and pipelines of features and a model."""

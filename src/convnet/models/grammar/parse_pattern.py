@@ -1,0 +1,150 @@
+"""The grammar of network patterns (M66): text in, a flat list of layers out.
+
+sequence = item {"-" item}
+item     = (layer | "(" sequence ")" | "[" sequence "]") ["*" number]
+layer    = name [number] ["?"]
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from convnet.errors import RecipeError
+from convnet.registry import nearest
+
+NUMBERED = ("CONV", "FC")
+NAMES = (*NUMBERED, "POOL", "SOFTMAX", "RELU", "TANH", "SIGMOID", "ELU", "BN", "DROPOUT")
+BRACKETS = {"(": ")", "[": "]"}
+MOST_LAYERS = 1000
+DEEPEST = 50
+MOST_UNITS = 1_000_000
+
+_LAYER = re.compile(rf"({'|'.join(NAMES)})\d*\??", re.IGNORECASE)
+_TOKEN = re.compile(r"\s*(?:([A-Za-z]+)(\d*)(\??)|(\d+)|(\S))")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer: its name, its width where one is written, and its place in the text, from 0."""
+
+    name: str
+    number: int | None
+    optional: bool
+    place: int
+
+
+def is_pattern(word: str) -> bool:
+    """Whether a word in a model's place is meant as a pattern: it has brackets, or layers in a row."""
+    parts = re.split(r"[-–—*()\[\]\s]+", word)
+    return word[:1] in BRACKETS or any(_LAYER.fullmatch(part) for part in parts)
+
+
+def pointed(text: str, place: int, message: str) -> str:
+    """A message with the pattern below it, and a mark below the place it speaks of."""
+    return f"{message}\n  {text}\n  {' ' * place}^"
+
+
+@cache
+def parse(text: str) -> tuple[Layer, ...]:
+    """The layers of a pattern, groups repeated.
+
+    Raises:
+        RecipeError: it does not follow the grammar, has over 1,000 layers or 50 nested brackets, or does not
+            end in its only SOFTMAX; the message points at the place.
+    """
+    layers = _Parser(text).parse()
+    for layer in layers[:-1]:
+        if layer.name == "SOFTMAX":
+            raise RecipeError(pointed(text, layer.place, "model pattern: SOFTMAX can only be the end"))
+    if not layers or layers[-1].name != "SOFTMAX":
+        raise RecipeError(pointed(text, len(text.rstrip()), "model pattern: it must end in -SOFTMAX"))
+    return layers
+
+
+class _Parser:
+    """Recursive descent over the tokens of one text."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.tokens = list(_TOKEN.finditer(text))
+        self.next = 0
+        self.depth = 0
+
+    def parse(self) -> tuple[Layer, ...]:
+        layers = self._sequence()
+        if (extra := self._peek()) is not None:
+            raise self._error(f"'{extra}' is not expected here")
+        return tuple(layers)
+
+    def _sequence(self) -> list[Layer]:
+        layers = self._item()
+        while self._peek() == "-":
+            self.next += 1
+            layers = self._bounded(layers + self._item())
+        return layers
+
+    def _item(self) -> list[Layer]:
+        opened = self._peek()
+        if opened in BRACKETS:
+            start = self.next
+            if self.depth == DEEPEST:
+                raise self._error(f"over {DEEPEST} brackets inside of each other")
+            self.next, self.depth = self.next + 1, self.depth + 1
+            layers = self._sequence()
+            if self._peek() != BRACKETS[opened]:
+                opening = f"to close the '{opened}' at place {self.tokens[start].start(5) + 1}"
+                raise self._error(f"expected '-', '*' or '{BRACKETS[opened]}' {opening}")
+            self.next, self.depth = self.next + 1, self.depth - 1
+        else:
+            layers = [self._layer()]
+        if self._peek() == "*":
+            self.next += 1
+            layers = self._repeated(layers)
+        return layers
+
+    def _repeated(self, layers: list[Layer]) -> list[Layer]:
+        if self._at_end() or not (number := self.tokens[self.next].group(4)):
+            raise self._error("expected a number of repetitions after '*'")
+        times = min(int(number[:9]), MOST_LAYERS + 1)
+        repeated = self._bounded(layers * times)
+        self.next += 1
+        return repeated
+
+    def _layer(self) -> Layer:
+        if self._at_end():
+            raise self._error("expected a layer")
+        name, number, optional = self.tokens[self.next].group(1, 2, 3)
+        if name is None:
+            raise self._error(f"expected a layer, got '{self._peek()}'")
+        name = name.upper()
+        if name not in NAMES:
+            raise self._error(f"unknown layer '{name}'{nearest(name, NAMES)}")
+        if number and name not in NUMBERED:
+            raise self._error(f"'{number}' does not apply to {name}; CONV64 and FC256 have numbers")
+        if number and not 0 < int(number[:9]) <= MOST_UNITS:
+            raise self._error(f"{name} has a number from 1 to {MOST_UNITS:,}, not {number}")
+        if optional and name != "POOL":
+            raise self._error(f"'?' does not apply to {name}, only to POOL")
+        place = self.tokens[self.next].start(1)
+        self.next += 1
+        return Layer(name, int(number) if number else None, bool(optional), place)
+
+    def _bounded(self, layers: list[Layer]) -> list[Layer]:
+        if len(layers) > MOST_LAYERS:
+            raise self._error(f"over {MOST_LAYERS:,} layers")
+        return layers
+
+    def _at_end(self) -> bool:
+        return self.next >= len(self.tokens)
+
+    def _peek(self) -> str | None:
+        return None if self._at_end() else self.tokens[self.next].group().strip()
+
+    def _error(self, message: str) -> RecipeError:
+        place = len(self.text.rstrip())
+        if not self._at_end():
+            found = self.tokens[self.next]
+            place = found.end() - len(found.group().lstrip())
+        return RecipeError(pointed(self.text, place, f"model pattern: {message}"))

@@ -1,0 +1,125 @@
+"""Networks written down: [(CONV-RELU)*2-POOL]*3-(FC-RELU)*1-SOFTMAX (M66)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator
+from torch import nn
+
+from convnet.errors import ModelError
+from convnet.layers import Conv2d, Dropout, MapsToDense, initialize, make_activation
+from convnet.layers.init import InitName
+from convnet.models.grammar.parse_pattern import Layer, parse, pointed
+from convnet.models.registry import network
+from convnet.registry import Count, Fraction, Odd
+
+DEFAULT = "[(CONV-RELU)*2-POOL]*3-(FC-RELU)*1-SOFTMAX"
+WIDEST = 8
+"""Without a number, convolutions get at most this many times the first width."""
+
+
+def _well_formed(text: str) -> str:
+    parse(text)
+    return text
+
+
+Pattern = Annotated[str, AfterValidator(_well_formed)]
+
+
+@network(
+    "pattern",
+    native=(3, 32, 32),
+    num_classes=10,
+    smallest=8,
+    parameters=814_122,
+    source="the lectures",
+)
+def pattern(
+    in_channels: int,
+    num_classes: int,
+    image_size: tuple[int, int],
+    *,
+    layers: Pattern = DEFAULT,
+    width: Count = 32,
+    kernel_size: Odd = 3,
+    hidden: Count = 256,
+    dropout: Fraction = 0.5,
+    init: InitName = "he",
+) -> nn.Module:
+    """A network from a pattern like [(CONV-RELU)*2-POOL]*3-(FC-RELU)*1-SOFTMAX (M66).
+
+    `--model "[(CONV64-RELU)*2-POOL]*2-FC256-RELU-SOFTMAX"` is short for this network with its `layers`.
+    CONV keeps the size; without a number it has `width` filters, doubled by every POOL (2×2, stride 2) up
+    to eight times. FC without a number has `hidden` units. SOFTMAX, the end, is a dense layer of one score
+    per class; the softmax itself is part of the loss. POOL? pools where two rows and columns are left.
+    RELU, TANH, SIGMOID, ELU, BN (batch norm) and DROPOUT stand between. Layers repeat: (…)*3, […]*3.
+    Recipe `pattern-mnist`.
+    """
+    sketch = _Sketch(layers, in_channels, image_size)
+    for layer in parse(layers):
+        match layer.name:
+            case "CONV":
+                filters = layer.number or width * min(2**sketch.pools, WIDEST)
+                sketch.convolution(layer, filters, kernel_size)
+            case "POOL":
+                sketch.pool(layer)
+            case "FC":
+                sketch.dense(layer.number or hidden)
+            case "SOFTMAX":
+                sketch.dense(num_classes)
+            case "BN":
+                sketch.batch_norm()
+            case "DROPOUT":
+                sketch.modules.append(Dropout(dropout))
+            case activation:
+                sketch.modules.append(make_activation(activation.lower()))
+    return initialize(nn.Sequential(*sketch.modules), init)
+
+
+class _Sketch:
+    """The layers so far, and the shape they make: C×H×W, or units once a dense layer came."""
+
+    def __init__(self, text: str, in_channels: int, image_size: tuple[int, int]) -> None:
+        self.text, self.image_size = text, image_size
+        self.channels = in_channels
+        self.size: tuple[int, int] | None = image_size
+        self.pools = 0
+        self.modules: list[nn.Module] = []
+
+    def convolution(self, layer: Layer, filters: int, kernel_size: int) -> None:
+        if self.size is None:
+            raise self._refusal(layer, "CONV after FC: there are no maps left")
+        self.modules.append(Conv2d(self.channels, filters, kernel_size, padding="same"))
+        self.channels = filters
+
+    def pool(self, layer: Layer) -> None:
+        if self.size is None:
+            raise self._refusal(layer, "POOL after FC: there are no maps left")
+        if min(self.size) < 2:
+            if layer.optional:
+                return
+            (height, width), (rows, columns) = self.image_size, self.size
+            least = 2 ** (self.pools + 1)
+            raise self._refusal(
+                layer,
+                f"of {height}×{width} images, {rows}×{columns} is left here, too little for a 2×2 POOL; "
+                f"use images of at least {least}×{least}, fewer pools, or POOL?",
+            )
+        self.modules.append(nn.MaxPool2d(2))
+        self.size = (self.size[0] // 2, self.size[1] // 2)
+        self.pools += 1
+
+    def dense(self, units: int) -> None:
+        if self.size is None:
+            self.modules.append(nn.Linear(self.channels, units))
+        else:
+            self.modules.append(MapsToDense((self.channels, *self.size), units))
+        self.channels, self.size = units, None
+
+    def batch_norm(self) -> None:
+        norm = nn.BatchNorm1d if self.size is None else nn.BatchNorm2d
+        self.modules.append(norm(self.channels))
+
+    def _refusal(self, layer: Layer, message: str) -> ModelError:
+        return ModelError(pointed(self.text, layer.place, f"model pattern: {message}"))

@@ -1,0 +1,48 @@
+"""Features in front of a classifier (M08): "hog+color -> linear"."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator
+from torch import nn
+
+from convnet.features import FEATURES, Features
+from convnet.layers import Standardize
+from convnet.models.grammar.parse_pipeline import parse_pipeline
+from convnet.models.knn import NearestNeighbours
+from convnet.models.registry import build_model, network
+from convnet.types import ImageShape
+
+DEFAULT = "hog+color -> linear"
+
+
+def _complete(text: str) -> str:
+    return str(parse_pipeline(text))
+
+
+StagesText = Annotated[str, AfterValidator(_complete)]
+
+
+class Pipeline(nn.Sequential):
+    """Stages that can be fitted, computed and trained one after the other: features, …, classifier."""
+
+
+@network("pipeline", native=(3, 32, 32), num_classes=10, smallest=8, parameters=22_770, source="the lectures")
+def pipeline(
+    in_channels: int, num_classes: int, image_size: tuple[int, int], *, stages: StagesText = DEFAULT
+) -> nn.Module:
+    """Features, side by side, and a classifier on top of them: "hog+color -> linear" (M08).
+
+    `--model "hog(cell_size=4)+color(space=hsv) -> mlp(hidden=[256])"` is short for this network with its
+    `stages`. Features: color, hog, pixels, polar, visual-words. Each of their numbers is standardised over
+    the training split, except for knn, which compares them as they are.
+    """
+    parsed = parse_pipeline(stages)
+    parts = [FEATURES.build(f.name, in_channels, image_size, **f.options) for f in parsed.features]
+    features = Features(parts)
+    learner = parsed.classifier
+    shape = ImageShape(features.out_features, 1, 1)
+    classifier = build_model(learner.name, shape, num_classes, **learner.options)
+    scaling = [] if isinstance(classifier, NearestNeighbours) else [Standardize()]
+    return Pipeline(features, *scaling, classifier)

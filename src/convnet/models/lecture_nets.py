@@ -1,0 +1,82 @@
+"""The network of the lectures' programming task (M48)."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from convnet.layers import Conv2d, Dropout, MapsToDense, initialize, make_activation, output_shape
+from convnet.layers.init import InitName
+from convnet.models.registry import network
+from convnet.registry import Count, Fraction
+
+
+@network(
+    "lecture-mnist",
+    native=(1, 28, 28),
+    num_classes=10,
+    smallest=5,
+    parameters=1_191_338,
+    source="the lectures",
+)
+def lecture_mnist(
+    in_channels: int,
+    num_classes: int,
+    image_size: tuple[int, int],
+    *,
+    conv_dropout: Fraction = 0.35,
+    dense_dropout: Fraction = 0.5,
+    init: InitName = "xavier",
+) -> nn.Module:
+    """The programming task's net: two convolutions, a pool, two dense layers, two dropouts (M48).
+
+    conv 64 3×3 stride 2 valid ReLU → conv 32 2×2 same ReLU → max pool 2×2 stride 1 → dropout 0.35 →
+    flatten → dense 256 tanh → dropout 0.5 → dense; 1,191,338 parameters on MNIST. The softmax is part of
+    the loss. Xavier initialisation is what Keras, for which the task was written, starts from.
+    """
+    features = nn.Sequential(
+        nn.Conv2d(in_channels, 64, 3, stride=2),
+        nn.ReLU(inplace=True),
+        Conv2d(64, 32, 2, padding="same"),
+        # ReLU and max pooling commute; on the smaller, pooled maps ReLU is cheaper.
+        nn.MaxPool2d(2, stride=1),
+        nn.ReLU(inplace=True),
+        Dropout(conv_dropout),
+    )
+    head = [
+        MapsToDense(output_shape(features, (in_channels, *image_size)), 256),
+        nn.Tanh(),
+        Dropout(dense_dropout),
+        nn.Linear(256, num_classes),
+    ]
+    return initialize(features.extend(head), init)
+
+
+FILTERS = 10
+
+
+@network(
+    "lecture-picture", native=(3, 32, 32), num_classes=10, smallest=8, parameters=6_440, source="the lectures"
+)
+def lecture_picture(
+    in_channels: int,
+    num_classes: int,
+    image_size: tuple[int, int],
+    *,
+    filters: Count = FILTERS,
+    init: InitName = "he",
+) -> nn.Module:
+    """Three times CONV-RELU-CONV-RELU-POOL with ten 3×3 filters each, then a dense layer (M69).
+
+    Small enough that every activation fits into one picture; 6,440 parameters on CIFAR-10.
+    Recipe `lecture-picture-cifar10`.
+    """
+    layers: list[nn.Module] = []
+    channels = in_channels
+    for _ in range(3):
+        for _ in range(2):
+            layers += [nn.Conv2d(channels, filters, 3, padding=1), make_activation("relu")]
+            channels = filters
+        layers.append(nn.MaxPool2d(2))
+    features = nn.Sequential(*layers)
+    shape = output_shape(features, (in_channels, *image_size))
+    return initialize(features.append(MapsToDense(shape, num_classes)), init)

@@ -1,0 +1,145 @@
+"""A trained classifier over a whole photo: the class of every window, at the network's stride (M31)."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from convnet.atomic import write_atomically
+from convnet.data import read_picture
+from convnet.data.images.resize import resize
+from convnet.errors import DataError, RecipeError, RunError
+from convnet.layers import Normalize
+from convnet.models import fully_convolutional
+from convnet.tasks import as_picture
+
+if TYPE_CHECKING:
+    from convnet.workflows.run import Run
+
+MIN_SCALE, MAX_SCALE = 0.01, 16.0
+COMPARED = 64
+"""Windows that are also given to the classifier one by one, to say how far the map agrees with it."""
+MOST_PIXELS = 4 << 20
+
+
+@dataclass(frozen=True)
+class DenseMap:
+    """The probabilities of the classes in every window of a photo, K×I×J.
+
+    Windows of `window` (height, width) pixels lie `stride` pixels apart. `difference` is the largest
+    between a probability of the map and of the classifier, given single windows. `seconds` is what the map
+    took, `patch_seconds` what all windows one by one would take, by the time of those compared.
+    """
+
+    path: str
+    photo: NDArray[np.uint8]
+    classes: tuple[str, ...]
+    probabilities: Tensor
+    window: tuple[int, int]
+    stride: int
+    padded: bool
+    difference: float
+    seconds: float
+    patch_seconds: float
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The share of the windows in which each class is the most probable."""
+        counts = torch.bincount(self.probabilities.argmax(0).flatten(), minlength=len(self.classes))
+        return dict(zip(self.classes, (counts / counts.sum()).tolist(), strict=True))
+
+    def draw(self, path: Path) -> None:
+        """Write a picture: the photo, the classes over it, and how sure the network is."""
+        from convnet.reports.dense_figures import dense_figure
+        from convnet.reports.style import to_png
+
+        picture = dense_figure(self.photo, self.probabilities.numpy(), self.classes, self.window, self.stride)
+        write_atomically(path, to_png(picture))
+
+
+@torch.no_grad()
+def predict_dense(run: Run, path: Path, *, scale: float = 1.0) -> DenseMap:
+    """Run the classifier, its dense layers read as convolutions, over a photo, first resized by `scale`.
+
+    Raises:
+        DataError: the photo cannot be read, or is smaller than the images that the network was trained on.
+        RunError: the run is no classifier of images.
+        RecipeError: the scale is out of range.
+        ModelError: a layer of the network depends on the size of the image.
+    """
+    if run.task.target != "class" or run.form != "images":
+        raise RunError(f"{run.path}: --dense is for classifiers of images; this is a run of {run.task.name}")
+    normalize, network = run.model[0], run.model[1:]
+    assert isinstance(normalize, Normalize)
+    if normalize.mean.shape[2:] != (1, 1):
+        raise RunError(
+            f"{run.path}: its mean per pixel has a size of its own; train with preprocess.normalize=channel"
+        )
+    if not MIN_SCALE <= scale <= MAX_SCALE:  # also of NaN
+        raise RecipeError(f"--scale {scale}: must lie between {MIN_SCALE} and {MAX_SCALE}")
+    photo = _read(run, path, scale)
+    dense = fully_convolutional(network, run.shape)
+    begun = time.perf_counter()
+    logits = dense.network(normalize(photo))
+    seconds = time.perf_counter() - begun
+    # Where pools round up, the last windows reach beyond the photo
+    rows, columns = ((n - w) // dense.stride + 1 for n, w in zip(photo.shape[2:], dense.window, strict=True))
+    probabilities = logits[0, :, :rows, :columns].float().softmax(0)
+    difference, each = _compared(run.model, photo, probabilities, dense.window, dense.stride)
+    return DenseMap(
+        str(path),
+        as_picture(photo[0]),
+        run.classes,
+        probabilities,
+        dense.window,
+        dense.stride,
+        dense.padded,
+        difference,
+        seconds,
+        each * probabilities[0].numel(),
+    )
+
+
+def _read(run: Run, path: Path, scale: float) -> Tensor:
+    pixels = read_picture(path, run.shape.channels)
+    if scale != 1:
+        size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[2] * scale)))
+        pixels = resize(pixels.transpose(1, 2, 0), size).transpose(2, 0, 1)
+    _, height, width = pixels.shape
+    if height < run.shape.height or width < run.shape.width:
+        raise DataError(
+            f"{path}: {width}×{height} pixels; the network takes {run.shape.width}×{run.shape.height} or more"
+        )
+    if height * width > MOST_PIXELS:
+        fitting = (MOST_PIXELS / (height * width)) ** 0.5
+        raise DataError(
+            f"{path}: {width}×{height} pixels are more than one pass should hold; "
+            f"use --scale {fitting * scale:.2f}"
+        )
+    return torch.tensor(pixels)[None]
+
+
+def _compared(
+    model: nn.Module, photo: Tensor, probabilities: Tensor, window: tuple[int, int], stride: int
+) -> tuple[float, float]:
+    """The largest difference to single windows, and the seconds that each of those took."""
+    rows, columns = probabilities.shape[1:]
+    chosen = np.linspace(0, rows * columns - 1, min(COMPARED, rows * columns)).round().astype(int)
+    places = [(int(i) // columns, int(i) % columns) for i in chosen]
+    height, width = window
+    patches = torch.cat(
+        [photo[:, :, i * stride : i * stride + height, j * stride : j * stride + width] for i, j in places]
+    )
+    model(patches)
+    begun = time.perf_counter()
+    own = model(patches).float().softmax(1)
+    each = (time.perf_counter() - begun) / len(places)
+    of_map = torch.stack([probabilities[:, i, j] for i, j in places])
+    return (own - of_map).abs().max().item(), each

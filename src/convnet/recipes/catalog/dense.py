@@ -1,0 +1,197 @@
+"""The recipes beyond labels: masks, images, codes, series; each on bundled data and on a real set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from convnet.data import Augment, Preprocess, SplitOptions
+from convnet.recipes.catalog.registry import named
+from convnet.recipes.components import Choice
+from convnet.recipes.defaults import default_recipe, map_recipe, series_recipe
+from convnet.recipes.overrides import override
+from convnet.recipes.recipe import Recipe
+
+WHOLE = SplitOptions(val=0.0)
+"""Nothing is chosen by watching it, so nothing is held out but the test split."""
+
+
+@named("unet-digit-scenes", expected="0.992 (n=1 seed)")
+def unet_digit_scenes() -> Recipe:
+    """A class for every pixel of scenes of digits, by a small U-Net (M68, M93): runs anywhere."""
+    return map_recipe(
+        "digit-scenes", "segmentation", optimizer=Choice(name="adam", lr=0.003), name="unet-digit-scenes"
+    )
+
+
+@named("fcn-digit-scenes", expected="not measured")
+def fcn_digit_scenes() -> Recipe:
+    """The same scenes by ResNet-20 made fully convolutional (M31, M93)."""
+    model = {"name": "fcn", "classifier": "resnet20"}
+    return map_recipe(
+        "digit-scenes",
+        "segmentation",
+        model,
+        optimizer=Choice(name="adam", lr=0.003),
+        name="fcn-digit-scenes",
+    )
+
+
+@named("unet-membrane", expected="0.923 (n=1 seed)")
+def unet_membrane() -> Recipe:
+    """U-Net, 31 million parameters, on crops of 25 slices of a neuron stack (M68, M93)."""
+    return _membrane("unet-membrane", width=64, epochs=32)
+
+
+@named("unet-small-membrane", expected="0.924 (n=1 seed)")
+def unet_small_membrane() -> Recipe:
+    """The same at a quarter of the width: 1.9 million parameters (M68, M93)."""
+    return _membrane("unet-small-membrane", width=16, epochs=200)
+
+
+def _membrane(name: str, *, width: int, epochs: int) -> Recipe:
+    # Small crops: many steps of few pixels reach more than few steps of many.
+    augment = Augment(crop=128, crops=4, flip=True, flip_vertical=True, quarter_turns=True)
+    return map_recipe(
+        "membrane",
+        "segmentation",
+        {"name": "unet", "width": width},
+        split=WHOLE,
+        augment=augment,
+        loss="cross-entropy",
+        optimizer=Choice(name="adam", lr=0.002),
+        ema=0.99,
+        epochs=epochs,
+        batch_size=4,
+        name=name,
+    )
+
+
+@named("denoise-photos", expected="32.3 dB, 11.2 more than the noisy photo (n=1 seed)")
+def denoise_photos() -> Recipe:
+    """Gaussian noise of 25 taken from photos, by a residual U-Net trained on one photo (M68, M99)."""
+    return _restored("denoise-photos", "denoise")
+
+
+@named("deblur-photos", expected="not measured")
+def deblur_photos() -> Recipe:
+    """Photos blurred by 2 pixels, sharpened (M68, M99)."""
+    return _restored("deblur-photos", "deblur")
+
+
+@named("inpaint-photos", expected="not measured")
+def inpaint_photos() -> Recipe:
+    """White rectangles in photos, filled in (M68, M99)."""
+    return _restored("inpaint-photos", "inpaint")
+
+
+@named("colorize-photos", expected="not measured")
+def colorize_photos() -> Recipe:
+    """Grey photos, coloured (M68, M99)."""
+    return _restored("colorize-photos", "colorize", tone=0.0)
+
+
+@named("super-resolution-photos", expected="not measured")
+def super_resolution_photos() -> Recipe:
+    """Photos at twice the size (M68, M99)."""
+    return _restored("super-resolution-photos", "super-resolution")
+
+
+@named("denoise-cifar10", expected="not measured")
+def denoise_cifar10() -> Recipe:
+    """Gaussian noise of 25 taken from 32×32 photos (M68, M99)."""
+    return map_recipe("cifar10", "denoise", epochs=3, name="denoise-cifar10")
+
+
+def _restored(name: str, task: str, *, tone: float = 0.9) -> Recipe:
+    """Crops of one photo; with their tones changed, so that others are not of colours never seen."""
+    augment = Augment(crop=64, crops=512, flip=True, flip_vertical=True, tone=tone)
+    return map_recipe(
+        "photos",
+        task,
+        {"name": "unet", "width": 32, "depth": 3, "residual": True},
+        augment=augment,
+        optimizer=Choice(name="adam", lr=0.005),
+        ema=0.995,
+        epochs=40,
+        batch_size=16,
+        name=name,
+    )
+
+
+@named("autoencoder-digits", expected="not measured")
+def autoencoder_digits() -> Recipe:
+    """The bundled digits through a bottleneck of 8 numbers (M67)."""
+    model = {"name": "dense-autoencoder", "code": 8, "hidden": (64,)}
+    return map_recipe("digits", "reconstruct", model, epochs=60, batch_size=32, name="autoencoder-digits")
+
+
+@named("conv-autoencoder-digits", expected="not measured")
+def conv_autoencoder_digits() -> Recipe:
+    """The bundled digits out of noise of 60, through a convolutional bottleneck of 8 numbers (M67)."""
+    model = {"name": "conv-autoencoder", "code": 8, "width": 16}
+    recipe = map_recipe("digits", "reconstruct", model, epochs=60, batch_size=32)
+    return override(recipe, {"name": "conv-autoencoder-digits", "task.sigma": 60})
+
+
+@named("autoencoder-mnist", expected="19.4 dB, squared error 0.0134 (n=1 seed)")
+def autoencoder_mnist() -> Recipe:
+    """MNIST through a bottleneck of 32 numbers, fully connected (M67)."""
+    return map_recipe(
+        "mnist", "reconstruct", {"name": "dense-autoencoder", "code": 32}, epochs=20, name="autoencoder-mnist"
+    )
+
+
+@named("temporal-digits", expected="not measured")
+def temporal_digits() -> Recipe:
+    """The bundled digits read column by column, as series of 8 steps (M34)."""
+    return series_recipe("digits", preprocess=Preprocess(), epochs=30, batch_size=64, name="temporal-digits")
+
+
+@named("temporal-ecg200", expected="0.904 ± 0.011 (n=5 seeds)")
+def temporal_ecg200() -> Recipe:
+    """Heart beats, normal or an infarction, by dilated convolutions in time (M34)."""
+    return series_recipe("ecg200", split=WHOLE, name="temporal-ecg200")
+
+
+LOW, HIGH = ("0", "1", "2", "3", "4"), ("5", "6", "7", "8", "9")
+FIRST = ("airplane", "automobile", "bird", "cat", "deer")
+REST = ("dog", "frog", "horse", "ship", "truck")
+
+
+@named("digits-low", expected="not measured")
+def digits_low() -> Recipe:
+    """The bundled digits 0 to 4: where `digits-high` begins (M47)."""
+    return _some("digits-low", "digits", "small-convnet", LOW, epochs=10)
+
+
+@named("digits-high", expected="not measured")
+def digits_high() -> Recipe:
+    """The digits 5 to 9 from 20 labels each, fine-tuned from runs/digits-low-1 (M47)."""
+    return _few("digits-high", "digits", "small-convnet", HIGH, "runs/digits-low-1", per_class=20)
+
+
+@named("cifar10-first", expected="not measured")
+def cifar10_first() -> Recipe:
+    """ResNet-20 on five classes of CIFAR-10: where `cifar10-rest` begins (M47)."""
+    return _some("cifar10-first", "cifar10", "resnet20", FIRST, epochs=8)
+
+
+@named("cifar10-rest", expected="not measured")
+def cifar10_rest() -> Recipe:
+    """The other five classes from 50 labels each, fine-tuned from runs/cifar10-first-1 (M47)."""
+    return _few("cifar10-rest", "cifar10", "resnet20", REST, "runs/cifar10-first-1", per_class=50)
+
+
+def _some(name: str, source: str, model: str, classes: tuple[str, ...], **fields: Any) -> Recipe:
+    """Some of the classes, with the settings that the data has anyway."""
+    recipe = default_recipe(source, model)
+    changes = {"name": name, "data.classes": classes, "optimizer.lr": 0.01 if model == "resnet20" else 0.003}
+    return override(recipe, {**changes, **fields})
+
+
+def _few(
+    name: str, source: str, model: str, classes: tuple[str, ...], weights: str, *, per_class: int
+) -> Recipe:
+    """Few labels of other classes, and the weights that a run of the first ones learnt."""
+    changes = {"weights.source": weights, "split.per_class": per_class, "batch_size": 32}
+    return _some(name, source, model, classes, epochs=40, **changes)

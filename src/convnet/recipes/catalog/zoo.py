@@ -1,0 +1,89 @@
+"""The recipes of the zoo: every network with the settings of its paper, or those the lectures give.
+
+Those for ImageNet read a folder `imagenet` with train/ and val/ subfolders; `--set data.source=FOLDER` takes
+any other folder of photos.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from convnet.data import Augment, Preprocess
+from convnet.models import FACTS
+from convnet.recipes.catalog.registry import named
+from convnet.recipes.components import Choice
+from convnet.recipes.recipe import Data, Recipe
+
+
+class Settings(NamedTuple):
+    """SGD with momentum 0.9; the rate is divided by 10 when the validation loss stalls."""
+
+    lr: float
+    batch_size: int
+    weight_decay: float
+    epochs: int
+
+
+ALEXNET = Settings(0.01, 128, 5e-4, 90)  # M61; ZFNet was trained the same way
+VGG = Settings(0.01, 256, 5e-4, 74)
+GOOGLENET = Settings(0.01, 128, 2e-4, 90)
+RESNET = Settings(0.1, 256, 1e-5, 120)  # M65
+CIFAR_RESNET = Settings(0.1, 128, 1e-4, 164)
+
+IMAGENET = {
+    "alexnet": ALEXNET,
+    "zfnet": ALEXNET,
+    **{f"vgg-{letter}": VGG for letter in ("a", "a-lrn", "b", "c", "d", "e")},
+    "googlenet": GOOGLENET,
+    **{f"resnet{depth}": RESNET for depth in (18, 34, 50, 101, 152)},
+}
+CIFAR10 = {f"resnet{depth}": CIFAR_RESNET for depth in (20, 32, 44, 56, 110)}
+
+
+def _momentum(
+    name: str, source: str, preprocess: Preprocess, augment: Augment, model: str, s: Settings
+) -> Recipe:
+    return Recipe(
+        name=name,
+        data=Data(source=source),
+        preprocess=preprocess,
+        augment=augment,
+        model=Choice(name=model),
+        optimizer=Choice(name="momentum", lr=s.lr, weight_decay=s.weight_decay),
+        schedule=Choice(name="plateau", gamma=0.1),
+        epochs=s.epochs,
+        batch_size=s.batch_size,
+    )
+
+
+def _file_imagenet(model: str, settings: Settings) -> None:
+    """Heavy augmentation: mirrored crops of at least 8% of the picture, at the network's own size."""
+    side = FACTS[model].native.height
+
+    @named(
+        f"{model}-imagenet",
+        summary=f"{model} on photos of {side} pixels: momentum 0.9, rate {settings.lr:g}, "
+        f"batch {settings.batch_size}, crops, flips.",
+        expected="not measured",
+    )
+    def recipe() -> Recipe:
+        crops = Augment(flip=True, random_resized_crop=0.08)
+        return _momentum(f"{model}-imagenet", "imagenet", Preprocess(image_size=side), crops, model, settings)
+
+
+def _file_cifar10(model: str, settings: Settings) -> None:
+    @named(
+        f"{model}-cifar10",
+        summary=f"{model} on CIFAR-10: momentum 0.9, rate {settings.lr:g}, "
+        f"batch {settings.batch_size}, flips, 4-pixel crops.",
+        expected="not measured",
+    )
+    def recipe() -> Recipe:
+        crops = Augment(flip=True, pad_crop=4)
+        return _momentum(f"{model}-cifar10", "cifar10", Preprocess(), crops, model, settings)
+
+
+for _model, _settings in IMAGENET.items():
+    _file_imagenet(_model, _settings)
+for _model, _settings in CIFAR10.items():
+    _file_cifar10(_model, _settings)

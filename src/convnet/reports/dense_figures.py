@@ -1,0 +1,123 @@
+"""Pictures of held-out samples and what a network made of each place of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+from torch import nn
+
+from convnet.data import Loader, Source
+from convnet.explain import embed, encoder_of
+from convnet.reports import figures, grids
+from convnet.reports.style import bare, figure, to_png
+from convnet.tasks import Task, evaluation_batch, outputs_of
+from convnet.tasks.segmentation import class_colours
+from convnet.types import OF_SAMPLES
+
+SHOWN = 5
+SHOWN_SMALL = 12
+SMALL_SIDE = 64
+MAPPED = 2000
+
+Row = Mapping[str, str]
+
+
+@torch.no_grad()
+def map_pictures(
+    task: Task, model: nn.Sequential, source: Source, predictions: Sequence[Row]
+) -> Iterator[tuple[str, bytes]]:
+    """Held-out samples, from the worst to the best by the task's score; the codes of an autoencoder."""
+    if task.target in OF_SAMPLES or not predictions:
+        return
+    small = source.form == "images" and max(source.shape.height, source.shape.width) <= SMALL_SIDE
+    ranked = sorted(predictions, key=lambda row: float(row[task.score.key]))
+    count = min(SHOWN_SMALL if small else SHOWN, len(ranked))
+    chosen = [ranked[i * (len(ranked) - 1) // max(1, count - 1)] for i in range(count)]
+    which = "all" if count == len(ranked) else f"{count} of {len(ranked):,}"
+    title = f"Held-out samples, {which}, from the worst to the best"
+    yield "maps", to_png(_strips(task, model.eval(), source, chosen, title, small))
+    if encoder_of(model) is not None:
+        yield "maps-codes", to_png(_codes(model, source, [int(row["index"]) for row in ranked]))
+
+
+def _strips(
+    task: Task, model: nn.Sequential, source: Source, rows: Sequence[Row], title: str, small: bool
+) -> Figure:
+    drawn = []
+    for row in rows:
+        batch = task.pair(source.one(int(row["index"])), None)
+        drawn.append(task.panels(source, batch, outputs_of(model, batch.images)))
+    legend = None
+    if task.target == "mask":
+        colours = (class_colours(len(source.classes)) / 255).tolist()
+        legend = {name: (r, g, b) for name, (r, g, b) in zip(source.classes, colours, strict=True)}
+    if small:
+        names = [caption.partition(":")[0] for caption, _ in drawn[0]]
+        return grids.upright_strips(drawn, names, title, legend)
+    names = [f"{row['sample']}  {task.score.show(float(row[task.score.key]))}" for row in rows]
+    return grids.strips(list(zip(names, drawn, strict=True)), title, legend)
+
+
+def _codes(model: nn.Sequential, source: Source, indices: Sequence[int]) -> Figure:
+    """The codes of held-out samples, seen from where they vary most."""
+    from sklearn.decomposition import PCA
+
+    step = -(-len(indices) // MAPPED)
+    chosen = torch.tensor(sorted(indices)[::step])
+    batches = Loader(source, chosen, evaluation_batch(source.shape)).epoch()
+    codes = embed(model, (batch.images for batch in batches)).numpy()
+    points = codes
+    if codes.shape[1] > 2 and len(codes) > 2:
+        points = PCA(2, random_state=0).fit_transform(codes)
+    points = np.pad(points[:, :2], ((0, 0), (0, max(0, 2 - points.shape[1]))))  # a single code: along a line
+    title = f"{codes.shape[1]} codes of {len(chosen):,} held-out samples in the plane"
+    return figures.code_map(points, source.labels[chosen].numpy(), source.classes, title)
+
+
+LISTED = 8
+
+
+def dense_figure(
+    photo: NDArray[np.uint8],
+    probabilities: NDArray[np.float32],
+    classes: Sequence[str],
+    window: tuple[int, int],
+    stride: int,
+) -> Figure:
+    """The photo, the most probable class around the centre of every window, and its probability.
+
+    `probabilities` are K×I×J; a place stands for the `stride` pixels around the centre of its window.
+    """
+    best, sure = probabilities.argmax(0), probabilities.max(0)
+    rows, columns = best.shape
+    top, left = (side / 2 - stride / 2 for side in window)
+    extent = (left, left + columns * stride, top + rows * stride, top)
+    colours = class_colours(len(classes))
+    tall = photo.shape[0] / photo.shape[1]
+    grey = photo.shape[2] == 1
+    shown = photo[:, :, 0] if grey else photo
+    with figure(12, 4 * tall + 1.0) as picture:
+        axes = picture.subplots(1, 3)
+        for place, title in zip(axes, ("photo", "most probable class", "its probability"), strict=True):
+            bare(place)
+            place.set_title(title)
+            place.imshow(shown, cmap="gray" if grey else None, vmin=0, vmax=255)
+        over = np.concatenate([colours[best] / 255, np.full((*best.shape, 1), 0.55)], 2)
+        axes[1].imshow(over, extent=extent, interpolation="nearest")
+        image = axes[2].imshow(sure, extent=extent, cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
+        for place in axes:
+            place.set_xlim(-0.5, photo.shape[1] - 0.5)
+            place.set_ylim(photo.shape[0] - 0.5, -0.5)
+        picture.colorbar(image, ax=axes[2], shrink=0.8)
+        counts = np.bincount(best.ravel(), minlength=len(classes))
+        listed = [k for k in np.argsort(-counts)[:LISTED] if counts[k]]
+        patches = [
+            Patch(color=colours[k] / 255, label=f"{classes[k]} {counts[k] / best.size:.0%}") for k in listed
+        ]
+        picture.legend(handles=patches, loc="outside lower center", ncols=len(patches))
+    return picture

@@ -1,0 +1,214 @@
+"""What nearest neighbours, linear models and classical features reach, in a minute or two (M01–M09)."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from convnet.data import Source, Split, make_split, write_split
+from convnet.device import keep_freed_memory, set_threads
+from convnet.errors import DataError, InterruptedRunError, RecipeError
+from convnet.models import MODELS, build_model, named_model, parse_call
+from convnet.recipes import Recipe, baseline_recipe, default_recipe, open_recipe_data, override
+from convnet.runs import BaselineRow, Baselines, RunFolder, as_file_name, split_fingerprint
+from convnet.workflows.run import Run
+from convnet.workflows.time_budget import MEMORY, affordable_epochs, affordable_memory, affordable_words
+from convnet.workflows.train import settle, train
+
+OWN_FIELDS = ("data", "split", "preprocess.image_size", "preprocess.channels", "preprocess.resize", "seed")
+"""What may be set: all rows share it. How each is trained is its own."""
+TIMED_IMAGES = 256
+LONGEST = 24 * 60
+"""Minutes, a day: more than anything here can use."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A row to be: its name, its model, its loss, and its share of the time."""
+
+    name: str
+    model: str
+    share: int
+    loss: str = "cross-entropy"
+
+
+IMAGES = (
+    Plan("majority class", "majority", 1),
+    Plan("k-NN, pixels", "knn", 20),
+    Plan("softmax, pixels", "linear", 10),
+    Plan("SVM, pixels", "linear", 10, "hinge"),
+    Plan("k-NN, colour + HoG", "color+hog -> knn", 20),
+    Plan("softmax, colour + HoG", "color+hog -> linear", 10),
+    Plan("SVM, colour + HoG", "color+hog -> linear", 10, "hinge"),
+    Plan("softmax, visual words", "visual-words -> linear", 40),
+    Plan("MLP, pixels", "mlp", 15),
+)
+TABLE = (
+    Plan("majority class", "majority", 1),
+    Plan("k-NN", "knn", 10),
+    Plan("softmax", "linear", 10),
+    Plan("SVM", "linear", 10, "hinge"),
+    Plan("MLP", "mlp", 10),
+)
+
+
+def baselines(
+    data: str,
+    *,
+    minutes: float = 2.0,
+    overrides: dict[str, Any] | None = None,
+    out: Path | None = None,
+    data_dir: Path | None = None,
+    threads: int | None = None,
+    on_row: Callable[[BaselineRow], object] = lambda row: None,
+) -> tuple[Baselines, Path]:
+    """Fit simple models to the same samples and the same split; returns their table and its folder.
+
+    All of it takes about `minutes`: where the data is large, k-NN remembers fewer images, the codebook has
+    fewer words, training ends earlier. `overrides` are the recipe's fields for data, split, image size and
+    seed. `out` (default: runs/NAME-baselines) gets a run per row, and a table per split, which `train` finds
+    there. A run that is there already, of exactly the same recipe, is taken over.
+
+    Raises:
+        RecipeError: an override that is not common to all rows.
+        ConvnetError: as `train`.
+    """
+    started = time.perf_counter()
+    keep_freed_memory()
+    set_threads(threads)
+    base = _base(data, overrides or {})
+    source = open_recipe_data(base, data_dir)
+    if source.target != "class":
+        raise DataError(f"{source.name}: baselines are classifiers; its samples have no class each")
+    split = make_split(source, base.split)
+    folder = (out or Path("runs") / f"{as_file_name(Path(source.name).stem)}-baselines").absolute()
+    plans, rows = TABLE if source.form != "images" else IMAGES, []
+    for plan in plans:
+        if not plan.model.startswith("visual-words"):  # whose patches are cut to the images
+            build_model(plan.model, source.shape, len(source.classes))
+    fingerprint = split_fingerprint(write_split(split, source))
+    for place, plan in enumerate(plans):
+        left = started + 60 * min(minutes, LONGEST) - time.perf_counter()
+        seconds = max(1.0, left * plan.share / sum(p.share for p in plans[place:]))
+        name, recipe = _affordable(plan, base, source, split, seconds)
+        recipe = settle(recipe, "cpu", folder)
+        try:
+            run = _finished(recipe, folder, fingerprint) or train(
+                recipe,
+                below=folder,
+                data_dir=data_dir,
+                device="cpu",
+                threads=threads,
+                opened=(source, split),
+                report=False,
+            )
+        except InterruptedRunError:
+            done = f"{place} of {len(plans)} models are fitted"
+            raise InterruptedRunError(f"stopped; {done}; the same command begins the table again") from None
+        rows.append(_row(name, run, source, split))
+        on_row(rows[-1])
+    table = Baselines(source.name, fingerprint, tuple(rows))
+    table.write(folder)
+    return table, folder
+
+
+def _base(data: str, overrides: dict[str, Any]) -> Recipe:
+    for field in overrides:
+        if not any(field == own or field.startswith(f"{own}.") for own in OWN_FIELDS):
+            raise RecipeError(
+                f"'{field}' is not common to all baselines; those are {', '.join(OWN_FIELDS)}; "
+                "train one model with 'convnet train'"
+            )
+    return override(default_recipe(data), overrides)
+
+
+def _affordable(plan: Plan, base: Recipe, source: Source, split: Split, seconds: float) -> tuple[str, Recipe]:
+    """The row's recipe, cut to the time; its name says so."""
+    name, model = plan.name, plan.model
+    if model.endswith("knn"):
+        queries = 2 * len(split.val) + len(split.test)
+        vectors = _vectors(model, source, split)
+        most = affordable_memory(vectors, len(split.train), queries, seconds)
+        if most is not None:
+            name = f"{name} ({most:,} remembered)"
+        options = {"k": None if len(split.val) else 1, "most": most}
+        written = ", ".join(f"{key}={value}" for key, value in options.items() if value is not None)
+        model = f"{model}({written})" if written else model
+    elif model.startswith("visual-words"):
+        model = model.replace("visual-words", affordable_words(source, len(split.train), seconds))
+    recipe = baseline_recipe(base.data.source, _choice(model), loss=plan.loss)
+    own = base.preprocess.model_copy(update={"normalize": recipe.preprocess.normalize})
+    shared = {"data": base.data, "split": base.split, "preprocess": own, "seed": base.seed}
+    title = f"{recipe.name}-svm" if plan.loss == "hinge" else recipe.name
+    recipe = recipe.model_copy(update={**shared, "name": title})
+    if recipe.epochs and not model.startswith("visual-words"):
+        recipe = override(recipe, {"epochs": affordable_epochs(recipe, source, split, seconds)})
+    return name, recipe
+
+
+def _choice(model: str) -> dict[str, Any]:
+    """A name, a name with options in brackets, or a pipeline."""
+    if "->" in model:
+        return named_model(model)
+    call = parse_call(model, MODELS, "model")
+    return {"name": call.name, **call.options}
+
+
+def _vectors(model: str, source: Source, split: Split) -> torch.Tensor:
+    """What k-NN would compare of some training samples: N×D."""
+    images = source.read(split.train[:MEMORY]).images
+    if "->" not in model:
+        return images.flatten(1).float()
+    pipeline = build_model(model, source.shape, len(source.classes))
+    features: torch.Tensor = pipeline.get_submodule("0")(images.float() / 255)
+    return features.flatten(1)
+
+
+def _finished(recipe: Recipe, folder: Path, fingerprint: str) -> Run | None:
+    """A finished run of the same recipe on the same split, where there is one."""
+    for there in sorted(folder.glob(f"{as_file_name(recipe.name)}-*/result.json"), reverse=True):
+        run = Run(RunFolder(there.parent))
+        if run.recipe == recipe and split_fingerprint(run.folder.read("split.csv")) == fingerprint:
+            return run
+    return None
+
+
+def _row(name: str, run: Run, source: Source, split: Split) -> BaselineRow:
+    result = run.result
+    val, test = result["val"], result["test"]
+    interval = None
+    if test:
+        from scipy.stats import binomtest  # a second, which no other command need pay
+
+        right = round(test["accuracy"] * test["samples"])
+        found = binomtest(right, test["samples"]).proportion_ci(method="wilson")
+        interval = (float(found.low), float(found.high))
+    return BaselineRow(
+        name,
+        val["accuracy"] if val else None,
+        test["accuracy"] if test else None,
+        interval,
+        result["seconds"],
+        _ms_per_image(run, source, split),
+        run.folder.file("model.safetensors").stat().st_size,
+        run.path.name,
+    )
+
+
+@torch.no_grad()
+def _ms_per_image(run: Run, source: Source, split: Split) -> float:
+    """Predicting a batch of images, from pixels to logits: the median of three."""
+    held_out: Sequence[torch.Tensor] = [part for part in (split.test, split.val, split.train) if len(part)]
+    images = source.read(held_out[0][:TIMED_IMAGES]).images
+    times = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        run.model(images)
+        times.append(time.perf_counter() - begun)
+    return 1000 * statistics.median(times) / len(images)

@@ -1,0 +1,151 @@
+"""Several variants of a recipe, several seeds each, side by side."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from convnet.atomic import cannot_write, write_atomically
+from convnet.device import default_device
+from convnet.errors import RecipeError, RunError
+from convnet.recipes import Recipe, Workbench, override, task_of
+from convnet.reports.compare_page import Variant
+from convnet.runs import as_file_name
+from convnet.tasks import Score
+from convnet.training import Listener
+from convnet.workflows.run import Run
+from convnet.workflows.train import require_buildable, settle, train_or_continue
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The runs by label, the page, mean and deviation of each figure by variant, and the figure of merit."""
+
+    runs: Mapping[str, Sequence[Run]]
+    page: Path
+    summary: Sequence[Mapping[str, Any]]
+    score: Score
+
+
+def compare(
+    recipe: Recipe,
+    vary: Mapping[str, Sequence[Any]],
+    *,
+    seeds: int = 1,
+    out: Path | None = None,
+    data_dir: Path | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    listeners: Sequence[Listener] = (),
+    on_start: Callable[[str, Workbench], object] = lambda label, bench: None,
+    say: Callable[[str], object] = lambda line: None,
+) -> Comparison:
+    """Train every combination of the values in `vary`, with `seeds` seeds from the recipe's own on.
+
+    `out` (default: runs/NAME-compare) gets a folder per run, `compare.html`, `compare.png` and
+    `compare.json`. Runs that are there already with the same recipe are taken over, unfinished ones go on:
+    an interrupted comparison continues where it was.
+
+    Raises:
+        RecipeError: a variant is no valid recipe; all are checked before the first is trained.
+        ConvnetError: as `train`.
+    """
+    if not vary or not all(vary.values()):
+        raise RecipeError("nothing to compare; name a field and its values: --vary optimizer=adam,sgd")
+    folder = (out or Path("runs") / f"{as_file_name(recipe.name)}-compare").absolute()
+    recipe = settle(recipe, device or default_device(), folder)
+    variants_of = _variants(recipe, vary)
+    _require_distinct([label for label, _ in variants_of])
+    planned = {
+        label: [override(variant, {"seed": variant.seed + i}) for i in range(seeds)]
+        for label, variant in variants_of
+    }
+    for recipes in planned.values():
+        require_buildable(recipes[0], data_dir)
+    runs: dict[str, list[Run]] = {label: [] for label in planned}
+    # Seed by seed, so that an interrupted comparison has something of every variant.
+    for i in range(seeds):
+        for label, recipes in planned.items():
+            path = folder / f"{as_file_name(label)}-seed{recipes[i].seed}"
+            runs[label].append(
+                train_or_continue(
+                    path,
+                    recipes[i],
+                    data_dir=data_dir,
+                    device=device,
+                    threads=threads,
+                    listeners=listeners,
+                    on_start=lambda bench, label=label: on_start(label, bench),
+                    say=say,
+                )
+            )
+    variants = [
+        Variant(
+            label, [r.result for r in done], [r.metrics for r in done], _flatten(done[0].recipe.to_dict())
+        )
+        for label, done in runs.items()
+    ]
+    from convnet.reports.compare_page import write_compare_report  # matplotlib, once training is done
+
+    score = task_of(recipe).score
+    title = f"{recipe.name}: {', '.join(vary)} compared"
+    try:
+        summary = _summary(variants, score.key)
+        write_atomically(folder / "compare.json", json.dumps(summary, indent=2, ensure_ascii=False))
+        page = write_compare_report(folder, title, variants, score)
+    except OSError as error:
+        raise RunError(cannot_write(folder, error)) from error
+    return Comparison(runs, page, summary, score)
+
+
+def _require_distinct(labels: Sequence[str]) -> None:
+    for names in (labels, [as_file_name(label) for label in labels]):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise RecipeError(f"two variants are called '{twice[0]}'; each value may be given once")
+
+
+def _variants(recipe: Recipe, vary: Mapping[str, Sequence[Any]]) -> list[tuple[str, Recipe]]:
+    """Labels and recipes; a single varied field is known by its value alone."""
+    variants = []
+    for values in itertools.product(*vary.values()):
+        chosen = dict(zip(vary, values, strict=True))
+        label = str(values[0]) if len(vary) == 1 else ", ".join(f"{k}={v}" for k, v in chosen.items())
+        variants.append((label, override(recipe, chosen)))
+    return variants
+
+
+def _summary(variants: Sequence[Variant], score: str) -> list[dict[str, Any]]:
+    """Mean and deviation of each figure, and the runs behind them."""
+    figures = {
+        "train.loss": ("train", "loss"),
+        "val.loss": ("val", "loss"),
+        f"val.{score}": ("val", score),
+        "test.loss": ("test", "loss"),
+        f"test.{score}": ("test", score),
+        "seconds": ("seconds",),
+        "images_per_second": ("images_per_second",),
+    }
+    rows = []
+    for variant in variants:
+        row: dict[str, Any] = {"variant": variant.label, "seeds": len(variant.results)}
+        for name, path in figures.items():
+            spread = variant.spread(*path)
+            row[name] = None if spread is None else {"mean": spread[0], "std": spread[1]}
+        rows.append(row | {"runs": [result["run"] for result in variant.results]})
+    return rows
+
+
+def _flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"optimizer": {"lr": 1}} → {"optimizer.lr": 1}."""
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat

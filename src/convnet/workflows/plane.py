@@ -1,0 +1,120 @@
+"""The playground: models of points of the plane, and what they make of all of it (M02, M04, M09)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from convnet.atomic import require_picture, write_atomically
+from convnet.data import everything
+from convnet.device import set_threads
+from convnet.errors import DataError, RecipeError
+from convnet.features import Features
+from convnet.layers import MapsToDense
+from convnet.recipes import Recipe, Workbench, build
+from convnet.recipes.resolve import choose_recipe
+from convnet.training import fit
+
+STEPS = {"epochs": 150, "regularizers.l2": 0.0}
+"""How models are trained here unless told otherwise: quickly, to the end."""
+
+
+@dataclass(frozen=True)
+class PlaneModel:
+    """A trained model of the plane: what is special about it, and its accuracy on the points held out."""
+
+    label: str
+    recipe: Recipe
+    bench: Workbench
+    accuracy: float
+
+
+def plane(
+    data: str = "moons",
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    vary: Mapping[str, Sequence[Any]] | None = None,
+    warp: bool = False,
+    out: Path = Path("plane.png"),
+) -> tuple[PlaneModel, ...]:
+    """Train one model of `data`, or one for every combination of the values in `vary`, and draw them.
+
+    `data` is circles, moons, spiral, corner, blobs or a table of two columns and a class. With `warp` the
+    picture also shows the plane as the last hidden layer sees it, which must have two units.
+
+    Raises:
+        DataError: the data does not have two columns.
+        RecipeError: a field that does not exist or apply; nothing of the plane to see in two dimensions.
+    """
+    from convnet.reports.plane_figure import plane_figure  # matplotlib, once all is trained
+    from convnet.reports.style import to_png
+
+    set_threads(1)  # a step is microseconds: threads would only wait for each other
+    vary = vary or {}
+    require_picture(out)
+    if any(key.startswith("data") for key in vary) or not all(vary.values()):
+        raise RecipeError("--vary takes fields of the model and its training, with their values")
+    models: list[PlaneModel] = []
+    for values in itertools.product(*vary.values()):
+        chosen = dict(zip(vary, values, strict=True))
+        recipe = _recipe(data, {**(overrides or {}), **chosen})
+        bench = build(recipe, device="cpu")
+        if bench.source.shape != (2, 1, 1):
+            raise DataError(f"{data}: a plane has two columns of numbers, this has {bench.source.shape}")
+        if recipe.epochs:
+            fit(bench.training, bench.batches, epochs=recipe.epochs, fabric=bench.fabric)
+        bench.training.model.eval()
+        held_out = bench.evaluate("test") or bench.evaluate("val") or bench.evaluate("train")
+        assert held_out is not None, "there is something to train on"
+        label = ", ".join(f"{key.rpartition('.')[2]} = {value}" for key, value in chosen.items())
+        models.append(PlaneModel(label or recipe.model.name, recipe, bench, held_out.score))
+    source = models[0].bench.source
+    panels = [_panel(model, warp) for model in models]
+    points = everything(source).flatten(1)
+    write_atomically(out, to_png(plane_figure(panels, points, source.targets, source.classes)))
+    return tuple(models)
+
+
+def _recipe(data: str, overrides: dict[str, Any]) -> Recipe:
+    """The data's own recipe for the model, trained to the end where it is trained by steps."""
+    recipe = choose_recipe(data, overrides)
+    if not recipe.epochs:
+        return recipe
+    return choose_recipe(data, {**STEPS, **overrides})
+
+
+def _panel(model: PlaneModel, warp: bool) -> Any:
+    from convnet.reports.plane_figure import Panel
+
+    network = model.bench.model.eval()
+    title = f"{model.label}: {model.accuracy:.1%}"
+    linear = isinstance(network[-1], MapsToDense) and len(network) == 2
+    if not warp:
+        return Panel(title, network, hyperplanes=linear)
+    hidden, head = _cut(network)
+    if hidden is None:
+        return Panel(title, network, hyperplanes=linear)
+    return Panel(title, network, hidden, head)
+
+
+def _cut(network: nn.Sequential) -> tuple[nn.Sequential | None, nn.Sequential | None]:
+    """What comes before the last layer, if it ends in two numbers, and the last layer."""
+    stages = list(network)
+    if any(isinstance(stage, Features) for stage in stages):
+        place = next(i for i, stage in enumerate(stages) if isinstance(stage, Features)) + 1
+        width = getattr(stages[place - 1], "out_features", 0)
+        hidden, head = stages[:place], stages[place:]
+    elif isinstance(stages[-1], nn.Sequential):
+        *layers, last = stages[-1]
+        width = getattr(last, "in_features", 0)
+        hidden, head = [*stages[:-1], *layers], [nn.Flatten(), last]
+    else:
+        return None, None
+    if width != 2:
+        raise RecipeError(f"--warp draws two hidden units, this has {width}; --set 'model.hidden=[2]'")
+    return nn.Sequential(*hidden), nn.Sequential(*head)

@@ -1,0 +1,74 @@
+"""Training images before and after everything that happens to them."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import torch
+
+from convnet.atomic import require_picture, write_atomically
+from convnet.data import Augment, FileSource, Loader, make_split
+from convnet.device import derived_seed
+from convnet.errors import DataError
+from convnet.recipes import Recipe, open_recipe_data
+from convnet.reports import grids
+from convnet.reports.grids import resized
+from convnet.reports.style import to_png
+from convnet.tasks import as_picture
+
+TITLE_WIDTH = 110
+DRAWS = 5
+"""Augmented versions of each image."""
+
+
+def draw_preview(recipe: Recipe, count: int, out: Path, data_dir: Path | None = None) -> None:
+    """Write a picture with a row per image: as the network takes it, resized otherwise, and augmented.
+
+    Raises:
+        DataError: the data holds no images.
+        RunError: the picture cannot be written.
+    """
+    require_picture(out)
+    source = open_recipe_data(recipe, data_dir)
+    if source.form != "images":
+        raise DataError(f"{source.name}: {source.form}, not images; there is nothing to draw")
+    train = make_split(source, recipe.split).train
+    order = torch.randperm(
+        len(train), generator=torch.Generator().manual_seed(derived_seed(recipe.seed, "order", 0))
+    )
+    indices = train[order[:count]]
+    originals = source.read(indices)
+    columns = [("as the network takes it", [as_picture(image) for image in originals.images])]
+    if isinstance(source, FileSource):
+        others = resized(source, originals.indices.tolist())
+        used = recipe.preprocess.resize
+        columns += [(f"resize={policy}", pictures) for policy, pictures in others if policy != used]
+    if recipe.augment != Augment():
+        augment = recipe.augment.model_copy(update={"crops": 1})
+        for draw in range(DRAWS):
+            loader = Loader(source, originals.indices, count, seed=recipe.seed + draw, augment=augment)
+            batch = next(loader.epoch(draw))
+            back = batch.indices.argsort()[originals.indices.argsort().argsort()]
+            columns.append(("augmented", [as_picture(image) for image in batch.images[back]]))
+    images = [column[row] for row in range(len(originals)) for _, column in columns]
+    captions = [title for title, _ in columns] + [""] * (len(images) - len(columns))
+    names = source.class_names()
+    shown = [names[i] for i in originals.indices.tolist()]
+    captions = [
+        f"{shown[n // len(columns)]}\n{caption}".rstrip() if n % len(columns) == 0 else caption
+        for n, caption in enumerate(captions)
+    ]
+    words = f"{recipe.name}: {', '.join(_words(recipe.augment)) or 'no augmentation'}"
+    title = "\n".join(textwrap.wrap(words, TITLE_WIDTH))
+    write_atomically(out, to_png(grids.image_grid(images, captions, len(columns), title)))
+
+
+def _words(augment: Augment) -> list[str]:
+    """What is switched on."""
+    off = Augment()
+    return [
+        f"{name} {value}" if value is not True else name
+        for name, value in augment
+        if value != getattr(off, name)
+    ]

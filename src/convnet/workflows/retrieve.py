@@ -1,0 +1,150 @@
+"""The images of a set that are most like another one (M91)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from convnet.atomic import write_atomically
+from convnet.data import Loader, Source, as_path, open_data, read_image_file
+from convnet.errors import DataError, RecipeError
+from convnet.explain import embed
+from convnet.features import Features
+from convnet.layers import Metric, nearest
+from convnet.recipes.load import require_code
+from convnet.tasks import as_picture, evaluation_batch
+from convnet.workflows.run import Run
+from convnet.workflows.run_data import open_own_data
+
+Space = Literal["embedding", "features", "pixels"]
+
+
+@dataclass(frozen=True)
+class Match:
+    """A sample of the searched set: where it is, its class, how far away it is."""
+
+    index: int
+    path: str
+    label: str
+    distance: float
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """The nearest samples, nearest first, and the pixels of what was asked, uint8 C×H×W."""
+
+    query: str
+    pixels: Tensor
+    matches: tuple[Match, ...]
+    source: Source
+
+    def draw(self, path: Path) -> None:
+        """Write a picture: the image, and beside it what was found.
+
+        Raises:
+            RunError: the disk is full or the folder not writable.
+        """
+        from convnet.reports.grids import image_grid, pictures
+        from convnet.reports.style import to_png
+
+        images = [as_picture(self.pixels), *pictures(self.source, [m.index for m in self.matches])]
+        captions = [f"? {Path(self.query).name}"[:24]]
+        captions += [f"{m.label}\n{m.distance:.3g}" for m in self.matches]
+        title = f"The {len(self.matches)} nearest of {len(self.source):,}"
+        write_atomically(path, to_png(image_grid(images, captions, min(len(images), 11), title)))
+
+
+def retrieve(
+    run: Run,
+    image: str,
+    *,
+    top: int = 10,
+    space: Space = "embedding",
+    metric: Metric = "l2",
+    data: str | None = None,
+    data_dir: Path | None = None,
+) -> Retrieval:
+    """Search the run's own data, all splits of it, or other data, for what is nearest to `image`.
+
+    `image` is a file, or the place of a sample as predictions.csv has it ("t10k-images-idx3-ubyte.gz[5]").
+    `space` is what is compared: "embedding" is what the network's last dense layer is given, "features" what
+    a pipeline computes, "pixels" the resized pixels divided by 255.
+
+    Raises:
+        DataError: the image or the data cannot be read, or the run is of a table.
+        RecipeError: a space that the network does not have.
+    """
+    if top < 1 or space not in get_args(Space) or metric not in get_args(Metric):
+        raise RecipeError(
+            f"retrieve: top is at least 1, space one of {get_args(Space)}, metric one of {get_args(Metric)}; "
+            f"got {top}, '{space}', '{metric}'"
+        )
+    if run.form != "images" or run.task.target == "mask":
+        what = {"table": "a table of numbers", "series": "series"}.get(run.form, run.task.name)
+        raise DataError(
+            f"{run.path}: a run of {what}; images are searched by runs of images and their classes"
+        )
+    if space == "embedding":
+        require_code(run.folder, run.recipe, run.model)
+    if data is None:
+        source = open_own_data(run, data_dir)
+    else:
+        source = open_data(data, run.recipe.preprocess, data_dir=data_dir, shape=run.shape)
+    pixels = _query(run, image, source)
+    kept: list[Tensor] = []
+    vectors = _vectors(run, space, _images(run, source, kept))
+    asked = _vectors(run, space, [pixels[None]])
+    distances, found = nearest(asked, vectors, min(top, len(vectors)), metric)
+    indices = torch.cat(kept)[found]
+    if space == "pixels" and metric != "cosine":
+        distances = distances / 255
+    folder = as_path(data or run.recipe.data.source)
+    matches = [
+        Match(i, _path(folder, source.describe(i)), source.classes[int(source.targets[i])], d)
+        for i, d in zip(indices[0].tolist(), distances[0].tolist(), strict=True)
+    ]
+    return Retrieval(image, pixels, tuple(matches), source)
+
+
+def _query(run: Run, image: str, source: Source) -> Tensor:
+    """A file in the run's shape, or a sample of the searched data."""
+    places = [source.describe(i) for i in range(len(source))]
+    if not Path(image).exists() and image in places:
+        return source.one(places.index(image)).images[0]
+    return torch.tensor(read_image_file(Path(image), run.shape, run.recipe.preprocess))
+
+
+def _images(run: Run, source: Source, kept: list[Tensor]) -> Iterator[Tensor]:
+    """All images in batches; `kept` gets their places, for some may be unreadable."""
+    for batch in Loader(source, torch.arange(len(source)), evaluation_batch(run.shape)).epoch():
+        kept.append(batch.indices)
+        yield batch.images
+
+
+def _vectors(run: Run, space: Space, batches: Iterable[Tensor]) -> Tensor:
+    """Batches of C×H×W uint8 → N×D in the space."""
+    if space == "pixels":
+        return torch.cat([images.flatten(1) for images in batches])
+    if space == "embedding":
+        return embed(run.model, batches)
+    stages = list(run.model)
+    places = [i for i, stage in enumerate(stages) if isinstance(stage, Features)]
+    if not places:
+        raise RecipeError(f"{run.path}: {run.recipe.model.name} computes no features; use --space embedding")
+    return torch.cat(list(_computed(nn.Sequential(*stages[: places[0] + 1]), batches)))
+
+
+@torch.no_grad()
+def _computed(stages: nn.Module, batches: Iterable[Tensor]) -> Iterator[Tensor]:
+    for images in batches:
+        yield stages(images).flatten(1)
+
+
+def _path(folder: Path, place: str) -> str:
+    """The file of a sample of a folder; the place within the set of any other."""
+    return str(folder / place) if (folder / place).is_file() else place

@@ -1,0 +1,131 @@
+"""Tables of numbers: what is read, and what is said of what cannot be (M11)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from convnet.data import DATASETS, open_data
+from convnet.data.datasets.csv_table import open_table
+from convnet.errors import DataError
+
+GOOD = "id,width,height,class\n1,2.5,3,a\n2,1e1,4,b\n3,0,-5,a\n4,7,1,b\n"
+
+
+def test_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(GOOD)
+    source = open_table(path, ignore=["id"])
+    assert source.columns == ("width", "height")
+    assert source.shape == (2, 1, 1)
+    assert source.classes == ("a", "b")
+    assert source.images.flatten(1).tolist() == [[2.5, 3], [10, 4], [0, -5], [7, 1]]
+    assert source.targets.tolist() == [0, 1, 0, 1]
+    assert source.describe(3) == "t.csv:5"
+    assert open_table(path, label="class").columns == ("id", "width", "height")
+
+
+def test_semicolons_tabs_and_no_header(tmp_path: Path) -> None:
+    path = tmp_path / "t.tsv"
+    path.write_text("1\t2\t10\n3\t4\t9\n5\t6\t10\n\n7\t8\t9\n")
+    source = open_table(path)
+    assert source.columns == ("1", "2")
+    assert source.classes == ("9", "10")
+    path.write_text("﻿x;y;class\n1;2;u\n3;4;v\n", encoding="utf-8")
+    assert open_table(path).columns == ("x", "y")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (GOOD.replace("2.5", "wide"), r"t\.csv: line 2, column 'width': 'wide' is not a number"),
+        (
+            "x;class\n1,5;a\n2.5;b\n3.5;a\n",
+            r"line 2, column 'x': '1,5' is not a number \(with a decimal point it would be: 1\.5\)",
+        ),
+        (GOOD.replace("1e1", ""), r"t\.csv: line 3, column 'width': the value is missing"),
+        (GOOD.replace("1e1", "nan"), "line 3, column 'width': 'nan' is not a number"),
+        (GOOD.replace("-5,a", "-5,"), r"t\.csv: line 4, column 'class': the class is missing"),
+        (GOOD.replace("7,1,b", "7,1"), r"t\.csv: line 5 has 3 fields, expected 4"),
+        (GOOD.replace(",b", ",a"), "holds one class only, 'a'"),
+        (GOOD.replace("class", "kind").replace(",a", ",x").replace("1,x", "1,y"), ""),
+        ("x,y\n1,2\n3,4\n5,6\n", "holds 3 different values in 3 rows"),
+        ("", "is empty"),
+        ("x,y,class\n", "column names and no rows"),
+        ("x,x,class\n1,2,a\n2,3,b\n", "two columns are called 'x'"),
+        ("class\na\nb\n", "no column of numbers beside 'class'"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    if not message:
+        assert open_table(path).classes == ("b", "x")
+        return
+    with pytest.raises(DataError, match=message):
+        open_table(path)
+
+
+def test_a_number_among_the_names(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("id,2019,label\n1,5,a\n2,6,b\n")
+    assert open_table(path).columns == ("id", "2019")
+
+
+def test_a_table_for_a_run_that_knows_its_columns(tmp_path: Path) -> None:
+    """The classes are in whatever column is not among the run's, and there may be one alone."""
+    path = tmp_path / "t.csv"
+    path.write_text("kind,height,width\na,1,2\na,3,4\n")
+    source = open_table(path, columns=["width", "height"])
+    assert source.images.flatten(1).tolist() == [[2, 1], [4, 3]]
+    assert source.classes == ("a",)
+    with pytest.raises(DataError, match="has no column of classes"):
+        open_table(path, columns=["width", "height", "kind"])
+
+
+def test_columns_that_are_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(GOOD)
+    with pytest.raises(DataError, match="has no column 'widht'; did you mean 'width'"):
+        open_table(path, ignore=["widht"])
+    with pytest.raises(DataError, match="has no column 'kind'"):
+        open_table(path, label="kind")
+    with pytest.raises(DataError, match=r"cannot be read as a table"):
+        open_table(tmp_path / "nowhere.csv")
+    with pytest.raises(DataError, match="are for tables"):
+        open_data("digits", label="class")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@given(st.binary(max_size=200) | st.text(st.sampled_from('01a.,;\n"-e\t'), max_size=80).map(str.encode))
+def test_any_bytes_are_a_table_or_a_message(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "any.csv"
+    path.write_bytes(content)
+    try:
+        source = open_table(path)
+    except DataError as error:
+        assert str(path) in str(error)
+        return
+    assert len(source) == len(source.places)
+    assert np.isfinite(source.images.numpy()).all() or source.images.abs().max() > 1e30
+
+
+@pytest.mark.parametrize("name", [name for name, s in DATASETS.items() if s.table])
+def test_bundled_tables(name: str) -> None:
+    source, again = open_data(name), open_data(name)
+    assert len(source) >= 500
+    assert source.targets.unique().tolist() == list(range(len(source.classes)))
+    assert np.array_equal(source.images.numpy(), again.images.numpy())
+    assert source.form == "table"
+
+
+def test_the_tumours_are_scikit_learns() -> None:
+    source = open_data("tumours")
+    assert len(source) == 569
+    assert len(source.columns) == 30
+    assert {"mean area", "mean perimeter", "mean concavity", "mean texture"} <= set(source.columns)
+    assert int((source.targets == source.classes.index("malignant")).sum()) == 212

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from convnet.data import FileSource, Preprocess, open_data
+from convnet.data.files import pack as packs
+from convnet.data.files.cache import NoRoomError, Pack, open_pack
+from tests.conftest import Cli, refused
+
+SHAPE = (6, 4, 5, 3)
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """Two classes of two hundred noisy pictures."""
+    generator = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (tmp_path / "many" / name).mkdir(parents=True)
+        for i in range(200):
+            pixels = generator.integers(0, 256, (120, 160, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "many" / name / f"{i}.jpg")
+    return tmp_path / "many"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "convnet" / "packs"
+
+
+def opened(folder: Path, content: str = "a" * 64) -> Pack:
+    return open_pack(folder, "x", {"size": 4}, content, SHAPE, print)
+
+
+def the_pack(cache: Path) -> Iterator[tuple[str, bytes]]:
+    (folder,) = cache.iterdir()
+    for name in ("pixels", "state", "sums", "pack.json"):
+        yield name, (folder / name).read_bytes()
+
+
+def test_what_is_put_is_there_the_next_time(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, SHAPE, dtype=np.uint8)
+    first = opened(tmp_path)
+    for place in (0, 4):
+        first.put(place, pixels[place])
+    again = opened(tmp_path)
+    assert again.state.tolist() == [1, 0, 0, 0, 1, 0]
+    assert (again.take(np.array([4, 0, 4])) == pixels[[4, 0, 4]]).all()
+    assert (again.rows[4, 1:3, 2:] == pixels[4, 1:3, 2:]).all()
+
+
+def test_a_damaged_pack_is_made_anew_and_an_outdated_one_removed(tmp_path: Path) -> None:
+    first = opened(tmp_path)
+    first.put(2, np.full(SHAPE[1:], 7, np.uint8))
+    content = bytearray((first.folder / "pixels").read_bytes())
+    content[2 * 60 + 5] ^= 1
+    (first.folder / "pixels").write_bytes(content)
+    said: list[str] = []
+    again = open_pack(tmp_path, "x", {"size": 4}, "a" * 64, SHAPE, said.append)
+    assert not again.state.any() and "damaged" in said[0]
+    opened(tmp_path, "b" * 64)
+    assert [path.name[-12:] for path in tmp_path.iterdir()] == ["b" * 12]
+
+
+def test_a_pack_that_does_not_fit_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONVNET_PACK_LIMIT_GB", "0.0000001")
+    with pytest.raises(NoRoomError, match="CONVNET_PACK_LIMIT_GB"):
+        opened(tmp_path)
+    monkeypatch.delenv("CONVNET_PACK_LIMIT_GB")
+    monkeypatch.setattr(packs, "RESERVE_BYTES", 1 << 60)
+    with pytest.raises(NoRoomError, match="does not fit"):
+        opened(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_room_images_are_decoded_anew_and_are_the_same(
+    many: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = torch.tensor([3, 399, 3])
+    packed = open_data(str(many), Preprocess(image_size=32))
+    monkeypatch.setattr(packs, "RESERVE_BYTES", 1 << 60)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(many.parent / "full"))
+    streamed = open_data(str(many), Preprocess(image_size=32))
+    assert torch.equal(packed.read(places).images, streamed.read(places).images)
+    assert "decoded anew in every epoch" in streamed.notes[-1]
+
+
+def test_a_file_that_vanishes_is_left_out_of_its_batch(many: Path) -> None:
+    source = open_data(str(many), Preprocess(image_size=16))
+    assert isinstance(source, FileSource)
+    (many / source.describe(5)).unlink()
+    batch = source.read(torch.tensor([4, 5, 6]))
+    assert batch.indices.tolist() == [4, 6]
+    assert len(batch.images) == len(batch.targets) == 2
+    assert list(source.files.problems) == [5]
+
+
+def test_a_killed_packing_goes_on_and_ends_with_the_same_pack(many: Path, cache: Path, cli: Cli) -> None:
+    assert cli("data", "pack", many, "--size", 96).returncode == 0
+    whole = dict(the_pack(cache))
+    for folder in cache.iterdir():
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()
+    command = [sys.executable, "-m", "convnet", "data", "pack", str(many), "--size", "96"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(3000):
+        done = [np.frombuffer(path.read_bytes(), np.uint8).sum() for path in cache.glob("*/state")]
+        if process.poll() is not None or (done and done[0] > 20):
+            break
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    assert cli("data", "pack", many, "--size", 96).returncode == 0
+    assert dict(the_pack(cache)) == whole
+
+
+def test_two_processes_make_one_pack(many: Path, cache: Path) -> None:
+    command = [sys.executable, "-m", "convnet", "data", "pack", str(many), "--size", "64"]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
+    said = [process.communicate(timeout=120) for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert said[0][0] == said[1][0]
+    assert np.frombuffer(dict(the_pack(cache))["state"], np.uint8).all()
+
+
+def test_a_pack_that_is_not_allowed_is_one_message(many: Path, call: Cli) -> None:
+    message = refused(call("data", "pack", many, CONVNET_PACK_LIMIT_GB="0"))
+    assert message.count("\n") <= 2 and "more than CONVNET_PACK_LIMIT_GB=0 allows" in message
+    assert "not a number" in refused(call("data", "pack", many, CONVNET_PACK_LIMIT_GB="many"))
+
+
+def test_a_disk_that_fills_up_leaves_nothing_behind(
+    many: Path, call: Cli, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    message = refused(call("data", "pack", many))
+    assert message.count("\n") <= 2 and "does not fit" in message and "No space left on device" in message
+    assert not list(cache.iterdir())
+    source = open_data(str(many), Preprocess(image_size=16))
+    assert len(source.read(torch.arange(4))) == 4

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from convnet.data import Preprocess, everything, open_data, read_image_file
+from convnet.data.images.resize import fit
+from convnet.errors import DataError
+from convnet.types import ImageShape
+
+
+def read_image(path: Path, size: tuple[int, int], channels: int, resize: str) -> np.ndarray:
+    preprocess = Preprocess(resize=resize)  # type: ignore[arg-type]
+    return read_image_file(path, ImageShape(channels, *size), preprocess)
+
+
+def test_pictures_of_six_formats_become_one_tensor(picture_folder: Path) -> None:
+    source = open_data(str(picture_folder), Preprocess(image_size=16))
+    assert tuple(source.shape) == (3, 16, 16)
+    assert source.classes == ("blue", "red")
+    assert source.targets.tolist() == [0] * 12 + [1] * 12
+    mean = everything(source).float().mean((2, 3))
+    assert (mean[:12, 2] > mean[:12, 0]).all()
+    assert (mean[12:, 0] > mean[12:, 2]).all()
+    assert (picture_folder / source.describe(0)).is_file()
+
+
+def test_split_folders_are_followed(picture_folder: Path, tmp_path: Path) -> None:
+    root = tmp_path / "split"
+    for split in ("train", "val"):
+        shutil.copytree(picture_folder, root / split)
+    source = open_data(str(root), Preprocess(image_size=8))
+    assert sorted(set(source.partition or [])) == ["train", "val"]
+    (root / "val" / "green").mkdir()
+    shutil.copy(picture_folder / "red" / "0.jpg", root / "val" / "green")
+    with pytest.raises(DataError, match="'green' is in val/ but not in train/"):
+        open_data(str(root))
+
+
+def test_what_is_wrong_with_a_folder_is_named(picture_folder: Path, tmp_path: Path) -> None:
+    def message(folder: Path) -> str:
+        with pytest.raises(DataError) as caught:
+            open_data(str(folder), Preprocess(image_size=8))
+        return str(caught.value)
+
+    (tmp_path / "void").mkdir()
+    assert "no class folders" in message(tmp_path / "void")
+    assert "no such folder" in message(tmp_path / "nowhere")
+    (picture_folder / "green").mkdir()
+    (picture_folder / "red" / "text.jpg").write_text("hello")
+    source = open_data(str(picture_folder), Preprocess(image_size=8))
+    assert (len(source), source.classes) == (24, ("blue", "red"))
+    assert source.skipped == ("red/text.jpg: it is in no known image format",)
+    assert any("no images in green" in note for note in source.notes)
+    (picture_folder / "green" / "text.jpg").write_text("hello")
+    assert "no picture of class 'green' can be read: green/text.jpg" in message(picture_folder)
+    shutil.rmtree(picture_folder / "green")
+    shutil.rmtree(picture_folder / "red")
+    assert "only one class" in message(picture_folder)
+
+
+def test_split_folders_among_others_are_refused(picture_folder: Path, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    for name in ("train", "val", "preview"):
+        shutil.copytree(picture_folder, root / name)
+    with pytest.raises(DataError, match="found preview, train, val"):
+        open_data(str(root))
+    shutil.rmtree(root / "preview")
+    shutil.rmtree(root / "train")
+    with pytest.raises(DataError, match="expected train/"):
+        open_data(str(root))
+
+
+def test_one_colour_picture_makes_the_set_colour(tmp_path: Path) -> None:
+    for name, mode in (("a", "L"), ("b", "L")):
+        (tmp_path / name).mkdir()
+        for i in range(60):
+            Image.new(mode, (8, 8), 90).save(tmp_path / name / f"{i}.png")
+    assert open_data(str(tmp_path)).shape.channels == 1
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "b" / "z.png")
+    assert open_data(str(tmp_path)).shape.channels == 3
+
+
+def test_damaged_metadata_does_not_make_a_picture_unreadable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "x.png")
+
+    def fail(_image: object) -> None:
+        raise TypeError("required argument is not an integer")
+
+    monkeypatch.setattr("PIL.Image.Image.getexif", fail)
+    assert read_image(tmp_path / "x.png", (8, 8), 3, "crop")[0].min() > 200
+
+
+def test_a_very_wide_picture_is_cropped_before_it_is_resized(tmp_path: Path) -> None:
+    Image.new("RGB", (50_000, 1), "red").save(tmp_path / "x.png")
+    assert read_image(tmp_path / "x.png", (64, 64), 3, "crop")[0].min() > 200
+
+
+def test_hidden_files_and_folders_do_not_count(picture_folder: Path) -> None:
+    (picture_folder / ".cache").mkdir()
+    shutil.copy(picture_folder / "red" / "0.jpg", picture_folder / "red" / "._0.jpg")
+    assert len(open_data(str(picture_folder), Preprocess(image_size=8))) == 24
+
+
+@pytest.mark.parametrize(
+    ("policy", "corner", "centre"),
+    [
+        ("stretch", (255, 0, 0), (0, 0, 255)),
+        ("letterbox", (0, 0, 0), (0, 0, 255)),
+        ("crop", (0, 0, 255), (0, 0, 255)),
+    ],
+)
+def test_resize_policies(tmp_path: Path, policy: str, corner: tuple[int], centre: tuple[int]) -> None:
+    pixels = np.zeros((30, 90, 3), np.uint8)
+    pixels[:, :30] = pixels[:, 60:] = (255, 0, 0)
+    pixels[:, 30:60] = (0, 0, 255)
+    Image.fromarray(pixels).save(tmp_path / "x.png")
+    found = read_image(tmp_path / "x.png", (30, 30), 3, policy)  # type: ignore[arg-type]
+    assert tuple(found[:, 0, 0]) == corner
+    assert tuple(found[:, 15, 15]) == centre
+
+
+def test_orientation_transparency_and_depth(tmp_path: Path) -> None:
+    wide = Image.new("RGB", (20, 10), "red")
+    exif = wide.getexif()
+    exif[0x0112] = 6  # turned by a quarter
+    wide.save(tmp_path / "turned.jpg", exif=exif)
+    assert read_image(tmp_path / "turned.jpg", (20, 10), 3, "crop")[0].min() > 200
+    Image.new("RGBA", (8, 8), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    assert (read_image(tmp_path / "clear.png", (8, 8), 3, "crop") == 255).all()
+    Image.fromarray(np.full((8, 8), 0x8080, np.uint16)).save(tmp_path / "deep.png")
+    assert (read_image(tmp_path / "deep.png", (8, 8), 1, "crop") == 0x80).all()
+
+
+def test_every_odd_image_decodes_or_is_named(odd_images: Path) -> None:
+    for path in sorted(odd_images.iterdir()):
+        try:
+            assert read_image(path, (32, 32), 3, "letterbox").shape == (3, 32, 32)
+        except DataError as error:
+            assert str(path) in str(error)
+    assert read_image(odd_images / "exif_Landscape_6.jpg", (64, 96), 3, "crop").shape == (3, 64, 96)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "bmp", "gif", "tiff"])
+def test_damaged_pictures_decode_or_are_named(tmp_path: Path, suffix: str) -> None:
+    generator = np.random.default_rng(0)
+    path = tmp_path / f"x.{suffix}"
+    picture = Image.fromarray(generator.integers(0, 256, (24, 30, 3), dtype=np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture.save(path, **({"exif": exif} if suffix in ("jpg", "png", "webp", "tiff") else {}))
+    whole = path.read_bytes()
+    for _ in range(150):
+        damaged = bytearray(whole[: generator.integers(1, len(whole) + 1)])
+        for place in generator.integers(0, len(damaged), generator.integers(0, 6)):
+            damaged[place] = generator.integers(0, 256)
+        path.write_bytes(damaged)
+        try:
+            assert read_image(path, (8, 8), 3, "crop").shape == (3, 8, 8)
+        except DataError as error:
+            assert str(path) in str(error)
+
+
+@settings(max_examples=200)
+@given(
+    *[st.integers(1, 700)] * 2, *[st.integers(1, 300)] * 2, st.sampled_from(["stretch", "letterbox", "crop"])
+)
+def test_every_size_becomes_every_size(
+    width: int, height: int, to_width: int, to_height: int, policy: str
+) -> None:
+    fitted = fit(np.full((height, width, 1), 9, np.uint8), (to_height, to_width), policy)  # type: ignore[arg-type]
+    assert fitted.shape == (to_height, to_width, 1)

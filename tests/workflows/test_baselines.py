@@ -1,0 +1,259 @@
+"""Runs of models that are fitted, the table of baselines, retrieval and the plane."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import convnet
+from convnet.data import MemorySource, open_data
+from convnet.errors import ConvnetError, DataError, ModelError, RecipeError, RunError
+from convnet.features import Features
+from convnet.recipes import build, default_recipe, override
+from convnet.runs import split_fingerprint
+from convnet.training import Event
+from convnet.workflows import baselines, plane, retrieve
+from convnet.workflows import train as train_recipe
+from convnet.workflows.time_budget import affordable_memory, affordable_words
+
+WORDS = "visual-words(words=30, patch_size=3, patches=2000)+hog -> linear"
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> tuple[convnet.Baselines, Path]:
+    return baselines("digits", minutes=0.05, out=tmp_path_factory.mktemp("b") / "digits-baselines")
+
+
+def test_the_table_of_baselines(table: tuple[convnet.Baselines, Path]) -> None:
+    found, folder = table
+    assert len(found.rows) == 9
+    best = max(row.accuracy for row in found.rows)
+    assert best > 0.97
+    assert {row.name for row in found.rows} >= {"majority class", "softmax, pixels", "SVM, colour + HoG"}
+    for row in found.rows:
+        assert row.test_interval is not None
+        assert row.test_accuracy is not None
+        low, high = row.test_interval
+        assert low < row.test_accuracy < high
+        run = convnet.load_run(folder / row.run)
+        assert run.evaluate().accuracy == pytest.approx(row.test_accuracy)
+        assert row.bytes == (folder / row.run / "model.safetensors").stat().st_size
+        assert split_fingerprint(run.folder.read("split.csv")) == found.split
+    stored = json.loads((folder / f"baselines-{found.split[:8]}.json").read_text())
+    assert set(found.public()["rows"][0]) == set(stored["rows"][0]) - {"run"}
+
+
+def test_a_later_run_shows_them_and_another_split_does_not(table: tuple[convnet.Baselines, Path]) -> None:
+    found, folder = table
+    run = convnet.train("digits", epochs=1, out=folder.parent / "run")
+    assert run.baselines == found
+    page = (run.path / "report.html").read_text()
+    assert "SVM, colour + HoG" in page
+    assert "small-convnet, this run" in page
+    other = convnet.train("digits", epochs=1, split={"seed": 3}, out=folder.parent / "other")
+    assert other.baselines is None
+    assert "convnet baselines digits" in (other.path / "report.html").read_text()
+    again, _ = baselines("digits", minutes=5, out=folder)
+    assert again.split == found.split
+    assert [row.name for row in again.rows if row.run.endswith("-2")]  # the time was too short for these
+
+
+def test_only_what_all_share_can_be_set(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"'optimizer\.lr' is not common to all baselines"):
+        baselines("digits", overrides={"optimizer.lr": 1}, out=tmp_path / "b")
+
+
+def test_what_can_be_afforded() -> None:
+    source = open_data("digits")
+    vectors = source.images.flatten(1).float()
+    assert affordable_memory(vectors, 1000, 100, 60.0) is None
+    few = affordable_memory(vectors, 10**9, 10**9, 0.01)
+    assert few is not None and few < 10**6
+    assert "words=20" in affordable_words(source, 1400, 1e-9)
+    many = affordable_words(source, 1400, 1e9)
+    assert "words=800" in many and "patch_size=2" in many
+
+
+def test_a_pipeline_is_computed_once_and_evaluates_like_the_whole_network() -> None:
+    recipe = override(default_recipe("digits", WORDS), {"epochs": 2})
+    bench = build(recipe, device="cpu")
+    assert isinstance(bench.front[1], Features)
+    assert len(bench.inputs.images) == len(bench.source)
+    images = bench.source.images[:7]
+    expected = bench.front(images)
+    torch.testing.assert_close(bench.inputs.images[:7], expected, rtol=1e-4, atol=1e-4)
+    augmented = override(recipe, {"augment.shift": 1})
+    assert not len(build(augmented, device="cpu").front)
+
+
+@pytest.mark.parametrize("extra", [{}, {"augment.shift": 1, "ema": 0.9}])
+def test_an_interrupted_pipeline_goes_on_with_what_it_had_learnt(
+    tmp_path: Path, extra: dict[str, object]
+) -> None:
+    recipe = override(default_recipe("digits", WORDS), {"epochs": 3, **extra})
+    whole = train_recipe(recipe, tmp_path / "whole", device="cpu")
+
+    class CutError(Exception):
+        pass
+
+    def cut(event: Event) -> None:
+        if event.step == 60:
+            raise CutError
+
+    with pytest.raises(CutError):
+        train_recipe(recipe, tmp_path / "cut", device="cpu", listeners=[cut])
+    learnt = (tmp_path / "cut" / "checkpoints" / "learnt.safetensors").read_bytes()
+    said: list[str] = []
+    resumed = convnet.workflows.resume(tmp_path / "cut", say=said.append)
+    assert (tmp_path / "cut" / "checkpoints" / "learnt.safetensors").read_bytes() == learnt
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(resumed.model.state_dict()[name], value), name
+    assert resumed.result["test"] == whole.result["test"]
+
+
+def test_learning_in_one_pass(tmp_path: Path) -> None:
+    run = convnet.train("digits", model="knn", out=tmp_path / "k")
+    assert run.result["epochs"] == 0
+    assert run.result["train"] is None
+    assert run.result["test"]["accuracy"] > 0.97
+    assert run.evaluate().accuracy == run.result["test"]["accuracy"]
+    page = (run.path / "report.html").read_text()
+    assert "learning, in one pass" in page
+    assert "nearest training images" in page or (run.path / "figures" / "neighbours.png").exists()
+    with pytest.raises(RunError, match="learnt in one pass; --epochs does not apply"):
+        convnet.workflows.resume(run.path, epochs=3)
+    assert convnet.load_run(run.path).result == run.result
+    reproduced = convnet.train(run.path / "recipe.yaml", out=tmp_path / "again")
+    assert reproduced.result["test"] == run.result["test"]
+
+
+def test_models_without_curves_are_compared(tmp_path: Path) -> None:
+    compared = convnet.compare("digits", {"model.k": [1, 9]}, model="knn", out=tmp_path / "c")
+    assert [row["train.loss"] for row in compared.summary] == [None, None]
+    assert compared.page.exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "overrides", "error", "message"),
+    [
+        ("knn", {"model.k": 2000}, ModelError, "k=2000 neighbours of 1,458 training samples"),
+        ("knn", {"split.val": 0.0}, ModelError, "validation split, which is empty"),
+        ("knn", {"epochs": 3}, RecipeError, "nothing to train by steps, so that epochs=3 does not apply"),
+        ("knn", {"optimizer": "sgd"}, RecipeError, "optimizer does not apply: epochs is 0"),
+        ("knn", {"optimizer.lr": 0.5}, RecipeError, "optimizer does not apply: epochs is 0"),
+        ("knn", {"batch_size": 7}, RecipeError, "batch_size does not apply: epochs is 0"),
+        ("linear", {"epochs": 0}, RecipeError, "does not apply: epochs is 0"),
+        ("hog -> linear", {"preprocess.normalize": "channel"}, RecipeError, "features take pixels of 0…1"),
+        ("hog(cell_size=5) -> linear", {}, ModelError, "at least 10×10 pixels"),
+        ("visual-words(words=900, patches=800) -> linear", {}, ModelError, "900 words from patches=800"),
+    ],
+)
+def test_what_cannot_be_learnt_leaves_nothing_behind(
+    tmp_path: Path, model: str, overrides: dict[str, object], error: type[ConvnetError], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        recipe = override(default_recipe("digits", model), overrides)
+        train_recipe(recipe, tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_class_of_one_image(picture_folder: Path, tmp_path: Path) -> None:
+    lonely = picture_folder / "green"
+    lonely.mkdir()
+    (picture_folder / "red" / "0.jpg").rename(lonely / "only.jpg")
+    for verb in (convnet.train, baselines):
+        with pytest.raises(DataError, match=r"class 'green' has a single sample \(green/only\.jpg\)"):
+            verb(str(picture_folder), out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_retrieval_finds_the_image_itself_first(picture_folder: Path, tmp_path: Path) -> None:
+    run = convnet.train(
+        str(picture_folder),
+        model="color -> linear",
+        epochs=2,
+        preprocess={"image_size": 32},
+        out=tmp_path / "r",
+    )
+    image = picture_folder / "blue" / "1.png"
+    for space in ("embedding", "features", "pixels"):
+        for metric in ("l1", "l2", "cosine"):
+            found = retrieve(run, str(image), top=5, space=space, metric=metric)  # type: ignore[arg-type]
+            assert len(found.matches) == 5
+            assert found.matches[0].path == str(image)
+            assert found.matches[0].distance == pytest.approx(0, abs=1e-3)
+            distances = [m.distance for m in found.matches]
+            assert distances == sorted(distances)
+    assert {m.label for m in retrieve(run, str(image), top=8, space="features").matches} == {"blue"}
+    found.draw(tmp_path / "nearest.png")
+    assert (tmp_path / "nearest.png").read_bytes().startswith(b"\x89PNG")
+    network = convnet.train(str(picture_folder), epochs=1, preprocess={"image_size": 32}, out=tmp_path / "n")
+    assert retrieve(network, str(image)).matches[0].path == str(image)
+    with pytest.raises(RecipeError, match="computes no features"):
+        retrieve(network, str(image), space="features")
+    by_place = retrieve(network, "blue/1.png")
+    assert by_place.matches[0].path == str(image)
+
+
+def test_the_plane(tmp_path: Path) -> None:
+    """M04: what no line separates, polar coordinates do; M09: capacity."""
+    out = tmp_path / "p.png"
+    models = plane("circles", vary={"model": ["linear", "polar -> linear"]}, warp=True, out=out)
+    assert [m.accuracy > 0.9 for m in models] == [False, True]
+    assert out.read_bytes().startswith(b"\x89PNG")
+    models = plane(
+        "corner",
+        overrides={"model.hidden": [2], "epochs": 60},
+        vary={"model.activation": ["identity", "relu"]},
+        warp=True,
+        out=out,
+    )
+    assert models[0].accuracy < 0.97 < models[1].accuracy
+    sizes = plane("spiral", vary={"model.hidden": [[3], [20]]}, overrides={"epochs": 60}, out=out)
+    assert sizes[0].accuracy < sizes[1].accuracy
+    neighbours = plane("moons", overrides={"model": "knn"}, vary={"model.k": [1, 15]}, out=out)
+    assert min(m.accuracy for m in neighbours) > 0.85
+    with pytest.raises(RecipeError, match="--warp draws two hidden units, this has 32"):
+        plane("moons", overrides={"epochs": 1}, warp=True, out=out)
+    with pytest.raises(DataError, match="a plane has two columns"):
+        plane("tumours", overrides={"epochs": 1}, out=out)
+
+
+def test_a_table_from_training_to_prediction(tmp_path: Path) -> None:
+    """M11: the same loop, standardised columns, a report with a ROC, and rows predicted."""
+    source = open_data("tumours")
+    rows = source.images.flatten(1)
+    path = tmp_path / "cells.csv"
+    lines = [",".join([*source.columns, "diagnosis"])]
+    lines += [
+        ",".join([*(str(v) for v in row), source.classes[int(t)]])
+        for row, t in zip(rows.tolist(), source.targets, strict=True)
+    ]
+    path.write_text("\n".join(lines))
+    run = convnet.train(str(path), model="linear", out=tmp_path / "t")
+    assert run.result["test"]["accuracy"] > 0.9
+    assert (run.path / "figures" / "roc.png").exists()
+    assert "precision" in (run.path / "report.html").read_text()
+    curve = run.evaluate().roc()
+    assert curve is not None and curve[2] > 0.97
+    assert run.evaluate(str(path)).accuracy > 0.95
+    unlabelled = tmp_path / "new.csv"
+    unlabelled.write_text("\n".join(line.rpartition(",")[0] for line in lines[:4]))
+    predictions = run.predict([unlabelled])
+    assert [p.path for p in predictions] == ["new.csv:2", "new.csv:3", "new.csv:4"]
+    assert sum(predictions[0].probabilities) == pytest.approx(1)
+    unlabelled.write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match="has no column 'mean radius'"):
+        run.predict([unlabelled])
+
+
+def test_sources_of_images_and_of_rows_say_what_they_are() -> None:
+    assert isinstance(open_data("moons"), MemorySource)
+    assert (open_data("moons").form, open_data("digits").form) == ("table", "images")
+    with pytest.raises(DataError, match="image_size and channels do not apply"):
+        convnet.train("moons", preprocess={"image_size": 8})
+    with pytest.raises(RecipeError, match="augment does not apply"):
+        convnet.train("moons", augment={"flip": True})
