@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from sklearn.model_selection import StratifiedKFold
 
-from convnet.data import MemorySource, Split, open_data
+from convnet.data import Split, TensorDataset, open_data
 from convnet.models import named_model
 from convnet.recipes import (
     Recipe,
@@ -40,13 +40,13 @@ FLOWERS = (
 
 
 def run(
-    recipe: Recipe, data_dir: Path | None, source: MemorySource | None = None, split: Split | None = None
+    recipe: Recipe, data_dir: Path | None, dataset: TensorDataset | None = None, split: Split | None = None
 ) -> Evaluation:
     """Train from the start; the evaluation of the test split, or of the validation split without one."""
-    bench = build(recipe, device="cpu", data_dir=data_dir, source=source, split=split)
+    setup = build(recipe, device="cpu", data_dir=data_dir, dataset=dataset, split=split)
     if recipe.epochs:
-        fit(bench.training, bench.batches, epochs=recipe.epochs, fabric=bench.fabric)
-    done = bench.evaluate("test") or bench.evaluate("val")
+        fit(setup.training, setup.batches, epochs=recipe.epochs, fabric=setup.fabric)
+    done = setup.evaluate("test") or setup.evaluate("val")
     assert done is not None
     return done
 
@@ -61,38 +61,40 @@ def report(name: str, accuracies: list[float], n: int, seconds: float) -> None:
 def named(name: str, data_dir: Path | None, seeds: int) -> None:
     recipe = named_recipe(name)
     random = bool(recipe.epochs)  # nothing is drawn where nothing is trained
-    source = open_recipe_data(recipe, data_dir)
+    dataset = open_recipe_data(recipe, data_dir)
     begun, done = time.perf_counter(), []
     for seed in range(seeds if random else 1):
-        done.append(run(override(recipe, {"seed": seed}), data_dir, source))
+        done.append(run(override(recipe, {"seed": seed}), data_dir, dataset))
     report(name, [e.accuracy for e in done], len(done[0].targets), time.perf_counter() - begun)
 
 
 def tumours(seeds: int) -> None:
     """Five folds, each sample predicted by the model that did not see it."""
-    source = open_data("tumours")
+    dataset = open_data("tumours")
     for model in ("linear", "mlp"):
         recipe = default_recipe("tumours", model)
         begun, accuracies = time.perf_counter(), []
         for seed in range(seeds):
-            folds = StratifiedKFold(5, shuffle=True, random_state=seed).split(source.targets, source.targets)
+            folds = StratifiedKFold(5, shuffle=True, random_state=seed).split(
+                dataset.targets, dataset.targets
+            )
             right = 0
             for train, test in folds:
                 split = Split(torch.from_numpy(train), torch.arange(0), torch.from_numpy(test))
-                done = run(override(recipe, {"seed": seed}), None, source, split)
+                done = run(override(recipe, {"seed": seed}), None, dataset, split)
                 right += int((done.predicted == done.targets).sum())
-            accuracies.append(right / len(source))
-        report(f"tumours, {model}, 5-fold", accuracies, len(source), time.perf_counter() - begun)
+            accuracies.append(right / len(dataset))
+        report(f"tumours, {model}, 5-fold", accuracies, len(dataset), time.perf_counter() - begun)
 
 
 def flowers(folder: Path, seeds: int) -> None:
-    source = None
+    dataset = None
     for model in FLOWERS:
         recipe = baseline_recipe(str(folder), named_model(model))
-        source = source or open_recipe_data(recipe, None)
+        dataset = dataset or open_recipe_data(recipe, None)
         begun, accuracies = time.perf_counter(), []
         for seed in range(seeds):
-            done = run(override(recipe, {"seed": seed}), None, source)
+            done = run(override(recipe, {"seed": seed}), None, dataset)
             accuracies.append(done.accuracy)
         report(f"flowers, {model}", accuracies, len(done.targets), time.perf_counter() - begun)
 

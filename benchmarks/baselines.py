@@ -87,9 +87,9 @@ def neighbours(metric: str, rounds: int, data_dir: Path | None) -> None:
     from convnet.data import open_data
     from convnet.models.knn import NearestNeighbours
 
-    source = open_data("mnist", data_dir=data_dir)
-    pixels = source.images.float() / 255
-    memory, asked, targets = pixels[:60_000], pixels[60_000:62_000], source.targets[:60_000]
+    dataset = open_data("mnist", data_dir=data_dir)
+    pixels = dataset.images.float() / 255
+    memory, asked, targets = pixels[:60_000], pixels[60_000:62_000], dataset.targets[:60_000]
     for k in (1, 5):
         model = NearestNeighbours(10, k, "l2" if metric == "l2" else "l1")
         model.fit(lambda: [(memory, targets)], None)

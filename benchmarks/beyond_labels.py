@@ -31,7 +31,7 @@ from sklearn.preprocessing import StandardScaler
 
 import convnet
 from convnet.data import degrade, open_data
-from convnet.tasks import outputs_of
+from convnet.tasks import dense_outputs
 from convnet.tasks.image_to_image import psnr
 from convnet.training import structural_similarity
 
@@ -54,9 +54,9 @@ def denoise(arguments: argparse.Namespace) -> None:
     from skimage.restoration import denoise_nl_means
 
     run = trained(arguments.out / "denoise", "denoise-photos")
-    source = open_data("photos", reads="photos")
-    index = source.places.index("flower.jpg")
-    batch = run.task.pair(source.one(index), None)
+    dataset = open_data("photos", reads="photos")
+    index = dataset.places.index("flower.jpg")
+    batch = run.task.transform(dataset.sample(index), None)
     noisy, truth = batch.images / 255, batch.targets
 
     Image.fromarray(batch.images[0].byte().permute(1, 2, 0).numpy()).save(arguments.out / "noisy.png")
@@ -92,13 +92,13 @@ def unseen(arguments: argparse.Namespace) -> None:
     from skimage.restoration import denoise_nl_means
 
     run = trained(arguments.out / "denoise", "denoise-photos")
-    source = open_data(str(arguments.image), reads="photos")
+    dataset = open_data(str(arguments.image), reads="photos")
     rows = []
-    for index in range(len(source)):
-        batch = run.task.pair(source.one(index), None)
+    for index in range(len(dataset)):
+        batch = run.task.transform(dataset.sample(index), None)
         noisy, truth = batch.images / 255, batch.targets
         with torch.no_grad():
-            made = outputs_of(run.model, batch.images).clamp(0, 1)
+            made = dense_outputs(run.model, batch.images).clamp(0, 1)
         pixels, sigma = noisy[0].permute(1, 2, 0).numpy(), 25 / 255
         blurs = [degrade.gaussian_blur(noisy, s) for s in (0.6, 0.8, 1.0, 1.2, 1.5)]
         settings = {"patch_size": 5, "patch_distance": 6, "sigma": sigma, "channel_axis": -1}
@@ -116,10 +116,10 @@ def unseen(arguments: argparse.Namespace) -> None:
 def codes(arguments: argparse.Namespace) -> None:
     """32 numbers per digit: reconstruction beside PCA, and a linear classifier from 1,000 labels on each."""
     run = trained(arguments.out / "codes", "autoencoder-mnist", data_dir=arguments.data_dir)
-    source = open_data("mnist", data_dir=arguments.data_dir)
-    train = np.array([i for i, name in enumerate(source.partition or ()) if name == "train"])
-    test = np.array([i for i, name in enumerate(source.partition or ()) if name == "test"])
-    pixels = source.images.flatten(1).numpy() / 255
+    dataset = open_data("mnist", data_dir=arguments.data_dir)
+    train = np.array([i for i, name in enumerate(dataset.given_split or ()) if name == "train"])
+    test = np.array([i for i, name in enumerate(dataset.given_split or ()) if name == "test"])
+    pixels = dataset.images.flatten(1).numpy() / 255
     coded = convnet.encode(run, out=arguments.out / "codes.npz", data_dir=arguments.data_dir)
     pca = PCA(32, random_state=0).fit(pixels[train])
     back = pca.inverse_transform(pca.transform(pixels[test]))
@@ -127,7 +127,7 @@ def codes(arguments: argparse.Namespace) -> None:
     rows: list[Sequence[object]] = [("", "squared error, test", "accuracy from 1,000 labels, test (5 draws)")]
     errors = {"pixels": None, "PCA, 32 components": error, "codes, 32": run.result["test"]["squared_error"]}
     inputs = {"pixels": pixels, "PCA, 32 components": pca.transform(pixels), "codes, 32": coded}
-    labels = source.targets.numpy()
+    labels = dataset.targets.numpy()
     for name, x in inputs.items():
         accuracies = []
         for seed in range(5):
@@ -149,9 +149,9 @@ def series(arguments: argparse.Namespace) -> None:
         out = arguments.out / f"ecg200-{seed}"
         run = trained(out, "temporal-ecg200", data_dir=arguments.data_dir, seed=seed)
         accuracies.append(run.result["test"]["accuracy"])
-    source = open_data("ecg200", data_dir=arguments.data_dir)
-    x, y = source.images.flatten(1).numpy(), source.targets.numpy()
-    train = np.array([name == "train" for name in source.partition or ()])
+    dataset = open_data("ecg200", data_dir=arguments.data_dir)
+    x, y = dataset.images.flatten(1).numpy(), dataset.targets.numpy()
+    train = np.array([name == "train" for name in dataset.given_split or ()])
     nearest = KNeighborsClassifier(1).fit(x[train], y[train]).score(x[~train], y[~train])
     linear = trained(
         arguments.out / "ecg200-linear",

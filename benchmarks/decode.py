@@ -30,7 +30,7 @@ from PIL import Image
 from convnet.data import Preprocess
 from convnet.data.audit.audit import audit
 from convnet.data.datasets.open_images import list_files
-from convnet.data.files.image_reader import FileImages, read_image
+from convnet.data.files.image_reader import ImageReader, read_image
 from convnet.device import keep_freed_memory
 from convnet.types import ImageShape
 
@@ -104,8 +104,8 @@ def crops(photos: Sequence[bytes], rounds: int) -> None:
             folder = Path(place) / "photos" / str(i % 2)
             folder.mkdir(parents=True, exist_ok=True)
             (folder / f"{i}.jpg").write_bytes(content)
-        listing = list_files(f"{place}/photos")
-        files = FileImages(listing, Preprocess(), ImageShape(3, 375, 500))
+        manifest = list_files(f"{place}/photos")
+        files = ImageReader(manifest, Preprocess(), ImageShape(3, 375, 500))
         pack = files.build(lambda items, total: items, print)
         generator = np.random.default_rng(0)
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 import convnet
-from convnet.data import everything, named_set
+from convnet.data import all_images, named_set
 
 COMMON, RARE = 2000, 20
 
@@ -26,9 +26,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=3)
     arguments = parser.parse_args()
-    source = named_set("mnist", arguments.data_dir)
-    images, labels = everything(source)[:, 0].numpy(), source.labels.numpy()
-    train = np.array(source.partition) == "train"
+    dataset = named_set("mnist", arguments.data_dir)
+    images, labels = all_images(dataset)[:, 0].numpy(), dataset.labels.numpy()
+    train = np.array(dataset.given_split) == "train"
     kept = np.concatenate(
         [(train & (labels == k)).nonzero()[0][: COMMON if k < 5 else RARE] for k in range(10)]
     )

@@ -48,7 +48,7 @@ CONTENDERS = {
 }
 
 
-def measure(arguments: list[str]) -> tuple[float, float]:
+def metric(arguments: list[str]) -> tuple[float, float]:
     """Seconds from start to exit, and peak memory in MB."""
     start = time.perf_counter()
     process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL)
@@ -62,7 +62,7 @@ def main() -> None:
     measured: dict[str, list[tuple[float, float]]] = {name: [] for name in CONTENDERS}
     for round_ in range(ROUNDS + 1):
         for name in random.sample(list(CONTENDERS), len(CONTENDERS)):
-            figures = measure(CONTENDERS[name])
+            figures = metric(CONTENDERS[name])
             if round_:  # the first fills the disk's cache
                 measured[name].append(figures)
     bare = statistics.median(memory for _, memory in measured["import torch"])

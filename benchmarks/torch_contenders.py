@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 from convnet.data import SplitOptions, make_split, open_data
 from convnet.device import keep_freed_memory, set_threads
 from convnet.models import build_model
-from convnet.recipes import Recipe, Workbench
+from convnet.recipes import Recipe, TrainingSetup
 from convnet.recipes.build import build
 from convnet.runs import RunFolder
 from convnet.training import Event, StepEnd, fit
@@ -37,7 +37,7 @@ WARM_UP = 3
 sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
 
 
-def workbench(network: str, data_dir: Path, precision: str) -> Workbench:
+def workbench(network: str, data_dir: Path, precision: str) -> TrainingSetup:
     mnist = network == "lecture-mnist"
     recipe = {
         "name": network,
@@ -68,10 +68,10 @@ def convnet(network: str, steps: int, data_dir: Path, precision: str) -> dict[st
     The limit is the same network's forward, backward and step on one batch that lies ready. It shares the
     process, the weights and the optimizer with convnet: where these lie in memory decides several per cent.
     """
-    bench = workbench(network, data_dir, precision)
-    training, fabric = bench.training, bench.fabric
-    endless = itertools.chain.from_iterable(bench.batches.epoch(e) for e in itertools.count())
-    batches, resident = Stretches(endless, steps), next(bench.batches.epoch())
+    setup = workbench(network, data_dir, precision)
+    training, fabric = setup.training, setup.fabric
+    endless = itertools.chain.from_iterable(setup.batches.epoch(e) for e in itertools.count())
+    batches, resident = Stretches(endless, steps), next(setup.batches.epoch())
     folder = RunFolder.create(Path(tempfile.mkdtemp()) / "run", {})
     recorder = Recorder(folder, training, None, lambda: False, {})
     model, optimizer = fabric.setup(training.model, training.optimizer)
@@ -141,9 +141,9 @@ def tutorial_network(network: str) -> nn.Module:
 
 def tutorial(network: str, steps: int, data_dir: Path) -> Callable[[], None]:
     """The usual loop: DataLoader, per-sample transforms, float32, Adam, `loss.item()`."""
-    source = open_data("mnist" if network == "lecture-mnist" else "cifar10", data_dir=data_dir)
-    keep = make_split(source, SplitOptions()).train
-    data = TutorialSet(source.images[keep], source.targets[keep])
+    dataset = open_data("mnist" if network == "lecture-mnist" else "cifar10", data_dir=data_dir)
+    keep = make_split(dataset, SplitOptions()).train
+    data = TutorialSet(dataset.images[keep], dataset.targets[keep])
     loader = DataLoader(data, BATCH, shuffle=True, drop_last=True)
     stream = itertools.chain.from_iterable(loader for _ in itertools.count())
     model = tutorial_network(network)

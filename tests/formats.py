@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import webdataset
 
-from convnet.data import Preprocess, everything, open_data
+from convnet.data import Preprocess, all_images, open_data
 
 Rows = list[tuple[str, str, str]]
 """path, label, split."""
@@ -50,13 +50,13 @@ def as_zip(photos: Path, out: Path, side: int) -> Path:
 
 
 def as_npz(photos: Path, out: Path, side: int) -> Path:
-    source = open_data(str(photos), Preprocess(image_size=side))
+    dataset = open_data(str(photos), Preprocess(image_size=side))
     np.savez(
         out / "photos.npz",
-        images=everything(source).permute(0, 2, 3, 1).numpy(),
-        labels=source.labels.numpy(),
-        classes=np.array(source.classes),
-        split=np.array(source.partition),
+        images=all_images(dataset).permute(0, 2, 3, 1).numpy(),
+        labels=dataset.labels.numpy(),
+        classes=np.array(dataset.classes),
+        split=np.array(dataset.given_split),
     )
     return out / "photos.npz"
 

@@ -139,8 +139,8 @@ def audit(
     Raises:
         ConvnetError: the data cannot be listed, or holds no images with labels.
     """
-    listing = list_data(str(data), data_dir=_path(data_dir), label=label, several=task == "multi-label")
-    return audit_listing(listing, doubt_labels=doubt_labels)
+    manifest = list_data(str(data), data_dir=_path(data_dir), label=label, multi_label=task == "multi-label")
+    return audit_listing(manifest, doubt_labels=doubt_labels)
 
 
 def retrieve(

@@ -56,7 +56,7 @@ def test_every_network_has_a_table(name: str) -> None:
 
 def test_the_table_of_vgg_d() -> None:
     """M63, row by row: memory in numbers, and weights without biases."""
-    rows = [r for r in table("vgg-d").layers if r.type in ("Conv2d", "MaxPool2d", "MapsToDense", "Linear")]
+    rows = [r for r in table("vgg-d").layers if r.type in ("Conv2d", "MaxPool2d", "FlattenLinear", "Linear")]
     biases = [r.output[0] if r.parameters else 0 for r in rows if r.output]
     assert [r.activation_bytes // 4 for r in rows] == [
         *[64 * 224 * 224] * 2, 64 * 112 * 112, *[128 * 112 * 112] * 2, 128 * 56 * 56, *[256 * 56 * 56] * 3,
@@ -71,14 +71,14 @@ def test_the_table_of_vgg_d() -> None:
 def test_the_volumes_of_alexnet() -> None:
     """M61, and M24's 55×55×96 with 34,848 weights."""
     found = table("alexnet")
-    rows = [r for r in found.layers if r.type in ("Conv2d", "MaxPool2d", "MapsToDense", "Linear")]
+    rows = [r for r in found.layers if r.type in ("Conv2d", "MaxPool2d", "FlattenLinear", "Linear")]
     assert [r.output for r in rows] == [
         (96, 55, 55), (96, 27, 27), (256, 27, 27), (256, 13, 13), (384, 13, 13), (384, 13, 13), (256, 13, 13),
         (256, 6, 6), (4096,), (4096,), (1000,),
     ]  # fmt: skip
     assert rows[0].parameters - 96 == 34_848
     assert rows[1].parameters == 0
-    assert not found.notes
+    assert not found.warnings
 
 
 def test_the_volumes_of_zfnet_and_lenet() -> None:
@@ -88,7 +88,7 @@ def test_the_volumes_of_zfnet_and_lenet() -> None:
         (96, 110, 110), (96, 55, 55), (256, 26, 26), (256, 13, 13), (512, 13, 13), (1024, 13, 13),
         (512, 13, 13), (512, 6, 6),
     ]  # fmt: skip
-    lenet = [r.output for r in table("lenet5").layers if r.type in ("Conv2d", "MaxPool2d", "MapsToDense")]
+    lenet = [r.output for r in table("lenet5").layers if r.type in ("Conv2d", "MaxPool2d", "FlattenLinear")]
     assert lenet == [(6, 28, 28), (6, 14, 14), (16, 10, 10), (16, 5, 5), (120, 1, 1), (84,)]
 
 

@@ -39,7 +39,7 @@ def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_table_in_all_its_forms(call: Cli, tmp_path: Path) -> None:
     text = call("summary", "vgg-d", "--input", "3x224x224").stdout
-    assert re.search(r"31 MapsToDense +4096 102,764,544", text) and "138,357,544 parameters" in text
+    assert re.search(r"31 FlattenLinear +4096 102,764,544", text) and "138,357,544 parameters" in text
     assert all(len(line) <= 80 for line in text.splitlines())
     markdown = call("summary", "lenet5", "--markdown").stdout
     assert markdown.count("\n|") == 13 and "| 6 | Conv2d | 5×5 | 120×1×1 | 48,120 |" in markdown

@@ -17,9 +17,9 @@ from convnet.layers import (
     Conv2d,
     ConvBlock,
     Dropout,
+    FlattenLinear,
     LocallyConnected2d,
     LocalResponseNorm,
-    MapsToDense,
     Maxout,
     Normalize,
     Residual,
@@ -41,7 +41,7 @@ LAYERS = {
     "locally connected": lambda: LocallyConnected2d(2, 3, (6, 5), 3, stride=2, padding=1),
     "local response norm": lambda: LocalResponseNorm(3, alpha=0.5),
     "channel max pool": lambda: ChannelMaxPool(2),
-    "maps to dense": lambda: MapsToDense((2, 6, 5), 4),
+    "maps to dense": lambda: FlattenLinear((2, 6, 5), 4),
     "dropout": lambda: Dropout(0.4),
     "maxout": lambda: Maxout(2),
     "normalize": lambda: Normalize(torch.rand(1, 2, 1, 1), torch.rand(1, 2, 1, 1) + 0.5),
@@ -99,20 +99,20 @@ def test_output_sizes_of_the_lectures() -> None:
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_maps_to_dense_is_flatten_and_linear(memory_format: torch.memory_format) -> None:
-    layer, x = MapsToDense((3, 4, 5), 7), torch.randn(2, 3, 4, 5)
+    layer, x = FlattenLinear((3, 4, 5), 7), torch.randn(2, 3, 4, 5)
     flat = nn.Sequential(nn.Flatten(), nn.Linear(60, 7))
     flat[1].load_state_dict(layer.state_dict())
     layer.to(memory_format=memory_format)
     torch.testing.assert_close(layer(x.to(memory_format=memory_format)), flat(x))
     torch.testing.assert_close(layer.templates().flatten(1), flat[1].weight)
-    other = MapsToDense((3, 4, 5), 7)
+    other = FlattenLinear((3, 4, 5), 7)
     other.load_state_dict(flat[1].state_dict())
     assert torch.equal(other.weight, layer.weight)
 
 
 def test_weights_of_another_shape_are_refused_by_a_dense_layer_over_maps() -> None:
     with pytest.raises(RuntimeError, match="size mismatch"):
-        MapsToDense((3, 4, 5), 7).load_state_dict(MapsToDense((3, 4, 4), 7).state_dict())
+        FlattenLinear((3, 4, 5), 7).load_state_dict(FlattenLinear((3, 4, 4), 7).state_dict())
 
 
 @pytest.mark.parametrize("p", [0.0, 1e-6, 0.1, 0.35, 0.5, 0.9])
@@ -200,5 +200,5 @@ def test_normalize_takes_bytes_and_has_no_parameters() -> None:
 def test_a_dense_layer_over_maps_starts_like_any_dense_layer() -> None:
     """M44: Xavier over 4608 inputs and 256 outputs, not over a convolution's fans."""
     torch.manual_seed(0)
-    layer = initialize(MapsToDense((32, 12, 12), 256), "xavier")
+    layer = initialize(FlattenLinear((32, 12, 12), 256), "xavier")
     assert layer.weight.abs().max().item() == pytest.approx((6 / (4608 + 256)) ** 0.5, rel=1e-3)

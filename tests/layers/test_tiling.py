@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convnet.errors import ModelError
-from convnet.layers import Sizes, sizes_of, whole_maps
+from convnet.layers import Sizes, sizes_of, tiled_outputs
 from convnet.models import build_model
 from convnet.types import ImageShape
 
@@ -27,10 +27,10 @@ def test_tiles_give_what_the_whole_image_gives(options: dict[str, object]) -> No
     torch.manual_seed(0)
     model = build_model("unet", ImageShape(1, 64, 64), 2, **options).eval()
     images = torch.randn(2, 1, 97, 61)
-    whole = whole_maps(model, images, sizes_of(model))
+    whole = tiled_outputs(model, images, sizes_of(model))
     assert whole.shape == (2, 2, 97, 61)
     for tile in (17, 32):
-        tiled = whole_maps(model, images, sizes_of(model), tile=tile)
+        tiled = tiled_outputs(model, images, sizes_of(model), tile=tile)
         torch.testing.assert_close(tiled, whole, atol=1e-4, rtol=1e-4)
 
 
@@ -45,9 +45,9 @@ def test_any_size_is_taken(height: int, width: int, tile: int, multiple: int) ->
         return x[:, :, 2:-2, 2:-2]
 
     images = torch.arange(float(height * width)).view(1, 1, height, width)
-    assert torch.equal(whole_maps(middle, images, sizes, tile), images)
+    assert torch.equal(tiled_outputs(middle, images, sizes, tile), images)
     padded = Sizes(multiple=multiple, context=5)
-    assert torch.equal(whole_maps(lambda x: x, images, padded, tile), images)
+    assert torch.equal(tiled_outputs(lambda x: x, images, padded, tile), images)
 
 
 def test_large_images_are_tiled_by_themselves() -> None:
@@ -58,14 +58,14 @@ def test_large_images_are_tiled_by_themselves() -> None:
         return x
 
     images = torch.rand(1, 1, 30, 1500)
-    assert torch.equal(whole_maps(run, images, Sizes(context=0)), images)
+    assert torch.equal(tiled_outputs(run, images, Sizes(context=0)), images)
     assert max(sides) == 512
-    assert torch.equal(whole_maps(run, images, Sizes()), images)
+    assert torch.equal(tiled_outputs(run, images, Sizes()), images)
     assert max(sides) == 1500  # how far it sees is not known
 
 
 def test_what_a_network_does_not_take_is_refused() -> None:
     with pytest.raises(ModelError, match="would show seams"):
-        whole_maps(lambda x: x, torch.zeros(1, 1, 8, 8), Sizes(), tile=4)
+        tiled_outputs(lambda x: x, torch.zeros(1, 1, 8, 8), Sizes(), tile=4)
     with pytest.raises(ModelError, match="takes 8×6 images only, this one is 8×8"):
-        whole_maps(lambda x: x, torch.zeros(1, 1, 8, 8), Sizes(fixed=(6, 8)))
+        tiled_outputs(lambda x: x, torch.zeros(1, 1, 8, 8), Sizes(fixed=(6, 8)))

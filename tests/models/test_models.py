@@ -185,7 +185,7 @@ def test_lecture_mnist_is_the_programming_task() -> None:
         ("MaxPool2d", (32, 12, 12)),
         ("ReLU", (32, 12, 12)),
         ("Dropout", (32, 12, 12)),
-        ("MapsToDense", (256,)),
+        ("FlattenLinear", (256,)),
         ("Tanh", (256,)),
         ("Dropout", (256,)),
         ("Linear", (10,)),

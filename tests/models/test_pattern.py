@@ -24,7 +24,7 @@ def build(layers: str, size: int = 32) -> nn.Module:
 def test_the_pattern_of_the_lectures() -> None:
     kinds = [type(layer).__name__ for layer in build(LECTURE)]
     stage = ["Conv2d", "ReLU", "Conv2d", "ReLU", "MaxPool2d"]
-    assert kinds == [*stage * 3, "MapsToDense", "ReLU", "Linear"]
+    assert kinds == [*stage * 3, "FlattenLinear", "ReLU", "Linear"]
 
 
 def test_widths() -> None:

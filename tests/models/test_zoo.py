@@ -72,14 +72,14 @@ def test_resnets_norm_every_convolution() -> None:
 def test_the_network_of_the_lectures_pictures() -> None:
     """M69: three times CONV-RELU-CONV-RELU-POOL with ten 3×3 filters."""
     kinds = [type(module).__name__ for module in native("lecture-picture")]
-    assert kinds == [*["Conv2d", "ReLU", "Conv2d", "ReLU", "MaxPool2d"] * 3, "MapsToDense"]
+    assert kinds == [*["Conv2d", "ReLU", "Conv2d", "ReLU", "MaxPool2d"] * 3, "FlattenLinear"]
     assert {layer.out_channels for layer in convolutions(native("lecture-picture"))} == {10}
 
 
 def test_the_neocognitron_alternates_simple_and_complex_cells() -> None:
     """M70: simple cells learn, complex cells only pool: smoothly, and between 0 and 1."""
     kinds = [type(module).__name__ for module in native("neocognitron")]
-    assert kinds == [*["Conv2d", "ReLU", "ComplexCells"] * 3, "MapsToDense"]
+    assert kinds == [*["Conv2d", "ReLU", "ComplexCells"] * 3, "FlattenLinear"]
     cells = ComplexCells()
     assert not list(cells.parameters())
     x = torch.rand(1, 2, 16, 16) * 50

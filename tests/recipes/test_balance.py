@@ -4,40 +4,40 @@ import pytest
 import torch
 
 import convnet
-from convnet.data import Loader, MemorySource
+from convnet.data import Loader, TensorDataset
 from convnet.errors import DataError, RecipeError
 from convnet.recipes import Recipe
-from convnet.recipes.balance import class_weights, loss_choice, sampling_weights
+from convnet.recipes.balance import choose_loss, class_weights, sampling_weights
 
 COUNTS = (900, 90, 10)
 
 
-def unbalanced() -> MemorySource:
+def unbalanced() -> TensorDataset:
     targets = torch.repeat_interleave(torch.arange(3), torch.tensor(COUNTS))
     n = len(targets)
     images = torch.zeros((n, 1, 2, 2), dtype=torch.uint8)
-    return MemorySource("s", images, targets, ("a", "b", "c"), [str(i) for i in range(n)])
+    return TensorDataset("s", images, targets, ("a", "b", "c"), [str(i) for i in range(n)])
 
 
 def test_weights_make_all_classes_weigh_the_same() -> None:
     data = unbalanced()
-    everything = torch.arange(len(data))
-    weights = class_weights(data, everything)
+    all_images = torch.arange(len(data))
+    weights = class_weights(data, all_images)
     assert torch.allclose(weights * torch.tensor(COUNTS), torch.full((3,), 1000 / 3, dtype=torch.float64))
-    name, options = loss_choice("weights", "cross-entropy", {}, data, everything)
+    name, options = choose_loss("weights", "cross-entropy", {}, data, all_images)
     assert (name, options["class_weights"]) == ("cross-entropy", tuple(weights.tolist()))
     with pytest.raises(DataError, match="'c' has no training sample"):
-        class_weights(data, everything[:950])
+        class_weights(data, all_images[:950])
 
 
 def test_the_sampler_draws_all_classes_equally_often() -> None:
     data = unbalanced()
-    everything = torch.arange(len(data))
-    weights = sampling_weights("sampler", data, everything)
-    drawn = torch.cat([b.targets for b in Loader(data, everything, 100, seed=0, weights=weights).epoch()])
+    all_images = torch.arange(len(data))
+    weights = sampling_weights("sampler", data, all_images)
+    drawn = torch.cat([b.targets for b in Loader(data, all_images, 100, seed=0, weights=weights).epoch()])
     assert len(drawn) == 1000
     assert all(280 < count < 390 for count in torch.bincount(drawn).tolist())
-    assert sampling_weights("weights", data, everything) is None
+    assert sampling_weights("weights", data, all_images) is None
 
 
 @pytest.mark.parametrize(

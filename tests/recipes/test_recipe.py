@@ -13,7 +13,7 @@ from convnet.errors import RecipeError, UnknownNameError
 from convnet.models import FACTS, MODELS
 from convnet.recipes import (
     RECIPES,
-    Choice,
+    Component,
     Data,
     EarlyStopping,
     Recipe,
@@ -41,14 +41,14 @@ TARGETS = {
 }
 
 
-def choices(names: Iterable[str], **options: Any) -> st.SearchStrategy[Choice]:
-    return st.builds(Choice, name=st.sampled_from(sorted(names)), **options)
+def choices(names: Iterable[str], **options: Any) -> st.SearchStrategy[Component]:
+    return st.builds(Component, name=st.sampled_from(sorted(names)), **options)
 
 
 def of_target(target: str) -> st.SearchStrategy[dict[str, Any]]:
     """What has to fit together: a task, a model, a loss and an augmentation for one kind of target."""
     mlp = st.builds(
-        Choice, name=st.just("mlp"), hidden=st.lists(st.integers(1, 99), max_size=4), dropout=share
+        Component, name=st.just("mlp"), hidden=st.lists(st.integers(1, 99), max_size=4), dropout=share
     )
     head = "class" if target == "labels" else target
     models = choices(name for name in MODELS if head in FACTS[name].targets)
@@ -76,8 +76,8 @@ fields = {
     "regularizers": st.builds(
         Regularizers, l1=st.floats(0, 1), l2=st.floats(0, 1), max_norm=st.none() | positive
     ),
-    "optimizer": st.builds(Choice, name=st.sampled_from(sorted(OPTIMIZERS)), lr=positive),
-    "schedule": st.builds(Choice, name=st.sampled_from(sorted(SCHEDULES)), warmup_epochs=st.floats(0, 5)),
+    "optimizer": st.builds(Component, name=st.sampled_from(sorted(OPTIMIZERS)), lr=positive),
+    "schedule": st.builds(Component, name=st.sampled_from(sorted(SCHEDULES)), warmup_epochs=st.floats(0, 5)),
     "epochs": st.integers(1, 500),
     "batch_size": st.integers(1, 4096),
     "clip_norm": st.none() | positive,
@@ -130,7 +130,7 @@ def test_overrides() -> None:
     assert changed.epochs == 3
     assert changed.early_stopping == EarlyStopping(patience=2)
     replaced = override(base, {"optimizer": "sgd", "optimizer.lr": 0.5})
-    assert replaced.optimizer == Choice(name="sgd", lr=0.5, weight_decay=0.0)
+    assert replaced.optimizer == Component(name="sgd", lr=0.5, weight_decay=0.0)
     for order in (["optimizer.lr", "optimizer.name"], ["optimizer.name", "optimizer.lr"]):
         values = {"optimizer.lr": 0.1, "optimizer.name": "sgd"}
         assert override(base, {key: values[key] for key in order}).optimizer.options["lr"] == 0.1

@@ -15,7 +15,7 @@ from convnet.layers import Normalize
 from convnet.models import FACTS, build_model
 from convnet.models.published import IMAGENET, public_names
 from convnet.recipes.pretrained import locate, read_state
-from convnet.recipes.weights import Weights, head_of, load_weights
+from convnet.recipes.weights import Weights, head_names, load_pretrained
 from convnet.training import Freezing, parameter_groups, rate_factors
 from convnet.types import ImageShape
 
@@ -52,15 +52,15 @@ def test_public_layouts_are_loaded_tensor_by_tensor(name: str, suffix: str, tmp_
     state = public_file(name, path)
     model = network(name, 3)
     before = {key: value.clone() for key, value in model[1].state_dict().items()}
-    account = load_weights(model, name, Weights(source=str(path)))
+    account = load_pretrained(model, name, Weights(source=str(path)))
     after, names = model[1].state_dict(), public_names(name, model[1], before)
     assert names is not None
-    heads = {key for key in before if key.startswith(head_of(model[1]))}
+    heads = {key for key in before if key.startswith(head_names(model[1]))}
     for key, value in after.items():
         expected = before[key] if key in heads else state[names[key]].to(value.dtype)
         assert torch.equal(value, expected), key
     assert set(account.new) == heads and set(account.loaded) == set(before) - heads
-    assert set(account.skipped) == {names[key] for key in heads}
+    assert set(account.unreadable) == {names[key] for key in heads}
     assert f"loaded {len(before) - len(heads)} tensors" in str(account)
 
 
@@ -93,14 +93,14 @@ def test_another_architecture_is_refused_with_what_differs(tmp_path: Path) -> No
     with pytest.raises(
         ModelError, match=r"another network than resnet18: layer1.0.conv1.weight is 64×64×1×1, resnet18 has"
     ):
-        load_weights(network("resnet18", 3), "resnet18", Weights(source=str(path)))
+        load_pretrained(network("resnet18", 3), "resnet18", Weights(source=str(path)))
     state = public_file("resnet18", path)
     torch.save({key: value for key, value in state.items() if "layer2" not in key}, path)
     with pytest.raises(ModelError, match=r"layer2.0.conv1.weight is missing; .*more"):
-        load_weights(network("resnet18", 3), "resnet18", Weights(source=str(path)))
+        load_pretrained(network("resnet18", 3), "resnet18", Weights(source=str(path)))
     torch.save({**state, "layer1.2.conv1.weight": torch.zeros(1)}, path)
     with pytest.raises(ModelError, match=r"layer1.2.conv1.weight is not in resnet18"):
-        load_weights(network("resnet18", 3), "resnet18", Weights(source=str(path)))
+        load_pretrained(network("resnet18", 3), "resnet18", Weights(source=str(path)))
 
 
 class Evil:
@@ -147,7 +147,7 @@ def test_layer_wise_rates_and_the_frozen_backbone() -> None:
     assert rates == sorted(rates, reverse=True) and rates[0] == 0.1
     assert min(rates) == pytest.approx(0.1 * 0.5**5)  # stem, four stages, head
     assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
-    head = model[1].get_submodule(head_of(model[1])[0])
+    head = model[1].get_submodule(head_names(model[1])[0])
     freezing = Freezing(model, (head,), epochs=2)
     for epoch, frozen in enumerate((True, True, False)):
         model.train()

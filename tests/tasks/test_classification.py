@@ -10,16 +10,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convnet.data import MemorySource
+from convnet.data import TensorDataset
 from convnet.device import make_fabric
-from convnet.layers import ConvBlock, MapsToDense
-from convnet.tasks import TASKS, Classified
+from convnet.layers import ConvBlock, FlattenLinear
+from convnet.tasks import TASKS, ClassificationResult
 from convnet.tasks import task as tasks
 from convnet.training import LOSSES
 
 
-def evaluation(scores: torch.Tensor, targets: torch.Tensor) -> Classified:
-    return Classified(0.0, scores.softmax(1), targets, torch.arange(len(targets)))
+def evaluation(scores: torch.Tensor, targets: torch.Tensor) -> ClassificationResult:
+    return ClassificationResult(0.0, scores.softmax(1), targets, torch.arange(len(targets)))
 
 
 @given(st.integers(2, 40), st.integers(0, 99))
@@ -46,14 +46,14 @@ def test_only_of_two_classes_that_are_both_there() -> None:
 def test_every_sample_counts_once_whatever_the_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 255, (70, 1, 8, 8), generator=generator, dtype=torch.uint8)
-    source = MemorySource("s", images, torch.arange(70) % 3, ("a", "b", "c"), [str(i) for i in range(70)])
-    model = torch.nn.Sequential(ConvBlock(1, 4), MapsToDense((4, 8, 8), 3))
-    source = replace(source, images=source.images.float())
+    dataset = TensorDataset("s", images, torch.arange(70) % 3, ("a", "b", "c"), [str(i) for i in range(70)])
+    model = torch.nn.Sequential(ConvBlock(1, 4), FlattenLinear((4, 8, 8), 3))
+    dataset = replace(dataset, images=dataset.images.float())
 
-    def evaluated(size: int) -> Classified:
+    def evaluated(size: int) -> ClassificationResult:
         monkeypatch.setattr(tasks, "evaluation_batch", lambda side: size)
         task, loss = TASKS.build("classification"), LOSSES.build("cross-entropy")
-        return task.evaluate(model, source, torch.arange(70), loss, make_fabric("cpu", "fp32"))
+        return task.evaluate(model, dataset, torch.arange(70), loss, make_fabric("cpu", "fp32"))
 
     small, large = evaluated(9), evaluated(70)
     assert small.loss == pytest.approx(large.loss, rel=1e-5)

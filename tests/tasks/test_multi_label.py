@@ -11,27 +11,27 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.metrics import f1_score
 
-from convnet.tasks.multi_label import Labelled
+from convnet.tasks.multi_label import MultiLabelResult
 from tests.conftest import Cli, refused, result_of
 
 
-def labelled(n: int = 200) -> Labelled:
+def labelled(n: int = 200) -> MultiLabelResult:
     generator = torch.Generator().manual_seed(0)
     targets = (torch.rand((n, 3), generator=generator) < torch.tensor([0.5, 0.2, 0.05])).float()
     noise = torch.rand((n, 3), generator=generator)
-    return Labelled(
+    return MultiLabelResult(
         0.5, 0.3 * targets + 0.7 * noise, targets, torch.arange(n), ("a", "b", "c"), torch.full((3,), 0.5)
     )
 
 
 def test_thresholds_are_those_of_the_best_f1() -> None:
     found = labelled()
-    tuned = found.at(found.tune())
+    tuned = found.with_thresholds(found.tune_thresholds())
     for k, name in enumerate(found.classes):
         truth, shares = found.targets[:, k].numpy(), found.probabilities[:, k].numpy()
         best = max(f1_score(truth, shares >= t) for t in shares)
         assert tuned.scores()["label_f1"][name] == pytest.approx(best)
-    assert found.at({}) is found
+    assert found.with_thresholds({}) is found
 
 
 def test_f1_is_that_of_scikit_learn() -> None:

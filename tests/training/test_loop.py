@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from convnet.data import Augment, Loader, MemorySource
+from convnet.data import Augment, Loader, TensorDataset
 from convnet.device import make_fabric
 from convnet.errors import DivergedError
-from convnet.layers import ConvBlock, Dropout, MapsToDense, Normalize
+from convnet.layers import ConvBlock, Dropout, FlattenLinear, Normalize
 from convnet.training import (
     LOSSES,
     OPTIMIZERS,
@@ -29,12 +29,12 @@ from convnet.training import (
 FABRIC = make_fabric("cpu", "fp32")
 
 
-def source(n: int = 70) -> MemorySource:
+def dataset(n: int = 70) -> TensorDataset:
     generator = torch.Generator().manual_seed(0)
     targets = torch.arange(n) % 3
     images = torch.randint(0, 120, (n, 1, 8, 8), generator=generator, dtype=torch.uint8)
     images[:, :, 2:5] += (targets * 60).to(torch.uint8)[:, None, None, None]
-    return MemorySource("s", images, targets, ("a", "b", "c"), [str(i) for i in range(n)])
+    return TensorDataset("s", images, targets, ("a", "b", "c"), [str(i) for i in range(n)])
 
 
 def training(optimizer: str = "adam", schedule: str = "one-cycle", **options: Any) -> Training:
@@ -43,7 +43,7 @@ def training(optimizer: str = "adam", schedule: str = "one-cycle", **options: An
         Normalize(torch.full((1, 1, 1, 1), 100.0), torch.full((1, 1, 1, 1), 50.0)),
         ConvBlock(1, 4),
         Dropout(0.2),
-        MapsToDense((4, 8, 8), 3),
+        FlattenLinear((4, 8, 8), 3),
     ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     lr = {"adadelta": 1.0, "sgd": 0.1}.get(optimizer, 0.01)
     return Training(
@@ -57,7 +57,7 @@ def training(optimizer: str = "adam", schedule: str = "one-cycle", **options: An
 
 
 def loader(n: int = 70, **options: Any) -> Loader:
-    return Loader(source(n), torch.arange(n), 8, seed=1, augment=Augment(**options))
+    return Loader(dataset(n), torch.arange(n), 8, seed=1, augment=Augment(**options))
 
 
 @pytest.mark.parametrize("optimizer", list(OPTIMIZERS))

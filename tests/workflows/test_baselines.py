@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import convnet
-from convnet.data import MemorySource, open_data
+from convnet.data import TensorDataset, open_data
 from convnet.errors import ConvnetError, DataError, ModelError, RecipeError, RunError
 from convnet.features import Features
 from convnet.recipes import build, default_recipe, override
@@ -17,7 +17,7 @@ from convnet.runs import split_fingerprint
 from convnet.training import Event
 from convnet.workflows import baselines, plane, retrieve
 from convnet.workflows import train as train_recipe
-from convnet.workflows.time_budget import affordable_memory, affordable_words
+from convnet.workflows.time_budget import neighbours_within, words_within
 
 WORDS = "visual-words(words=30, patch_size=3, patches=2000)+hog -> linear"
 
@@ -67,24 +67,24 @@ def test_only_what_all_share_can_be_set(tmp_path: Path) -> None:
 
 
 def test_what_can_be_afforded() -> None:
-    source = open_data("digits")
-    vectors = source.images.flatten(1).float()
-    assert affordable_memory(vectors, 1000, 100, 60.0) is None
-    few = affordable_memory(vectors, 10**9, 10**9, 0.01)
+    dataset = open_data("digits")
+    vectors = dataset.images.flatten(1).float()
+    assert neighbours_within(vectors, 1000, 100, 60.0) is None
+    few = neighbours_within(vectors, 10**9, 10**9, 0.01)
     assert few is not None and few < 10**6
-    assert "words=20" in affordable_words(source, 1400, 1e-9)
-    many = affordable_words(source, 1400, 1e9)
+    assert "words=20" in words_within(dataset, 1400, 1e-9)
+    many = words_within(dataset, 1400, 1e9)
     assert "words=800" in many and "patch_size=2" in many
 
 
 def test_a_pipeline_is_computed_once_and_evaluates_like_the_whole_network() -> None:
     recipe = override(default_recipe("digits", WORDS), {"epochs": 2})
-    bench = build(recipe, device="cpu")
-    assert isinstance(bench.front[1], Features)
-    assert len(bench.inputs.images) == len(bench.source)
-    images = bench.source.images[:7]
-    expected = bench.front(images)
-    torch.testing.assert_close(bench.inputs.images[:7], expected, rtol=1e-4, atol=1e-4)
+    setup = build(recipe, device="cpu")
+    assert isinstance(setup.front[1], Features)
+    assert len(setup.inputs.images) == len(setup.dataset)
+    images = setup.dataset.images[:7]
+    expected = setup.front(images)
+    torch.testing.assert_close(setup.inputs.images[:7], expected, rtol=1e-4, atol=1e-4)
     augmented = override(recipe, {"augment.shift": 1})
     assert not len(build(augmented, device="cpu").front)
 
@@ -105,10 +105,10 @@ def test_an_interrupted_pipeline_goes_on_with_what_it_had_learnt(
 
     with pytest.raises(CutError):
         train_recipe(recipe, tmp_path / "cut", device="cpu", listeners=[cut])
-    learnt = (tmp_path / "cut" / "checkpoints" / "learnt.safetensors").read_bytes()
+    fitted_state = (tmp_path / "cut" / "checkpoints" / "learnt.safetensors").read_bytes()
     said: list[str] = []
     resumed = convnet.workflows.resume(tmp_path / "cut", say=said.append)
-    assert (tmp_path / "cut" / "checkpoints" / "learnt.safetensors").read_bytes() == learnt
+    assert (tmp_path / "cut" / "checkpoints" / "learnt.safetensors").read_bytes() == fitted_state
     for name, value in whole.model.state_dict().items():
         assert torch.equal(resumed.model.state_dict()[name], value), name
     assert resumed.result["test"] == whole.result["test"]
@@ -224,13 +224,13 @@ def test_the_plane(tmp_path: Path) -> None:
 
 def test_a_table_from_training_to_prediction(tmp_path: Path) -> None:
     """M11: the same loop, standardised columns, a report with a ROC, and rows predicted."""
-    source = open_data("tumours")
-    rows = source.images.flatten(1)
+    dataset = open_data("tumours")
+    rows = dataset.images.flatten(1)
     path = tmp_path / "cells.csv"
-    lines = [",".join([*source.columns, "diagnosis"])]
+    lines = [",".join([*dataset.columns, "diagnosis"])]
     lines += [
-        ",".join([*(str(v) for v in row), source.classes[int(t)]])
-        for row, t in zip(rows.tolist(), source.targets, strict=True)
+        ",".join([*(str(v) for v in row), dataset.classes[int(t)]])
+        for row, t in zip(rows.tolist(), dataset.targets, strict=True)
     ]
     path.write_text("\n".join(lines))
     run = convnet.train(str(path), model="linear", out=tmp_path / "t")
@@ -251,8 +251,8 @@ def test_a_table_from_training_to_prediction(tmp_path: Path) -> None:
 
 
 def test_sources_of_images_and_of_rows_say_what_they_are() -> None:
-    assert isinstance(open_data("moons"), MemorySource)
-    assert (open_data("moons").form, open_data("digits").form) == ("table", "images")
+    assert isinstance(open_data("moons"), TensorDataset)
+    assert (open_data("moons").modality, open_data("digits").modality) == ("table", "images")
     with pytest.raises(DataError, match="image_size and channels do not apply"):
         convnet.train("moons", preprocess={"image_size": 8})
     with pytest.raises(RecipeError, match="augment does not apply"):

@@ -78,11 +78,11 @@ def test_evaluate_repeats_the_result(run: Run) -> None:
 
 
 def test_predict_reads_picture_files(run: Run, tmp_path: Path) -> None:
-    source = convnet.open_data("digits")
+    dataset = convnet.open_data("digits")
     for i in range(10):
-        Image.fromarray(source.images[i, 0].numpy()).save(tmp_path / f"{i}.png")
+        Image.fromarray(dataset.images[i, 0].numpy()).save(tmp_path / f"{i}.png")
     predictions = run.predict(sorted(tmp_path.iterdir()))
-    right = sum(p.classes[0] == source.classes[source.targets[i]] for i, p in enumerate(predictions))
+    right = sum(p.classes[0] == dataset.classes[dataset.targets[i]] for i, p in enumerate(predictions))
     assert right >= 9
     assert sum(predictions[0].probabilities) == pytest.approx(1, abs=1e-5)
     assert list(predictions[0].probabilities) == sorted(predictions[0].probabilities, reverse=True)
@@ -249,7 +249,7 @@ def test_an_empty_folder_that_is_there_is_filled(tmp_path: Path) -> None:
 def test_photos_through_a_linear_classifier_in_bf16(tmp_path: Path) -> None:
     """32 images of 3×128×128: a product that torch's bf16 linear layer does not survive."""
     code = (
-        "import torch; from convnet.layers import MapsToDense; layer = MapsToDense((3, 128, 128), 5)\n"
+        "import torch; from convnet.layers import FlattenLinear; layer = FlattenLinear((3, 128, 128), 5)\n"
         "with torch.autocast('cpu', torch.bfloat16):\n"
         "    layer(torch.randn(32, 3, 128, 128)).float().sum().backward()\n"
     )

@@ -39,7 +39,7 @@ def compare(
             device=device,
             threads=threads,
             listeners=[progress],
-            on_start=lambda label, bench: progress.start(bench, label),
+            on_start=lambda label, setup: progress.start(setup, label),
             say=progress.say,
         )
     if as_json:

@@ -24,14 +24,14 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure a trained network: its loss, and the figures of its task, per class where there are classes."""
-    from convnet.tasks import Classified
+    from convnet.tasks import ClassificationResult
     from convnet.workflows import load_run
 
     loaded = load_run(run)
     evaluation = loaded.evaluate(data, split=split, data_dir=data_dir)
     figures = {"loss": evaluation.loss, **evaluation.scores()}
     per_class: dict[str, Any] = {}
-    if isinstance(evaluation, Classified):
+    if isinstance(evaluation, ClassificationResult):
         per_class = dict(zip(loaded.classes, evaluation.per_class(), strict=True))
         curve = evaluation.roc()
         figures |= {"classes": per_class, **({"roc_auc": curve[2]} if curve else {})}

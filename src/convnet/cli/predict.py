@@ -52,7 +52,7 @@ def predict(
         _require_unused({"--out": out, "--tile": tile}, loaded, f"is not for a run of {loaded.task.name}")
         _print_classes(loaded, images, top, as_json)
         return
-    if loaded.form == "series":
+    if loaded.modality == "series":
         _require_unused({"--tile": tile}, loaded, "is not for series")
         _write_steps(loaded, images, out, as_json)
         return

@@ -14,7 +14,7 @@ from convnet.tasks import Score
 from convnet.training import EpochEnd, Event, StepEnd
 
 if TYPE_CHECKING:
-    from convnet.recipes import Workbench
+    from convnet.recipes import TrainingSetup
 
 
 SMOOTHING = 0.95
@@ -39,19 +39,19 @@ class TrainingProgress:
         self.score = Score("accuracy", "acc")
         self.images = self.since = 0.0
 
-    def start(self, bench: Workbench, label: str = "") -> None:
+    def start(self, setup: TrainingSetup, label: str = "") -> None:
         """Say what is about to be trained."""
-        recipe, split, training = bench.recipe, bench.split, bench.training
-        self.epochs, self.score = recipe.epochs, bench.task.score
+        recipe, split, training = setup.recipe, setup.split, setup.training
+        self.epochs, self.score = recipe.epochs, setup.task.score
         parameters = sum(p.numel() for p in training.model.parameters())
         counts = "/".join(f"{len(split[name]):,}" for name in ("train", "val", "test"))
-        what = WHAT[bench.source.form].format(shape=bench.source.shape)
-        if bench.source.sizes is not None:
+        what = WHAT[setup.dataset.modality].format(shape=setup.dataset.shape)
+        if setup.dataset.sizes is not None:
             what = "images of different sizes"
         say = self.console.print
         say(
-            f"[bold]{recipe.name}[/bold]{f' · {label}' if label else ''}  {bench.source.name}, "
-            f"{describe_target(bench)}, {counts} {what} (train/val/test)",
+            f"[bold]{recipe.name}[/bold]{f' · {label}' if label else ''}  {setup.dataset.name}, "
+            f"{describe_target(setup)}, {counts} {what} (train/val/test)",
             soft_wrap=True,
         )
         steps = (
@@ -62,26 +62,26 @@ class TrainingProgress:
         )
         say(
             f"  {recipe.model.label} {steps}, {recipe.precision}, seed {recipe.seed}, "
-            f"{bench.fabric.device.type}",
+            f"{setup.fabric.device.type}",
             soft_wrap=True,
         )
-        if not bench.fit_seconds:  # features and memories have no strides
+        if not setup.fit_seconds:  # features and memories have no strides
             network = list(training.model.children())[-1]  # what follows the normalisation
-            for line in unfitting_strides(network, bench.source.shape):
+            for line in unfitting_strides(network, setup.dataset.shape):
                 say(f"  {line}", soft_wrap=True, markup=False)
-        for line in bench.source.notes:
+        for line in setup.dataset.warnings:
             say(f"  {line}", soft_wrap=True, markup=False)
         if training.progress.step:
             say(f"  going on after step {training.progress.step} of epoch {training.progress.epoch + 1}")
         self.since, self.images = time.perf_counter(), 0
         if self.console.is_terminal and self.epochs:
-            self._open_bar(bench)
+            self._open_bar(setup)
 
     def say(self, line: str) -> None:
         """What takes long before the first step."""
         self.console.print(f"  {line}", soft_wrap=True, markup=False)
 
-    def _open_bar(self, bench: Workbench) -> None:
+    def _open_bar(self, setup: TrainingSetup) -> None:
         self.stop()
         columns = (
             TextColumn("{task.description}"),
@@ -92,7 +92,7 @@ class TrainingProgress:
         )
         self.bar = Progress(*columns, console=self.console, transient=True, auto_refresh=False)
         self.task = self.bar.add_task(
-            "epoch", total=self.epochs * bench.batches.steps, completed=bench.training.progress.step, note=""
+            "epoch", total=self.epochs * setup.batches.steps, completed=setup.training.progress.step, note=""
         )
         self.bar.start()
 
@@ -153,13 +153,13 @@ class TrainingProgress:
         self.stop()
 
 
-def describe_target(bench: Workbench) -> str:
+def describe_target(setup: TrainingSetup) -> str:
     """What is to be learnt: so many classes, or another image."""
-    if bench.task.target == "image":
-        options = ", ".join(f"{k}={v}" for k, v in bench.recipe.task.options.items())
-        return f"{bench.task.name}({options})" if options else bench.task.name
-    per_pixel = "per pixel" if bench.source.form == "images" else "per step"
-    return f"{len(bench.source.classes)} classes{f' {per_pixel}' if bench.task.target == 'mask' else ''}"
+    if setup.task.target == "image":
+        options = ", ".join(f"{k}={v}" for k, v in setup.recipe.task.options.items())
+        return f"{setup.task.name}({options})" if options else setup.task.name
+    per_pixel = "per pixel" if setup.dataset.modality == "images" else "per step"
+    return f"{len(setup.dataset.classes)} classes{f' {per_pixel}' if setup.task.target == 'mask' else ''}"
 
 
 T = TypeVar("T")

@@ -87,7 +87,7 @@ def train(
                 device=device,
                 threads=threads,
                 listeners=[progress],
-                on_start=lambda label, bench: progress.start(bench, label),
+                on_start=lambda label, setup: progress.start(setup, label),
                 say=progress.say,
             )
         _print_folds(validated, as_json)

@@ -1,9 +1,9 @@
 """From files to batches: sources, splits, preprocessing, augmentation, the loader."""
 
 from convnet.data.batches.augment.augment import JITTERS, Augment, augment_batch
-from convnet.data.batches.loader import Loader, Pair
-from convnet.data.datasets.dataset import Form, Source, everything, keep_classes
-from convnet.data.datasets.image_dataset import FileSource
+from convnet.data.batches.loader import Loader, BatchTransform
+from convnet.data.datasets.dataset import Dataset, Modality, all_images, select_classes
+from convnet.data.datasets.image_dataset import ImageDataset
 from convnet.data.datasets.mask_folder import Colors
 from convnet.data.datasets.named.catalog import DATASETS, named_set
 from convnet.data.datasets.npz import holds_images
@@ -18,7 +18,7 @@ from convnet.data.datasets.open import (
     whole_name,
 )
 from convnet.data.datasets.open_images import holds_files
-from convnet.data.datasets.tensor_dataset import MemorySource, recast
+from convnet.data.datasets.tensor_dataset import TensorDataset, with_images
 from convnet.data.datasets.time_series import open_series
 from convnet.data.files.image_reader import read_image_file
 from convnet.data.files.shards import is_address, is_shards, shards_name
@@ -34,19 +34,19 @@ __all__ = [
     "MEMORY_LIMIT_BYTES",
     "Augment",
     "Colors",
-    "FileSource",
-    "Form",
+    "Dataset",
+    "ImageDataset",
     "Loader",
-    "MemorySource",
-    "Pair",
+    "Modality",
+    "BatchTransform",
     "Preprocess",
     "Reads",
-    "Source",
     "Split",
     "SplitOptions",
+    "TensorDataset",
+    "all_images",
     "as_path",
     "augment_batch",
-    "everything",
     "holds_files",
     "holds_images",
     "holds_series",
@@ -54,7 +54,6 @@ __all__ = [
     "is_shards",
     "is_table",
     "is_there",
-    "keep_classes",
     "make_split",
     "named_set",
     "natural_reading",
@@ -64,8 +63,9 @@ __all__ = [
     "read_image_file",
     "read_picture",
     "read_split",
-    "recast",
+    "select_classes",
     "shards_name",
     "whole_name",
+    "with_images",
     "write_split",
 ]

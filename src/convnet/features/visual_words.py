@@ -31,7 +31,7 @@ class VisualWords(Fitted):
     are on average, by how much. The counts are averaged over the cells of a `grid`×`grid` raster.
     """
 
-    learnt = ("words", "whitening", "center")
+    fitted_state = ("words", "whitening", "center")
     words: Tensor
     whitening: Tensor
     center: Tensor

@@ -4,14 +4,14 @@ from convnet.layers.activations import ACTIVATIONS, Maxout, make_activation, wid
 from convnet.layers.arithmetic import output_shape, output_size, require_size
 from convnet.layers.blocks import ChannelMaxPool, Concat, ConvBlock, PaddedShortcut, Residual, dense_head
 from convnet.layers.convolution import Conv1d, Conv2d, UpConv2d, guard_narrow_convolutions
-from convnet.layers.dense import MapsToDense
+from convnet.layers.dense import FlattenLinear
 from convnet.layers.dropout import Dropout
 from convnet.layers.fitted import Fitted, Passes, Standardize
 from convnet.layers.init import INITIALIZERS, initialize
 from convnet.layers.local import LocallyConnected2d
 from convnet.layers.neighbours import Metric, nearest
 from convnet.layers.norm import LocalResponseNorm, Normalize
-from convnet.layers.tiling import Sizes, sizes_of, whole_maps
+from convnet.layers.tiling import Sizes, sizes_of, tiled_outputs
 from convnet.layers.toeplitz import toeplitz_matrix
 
 __all__ = [
@@ -24,9 +24,9 @@ __all__ = [
     "ConvBlock",
     "Dropout",
     "Fitted",
+    "FlattenLinear",
     "LocalResponseNorm",
     "LocallyConnected2d",
-    "MapsToDense",
     "Maxout",
     "Metric",
     "Normalize",
@@ -45,7 +45,7 @@ __all__ = [
     "output_size",
     "require_size",
     "sizes_of",
+    "tiled_outputs",
     "toeplitz_matrix",
-    "whole_maps",
     "widening",
 ]

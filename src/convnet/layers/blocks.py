@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from convnet.layers.activations import make_activation, widening
-from convnet.layers.dense import MapsToDense
+from convnet.layers.dense import FlattenLinear
 from convnet.layers.dropout import Dropout
 
 
@@ -98,7 +98,7 @@ def dense_head(shape: tuple[int, ...], num_classes: int, dropout: float) -> list
     The head of AlexNet, ZFNet and VGG.
     """
     return [
-        MapsToDense(shape, 4096),
+        FlattenLinear(shape, 4096),
         make_activation("relu"),
         Dropout(dropout),
         nn.Linear(4096, 4096),

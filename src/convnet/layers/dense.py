@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 
-class MapsToDense(nn.Linear):
+class FlattenLinear(nn.Linear):
     """A fully connected layer over whole feature maps: N×C×H×W → N×D.
 
     The same function as flattening followed by `nn.Linear`, and the same `state_dict`. Only its live
@@ -46,14 +46,14 @@ class MapsToDense(nn.Linear):
 
 def _to_channels_first(module: nn.Module, state: dict[str, Any], prefix: str, _metadata: object) -> None:
     """The stored weight is D×CHW, as `nn.Flatten` and `nn.Linear` have it."""
-    assert isinstance(module, MapsToDense)
+    assert isinstance(module, FlattenLinear)
     channels, height, width = module.shape
     weight = state[f"{prefix}weight"].unflatten(1, (height, width, channels))
     state[f"{prefix}weight"] = weight.permute(0, 3, 1, 2).flatten(1)
 
 
 def _to_channels_last(module: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
-    assert isinstance(module, MapsToDense)
+    assert isinstance(module, FlattenLinear)
     weight = state.get(f"{prefix}weight")
     if weight is not None and weight.shape == module.weight.shape:  # else torch names the mismatch itself
         state[f"{prefix}weight"] = weight.unflatten(1, module.shape).permute(0, 2, 3, 1).flatten(1)

@@ -20,14 +20,14 @@ MIN_DEVIATION = 1e-6
 class Fitted(nn.Module, ABC):
     """A layer whose buffers are learnt by `fit`, once, before any gradient step.
 
-    The buffers named in `learnt` take whatever size the samples give them; a `state_dict` restores them.
+    The buffers named in `fitted_state` take whatever size the samples give them; a `state_dict` restores them.
     """
 
-    learnt: tuple[str, ...] = ()
+    fitted_state: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         super().__init__()
-        for name in self.learnt:
+        for name in self.fitted_state:
             self.register_buffer(name, torch.empty(0))
         self.register_load_state_dict_pre_hook(_take_sizes)  # type: ignore[no-untyped-call]
 
@@ -48,14 +48,14 @@ class Fitted(nn.Module, ABC):
         Raises:
             ModelError: `fit` was not called, nothing was loaded.
         """
-        if any(not getattr(self, name).numel() for name in self.learnt):
+        if any(not getattr(self, name).numel() for name in self.fitted_state):
             raise ModelError(f"{type(self).__name__} has not learnt anything yet; call fit first")
 
 
 def _take_sizes(module: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
     """Make room for what was learnt, of the size and type that it had."""
     assert isinstance(module, Fitted)
-    for name in module.learnt:
+    for name in module.fitted_state:
         if (value := state.get(prefix + name)) is not None:
             setattr(module, name, torch.empty_like(value, device=getattr(module, name).device))
 
@@ -66,7 +66,7 @@ class Standardize(Fitted):
     The scale is one over the deviation over the training samples; 0 for a number that never changes.
     """
 
-    learnt = ("mean", "scale")
+    fitted_state = ("mean", "scale")
     mean: Tensor
     scale: Tensor
 

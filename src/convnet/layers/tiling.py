@@ -56,7 +56,7 @@ def sizes_of(model: nn.Module) -> Sizes:
 
 
 @torch.no_grad()
-def whole_maps(
+def tiled_outputs(
     run: Run, images: Shaped[Tensor, "N C H W"], sizes: Sizes, tile: int | None = None
 ) -> Float[Tensor, "N K H W"]:
     """The maps of images of any size, N×C×H×W pixels → N×K×H×W.

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from convnet.layers import ConvBlock, MapsToDense, Sizes, initialize, make_activation
+from convnet.layers import ConvBlock, FlattenLinear, Sizes, initialize, make_activation
 from convnet.layers.activations import ActivationName
 from convnet.layers.init import InitName
 from convnet.models.registry import network
@@ -100,7 +100,7 @@ def conv_autoencoder(
             nn.Upsample(size=sizes[place]),
             ConvBlock(widths[place + 1], widths[place], activation=activation),
         ]
-    encoder = nn.Sequential(*down, MapsToDense(bottom, code))
+    encoder = nn.Sequential(*down, FlattenLinear(bottom, code))
     decoder = nn.Sequential(*up, nn.Conv2d(widths[0], num_classes, 3, padding=1))
     return initialize(Autoencoder(encoder, decoder, image_size), init)
 

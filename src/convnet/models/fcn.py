@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from convnet.layers import Sizes
-from convnet.models.fully_convolutional import as_map_network, margin_of, stride_of
+from convnet.models.fully_convolutional import as_dense_network, margin_of, stride_of
 from convnet.models.registry import FACTS, build_model, network
 from convnet.types import ImageShape
 
@@ -49,6 +49,6 @@ def fcn(
     """
     native = FACTS[classifier].native if classifier in FACTS else ImageShape(in_channels, *image_size)
     shape = ImageShape(in_channels, native.height, native.width)
-    maps = as_map_network(build_model(classifier, shape, num_classes), shape)
+    maps = as_dense_network(build_model(classifier, shape, num_classes), shape)
     stride = stride_of(maps, shape)
     return Upsampled(maps, stride, margin_of(maps, shape, stride))

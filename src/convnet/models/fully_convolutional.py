@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from convnet.errors import ModelError
-from convnet.layers import MapsToDense
+from convnet.layers import FlattenLinear
 from convnet.layers.dropout import Dropout
 from convnet.meta import MetaMode, on_meta
 from convnet.types import ImageShape
@@ -49,7 +49,7 @@ def fully_convolutional(network: nn.Module, shape: ImageShape) -> Dense:
     return Dense(dense, (shape.height, shape.width), stride_of(dense, shape), padded)
 
 
-def as_map_network(network: nn.Module, shape: ImageShape) -> nn.Sequential:
+def as_dense_network(network: nn.Module, shape: ImageShape) -> nn.Sequential:
     """The classifier without its global mean, its dense layers padded: logits at the stride of its last maps.
 
     Raises:
@@ -66,7 +66,7 @@ def _converted(network: nn.Module, shape: ImageShape, *, whole: bool) -> Iterato
         if flat is None and isinstance(layer, nn.Flatten):
             flat = (maps.shape[2], maps.shape[3])
             continue
-        if flat is None and isinstance(layer, MapsToDense):
+        if flat is None and isinstance(layer, FlattenLinear):
             yield _convolution(layer, layer.templates(), whole)
             flat = (1, 1)
         elif flat is not None and isinstance(layer, nn.Linear):

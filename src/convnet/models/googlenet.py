@@ -12,8 +12,8 @@ from convnet.layers import (
     Concat,
     ConvBlock,
     Dropout,
+    FlattenLinear,
     LocalResponseNorm,
-    MapsToDense,
     initialize,
     make_activation,
     output_shape,
@@ -155,7 +155,7 @@ def auxiliary_head(in_channels: int, size: tuple[int, int], num_classes: int, no
     shape = output_shape(maps, (in_channels, *size))
     return nn.Sequential(
         *maps,
-        MapsToDense(shape, 1024),
+        FlattenLinear(shape, 1024),
         make_activation("relu"),
         Dropout(0.7),
         nn.Linear(1024, num_classes),

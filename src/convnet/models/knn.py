@@ -22,7 +22,7 @@ class NearestNeighbours(Fitted):
     validation samples.
     """
 
-    learnt = ("memory", "labels", "kept", "chosen")
+    fitted_state = ("memory", "labels", "kept", "chosen")
     memory: Tensor
     labels: Tensor
     kept: Tensor

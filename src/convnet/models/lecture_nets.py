@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from convnet.layers import Conv2d, Dropout, MapsToDense, initialize, make_activation, output_shape
+from convnet.layers import Conv2d, Dropout, FlattenLinear, initialize, make_activation, output_shape
 from convnet.layers.init import InitName
 from convnet.models.registry import network
 from convnet.registry import Count, Fraction
@@ -43,7 +43,7 @@ def lecture_mnist(
         Dropout(conv_dropout),
     )
     head = [
-        MapsToDense(output_shape(features, (in_channels, *image_size)), 256),
+        FlattenLinear(output_shape(features, (in_channels, *image_size)), 256),
         nn.Tanh(),
         Dropout(dense_dropout),
         nn.Linear(256, num_classes),
@@ -79,4 +79,4 @@ def lecture_picture(
         layers.append(nn.MaxPool2d(2))
     features = nn.Sequential(*layers)
     shape = output_shape(features, (in_channels, *image_size))
-    return initialize(features.append(MapsToDense(shape, num_classes)), init)
+    return initialize(features.append(FlattenLinear(shape, num_classes)), init)

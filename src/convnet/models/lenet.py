@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import nn
 
-from convnet.layers import MapsToDense, initialize, make_activation, output_shape, widening
+from convnet.layers import FlattenLinear, initialize, make_activation, output_shape, widening
 from convnet.layers.activations import ActivationName
 from convnet.layers.init import InitName
 from convnet.models.registry import network
@@ -44,7 +44,7 @@ def lenet5(
         make_activation(activation),
     )
     head = [
-        MapsToDense(output_shape(features, (in_channels, *image_size)), 84 * wide),
+        FlattenLinear(output_shape(features, (in_channels, *image_size)), 84 * wide),
         make_activation(activation),
         nn.Linear(84, num_classes),
     ]

@@ -12,7 +12,7 @@ from convnet.models.registry import network
 class Majority(Fitted):
     """Every sample gets the logarithms of the classes' shares (+1 each) as logits, whatever it shows."""
 
-    learnt = ("counts",)
+    fitted_state = ("counts",)
     counts: Tensor
 
     def __init__(self, num_classes: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from convnet.layers import MapsToDense
+from convnet.layers import FlattenLinear
 from convnet.models.registry import network
 
 
@@ -17,7 +17,7 @@ def perceptron(in_channels: int, num_classes: int, image_size: tuple[int, int]) 
     Its update w ← w + α(d − y)x is the step of `sgd` on the loss `perceptron`. The logits are w·x + b: of
     several units that fire, or none, the most certain one decides.
     """
-    layer = MapsToDense((in_channels, *image_size), num_classes)
+    layer = FlattenLinear((in_channels, *image_size), num_classes)
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer

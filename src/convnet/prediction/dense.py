@@ -74,7 +74,7 @@ def predict_dense(run: Run, path: Path, *, scale: float = 1.0) -> DenseMap:
         RecipeError: the scale is out of range.
         ModelError: a layer of the network depends on the size of the image.
     """
-    if run.task.target != "class" or run.form != "images":
+    if run.task.target != "class" or run.modality != "images":
         raise RunError(f"{run.path}: --dense is for classifiers of images; this is a run of {run.task.name}")
     normalize, network = run.model[0], run.model[1:]
     assert isinstance(normalize, Normalize)

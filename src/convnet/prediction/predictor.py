@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor
 from torch import Tensor
 
-from convnet.data import Source, everything, open_series, read_image_file, read_picture
+from convnet.data import Dataset, all_images, open_series, read_image_file, read_picture
 from convnet.data.datasets.csv_table import numbers, places, read_cells
 from convnet.errors import DataError
-from convnet.tasks import as_picture, evaluation_batch, outputs_of
+from convnet.tasks import as_picture, dense_outputs, evaluation_batch
 from convnet.tasks.image_to_image import ImageToImage
 from convnet.tasks.multi_label import HALF
 from convnet.tasks.segmentation import blended, class_colours
@@ -45,7 +45,7 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Steps:
+class StepPrediction:
     """The class of every step of a series."""
 
     place: str
@@ -82,7 +82,7 @@ class Mask:
 
 
 @dataclass(frozen=True)
-class Made:
+class ImagePrediction:
     """The image that a network made of another, H×W×C."""
 
     path: str
@@ -97,7 +97,7 @@ class Made:
 @torch.no_grad()
 def predict_classes(run: Run, paths: Sequence[str | Path]) -> list[Prediction]:
     """Classes and probabilities for image files, in the order given; for rows of tables, and for series."""
-    if run.form == "series":
+    if run.modality == "series":
         return [prediction for path in paths for prediction in _series(run, Path(path))]
     if run.columns:
         return [prediction for path in paths for prediction in _rows(run, Path(path))]
@@ -115,48 +115,50 @@ def predict_masks(run: Run, paths: Sequence[str | Path], tile: int | None = None
     colours = _colours(run)
     for path in paths:
         pixels = _whole(run, Path(path))
-        logits = outputs_of(run.model.cpu(), pixels, tile=tile)
+        logits = dense_outputs(run.model.cpu(), pixels, tile=tile)
         picture = as_picture(pixels[0])
         yield Mask(str(path), logits.argmax(1)[0].numpy(), run.classes, colours, picture)
 
 
 @torch.no_grad()
-def predict_images(run: Run, paths: Sequence[str | Path], tile: int | None = None) -> Iterator[Made]:
+def predict_images(
+    run: Run, paths: Sequence[str | Path], tile: int | None = None
+) -> Iterator[ImagePrediction]:
     """What the network makes of each image, at its own size."""
     task = run.task
     assert isinstance(task, ImageToImage), "asked for only of such runs"
     for path in paths:
         given = task.prepare(_whole(run, Path(path)).float())
-        made = outputs_of(run.model.cpu(), given, tile=tile)
-        yield Made(str(path), as_picture(255 * made[0].clamp(0, 1)))
+        made = dense_outputs(run.model.cpu(), given, tile=tile)
+        yield ImagePrediction(str(path), as_picture(255 * made[0].clamp(0, 1)))
 
 
 @torch.no_grad()
-def predict_steps(run: Run, paths: Sequence[str | Path]) -> Iterator[Steps]:
+def predict_steps(run: Run, paths: Sequence[str | Path]) -> Iterator[StepPrediction]:
     """A class for every step of each series of the files."""
-    for source in (_open_series(run, Path(path)) for path in paths):
-        for i in range(len(source)):
-            values = source.one(i).images
+    for dataset in (_open_series(run, Path(path)) for path in paths):
+        for i in range(len(dataset)):
+            values = dataset.sample(i).images
             there = int((~values[0, 0, 0].isnan()).sum())
             best = run.model.cpu()(values[..., :there]).argmax(1)[0, 0]
-            yield Steps(source.describe(i), tuple(run.classes[k] for k in best.tolist()))
+            yield StepPrediction(dataset.location(i), tuple(run.classes[k] for k in best.tolist()))
 
 
 def _series(run: Run, path: Path) -> list[Prediction]:
-    source = _open_series(run, path)
-    parts = everything(source).split(evaluation_batch(source.shape))
+    dataset = _open_series(run, path)
+    parts = all_images(dataset).split(evaluation_batch(dataset.shape))
     logits = torch.cat([run.model.cpu()(part) for part in parts])
-    return [_prediction(run, source.describe(i), row) for i, row in enumerate(logits)]
+    return [_prediction(run, dataset.location(i), row) for i, row in enumerate(logits)]
 
 
-def _open_series(run: Run, path: Path) -> Source:
+def _open_series(run: Run, path: Path) -> Dataset:
     """The series of a file; where names do not tell, the number of steps says whether there are classes."""
     label, length = run.recipe.data.label, run.data.get("steps")
-    source = open_series(path, label, labelled=False)
-    if length and source.shape.width == length + 1 and path.suffix.lower() in CLASS_AT_THE_END:
-        source = open_series(path, label)
-    require_fitting_series(run, source)
-    return source
+    dataset = open_series(path, label, labelled=False)
+    if length and dataset.shape.width == length + 1 and path.suffix.lower() in CLASS_AT_THE_END:
+        dataset = open_series(path, label)
+    require_fitting_series(run, dataset)
+    return dataset
 
 
 def _rows(run: Run, path: Path) -> list[Prediction]:
@@ -167,12 +169,12 @@ def _rows(run: Run, path: Path) -> list[Prediction]:
 
 
 def _prediction(run: Run, path: str, logits: Tensor) -> Prediction:
-    several = run.task.target == "labels"
-    shares = logits.float().sigmoid() if several else logits.float().softmax(0)
+    multi_label = run.task.target == "labels"
+    shares = logits.float().sigmoid() if multi_label else logits.float().softmax(0)
     best = shares.sort(descending=True)
     names = tuple(run.classes[i] for i in best.indices.tolist())
     values = tuple(best.values.tolist())
-    if not several:
+    if not multi_label:
         return Prediction(path, names, values, names[:1])
     thresholds = run.result.get("thresholds", {})
     said = [name for name, value in zip(names, values, strict=True) if value >= thresholds.get(name, HALF)]
@@ -204,19 +206,19 @@ def _png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def require_fitting_series(run: Run, source: Source) -> None:
+def require_fitting_series(run: Run, dataset: Dataset) -> None:
     """Refuse series that the run's network cannot take.
 
     Raises:
         DataError: they have other channels, or, for a network of one length, another length.
     """
-    if source.shape.channels != run.shape.channels:
+    if dataset.shape.channels != run.shape.channels:
         raise DataError(
-            f"{source.name}: has {source.shape.channels} channels, the run takes {run.shape.channels}"
+            f"{dataset.name}: has {dataset.shape.channels} channels, the run takes {run.shape.channels}"
         )
     fixed = run.recipe.model.name != "temporal" and ":" not in run.recipe.model.name
-    if fixed and (source.shape.width != run.shape.width or everything(source).isnan().any()):
+    if fixed and (dataset.shape.width != run.shape.width or all_images(dataset).isnan().any()):
         raise DataError(
-            f"{source.name}: '{run.recipe.model.name}' takes series of {run.shape.width} steps each; "
-            f"these are of {source.shape.width}, or differ"
+            f"{dataset.name}: '{run.recipe.model.name}' takes series of {run.shape.width} steps each; "
+            f"these are of {dataset.shape.width}, or differ"
         )

@@ -1,9 +1,9 @@
 """A recipe says everything about a run; it is checked, stored, and turned into objects here."""
 
 from convnet.recipes import load
-from convnet.recipes.build import Workbench, build, open_recipe_data
+from convnet.recipes.build import TrainingSetup, build, open_recipe_data
 from convnet.recipes.catalog import RECIPES, NamedRecipe, named_recipe
-from convnet.recipes.components import Choice
+from convnet.recipes.components import Component
 from convnet.recipes.defaults import BASELINES, baseline_recipe, default_recipe
 from convnet.recipes.network import task_of
 from convnet.recipes.overrides import override, parse_assignments
@@ -12,12 +12,12 @@ from convnet.recipes.recipe import Data, EarlyStopping, Recipe
 __all__ = [
     "BASELINES",
     "RECIPES",
-    "Choice",
+    "Component",
     "Data",
     "EarlyStopping",
     "NamedRecipe",
     "Recipe",
-    "Workbench",
+    "TrainingSetup",
     "baseline_recipe",
     "build",
     "default_recipe",

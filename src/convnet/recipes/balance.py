@@ -7,15 +7,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from convnet.data import Source
+from convnet.data import Dataset
 from convnet.errors import DataError, RecipeError
 from convnet.types import TargetKind
 
 Balance = Literal["none", "weights", "sampler", "focal"]
 
 
-def loss_choice(
-    balance: Balance, name: str, options: dict[str, object], source: Source, train: Tensor
+def choose_loss(
+    balance: Balance, name: str, options: dict[str, object], dataset: Dataset, train: Tensor
 ) -> tuple[str, dict[str, object]]:
     """The loss that is trained with, and its options.
 
@@ -26,29 +26,29 @@ def loss_choice(
         return "focal", {}
     if balance != "weights":
         return name, options
-    if source.target == "labels":
-        there = source.targets[train].double().mean(0).clamp(1e-6, 1 - 1e-6)
+    if dataset.target == "labels":
+        there = dataset.targets[train].double().mean(0).clamp(1e-6, 1 - 1e-6)
         return name, {**options, "label_weights": tuple(((1 - there) / there).tolist())}
-    return name, {**options, "class_weights": tuple(class_weights(source, train).tolist())}
+    return name, {**options, "class_weights": tuple(class_weights(dataset, train).tolist())}
 
 
-def sampling_weights(balance: Balance, source: Source, train: Tensor) -> Tensor | None:
+def sampling_weights(balance: Balance, dataset: Dataset, train: Tensor) -> Tensor | None:
     """How often each training sample is drawn, relative to the others; None for each once an epoch."""
     if balance != "sampler":
         return None
-    return class_weights(source, train)[source.labels[train]]
+    return class_weights(dataset, train)[dataset.labels[train]]
 
 
-def class_weights(source: Source, train: Tensor) -> Tensor:
+def class_weights(dataset: Dataset, train: Tensor) -> Tensor:
     """N/(K·Nₖ) for each of the K classes, float64.
 
     Raises:
         DataError: a class has no training sample.
     """
-    counts = torch.bincount(source.labels[train], minlength=len(source.classes)).double()
+    counts = torch.bincount(dataset.labels[train], minlength=len(dataset.classes)).double()
     if (counts == 0).any():
-        lacking = source.classes[int((counts == 0).nonzero()[0])]
-        raise DataError(f"{source.name}: class '{lacking}' has no training sample; balance does not apply")
+        lacking = dataset.classes[int((counts == 0).nonzero()[0])]
+        raise DataError(f"{dataset.name}: class '{lacking}' has no training sample; balance does not apply")
     return len(train) / (len(counts) * counts)
 
 

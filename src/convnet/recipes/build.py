@@ -12,28 +12,28 @@ from torch import nn
 
 from convnet.data import (
     Augment,
+    Dataset,
     Loader,
-    Source,
     Split,
-    keep_classes,
     make_split,
     open_data,
+    select_classes,
 )
 from convnet.device import make_fabric, resolve_precision
 from convnet.layers import guard_narrow_convolutions
-from convnet.recipes.balance import loss_choice, sampling_weights
+from convnet.recipes.balance import choose_loss, sampling_weights
 from convnet.recipes.network import build_network, task_of
 from convnet.recipes.precompute import State, prepare
 from convnet.recipes.recipe import Recipe
-from convnet.recipes.weights import head_of
+from convnet.recipes.weights import head_names
 from convnet.tasks import Evaluation, Task
 from convnet.training import (
     LOSSES,
     OPTIMIZERS,
     SCHEDULES,
+    BatchMetric,
     Freezing,
     Loss,
-    Measure,
     Timing,
     Training,
     make_ema,
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Workbench:
+class TrainingSetup:
     """Everything that a recipe asks for, ready to train or to predict.
 
     `training` trains what remains of the network behind its `front`, whose outputs `inputs` holds.
@@ -55,11 +55,11 @@ class Workbench:
 
     recipe: Recipe
     task: Task
-    source: Source
+    dataset: Dataset
     split: Split
     fabric: Fabric
     front: nn.Sequential
-    inputs: Source
+    inputs: Dataset
     training: Training
     batches: Loader
     fit_seconds: float
@@ -82,9 +82,9 @@ class Workbench:
 
 def open_recipe_data(
     recipe: Recipe, data_dir: Path | None, say: Callable[[str], object] = lambda line: None
-) -> Source:
+) -> Dataset:
     """The recipe's data, decoded and resized."""
-    source = open_data(
+    dataset = open_data(
         recipe.data.source,
         recipe.preprocess,
         data_dir=data_dir,
@@ -96,7 +96,7 @@ def open_recipe_data(
         ignore_index=recipe.data.ignore_index,
         say=say,
     )
-    return source if recipe.data.classes is None else keep_classes(source, recipe.data.classes)
+    return dataset if recipe.data.classes is None else select_classes(dataset, recipe.data.classes)
 
 
 def build(
@@ -104,16 +104,16 @@ def build(
     *,
     device: str,
     data_dir: Path | None = None,
-    source: Source | None = None,
+    dataset: Dataset | None = None,
     split: Split | None = None,
     network: nn.Sequential | None = None,
-    learnt: State | None = None,
+    fitted_state: State | None = None,
     load: bool = True,
     say: Callable[[str], object] = lambda line: None,
-) -> Workbench:
+) -> TrainingSetup:
     """Open the data, split it, measure its statistics, build the network and what trains it.
 
-    `source`, `split` and `network` may be given where they are there already, and `learnt`, what fitted
+    `source`, `split` and `network` may be given where they are there already, and `fitted_state`, what fitted
     stages learnt before; without `load`, weights from elsewhere are not read, because a checkpoint follows.
     The same recipe gives the same weights. `say` hears what takes long.
 
@@ -122,33 +122,33 @@ def build(
     """
     task = task_of(recipe)
     fabric = make_fabric(device, resolve_precision(recipe.precision, device))
-    source = source or open_recipe_data(recipe, data_dir, say)
-    split = split or make_split(source, recipe.split)
-    model = network if network is not None else build_network(recipe, source, split, load=load, say=say)
-    source = source.to(fabric.device)
+    dataset = dataset or open_recipe_data(recipe, data_dir, say)
+    split = split or make_split(dataset, recipe.split)
+    model = network if network is not None else build_network(recipe, dataset, split, load=load, say=say)
+    dataset = dataset.to(fabric.device)
     model = model.to(fabric.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if fabric.device.type == "cpu":
         guard_narrow_convolutions(model)
     augmented = recipe.augment != Augment()
-    prepared = prepare(model, source, split, augmented=augmented, learnt=learnt, say=say)
+    prepared = prepare(model, dataset, split, augmented=augmented, fitted_state=fitted_state, say=say)
     batches = Loader(
         prepared.inputs,
         split.train,
         recipe.batch_size,
         seed=recipe.seed,
         augment=recipe.augment,
-        pair=task.pair,
-        weights=sampling_weights(recipe.balance, source, split.train),
+        transform=task.transform,
+        weights=sampling_weights(recipe.balance, dataset, split.train),
         rank=fabric.global_rank,
         world=fabric.world_size,
     )
-    name, options = loss_choice(recipe.balance, recipe.loss.name, recipe.loss.options, source, split.train)
+    name, options = choose_loss(recipe.balance, recipe.loss.name, recipe.loss.options, dataset, split.train)
     loss = task.fit_loss(LOSSES.build(name, **options))
-    training = _make_training(recipe, loss, task.measure, prepared.head, batches)
-    return Workbench(
+    training = _make_training(recipe, loss, task.metric, prepared.head, batches)
+    return TrainingSetup(
         recipe,
         task,
-        source,
+        dataset,
         split,
         fabric,
         prepared.front,
@@ -160,7 +160,7 @@ def build(
 
 
 def _make_training(
-    recipe: Recipe, loss: Loss, measure: Measure, model: nn.Sequential, batches: Loader
+    recipe: Recipe, loss: Loss, metric: BatchMetric, model: nn.Sequential, batches: Loader
 ) -> Training:
     # Where nothing decays, nothing is spared: one group, one call of a fused optimizer.
     decays = bool(recipe.optimizer.options.get("weight_decay"))
@@ -171,7 +171,7 @@ def _make_training(
         lr=recipe.optimizer.options["lr"] if weights else 0.0,
         factors=rate_factors(network, weights.rate_decay) if weights else None,
     )
-    heads = tuple(network.get_submodule(name) for name in head_of(network)) if weights else ()
+    heads = tuple(network.get_submodule(name) for name in head_names(network)) if weights else ()
     timing = Timing(batches.steps, recipe.epochs)
     return Training(
         model=model,
@@ -181,7 +181,7 @@ def _make_training(
         regularizers=recipe.regularizers,
         clip_norm=recipe.clip_norm,
         ema=make_ema(model, recipe.ema) if recipe.ema is not None else None,
-        measure=measure,
+        metric=metric,
         freezing=Freezing(model, heads, weights.freeze_epochs) if weights and weights.freeze_epochs else None,
         seed=recipe.seed,
     )

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from convnet.models import named_model, parse_pipeline
 
 
-class Choice(BaseModel):
+class Component(BaseModel):
     """One entry of a registry and its options: `{name: adam, lr: 0.001}`.
 
     Which options there are, and which values they take, is what the registered builder's signature says.
@@ -30,6 +30,6 @@ class Choice(BaseModel):
         return dict(self.model_extra or {})
 
 
-def as_choice(field: str, word: str) -> dict[str, Any]:
+def as_component(field: str, word: str) -> dict[str, Any]:
     """What a word in place of a component means."""
     return named_model(word) if field == "model" else {"name": word}

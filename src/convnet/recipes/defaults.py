@@ -18,7 +18,7 @@ from convnet.data import (
     whole_name,
 )
 from convnet.models import named_model, parse_pipeline
-from convnet.recipes.components import Choice
+from convnet.recipes.components import Component
 from convnet.recipes.recipe import Data, Recipe
 from convnet.training import Regularizers
 
@@ -53,7 +53,7 @@ def default_recipe(
         return series_recipe(source, choice, task, label)
     task = task or TASK_FOR[natural_reading(source)]
     if task not in ("classification", "multi-label"):
-        return map_recipe(source, task, choice)
+        return dense_recipe(source, task, choice)
     if is_table(source):
         return _table_recipe(source, choice or {"name": "mlp", "hidden": (32,)})
     photos = source not in DATASETS or DATASETS[source].photos
@@ -66,8 +66,8 @@ def default_recipe(
         choice or {"name": "small-convnet"},
         task=task,
         augment=augment,
-        optimizer=Choice(name="adam", lr=0.003),
-        schedule=Choice(name="one-cycle"),
+        optimizer=Component(name="adam", lr=0.003),
+        schedule=Component(name="one-cycle"),
         batch_size=128 if source in DATASETS else 32,
     )
 
@@ -88,8 +88,8 @@ def series_recipe(
     chosen: dict[str, Any] = {
         "task": task or TASK_FOR["mask" if per_step else "class"],
         "data": Data(source=whole_name(source), series=series, label=label),
-        "optimizer": Choice(name="adam", lr=0.001),
-        "schedule": Choice(name="one-cycle"),
+        "optimizer": Component(name="adam", lr=0.001),
+        "schedule": Component(name="one-cycle"),
         "epochs": 100,
         "batch_size": 16,
     }
@@ -99,7 +99,7 @@ def series_recipe(
     return _recipe(source, model, **{**chosen, **fields})
 
 
-def map_recipe(source: str, task: str, model: dict[str, Any] | None = None, **fields: Any) -> Recipe:
+def dense_recipe(source: str, task: str, model: dict[str, Any] | None = None, **fields: Any) -> Recipe:
     """A small U-Net for masks or for images, on crops of photos or on small images as they are.
 
     Masks: flips, and half of the loss is Dice's, which small classes need. Images: what the network adds to
@@ -113,8 +113,8 @@ def map_recipe(source: str, task: str, model: dict[str, Any] | None = None, **fi
         "task": task,
         "preprocess": Preprocess(normalize="channel" if masks else "range"),
         "augment": Augment(flip=photos) if small else Augment(crop=128 if masks else 64, crops=8, flip=True),
-        "optimizer": Choice(name="adam", lr=0.001),
-        "schedule": Choice(name="one-cycle"),
+        "optimizer": Component(name="adam", lr=0.001),
+        "schedule": Component(name="one-cycle"),
         "epochs": 10 if many else 30 if small else 50,
         "batch_size": 128 if many else 16 if small else 8,
     }
@@ -148,11 +148,11 @@ def baseline_recipe(source: str, model: dict[str, Any], **fields: Any) -> Recipe
     if last in WITHOUT_STEPS:
         chosen["epochs"] = 0
     elif last == "perceptron":
-        chosen |= {"loss": "perceptron", "optimizer": Choice(name="sgd", lr=0.01), "batch_size": 1}
+        chosen |= {"loss": "perceptron", "optimizer": Component(name="sgd", lr=0.01), "batch_size": 1}
         chosen |= {"epochs": 10 if small else 2, "ema": 0.999}
     else:
         rate = 0.01 if table else 0.003 if small else 0.001
-        chosen |= {"optimizer": Choice(name="adam", lr=rate), "schedule": "cosine"}
+        chosen |= {"optimizer": Component(name="adam", lr=rate), "schedule": "cosine"}
         if table:  # few rows
             chosen["regularizers"] = Regularizers(l2=0.01)
         elif name == "pipeline":  # thousands of numbers, some of which say nothing
@@ -166,8 +166,8 @@ def _table_recipe(source: str, model: dict[str, Any]) -> Recipe:
     return _recipe(
         source,
         model,
-        optimizer=Choice(name="adam", lr=0.01),
-        schedule=Choice(name="cosine"),
+        optimizer=Component(name="adam", lr=0.01),
+        schedule=Component(name="cosine"),
         regularizers=Regularizers(l2=0.01),
         epochs=100,
         batch_size=16,

@@ -7,16 +7,16 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from convnet.data import Augment, Source, Split, everything, pixel_statistics
+from convnet.data import Augment, Dataset, Split, all_images, pixel_statistics
 from convnet.device import derived_seed
 from convnet.errors import ModelError, RecipeError
 from convnet.features import Features
 from convnet.layers import Fitted, Normalize, sizes_of
 from convnet.models import FACTS, build_model, parse_pipeline
-from convnet.recipes.components import Choice
+from convnet.recipes.components import Component
 from convnet.recipes.precompute import assemble
 from convnet.recipes.recipe import Recipe
-from convnet.recipes.weights import load_weights
+from convnet.recipes.weights import load_pretrained
 from convnet.tasks import TASKS, Task
 from convnet.types import OF_SAMPLES, ImageShape
 
@@ -29,7 +29,7 @@ def task_of(recipe: Recipe) -> Task:
 
 def build_network(
     recipe: Recipe,
-    source: Source,
+    dataset: Dataset,
     split: Split,
     *,
     load: bool = True,
@@ -43,10 +43,10 @@ def build_network(
         ModelError: the network does not fit the images, or does not end in what the task needs.
         RecipeError: it is to be trained by steps and cannot be, or the other way round.
     """
-    _require_sensible_augmentation(recipe, source)
-    shape = network_shape(recipe, source)
-    mean, std = pixel_statistics(source, split.train, recipe.preprocess.normalize)
-    outputs = task_of(recipe).outputs(source)
+    _require_sensible_augmentation(recipe, dataset)
+    shape = network_shape(recipe, dataset)
+    mean, std = pixel_statistics(dataset, split.train, recipe.preprocess.normalize)
+    outputs = task_of(recipe).outputs(dataset)
     with torch.random.fork_rng():
         torch.manual_seed(derived_seed(recipe.seed, "weights"))
         network = build_model(recipe.model.name, shape, outputs, **recipe.model.options)
@@ -57,37 +57,37 @@ def build_network(
         raise RecipeError(
             f"loss.class_weights has {len(weights)} numbers for {outputs} classes; give one each"
         )
-    _require_learning(model, recipe, source, split)
+    _require_learning(model, recipe, dataset, split)
     if recipe.weights is not None and load:
-        say(str(load_weights(model, recipe.model.name, recipe.weights)))
+        say(str(load_pretrained(model, recipe.model.name, recipe.weights)))
     return model
 
 
-def network_shape(recipe: Recipe, source: Source) -> ImageShape:
+def network_shape(recipe: Recipe, dataset: Dataset) -> ImageShape:
     """The shape of the images that the network is trained on: crops, or whole images.
 
     Raises:
         RecipeError: images of different sizes make no batches unless crops are cut out of them.
     """
-    channels, height, width = source.shape
+    channels, height, width = dataset.shape
     crop = recipe.augment.crop
     if crop:
-        sides = torch.tensor([[height, width]]) if source.sizes is None else source.sizes
+        sides = torch.tensor([[height, width]]) if dataset.sizes is None else dataset.sizes
         if crop > int(sides.min()):
             raise RecipeError(
-                f"augment.crop={crop} is more than the smallest image of {source.name} has "
+                f"augment.crop={crop} is more than the smallest image of {dataset.name} has "
                 f"({int(sides.min())} pixels a side); use less"
             )
         return ImageShape(channels, crop, crop)
-    if source.sizes is not None:
+    if dataset.sizes is not None:
         raise RecipeError(
-            f"{source.name}: has images of different sizes, which make no batches; cut crops out of them "
+            f"{dataset.name}: has images of different sizes, which make no batches; cut crops out of them "
             "(--set augment.crop=96), or resize all (--set preprocess.image_size=128)"
         )
-    return source.shape
+    return dataset.shape
 
 
-def _require_learning(model: nn.Sequential, recipe: Recipe, source: Source, split: Split) -> None:
+def _require_learning(model: nn.Sequential, recipe: Recipe, dataset: Dataset, split: Split) -> None:
     """Refuse steps that would change nothing, weights that nothing would change, and too few samples."""
     name, trainable = recipe.model.name, any(p.requires_grad for p in model.parameters())
     if trainable and not recipe.epochs:
@@ -97,7 +97,7 @@ def _require_learning(model: nn.Sequential, recipe: Recipe, source: Source, spli
             f"model '{name}' has nothing to train by steps, so that epochs={recipe.epochs} does not apply; "
             "it learns in one pass with epochs=0"
         )
-    numbers = source.form != "images"
+    numbers = dataset.modality != "images"
     wanted = "none" if numbers else "range"
     if any(isinstance(stage, Features) for stage in model) and recipe.preprocess.normalize != wanted:
         raise RecipeError(
@@ -105,9 +105,13 @@ def _require_learning(model: nn.Sequential, recipe: Recipe, source: Source, spli
             f"{'numbers as they are' if numbers else 'pixels of 0…1'}; "
             f"use --set preprocess.normalize={wanted}"
         )
-    if source.form == "series" and everything(source).isnan().any() and not _masks_padding(recipe.model):
+    if (
+        dataset.modality == "series"
+        and all_images(dataset).isnan().any()
+        and not _masks_padding(recipe.model)
+    ):
         raise RecipeError(
-            f"{source.name}: series of different lengths, which '{name}' cannot tell apart from gaps; use "
+            f"{dataset.name}: series of different lengths, which '{name}' cannot tell apart from gaps; use "
             "--model temporal"
         )
     for module in model.modules():
@@ -115,31 +119,31 @@ def _require_learning(model: nn.Sequential, recipe: Recipe, source: Source, spli
             module.require_samples(len(split.train), len(split.val))
 
 
-def _masks_padding(model: Choice) -> bool:
+def _masks_padding(model: Component) -> bool:
     """Whether it knows where series end: convolutions in time, or their codes; of a user's it is assumed."""
     if model.name == "pipeline":
         return all(feature.name == "encoder" for feature in parse_pipeline(model.options["stages"]).features)
     return model.name == "temporal" or ":" in model.name
 
 
-def _require_sensible_augmentation(recipe: Recipe, source: Source) -> None:
+def _require_sensible_augmentation(recipe: Recipe, dataset: Dataset) -> None:
     """Refuse augmentation that would leave nothing of an image."""
-    if source.form != "images" and recipe.augment != Augment():
-        what = "a table of numbers" if source.form == "table" else "series of numbers"
-        raise RecipeError(f"augment does not apply: {source.name} is {what}, not of images")
+    if dataset.modality != "images" and recipe.augment != Augment():
+        what = "a table of numbers" if dataset.modality == "table" else "series of numbers"
+        raise RecipeError(f"augment does not apply: {dataset.name} is {what}, not of images")
     if recipe.augment.crop and task_of(recipe).target in OF_SAMPLES:
         raise RecipeError(
             "augment.crop is for masks and images; a classifier's images are moved by pad_crop or shift, "
             "or cropped by random_resized_crop"
         )
     for name in ("saturation", "hue"):
-        if getattr(recipe.augment, name) and source.shape.channels != 3:
-            raise RecipeError(f"augment.{name} does not apply: {source.shape} images have no colours")
-    side = min(source.shape.height, source.shape.width)
+        if getattr(recipe.augment, name) and dataset.shape.channels != 3:
+            raise RecipeError(f"augment.{name} does not apply: {dataset.shape} images have no colours")
+    side = min(dataset.shape.height, dataset.shape.width)
     for name in ("shift", "pad_crop", "cutout"):
         if getattr(recipe.augment, name) >= max(side, 2):
             raise RecipeError(
-                f"augment.{name}={getattr(recipe.augment, name)} leaves nothing of {source.shape} images; "
+                f"augment.{name}={getattr(recipe.augment, name)} leaves nothing of {dataset.shape} images; "
                 f"use less than {side}"
             )
 

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from convnet.errors import RecipeError
-from convnet.recipes.components import as_choice
+from convnet.recipes.components import as_component
 from convnet.recipes.recipe import Recipe
 from convnet.registry import nearest
 
@@ -59,7 +59,7 @@ def override(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
         if not parents and last not in place:
             raise RecipeError(_no_field(key, last, place))
         if parents == [] and last in Recipe.registries and isinstance(value, str):
-            value = as_choice(last, value)
+            value = as_component(last, value)
         if last == "name" and parents and parents[0] in Recipe.registries:
             place.clear()  # another entry's options would not apply
         place[last] = value

@@ -16,7 +16,7 @@ from convnet.device import Precision
 from convnet.errors import RecipeError
 from convnet.models import FACTS, MODELS
 from convnet.recipes.balance import Balance, require_applicable
-from convnet.recipes.components import Choice, as_choice
+from convnet.recipes.components import Component, as_component
 from convnet.recipes.weights import Weights
 from convnet.registry import Count, CountOrZero, Positive, Registry, Section, shown, validate
 from convnet.tasks import TASKS
@@ -66,18 +66,18 @@ class Recipe(Section):
 
     name: str
     data: Data
-    task: Choice = Choice(name="classification")
+    task: Component = Component(name="classification")
     split: SplitOptions = SplitOptions()
     preprocess: Preprocess = Preprocess()
     augment: Augment = Augment()
-    model: Choice
+    model: Component
     weights: Weights | None = None
-    loss: Choice = Choice(name="cross-entropy")
+    loss: Component = Component(name="cross-entropy")
     balance: Balance = "none"
     regularizers: Regularizers = Regularizers()
-    optimizer: Choice = Choice(name="adam")
+    optimizer: Component = Component(name="adam")
     decay_biases: bool = Field(False, description="whether weight decay also acts on biases and norms")
-    schedule: Choice = Choice(name="constant")
+    schedule: Component = Component(name="constant")
     epochs: CountOrZero = 10
     batch_size: Count = 128
     clip_norm: Positive | None = None
@@ -102,7 +102,7 @@ class Recipe(Section):
             return content
         task = content.get("task") or "classification"
         chosen = dict(task) if isinstance(task, Mapping) else {"name": task}
-        if isinstance(task, Choice):
+        if isinstance(task, Component):
             chosen = {"name": task.name, **task.options}
         name = chosen.pop("name", None)
         return content | {"loss": TASKS.build(name, **chosen).loss} if name in TASKS else content
@@ -111,18 +111,18 @@ class Recipe(Section):
     @classmethod
     def _name_alone(cls, value: object, info: ValidationInfo) -> object:
         """`optimizer: adam` is `optimizer: {name: adam}`."""
-        if not isinstance(value, str | dict | Choice):
+        if not isinstance(value, str | dict | Component):
             raise RecipeError(
                 f"{info.field_name}: expected a name, or a name and options, got {shown(value)}"
             )
-        return as_choice(str(info.field_name), value) if isinstance(value, str) else value
+        return as_component(str(info.field_name), value) if isinstance(value, str) else value
 
     @field_validator("task", "model", "loss", "optimizer", "schedule", mode="after")
     @classmethod
-    def _complete(cls, choice: Choice, info: ValidationInfo) -> Choice:
+    def _complete(cls, choice: Component, info: ValidationInfo) -> Component:
         """Check the options against the builder's signature and fill in the defaults."""
         registry = cls.registries[str(info.field_name)]
-        return Choice(name=choice.name, **registry.options(choice.name, choice.options))
+        return Component(name=choice.name, **registry.options(choice.name, choice.options))
 
     @model_validator(mode="after")
     def _applicable(self) -> Recipe:
@@ -165,8 +165,8 @@ class Recipe(Section):
                 f"weights.freeze_epochs={self.weights.freeze_epochs} leaves nothing to fine-tune: "
                 f"epochs is {self.epochs}"
             )
-        unfit = () if target in OF_SAMPLES else MIXING if target == "mask" else (*MIXING, *JITTERS)
-        for name in unfit:
+        excluded = () if target in OF_SAMPLES else MIXING if target == "mask" else (*MIXING, *JITTERS)
+        for name in excluded:
             if getattr(self.augment, name) not in (0, "none"):
                 raise RecipeError(f"augment.{name} does not apply to task {self.task.name}")
 
@@ -174,8 +174,8 @@ class Recipe(Section):
         """What only acts on steps does not apply where there are none."""
         for name in STEPS_ONLY:
             default = type(self).model_fields[name].default
-            if isinstance(default, Choice):
-                default = Choice(name=default.name, **self.registries[name].options(default.name, {}))
+            if isinstance(default, Component):
+                default = Component(name=default.name, **self.registries[name].options(default.name, {}))
             if getattr(self, name) != default:
                 raise RecipeError(f"{name} does not apply: epochs is 0, so nothing is trained by steps")
 

@@ -36,22 +36,22 @@ class Weights(Section):
 
 
 @dataclass(frozen=True)
-class Account:
+class WeightsReport:
     """Names in our network that were loaded and that are new, and names in the file that were left over."""
 
     source: str
     loaded: tuple[str, ...]
     numbers: int
     new: tuple[str, ...]
-    skipped: tuple[str, ...]
+    unreadable: tuple[str, ...]
 
     def __str__(self) -> str:
         text = f"weights of {self.source}: loaded {len(self.loaded)} tensors, {self.numbers:,} numbers"
         text += f"; new: {_listed(self.new)}" if self.new else ""
-        return text + (f"; skipped: {_listed(self.skipped)}" if self.skipped else "")
+        return text + (f"; skipped: {_listed(self.unreadable)}" if self.unreadable else "")
 
 
-def load_weights(model: nn.Sequential, name: str, weights: Weights) -> Account:
+def load_pretrained(model: nn.Sequential, name: str, weights: Weights) -> WeightsReport:
     """Put the weights into the network behind the normalisation, all but those of its head.
 
     Raises:
@@ -70,7 +70,7 @@ def load_weights(model: nn.Sequential, name: str, weights: Weights) -> Account:
     assert isinstance(normalize, Normalize)
     own = network.state_dict()
     theirs = _names(name, network, own, state)
-    head = head_of(network)
+    head = head_names(network)
     heads = {key for key in own if any(key.startswith(f"{prefix}.") for prefix in head)}
     _require_same(str(path), name, own, heads, theirs, state)
     loaded = [key for key in own if key not in heads and theirs.get(key) in state]
@@ -78,7 +78,7 @@ def load_weights(model: nn.Sequential, name: str, weights: Weights) -> Account:
     network.load_state_dict(merged)
     _take_statistics(normalize, state)
     used = {theirs[key] for key in loaded} | {"0.mean", "0.std"}
-    return Account(
+    return WeightsReport(
         path.name if weights.source == "imagenet" else weights.source,
         tuple(loaded),
         sum(own[key].numel() for key in loaded),
@@ -87,7 +87,7 @@ def load_weights(model: nn.Sequential, name: str, weights: Weights) -> Account:
     )
 
 
-def head_of(network: nn.Module) -> tuple[str, ...]:
+def head_names(network: nn.Module) -> tuple[str, ...]:
     """The layers that depend on the number of classes: the last one with weights, and auxiliary heads."""
     layers = [name for name, m in network.named_modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d)]
     main = [name for name in layers if not name.startswith("auxiliary")]

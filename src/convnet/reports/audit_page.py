@@ -14,7 +14,7 @@ from convnet.atomic import write_atomically
 from convnet.data.audit.audit import Audit
 from convnet.data.audit.findings import Finding, Kind
 from convnet.data.audit.scan import Scan
-from convnet.data.files.manifest import Listing
+from convnet.data.files.manifest import Manifest
 from convnet.data.images.decode import decode
 from convnet.data.images.pixels import DecodeError, to_channels
 from convnet.data.images.resize import fit
@@ -62,13 +62,13 @@ def write_audit_page(path: Path, audit: Audit) -> Path:
     Raises:
         RunError: it cannot be written.
     """
-    thumbs = _Thumbnails(audit.listing, audit.scan)
-    counts = sorted(audit.listing.counts().items(), key=lambda item: -item[1])
+    thumbs = _Thumbnails(audit.manifest, audit.scan)
+    counts = sorted(audit.manifest.counts().items(), key=lambda item: -item[1])
     page = render(
         "audit.html",
         audit=audit,
-        name=audit.listing.name,
-        root=str(audit.listing.store.root),
+        name=audit.manifest.name,
+        root=str(audit.manifest.store.root),
         counts=counts,
         most=max((count for _, count in counts), default=1) or 1,
         sections=[
@@ -97,9 +97,9 @@ def _shown(kind: Kind, found: Sequence[Finding], thumbs: _Thumbnails) -> list[Sh
 class _Thumbnails:
     """Small pictures of samples, as JPEG within data URIs."""
 
-    def __init__(self, listing: Listing, scan: Scan) -> None:
-        self.listing, self.scan = listing, scan
-        self.places = {sample.entry.name: i for i, sample in enumerate(listing.samples)}
+    def __init__(self, manifest: Manifest, scan: Scan) -> None:
+        self.manifest, self.scan = manifest, scan
+        self.places = {sample.entry.name: i for i, sample in enumerate(manifest.samples)}
         self.made: dict[str, str | None] = {}
 
     def of(self, path: str) -> str | None:
@@ -120,7 +120,7 @@ class _Thumbnails:
         if place is None or not self.scan.decoded[place]:
             return None
         try:
-            content = self.listing.store.read(path)
+            content = self.manifest.store.read(path)
             pixels = decode(content, at_least=(SIDE, SIDE), allow_truncated=True).pixels
         except (DecodeError, DataError):
             return None

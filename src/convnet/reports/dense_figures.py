@@ -11,11 +11,11 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from torch import nn
 
-from convnet.data import Loader, Source
+from convnet.data import Dataset, Loader
 from convnet.explain import embed, encoder_of
 from convnet.reports import figures, grids
 from convnet.reports.style import bare, figure, to_png
-from convnet.tasks import Task, evaluation_batch, outputs_of
+from convnet.tasks import Task, dense_outputs, evaluation_batch
 from convnet.tasks.segmentation import class_colours
 from convnet.types import OF_SAMPLES
 
@@ -28,34 +28,34 @@ Row = Mapping[str, str]
 
 
 @torch.no_grad()
-def map_pictures(
-    task: Task, model: nn.Sequential, source: Source, predictions: Sequence[Row]
+def dense_pictures(
+    task: Task, model: nn.Sequential, dataset: Dataset, predictions: Sequence[Row]
 ) -> Iterator[tuple[str, bytes]]:
     """Held-out samples, from the worst to the best by the task's score; the codes of an autoencoder."""
     if task.target in OF_SAMPLES or not predictions:
         return
-    small = source.form == "images" and max(source.shape.height, source.shape.width) <= SMALL_SIDE
+    small = dataset.modality == "images" and max(dataset.shape.height, dataset.shape.width) <= SMALL_SIDE
     ranked = sorted(predictions, key=lambda row: float(row[task.score.key]))
     count = min(SHOWN_SMALL if small else SHOWN, len(ranked))
     chosen = [ranked[i * (len(ranked) - 1) // max(1, count - 1)] for i in range(count)]
     which = "all" if count == len(ranked) else f"{count} of {len(ranked):,}"
     title = f"Held-out samples, {which}, from the worst to the best"
-    yield "maps", to_png(_strips(task, model.eval(), source, chosen, title, small))
+    yield "maps", to_png(_strips(task, model.eval(), dataset, chosen, title, small))
     if encoder_of(model) is not None:
-        yield "maps-codes", to_png(_codes(model, source, [int(row["index"]) for row in ranked]))
+        yield "maps-codes", to_png(_codes(model, dataset, [int(row["index"]) for row in ranked]))
 
 
 def _strips(
-    task: Task, model: nn.Sequential, source: Source, rows: Sequence[Row], title: str, small: bool
+    task: Task, model: nn.Sequential, dataset: Dataset, rows: Sequence[Row], title: str, small: bool
 ) -> Figure:
     drawn = []
     for row in rows:
-        batch = task.pair(source.one(int(row["index"])), None)
-        drawn.append(task.panels(source, batch, outputs_of(model, batch.images)))
+        batch = task.transform(dataset.sample(int(row["index"])), None)
+        drawn.append(task.panels(dataset, batch, dense_outputs(model, batch.images)))
     legend = None
     if task.target == "mask":
-        colours = (class_colours(len(source.classes)) / 255).tolist()
-        legend = {name: (r, g, b) for name, (r, g, b) in zip(source.classes, colours, strict=True)}
+        colours = (class_colours(len(dataset.classes)) / 255).tolist()
+        legend = {name: (r, g, b) for name, (r, g, b) in zip(dataset.classes, colours, strict=True)}
     if small:
         names = [caption.partition(":")[0] for caption, _ in drawn[0]]
         return grids.upright_strips(drawn, names, title, legend)
@@ -63,20 +63,20 @@ def _strips(
     return grids.strips(list(zip(names, drawn, strict=True)), title, legend)
 
 
-def _codes(model: nn.Sequential, source: Source, indices: Sequence[int]) -> Figure:
+def _codes(model: nn.Sequential, dataset: Dataset, indices: Sequence[int]) -> Figure:
     """The codes of held-out samples, seen from where they vary most."""
     from sklearn.decomposition import PCA
 
     step = -(-len(indices) // MAPPED)
     chosen = torch.tensor(sorted(indices)[::step])
-    batches = Loader(source, chosen, evaluation_batch(source.shape)).epoch()
+    batches = Loader(dataset, chosen, evaluation_batch(dataset.shape)).epoch()
     codes = embed(model, (batch.images for batch in batches)).numpy()
     points = codes
     if codes.shape[1] > 2 and len(codes) > 2:
         points = PCA(2, random_state=0).fit_transform(codes)
     points = np.pad(points[:, :2], ((0, 0), (0, max(0, 2 - points.shape[1]))))  # a single code: along a line
     title = f"{codes.shape[1]} codes of {len(chosen):,} held-out samples in the plane"
-    return figures.code_map(points, source.labels[chosen].numpy(), source.classes, title)
+    return figures.code_map(points, dataset.labels[chosen].numpy(), dataset.classes, title)
 
 
 LISTED = 8

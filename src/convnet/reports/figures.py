@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from convnet.analysis import Equivariance
-from convnet.data import Source, everything
+from convnet.data import Dataset, all_images
 from convnet.reports.style import CYCLE, MUTED, TEST, TRAIN, VAL, figure, log_scale, shortened
 from convnet.tasks import Score
 
@@ -142,9 +142,9 @@ def roc(false: NDArray[np.float64], true: NDArray[np.float64], area: float, posi
     return picture
 
 
-def columns(source: Source) -> Figure:
+def columns(dataset: Dataset) -> Figure:
     """Histograms by class of the columns of a table whose class means differ most."""
-    numbers, targets = everything(source).flatten(1).cpu().numpy(), source.targets.cpu().numpy()
+    numbers, targets = all_images(dataset).flatten(1).cpu().numpy(), dataset.targets.cpu().numpy()
     means = np.stack([numbers[targets == k].mean(0) for k in np.unique(targets)])
     apart = np.ptp(means, 0) / np.maximum(numbers.std(0), 1e-12)
     chosen = np.argsort(-apart)[:MOST_COLUMNS]
@@ -160,8 +160,8 @@ def columns(source: Source) -> Figure:
             low, high = numbers[:, column].min().astype(float), numbers[:, column].max().astype(float)
             edges = np.linspace(low, high if high > low else low + 1, 31)
             for k in np.unique(targets):
-                axes.hist(numbers[targets == k, column], edges, alpha=0.55, label=source.classes[k])
-            axes.set_title(source.columns[column], fontweight="normal", fontsize=9)
+                axes.hist(numbers[targets == k, column], edges, alpha=0.55, label=dataset.classes[k])
+            axes.set_title(dataset.columns[column], fontweight="normal", fontsize=9)
             axes.set_yticks([])
         grid.flat[0].legend(fontsize=8)
     return picture

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from convnet.data import FileSource, Source
+from convnet.data import Dataset, ImageDataset
 from convnet.data.images.decode import decode
 from convnet.data.images.pixels import DecodeError
 from convnet.data.images.resize import ResizePolicy, fit
@@ -130,23 +130,23 @@ def mosaic(images: Sequence[Image], title: str) -> Figure:
     return picture
 
 
-def pictures(source: Source, indices: Sequence[int]) -> list[Image]:
+def pictures(dataset: Dataset, indices: Sequence[int]) -> list[Image]:
     """The images of some samples as H×W×C."""
-    return [as_picture(image) for image in source.read(torch.tensor(indices)).images.cpu()]
+    return [as_picture(image) for image in dataset.read(torch.tensor(indices)).images.cpu()]
 
 
-def resized(source: FileSource, indices: Sequence[int]) -> list[tuple[ResizePolicy, list[Image]]]:
+def resized(dataset: ImageDataset, indices: Sequence[int]) -> list[tuple[ResizePolicy, list[Image]]]:
     """The same files by each policy, in the size that the network takes; none if one cannot be read."""
     columns: list[tuple[ResizePolicy, list[Image]]] = [(policy, []) for policy in get_args(ResizePolicy)]
-    size = (source.shape.height, source.shape.width)
-    listing, preprocess = source.files.listing, source.files.preprocess
+    size = (dataset.shape.height, dataset.shape.width)
+    manifest, preprocess = dataset.files.manifest, dataset.files.preprocess
     for index in indices:
-        name = listing.samples[int(source.rows[index])].entry.name
+        name = manifest.samples[int(dataset.rows[index])].entry.name
         try:
-            content = listing.store.read(name)
+            content = manifest.store.read(name)
             picture = decode(
                 content,
-                channels=source.shape.channels,
+                channels=dataset.shape.channels,
                 background=preprocess.background,
                 allow_truncated=True,
                 at_least=size,

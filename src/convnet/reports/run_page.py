@@ -12,18 +12,18 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from convnet.data import FileSource, Loader, Source, Split, everything, read_split
+from convnet.data import Dataset, ImageDataset, Loader, Split, all_images, read_split
 from convnet.errors import ConvnetError
 from convnet.recipes import Recipe
 from convnet.reports import figures, grids, series_figure
-from convnet.reports.dense_figures import map_pictures
+from convnet.reports.dense_figures import dense_pictures
 from convnet.reports.grids import resized, resized_figure
 from convnet.reports.html import render
 from convnet.reports.plane_figure import Panel, plane_figure
 from convnet.reports.style import shortened, to_png
-from convnet.reports.weight_figures import learnt_figures
+from convnet.reports.weight_figures import weight_figures
 from convnet.runs import Baselines, MetricsLog, RunFolder, StepLog
-from convnet.tasks import Classified, Task, as_picture
+from convnet.tasks import ClassificationResult, Task, as_picture
 from convnet.types import OF_SAMPLES
 
 LEARNT = ("evidence", "templates", "codebook", "hog", "neighbours", "regions")
@@ -38,7 +38,7 @@ def write_run_report(
     task: Task,
     result: dict[str, Any],
     model: nn.Sequential,
-    source: Source | None,
+    dataset: Dataset | None,
     baselines: Baselines | str,
 ) -> Path:
     """Write `report.html` and `figures/*.png`; returns the page's path.
@@ -58,17 +58,17 @@ def write_run_report(
         (row for row in predictions if classified and row["class"] != row["predicted"]),
         key=lambda row: -float(row["confidence"]),
     )
-    source = _unchanged(folder, source)
+    dataset = _unchanged(folder, dataset)
     pictures = dict(_curves(folder, task, result))
     if evaluation is not None:
         pictures |= dict(_classified(evaluation, result, data))
-    if source is not None:
-        split = read_split(folder.read("split.csv"), source)
-        if source.form == "series":
-            pictures |= dict(_series(task, model, source, split, predictions))
+    if dataset is not None:
+        split = read_split(folder.read("split.csv"), dataset)
+        if dataset.modality == "series":
+            pictures |= dict(_series(task, model, dataset, split, predictions))
         else:
-            pictures |= dict(_samples(recipe, task, model, source, split, mistakes))
-            pictures |= dict(map_pictures(task, model, source, predictions))
+            pictures |= dict(_samples(recipe, task, model, dataset, split, mistakes))
+            pictures |= dict(dense_pictures(task, model, dataset, predictions))
     folder.file("figures").mkdir(exist_ok=True)
     for name, content in pictures.items():
         folder.write(f"figures/{name}.png", content)
@@ -89,7 +89,7 @@ def write_run_report(
         mistake_count=len(mistakes),
         environment=folder.read_json("environment.json"),
         pictures=pictures,
-        learnt=[content for name, content in pictures.items() if name.startswith(LEARNT)],
+        weight_pictures=[content for name, content in pictures.items() if name.startswith(LEARNT)],
         table=bool(data.get("columns")),
         maps=[content for name, content in pictures.items() if name.startswith("maps")],
         baselines_command=baselines if isinstance(baselines, str) else None,
@@ -99,14 +99,14 @@ def write_run_report(
     return folder.file("report.html")
 
 
-def _unchanged(folder: RunFolder, source: Source | None) -> Source | None:
+def _unchanged(folder: RunFolder, dataset: Dataset | None) -> Dataset | None:
     """The source, where it is what the run was trained on; the pictures of another would mislead."""
     try:
-        if source is not None:
-            read_split(folder.read("split.csv"), source)
+        if dataset is not None:
+            read_split(folder.read("split.csv"), dataset)
     except ConvnetError:
         return None
-    return source
+    return dataset
 
 
 def _curves(folder: RunFolder, task: Task, result: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
@@ -120,7 +120,7 @@ def _curves(folder: RunFolder, task: Task, result: dict[str, Any]) -> Iterator[t
 
 
 def _classified(
-    evaluation: Classified, result: dict[str, Any], data: dict[str, Any]
+    evaluation: ClassificationResult, result: dict[str, Any], data: dict[str, Any]
 ) -> Iterator[tuple[str, bytes]]:
     """Where a classifier is right and wrong."""
     split = "test" if result["test"] else "validation"
@@ -134,64 +134,69 @@ def _samples(
     recipe: Recipe,
     task: Task,
     model: nn.Sequential,
-    source: Source,
+    dataset: Dataset,
     split: Split,
     mistakes: list[dict[str, str]],
 ) -> Iterator[tuple[str, bytes]]:
     """What was learnt, and the samples it was learnt from."""
     if task.target == "class":
-        for name, picture in learnt_figures(model, source, split):
+        for name, picture in weight_figures(model, dataset, split):
             yield name, to_png(picture)
-    if source.form == "table":
-        yield "samples", to_png(figures.columns(source))
-        if len(source.columns) == 2:
-            points = everything(source).flatten(1)
+    if dataset.modality == "table":
+        yield "samples", to_png(figures.columns(dataset))
+        if len(dataset.columns) == 2:
+            points = all_images(dataset).flatten(1)
             panel = Panel("Decision regions", model)
-            yield "regions", to_png(plane_figure([panel], points, source.targets, source.classes))
+            yield "regions", to_png(plane_figure([panel], points, dataset.targets, dataset.classes))
         return
     if task.target == "class":
-        yield "samples", to_png(_sample_figure(source, split))
-    if isinstance(source, FileSource):
-        columns = resized(source, split.train[:RESIZED].tolist())
+        yield "samples", to_png(_sample_figure(dataset, split))
+    if isinstance(dataset, ImageDataset):
+        columns = resized(dataset, split.train[:RESIZED].tolist())
         if columns:
             yield "resized", to_png(resized_figure(columns, recipe.preprocess.resize))
-    yield "augmented", to_png(_augmented_figure(source, split, recipe, task))
+    yield "augmented", to_png(_augmented_figure(dataset, split, recipe, task))
     if mistakes:
-        yield "mistakes", to_png(_mistake_figure(source, mistakes[:MISTAKES]))
+        yield "mistakes", to_png(_mistake_figure(dataset, mistakes[:MISTAKES]))
 
 
 def _series(
-    task: Task, model: nn.Sequential, source: Source, split: Split, predictions: list[dict[str, str]]
+    task: Task, model: nn.Sequential, dataset: Dataset, split: Split, predictions: list[dict[str, str]]
 ) -> Iterator[tuple[str, bytes]]:
     """Series of each class, and what the network sees in those held out along time."""
-    yield "samples", to_png(series_figure.class_series(source, split.train.tolist()))
+    yield "samples", to_png(series_figure.class_series(dataset, split.train.tolist()))
     key = "confidence" if task.target in OF_SAMPLES else task.score.key
     rows = sorted(predictions, key=lambda row: float(row[key]))
     if task.target == "mask":
-        yield "maps", to_png(series_figure.steps_figure(model.eval(), source, rows))
-    elif (picture := series_figure.evidence_figure(model.eval(), source, rows)) is not None:
+        yield "maps", to_png(series_figure.steps_figure(model.eval(), dataset, rows))
+    elif (picture := series_figure.evidence_figure(model.eval(), dataset, rows)) is not None:
         yield "evidence", to_png(picture)
 
 
-def _sample_figure(source: Source, split: Split) -> Figure:
+def _sample_figure(dataset: Dataset, split: Split) -> Figure:
     """The first training images of each class, a column per class, for up to ten classes."""
-    shown = list(range(min(SAMPLE_COLUMNS, len(source.classes))))
-    targets = source.targets.cpu()[split.train]
+    shown = list(range(min(SAMPLE_COLUMNS, len(dataset.classes))))
+    targets = dataset.targets.cpu()[split.train]
     rows = 3
     columns = [split.train[(targets == label).nonzero()[:rows, 0]].tolist() for label in shown]
     indices = [column[i % len(column)] for i in range(rows) for column in columns if column]
     captions = [
-        shortened(source.classes[int(source.targets[i])]) if n < len(shown) else ""
+        shortened(dataset.classes[int(dataset.targets[i])]) if n < len(shown) else ""
         for n, i in enumerate(indices)
     ]
     width = len([column for column in columns if column])
-    return grids.image_grid(grids.pictures(source, indices), captions, width, "Training images")
+    return grids.image_grid(grids.pictures(dataset, indices), captions, width, "Training images")
 
 
-def _augmented_figure(source: Source, split: Split, recipe: Recipe, task: Task) -> Figure:
+def _augmented_figure(dataset: Dataset, split: Split, recipe: Recipe, task: Task) -> Figure:
     """The first training batch as the network saw it."""
     loader = Loader(
-        source, split.train, recipe.batch_size, seed=recipe.seed, augment=recipe.augment, pair=task.pair
+        dataset,
+        split.train,
+        recipe.batch_size,
+        seed=recipe.seed,
+        augment=recipe.augment,
+        transform=task.transform,
     )
     images = next(loader.epoch()).images[: 2 * SAMPLE_COLUMNS].cpu()
     what = "augmented" if loader.augment else "not augmented"
@@ -203,14 +208,14 @@ def _augmented_figure(source: Source, split: Split, recipe: Recipe, task: Task) 
     )
 
 
-def _mistake_figure(source: Source, mistakes: list[dict[str, str]]) -> Figure:
+def _mistake_figure(dataset: Dataset, mistakes: list[dict[str, str]]) -> Figure:
     indices = [int(row["index"]) for row in mistakes]
     captions = [
         f"{shortened(row['class'])} → {shortened(row['predicted'])}\n{float(row['confidence']):.1%}"
         for row in mistakes
     ]
     title = "Most confident mistakes (true → predicted)"
-    return grids.image_grid(grids.pictures(source, indices), captions, 8, title)
+    return grids.image_grid(grids.pictures(dataset, indices), captions, 8, title)
 
 
 def _predictions(folder: RunFolder) -> list[dict[str, str]]:
@@ -228,7 +233,7 @@ def _tables(result: dict[str, Any]) -> dict[str, Any]:
     return {"splits": splits, "overall": overall, "by_class": by_class}
 
 
-def _as_evaluation(rows: list[dict[str, str]], classes: list[str]) -> Classified:
+def _as_evaluation(rows: list[dict[str, str]], classes: list[str]) -> ClassificationResult:
     """The predictions as hard decisions; of two classes with their probabilities, which a ROC needs."""
     number = {name: i for i, name in enumerate(classes)}
     predicted = torch.tensor([number[row["predicted"]] for row in rows])
@@ -241,4 +246,4 @@ def _as_evaluation(rows: list[dict[str, str]], classes: list[str]) -> Classified
         # Rounded to six digits, a tie may have lost its winner.
         second = torch.where((predicted == 1) & (second == 0.5), 0.5 + 1e-6, second)
         probabilities = torch.stack([1 - second, second], 1)
-    return Classified(0.0, probabilities, targets, indices)
+    return ClassificationResult(0.0, probabilities, targets, indices)

@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from convnet.data import Source, Split
+from convnet.data import Dataset, Split
 from convnet.features.codebook import Codebook
 from convnet.features.hog import HoG
 from convnet.features.visual_words import VisualWords
-from convnet.layers import MapsToDense
+from convnet.layers import FlattenLinear
 from convnet.models.knn import NearestNeighbours
 from convnet.reports import grids
 from convnet.reports.style import bare, figure
@@ -23,27 +23,27 @@ MOST_PATCHES = 400
 SAMPLES = 8
 
 
-def learnt_figures(model: nn.Sequential, source: Source, split: Split) -> Iterator[tuple[str, Figure]]:
+def weight_figures(model: nn.Sequential, dataset: Dataset, split: Split) -> Iterator[tuple[str, Figure]]:
     """Names and pictures of whatever in the model can be seen; nothing for what cannot."""
-    if source.form == "table":
+    if dataset.modality == "table":
         return
     shown = (split.test if len(split.test) else split.val if len(split.val) else split.train)[:SAMPLES]
     if (templates := _first_weights(model[1])) is not None:
-        linear = isinstance(model[1], MapsToDense)
-        yield "templates", template_figure(templates, source.classes if linear else None)
+        linear = isinstance(model[1], FlattenLinear)
+        yield "templates", template_figure(templates, dataset.classes if linear else None)
     for number, part in enumerate(model.modules()):
         if isinstance(part, VisualWords):
             yield f"codebook-{number}", codebook_figure(part.codebook(), part.in_channels, part.patch_size)
         if isinstance(part, HoG):
-            yield f"hog-{number}", glyph_figure(part, source.read(shown).images.cpu())
+            yield f"hog-{number}", glyph_figure(part, dataset.read(shown).images.cpu())
     if isinstance(model[-1], NearestNeighbours):
-        yield "neighbours", _neighbour_figure(model, source, split, shown)
+        yield "neighbours", _neighbour_figure(model, dataset, split, shown)
 
 
 def _first_weights(network: nn.Module) -> Tensor | None:
     """The weights of a network whose first layer looks at all pixels, one image per unit: D×C×H×W."""
     first = network[0] if isinstance(network, nn.Sequential) and len(network) else network
-    return first.templates().detach() if isinstance(first, MapsToDense) else None
+    return first.templates().detach() if isinstance(first, FlattenLinear) else None
 
 
 def template_figure(templates: Tensor, classes: Sequence[str] | None) -> Figure:
@@ -97,19 +97,19 @@ def _glyphs(cells: NDArray[np.float32], size: int) -> LineCollection:
     )
 
 
-def _neighbour_figure(model: nn.Sequential, source: Source, split: Split, shown: Tensor) -> Figure:
+def _neighbour_figure(model: nn.Sequential, dataset: Dataset, split: Split, shown: Tensor) -> Figure:
     """Held-out images and beside each the training images nearest to it."""
     memory = model[-1]
     assert isinstance(memory, NearestNeighbours)
-    queries = source.read(shown).images.cpu()
+    queries = dataset.read(shown).images.cpu()
     features = nn.Sequential(*list(model)[:-1])(queries)
     distances, places = memory.neighbours(features, min(9, len(memory.memory)))
     found = split.train[memory.kept.cpu()[places.cpu()]]
     images, captions = [], []
     for index, near, far in zip(shown.tolist(), found.tolist(), distances.tolist(), strict=True):
-        images += grids.pictures(source, [index, *near])
-        names = [source.classes[int(source.targets[i])] for i in near]
-        captions += [f"? {source.classes[int(source.targets[index])]}"]
+        images += grids.pictures(dataset, [index, *near])
+        names = [dataset.classes[int(dataset.targets[i])] for i in near]
+        captions += [f"? {dataset.classes[int(dataset.targets[index])]}"]
         captions += [f"{name}\n{distance:.3g}" for name, distance in zip(names, far, strict=True)]
     return grids.image_grid(
         images, captions, 1 + found.shape[1], "Held-out images (left) and their nearest training images"

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from convnet.data import Source
+from convnet.data import Dataset
 from convnet.tasks.task import TASKS, Evaluation, Score, Task, predict_all
 from convnet.training import Loss, correct_classes
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Classified(Evaluation):
+class ClassificationResult(Evaluation):
     """Predictions for N samples: mean loss, probabilities N×K, targets N, indices N, all on the CPU."""
 
     loss: float
@@ -57,7 +57,7 @@ class Classified(Evaluation):
         """The accuracy, over samples and as the mean over classes."""
         return {"accuracy": self.accuracy, "balanced_accuracy": self.balanced_accuracy}
 
-    def rows(self, source: Source) -> Iterator[Mapping[str, object]]:
+    def rows(self, source: Dataset) -> Iterator[Mapping[str, object]]:
         """The class, what was predicted, and how sure the network was of both."""
         confidence = self.probabilities.amax(1)
         own = self.probabilities.gather(1, self.targets[:, None])[:, 0]
@@ -111,16 +111,16 @@ class Classification(Task):
     score = Score("accuracy", "accuracy")
     loss = "cross-entropy"
 
-    def measure(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def metric(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Right classes, of so many samples."""
         return correct_classes(outputs, targets)
 
     def evaluate(
-        self, model: nn.Module, source: Source, indices: Tensor, loss: Loss, fabric: Fabric
-    ) -> Classified:
+        self, model: nn.Module, source: Dataset, indices: Tensor, loss: Loss, fabric: Fabric
+    ) -> ClassificationResult:
         """Predict every sample."""
         mean, logits, targets, found = predict_all(model, source, indices, loss, fabric)
-        return Classified(mean, logits.softmax(1), targets, found)
+        return ClassificationResult(mean, logits.softmax(1), targets, found)
 
 
 @TASKS.register("classification")

@@ -11,11 +11,11 @@ from annotated_types import Ge, Gt, Le
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from convnet.data import Source
+from convnet.data import Dataset
 from convnet.data.images import degrade
 from convnet.errors import DataError
 from convnet.registry import Count, NonNegative, Positive, Probability
-from convnet.tasks.maps import centred, outputs_of, samples
+from convnet.tasks.dense import center_crop, dense_outputs, samples
 from convnet.tasks.task import TASKS, Evaluation, Picture, Score, Task, as_picture, evaluating
 from convnet.training import Loss, structural_similarity
 from convnet.types import Batch
@@ -35,7 +35,7 @@ def psnr(outputs: Tensor, targets: Tensor) -> Float[Tensor, " N"]:
 
 
 @dataclass(frozen=True)
-class Restored(Evaluation):
+class ImageResult(Evaluation):
     """The loss, averaged over samples, and N×5 FIGURES of each sample.
 
     `plain`: what is given is what should come out, so that figures of it say nothing.
@@ -58,7 +58,7 @@ class Restored(Evaluation):
             del means["input_psnr"], means["input_ssim"]
         return means
 
-    def rows(self, source: Source) -> Iterator[Mapping[str, object]]:
+    def rows(self, dataset: Dataset) -> Iterator[Mapping[str, object]]:
         """The figures of each sample."""
         for values in self.figures.tolist():
             yield {name: f"{value:.6f}" for name, value in zip(FIGURES, values, strict=True)}
@@ -89,43 +89,45 @@ class ImageToImage(Task):
         self.reads = "pairs" if degrade is None else "photos"
         self.plain, self.loss = plain, loss
 
-    def outputs(self, source: Source) -> int:
+    def outputs(self, dataset: Dataset) -> int:
         """As many channels as the image has.
 
         Raises:
             DataError: the images lack what the task needs.
         """
-        if source.form != "images":
-            raise DataError(f"{source.name}: a {source.form}, not images; task {self.name} needs images")
-        if self.colours and source.shape.channels != 3:
-            raise DataError(f"{source.name}: has grey images; task {self.name} needs colours")
-        return source.shape.channels
+        if dataset.modality != "images":
+            raise DataError(
+                f"{dataset.name}: a {dataset.modality}, not images; task {self.name} needs images"
+            )
+        if self.colours and dataset.shape.channels != 3:
+            raise DataError(f"{dataset.name}: has grey images; task {self.name} needs colours")
+        return dataset.shape.channels
 
-    def pair(self, batch: Batch, seed: int | None) -> Batch:
+    def transform(self, batch: Batch, seed: int | None) -> Batch:
         """The degraded image, and the image; pairs as the data has them."""
         if self.degrade is None:
             return batch
         targets = batch.images.float() / 255
         return Batch(degrade.degraded(batch, self.degrade, seed), targets, batch.indices, batch.sizes)
 
-    def measure(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def metric(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """The sum of the PSNR, and the number of images."""
-        ratios = psnr(outputs.float(), centred(targets, outputs))
+        ratios = psnr(outputs.float(), center_crop(targets, outputs))
         return ratios.sum(), ratios.new_tensor(len(ratios))
 
     def fit_loss(self, loss: Loss) -> Loss:
         """In single precision, on the part of the image that the network sees."""
-        return lambda outputs, targets: loss(outputs.float(), centred(targets, outputs))
+        return lambda outputs, targets: loss(outputs.float(), center_crop(targets, outputs))
 
     @torch.no_grad()
     def evaluate(
-        self, model: nn.Module, source: Source, indices: Tensor, loss: Loss, fabric: Fabric
-    ) -> Restored:
+        self, model: nn.Module, dataset: Dataset, indices: Tensor, loss: Loss, fabric: Fabric
+    ) -> ImageResult:
         """Every sample at its own size, large ones in tiles; outputs are cut to 0…1 and then judged."""
         total, figures = 0.0, []
         with evaluating(model):
-            for batch in samples(source, indices, self.pair):
-                outputs = outputs_of(model, batch.images, fabric)
+            for batch in samples(dataset, indices, self.transform):
+                outputs = dense_outputs(model, batch.images, fabric)
                 total += loss(outputs, batch.targets).item() * len(batch)
                 given, made = batch.images.float() / 255, outputs.clamp(0, 1)
                 columns = [
@@ -136,9 +138,9 @@ class ImageToImage(Task):
                     (made - batch.targets).square().flatten(1).mean(1),
                 ]
                 figures.append(torch.stack(columns, 1).cpu())
-        return Restored(total / max(1, len(indices)), torch.cat(figures), indices, self.plain)
+        return ImageResult(total / max(1, len(indices)), torch.cat(figures), indices, self.plain)
 
-    def panels(self, source: Source, batch: Batch, output: Tensor) -> list[tuple[str, Picture]]:
+    def panels(self, dataset: Dataset, batch: Batch, output: Tensor) -> list[tuple[str, Picture]]:
         """Before, after, truth."""
         given, made = batch.images.float() / 255, output.clamp(0, 1)
         before = psnr(given, batch.targets).item()

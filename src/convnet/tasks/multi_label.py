@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from convnet.data import Source
+from convnet.data import Dataset
 from convnet.errors import DataError
 from convnet.tasks.task import TASKS, Evaluation, Score, Task, predict_all
 from convnet.training import Loss, label_agreement
@@ -23,7 +23,7 @@ HALF = 0.5
 
 
 @dataclass(frozen=True)
-class Labelled(Evaluation):
+class MultiLabelResult(Evaluation):
     """Predictions for N samples: mean loss, probabilities and targets N×K, indices N, all on the CPU.
 
     A label is said of a sample where its probability is at least its threshold, K.
@@ -63,7 +63,7 @@ class Labelled(Evaluation):
             "share": dict(zip(self.classes, self.targets.mean(0).tolist(), strict=True)),
         }
 
-    def rows(self, source: Source) -> Iterator[Mapping[str, object]]:
+    def rows(self, dataset: Dataset) -> Iterator[Mapping[str, object]]:
         """The labels, those that were predicted, and the probability of each."""
         for given, said, shares in zip(self.targets, self.predicted, self.probabilities, strict=True):
             yield {
@@ -72,7 +72,7 @@ class Labelled(Evaluation):
                 **{f"p({name})": f"{p:.6f}" for name, p in zip(self.classes, shares.tolist(), strict=True)},
             }
 
-    def tune(self) -> dict[str, float]:
+    def tune_thresholds(self) -> dict[str, float]:
         """The threshold of each label at which its F1 on these samples is best, midway to the next below."""
         best = {}
         for k, name in enumerate(self.classes):
@@ -85,7 +85,7 @@ class Labelled(Evaluation):
             best[name] = float(values[place] + below) / 2 if right[-1] > 0 else HALF
         return best
 
-    def at(self, thresholds: Mapping[str, float]) -> Labelled:
+    def with_thresholds(self, thresholds: Mapping[str, float]) -> MultiLabelResult:
         """The same predictions, cut at other thresholds."""
         if not thresholds:
             return self
@@ -120,27 +120,27 @@ class MultiLabel(Task):
     score = Score("f1", "F1")
     loss = "binary-cross-entropy"
 
-    def outputs(self, source: Source) -> int:
+    def outputs(self, dataset: Dataset) -> int:
         """A logit for each label.
 
         Raises:
             DataError: there is none.
         """
-        if not source.classes:
-            raise DataError(f"{source.name}: none of its samples has a label")
-        return len(source.classes)
+        if not dataset.classes:
+            raise DataError(f"{dataset.name}: none of its samples has a label")
+        return len(dataset.classes)
 
-    def measure(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def metric(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Labels that are said and right, twice, of those that are said and those that are right."""
         return label_agreement(outputs, targets)
 
     def evaluate(
-        self, model: nn.Module, source: Source, indices: Tensor, loss: Loss, fabric: Fabric
-    ) -> Labelled:
+        self, model: nn.Module, dataset: Dataset, indices: Tensor, loss: Loss, fabric: Fabric
+    ) -> MultiLabelResult:
         """Predict every sample, at thresholds of ½."""
-        mean, logits, targets, found = predict_all(model, source, indices, loss, fabric)
-        halves = torch.full((len(source.classes),), HALF)
-        return Labelled(mean, logits.sigmoid(), targets, found, tuple(source.classes), halves)
+        mean, logits, targets, found = predict_all(model, dataset, indices, loss, fabric)
+        halves = torch.full((len(dataset.classes),), HALF)
+        return MultiLabelResult(mean, logits.sigmoid(), targets, found, tuple(dataset.classes), halves)
 
 
 @TASKS.register("multi-label")

@@ -12,8 +12,8 @@ from jaxtyping import Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from convnet.data import Source
-from convnet.tasks.maps import centred, outputs_of, samples
+from convnet.data import Dataset
+from convnet.tasks.dense import center_crop, dense_outputs, samples
 from convnet.tasks.task import (
     TASKS,
     Evaluation,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Segmented(Evaluation):
+class SegmentationResult(Evaluation):
     """The loss, averaged over samples, and the confusion counts N×K×K (row = true class) of each sample."""
 
     loss: float
@@ -56,7 +56,7 @@ class Segmented(Evaluation):
             "dice": dict(zip(self.classes, dice, strict=True)),
         }
 
-    def rows(self, source: Source) -> Iterator[Mapping[str, object]]:
+    def rows(self, dataset: Dataset) -> Iterator[Mapping[str, object]]:
         """Pixel accuracy and mean IoU of each sample."""
         for confusion in self.confusions:
             mean_iou = _mean(_overlaps(confusion)[0])
@@ -75,29 +75,31 @@ class Segmentation(Task):
     score = Score("pixel_accuracy", "pixel accuracy")
     loss = "cross-entropy-dice"
 
-    def measure(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def metric(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Right pixels, of so many that have a class."""
-        return correct_classes(outputs, centred(targets, outputs))
+        return correct_classes(outputs, center_crop(targets, outputs))
 
     def fit_loss(self, loss: Loss) -> Loss:
         """On the part of the mask that the network sees."""
-        return lambda outputs, targets: loss(outputs, centred(targets, outputs))
+        return lambda outputs, targets: loss(outputs, center_crop(targets, outputs))
 
     @torch.no_grad()
     def evaluate(
-        self, model: nn.Module, source: Source, indices: Tensor, loss: Loss, fabric: Fabric
-    ) -> Segmented:
+        self, model: nn.Module, dataset: Dataset, indices: Tensor, loss: Loss, fabric: Fabric
+    ) -> SegmentationResult:
         """Every sample at its own size; large ones in tiles."""
-        k, total = len(source.classes), 0.0
+        k, total = len(dataset.classes), 0.0
         confusions = []
         with evaluating(model):
-            for batch in samples(source, indices, self.pair):
-                logits = outputs_of(model, batch.images, fabric)
+            for batch in samples(dataset, indices, self.transform):
+                logits = dense_outputs(model, batch.images, fabric)
                 total += loss(logits, batch.targets).item() * len(batch)
                 confusions.append(_confusions(logits.argmax(1), batch.targets, k).cpu())
-        return Segmented(total / max(1, len(indices)), torch.cat(confusions), indices, source.classes)
+        return SegmentationResult(
+            total / max(1, len(indices)), torch.cat(confusions), indices, dataset.classes
+        )
 
-    def panels(self, source: Source, batch: Batch, output: Tensor) -> list[tuple[str, Picture]]:
+    def panels(self, dataset: Dataset, batch: Batch, output: Tensor) -> list[tuple[str, Picture]]:
         """The image; the true mask and the predicted one over it; what is wrong, in red."""
         image, truth = as_picture(batch.images[0]), batch.targets[0].cpu().numpy()
         predicted = output.argmax(1)[0].cpu().numpy()

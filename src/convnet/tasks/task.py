@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from convnet.data import Loader, Reads, Source
+from convnet.data import Dataset, Loader, Reads
 from convnet.errors import DataError
 from convnet.registry import Registry
 from convnet.training import Loss
@@ -59,14 +59,14 @@ class Evaluation(ABC):
         """All figures by name; those of single classes in dictionaries of their own."""
 
     @abstractmethod
-    def rows(self, source: Source) -> Iterator[Mapping[str, object]]:
+    def rows(self, dataset: Dataset) -> Iterator[Mapping[str, object]]:
         """What predictions.csv says of each sample, in the order of `indices`."""
 
-    def tune(self) -> dict[str, float]:
+    def tune_thresholds(self) -> dict[str, float]:
         """Thresholds chosen on these samples, by class; none where nothing has to be chosen."""
         return {}
 
-    def at(self, thresholds: Mapping[str, float]) -> Evaluation:
+    def with_thresholds(self, thresholds: Mapping[str, float]) -> Evaluation:
         """The same predictions, decided with other thresholds."""
         return self
 
@@ -87,28 +87,28 @@ class Task(ABC):
     score: ClassVar[Score]
     loss: str
 
-    def outputs(self, source: Source) -> int:
+    def outputs(self, dataset: Dataset) -> int:
         """The size of the head: a logit, or a map of logits, per class.
 
         Raises:
             DataError: there is nothing to tell apart, or the data lacks what the task needs.
         """
-        if len(source.classes) < 2:
-            only = f"one class, '{source.classes[0]}'" if source.classes else "no classes"
-            raise DataError(f"{source.name}: has only {only}; there must be two or more to tell apart")
-        return len(source.classes)
+        if len(dataset.classes) < 2:
+            only = f"one class, '{dataset.classes[0]}'" if dataset.classes else "no classes"
+            raise DataError(f"{dataset.name}: has only {only}; there must be two or more to tell apart")
+        return len(dataset.classes)
 
     @abstractmethod
-    def measure(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def metric(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """The score of a batch as a sum and a weight, for the loop."""
 
     @abstractmethod
     def evaluate(
-        self, model: nn.Module, source: Source, indices: Tensor, loss: Loss, fabric: Fabric
+        self, model: nn.Module, dataset: Dataset, indices: Tensor, loss: Loss, fabric: Fabric
     ) -> Evaluation:
         """Run the model over samples, in evaluation mode, and judge it; its own mode is restored."""
 
-    def pair(self, batch: Batch, seed: int | None) -> Batch:
+    def transform(self, batch: Batch, seed: int | None) -> Batch:
         """What the network is given and what it should say; as the source has it, unless a task makes it."""
         return batch
 
@@ -116,7 +116,7 @@ class Task(ABC):
         """The loss on what this task's networks return."""
         return loss
 
-    def panels(self, source: Source, batch: Batch, output: Tensor) -> list[tuple[str, Picture]]:
+    def panels(self, dataset: Dataset, batch: Batch, output: Tensor) -> list[tuple[str, Picture]]:
         """A sample (a batch of one) and what the network made of it, as captioned pictures side by side."""
         return []
 
@@ -137,13 +137,13 @@ def as_picture(image: Tensor) -> Picture:
 
 @torch.no_grad()
 def predict_all(
-    model: nn.Module, source: Source, indices: Tensor, loss: Loss, fabric: Fabric
+    model: nn.Module, dataset: Dataset, indices: Tensor, loss: Loss, fabric: Fabric
 ) -> tuple[float, Tensor, Tensor, Tensor]:
     """The mean loss over samples, whatever the batches; logits N×K, targets, indices N; all on the CPU."""
     total = torch.zeros((), dtype=torch.float64)
     logits, targets, places = [], [], []
     with evaluating(model):
-        for batch in Loader(source, indices, evaluation_batch(source.shape)).epoch():
+        for batch in Loader(dataset, indices, evaluation_batch(dataset.shape)).epoch():
             with fabric.autocast():
                 given = model(batch.images)
             given = given.float()
@@ -152,7 +152,9 @@ def predict_all(
             targets.append(batch.targets.cpu())
             places.append(batch.indices.cpu())
     if not places:
-        raise DataError(f"{source.name}: of {len(indices)} images none can be read; {source.skipped[-1]}")
+        raise DataError(
+            f"{dataset.name}: of {len(indices)} images none can be read; {dataset.unreadable[-1]}"
+        )
     found = torch.cat(places)
     return total.item() / max(1, len(found)), torch.cat(logits), torch.cat(targets), found
 

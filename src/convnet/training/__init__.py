@@ -5,7 +5,7 @@ from convnet.training.gradient_check import GradientCheck, check_gradients
 from convnet.training.image_losses import structural_similarity
 from convnet.training.loop import fit
 from convnet.training.losses import LOSS_TARGETS, LOSSES, Loss
-from convnet.training.measures import Measure, correct_classes, label_agreement
+from convnet.training.metrics import BatchMetric, correct_classes, label_agreement
 from convnet.training.optimizers import OPTIMIZERS, Freezing, parameter_groups, rate_factors
 from convnet.training.regularizers import Regularizers
 from convnet.training.schedules import SCHEDULES, Schedule, Timing
@@ -16,13 +16,13 @@ __all__ = [
     "LOSS_TARGETS",
     "OPTIMIZERS",
     "SCHEDULES",
+    "BatchMetric",
     "EpochEnd",
     "Event",
     "Freezing",
     "GradientCheck",
     "Listener",
     "Loss",
-    "Measure",
     "Progress",
     "Regularizers",
     "Schedule",

@@ -35,7 +35,7 @@ class Batches(Protocol):
         ...
 
 
-class HeldOut(Protocol):
+class Validation(Protocol):
     """What a validation says: its mean loss, and the figure of merit of the task."""
 
     @property
@@ -67,7 +67,7 @@ def fit(
     *,
     epochs: int,
     fabric: Fabric,
-    validate: Callable[[], HeldOut] | None = None,
+    validate: Callable[[], Validation] | None = None,
     on_event: Listener = lambda event: None,
 ) -> None:
     """Train from `training.progress` to the end of epoch `epochs`: batch, forward, backward, update.
@@ -89,9 +89,9 @@ def fit(
             if training.freezing is not None:
                 training.freezing.begin(progress.epoch)
             clock, waiting, pending = _Clock(), 0.0, list[Pending]()
-            source = batches.epoch(progress.epoch, first=progress.step_in_epoch)
+            dataset = batches.epoch(progress.epoch, first=progress.step_in_epoch)
             asked = time.perf_counter()
-            for batch in source:
+            for batch in dataset:
                 waiting += time.perf_counter() - asked
                 seed_draws(derived_seed(training.seed, "step", progress.step), fabric.device)
                 factor = training.schedule.factor(progress.step)
@@ -115,7 +115,7 @@ def fit(
                 progress.step += 1
                 progress.step_in_epoch += 1
                 clock.images += len(batch)
-                score, weight = training.measure(logits.detach(), batch.targets)
+                score, weight = training.metric(logits.detach(), batch.targets)
                 rate = optimizer.param_groups[0]["lr"]
                 pending.append(Pending(progress.step, rate, loss.detach(), score, weight, len(batch)))
                 if len(pending) == fetch_every or progress.step_in_epoch == batches.steps:
@@ -171,7 +171,7 @@ def _finish_epoch(
     training: Training,
     clock: _Clock,
     waiting: float,
-    validate: Callable[[], HeldOut] | None,
+    validate: Callable[[], Validation] | None,
     on_event: Listener,
 ) -> None:
     progress, seconds = training.progress, clock.seconds

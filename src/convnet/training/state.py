@@ -11,7 +11,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from convnet.errors import DivergedError
 from convnet.training.losses import Loss
-from convnet.training.measures import Measure, correct_classes
+from convnet.training.metrics import BatchMetric, correct_classes
 from convnet.training.optimizers import Freezing
 from convnet.training.regularizers import Regularizers
 from convnet.training.schedules import Schedule, Timing
@@ -48,7 +48,7 @@ class Training:
 
     `seed` decides every draw inside the model (dropout): the draws of a step depend on the seed and the
     step alone. `ema`, if given, is the running average of the weights that is evaluated in their stead;
-    `measure` is the figure of merit that is watched beside the loss, `freezing` what is not trained at first.
+    `metric` is the figure of merit that is watched beside the loss, `freezing` what is not trained at first.
     """
 
     model: nn.Module
@@ -58,7 +58,7 @@ class Training:
     regularizers: Regularizers = field(default_factory=Regularizers)
     clip_norm: float | None = None
     ema: AveragedModel | None = None
-    measure: Measure = correct_classes
+    metric: BatchMetric = correct_classes
     freezing: Freezing | None = None
     seed: int = 0
     progress: Progress = field(default_factory=Progress)

@@ -1,7 +1,7 @@
 """The verbs: train, resume, compare, evaluate, predict, report, as the command line and Python call them."""
 
 from convnet.prediction.dense import DenseMap
-from convnet.prediction.predictor import Made, Mask, Prediction
+from convnet.prediction.predictor import ImagePrediction, Mask, Prediction
 from convnet.recipes.resolve import choose_recipe
 from convnet.runs.environment import describe_environment
 from convnet.workflows.baselines import baselines
@@ -17,7 +17,7 @@ __all__ = [
     "Comparison",
     "CrossValidation",
     "DenseMap",
-    "Made",
+    "ImagePrediction",
     "Mask",
     "Prediction",
     "Run",

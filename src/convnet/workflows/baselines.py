@@ -11,15 +11,15 @@ from typing import Any
 
 import torch
 
-from convnet.data import Source, Split, make_split, write_split
+from convnet.data import Dataset, Split, make_split, write_split
 from convnet.device import keep_freed_memory, set_threads
 from convnet.errors import DataError, InterruptedRunError, RecipeError
 from convnet.models import MODELS, build_model, named_model, parse_call
 from convnet.recipes import Recipe, baseline_recipe, default_recipe, open_recipe_data, override
 from convnet.runs import BaselineRow, Baselines, RunFolder, as_file_name, split_fingerprint
 from convnet.workflows.run import Run
-from convnet.workflows.time_budget import MEMORY, affordable_epochs, affordable_memory, affordable_words
-from convnet.workflows.train import settle, train
+from convnet.workflows.time_budget import MEMORY, epochs_within, neighbours_within, words_within
+from convnet.workflows.train import resolve_environment, train
 
 OWN_FIELDS = ("data", "split", "preprocess.image_size", "preprocess.channels", "preprocess.resize", "seed")
 """What may be set: all rows share it. How each is trained is its own."""
@@ -29,7 +29,7 @@ LONGEST = 24 * 60
 
 
 @dataclass(frozen=True)
-class Plan:
+class BaselineSpec:
     """A row to be: its name, its model, its loss, and its share of the time."""
 
     name: str
@@ -39,22 +39,22 @@ class Plan:
 
 
 IMAGES = (
-    Plan("majority class", "majority", 1),
-    Plan("k-NN, pixels", "knn", 20),
-    Plan("softmax, pixels", "linear", 10),
-    Plan("SVM, pixels", "linear", 10, "hinge"),
-    Plan("k-NN, colour + HoG", "color+hog -> knn", 20),
-    Plan("softmax, colour + HoG", "color+hog -> linear", 10),
-    Plan("SVM, colour + HoG", "color+hog -> linear", 10, "hinge"),
-    Plan("softmax, visual words", "visual-words -> linear", 40),
-    Plan("MLP, pixels", "mlp", 15),
+    BaselineSpec("majority class", "majority", 1),
+    BaselineSpec("k-NN, pixels", "knn", 20),
+    BaselineSpec("softmax, pixels", "linear", 10),
+    BaselineSpec("SVM, pixels", "linear", 10, "hinge"),
+    BaselineSpec("k-NN, colour + HoG", "color+hog -> knn", 20),
+    BaselineSpec("softmax, colour + HoG", "color+hog -> linear", 10),
+    BaselineSpec("SVM, colour + HoG", "color+hog -> linear", 10, "hinge"),
+    BaselineSpec("softmax, visual words", "visual-words -> linear", 40),
+    BaselineSpec("MLP, pixels", "mlp", 15),
 )
 TABLE = (
-    Plan("majority class", "majority", 1),
-    Plan("k-NN", "knn", 10),
-    Plan("softmax", "linear", 10),
-    Plan("SVM", "linear", 10, "hinge"),
-    Plan("MLP", "mlp", 10),
+    BaselineSpec("majority class", "majority", 1),
+    BaselineSpec("k-NN", "knn", 10),
+    BaselineSpec("softmax", "linear", 10),
+    BaselineSpec("SVM", "linear", 10, "hinge"),
+    BaselineSpec("MLP", "mlp", 10),
 )
 
 
@@ -83,21 +83,21 @@ def baselines(
     keep_freed_memory()
     set_threads(threads)
     base = _base(data, overrides or {})
-    source = open_recipe_data(base, data_dir)
-    if source.target != "class":
-        raise DataError(f"{source.name}: baselines are classifiers; its samples have no class each")
-    split = make_split(source, base.split)
-    folder = (out or Path("runs") / f"{as_file_name(Path(source.name).stem)}-baselines").absolute()
-    plans, rows = TABLE if source.form != "images" else IMAGES, []
+    dataset = open_recipe_data(base, data_dir)
+    if dataset.target != "class":
+        raise DataError(f"{dataset.name}: baselines are classifiers; its samples have no class each")
+    split = make_split(dataset, base.split)
+    folder = (out or Path("runs") / f"{as_file_name(Path(dataset.name).stem)}-baselines").absolute()
+    plans, rows = TABLE if dataset.modality != "images" else IMAGES, []
     for plan in plans:
         if not plan.model.startswith("visual-words"):  # whose patches are cut to the images
-            build_model(plan.model, source.shape, len(source.classes))
-    fingerprint = split_fingerprint(write_split(split, source))
+            build_model(plan.model, dataset.shape, len(dataset.classes))
+    fingerprint = split_fingerprint(write_split(split, dataset))
     for place, plan in enumerate(plans):
         left = started + 60 * min(minutes, LONGEST) - time.perf_counter()
         seconds = max(1.0, left * plan.share / sum(p.share for p in plans[place:]))
-        name, recipe = _affordable(plan, base, source, split, seconds)
-        recipe = settle(recipe, "cpu", folder)
+        name, recipe = _affordable(plan, base, dataset, split, seconds)
+        recipe = resolve_environment(recipe, "cpu", folder)
         try:
             run = _finished(recipe, folder, fingerprint) or train(
                 recipe,
@@ -105,15 +105,15 @@ def baselines(
                 data_dir=data_dir,
                 device="cpu",
                 threads=threads,
-                opened=(source, split),
+                opened=(dataset, split),
                 report=False,
             )
         except InterruptedRunError:
             done = f"{place} of {len(plans)} models are fitted"
             raise InterruptedRunError(f"stopped; {done}; the same command begins the table again") from None
-        rows.append(_row(name, run, source, split))
+        rows.append(_row(name, run, dataset, split))
         on_row(rows[-1])
-    table = Baselines(source.name, fingerprint, tuple(rows))
+    table = Baselines(dataset.name, fingerprint, tuple(rows))
     table.write(folder)
     return table, folder
 
@@ -128,27 +128,29 @@ def _base(data: str, overrides: dict[str, Any]) -> Recipe:
     return override(default_recipe(data), overrides)
 
 
-def _affordable(plan: Plan, base: Recipe, source: Source, split: Split, seconds: float) -> tuple[str, Recipe]:
+def _affordable(
+    plan: BaselineSpec, base: Recipe, dataset: Dataset, split: Split, seconds: float
+) -> tuple[str, Recipe]:
     """The row's recipe, cut to the time; its name says so."""
     name, model = plan.name, plan.model
     if model.endswith("knn"):
         queries = 2 * len(split.val) + len(split.test)
-        vectors = _vectors(model, source, split)
-        most = affordable_memory(vectors, len(split.train), queries, seconds)
+        vectors = _vectors(model, dataset, split)
+        most = neighbours_within(vectors, len(split.train), queries, seconds)
         if most is not None:
             name = f"{name} ({most:,} remembered)"
         options = {"k": None if len(split.val) else 1, "most": most}
         written = ", ".join(f"{key}={value}" for key, value in options.items() if value is not None)
         model = f"{model}({written})" if written else model
     elif model.startswith("visual-words"):
-        model = model.replace("visual-words", affordable_words(source, len(split.train), seconds))
+        model = model.replace("visual-words", words_within(dataset, len(split.train), seconds))
     recipe = baseline_recipe(base.data.source, _choice(model), loss=plan.loss)
     own = base.preprocess.model_copy(update={"normalize": recipe.preprocess.normalize})
     shared = {"data": base.data, "split": base.split, "preprocess": own, "seed": base.seed}
     title = f"{recipe.name}-svm" if plan.loss == "hinge" else recipe.name
     recipe = recipe.model_copy(update={**shared, "name": title})
     if recipe.epochs and not model.startswith("visual-words"):
-        recipe = override(recipe, {"epochs": affordable_epochs(recipe, source, split, seconds)})
+        recipe = override(recipe, {"epochs": epochs_within(recipe, dataset, split, seconds)})
     return name, recipe
 
 
@@ -160,12 +162,12 @@ def _choice(model: str) -> dict[str, Any]:
     return {"name": call.name, **call.options}
 
 
-def _vectors(model: str, source: Source, split: Split) -> torch.Tensor:
+def _vectors(model: str, dataset: Dataset, split: Split) -> torch.Tensor:
     """What k-NN would compare of some training samples: N×D."""
-    images = source.read(split.train[:MEMORY]).images
+    images = dataset.read(split.train[:MEMORY]).images
     if "->" not in model:
         return images.flatten(1).float()
-    pipeline = build_model(model, source.shape, len(source.classes))
+    pipeline = build_model(model, dataset.shape, len(dataset.classes))
     features: torch.Tensor = pipeline.get_submodule("0")(images.float() / 255)
     return features.flatten(1)
 
@@ -179,7 +181,7 @@ def _finished(recipe: Recipe, folder: Path, fingerprint: str) -> Run | None:
     return None
 
 
-def _row(name: str, run: Run, source: Source, split: Split) -> BaselineRow:
+def _row(name: str, run: Run, dataset: Dataset, split: Split) -> BaselineRow:
     result = run.result
     val, test = result["val"], result["test"]
     interval = None
@@ -195,17 +197,17 @@ def _row(name: str, run: Run, source: Source, split: Split) -> BaselineRow:
         test["accuracy"] if test else None,
         interval,
         result["seconds"],
-        _ms_per_image(run, source, split),
+        _ms_per_image(run, dataset, split),
         run.folder.file("model.safetensors").stat().st_size,
         run.path.name,
     )
 
 
 @torch.no_grad()
-def _ms_per_image(run: Run, source: Source, split: Split) -> float:
+def _ms_per_image(run: Run, dataset: Dataset, split: Split) -> float:
     """Predicting a batch of images, from pixels to logits: the median of three."""
     held_out: Sequence[torch.Tensor] = [part for part in (split.test, split.val, split.train) if len(part)]
-    images = source.read(held_out[0][:TIMED_IMAGES]).images
+    images = dataset.read(held_out[0][:TIMED_IMAGES]).images
     times = []
     for _ in range(3):
         begun = time.perf_counter()

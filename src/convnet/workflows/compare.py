@@ -12,13 +12,13 @@ from typing import Any
 from convnet.atomic import cannot_write, write_atomically
 from convnet.device import default_device
 from convnet.errors import RecipeError, RunError
-from convnet.recipes import Recipe, Workbench, override, task_of
+from convnet.recipes import Recipe, TrainingSetup, override, task_of
 from convnet.reports.compare_page import Variant
 from convnet.runs import as_file_name
 from convnet.tasks import Score
 from convnet.training import Listener
 from convnet.workflows.run import Run
-from convnet.workflows.train import require_buildable, settle, train_or_continue
+from convnet.workflows.train import require_buildable, resolve_environment, train_or_continue
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def compare(
     device: str | None = None,
     threads: int | None = None,
     listeners: Sequence[Listener] = (),
-    on_start: Callable[[str, Workbench], object] = lambda label, bench: None,
+    on_start: Callable[[str, TrainingSetup], object] = lambda label, setup: None,
     say: Callable[[str], object] = lambda line: None,
 ) -> Comparison:
     """Train every combination of the values in `vary`, with `seeds` seeds from the recipe's own on.
@@ -57,7 +57,7 @@ def compare(
     if not vary or not all(vary.values()):
         raise RecipeError("nothing to compare; name a field and its values: --vary optimizer=adam,sgd")
     folder = (out or Path("runs") / f"{as_file_name(recipe.name)}-compare").absolute()
-    recipe = settle(recipe, device or default_device(), folder)
+    recipe = resolve_environment(recipe, device or default_device(), folder)
     variants_of = _variants(recipe, vary)
     _require_distinct([label for label, _ in variants_of])
     planned = {
@@ -79,7 +79,7 @@ def compare(
                     device=device,
                     threads=threads,
                     listeners=listeners,
-                    on_start=lambda bench, label=label: on_start(label, bench),
+                    on_start=lambda setup, label=label: on_start(label, setup),
                     say=say,
                 )
             )

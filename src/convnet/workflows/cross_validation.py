@@ -14,12 +14,12 @@ from typing import Any
 from convnet.atomic import write_atomically
 from convnet.device import default_device
 from convnet.errors import RecipeError
-from convnet.recipes import Recipe, Workbench, override, task_of
+from convnet.recipes import Recipe, TrainingSetup, override, task_of
 from convnet.runs import as_file_name
 from convnet.tasks import Score
 from convnet.training import Listener
 from convnet.workflows.run import Run
-from convnet.workflows.train import require_buildable, settle, train_or_continue
+from convnet.workflows.train import require_buildable, resolve_environment, train_or_continue
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def cross_validate(
     device: str | None = None,
     threads: int | None = None,
     listeners: Sequence[Listener] = (),
-    on_start: Callable[[str, Workbench], object] = lambda label, bench: None,
+    on_start: Callable[[str, TrainingSetup], object] = lambda label, setup: None,
     say: Callable[[str], object] = lambda line: None,
 ) -> CrossValidation:
     """Train on all folds but one, for each in turn, and test on that one.
@@ -57,7 +57,7 @@ def cross_validate(
     if recipe.split.folds is not None:
         raise RecipeError("split.folds is set already; leave it to --folds")
     folder = (out or Path("runs") / f"{as_file_name(recipe.name)}-{folds}-folds").absolute()
-    recipe = settle(recipe, device or default_device(), folder)
+    recipe = resolve_environment(recipe, device or default_device(), folder)
     planned = [override(recipe, {"split.folds": folds, "split.fold": fold}) for fold in range(folds)]
     require_buildable(planned[0], data_dir)
     runs = [
@@ -68,7 +68,7 @@ def cross_validate(
             device=device,
             threads=threads,
             listeners=listeners,
-            on_start=lambda bench, fold=fold: on_start(f"fold {fold + 1} of {folds}", bench),
+            on_start=lambda setup, fold=fold: on_start(f"fold {fold + 1} of {folds}", setup),
             say=say,
         )
         for fold, chosen in enumerate(planned)

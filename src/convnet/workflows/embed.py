@@ -35,12 +35,12 @@ def features(run: Run, data: str | None, out: Path, *, data_dir: Path | None = N
     if out.suffix.lower() not in SUFFIXES:
         raise DataError(f"{out}: features are written as one of {', '.join(SUFFIXES)}")
     require_code(run.folder, run.recipe, run.model)
-    source = open_own_data(run, data_dir) if data is None else open_other_data(run, data, data_dir)
-    batches = Loader(source, torch.arange(len(source)), evaluation_batch(source.shape)).epoch()
+    dataset = open_own_data(run, data_dir) if data is None else open_other_data(run, data, data_dir)
+    batches = Loader(dataset, torch.arange(len(dataset)), evaluation_batch(dataset.shape)).epoch()
     codes: NDArray[np.float32] = embed(run.model, (batch.images for batch in batches)).numpy()
-    names = {"sample": [source.describe(i) for i in range(len(source))]}
-    if len(source.classes) > 1 and source.target == "class":
-        names["class"] = source.class_names()
+    names = {"sample": [dataset.location(i) for i in range(len(dataset))]}
+    if len(dataset.classes) > 1 and dataset.target == "class":
+        names["class"] = dataset.class_names()
     write_atomically(out, _written(out.suffix.lower(), names, codes))
     return codes
 

@@ -11,12 +11,12 @@ from typing import Any
 from torch import nn
 
 from convnet.atomic import require_picture, write_atomically
-from convnet.data import everything
+from convnet.data import all_images
 from convnet.device import set_threads
 from convnet.errors import DataError, RecipeError
 from convnet.features import Features
-from convnet.layers import MapsToDense
-from convnet.recipes import Recipe, Workbench, build
+from convnet.layers import FlattenLinear
+from convnet.recipes import Recipe, TrainingSetup, build
 from convnet.recipes.resolve import choose_recipe
 from convnet.training import fit
 
@@ -30,7 +30,7 @@ class PlaneModel:
 
     label: str
     recipe: Recipe
-    bench: Workbench
+    setup: TrainingSetup
     accuracy: float
 
 
@@ -63,20 +63,20 @@ def plane(
     for values in itertools.product(*vary.values()):
         chosen = dict(zip(vary, values, strict=True))
         recipe = _recipe(data, {**(overrides or {}), **chosen})
-        bench = build(recipe, device="cpu")
-        if bench.source.shape != (2, 1, 1):
-            raise DataError(f"{data}: a plane has two columns of numbers, this has {bench.source.shape}")
+        setup = build(recipe, device="cpu")
+        if setup.dataset.shape != (2, 1, 1):
+            raise DataError(f"{data}: a plane has two columns of numbers, this has {setup.dataset.shape}")
         if recipe.epochs:
-            fit(bench.training, bench.batches, epochs=recipe.epochs, fabric=bench.fabric)
-        bench.training.model.eval()
-        held_out = bench.evaluate("test") or bench.evaluate("val") or bench.evaluate("train")
+            fit(setup.training, setup.batches, epochs=recipe.epochs, fabric=setup.fabric)
+        setup.training.model.eval()
+        held_out = setup.evaluate("test") or setup.evaluate("val") or setup.evaluate("train")
         assert held_out is not None, "there is something to train on"
         label = ", ".join(f"{key.rpartition('.')[2]} = {value}" for key, value in chosen.items())
-        models.append(PlaneModel(label or recipe.model.name, recipe, bench, held_out.score))
-    source = models[0].bench.source
+        models.append(PlaneModel(label or recipe.model.name, recipe, setup, held_out.score))
+    dataset = models[0].setup.dataset
     panels = [_panel(model, warp) for model in models]
-    points = everything(source).flatten(1)
-    write_atomically(out, to_png(plane_figure(panels, points, source.targets, source.classes)))
+    points = all_images(dataset).flatten(1)
+    write_atomically(out, to_png(plane_figure(panels, points, dataset.targets, dataset.classes)))
     return tuple(models)
 
 
@@ -91,9 +91,9 @@ def _recipe(data: str, overrides: dict[str, Any]) -> Recipe:
 def _panel(model: PlaneModel, warp: bool) -> Any:
     from convnet.reports.plane_figure import Panel
 
-    network = model.bench.model.eval()
+    network = model.setup.model.eval()
     title = f"{model.label}: {model.accuracy:.1%}"
-    linear = isinstance(network[-1], MapsToDense) and len(network) == 2
+    linear = isinstance(network[-1], FlattenLinear) and len(network) == 2
     if not warp:
         return Panel(title, network, hyperplanes=linear)
     hidden, head = _cut(network)

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from convnet.atomic import require_picture, write_atomically
-from convnet.data import Augment, FileSource, Loader, make_split
+from convnet.data import Augment, ImageDataset, Loader, make_split
 from convnet.device import derived_seed
 from convnet.errors import DataError
 from convnet.recipes import Recipe, open_recipe_data
@@ -30,30 +30,30 @@ def draw_preview(recipe: Recipe, count: int, out: Path, data_dir: Path | None = 
         RunError: the picture cannot be written.
     """
     require_picture(out)
-    source = open_recipe_data(recipe, data_dir)
-    if source.form != "images":
-        raise DataError(f"{source.name}: {source.form}, not images; there is nothing to draw")
-    train = make_split(source, recipe.split).train
+    dataset = open_recipe_data(recipe, data_dir)
+    if dataset.modality != "images":
+        raise DataError(f"{dataset.name}: {dataset.modality}, not images; there is nothing to draw")
+    train = make_split(dataset, recipe.split).train
     order = torch.randperm(
         len(train), generator=torch.Generator().manual_seed(derived_seed(recipe.seed, "order", 0))
     )
     indices = train[order[:count]]
-    originals = source.read(indices)
+    originals = dataset.read(indices)
     columns = [("as the network takes it", [as_picture(image) for image in originals.images])]
-    if isinstance(source, FileSource):
-        others = resized(source, originals.indices.tolist())
+    if isinstance(dataset, ImageDataset):
+        others = resized(dataset, originals.indices.tolist())
         used = recipe.preprocess.resize
         columns += [(f"resize={policy}", pictures) for policy, pictures in others if policy != used]
     if recipe.augment != Augment():
         augment = recipe.augment.model_copy(update={"crops": 1})
         for draw in range(DRAWS):
-            loader = Loader(source, originals.indices, count, seed=recipe.seed + draw, augment=augment)
+            loader = Loader(dataset, originals.indices, count, seed=recipe.seed + draw, augment=augment)
             batch = next(loader.epoch(draw))
             back = batch.indices.argsort()[originals.indices.argsort().argsort()]
             columns.append(("augmented", [as_picture(image) for image in batch.images[back]]))
     images = [column[row] for row in range(len(originals)) for _, column in columns]
     captions = [title for title, _ in columns] + [""] * (len(images) - len(columns))
-    names = source.class_names()
+    names = dataset.class_names()
     shown = [names[i] for i in originals.indices.tolist()]
     captions = [
         f"{shown[n // len(columns)]}\n{caption}".rstrip() if n % len(columns) == 0 else caption

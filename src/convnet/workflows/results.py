@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from convnet.data import Source
+from convnet.data import Dataset
 from convnet.errors import DivergedError
-from convnet.recipes import Workbench
+from convnet.recipes import TrainingSetup
 from convnet.runs import RunFolder
 from convnet.tasks import Evaluation
 from convnet.types import SplitName
@@ -22,7 +22,7 @@ from convnet.types import SplitName
 Row = dict[str, float | None]
 
 
-def conclude(folder: RunFolder, bench: Workbench, rows: Sequence[Row]) -> None:
+def write_results(folder: RunFolder, setup: TrainingSetup, rows: Sequence[Row]) -> None:
     """Write the weights, the predictions for what was held out, and, last of all, the result.
 
     `rows` are the epochs of the run, none where nothing is trained by steps; the training's weights may be
@@ -32,42 +32,43 @@ def conclude(folder: RunFolder, bench: Workbench, rows: Sequence[Row]) -> None:
         DivergedError: the loss on held-out data is not finite.
         RunError: the disk is full.
     """
-    held_out: dict[SplitName, Evaluation | None] = {name: bench.evaluate(name) for name in ("val", "test")}
-    thresholds = held_out["val"].tune() if held_out["val"] is not None else {}
-    held_out = {name: found and found.at(thresholds) for name, found in held_out.items()}
+    held_out: dict[SplitName, Evaluation | None] = {name: setup.evaluate(name) for name in ("val", "test")}
+    thresholds = held_out["val"].tune_thresholds() if held_out["val"] is not None else {}
+    held_out = {name: found and found.with_thresholds(thresholds) for name, found in held_out.items()}
     for name, evaluation in held_out.items():
         if evaluation is not None and not math.isfinite(evaluation.loss):
             raise DivergedError(f"the {name} loss is {evaluation.loss} at the end of training")
-    state = bench.model.state_dict()
+    state = setup.model.state_dict()
     weights = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in state.items()}
     folder.write("model.safetensors", save(weights))
-    folder.write("predictions.csv", _predictions(bench.source, held_out))
+    folder.write("predictions.csv", _predictions(setup.dataset, held_out))
     data = folder.read_json("data.json")
-    if data["skipped"] != list(bench.source.skipped):  # of very many files not all are looked at before
+    if data["skipped"] != list(setup.dataset.unreadable):  # of very many files not all are looked at before
         folder.write(
-            "data.json", json.dumps({**data, "skipped": bench.source.skipped}, indent=2, ensure_ascii=False)
+            "data.json",
+            json.dumps({**data, "skipped": setup.dataset.unreadable}, indent=2, ensure_ascii=False),
         )
-    epoch, score = bench.training.progress.epoch, bench.task.score.key
+    epoch, score = setup.training.progress.epoch, setup.task.score.key
     row = next((row for row in rows if row["epoch"] == epoch), None)
     stepping = sum(row["seconds"] or 0.0 for row in rows)
     images = sum((row["seconds"] or 0.0) * (row["images_per_second"] or 0.0) for row in rows)
     result: dict[str, Any] = {
         "run": str(folder.path),
-        "recipe": bench.recipe.name,
-        "task": bench.task.name,
-        "data": bench.source.name,
-        "model": bench.recipe.model.name,
+        "recipe": setup.recipe.name,
+        "task": setup.task.name,
+        "data": setup.dataset.name,
+        "model": setup.recipe.model.name,
         "epochs": len(rows),
         "best_epoch": epoch,
         "train": row and {"loss": row["train_loss"], score: row[f"train_{score}"]},
         **{name: _scores(evaluation) for name, evaluation in held_out.items()},
-        "seconds": round(bench.fit_seconds + stepping, 3),
+        "seconds": round(setup.fit_seconds + stepping, 3),
         "images_per_second": round(images / stepping, 1) if stepping else None,
-        "parameters": sum(p.numel() for p in bench.training.model.parameters()),
-        "device": bench.fabric.device.type,
-        "precision": bench.recipe.precision,
+        "parameters": sum(p.numel() for p in setup.training.model.parameters()),
+        "device": setup.fabric.device.type,
+        "precision": setup.recipe.precision,
     }
-    if bench.recipe.early_stopping is None:
+    if setup.recipe.early_stopping is None:
         del result["best_epoch"]
     if thresholds:
         result["thresholds"] = thresholds
@@ -80,13 +81,13 @@ def _scores(evaluation: Evaluation | None) -> dict[str, Any] | None:
     return {"loss": evaluation.loss, **evaluation.scores(), "samples": len(evaluation)}
 
 
-def _predictions(source: Source, held_out: dict[SplitName, Evaluation | None]) -> str:
+def _predictions(dataset: Dataset, held_out: dict[SplitName, Evaluation | None]) -> str:
     """CSV text: each held-out sample and what the task says of it."""
     rows = [
-        {"index": index, "split": name, "sample": source.describe(index), **row}
+        {"index": index, "split": name, "sample": dataset.location(index), **row}
         for name, evaluation in held_out.items()
         if evaluation is not None
-        for index, row in zip(evaluation.indices.tolist(), evaluation.rows(source), strict=True)
+        for index, row in zip(evaluation.indices.tolist(), evaluation.rows(dataset), strict=True)
     ]
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, rows[0] if rows else ["index", "split", "sample"], lineterminator="\r\n")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from convnet.atomic import write_atomically
-from convnet.data import Loader, Source, as_path, open_data, read_image_file
+from convnet.data import Dataset, Loader, as_path, open_data, read_image_file
 from convnet.errors import DataError, RecipeError
 from convnet.explain import embed
 from convnet.features import Features
@@ -41,7 +41,7 @@ class Retrieval:
     query: str
     pixels: Tensor
     matches: tuple[Match, ...]
-    source: Source
+    dataset: Dataset
 
     def draw(self, path: Path) -> None:
         """Write a picture: the image, and beside it what was found.
@@ -52,10 +52,10 @@ class Retrieval:
         from convnet.reports.grids import image_grid, pictures
         from convnet.reports.style import to_png
 
-        images = [as_picture(self.pixels), *pictures(self.source, [m.index for m in self.matches])]
+        images = [as_picture(self.pixels), *pictures(self.dataset, [m.index for m in self.matches])]
         captions = [f"? {Path(self.query).name}"[:24]]
         captions += [f"{m.label}\n{m.distance:.3g}" for m in self.matches]
-        title = f"The {len(self.matches)} nearest of {len(self.source):,}"
+        title = f"The {len(self.matches)} nearest of {len(self.dataset):,}"
         write_atomically(path, to_png(image_grid(images, captions, min(len(images), 11), title)))
 
 
@@ -84,20 +84,20 @@ def retrieve(
             f"retrieve: top is at least 1, space one of {get_args(Space)}, metric one of {get_args(Metric)}; "
             f"got {top}, '{space}', '{metric}'"
         )
-    if run.form != "images" or run.task.target == "mask":
-        what = {"table": "a table of numbers", "series": "series"}.get(run.form, run.task.name)
+    if run.modality != "images" or run.task.target == "mask":
+        what = {"table": "a table of numbers", "series": "series"}.get(run.modality, run.task.name)
         raise DataError(
             f"{run.path}: a run of {what}; images are searched by runs of images and their classes"
         )
     if space == "embedding":
         require_code(run.folder, run.recipe, run.model)
     if data is None:
-        source = open_own_data(run, data_dir)
+        dataset = open_own_data(run, data_dir)
     else:
-        source = open_data(data, run.recipe.preprocess, data_dir=data_dir, shape=run.shape)
-    pixels = _query(run, image, source)
+        dataset = open_data(data, run.recipe.preprocess, data_dir=data_dir, shape=run.shape)
+    pixels = _query(run, image, dataset)
     kept: list[Tensor] = []
-    vectors = _vectors(run, space, _images(run, source, kept))
+    vectors = _vectors(run, space, _images(run, dataset, kept))
     asked = _vectors(run, space, [pixels[None]])
     distances, found = nearest(asked, vectors, min(top, len(vectors)), metric)
     indices = torch.cat(kept)[found]
@@ -105,23 +105,23 @@ def retrieve(
         distances = distances / 255
     folder = as_path(data or run.recipe.data.source)
     matches = [
-        Match(i, _path(folder, source.describe(i)), source.classes[int(source.targets[i])], d)
+        Match(i, _path(folder, dataset.location(i)), dataset.classes[int(dataset.targets[i])], d)
         for i, d in zip(indices[0].tolist(), distances[0].tolist(), strict=True)
     ]
-    return Retrieval(image, pixels, tuple(matches), source)
+    return Retrieval(image, pixels, tuple(matches), dataset)
 
 
-def _query(run: Run, image: str, source: Source) -> Tensor:
+def _query(run: Run, image: str, dataset: Dataset) -> Tensor:
     """A file in the run's shape, or a sample of the searched data."""
-    places = [source.describe(i) for i in range(len(source))]
+    places = [dataset.location(i) for i in range(len(dataset))]
     if not Path(image).exists() and image in places:
-        return source.one(places.index(image)).images[0]
+        return dataset.sample(places.index(image)).images[0]
     return torch.tensor(read_image_file(Path(image), run.shape, run.recipe.preprocess))
 
 
-def _images(run: Run, source: Source, kept: list[Tensor]) -> Iterator[Tensor]:
+def _images(run: Run, dataset: Dataset, kept: list[Tensor]) -> Iterator[Tensor]:
     """All images in batches; `kept` gets their places, for some may be unreadable."""
-    for batch in Loader(source, torch.arange(len(source)), evaluation_batch(run.shape)).epoch():
+    for batch in Loader(dataset, torch.arange(len(dataset)), evaluation_batch(run.shape)).epoch():
         kept.append(batch.indices)
         yield batch.images
 

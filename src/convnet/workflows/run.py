@@ -12,15 +12,15 @@ from typing import Any
 
 from torch import nn
 
-from convnet.data import Form, Source, read_split
+from convnet.data import Dataset, Modality, read_split
 from convnet.device import default_device, make_fabric, resolve_precision
 from convnet.errors import ConvnetError, DataError, RunError
 from convnet.prediction.dense import DenseMap, predict_dense
 from convnet.prediction.predictor import (
-    Made,
+    ImagePrediction,
     Mask,
     Prediction,
-    Steps,
+    StepPrediction,
     predict_classes,
     predict_images,
     predict_masks,
@@ -104,10 +104,10 @@ class Run:
         return ImageShape(*self.data["shape"])
 
     @property
-    def form(self) -> Form:
+    def modality(self) -> Modality:
         """What its samples are: images, a table or series."""
-        form: Form = self.data.get("form", "table" if self.data.get("columns") else "images")
-        return form
+        modality: Modality = self.data.get("form", "table" if self.data.get("columns") else "images")
+        return modality
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -135,22 +135,22 @@ class Run:
             DataError: the data has classes that the run does not know, or nothing in that split.
         """
         if data is None:
-            source = open_own_data(self, data_dir)
-            own = read_split(self.folder.read("split.csv"), source)
+            dataset = open_own_data(self, data_dir)
+            own = read_split(self.folder.read("split.csv"), dataset)
             chosen = split or ("test" if len(own.test) else "val")
             indices = own[chosen]
         else:
-            source = open_other_data(self, data, data_dir)
-            indices = held_out(source, split)
+            dataset = open_other_data(self, data, data_dir)
+            indices = held_out(dataset, split)
         if not len(indices):
-            raise DataError(f"{source.name}: no samples in its {split or 'held-out'} split")
+            raise DataError(f"{dataset.name}: no samples in its {split or 'held-out'} split")
         device = default_device()
         fabric = make_fabric(device, resolve_precision(self.recipe.precision, device))
         model = self.model.to(fabric.device)
         loss = self.task.fit_loss(LOSSES.build(self.recipe.loss.name, **self.recipe.loss.options))
         try:
-            found = self.task.evaluate(model, source.to(fabric.device), indices, loss, fabric)
-            return found.at(self.result.get("thresholds", {}))
+            found = self.task.evaluate(model, dataset.to(fabric.device), indices, loss, fabric)
+            return found.with_thresholds(self.result.get("thresholds", {}))
         finally:
             model.cpu()
 
@@ -179,7 +179,7 @@ class Run:
         self._require_target("mask")
         return predict_masks(self, images, tile)
 
-    def predict_steps(self, files: Sequence[str | Path]) -> Iterator[Steps]:
+    def predict_steps(self, files: Sequence[str | Path]) -> Iterator[StepPrediction]:
         """A class for every step of each series of the files.
 
         Raises:
@@ -189,7 +189,9 @@ class Run:
         self._require_target("mask")
         return predict_steps(self, files)
 
-    def predict_images(self, images: Sequence[str | Path], *, tile: int | None = None) -> Iterator[Made]:
+    def predict_images(
+        self, images: Sequence[str | Path], *, tile: int | None = None
+    ) -> Iterator[ImagePrediction]:
         """The image that the network makes of each; in tiles of `tile` pixels, if given. Sizes as of masks.
 
         Raises:
@@ -231,15 +233,15 @@ def load_run(path: str | Path) -> Run:
     return Run(RunFolder.open(Path(path)))
 
 
-def write_report(run: Run, source: Source | None = None, data_dir: Path | None = None) -> Path:
+def write_report(run: Run, dataset: Dataset | None = None, data_dir: Path | None = None) -> Path:
     """The run's page; without pictures of samples where the data is no longer to be had."""
     # Here, because it imports matplotlib: half a second that predicting need not pay.
     from convnet.reports.run_page import write_run_report
 
-    if source is None:
+    if dataset is None:
         try:
-            source = open_own_data(run, data_dir)
+            dataset = open_own_data(run, data_dir)
         except ConvnetError:
-            source = None
+            dataset = None
     beside = run.baselines or run.baselines_command
-    return write_run_report(run.folder, run.recipe, run.task, run.result, run.model, source, beside)
+    return write_run_report(run.folder, run.recipe, run.task, run.result, run.model, dataset, beside)

@@ -9,25 +9,25 @@ from typing import Any
 
 from torch import nn
 
-from convnet.data import Source, Split
+from convnet.data import Dataset, Split
 from convnet.errors import DivergedError, InterruptedRunError, RecipeError, RunError, in_one_line
-from convnet.recipes import Recipe, Workbench, build
+from convnet.recipes import Recipe, TrainingSetup, build
 from convnet.runs import RunFolder, load_checkpoint, save_checkpoint
 from convnet.tasks import Evaluation
 from convnet.training import Event, Listener, StopTraining, fit
 from convnet.workflows.recorder import Recorder, stop_on_signal
-from convnet.workflows.results import conclude
+from convnet.workflows.results import write_results
 from convnet.workflows.run import Run
 
 
-def execute(
+def run_training(
     folder: RunFolder,
     recipe: Recipe,
-    source: Source,
+    dataset: Dataset,
     split: Split,
     device: str,
     listeners: Sequence[Listener],
-    on_start: Callable[[Workbench], object],
+    on_start: Callable[[TrainingSetup], object],
     say: Callable[[str], object],
     network: nn.Sequential | None = None,
 ) -> Run:
@@ -35,21 +35,21 @@ def execute(
 
     `network` is the recipe's, where it was built already, untrained.
     """
-    bench = _build(folder, recipe, source, split, device, say, network)
+    setup = _build(folder, recipe, dataset, split, device, say, network)
     identity = _identity(recipe)
     if folder.checkpoint.exists():
-        _restore(bench, folder.checkpoint, identity)
-    on_start(bench)
+        _restore(setup, folder.checkpoint, identity)
+    on_start(setup)
 
     def validate() -> Evaluation:
-        held_out = bench.evaluate("val")
+        held_out = setup.evaluate("val")
         assert held_out is not None, "asked for only where there is validation data"
         return held_out
 
     patience = recipe.early_stopping.patience if recipe.early_stopping else None
     with stop_on_signal() as stop_asked:
-        score = bench.task.score.key
-        recorder = Recorder(folder, bench.training, score, patience, stop_asked, identity)
+        score = setup.task.score.key
+        recorder = Recorder(folder, setup.training, score, patience, stop_asked, identity)
         audience: list[Listener] = [*listeners, recorder]
 
         def tell(event: Event) -> None:
@@ -69,10 +69,10 @@ def execute(
             )
             if recipe.epochs and not early:
                 fit(
-                    bench.training,
-                    bench.batches,
+                    setup.training,
+                    setup.batches,
                     epochs=recipe.epochs,
-                    fabric=bench.fabric,
+                    fabric=setup.fabric,
                     validate=validate if len(split.val) else None,
                     on_event=tell,
                 )
@@ -87,35 +87,37 @@ def execute(
         if recipe.epochs and not recorder.metrics.rows:
             raise InterruptedRunError(f"{folder.path}: stopped before the end of the first epoch")
         if patience is not None:
-            _restore(bench, folder.best_checkpoint, identity)
-        conclude(folder, bench, recorder.metrics.rows)
+            _restore(setup, folder.best_checkpoint, identity)
+        write_results(folder, setup, recorder.metrics.rows)
     return Run(folder)
 
 
 def _build(
     folder: RunFolder,
     recipe: Recipe,
-    source: Source,
+    dataset: Dataset,
     split: Split,
     device: str,
     say: Callable[[str], object],
     network: nn.Sequential | None,
-) -> Workbench:
+) -> TrainingSetup:
     """The workbench; what its fitted stages learn is kept, so that a resumed run need not learn it again."""
     identity = _identity(recipe)
     if folder.learnt_checkpoint.exists():
         kept = load_checkpoint(folder.learnt_checkpoint)
         _require_same(folder.learnt_checkpoint, kept.get("recipe"), identity)
-        bench = build(recipe, device=device, source=source, split=split, learnt=kept["model"], say=say)
-        return replace(bench, fit_seconds=kept["seconds"])
+        setup = build(
+            recipe, device=device, dataset=dataset, split=split, fitted_state=kept["model"], say=say
+        )
+        return replace(setup, fit_seconds=kept["seconds"])
     started = folder.checkpoint.exists()
-    bench = build(
-        recipe, device=device, source=source, split=split, network=network, load=not started, say=say
+    setup = build(
+        recipe, device=device, dataset=dataset, split=split, network=network, load=not started, say=say
     )
-    if bench.fit_seconds and recipe.epochs:
-        content = {"model": bench.model.state_dict(), "seconds": bench.fit_seconds, "recipe": identity}
+    if setup.fit_seconds and recipe.epochs:
+        content = {"model": setup.model.state_dict(), "seconds": setup.fit_seconds, "recipe": identity}
         save_checkpoint(folder.learnt_checkpoint, content)
-    return bench
+    return setup
 
 
 def _identity(recipe: Recipe) -> dict[str, Any]:
@@ -125,12 +127,12 @@ def _identity(recipe: Recipe) -> dict[str, Any]:
     return content
 
 
-def _restore(bench: Workbench, checkpoint: Path, identity: dict[str, Any]) -> None:
+def _restore(setup: TrainingSetup, checkpoint: Path, identity: dict[str, Any]) -> None:
     """Go on from a checkpoint of the same recipe."""
     content = load_checkpoint(checkpoint)
     _require_same(checkpoint, content.pop("recipe", None), identity)
     try:
-        bench.training.restore(content)
+        setup.training.restore(content)
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{checkpoint}: does not fit the run: {in_one_line(error)}") from error
 

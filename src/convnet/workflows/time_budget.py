@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from convnet.data import Source, Split
+from convnet.data import Dataset, Split
 from convnet.features import FEATURES
 from convnet.features.visual_words import VisualWords
 from convnet.layers import nearest
@@ -25,28 +25,28 @@ IMAGES = 16
 BATCHES = 16
 
 
-def affordable_epochs(recipe: Recipe, source: Source, split: Split, seconds: float) -> int:
+def epochs_within(recipe: Recipe, dataset: Dataset, split: Split, seconds: float) -> int:
     """How many epochs, at most the recipe's, there is time for after the features of all samples."""
     count = min(len(split.train), BATCHES * recipe.batch_size)
     some = split.train[torch.arange(count) * len(split.train) // count]
-    part = source.part(some)
-    everything, nothing = torch.arange(count), torch.arange(0)
+    part = dataset.subset(some)
+    all_images, nothing = torch.arange(count), torch.arange(0)
     once = override(recipe, {"epochs": 1})
 
     def train() -> tuple[float, float]:
         begun = time.perf_counter()
-        bench = build(once, device="cpu", source=part, split=Split(everything, nothing, nothing))
+        setup = build(once, device="cpu", dataset=part, split=Split(all_images, nothing, nothing))
         built = time.perf_counter()
-        fit(bench.training, bench.batches, epochs=1, fabric=bench.fabric)
+        fit(setup.training, setup.batches, epochs=1, fabric=setup.fabric)
         return built - begun, time.perf_counter() - built
 
     train()
     preparing, training = train()
-    left = seconds - preparing * len(source) / count
+    left = seconds - preparing * len(dataset) / count
     return max(1, min(recipe.epochs, int(left / (training * len(split.train) / count))))
 
 
-def affordable_memory(vectors: Tensor, samples: int, queries: int, seconds: float) -> int | None:
+def neighbours_within(vectors: Tensor, samples: int, queries: int, seconds: float) -> int | None:
     """How many of the training samples k-NN may remember to answer `queries` in time; None for all.
 
     `vectors` are some of the samples, N×D.
@@ -57,13 +57,13 @@ def affordable_memory(vectors: Tensor, samples: int, queries: int, seconds: floa
     return None if most >= samples else max(100, most)
 
 
-def affordable_words(source: Source, samples: int, seconds: float) -> str:
+def words_within(dataset: Dataset, samples: int, seconds: float) -> str:
     """A visual-words feature for images of that size, with as many words as there is time for."""
-    channels, height, width = source.shape
+    channels, height, width = dataset.shape
     side = min(height, width)
     patch = 6 if side >= 16 else max(2, side // 3)
     grid, apart = (2 if side >= 2 * patch else 1), max(1, side // 32)
-    images = source.read(torch.arange(min(IMAGES, len(source)))).images.float() / 255
+    images = dataset.read(torch.arange(min(IMAGES, len(dataset)))).images.float() / 255
     options: dict[str, int] = {}
     for words, stride in WORDS:
         options = {"words": words, "patch_size": patch, "stride": stride * apart, "grid": grid}
@@ -77,7 +77,7 @@ def affordable_words(source: Source, samples: int, seconds: float) -> str:
         feature.words, feature.whitening = torch.randn(words, length), torch.eye(length)
         feature.center = torch.zeros(length)
         # The other half is for the codebook, and for the classifier behind it.
-        if _seconds(partial(feature, images)) / len(images) * len(source) < seconds / 2:
+        if _seconds(partial(feature, images)) / len(images) * len(dataset) < seconds / 2:
             break
     written = ", ".join(f"{key}={value}" for key, value in options.items())
     return f"visual-words({written})"

@@ -13,11 +13,11 @@ from torch import nn
 
 from convnet.data import (
     DATASETS,
-    FileSource,
-    Source,
+    Dataset,
+    ImageDataset,
     Split,
+    all_images,
     as_path,
-    everything,
     is_address,
     make_split,
     read_split,
@@ -26,7 +26,7 @@ from convnet.data import (
 )
 from convnet.device import default_device, keep_freed_memory, make_fabric, resolve_precision, set_threads
 from convnet.errors import RunError
-from convnet.recipes import Recipe, Workbench, open_recipe_data, override
+from convnet.recipes import Recipe, TrainingSetup, open_recipe_data, override
 from convnet.recipes.network import build_network, network_shape, task_of
 from convnet.recipes.pretrained import checksum, is_local, locate
 from convnet.runs import RunFolder, as_file_name
@@ -35,7 +35,7 @@ from convnet.training import Listener
 from convnet.types import OF_SAMPLES, SplitName
 from convnet.workflows.run import Run, write_report
 from convnet.workflows.run_data import open_own_data
-from convnet.workflows.run_training import execute
+from convnet.workflows.run_training import run_training
 
 _RUNS = Path("runs")
 
@@ -45,13 +45,13 @@ def train(
     out: Path | None = None,
     *,
     below: Path = _RUNS,
-    opened: tuple[Source, Split] | None = None,
+    opened: tuple[Dataset, Split] | None = None,
     report: bool = True,
     data_dir: Path | None = None,
     device: str | None = None,
     threads: int | None = None,
     listeners: Sequence[Listener] = (),
-    on_start: Callable[[Workbench], object] = lambda workbench: None,
+    on_start: Callable[[TrainingSetup], object] = lambda workbench: None,
     say: Callable[[str], object] = lambda line: None,
 ) -> Run:
     """Train `recipe` from the start; returns the finished run, its report written.
@@ -68,10 +68,10 @@ def train(
     keep_freed_memory()
     threads = set_threads(threads)
     device = device or default_device()
-    recipe = settle(recipe, device, out or below)
+    recipe = resolve_environment(recipe, device, out or below)
     # All that can fail is tried before there is a folder: a device that is not here, data, a network.
     make_fabric(device, resolve_precision(recipe.precision, device))
-    source, split, network = require_buildable(recipe, data_dir, opened, say)
+    dataset, split, network = require_buildable(recipe, data_dir, opened, say)
     data_dir = data_dir or (Path(os.environ["CONVNET_DATA"]) if os.environ.get("CONVNET_DATA") else None)
     place = {
         "data_dir": str(data_dir.resolve()) if data_dir else None,
@@ -81,42 +81,42 @@ def train(
     files = {
         "recipe.yaml": recipe.to_yaml(),
         "environment.json": json.dumps({**describe_environment(), **place}, indent=2),
-        "data.json": json.dumps(_describe_data(recipe, source, split), indent=2, ensure_ascii=False),
-        "split.csv": write_split(split, source),
+        "data.json": json.dumps(_describe_data(recipe, dataset, split), indent=2, ensure_ascii=False),
+        "split.csv": write_split(split, dataset),
     }
-    if isinstance(source, FileSource) and source.audit is not None:
-        files["audit.json"] = json.dumps(source.audit, indent=2, ensure_ascii=False)
+    if isinstance(dataset, ImageDataset) and dataset.audit is not None:
+        files["audit.json"] = json.dumps(dataset.audit, indent=2, ensure_ascii=False)
     if out is None:
         folder = RunFolder.create_numbered(below, as_file_name(recipe.name), files)
     else:
         folder = RunFolder.create(out, files)
     with folder.writing():
-        run = execute(folder, recipe, source, split, device, listeners, on_start, say, network)
+        run = run_training(folder, recipe, dataset, split, device, listeners, on_start, say, network)
         if report:
-            write_report(run, source)
+            write_report(run, dataset)
     return run
 
 
 def require_buildable(
     recipe: Recipe,
     data_dir: Path | None,
-    opened: tuple[Source, Split] | None = None,
+    opened: tuple[Dataset, Split] | None = None,
     say: Callable[[str], object] = lambda line: None,
-) -> tuple[Source, Split, nn.Sequential]:
+) -> tuple[Dataset, Split, nn.Sequential]:
     """Open and split the data, unless they are `opened`, and build the network once.
 
     Raises:
         ConvnetError: what would stop the recipe from being trained.
     """
     if opened is not None:
-        source, split = opened
+        dataset, split = opened
     else:
-        source = open_recipe_data(recipe, data_dir, say)
-        split = make_split(source, recipe.split)
-    return source, split, build_network(recipe, source, split, say=say)
+        dataset = open_recipe_data(recipe, data_dir, say)
+        split = make_split(dataset, recipe.split)
+    return dataset, split, build_network(recipe, dataset, split, say=say)
 
 
-def settle(recipe: Recipe, device: str, out: Path) -> Recipe:
+def resolve_environment(recipe: Recipe, device: str, out: Path) -> Recipe:
     """Write out what depends on here and now: precision, the place of a folder, the checksum of weights."""
     settled: dict[str, Any] = {"precision": resolve_precision(recipe.precision, device)}
     if recipe.weights is not None:
@@ -139,7 +139,7 @@ def resume(
     data_dir: Path | None = None,
     device: str | None = None,
     listeners: Sequence[Listener] = (),
-    on_start: Callable[[Workbench], object] = lambda workbench: None,
+    on_start: Callable[[TrainingSetup], object] = lambda workbench: None,
     say: Callable[[str], object] = lambda line: None,
 ) -> Run:
     """Go on with an interrupted run, exactly as if it had not stopped; or train a run for longer.
@@ -169,8 +169,8 @@ def resume(
     keep_freed_memory()
     set_threads(environment.get("threads"))
     device = device or environment.get("device") or default_device()
-    source = open_own_data(run, data_dir)
-    split = read_split(folder.read("split.csv"), source)
+    dataset = open_own_data(run, data_dir)
+    split = read_split(folder.read("split.csv"), dataset)
     with folder.writing():
         if longer:
             # In this order a kill in between leaves the shorter run, to be concluded anew.
@@ -178,8 +178,8 @@ def resume(
                 folder.file(outdated).unlink(missing_ok=True)
             recipe = override(recipe, {"epochs": epochs})
             folder.write("recipe.yaml", recipe.to_yaml())
-        run = execute(folder, recipe, source, split, device, listeners, on_start, say)
-        write_report(run, source)
+        run = run_training(folder, recipe, dataset, split, device, listeners, on_start, say)
+        write_report(run, dataset)
     return run
 
 
@@ -199,31 +199,31 @@ def train_or_continue(path: Path, recipe: Recipe, *, data_dir: Path | None, **op
     return resume(path, data_dir=data_dir, **chosen)
 
 
-def _steps(source: Source) -> int | None:
+def _steps(dataset: Dataset) -> int | None:
     """How many steps all series have; None where they differ, and of other data."""
-    if source.form != "series" or everything(source).isnan().any():
+    if dataset.modality != "series" or all_images(dataset).isnan().any():
         return None
-    return source.shape.width
+    return dataset.shape.width
 
 
-def _describe_data(recipe: Recipe, source: Source, split: Split) -> dict[str, Any]:
+def _describe_data(recipe: Recipe, dataset: Dataset, split: Split) -> dict[str, Any]:
     """What prediction needs to know of the data without opening it."""
     counts: dict[SplitName, int] = {name: len(split[name]) for name in ("train", "val", "test")}
-    per_class = torch.bincount(source.labels, minlength=len(source.classes)).tolist()
-    if source.target == "labels":
-        per_class = source.targets.sum(0, dtype=torch.int64).tolist()
+    per_class = torch.bincount(dataset.labels, minlength=len(dataset.classes)).tolist()
+    if dataset.target == "labels":
+        per_class = dataset.targets.sum(0, dtype=torch.int64).tolist()
     return {
-        "name": source.name,
-        "target": source.target,
-        "form": source.form,
-        "classes": list(source.classes),
-        "shape": list(network_shape(recipe, source)),
-        "outputs": task_of(recipe).outputs(source),
+        "name": dataset.name,
+        "target": dataset.target,
+        "form": dataset.modality,
+        "classes": list(dataset.classes),
+        "shape": list(network_shape(recipe, dataset)),
+        "outputs": task_of(recipe).outputs(dataset),
         "samples": counts,
-        "per_class": per_class if source.target in OF_SAMPLES else [],
-        "columns": list(source.columns),
-        "steps": _steps(source),
-        "skipped": list(source.skipped),
-        "notes": list(source.notes),
-        "unfit": {source.describe(i): why for i, why in source.unfit.items()},
+        "per_class": per_class if dataset.target in OF_SAMPLES else [],
+        "columns": list(dataset.columns),
+        "steps": _steps(dataset),
+        "skipped": list(dataset.unreadable),
+        "notes": list(dataset.warnings),
+        "unfit": {dataset.location(i): why for i, why in dataset.excluded.items()},
     }

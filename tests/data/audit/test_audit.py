@@ -36,7 +36,7 @@ def test_every_planted_fault_is_found_and_little_else(planted: Planted, audited:
             assert paths <= found.get(kind, set()), (kind, paths - found.get(kind, set()))  # type: ignore[call-overload]
     extra = {(kind, path) for kind, paths in found.items() for path in paths - planted.paths.get(kind, set())}
     wrong = {(kind, path) for kind, path in extra if kind != "ignored_file"}
-    assert len(wrong) <= 0.05 * len(audited.listing)
+    assert len(wrong) <= 0.05 * len(audited.manifest)
     assert {kind for kind, _ in wrong} <= {"suspect_label"}
     assert len(planted.paths["suspect_label"] & found["suspect_label"]) >= FOUND_LABELS
     assert not planted.plain & {path for kind, path in wrong if kind != "suspect_label"}
@@ -70,12 +70,12 @@ def test_training_on_the_planted_folder_leaves_out_what_is_bad(
     bad = planted.paths["truncated"] | planted.paths["not_an_image"]
     assert {line.partition(": ")[0] for line in data["skipped"]} >= bad
     assert set(data["unfit"]) == planted.paths["blank"]
-    source = open_data(str(planted.root), Preprocess(image_size=32))
-    split = make_split(source, SplitOptions())
-    assert source.duplicates is not None
-    sides = [set(source.duplicates[split[name]].tolist()) for name in ("train", "val")]
+    dataset = open_data(str(planted.root), Preprocess(image_size=32))
+    split = make_split(dataset, SplitOptions())
+    assert dataset.duplicates is not None
+    sides = [set(dataset.duplicates[split[name]].tolist()) for name in ("train", "val")]
     assert not sides[0] & sides[1]
-    used = {source.describe(i) for i in split.train.tolist()}
+    used = {dataset.location(i) for i in split.train.tolist()}
     assert not used & (bad | planted.paths["blank"] | set(planted.partners.values()))
     assert done["val"]["samples"] == 140
     reported = json.loads((tmp_path / "r" / "audit.json").read_text())

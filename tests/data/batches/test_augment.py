@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convnet.data import Augment, Loader, MemorySource, augment_batch
+from convnet.data import Augment, Loader, TensorDataset, augment_batch
 from convnet.data.batches.augment.color import hue_turned, luma, saturated
 from convnet.data.batches.augment.policies import OPERATIONS
 from convnet.types import Batch
@@ -105,16 +105,16 @@ def test_mixed_batches_carry_both_targets_and_the_share() -> None:
 
 def test_an_epoch_can_begin_anywhere_and_visits_every_sample_once() -> None:
     b = batch(50)
-    source = MemorySource("s", b.images, b.targets, ("a", "b", "c"), [""] * 50)
-    loader = Loader(source, torch.arange(5, 50), 8, seed=1, augment=Augment(flip=True, shift=1))
+    dataset = TensorDataset("s", b.images, b.targets, ("a", "b", "c"), [""] * 50)
+    loader = Loader(dataset, torch.arange(5, 50), 8, seed=1, augment=Augment(flip=True, shift=1))
     whole = list(loader.epoch(3))
     assert len(whole) == loader.steps == 6
     assert sorted(torch.cat([x.indices for x in whole]).tolist()) == list(range(5, 50))
     tail = list(loader.epoch(3, first=2))
     assert all(torch.equal(a.images, b.images) for a, b in zip(whole[2:], tail, strict=True))
     assert not torch.equal(whole[0].indices, next(loader.epoch(4)).indices)
-    assert Loader(source, torch.arange(41), 8, seed=1).steps == 5  # batch norm cannot use a batch of one
-    assert Loader(source, torch.arange(41), 8).steps == 6
+    assert Loader(dataset, torch.arange(41), 8, seed=1).steps == 5  # batch norm cannot use a batch of one
+    assert Loader(dataset, torch.arange(41), 8).steps == 6
 
 
 def test_hue_and_saturation_keep_the_grey_of_colours() -> None:

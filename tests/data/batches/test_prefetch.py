@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from convnet.data.batches.prefetch import ahead
+from convnet.data.batches.prefetch import prefetch
 
 
 def test_everything_comes_in_order() -> None:
-    assert list(ahead(iter(range(100)), 3)) == list(range(100))
+    assert list(prefetch(iter(range(100)), 3)) == list(range(100))
 
 
 def test_errors_come_where_they_happened() -> None:
@@ -17,7 +17,7 @@ def test_errors_come_where_they_happened() -> None:
         yield 1
         raise KeyError("x")
 
-    found = ahead(items(), 4)
+    found = prefetch(items(), 4)
     assert next(found) == 1
     with pytest.raises(KeyError, match="x"):
         next(found)
@@ -25,7 +25,7 @@ def test_errors_come_where_they_happened() -> None:
 
 def test_the_thread_ends_when_nobody_listens() -> None:
     before = threading.active_count()
-    found = ahead(iter(range(10**9)), 2)
+    found = prefetch(iter(range(10**9)), 2)
     assert next(found) == 0
     found.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before

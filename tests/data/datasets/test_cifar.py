@@ -129,11 +129,11 @@ def test_every_form_of_the_set_is_found(tmp_path: Path, form: str) -> None:
     else:
         for name in names:
             (folder / name).write_bytes(content)
-    source = named_set("cifar10", tmp_path)
-    assert len(source) == 18
-    assert list(source.partition or []) == ["train"] * 15 + ["test"] * 3
-    assert source.describe(17) == f"{files['test'][0]}[2]"
-    np.testing.assert_array_equal(source.images[:3].numpy().reshape(3, 3072), pixels)
+    dataset = named_set("cifar10", tmp_path)
+    assert len(dataset) == 18
+    assert list(dataset.given_split or []) == ["train"] * 15 + ["test"] * 3
+    assert dataset.location(17) == f"{files['test'][0]}[2]"
+    np.testing.assert_array_equal(dataset.images[:3].numpy().reshape(3, 3072), pixels)
 
 
 def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
 
 
 def test_the_real_set(cifar10_dir: Path) -> None:
-    source = named_set("cifar10", cifar10_dir)
-    assert tuple(source.shape) == (3, 32, 32)
-    assert source.targets.bincount().tolist() == [6000] * 10
-    assert source.classes[int(source.targets[0])] == "frog"
+    dataset = named_set("cifar10", cifar10_dir)
+    assert tuple(dataset.shape) == (3, 32, 32)
+    assert dataset.targets.bincount().tolist() == [6000] * 10
+    assert dataset.classes[int(dataset.targets[0])] == "frog"

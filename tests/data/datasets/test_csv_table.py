@@ -19,22 +19,22 @@ GOOD = "id,width,height,class\n1,2.5,3,a\n2,1e1,4,b\n3,0,-5,a\n4,7,1,b\n"
 def test_a_table(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text(GOOD)
-    source = open_table(path, ignore=["id"])
-    assert source.columns == ("width", "height")
-    assert source.shape == (2, 1, 1)
-    assert source.classes == ("a", "b")
-    assert source.images.flatten(1).tolist() == [[2.5, 3], [10, 4], [0, -5], [7, 1]]
-    assert source.targets.tolist() == [0, 1, 0, 1]
-    assert source.describe(3) == "t.csv:5"
+    dataset = open_table(path, ignore=["id"])
+    assert dataset.columns == ("width", "height")
+    assert dataset.shape == (2, 1, 1)
+    assert dataset.classes == ("a", "b")
+    assert dataset.images.flatten(1).tolist() == [[2.5, 3], [10, 4], [0, -5], [7, 1]]
+    assert dataset.targets.tolist() == [0, 1, 0, 1]
+    assert dataset.location(3) == "t.csv:5"
     assert open_table(path, label="class").columns == ("id", "width", "height")
 
 
 def test_semicolons_tabs_and_no_header(tmp_path: Path) -> None:
     path = tmp_path / "t.tsv"
     path.write_text("1\t2\t10\n3\t4\t9\n5\t6\t10\n\n7\t8\t9\n")
-    source = open_table(path)
-    assert source.columns == ("1", "2")
-    assert source.classes == ("9", "10")
+    dataset = open_table(path)
+    assert dataset.columns == ("1", "2")
+    assert dataset.classes == ("9", "10")
     path.write_text("﻿x;y;class\n1;2;u\n3;4;v\n", encoding="utf-8")
     assert open_table(path).columns == ("x", "y")
 
@@ -80,9 +80,9 @@ def test_a_table_for_a_run_that_knows_its_columns(tmp_path: Path) -> None:
     """The classes are in whatever column is not among the run's, and there may be one alone."""
     path = tmp_path / "t.csv"
     path.write_text("kind,height,width\na,1,2\na,3,4\n")
-    source = open_table(path, columns=["width", "height"])
-    assert source.images.flatten(1).tolist() == [[2, 1], [4, 3]]
-    assert source.classes == ("a",)
+    dataset = open_table(path, columns=["width", "height"])
+    assert dataset.images.flatten(1).tolist() == [[2, 1], [4, 3]]
+    assert dataset.classes == ("a",)
     with pytest.raises(DataError, match="has no column of classes"):
         open_table(path, columns=["width", "height", "kind"])
 
@@ -106,26 +106,26 @@ def test_any_bytes_are_a_table_or_a_message(tmp_path: Path, content: bytes) -> N
     path = tmp_path / "any.csv"
     path.write_bytes(content)
     try:
-        source = open_table(path)
+        dataset = open_table(path)
     except DataError as error:
         assert str(path) in str(error)
         return
-    assert len(source) == len(source.places)
-    assert np.isfinite(source.images.numpy()).all() or source.images.abs().max() > 1e30
+    assert len(dataset) == len(dataset.places)
+    assert np.isfinite(dataset.images.numpy()).all() or dataset.images.abs().max() > 1e30
 
 
 @pytest.mark.parametrize("name", [name for name, s in DATASETS.items() if s.table])
 def test_bundled_tables(name: str) -> None:
-    source, again = open_data(name), open_data(name)
-    assert len(source) >= 500
-    assert source.targets.unique().tolist() == list(range(len(source.classes)))
-    assert np.array_equal(source.images.numpy(), again.images.numpy())
-    assert source.form == "table"
+    dataset, again = open_data(name), open_data(name)
+    assert len(dataset) >= 500
+    assert dataset.targets.unique().tolist() == list(range(len(dataset.classes)))
+    assert np.array_equal(dataset.images.numpy(), again.images.numpy())
+    assert dataset.modality == "table"
 
 
 def test_the_tumours_are_scikit_learns() -> None:
-    source = open_data("tumours")
-    assert len(source) == 569
-    assert len(source.columns) == 30
-    assert {"mean area", "mean perimeter", "mean concavity", "mean texture"} <= set(source.columns)
-    assert int((source.targets == source.classes.index("malignant")).sum()) == 212
+    dataset = open_data("tumours")
+    assert len(dataset) == 569
+    assert len(dataset.columns) == 30
+    assert {"mean area", "mean perimeter", "mean concavity", "mean texture"} <= set(dataset.columns)
+    assert int((dataset.targets == dataset.classes.index("malignant")).sum()) == 212

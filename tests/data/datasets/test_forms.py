@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import convnet
-from convnet.data import FileSource, Loader, Preprocess, open_data
+from convnet.data import ImageDataset, Loader, Preprocess, open_data
 from convnet.data.batches.samplers import BUFFER, by_shards
 from convnet.errors import DataError
 from tests.formats import FORMS
@@ -58,15 +58,15 @@ def test_shards_at_an_address_are_read_as_shards_in_a_folder(shards: Path) -> No
         memory.pipe(f"/photos/{path.name}", path.read_bytes())
     here = open_data(str(shards), Preprocess(image_size=16))
     there = open_data("memory://photos/{train-{000..004},val-000,val-001}.tar", Preprocess(image_size=16))
-    assert isinstance(there, FileSource) and there.files.listing.store.remote
+    assert isinstance(there, ImageDataset) and there.files.manifest.store.remote
     assert len(here) == len(there) == 500
     some = torch.tensor([0, 99, 499])
     assert torch.equal(here.read(some).images, there.read(some).images)
 
 
 def test_an_epoch_of_shards_can_begin_anywhere(shards: Path) -> None:
-    source = open_data(str(shards), Preprocess(image_size=8))
-    loader = Loader(source, torch.arange(500), 32, seed=3)
+    dataset = open_data(str(shards), Preprocess(image_size=8))
+    loader = Loader(dataset, torch.arange(500), 32, seed=3)
     whole = [batch.indices.tolist() for batch in loader.epoch(1)]
     assert [batch.indices.tolist() for batch in loader.epoch(1, first=7)] == whole[7:]
     assert sorted(index for batch in whole for index in batch) == list(range(500))
@@ -75,8 +75,8 @@ def test_an_epoch_of_shards_can_begin_anywhere(shards: Path) -> None:
 
 def test_processes_read_shards_of_their_own_and_equally_many_samples() -> None:
     shards = torch.arange(10).repeat_interleave(1000)
-    everything = torch.arange(10_000)
-    orders = [by_shards(everything, shards, torch.Generator().manual_seed(5), rank, 4) for rank in range(4)]
+    all_images = torch.arange(10_000)
+    orders = [by_shards(all_images, shards, torch.Generator().manual_seed(5), rank, 4) for rank in range(4)]
     assert [len(order) for order in orders] == [2500] * 4
     for one in range(4):
         for other in range(one):

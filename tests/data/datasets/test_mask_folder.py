@@ -64,10 +64,10 @@ def test_masks_in_every_form(
 ) -> None:
     pictures(tmp_path)
     masks(tmp_path, make)
-    source = open_data(str(tmp_path), reads="mask", **options)
-    assert source.classes == classes and source.target == "mask"
-    assert source.shape == (3, 2, 3) and len(source) == 3
-    batch = source.read(torch.tensor([1]))
+    dataset = open_data(str(tmp_path), reads="mask", **options)
+    assert dataset.classes == classes and dataset.target == "mask"
+    assert dataset.shape == (3, 2, 3) and len(dataset) == 3
+    batch = dataset.read(torch.tensor([1]))
     assert batch.targets.tolist() == [TRUTH.tolist()]
 
 
@@ -81,8 +81,8 @@ def test_black_and_white_and_what_means_no_class(tmp_path: Path) -> None:
     masks(tmp_path, lambda: Image.fromarray(void), suffix="")
     with pytest.raises(DataError, match=r"0…1 and 255; .*data.ignore_index=255"):
         open_data(str(tmp_path), reads="mask")
-    source = open_data(str(tmp_path), reads="mask", ignore_index=255)
-    assert source.targets[0].tolist() == np.where(TRUTH == 2, IGNORED, TRUTH).tolist()
+    dataset = open_data(str(tmp_path), reads="mask", ignore_index=255)
+    assert dataset.targets[0].tolist() == np.where(TRUTH == 2, IGNORED, TRUTH).tolist()
     masks(tmp_path, lambda: Image.fromarray(TRUTH.astype(np.uint8)), suffix="")
     without = open_data(str(tmp_path), reads="mask", ignore_index=0)
     assert without.classes == ("1", "2")
@@ -94,8 +94,8 @@ def test_a_grey_mask_beside_coloured_ones(tmp_path: Path) -> None:
     pictures(tmp_path)
     masks(tmp_path, lambda: Image.fromarray((TRUTH > 0).astype(np.uint8) * 255))
     table = {"paper": "#000000", "ink": "#ffffff", "sea": "#0000ff"}
-    source = open_data(str(tmp_path), reads="mask", colors=table)
-    assert source.targets[0].tolist() == (TRUTH > 0).astype(int).tolist()
+    dataset = open_data(str(tmp_path), reads="mask", colors=table)
+    assert dataset.targets[0].tolist() == (TRUTH > 0).astype(int).tolist()
 
 
 def test_images_of_different_sizes_fill_the_upper_left(tmp_path: Path) -> None:
@@ -103,13 +103,13 @@ def test_images_of_different_sizes_fill_the_upper_left(tmp_path: Path) -> None:
     pictures(tmp_path, ("b",), (4, 9))
     for name, shape in (("a", (5, 7)), ("b", (9, 4))):
         write(tmp_path / "masks" / f"{name}.png", Image.fromarray(np.eye(*shape, dtype=np.uint8)))
-    source = open_data(str(tmp_path), reads="mask")
-    assert source.shape == (3, 9, 7) and source.sizes is not None
-    assert source.sizes.tolist() == [[5, 7], [9, 4]]
-    assert (source.targets[0, 5:] == IGNORED).all()
-    one = source.one(1)
+    dataset = open_data(str(tmp_path), reads="mask")
+    assert dataset.shape == (3, 9, 7) and dataset.sizes is not None
+    assert dataset.sizes.tolist() == [[5, 7], [9, 4]]
+    assert (dataset.targets[0, 5:] == IGNORED).all()
+    one = dataset.sample(1)
     assert one.images.shape == (1, 3, 9, 4) and one.targets.shape == (1, 9, 4)
-    crops = next(Loader(source, torch.arange(2), 2, seed=0, augment=Augment(crop=4)).epoch())
+    crops = next(Loader(dataset, torch.arange(2), 2, seed=0, augment=Augment(crop=4)).epoch())
     assert crops.images.shape == (2, 3, 4, 4) and (crops.targets != IGNORED).all()
     resized = open_data(str(tmp_path), Preprocess(image_size=6, resize="letterbox"), reads="mask")
     assert resized.shape == (3, 6, 6) and resized.sizes is None

@@ -61,10 +61,10 @@ def npz(root: Path) -> Path:
 @pytest.mark.parametrize("make", [arff, ucr, table, long_table, npz])
 def test_every_format_holds_the_same(tmp_path: Path, make: Callable[[Path], Path]) -> None:
     path = make(tmp_path)
-    source = open_data(str(path), series=path.suffix == ".csv")
-    assert source.form == "series" and source.classes == ("high", "low")
-    assert source.shape == (1, 1, 3) and source.targets.tolist() == [1, 0]
-    assert source.images[:, 0, 0].tolist() == [[1, 2, 3], [4, 5.5, 6]]
+    dataset = open_data(str(path), series=path.suffix == ".csv")
+    assert dataset.modality == "series" and dataset.classes == ("high", "low")
+    assert dataset.shape == (1, 1, 3) and dataset.targets.tolist() == [1, 0]
+    assert dataset.images[:, 0, 0].tolist() == [[1, 2, 3], [4, 5.5, 6]]
 
 
 def test_many_channels_unequal_lengths_and_a_class_per_step(tmp_path: Path) -> None:
@@ -72,10 +72,10 @@ def test_many_channels_unequal_lengths_and_a_class_per_step(tmp_path: Path) -> N
     x[0], x[1, :, :2] = 1, 2
     labels = np.array([["a", "a", "b", "b"], ["b", "a", "", ""]])
     np.savez(tmp_path / "s.npz", x=x, y=labels)
-    source = open_data(str(tmp_path / "s.npz"), reads="mask")
-    assert source.shape == (2, 1, 4) and source.classes == ("a", "b")
-    assert source.targets[:, 0].tolist() == [[0, 0, 1, 1], [1, 0, IGNORED, IGNORED]]
-    assert source.images[1].isnan().sum() == 4
+    dataset = open_data(str(tmp_path / "s.npz"), reads="mask")
+    assert dataset.shape == (2, 1, 4) and dataset.classes == ("a", "b")
+    assert dataset.targets[:, 0].tolist() == [[0, 0, 1, 1], [1, 0, IGNORED, IGNORED]]
+    assert dataset.images[1].isnan().sum() == 4
     (tmp_path / "t.csv").write_text("series,step,u,v,class\np,0,1,2,a\np,1,3,4,b\nq,0,5,6,a\n")
     table = open_data(str(tmp_path / "t.csv"), series=True, reads="mask")
     assert table.shape == (2, 1, 2) and table.targets[:, 0].tolist() == [[0, 1], [0, IGNORED]]
@@ -91,11 +91,11 @@ def test_recordings(tmp_path: Path) -> None:
     }.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         wavfile.write(tmp_path / name, 8000, samples)
-    source = open_data(str(tmp_path))
-    assert source.classes == ("click", "hum") and source.shape == (1, 1, 4)
-    assert source.places == ["click/32.wav", "click/f.wav", "hum/16.wav", "hum/8.wav"]
-    assert source.images[2, 0, 0, :3].tolist() == pytest.approx([-1, 0, 1], abs=1e-4)
-    assert source.images[3, 0, 0, :3].tolist() == pytest.approx([-1, 0, 1], abs=1e-2)
+    dataset = open_data(str(tmp_path))
+    assert dataset.classes == ("click", "hum") and dataset.shape == (1, 1, 4)
+    assert dataset.places == ["click/32.wav", "click/f.wav", "hum/16.wav", "hum/8.wav"]
+    assert dataset.images[2, 0, 0, :3].tolist() == pytest.approx([-1, 0, 1], abs=1e-4)
+    assert dataset.images[3, 0, 0, :3].tolist() == pytest.approx([-1, 0, 1], abs=1e-2)
     wavfile.write(tmp_path / "hum" / "other.wav", 44100, np.zeros(5, np.int16))
     with pytest.raises(DataError, match=r"other.wav: is sampled at 44100 Hz, the first one at 8000"):
         open_data(str(tmp_path))
@@ -147,8 +147,8 @@ def test_a_folder_is_one_set_in_one_format(tmp_path: Path) -> None:
     for name in ("A_TRAIN.txt", "A_TEST.txt"):
         (tmp_path / name).write_text("low 1 2 3\nhigh 4 5 6\n")
     (tmp_path / "A_TRAIN.csv").write_text("the same series in another format")
-    source = open_data(str(tmp_path))
-    assert source.partition == ["train", "train", "test", "test"]
+    dataset = open_data(str(tmp_path))
+    assert dataset.given_split == ["train", "train", "test", "test"]
     (tmp_path / "B_TRAIN.txt").write_text("low 1 2 3\n")
     with pytest.raises(DataError, match=r"holds the files of several sets \(A, B\)"):
         open_data(str(tmp_path))
@@ -157,9 +157,9 @@ def test_a_folder_is_one_set_in_one_format(tmp_path: Path) -> None:
 def test_the_archive_of_the_ecg() -> None:
     """M34: the counts that its source states."""
     real_data("ecg")
-    source = open_data("ecg200")
-    assert source.shape == (1, 1, 96) and source.classes == ("-1", "1")
-    train = [i for i, name in enumerate(source.partition or ()) if name == "train"]
-    assert source.targets[train].bincount().tolist() == [31, 69]
+    dataset = open_data("ecg200")
+    assert dataset.shape == (1, 1, 96) and dataset.classes == ("-1", "1")
+    train = [i for i, name in enumerate(dataset.given_split or ()) if name == "train"]
+    assert dataset.targets[train].bincount().tolist() == [31, 69]
     big = open_data("ecg5000")
-    assert big.targets.bincount().tolist() == [292, 177, 10, 19, 2] and big.partition is None
+    assert big.targets.bincount().tolist() == [292, 177, 10, 19, 2] and big.given_split is None

@@ -12,9 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from convnet.data import FileSource, Preprocess, open_data
-from convnet.data.files import pack as packs
-from convnet.data.files.cache import NoRoomError, Pack, open_pack
+from convnet.data import ImageDataset, Preprocess, open_data
+from convnet.data.files import cache as packs
+from convnet.data.files.cache import DecodedCache, NoSpaceError, open_cache
 from tests.conftest import Cli, refused
 
 SHAPE = (6, 4, 5, 3)
@@ -38,8 +38,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "convnet" / "packs"
 
 
-def opened(folder: Path, content: str = "a" * 64) -> Pack:
-    return open_pack(folder, "x", {"size": 4}, content, SHAPE, print)
+def opened(folder: Path, content: str = "a" * 64) -> DecodedCache:
+    return open_cache(folder, "x", {"size": 4}, content, SHAPE, print)
 
 
 def the_pack(cache: Path) -> Iterator[tuple[str, bytes]]:
@@ -66,7 +66,7 @@ def test_a_damaged_pack_is_made_anew_and_an_outdated_one_removed(tmp_path: Path)
     content[2 * 60 + 5] ^= 1
     (first.folder / "pixels").write_bytes(content)
     said: list[str] = []
-    again = open_pack(tmp_path, "x", {"size": 4}, "a" * 64, SHAPE, said.append)
+    again = open_cache(tmp_path, "x", {"size": 4}, "a" * 64, SHAPE, said.append)
     assert not again.state.any() and "damaged" in said[0]
     opened(tmp_path, "b" * 64)
     assert [path.name[-12:] for path in tmp_path.iterdir()] == ["b" * 12]
@@ -74,11 +74,11 @@ def test_a_damaged_pack_is_made_anew_and_an_outdated_one_removed(tmp_path: Path)
 
 def test_a_pack_that_does_not_fit_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONVNET_PACK_LIMIT_GB", "0.0000001")
-    with pytest.raises(NoRoomError, match="CONVNET_PACK_LIMIT_GB"):
+    with pytest.raises(NoSpaceError, match="CONVNET_PACK_LIMIT_GB"):
         opened(tmp_path)
     monkeypatch.delenv("CONVNET_PACK_LIMIT_GB")
     monkeypatch.setattr(packs, "RESERVE_BYTES", 1 << 60)
-    with pytest.raises(NoRoomError, match="does not fit"):
+    with pytest.raises(NoSpaceError, match="does not fit"):
         opened(tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -92,17 +92,17 @@ def test_without_room_images_are_decoded_anew_and_are_the_same(
     monkeypatch.setenv("XDG_CACHE_HOME", str(many.parent / "full"))
     streamed = open_data(str(many), Preprocess(image_size=32))
     assert torch.equal(packed.read(places).images, streamed.read(places).images)
-    assert "decoded anew in every epoch" in streamed.notes[-1]
+    assert "decoded anew in every epoch" in streamed.warnings[-1]
 
 
 def test_a_file_that_vanishes_is_left_out_of_its_batch(many: Path) -> None:
-    source = open_data(str(many), Preprocess(image_size=16))
-    assert isinstance(source, FileSource)
-    (many / source.describe(5)).unlink()
-    batch = source.read(torch.tensor([4, 5, 6]))
+    dataset = open_data(str(many), Preprocess(image_size=16))
+    assert isinstance(dataset, ImageDataset)
+    (many / dataset.location(5)).unlink()
+    batch = dataset.read(torch.tensor([4, 5, 6]))
     assert batch.indices.tolist() == [4, 6]
     assert len(batch.images) == len(batch.targets) == 2
-    assert list(source.files.problems) == [5]
+    assert list(dataset.files.problems) == [5]
 
 
 def test_a_killed_packing_goes_on_and_ends_with_the_same_pack(many: Path, cache: Path, cli: Cli) -> None:
@@ -150,5 +150,5 @@ def test_a_disk_that_fills_up_leaves_nothing_behind(
     message = refused(call("data", "pack", many))
     assert message.count("\n") <= 2 and "does not fit" in message and "No space left on device" in message
     assert not list(cache.iterdir())
-    source = open_data(str(many), Preprocess(image_size=16))
-    assert len(source.read(torch.arange(4))) == 4
+    dataset = open_data(str(many), Preprocess(image_size=16))
+    assert len(dataset.read(torch.arange(4))) == 4

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from convnet.data import Preprocess, everything, open_data, read_image_file
+from convnet.data import Preprocess, all_images, open_data, read_image_file
 from convnet.data.images.resize import fit
 from convnet.errors import DataError
 from convnet.types import ImageShape
@@ -21,22 +21,22 @@ def read_image(path: Path, size: tuple[int, int], channels: int, resize: str) ->
 
 
 def test_pictures_of_six_formats_become_one_tensor(picture_folder: Path) -> None:
-    source = open_data(str(picture_folder), Preprocess(image_size=16))
-    assert tuple(source.shape) == (3, 16, 16)
-    assert source.classes == ("blue", "red")
-    assert source.targets.tolist() == [0] * 12 + [1] * 12
-    mean = everything(source).float().mean((2, 3))
+    dataset = open_data(str(picture_folder), Preprocess(image_size=16))
+    assert tuple(dataset.shape) == (3, 16, 16)
+    assert dataset.classes == ("blue", "red")
+    assert dataset.targets.tolist() == [0] * 12 + [1] * 12
+    mean = all_images(dataset).float().mean((2, 3))
     assert (mean[:12, 2] > mean[:12, 0]).all()
     assert (mean[12:, 0] > mean[12:, 2]).all()
-    assert (picture_folder / source.describe(0)).is_file()
+    assert (picture_folder / dataset.location(0)).is_file()
 
 
 def test_split_folders_are_followed(picture_folder: Path, tmp_path: Path) -> None:
     root = tmp_path / "split"
     for split in ("train", "val"):
         shutil.copytree(picture_folder, root / split)
-    source = open_data(str(root), Preprocess(image_size=8))
-    assert sorted(set(source.partition or [])) == ["train", "val"]
+    dataset = open_data(str(root), Preprocess(image_size=8))
+    assert sorted(set(dataset.given_split or [])) == ["train", "val"]
     (root / "val" / "green").mkdir()
     shutil.copy(picture_folder / "red" / "0.jpg", root / "val" / "green")
     with pytest.raises(DataError, match="'green' is in val/ but not in train/"):
@@ -54,10 +54,10 @@ def test_what_is_wrong_with_a_folder_is_named(picture_folder: Path, tmp_path: Pa
     assert "no such folder" in message(tmp_path / "nowhere")
     (picture_folder / "green").mkdir()
     (picture_folder / "red" / "text.jpg").write_text("hello")
-    source = open_data(str(picture_folder), Preprocess(image_size=8))
-    assert (len(source), source.classes) == (24, ("blue", "red"))
-    assert source.skipped == ("red/text.jpg: it is in no known image format",)
-    assert any("no images in green" in note for note in source.notes)
+    dataset = open_data(str(picture_folder), Preprocess(image_size=8))
+    assert (len(dataset), dataset.classes) == (24, ("blue", "red"))
+    assert dataset.unreadable == ("red/text.jpg: it is in no known image format",)
+    assert any("no images in green" in note for note in dataset.warnings)
     (picture_folder / "green" / "text.jpg").write_text("hello")
     assert "no picture of class 'green' can be read: green/text.jpg" in message(picture_folder)
     shutil.rmtree(picture_folder / "green")

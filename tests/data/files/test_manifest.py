@@ -13,10 +13,10 @@ import pytest
 import torch
 from PIL import Image
 
-from convnet.data import Preprocess, SplitOptions, everything, make_split, open_data
+from convnet.data import Preprocess, SplitOptions, all_images, make_split, open_data
 from convnet.data.datasets.npz import open_arrays
 from convnet.data.datasets.open_images import list_files
-from convnet.data.files.storage import FolderStore
+from convnet.data.files.storage import FolderStorage
 from convnet.errors import DataError
 
 
@@ -58,7 +58,7 @@ def test_names_that_are_no_text_are_passed_over(tmp_path: Path) -> None:
     for name in ("a/1.png", "b/2.png"):
         picture(tmp_path / name)
     shutil.copy(tmp_path / "a/1.png", bytes(tmp_path / "a") + b"/\xff.png")
-    assert [i.name for i in FolderStore(tmp_path).contents().ignored] == ["a/\\udcff.png"]
+    assert [i.name for i in FolderStorage(tmp_path).contents().ignored] == ["a/\\udcff.png"]
 
 
 def test_an_archive_is_read_in_place(tmp_path: Path) -> None:
@@ -69,9 +69,9 @@ def test_an_archive_is_read_in_place(tmp_path: Path) -> None:
             archive.write(path, path.relative_to(tmp_path))
         archive.writestr("__MACOSX/set/._1.png", b"x")
         archive.writestr("../../evil.png", b"x")
-    source = open_data(str(tmp_path / "set.zip"))
-    assert (source.classes, source.partition) == (("a", "b"), ["train", "train", "val", "val"])
-    assert torch.equal(everything(source), everything(open_data(str(tmp_path / "set"))))
+    dataset = open_data(str(tmp_path / "set.zip"))
+    assert (dataset.classes, dataset.given_split) == (("a", "b"), ["train", "train", "val", "val"])
+    assert torch.equal(all_images(dataset), all_images(open_data(str(tmp_path / "set"))))
     assert len(list_files(str(tmp_path / "set.zip")).ignored) == 2
     (tmp_path / "bad.zip").write_bytes(b"PK\x03\x04 nothing")
     with pytest.raises(DataError, match=r"bad\.zip: not a readable zip archive"):
@@ -118,7 +118,7 @@ def test_tables_of_paths(tmp_path: Path, name: str) -> None:
 def test_what_is_wrong_with_a_table_is_named_with_its_line(tmp_path: Path) -> None:
     def message(rows: list[list[str]], **options: bool) -> str:
         with pytest.raises(DataError) as caught:
-            list_files(table(tmp_path / "t.csv", rows), several=options.get("several", False))
+            list_files(table(tmp_path / "t.csv", rows), multi_label=options.get("multi_label", False))
         return str(caught.value)
 
     picture(tmp_path / "1.png")
@@ -130,15 +130,15 @@ def test_what_is_wrong_with_a_table_is_named_with_its_line(tmp_path: Path) -> No
     )
     assert "'dev' is no split" in message([["path", "label", "split"], ["1.png", "a", "dev"]])
     assert "none of its files is there" in message([["path", "label"], ["x/2.png", "a"]])
-    assert "neither 0 nor 1" in message([["path", "p", "q"], ["1.png", "2", "0"]], several=True)
+    assert "neither 0 nor 1" in message([["path", "p", "q"], ["1.png", "2", "0"]], multi_label=True)
 
 
 def test_a_file_that_a_table_names_in_vain_is_left_out(tmp_path: Path) -> None:
     for i, colour in enumerate(("red", "blue")):
         picture(tmp_path / f"{i}.png", colour)
     rows = [["path", "label"], ["0.png", "a"], ["1.png", "b"], ["2.png", "b"]]
-    source = open_data(table(tmp_path / "t.csv", rows))
-    assert (len(source), source.skipped) == (2, ("2.png: no such file",))
+    dataset = open_data(table(tmp_path / "t.csv", rows))
+    assert (len(dataset), dataset.unreadable) == (2, ("2.png: no such file",))
 
 
 @pytest.mark.parametrize("form", ["separated", "columns", "long"])
@@ -150,11 +150,11 @@ def test_several_labels(tmp_path: Path, form: str) -> None:
         "columns": [["path", "sea", "sun"], ["0.png", "1", "1"], ["1.png", "0", "0"], ["2.png", "1", "0"]],
         "long": [["path", "label"], ["0.png", "sun"], ["0.png", "sea"], ["1.png", ""], ["2.png", "sea"]],
     }[form]
-    source = open_data(table(tmp_path / "t.csv", rows), reads="labels")
-    assert source.classes == ("sea", "sun")
-    assert source.read(torch.arange(3)).targets.tolist() == [[1, 1], [0, 0], [1, 0]]
-    assert source.class_names() == ["sea|sun", "", "sea"]
-    assert source.labels.tolist() == [1, 2, 0]
+    dataset = open_data(table(tmp_path / "t.csv", rows), reads="labels")
+    assert dataset.classes == ("sea", "sun")
+    assert dataset.read(torch.arange(3)).targets.tolist() == [[1, 1], [0, 0], [1, 0]]
+    assert dataset.class_names() == ["sea|sun", "", "sea"]
+    assert dataset.labels.tolist() == [1, 2, 0]
 
 
 def test_coco_annotations(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_coco_annotations(tmp_path: Path) -> None:
     path = tmp_path / "annotations" / "instances_val2017.json"
     path.parent.mkdir()
     path.write_text(json.dumps(document))
-    assert [s.labels for s in list_files(str(path), several=True).samples] == [("cat", "dog"), ()]
+    assert [s.labels for s in list_files(str(path), multi_label=True).samples] == [("cat", "dog"), ()]
     with pytest.raises(DataError, match=r"1\.png shows 2 categories .*multi-label"):
         list_files(str(path))
     path.write_text('{"images": [{}]}')
@@ -180,19 +180,19 @@ def test_arrays(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (6, 9, 8, 3), dtype=np.uint8)
     np.savez(tmp_path / "k.npz", x_train=images[:4], y_train=np.array([[3], [5], [3], [5]]),
              x_test=images[4:], y_test=np.array([[5], [3]]))  # fmt: skip
-    source = open_data(str(tmp_path / "k.npz"))
-    assert (tuple(source.shape), source.classes) == ((3, 9, 8), ("3", "5"))
-    assert source.partition == ["train"] * 4 + ["test"] * 2
-    assert torch.equal(everything(source).permute(0, 2, 3, 1), torch.from_numpy(images))
+    dataset = open_data(str(tmp_path / "k.npz"))
+    assert (tuple(dataset.shape), dataset.classes) == ((3, 9, 8), ("3", "5"))
+    assert dataset.given_split == ["train"] * 4 + ["test"] * 2
+    assert torch.equal(all_images(dataset).permute(0, 2, 3, 1), torch.from_numpy(images))
     np.savez(tmp_path / "f.npz", images=images.transpose(0, 3, 1, 2) / 255, labels=np.arange(6) % 2)
-    assert torch.equal(everything(open_data(str(tmp_path / "f.npz"))), everything(source))
+    assert torch.equal(all_images(open_data(str(tmp_path / "f.npz"))), all_images(dataset))
     assert tuple(open_data(str(tmp_path / "k.npz"), Preprocess(image_size=4, channels=1)).shape) == (1, 4, 4)
     np.savez(tmp_path / "n.npz", images=images, labels=np.arange(5))
     with pytest.raises(DataError, match="6 images and 5 labels"):
-        open_arrays(tmp_path / "n.npz", several=False)
+        open_arrays(tmp_path / "n.npz", multi_label=False)
     np.savez(tmp_path / "o.npz", images=images, other=np.arange(6))
     with pytest.raises(DataError, match="expected arrays images and labels"):
-        open_arrays(tmp_path / "o.npz", several=False)
+        open_arrays(tmp_path / "o.npz", multi_label=False)
 
 
 def test_any_number_of_folders_with_few_open_files(tmp_path: Path) -> None:
@@ -246,18 +246,18 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
         picture(tmp_path / name)
     os.mkfifo(tmp_path / "3.png")
     rows = [["path", "label"], ["1.png", "a"], ["2.png", "b"], ["3.png", "a"]]
-    source = open_data(table(tmp_path / "t.csv", rows), Preprocess(image_size=8))
-    assert source.skipped == ("3.png: no such file",)
+    dataset = open_data(table(tmp_path / "t.csv", rows), Preprocess(image_size=8))
+    assert dataset.unreadable == ("3.png: no such file",)
 
 
 def test_pictures_of_other_channels_are_left_out_and_named(tmp_path: Path) -> None:
     for name in ("a/1.png", "a/2.png", "b/3.png", "b/4.png"):
         picture(tmp_path / name)
     np.save(tmp_path / "a" / "five.npy", np.zeros((8, 8, 5), np.uint8))
-    source = open_data(str(tmp_path), Preprocess(image_size=8))
-    assert source.skipped == ("a/five.npy: has 5 channels, which do not become 3",)
-    assert "1 other channels" in source.notes[1]
-    assert len(source.read(torch.arange(4))) == 4
+    dataset = open_data(str(tmp_path), Preprocess(image_size=8))
+    assert dataset.unreadable == ("a/five.npy: has 5 channels, which do not become 3",)
+    assert "1 other channels" in dataset.warnings[1]
+    assert len(dataset.read(torch.arange(4))) == 4
     with pytest.raises(DataError, match="has 3 channels, which do not become 4"):
         open_data(str(tmp_path), Preprocess(image_size=8, channels=4))
 
@@ -268,27 +268,27 @@ def test_a_file_that_could_not_be_read_is_tried_again(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name in ("data/a/1.png", "data/a/2.png", "data/b/3.png"):
         picture(tmp_path / name)
-    read = FolderStore.read
+    read = FolderStorage.read
 
-    def fails(self: FolderStore, name: str) -> bytes:
+    def fails(self: FolderStorage, name: str) -> bytes:
         if name == "a/1.png":
             raise DataError("a/1.png: cannot be read: Permission denied")
         return read(self, name)
 
     with monkeypatch.context() as patch:
-        patch.setattr(FolderStore, "read", fails)
-        source = open_data(str(tmp_path / "data"), Preprocess(image_size=8))
-        assert source.skipped == ("a/1.png: Permission denied",)
-    assert not open_data(str(tmp_path / "data"), Preprocess(image_size=8)).skipped
+        patch.setattr(FolderStorage, "read", fails)
+        dataset = open_data(str(tmp_path / "data"), Preprocess(image_size=8))
+        assert dataset.unreadable == ("a/1.png: Permission denied",)
+    assert not open_data(str(tmp_path / "data"), Preprocess(image_size=8)).unreadable
 
 
 def test_copies_and_blanks_among_arrays(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (50, 8, 8, 3), dtype=np.uint8)
     images = np.concatenate([pixels, pixels, np.zeros((2, 8, 8, 3), np.uint8)])
     np.savez(tmp_path / "x.npz", images=images, labels=np.arange(102) % 2)
-    source = open_data(str(tmp_path / "x.npz"))
-    assert source.duplicates is not None and source.unfit == {100: "blank", 101: "blank"}
-    split = make_split(source, SplitOptions(val=0.2, test=0.2))
+    dataset = open_data(str(tmp_path / "x.npz"))
+    assert dataset.duplicates is not None and dataset.excluded == {100: "blank", 101: "blank"}
+    split = make_split(dataset, SplitOptions(val=0.2, test=0.2))
     seen = [{i % 50 for i in part.tolist() if i < 100} for part in (split.train, split.val, split.test)]
     assert not seen[0] & seen[1] and not seen[0] & seen[2] and not seen[1] & seen[2]
 

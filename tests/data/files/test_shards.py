@@ -38,8 +38,8 @@ def two(first: int, second: int) -> Members:
 
 
 def values(address: str) -> dict[str, int]:
-    source = open_data(address, Preprocess(image_size=8))
-    return {source.describe(i): int(source.one(i).images[0, 0, 0, 0]) for i in range(len(source))}
+    dataset = open_data(address, Preprocess(image_size=8))
+    return {dataset.location(i): int(dataset.sample(i).images[0, 0, 0, 0]) for i in range(len(dataset))}
 
 
 def test_shards_of_one_name_in_folders_of_splits(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_shards_of_one_name_in_folders_of_splits(tmp_path: Path) -> None:
     assert values(address) == {
         "train/000.tar/0.bmp": 10, "train/000.tar/1.bmp": 20, "val/000.tar/0.bmp": 30, "val/000.tar/1.bmp": 40
     }  # fmt: skip
-    assert list_files(address).partition == ["train", "train", "val", "val"]
+    assert list_files(address).given_split == ["train", "train", "val", "val"]
 
 
 def test_a_shard_that_is_written_anew_is_read_anew(tmp_path: Path) -> None:

@@ -39,9 +39,9 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
     return float(10 * np.log10(255**2 / max(1e-12, np.square(a.astype(float) - b).mean())))
 
 
-def encoded(image: Image.Image, form: str, **options: object) -> bytes:
+def encoded(image: Image.Image, modality: str, **options: object) -> bytes:
     content = io.BytesIO()
-    image.save(content, form, **options)
+    image.save(content, modality, **options)
     return content.getvalue()
 
 
@@ -164,8 +164,8 @@ def test_arrays_of_any_number_of_channels(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         for i in range(20):
             np.save(tmp_path / name / f"{i}.npy", generator.integers(0, 256, (20, 30, 5), dtype=np.uint8))
-    source = open_data(str(tmp_path), Preprocess(image_size=16))
-    assert tuple(source.shape) == (5, 16, 16)
+    dataset = open_data(str(tmp_path), Preprocess(image_size=16))
+    assert tuple(dataset.shape) == (5, 16, 16)
     np.save(tmp_path / "deep.npy", np.array([[0, 65535]], np.uint16))
     assert read_picture(tmp_path / "deep.npy").tolist() == [[[0, 255]]]
     np.save(tmp_path / "bad.npy", np.array([[0.0, 2.0]]))
@@ -177,8 +177,8 @@ def test_arrays_of_any_number_of_channels(tmp_path: Path) -> None:
 
 def test_truncated_files_are_taken_only_where_that_is_allowed() -> None:
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8))
-    for form in ("JPEG", "PNG"):
-        content = encoded(picture, form)[:-2000]
+    for modality in ("JPEG", "PNG"):
+        content = encoded(picture, modality)[:-2000]
         with pytest.raises(DecodeError) as caught:
             decode(content)
         assert caught.value.kind == "truncated"
@@ -227,8 +227,8 @@ def test_ten_thousand_damaged_files_are_pictures_or_clean_errors() -> None:
     array = io.BytesIO()
     np.save(array, np.asarray(picture))
     originals = [
-        *(encoded(picture, form, exif=exif) for form in ("JPEG", "PNG", "WEBP", "TIFF")),
-        *(encoded(picture, form) for form in ("BMP", "GIF", "PPM", "ICO", "JPEG2000")),
+        *(encoded(picture, modality, exif=exif) for modality in ("JPEG", "PNG", "WEBP", "TIFF")),
+        *(encoded(picture, modality) for modality in ("BMP", "GIF", "PPM", "ICO", "JPEG2000")),
         encoded(picture, "JPEG", progressive=True),
         encoded(picture.convert("CMYK"), "JPEG"),
         encoded(picture.convert("P"), "PNG"),

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from convnet.data import degrade
+from convnet.data.images import degrade
 from convnet.tasks import TASKS
 from convnet.types import Batch
 
@@ -26,20 +26,20 @@ def test_every_task_makes_pairs(name: str) -> None:
     """Inputs are whole pixels of 0…255, targets the image in 0…1; without a seed, always the same."""
     task = TASKS.build(name)
     batch = photos()
-    pair = task.pair(batch, 7)
+    pair = task.transform(batch, 7)
     assert pair.images.shape == batch.images.shape
     assert torch.equal(pair.images, pair.images.round().clamp(0, 255))
     assert torch.equal(pair.targets, batch.images / 255)
-    assert torch.equal(task.pair(batch, 7).images, pair.images)
-    still = task.pair(batch, None).images
+    assert torch.equal(task.transform(batch, 7).images, pair.images)
+    still = task.transform(batch, None).images
     alone = Batch(batch.images[1:], batch.targets[1:], batch.indices[1:])
-    assert torch.equal(task.pair(alone, None).images, still[1:])
+    assert torch.equal(task.transform(alone, None).images, still[1:])
 
 
 @settings(max_examples=25)
 @given(st.integers(1, 40), st.integers(1, 40), st.sampled_from(IMAGE_TASKS))
 def test_any_size(height: int, width: int, name: str) -> None:
-    pair = TASKS.build(name).pair(photos(1, height, width), 0)
+    pair = TASKS.build(name).transform(photos(1, height, width), 0)
     assert pair.images.shape == (1, 3, height, width) and pair.images.isfinite().all()
 
 

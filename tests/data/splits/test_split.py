@@ -7,19 +7,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convnet.data import MemorySource, SplitOptions, make_split, read_split, write_split
+from convnet.data import SplitOptions, TensorDataset, make_split, read_split, write_split
 from convnet.errors import DataError, RecipeError
 
 
-def source(targets: list[int], partition: list[str] | None = None) -> MemorySource:
+def dataset(targets: list[int], given_split: list[str] | None = None) -> TensorDataset:
     n, classes = len(targets), max(targets) + 1
-    return MemorySource(
+    return TensorDataset(
         "s",
         torch.zeros(n, 1, 2, 2, dtype=torch.uint8),
         torch.tensor(targets),
         tuple(f"class {i}" for i in range(classes)),
         [f"file, {i}" for i in range(n)],
-        partition,  # type: ignore[arg-type]
+        given_split,  # type: ignore[arg-type]
     )
 
 
@@ -27,7 +27,7 @@ def source(targets: list[int], partition: list[str] | None = None) -> MemorySour
 def test_splits_are_disjoint_complete_stratified_and_repeatable(
     targets: list[int], share: float, seed: int
 ) -> None:
-    data = source(targets)
+    data = dataset(targets)
     options = SplitOptions(val=share, test=share, seed=seed)
     if share and 1 in data.targets.bincount().tolist():
         with pytest.raises(DataError, match="has a single sample"):
@@ -47,7 +47,7 @@ def test_splits_are_disjoint_complete_stratified_and_repeatable(
 
 
 def test_the_makers_test_split_is_never_trained_on() -> None:
-    data = source([0, 1] * 50, ["train"] * 80 + ["test"] * 20)
+    data = dataset([0, 1] * 50, ["train"] * 80 + ["test"] * 20)
     split = make_split(data, SplitOptions())
     assert split.test.tolist() == list(range(80, 100))
     assert len(split.val) == 8
@@ -56,20 +56,20 @@ def test_the_makers_test_split_is_never_trained_on() -> None:
 
 
 def test_a_folder_with_val_is_not_robbed_for_a_test_split() -> None:
-    data = source([0, 1] * 50, ["train"] * 80 + ["val"] * 20)
+    data = dataset([0, 1] * 50, ["train"] * 80 + ["val"] * 20)
     split = make_split(data, SplitOptions())
     assert (len(split.train), len(split.val), len(split.test)) == (80, 20, 0)
 
 
 def test_changed_data_is_noticed() -> None:
-    data = source([0, 1] * 10)
+    data = dataset([0, 1] * 10)
     text = write_split(make_split(data, SplitOptions()), data)
     with pytest.raises(DataError, match="has changed since the run began"):
-        read_split(text, source([0, 1] * 11))
+        read_split(text, dataset([0, 1] * 11))
 
 
-def grouped(numbers: list[int], labels: list[int], **fields: object) -> MemorySource:
-    return replace(source(labels), groups=torch.tensor(numbers), **fields)  # type: ignore[arg-type]
+def grouped(numbers: list[int], labels: list[int], **fields: object) -> TensorDataset:
+    return replace(dataset(labels), groups=torch.tensor(numbers), **fields)  # type: ignore[arg-type]
 
 
 @given(
@@ -92,7 +92,7 @@ def test_groups_and_copies_stay_on_one_side(samples: list[tuple[int, int, int]])
 
 def test_copies_of_what_is_held_out_are_not_trained_on() -> None:
     data = replace(
-        source([0, 1] * 4, ["train"] * 4 + ["val"] * 2 + ["test"] * 2),
+        dataset([0, 1] * 4, ["train"] * 4 + ["val"] * 2 + ["test"] * 2),
         duplicates=torch.tensor([0, 1, 2, 3, 0, 4, 5, 4]),
     )
     split = make_split(data, SplitOptions())
@@ -101,7 +101,7 @@ def test_copies_of_what_is_held_out_are_not_trained_on() -> None:
 
 
 def test_a_group_that_the_data_tears_apart_is_refused() -> None:
-    data = grouped([0, 1, 0, 2], [0, 1, 0, 1], partition=["train", "train", "test", "test"])
+    data = grouped([0, 1, 0, 2], [0, 1, 0, 1], given_split=["train", "train", "test", "test"])
     with pytest.raises(DataError, match="group of file, 0 is in train and in test"):
         make_split(data, SplitOptions())
 
@@ -130,11 +130,11 @@ def test_a_large_group_does_not_keep_its_fold_from_the_other_classes() -> None:
 
 
 def test_folds_leave_the_makers_test_split_alone() -> None:
-    data = source([0, 1] * 20, ["train"] * 20 + ["val"] * 10 + ["test"] * 10)
+    data = dataset([0, 1] * 20, ["train"] * 20 + ["val"] * 10 + ["test"] * 10)
     split = make_split(data, SplitOptions(folds=3, fold=0))
     assert not {*split.train.tolist(), *split.test.tolist()} & set(range(30, 40))
     with pytest.raises(RecipeError, match="more than s has separate samples"):
-        make_split(source([0, 1]), SplitOptions(folds=3, fold=0))
+        make_split(dataset([0, 1]), SplitOptions(folds=3, fold=0))
 
 
 def test_a_split_that_no_group_allows_is_refused() -> None:
@@ -143,7 +143,7 @@ def test_a_split_that_no_group_allows_is_refused() -> None:
 
 
 def test_what_is_new_is_named() -> None:
-    before, after = source([0, 1] * 10), source([0, 1] * 10)
+    before, after = dataset([0, 1] * 10), dataset([0, 1] * 10)
     text = write_split(make_split(before, SplitOptions()), before).replace('"file, 3"', '"file, 99"')
     with pytest.raises(DataError, match=r"file, 99 \(class 1\) is no longer there"):
         read_split(text, after)

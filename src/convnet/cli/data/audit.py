@@ -38,10 +38,10 @@ def audit(
     from convnet.reports.audit_page import write_audit_page
 
     keep_freed_memory()
-    listing = list_data(data, data_dir=data_dir, label=label, several=task == "multi-label")
+    manifest = list_data(data, data_dir=data_dir, label=label, multi_label=task == "multi-label")
     with WorkProgress("looking at images") as progress:
-        found = audit_listing(listing, doubt_labels=labels, progress=progress.over, say=progress.say)
-    page = None if as_json and html is None else html or Path(f"{listing.name}-audit.html")
+        found = audit_listing(manifest, doubt_labels=labels, progress=progress.over, say=progress.say)
+    page = None if as_json and html is None else html or Path(f"{manifest.name}-audit.html")
     if page is not None:
         write_audit_page(page, found)
     if as_json:
@@ -53,8 +53,10 @@ def audit(
 
 
 def _print(found: Audit, page: Path | None) -> None:
-    listing, counts = found.listing, found.listing.counts()
-    print(f"{listing.name}: {found.images:,} sound images among {found.files:,} files, {len(counts)} classes")
+    manifest, counts = found.manifest, found.manifest.counts()
+    print(
+        f"{manifest.name}: {found.images:,} sound images among {found.files:,} files, {len(counts)} classes"
+    )
     shown = sorted(counts.items(), key=lambda item: -item[1])
     print("  " + ", ".join(f"{name} {count:,}" for name, count in shown[:LISTED]) + _more(len(shown)))
     if found.scan.decoded.any():

@@ -18,7 +18,7 @@ def pack(
 ) -> None:
     """Decode and resize all images now, into the pack that training with these settings uses."""
     from convnet.cli.progress import WorkProgress
-    from convnet.data import FileSource
+    from convnet.data import ImageDataset
     from convnet.device import keep_freed_memory
     from convnet.errors import DataError
     from convnet.recipes import open_recipe_data
@@ -28,9 +28,9 @@ def pack(
     fields = {"preprocess.image_size": size, "data.label": label}
     chosen = overrides(set_, task=task, **fields)
     with WorkProgress("packing") as progress:
-        source = open_recipe_data(choose_recipe(data, chosen), None, say=progress.say)
-        if not isinstance(source, FileSource):
+        dataset = open_recipe_data(choose_recipe(data, chosen), None, say=progress.say)
+        if not isinstance(dataset, ImageDataset):
             raise DataError(f"{data}: lies in memory anyway; packs are for images in files")
-        made = source.files.build(progress.over, progress.say)
+        made = dataset.files.build(progress.over, progress.say)
     readable = int((made.state == 1).sum())
-    print(f"{readable:,} images of {source.shape}, {made.nbytes / 1e6:,.1f} MB  {made.folder}")
+    print(f"{readable:,} images of {dataset.shape}, {made.nbytes / 1e6:,.1f} MB  {made.folder}")

@@ -32,6 +32,6 @@ def get(
     """Find a set, or download it into the cache, and check that it can be read."""
     from convnet.data.datasets.named.catalog import locate, named_set
 
-    source = named_set(name, data_dir)
+    dataset = named_set(name, data_dir)
     place = locate(name, data_dir)
-    print(f"{name}: {len(source):,} images of {source.shape}, {len(source.classes)} classes, {place}")
+    print(f"{name}: {len(dataset):,} images of {dataset.shape}, {len(dataset.classes)} classes, {place}")

@@ -35,7 +35,7 @@ def split(
     import sys
 
     from convnet.atomic import write_atomically
-    from convnet.data import FileSource, Reads, SplitOptions, open_data
+    from convnet.data import ImageDataset, Reads, SplitOptions, open_data
     from convnet.data.splits.split_csv import split_table
     from convnet.errors import RecipeError
     from convnet.registry import validate
@@ -43,13 +43,13 @@ def split(
     if folds is not None and (val is not None or test is not None):
         raise RecipeError("--val and --test do not apply: with --folds every sample is in a fold")
     reads: Reads = "labels" if task == "multi-label" else "class"
-    source = open_data(data, data_dir=data_dir, label=label, reads=reads)
-    for line in (*source.notes, *source.skipped):
+    dataset = open_data(data, data_dir=data_dir, label=label, reads=reads)
+    for line in (*dataset.warnings, *dataset.unreadable):
         print(line, file=sys.stderr)
     values = {"val": val, "test": test, "seed": seed}
     options = validate(SplitOptions, {k: v for k, v in values.items() if v is not None}, "split")
-    text = split_table(source, options, folds, base=out.absolute().parent if out else Path.cwd())
-    if isinstance(source, FileSource) and not source.files.listing.store.root.is_dir():
+    text = split_table(dataset, options, folds, base=out.absolute().parent if out else Path.cwd())
+    if isinstance(dataset, ImageDataset) and not dataset.files.manifest.store.root.is_dir():
         print(
             f"its paths are those within {data}, which training on the table would not find", file=sys.stderr
         )
@@ -57,4 +57,4 @@ def split(
         sys.stdout.write(text)
         return
     write_atomically(out, text)
-    print(f"{len(source):,} samples  {out}")
+    print(f"{len(dataset):,} samples  {out}")

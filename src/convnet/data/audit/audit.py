@@ -15,8 +15,8 @@ from convnet.data.audit.duplicates import duplicates
 from convnet.data.audit.findings import KINDS, Finding, Kind, document, findings
 from convnet.data.audit.labels import SIDE, suspects
 from convnet.data.audit.scan import Scan, scan
-from convnet.data.files.image_reader import FileImages
-from convnet.data.files.manifest import Listing
+from convnet.data.files.image_reader import ImageReader
+from convnet.data.files.manifest import Manifest
 from convnet.data.images.preprocess import Preprocess
 from convnet.types import ImageShape, Progress, unseen
 
@@ -30,7 +30,7 @@ MOST_JUDGED = 20_000
 class Audit:
     """What was found in a listing, and the seconds that it took to scan, to compare and to doubt labels."""
 
-    listing: Listing
+    manifest: Manifest
     scan: Scan
     findings: tuple[Finding, ...]
     seconds: dict[str, float]
@@ -38,7 +38,7 @@ class Audit:
     @property
     def files(self) -> int:
         """All files that were met, whether images or not."""
-        return len(self.listing) + len(self.listing.ignored)
+        return len(self.manifest) + len(self.manifest.ignored)
 
     @property
     def images(self) -> int:
@@ -91,17 +91,17 @@ class Audit:
             "least contrast": (np.argsort(contrast, kind="stable"), contrast),
         }
         return {
-            name: [(self.listing.samples[places[i]].entry.name, float(values[i])) for i in order[:OUTLIERS]]
+            name: [(self.manifest.samples[places[i]].entry.name, float(values[i])) for i in order[:OUTLIERS]]
             for name, (order, values) in orders.items()
         }
 
     def to_dict(self) -> dict[str, Any]:
         """Files, images, classes and findings, as JSON has them."""
-        return document(self.listing, self.scan, self.findings)
+        return document(self.manifest, self.scan, self.findings)
 
 
 def audit(
-    listing: Listing,
+    manifest: Manifest,
     *,
     doubt_labels: bool = True,
     progress: Progress = unseen,
@@ -112,44 +112,44 @@ def audit(
     `progress` may show how far the decoding is; `say` hears what comes next.
     """
     begun = time.perf_counter()
-    found = scan(listing, progress=progress)
+    found = scan(manifest, progress=progress)
     scanned = time.perf_counter()
-    pairs = duplicates(listing, found)
+    pairs = duplicates(manifest, found)
     compared = time.perf_counter()
     doubted: list[Finding] = []
-    if doubt_labels and not listing.several:
-        if len(listing) > MOST_JUDGED:
-            say(f"labels are not doubted: {len(listing):,} images are more than {MOST_JUDGED:,}")
+    if doubt_labels and not manifest.multi_label:
+        if len(manifest) > MOST_JUDGED:
+            say(f"labels are not doubted: {len(manifest):,} images are more than {MOST_JUDGED:,}")
         else:
             say("doubting the labels")
-            doubted = _suspects(listing, found)
+            doubted = _suspects(manifest, found)
     seconds = {
         "scan": scanned - begun,
         "compare": compared - scanned,
         "labels": time.perf_counter() - compared,
     }
-    all_found = [*findings(listing, found, pairs), *doubted]
+    all_found = [*findings(manifest, found, pairs), *doubted]
     ordered = sorted(all_found, key=lambda f: KINDS.index(f.kind))
-    return Audit(listing, found, tuple(ordered), seconds)
+    return Audit(manifest, found, tuple(ordered), seconds)
 
 
-def _suspects(listing: Listing, found: Scan) -> list[Finding]:
+def _suspects(manifest: Manifest, found: Scan) -> list[Finding]:
     """Labels that look wrong, the worst first, among images that can be read and show something."""
     places = (found.sound & ~found.records["blank"]).nonzero()[0]
     if not len(places):
         return []
     channels = 3 if (found.records["channels"][places] >= 3).any() else 1
-    images = FileImages(
-        listing.without(set(range(len(listing))) - set(places.tolist())),
+    images = ImageReader(
+        manifest.without(set(range(len(manifest))) - set(places.tolist())),
         Preprocess(resize="stretch"),
         ImageShape(channels, SIDE, SIDE),
     )
     pixels, readable = images.take(np.arange(len(places)))
     kept: Sequence[int] = places[readable].tolist()
-    labels = listing.targets()[kept].numpy()
+    labels = manifest.targets()[kept].numpy()
     doubted = []
-    for suspect in suspects(pixels, labels, listing.classes):
-        sample = listing.samples[kept[suspect.place]]
+    for suspect in suspects(pixels, labels, manifest.classes):
+        sample = manifest.samples[kept[suspect.place]]
         doubted.append(
             Finding(
                 "suspect_label",

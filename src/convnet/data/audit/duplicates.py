@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from convnet.data.audit.records import THUMB, Records
 from convnet.data.audit.scan import Scan
-from convnet.data.files.manifest import Listing
+from convnet.data.files.manifest import Manifest
 from convnet.data.images.decode import decode
 from convnet.data.images.pixels import DecodeError
 from convnet.errors import DataError
@@ -38,7 +38,7 @@ class Pair:
     exact: bool
 
 
-def duplicates(listing: Listing, found: Scan) -> list[Pair]:
+def duplicates(manifest: Manifest, found: Scan) -> list[Pair]:
     """Pairs of the same picture, each sample paired with the first of its kind.
 
     Blank pictures are all alike and left out. What the hashes propose is compared: exact duplicates by all
@@ -46,7 +46,7 @@ def duplicates(listing: Listing, found: Scan) -> list[Pair]:
     """
     records = found.records
     usable = (found.decoded & ~records["blank"]).nonzero()[0]
-    exact = list(_exact(listing, records, usable))
+    exact = list(_exact(manifest, records, usable))
     copies = {pair.second for pair in exact}
     originals = np.array([place for place in usable if place not in copies], np.int64)
     near = [Pair(a, b, exact=False) for a, b in _near(records, originals)]
@@ -60,7 +60,7 @@ def together(count: int, pairs: list[Pair]) -> NDArray[np.int64]:
     return _components(count, np.array([[pair.first, pair.second] for pair in pairs]).T)
 
 
-def _exact(listing: Listing, records: Records, usable: NDArray[np.int64]) -> Iterator[Pair]:
+def _exact(manifest: Manifest, records: Records, usable: NDArray[np.int64]) -> Iterator[Pair]:
     """Samples of one size whose small pictures are equal, then compared whole."""
     alike: dict[bytes, list[int]] = defaultdict(list)
     for place in usable.tolist():
@@ -69,7 +69,7 @@ def _exact(listing: Listing, records: Records, usable: NDArray[np.int64]) -> Ite
         alike[key + record["thumb"].tobytes()].append(place)
     groups = [places for places in alike.values() if len(places) > 1]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        digests = dict(zip(chain(*groups), pool.map(_digests(listing), chain(*groups)), strict=True))
+        digests = dict(zip(chain(*groups), pool.map(_digests(manifest), chain(*groups)), strict=True))
     for places in groups:
         first: dict[bytes, int] = {}
         for place in places:
@@ -80,7 +80,7 @@ def _exact(listing: Listing, records: Records, usable: NDArray[np.int64]) -> Ite
                 first[digest] = place
 
 
-def _digests(listing: Listing) -> Callable[[int], bytes]:
+def _digests(manifest: Manifest) -> Callable[[int], bytes]:
     """A checksum of all pixels of a sample; empty where they can no longer be had.
 
     Files of the same bytes are decoded once.
@@ -89,7 +89,7 @@ def _digests(listing: Listing) -> Callable[[int], bytes]:
 
     def digest(place: int) -> bytes:
         try:
-            content = listing.store.read(listing.samples[place].entry.name)
+            content = manifest.store.read(manifest.samples[place].entry.name)
             key = hashlib.blake2b(content).digest()
             if key not in known:
                 pixels = decode(content, allow_truncated=True).pixels

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from convnet.data.audit.duplicates import Pair
 from convnet.data.audit.scan import Scan
-from convnet.data.files.manifest import Listing
+from convnet.data.files.manifest import Manifest
 
 Kind = Literal[
     "unreadable",
@@ -49,39 +49,39 @@ class Finding:
     detail: str
 
 
-def findings(listing: Listing, found: Scan, pairs: Sequence[Pair]) -> list[Finding]:
+def findings(manifest: Manifest, found: Scan, pairs: Sequence[Pair]) -> list[Finding]:
     """Everything that decoding and comparing the files of a listing brought to light."""
     all_found = [
-        *_damaged(listing, found),
-        *_copies(listing, pairs),
-        *_looks(listing, found),
-        *_classes(listing, found),
-        *(Finding("ignored_file", ignored.name, ignored.reason) for ignored in listing.ignored),
+        *_damaged(manifest, found),
+        *_copies(manifest, pairs),
+        *_looks(manifest, found),
+        *_classes(manifest, found),
+        *(Finding("ignored_file", ignored.name, ignored.reason) for ignored in manifest.ignored),
     ]
     return sorted(all_found, key=lambda f: (KINDS.index(f.kind), f.path, f.detail))
 
 
-def document(listing: Listing, found: Scan, said: Sequence[Finding]) -> dict[str, Any]:
+def document(manifest: Manifest, found: Scan, said: Sequence[Finding]) -> dict[str, Any]:
     """Files, sound images, images of each class, and the findings: an audit as JSON has it."""
     return {
-        "files": len(listing) + len(listing.ignored),
+        "files": len(manifest) + len(manifest.ignored),
         "images": int(found.sound.sum()),
-        "classes": listing.counts(),
+        "classes": manifest.counts(),
         "findings": [{"kind": f.kind, "path": f.path, "detail": f.detail} for f in said],
     }
 
 
-def _damaged(listing: Listing, found: Scan) -> Iterator[Finding]:
+def _damaged(manifest: Manifest, found: Scan) -> Iterator[Finding]:
     for place, reason in found.reasons.items():
         kind = found.trouble(place)
         assert kind is not None, "what has a reason is in trouble"
-        yield Finding(kind, listing.samples[place].entry.name, reason)
+        yield Finding(kind, manifest.samples[place].entry.name, reason)
 
 
-def _copies(listing: Listing, pairs: Sequence[Pair]) -> Iterator[Finding]:
+def _copies(manifest: Manifest, pairs: Sequence[Pair]) -> Iterator[Finding]:
     """Each copy beside one that it is of; and, of other labels, as a conflict."""
     for pair in pairs:
-        first, second = listing.samples[pair.first], listing.samples[pair.second]
+        first, second = manifest.samples[pair.first], manifest.samples[pair.second]
         here, there = first.split or "", second.split or ""
         across = f" (in {here}, this one in {there})" if here != there else ""
         kind: Kind = "exact_duplicate" if pair.exact else "near_duplicate"
@@ -91,17 +91,17 @@ def _copies(listing: Listing, pairs: Sequence[Pair]) -> Iterator[Finding]:
             yield Finding("conflicting_label", second.entry.name, detail)
 
 
-def conflicting(listing: Listing, pairs: Sequence[Pair]) -> int:
+def conflicting(manifest: Manifest, pairs: Sequence[Pair]) -> int:
     """How many pairs have different labels."""
-    samples = listing.samples
+    samples = manifest.samples
     return sum(samples[pair.first].labels != samples[pair.second].labels for pair in pairs)
 
 
-def _looks(listing: Listing, found: Scan) -> Iterator[Finding]:
+def _looks(manifest: Manifest, found: Scan) -> Iterator[Finding]:
     records = found.records
     sides = sorted(min(r["width"], r["height"]) for r in records[found.decoded])
     usual = sides[len(sides) // 2] if sides else 0
-    for sample, record in zip(listing.samples, records, strict=True):
+    for sample, record in zip(manifest.samples, records, strict=True):
         width, height = int(record["width"]), int(record["height"])
         if not width:
             continue
@@ -118,14 +118,14 @@ def _looks(listing: Listing, found: Scan) -> Iterator[Finding]:
             yield Finding("odd_mode", name, f"mode {record['mode']}; converted when decoded")
 
 
-def _classes(listing: Listing, found: Scan) -> Iterator[Finding]:
+def _classes(manifest: Manifest, found: Scan) -> Iterator[Finding]:
     readable: dict[str, list[str]] = defaultdict(list)
-    for place, sample in enumerate(listing.samples):
+    for place, sample in enumerate(manifest.samples):
         for label in sample.labels:
             readable[label] += [sample.entry.name] if found.decoded[place] else []
-    for name in listing.empty:
+    for name in manifest.empty:
         yield Finding("empty_class", name, "the folder holds no images")
-    for name in listing.classes:
+    for name in manifest.classes:
         if not readable[name]:
             yield Finding("empty_class", name, "none of its images can be read")
         elif len(readable[name]) == 1:

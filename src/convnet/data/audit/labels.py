@@ -90,8 +90,8 @@ def _features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
             parts[3 + k].append(local(part).flatten(1))
     kinds = [*(torch.cat(part) for part in parts[:3]), torch.cat([torch.cat(p) for p in parts[3:]], 1)]
     roots = [kind.clamp_min(0).sqrt().numpy() for kind in kinds]
-    centred = [kind - kind.mean(0) for kind in roots]
-    scaled = [kind / (kind.std(0) + 1e-6) / kind.shape[1] ** 0.5 for kind in centred]
+    center_crop = [kind - kind.mean(0) for kind in roots]
+    scaled = [kind / (kind.std(0) + 1e-6) / kind.shape[1] ** 0.5 for kind in center_crop]
     return np.concatenate(scaled, 1).astype(np.float32)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from convnet.atomic import write_atomically
 from convnet.data.files.download import cache_folder
-from convnet.data.files.manifest import Listing, Sample
+from convnet.data.files.manifest import Manifest, Sample
 from convnet.data.images.pixels import Trouble
 from convnet.errors import ConvnetError
 
@@ -46,9 +46,9 @@ Records = NDArray[np.void]
 class Memory:
     """What earlier scans of the same place found, in the cache, by path, size and time of change."""
 
-    def __init__(self, listing: Listing) -> None:
-        where = hashlib.sha256(os.fsencode(listing.store.root.absolute())).hexdigest()[:12]
-        self.path = cache_folder("scans") / f"{listing.name}-{where}.npz"
+    def __init__(self, manifest: Manifest) -> None:
+        where = hashlib.sha256(os.fsencode(manifest.store.root.absolute())).hexdigest()[:12]
+        self.path = cache_folder("scans") / f"{manifest.name}-{where}.npz"
         self.found: dict[bytes, tuple[Records, str]] = {}
         try:
             with np.load(self.path, allow_pickle=False) as file:
@@ -63,9 +63,9 @@ class Memory:
         """The record of a file, and in words what is wrong with it; None if it is new or was changed."""
         return self.found.get(_key(sample))
 
-    def has_all(self, listing: Listing) -> bool:
+    def has_all(self, manifest: Manifest) -> bool:
         """Whether every file of the listing was scanned before."""
-        return bool(self.found) and all(self.find(sample) is not None for sample in listing.samples)
+        return bool(self.found) and all(self.find(sample) is not None for sample in manifest.samples)
 
     def save(self, samples: Sequence[Sample], found: Sequence[tuple[Records, str]], *, others: bool) -> None:
         """Remember it, beside what is known of `others` if there are any; a full disk forgets."""

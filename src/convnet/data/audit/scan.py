@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from convnet.data.audit.records import RECORD, THUMB, TROUBLES, Memory, Records
 from convnet.data.batches.augment.color import LUMA
-from convnet.data.files.manifest import Listing, Sample
-from convnet.data.files.storage import MISSING, Store
+from convnet.data.files.manifest import Manifest, Sample
+from convnet.data.files.storage import MISSING, Storage
 from convnet.data.images.decode import decode
 from convnet.data.images.pixels import DecodeError, Picture, Trouble
 from convnet.data.images.resize import resize
@@ -58,7 +58,7 @@ class Scan:
 
 
 def scan(
-    listing: Listing,
+    manifest: Manifest,
     *,
     only: Sequence[int] | None = None,
     memory: Memory | None = None,
@@ -69,14 +69,14 @@ def scan(
     What is in `memory` (default: that of the listing) is not decoded again, and what is not comes into it.
     `progress` may show how far it is.
     """
-    places = range(len(listing)) if only is None else only
-    samples = [listing.samples[place] for place in places]
-    memory = memory or Memory(listing)
+    places = range(len(manifest)) if only is None else only
+    samples = [manifest.samples[place] for place in places]
+    memory = memory or Memory(manifest)
     known = [memory.find(sample) for sample in samples]
     waiting = [i for i, found in enumerate(known) if found is None]
     chunks = [waiting[start : start + CHUNK] for start in range(0, len(waiting), CHUNK)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(lambda chunk: _recorded(listing.store, [samples[i] for i in chunk]), chunks)
+        results = pool.map(lambda chunk: _recorded(manifest.store, [samples[i] for i in chunk]), chunks)
         for i, result in zip(waiting, progress(chain.from_iterable(results), len(waiting)), strict=True):
             known[i] = result
     found = [pair for pair in known if pair is not None]
@@ -106,13 +106,13 @@ class Look(NamedTuple):
     """May be otherwise next time, though the file is the same."""
 
 
-def _recorded(store: Store, samples: Sequence[Sample]) -> list[tuple[Records, str]]:
+def _recorded(store: Storage, samples: Sequence[Sample]) -> list[tuple[Records, str]]:
     """Records of some files, with the reasons of their troubles."""
     looks = [_examine(store, sample) for sample in samples]
     return [(record, look.reason) for record, look in zip(_described(looks), looks, strict=True)]
 
 
-def _examine(store: Store, sample: Sample) -> Look:
+def _examine(store: Storage, sample: Sample) -> Look:
     """Decode one file; what all files need alike is left to `_described`."""
     if sample.entry.size == MISSING:
         return Look("unreadable", "no such file")

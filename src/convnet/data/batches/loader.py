@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 
 from convnet.data.batches.augment.augment import Augment, augment_batch
-from convnet.data.batches.prefetch import ahead
+from convnet.data.batches.prefetch import prefetch
 from convnet.data.batches.samplers import by_shards, shuffled, weighted
-from convnet.data.datasets.dataset import Source
+from convnet.data.datasets.dataset import Dataset
 from convnet.device import derived_seed
 from convnet.types import Batch
 
 AHEAD = 4
 """Batches that are ready before they are needed."""
-Pair = Callable[[Batch, int | None], Batch]
+BatchTransform = Callable[[Batch, int | None], Batch]
 """Makes what a network is given, and what it should say, of a batch; the seed decides what is random.
 
 Without a seed every sample gets the same each time, whatever batch it is in.
@@ -39,27 +39,27 @@ class Loader:
 
     def __init__(
         self,
-        source: Source,
+        dataset: Dataset,
         indices: Tensor,
         batch_size: int,
         *,
         seed: int | None = None,
         augment: Augment | None = None,
-        pair: Pair | None = None,
+        transform: BatchTransform | None = None,
         weights: Tensor | None = None,
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        self.source = source
+        self.source = dataset
         crops = augment.crops if augment is not None and seed is not None else 1
         self.indices = indices.repeat(crops)
         self.batch_size = batch_size
         self.seed = seed
         self.augment = augment if augment != Augment() else None
-        self.pair = pair
+        self.transform = transform
         self.weights = None if weights is None else weights.repeat(crops)
         self.rank, self.world = rank, world
-        count = -(-len(self.indices) // world) if source.shards is not None else len(self.indices)
+        count = -(-len(self.indices) // world) if dataset.shards is not None else len(self.indices)
         drop = seed is not None and count % batch_size == 1 and count > 1
         self.steps = -(-count // batch_size) - drop
 
@@ -69,7 +69,7 @@ class Loader:
         Where images have to be decoded, that and the augmentation happen ahead, in another thread.
         """
         batches = self._batches(epoch, first)
-        return batches if self.source.in_memory else ahead(batches, AHEAD)
+        return batches if self.source.in_memory else prefetch(batches, AHEAD)
 
     def _batches(self, epoch: int, first: int) -> Iterator[Batch]:
         order = self.indices
@@ -85,8 +85,8 @@ class Loader:
             batch = self.source.read(order[place * self.batch_size : (place + 1) * self.batch_size])
             if self.seed is not None and self.augment is not None:
                 batch = augment_batch(batch, self.augment, derived_seed(self.seed, "augment", epoch, place))
-            if self.pair is not None:
+            if self.transform is not None:
                 drawn = None if self.seed is None else derived_seed(self.seed, "pair", epoch, place)
-                batch = self.pair(batch, drawn)
+                batch = self.transform(batch, drawn)
             if len(batch):
                 yield batch

@@ -12,7 +12,7 @@ T = TypeVar("T")
 _POLL_SECONDS = 0.1
 
 
-def ahead(items: Iterator[T], count: int) -> Iterator[T]:
+def prefetch(items: Iterator[T], count: int) -> Iterator[T]:
     """The same items, up to `count` of them made before they are asked for.
 
     What `items` raises is raised here in its place. The thread ends with this iterator, wherever that stops.

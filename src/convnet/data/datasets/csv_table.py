@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from convnet.data.datasets.named.bundled import as_table
-from convnet.data.datasets.tensor_dataset import MemorySource
+from convnet.data.datasets.tensor_dataset import TensorDataset
 from convnet.errors import DataError
 from convnet.registry import nearest
 
@@ -39,7 +39,7 @@ def open_table(
     label: str | None = None,
     ignore: Sequence[str] = (),
     columns: Sequence[str] | None = None,
-) -> MemorySource:
+) -> TensorDataset:
     """Read a CSV file: every column a number but the one of the classes.
 
     A first line names the columns if it has text where the second has a number, or no number at all; else

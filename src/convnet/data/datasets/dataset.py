@@ -9,16 +9,16 @@ import torch
 from torch import Tensor
 
 from convnet.data.audit.duplicates import Pair
-from convnet.data.files.manifest import Listing
+from convnet.data.files.manifest import Manifest
 from convnet.errors import DataError
 from convnet.registry import nearest
 from convnet.types import Batch, ImageShape, SplitName, TargetKind
 
-Form = Literal["images", "table", "series"]
+Modality = Literal["images", "table", "series"]
 """What the samples are: pictures; rows of numbers, N×C×1×1; series of numbers, N×C×1×L."""
 
 
-class Source(Protocol):
+class Dataset(Protocol):
     """A data set: every sample has one index, whatever split it belongs to."""
 
     @property
@@ -32,7 +32,7 @@ class Source(Protocol):
         ...
 
     @property
-    def form(self) -> Form:
+    def modality(self) -> Modality:
         """What its samples are."""
         ...
 
@@ -62,7 +62,7 @@ class Source(Protocol):
         ...
 
     @property
-    def partition(self) -> Sequence[SplitName] | None:
+    def given_split(self) -> Sequence[SplitName] | None:
         """The split that the set's makers gave each sample, or None where they gave none."""
         ...
 
@@ -82,17 +82,17 @@ class Source(Protocol):
         ...
 
     @property
-    def unfit(self) -> Mapping[int, str]:
+    def excluded(self) -> Mapping[int, str]:
         """Samples that nothing should be learnt from, and why."""
         ...
 
     @property
-    def skipped(self) -> tuple[str, ...]:
+    def unreadable(self) -> tuple[str, ...]:
         """Files that were left out, each with its reason."""
         ...
 
     @property
-    def notes(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[str, ...]:
         """What is worth knowing before training, a line each."""
         ...
 
@@ -108,15 +108,15 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
-    def one(self, index: int) -> Batch:
+    def sample(self, index: int) -> Batch:
         """A batch of one sample, at its own size."""
         ...
 
-    def part(self, indices: Tensor) -> Source:
+    def subset(self, indices: Tensor) -> Dataset:
         """A source of some of the samples, numbered anew."""
         ...
 
-    def relabelled(self, targets: Tensor, classes: Sequence[str]) -> Source:
+    def with_targets(self, targets: Tensor, classes: Sequence[str]) -> Dataset:
         """The same samples with other targets."""
         ...
 
@@ -124,7 +124,7 @@ class Source(Protocol):
         """The samples at `indices` (int64 B): images B×C×H×W and their targets."""
         ...
 
-    def describe(self, index: int) -> str:
+    def location(self, index: int) -> str:
         """Where a sample comes from: its path, or its place in the file that holds it."""
         ...
 
@@ -132,20 +132,20 @@ class Source(Protocol):
         """The name of the class of each sample; empty where samples have none."""
         ...
 
-    def to(self, device: torch.device) -> Source:
+    def to(self, device: torch.device) -> Dataset:
         """The same source, handing out batches that lie on `device`."""
         ...
 
 
-def everything(source: Source) -> Tensor:
+def all_images(dataset: Dataset) -> Tensor:
     """The images of all samples at once: for tables and series, which are small."""
-    return source.read(torch.arange(len(source))).images
+    return dataset.read(torch.arange(len(dataset))).images
 
 
 S = TypeVar("S")
 
 
-def rarest(targets: Tensor) -> Tensor:
+def rarest_label(targets: Tensor) -> Tensor:
     """Of several labels (N×K, 1 for each) the one that fewest samples have, int64 N; K if there is none."""
     if not targets.shape[1]:
         return torch.zeros(len(targets), dtype=torch.int64)
@@ -166,43 +166,45 @@ def picked(values: Sequence[S], indices: Tensor) -> list[S]:
     return [values[i] for i in indices.tolist()]
 
 
-def facts_of(source: Source, indices: Tensor) -> dict[str, Any]:
+def subset_info(dataset: Dataset, indices: Tensor) -> dict[str, Any]:
     """What is known of some samples beside their images and targets, numbered anew: the fields of a part."""
     kept = indices.tolist()
     return {
-        "places": [source.describe(i) for i in kept],
-        "partition": None if source.partition is None else picked(source.partition, indices),
-        "groups": None if source.groups is None else source.groups[indices],
-        "duplicates": None if source.duplicates is None else source.duplicates[indices],
-        "unfit": {new: source.unfit[old] for new, old in enumerate(kept) if old in source.unfit},
+        "places": [dataset.location(i) for i in kept],
+        "given_split": None if dataset.given_split is None else picked(dataset.given_split, indices),
+        "groups": None if dataset.groups is None else dataset.groups[indices],
+        "duplicates": None if dataset.duplicates is None else dataset.duplicates[indices],
+        "excluded": {new: dataset.excluded[old] for new, old in enumerate(kept) if old in dataset.excluded},
     }
 
 
-def keep_classes(source: Source, names: Sequence[str]) -> Source:
+def select_classes(dataset: Dataset, names: Sequence[str]) -> Dataset:
     """The samples of some of the classes, which are then all there are.
 
     Raises:
         DataError: a name is no class, or samples have no class.
     """
-    if source.target != "class":
-        raise DataError(f"{source.name}: data.classes does not apply: its samples have no class each")
+    if dataset.target != "class":
+        raise DataError(f"{dataset.name}: data.classes does not apply: its samples have no class each")
     for name in names:
-        if name not in source.classes:
-            raise DataError(f"{source.name}: data.classes: no class '{name}'{nearest(name, source.classes)}")
+        if name not in dataset.classes:
+            raise DataError(
+                f"{dataset.name}: data.classes: no class '{name}'{nearest(name, dataset.classes)}"
+            )
     if len(set(names)) < max(2, len(names)):
-        raise DataError(f"{source.name}: data.classes: name two or more different classes")
-    numbers = torch.tensor([source.classes.index(name) for name in names])
-    kept = torch.isin(source.targets, numbers).nonzero()[:, 0]
-    renumbered = torch.zeros(len(source.classes), dtype=torch.int64)
+        raise DataError(f"{dataset.name}: data.classes: name two or more different classes")
+    numbers = torch.tensor([dataset.classes.index(name) for name in names])
+    kept = torch.isin(dataset.targets, numbers).nonzero()[:, 0]
+    renumbered = torch.zeros(len(dataset.classes), dtype=torch.int64)
     renumbered[numbers] = torch.arange(len(names))
-    return source.part(kept).relabelled(renumbered[source.targets[kept]], names)
+    return dataset.subset(kept).with_targets(renumbered[dataset.targets[kept]], names)
 
 
 IMBALANCE = 10
 
 
-def what_matters(
-    kept: Listing,
+def data_warnings(
+    kept: Manifest,
     data: str,
     *,
     kinds: Mapping[str, int],
@@ -239,7 +241,7 @@ def what_matters(
     return tuple(lines)
 
 
-def _classes(kept: Listing, counts: Sequence[int]) -> str:
+def _classes(kept: Manifest, counts: Sequence[int]) -> str:
     low, high = min(counts), max(counts)
     text = f"{len(counts)} classes of {low:,}…{high:,}"
     if high > IMBALANCE * low:

@@ -10,41 +10,41 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from convnet.data.datasets.dataset import Form, class_names, facts_of, rarest
-from convnet.data.files.image_reader import FileImages
+from convnet.data.datasets.dataset import Modality, class_names, rarest_label, subset_info
+from convnet.data.files.image_reader import ImageReader
 from convnet.types import Batch, ImageShape, SplitName, TargetKind
 
 CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
-class FileSource:
+class ImageDataset:
     """Images in files, decoded when they are read; `rows` are their positions among the `files`.
 
     Targets are int64 N, or uint8 N×K where samples may have several labels. A batch lacks the images that
     could not be read. `groups` and `duplicates` number what belongs together and what is the same picture;
-    `unfit` says of samples why nothing should be learnt from them; `left_out` names the files that could not
-    be read when they were listed, `notes` say what is worth knowing, and `audit` has it all, where all files
+    `excluded` says of samples why nothing should be learnt from them; `left_out` names the files that could not
+    be read when they were listed, `warnings` say what is worth knowing, and `audit` has it all, where all files
     were looked at.
     """
 
     name: str
-    files: FileImages
+    files: ImageReader
     rows: Tensor
     targets: Tensor
     classes: tuple[str, ...]
     places: Sequence[str]
-    partition: Sequence[SplitName] | None = None
+    given_split: Sequence[SplitName] | None = None
     groups: Tensor | None = None
     duplicates: Tensor | None = None
     shards: Tensor | None = None
-    unfit: Mapping[int, str] = field(default_factory=dict)
+    excluded: Mapping[int, str] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     audit: Mapping[str, Any] | None = None
     device: torch.device = CPU
 
-    form: ClassVar[Form] = "images"
+    modality: ClassVar[Modality] = "images"
     columns: ClassVar[tuple[str, ...]] = ()
     sizes: ClassVar[Tensor | None] = None
     in_memory: ClassVar[bool] = False
@@ -55,7 +55,7 @@ class FileSource:
         return "class" if self.targets.dim() == 1 else "labels"
 
     @property
-    def skipped(self) -> tuple[str, ...]:
+    def unreadable(self) -> tuple[str, ...]:
         """Files that could not be read, each with its reason: so far, where not all were looked at."""
         return (*self.left_out, *(why for _, why in sorted(self.files.problems.items())))
 
@@ -67,7 +67,7 @@ class FileSource:
     @cached_property
     def labels(self) -> Tensor:
         """The class of each sample, int64 N; of several labels the rarest, and K where there is none."""
-        return self.targets if self.targets.dim() == 1 else rarest(self.targets)
+        return self.targets if self.targets.dim() == 1 else rarest_label(self.targets)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -83,7 +83,7 @@ class FileSource:
         images = torch.from_numpy(pixels).permute(0, 3, 1, 2)
         return Batch(images.to(self.device), targets.to(self.device), indices.to(self.device))
 
-    def one(self, index: int) -> Batch:
+    def sample(self, index: int) -> Batch:
         """A batch of one sample."""
         return self.read(torch.tensor([index]))
 
@@ -91,24 +91,24 @@ class FileSource:
         """The class of each sample; several labels with | between them."""
         return class_names(self.targets, self.classes)
 
-    def describe(self, index: int) -> str:
+    def location(self, index: int) -> str:
         """The path of the sample below the folder, or within the archive."""
         return self.places[index]
 
-    def part(self, indices: Tensor) -> FileSource:
+    def subset(self, indices: Tensor) -> ImageDataset:
         """A source of some of the samples, numbered anew."""
         return replace(
             self,
             rows=self.rows[indices],
             targets=self.targets[indices],
             shards=None if self.shards is None else self.shards[indices],
-            **facts_of(self, indices),
+            **subset_info(self, indices),
         )
 
-    def relabelled(self, targets: Tensor, classes: Sequence[str]) -> FileSource:
+    def with_targets(self, targets: Tensor, classes: Sequence[str]) -> ImageDataset:
         """The same samples with other targets."""
         return replace(self, targets=targets, classes=tuple(classes))
 
-    def to(self, device: torch.device) -> FileSource:
+    def to(self, device: torch.device) -> ImageDataset:
         """The same source, handing out batches that lie on `device`."""
         return replace(self, device=device)

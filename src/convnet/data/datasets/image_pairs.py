@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from convnet.data.datasets.tensor_dataset import MemorySource
+from convnet.data.datasets.tensor_dataset import TensorDataset
 from convnet.data.files.manifest import SPLIT_FOLDERS
-from convnet.data.files.storage import FolderStore, visible_folders
+from convnet.data.files.storage import FolderStorage, visible_folders
 from convnet.data.images.decode import decode_file
 from convnet.data.images.formats import IMAGE_SUFFIXES, has_image_name
 from convnet.data.images.preprocess import Preprocess, require_room
@@ -37,10 +37,10 @@ class File:
     partner: Path | None = None
 
 
-def open_photos(root: Path, preprocess: Preprocess, *, channels: int | None = None) -> MemorySource:
+def open_photos(root: Path, preprocess: Preprocess, *, channels: int | None = None) -> TensorDataset:
     """Every picture below `root`, at its own size unless the preprocessing names one; no classes.
 
-    Those that cannot be read are left out and listed in `skipped`.
+    Those that cannot be read are left out and listed in `unreadable`.
 
     Raises:
         DataError: no pictures, or more pixels than fit.
@@ -51,19 +51,19 @@ def open_photos(root: Path, preprocess: Preprocess, *, channels: int | None = No
     if not files:
         raise DataError(f"{root}: no picture can be read: {next(iter(problems.values()))}")
     images, sizes = stack(str(root), pictures)
-    return MemorySource(
+    return TensorDataset(
         name=root.resolve().name,
         images=images,
         targets=torch.zeros(len(files), dtype=torch.int64),
         classes=(root.resolve().name,),
         places=[f.path.relative_to(root).as_posix() for f in files],
-        partition=partition_of(files),
-        skipped=tuple(problems.values()),
+        given_split=given_split_of(files),
+        unreadable=tuple(problems.values()),
         sizes=sizes,
     )
 
 
-def open_pairs(root: Path, preprocess: Preprocess, channels: int | None = None) -> MemorySource:
+def open_pairs(root: Path, preprocess: Preprocess, channels: int | None = None) -> TensorDataset:
     """Pictures in inputs/ and what should be made of them in targets/, matched by name.
 
     Raises:
@@ -79,13 +79,13 @@ def open_pairs(root: Path, preprocess: Preprocess, channels: int | None = None) 
     for file, given, wanted in zip(files, own_sizes[: len(files)], own_sizes[len(files) :], strict=True):
         require_same_size(file, given, wanted)
     images, sizes = stack(str(root), inputs)
-    return MemorySource(
+    return TensorDataset(
         name=root.resolve().name,
         images=images,
         targets=stack(str(root), targets)[0],
         classes=(),
         places=[f.path.relative_to(root).as_posix() for f in files],
-        partition=partition_of(files),
+        given_split=given_split_of(files),
         target="image",
         sizes=sizes,
     )
@@ -151,7 +151,7 @@ def find_folder(root: Path, names: Sequence[str]) -> Path | None:
 
 def pictures_below(root: Path) -> list[Path]:
     """All picture files below a folder, hidden ones left out."""
-    entries = FolderStore(root).contents().entries
+    entries = FolderStorage(root).contents().entries
     return [root / entry.name for entry in entries if has_image_name(entry.name)]
 
 
@@ -224,7 +224,7 @@ def stack(name: str, arrays: Sequence[NDArray[np.generic]], fill: int = 0) -> tu
     return torch.from_numpy(stacked), torch.tensor(sizes, dtype=torch.int64) if differ else None
 
 
-def partition_of(files: Sequence[File]) -> list[SplitName] | None:
+def given_split_of(files: Sequence[File]) -> list[SplitName] | None:
     """The splits that folders gave their files."""
     splits = [file.split for file in files if file.split]
     return splits or None

@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
 from convnet.data.datasets.image_pairs import (
+    given_split_of,
     list_pairs,
-    partition_of,
     read_pictures,
     require_same_size,
     stack,
 )
-from convnet.data.datasets.tensor_dataset import MemorySource
+from convnet.data.datasets.tensor_dataset import TensorDataset
 from convnet.data.images.decode import file_bytes
 from convnet.data.images.preprocess import Preprocess
-from convnet.data.images.resize import fit_mask
+from convnet.data.images.resize import resize_mask
 from convnet.errors import DataError, in_one_line
 from convnet.types import IGNORED
 
@@ -39,7 +39,7 @@ Colors = Mapping[str, str | int]
 
 
 @dataclass(frozen=True)
-class Raw:
+class RawMask:
     """A mask as the file has it: indices or greys, or colours."""
 
     path: Path
@@ -55,7 +55,7 @@ def open_masks(
     colors: Colors | None = None,
     ignore_index: int | None = None,
     channels: int | None = None,
-) -> MemorySource:
+) -> TensorDataset:
     """Images and a class for each of their pixels.
 
     Masks are pictures of class indices (grey or palette), of 0 and 255, or of the `colors` of a table
@@ -78,22 +78,22 @@ def open_masks(
         require_same_size(file, size, raw.values.shape)
         mask = _classes(raw, list(codes.values()), ignore_index, list(codes))
         if preprocess.image_size:
-            mask = fit_mask(mask, picture.shape[1:], preprocess.resize)
+            mask = resize_mask(mask, picture.shape[1:], preprocess.resize)
         masks.append(mask)
     images, sizes = stack(str(root), pictures)
-    return MemorySource(
+    return TensorDataset(
         name=root.resolve().name,
         images=images,
         targets=stack(str(root), masks, IGNORED)[0],
         classes=tuple(codes),
         places=[f.path.relative_to(root).as_posix() for f in files],
-        partition=partition_of(files),
+        given_split=given_split_of(files),
         target="mask",
         sizes=sizes,
     )
 
 
-def _read(path: Path, by_colour: bool) -> Raw:
+def _read(path: Path, by_colour: bool) -> RawMask:
     with _opened(path) as image:
         if image.format == "JPEG":
             raise DataError(
@@ -102,11 +102,11 @@ def _read(path: Path, by_colour: bool) -> Raw:
         palette = image.mode in ("P", "PA")
         if image.mode in ("I", "I;16") or (not by_colour and (palette or image.mode in ("1", "L"))):
             values = np.asarray(image.convert("L") if image.mode == "1" else image).astype(np.int64)
-            return Raw(path, values, coloured=False, palette=palette)
+            return RawMask(path, values, coloured=False, palette=palette)
         red, green, blue = np.moveaxis(np.asarray(image.convert("RGB")).astype(np.int64), 2, 0)
     if not by_colour and (red == green).all() and (green == blue).all():
-        return Raw(path, red, coloured=False, palette=False)
-    return Raw(path, red << 16 | green << 8 | blue, coloured=True, palette=False)
+        return RawMask(path, red, coloured=False, palette=False)
+    return RawMask(path, red << 16 | green << 8 | blue, coloured=True, palette=False)
 
 
 @contextmanager
@@ -137,7 +137,7 @@ def _table(colors: Colors) -> dict[str, int]:
     return codes
 
 
-def _guess(raws: Sequence[Raw], ignore_index: int | None) -> dict[str, int]:
+def _guess(raws: Sequence[RawMask], ignore_index: int | None) -> dict[str, int]:
     """The classes of masks of indices, or of two values 0 and 255."""
     for raw in raws:
         if raw.coloured:
@@ -164,7 +164,7 @@ def _guess(raws: Sequence[Raw], ignore_index: int | None) -> dict[str, int]:
 
 
 def _classes(
-    raw: Raw, values: Sequence[int], ignore_index: int | None, names: Sequence[str]
+    raw: RawMask, values: Sequence[int], ignore_index: int | None, names: Sequence[str]
 ) -> NDArray[np.int16]:
     """Values → class indices."""
     order = np.argsort(values)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from convnet.data.datasets.tensor_dataset import MemorySource
+from convnet.data.datasets.tensor_dataset import TensorDataset
 from convnet.data.files.manifest import SPLIT_FOLDERS, numbered
 from convnet.errors import DataError, in_one_line
 from convnet.types import SplitName
@@ -42,11 +42,11 @@ def holds_images(path: Path) -> bool:
     return False
 
 
-def open_arrays(path: Path, *, several: bool) -> MemorySource:
+def open_arrays(path: Path, *, multi_label: bool) -> TensorDataset:
     """`images` (or x) with `labels` (or y); or x_train, y_train, x_test, y_test, as Keras has them.
 
     Images are N×H×W, N×H×W×C or N×C×H×W: bytes, 16-bit numbers or fractions 0…1. Labels are names or
-    numbers, N; where samples may have `several`, 0 and 1, N×K. `classes` may name them, `split` and `group`
+    numbers, N; where samples may have `multi_label`, 0 and 1, N×K. `classes` may name them, `split` and `group`
     say what belongs where.
 
     Raises:
@@ -59,22 +59,22 @@ def open_arrays(path: Path, *, several: bool) -> MemorySource:
             arrays = {name.lower(): file[name] for name in file.files}
     except Exception as error:  # zip, zlib and NumPy raise nearly anything
         raise DataError(f"{path}: cannot be read: {in_one_line(error)}") from error
-    images, labels, partition = _parts(path, arrays)
+    images, labels, given_split = _parts(path, arrays)
     if len(images) != len(labels) or not len(images):
         raise DataError(f"{path}: {len(images)} images and {len(labels)} labels")
     names = [str(name) for name in arrays["classes"]] if "classes" in arrays else None
-    targets, classes = _several(path, labels, names) if several else _single(path, labels, names)
+    targets, classes = _several(path, labels, names) if multi_label else _single(path, labels, names)
     groups = arrays.get("group")
     if groups is not None and len(groups) != len(images):
         raise DataError(f"{path}: {len(images)} images and {len(groups)} groups")
-    return MemorySource(
+    return TensorDataset(
         name=path.stem,
         images=torch.from_numpy(np.ascontiguousarray(_channels_first(_bytes(path, images)))),
         targets=torch.from_numpy(targets),
         classes=classes,
         places=[f"{path.name}[{i}]" for i in range(len(images))],
-        partition=partition,
-        target="labels" if several else "class",
+        given_split=given_split,
+        target="labels" if multi_label else "class",
         groups=None if groups is None else numbered([str(group) for group in groups]),
     )
 

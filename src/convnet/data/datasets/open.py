@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from convnet.data.datasets.csv_table import TABLE_SUFFIXES, open_table
-from convnet.data.datasets.dataset import Source
+from convnet.data.datasets.dataset import Dataset
 from convnet.data.datasets.image_pairs import (
     INPUT_FOLDERS,
     TARGET_FOLDERS,
@@ -18,11 +18,11 @@ from convnet.data.datasets.image_pairs import (
 from convnet.data.datasets.mask_folder import IMAGE_FOLDERS, MASK_FOLDERS, Colors, open_masks
 from convnet.data.datasets.named.catalog import DATASETS, named_set
 from convnet.data.datasets.npz import holds_images, open_arrays
-from convnet.data.datasets.open_images import holds_files, list_files, looked_through, open_files
-from convnet.data.datasets.tensor_dataset import MemorySource, fitted, list_memory
+from convnet.data.datasets.open_images import holds_files, list_files, open_files, scan_arrays
+from convnet.data.datasets.tensor_dataset import TensorDataset, fitted, list_arrays
 from convnet.data.datasets.time_series import is_series, open_series
 from convnet.data.files.annotations import is_image_table
-from convnet.data.files.manifest import Listing
+from convnet.data.files.manifest import Manifest
 from convnet.data.files.shards import is_address, is_shards
 from convnet.data.images.preprocess import Preprocess
 from convnet.errors import DataError, UnknownNameError
@@ -76,7 +76,7 @@ def open_data(
     colors: Colors | None = None,
     ignore_index: int | None = None,
     say: Callable[[str], object] = lambda line: None,
-) -> Source:
+) -> Dataset:
     """Open a named set ("digits", "mnist", …), images in files or arrays, a table of numbers, or series.
 
     `shape` overrides the preprocessing's; of whole pictures only its channels. `label` and `ignore` are
@@ -93,18 +93,18 @@ def open_data(
     if series or holds_series(name):
         return _series(name, preprocess, data_dir, label, reads, shape)
     if is_table(name):
-        source = (
+        dataset = (
             named_set(name) if name in DATASETS else open_table(as_path(name), label=label, ignore=ignore)
         )
-        _require_table_settings(source, preprocess, shape)
-        return source
+        _require_table_settings(dataset, preprocess, shape)
+        return dataset
     path = as_path(name)
     if ignore or (label is not None and (name in DATASETS or not holds_files(name))):
         raise DataError(f"{name}: data.label and data.ignore are for tables (CSV); this is none")
     if name in DATASETS:
-        source = named_set(name, data_dir)
-        _require_targets(source, reads)
-        return fitted(source, preprocess, shape if reads == "class" else None, shape)
+        dataset = named_set(name, data_dir)
+        _require_targets(dataset, reads)
+        return fitted(dataset, preprocess, shape if reads == "class" else None, shape)
     channels = shape.channels if shape else None
     if path.is_dir() and reads == "mask":
         return open_masks(path, preprocess, colors=colors, ignore_index=ignore_index, channels=channels)
@@ -113,13 +113,13 @@ def open_data(
     if path.is_dir() and reads == "photos":
         return open_photos(path, preprocess, channels=channels)
     if holds_images(path):
-        source = looked_through(open_arrays(path, several=reads == "labels"), name, say)
-        return fitted(source, preprocess, shape, shape)
+        dataset = scan_arrays(open_arrays(path, multi_label=reads == "labels"), name, say)
+        return fitted(dataset, preprocess, shape, shape)
     if holds_files(name):
         if reads not in ("class", "labels"):
             raise DataError(f"{path}: images with labels; the task needs a folder of images")
-        several = reads == "labels"
-        return open_files(name, preprocess, shape=shape, label=label, several=several, say=say)
+        multi_label = reads == "labels"
+        return open_files(name, preprocess, shape=shape, label=label, multi_label=multi_label, say=say)
     if path.exists():
         raise DataError(f"{path}: no known kind of data; {KINDS_OF_FILES}")
     if "/" in name or path.suffix:
@@ -131,8 +131,8 @@ def open_data(
 
 
 def list_data(
-    name: str, *, data_dir: Path | None = None, label: str | None = None, several: bool = False
-) -> Listing:
+    name: str, *, data_dir: Path | None = None, label: str | None = None, multi_label: bool = False
+) -> Manifest:
     """The images of a data set with their labels, before any of them is decoded.
 
     Raises:
@@ -140,11 +140,11 @@ def list_data(
     """
     path = as_path(name)
     if name in DATASETS:
-        return list_memory(named_set(name, data_dir))
+        return list_arrays(named_set(name, data_dir))
     if holds_images(path):
-        return list_memory(open_arrays(path, several=several))
+        return list_arrays(open_arrays(path, multi_label=multi_label))
     if holds_files(name):
-        return list_files(name, label=label, several=several)
+        return list_files(name, label=label, multi_label=multi_label)
     if path.exists():
         raise DataError(f"{path}: holds no images with labels; {KINDS_OF_FILES}")
     raise UnknownNameError(f"'{name}' is neither a data set nor a folder{nearest(name, DATASETS)}")
@@ -167,17 +167,17 @@ def natural_reading(name: str, *, series: bool = False, label: str | None = None
     return "pairs" if has_folders(path, INPUT_FOLDERS, TARGET_FOLDERS) else "class"
 
 
-def _require_targets(source: MemorySource, reads: Reads) -> None:
+def _require_targets(dataset: TensorDataset, reads: Reads) -> None:
     """A named set has what it has; its images alone can always be taken."""
     fits = {
-        "class": source.target == "class",
-        "labels": source.target == "labels",
-        "mask": source.target == "mask",
-        "photos": source.form == "images",
+        "class": dataset.target == "class",
+        "labels": dataset.target == "labels",
+        "mask": dataset.target == "mask",
+        "photos": dataset.modality == "images",
     }
     if not fits.get(reads):
-        what = "series" if source.form == "series" else "images"
-        has = f"{what} with {'classes per place' if source.target == 'mask' else 'a class each'}"
+        what = "series" if dataset.modality == "series" else "images"
+        has = f"{what} with {'classes per place' if dataset.target == 'mask' else 'a class each'}"
         wanted = {
             "class": "a class each",
             "labels": "any number of labels each",
@@ -185,7 +185,7 @@ def _require_targets(source: MemorySource, reads: Reads) -> None:
             "pairs": "pairs of images",
             "photos": "images",
         }[reads]
-        raise DataError(f"{source.name}: holds {has}, the task needs {wanted}; choose another --task")
+        raise DataError(f"{dataset.name}: holds {has}, the task needs {wanted}; choose another --task")
 
 
 def holds_series(name: str) -> bool:
@@ -200,10 +200,10 @@ def _series(
     label: str | None,
     reads: Reads,
     shape: ImageShape | None,
-) -> MemorySource:
+) -> TensorDataset:
     """Series, where the task can use them and the preprocessing does not ask for images."""
-    source = named_set(name, data_dir) if name in DATASETS else open_series(as_path(name), label)
-    _require_targets(source, reads)
+    dataset = named_set(name, data_dir) if name in DATASETS else open_series(as_path(name), label)
+    _require_targets(dataset, reads)
     if (
         preprocess.image_size
         or preprocess.channels
@@ -212,9 +212,9 @@ def _series(
         raise DataError(
             f"{name}: series of numbers; of preprocess only normalize=channel or none applies to them"
         )
-    if shape is not None and shape.channels != source.shape.channels:
-        raise DataError(f"{name}: has {source.shape.channels} channels, the run takes {shape.channels}")
-    return source
+    if shape is not None and shape.channels != dataset.shape.channels:
+        raise DataError(f"{name}: has {dataset.shape.channels} channels, the run takes {shape.channels}")
+    return dataset
 
 
 def is_table(name: str) -> bool:
@@ -225,11 +225,15 @@ def is_table(name: str) -> bool:
     return path.suffix.lower() in TABLE_SUFFIXES and not path.is_dir() and not is_image_table(path)
 
 
-def _require_table_settings(source: MemorySource, preprocess: Preprocess, shape: ImageShape | None) -> None:
+def _require_table_settings(dataset: TensorDataset, preprocess: Preprocess, shape: ImageShape | None) -> None:
     """Numbers have no size, no channels to convert, and no 255."""
     if preprocess.image_size or preprocess.channels:
-        raise DataError(f"{source.name}: a table of numbers; preprocess.image_size and channels do not apply")
+        raise DataError(
+            f"{dataset.name}: a table of numbers; preprocess.image_size and channels do not apply"
+        )
     if preprocess.normalize == "range":
-        raise DataError(f"{source.name}: a table of numbers; preprocess.normalize=range is for pixels")
-    if shape is not None and shape != source.shape:
-        raise DataError(f"{source.name}: has {source.shape.channels} columns, the run takes {shape.channels}")
+        raise DataError(f"{dataset.name}: a table of numbers; preprocess.normalize=range is for pixels")
+    if shape is not None and shape != dataset.shape:
+        raise DataError(
+            f"{dataset.name}: has {dataset.shape.channels} columns, the run takes {shape.channels}"
+        )

@@ -17,17 +17,17 @@ from convnet.data.audit.duplicates import duplicates, together
 from convnet.data.audit.findings import conflicting, document, findings
 from convnet.data.audit.records import Memory
 from convnet.data.audit.scan import Scan, scan
-from convnet.data.datasets.dataset import what_matters
-from convnet.data.datasets.image_dataset import FileSource
-from convnet.data.datasets.tensor_dataset import MemorySource, list_memory
+from convnet.data.datasets.dataset import data_warnings
+from convnet.data.datasets.image_dataset import ImageDataset
+from convnet.data.datasets.tensor_dataset import TensorDataset, list_arrays
 from convnet.data.files.annotations import is_image_table, list_tables, tables_within
 from convnet.data.files.coco import is_coco, list_coco
 from convnet.data.files.image_csv import list_table
 from convnet.data.files.image_folder import list_folder
-from convnet.data.files.image_reader import FileImages
-from convnet.data.files.manifest import Listing, numbered
-from convnet.data.files.shards import ShardStore, is_shards, list_shards
-from convnet.data.files.storage import FolderStore, is_archive, open_store
+from convnet.data.files.image_reader import ImageReader
+from convnet.data.files.manifest import Manifest, numbered
+from convnet.data.files.shards import ShardStorage, is_shards, list_shards
+from convnet.data.files.storage import FolderStorage, is_archive, open_storage
 from convnet.data.images.decode import file_bytes
 from convnet.data.images.pixels import converts
 from convnet.data.images.preprocess import Preprocess
@@ -50,33 +50,33 @@ def holds_files(name: str) -> bool:
     return path.is_dir() or is_archive(path) or is_coco(path) or is_image_table(path)
 
 
-def list_files(name: str, *, label: str | None = None, several: bool = False) -> Listing:
+def list_files(name: str, *, label: str | None = None, multi_label: bool = False) -> Manifest:
     """The images of a folder, a zip archive, a table of paths or COCO annotations, with their labels.
 
-    `label` is the column of the labels of a table; `several`: an image may have any number of labels.
+    `label` is the column of the labels of a table; `multi_label`: an image may have any number of labels.
 
     Raises:
         DataError: naming what is missing, damaged, or not as it should be.
     """
     with _without_collections():
         if is_shards(name):
-            return list_shards(name, several=several)
-        return _listed(Path(name).expanduser(), label, several)
+            return list_shards(name, multi_label=multi_label)
+        return _listed(Path(name).expanduser(), label, multi_label)
 
 
-def _listed(path: Path, label: str | None, several: bool) -> Listing:
+def _listed(path: Path, label: str | None, multi_label: bool) -> Manifest:
     if is_coco(path):
-        return list_coco(path, several=several)
+        return list_coco(path, multi_label=multi_label)
     if not path.is_dir() and not is_archive(path):
-        place = FolderStore(path.parent)
-        return list_table(place, file_bytes(path), str(path), label=label, several=several)
-    store = open_store(path)
+        place = FolderStorage(path.parent)
+        return list_table(place, file_bytes(path), str(path), label=label, multi_label=multi_label)
+    store = open_storage(path)
     contents = store.contents()
     if tables := tables_within(store, contents):
-        return list_tables(store, contents, tables, label=label, several=several)
+        return list_tables(store, contents, tables, label=label, multi_label=multi_label)
     if label is not None:
         raise DataError(f"{path}: data.label is a column of a table; here folders say the classes")
-    if several:
+    if multi_label:
         raise DataError(
             f"{path}: folders give each image one class; for several labels each, use a table of paths and "
             "labels (.csv, .tsv, .parquet), or COCO annotations (.json)"
@@ -102,17 +102,17 @@ def open_files(
     *,
     shape: ImageShape | None = None,
     label: str | None = None,
-    several: bool = False,
+    multi_label: bool = False,
     say: Say = lambda line: None,
-) -> FileSource:
-    """A source of the images that can be read; what cannot is listed in its `skipped`.
+) -> ImageDataset:
+    """A source of the images that can be read; what cannot is listed in its `unreadable`.
 
     `shape`, if given, is what a trained network takes: then a single class is enough.
 
     Raises:
         DataError: as `list_files`; no image of a class can be read.
     """
-    listed = list_files(name, label=label, several=several)
+    listed = list_files(name, label=label, multi_label=multi_label)
     found, places = _scanned(listed, say)
     lost = _damaged(found, places, allow_truncated=preprocess.allow_truncated)
     if len(lost) == len(places):
@@ -127,61 +127,61 @@ def open_files(
     _require_classes(listed, kept, lost, alone=shape_given)
     whole = len(places) == len(listed)
     pairs = duplicates(listed, found) if whole else None
-    files = FileImages(kept, preprocess, shape)
+    files = ImageReader(kept, preprocess, shape)
     remaining = torch.tensor([i for i in range(len(listed)) if i not in lost])
     blank = {place for place, record in zip(places, found.records, strict=True) if record["blank"]}
-    unfit = {new: "blank" for new, old in enumerate(remaining.tolist()) if old in blank}
+    excluded = {new: "blank" for new, old in enumerate(remaining.tolist()) if old in blank}
     copies = None if pairs is None else torch.from_numpy(together(len(listed), pairs))[remaining]
     kinds = Counter(kind for kind, _ in lost.values())
-    notes = what_matters(
+    warnings = data_warnings(
         kept,
         name,
         kinds=kinds,
-        blank=len(unfit),
+        blank=len(excluded),
         pairs=pairs,
         conflicts=conflicting(listed, pairs or []),
         looked_at=len(places),
     )
-    return FileSource(
+    return ImageDataset(
         name=listed.name,
         files=files,
         rows=torch.arange(len(kept)),
         targets=kept.targets(),
         classes=listed.classes,
         places=[sample.entry.name for sample in kept.samples],
-        partition=kept.partition,
+        given_split=kept.given_split,
         groups=kept.group_numbers(),
         duplicates=copies,
         shards=_shards(kept),
-        unfit=unfit,
+        excluded=excluded,
         left_out=tuple(
             f"{listed.samples[place].entry.name}: {why}" for place, (_, why) in sorted(lost.items())
         ),
         audit=None if pairs is None else document(listed, found, findings(listed, found, pairs)),
-        notes=(*notes, files.note) if files.note else notes,
+        warnings=(*warnings, files.note) if files.note else warnings,
     )
 
 
-def looked_through(source: MemorySource, name: str, say: Say) -> MemorySource:
+def scan_arrays(dataset: TensorDataset, name: str, say: Say) -> TensorDataset:
     """Images in memory with what a look at them shows: copies of each other, and blank ones."""
-    listed = list_memory(source)
+    listed = list_arrays(dataset)
     found, places = _scanned(listed, say)
     pairs = duplicates(listed, found) if len(places) == len(listed) else None
-    unfit = {places[i]: "blank" for i in found.records["blank"].nonzero()[0].tolist()}
-    notes = what_matters(
+    excluded = {places[i]: "blank" for i in found.records["blank"].nonzero()[0].tolist()}
+    warnings = data_warnings(
         listed,
         name,
         kinds={},
-        blank=len(unfit),
+        blank=len(excluded),
         pairs=pairs,
         conflicts=conflicting(listed, pairs or []),
         looked_at=len(places),
     )
     copies = None if pairs is None else torch.from_numpy(together(len(listed), pairs))
-    return replace(source, duplicates=copies, unfit=unfit, notes=notes)
+    return replace(dataset, duplicates=copies, excluded=excluded, warnings=warnings)
 
 
-def _scanned(listed: Listing, say: Say) -> tuple[Scan, Sequence[int]]:
+def _scanned(listed: Manifest, say: Say) -> tuple[Scan, Sequence[int]]:
     """The scan of all files, or of a sample of many, and the places it is of."""
     memory = Memory(listed)
     if len(listed) <= SCANNED or memory.has_all(listed):
@@ -214,7 +214,7 @@ def _unfit_channels(found: Scan, places: Sequence[int], channels: int) -> Lost:
     return {places[i]: ("other channels", why.format(numbers[i], channels)) for i in odd}
 
 
-def _require_classes(listed: Listing, kept: Listing, lost: Lost, *, alone: bool) -> None:
+def _require_classes(listed: Manifest, kept: Manifest, lost: Lost, *, alone: bool) -> None:
     """Something of every class must be left, and two classes, unless one may be `alone`."""
     there = {label for sample in kept.samples for label in sample.labels}
     for name in listed.classes:
@@ -224,7 +224,7 @@ def _require_classes(listed: Listing, kept: Listing, lost: Lost, *, alone: bool)
                 f"{listed.store.root}: no picture of class '{name}' can be read: "
                 f"{listed.samples[place].entry.name}: {lost[place][1]}"
             )
-    if len(listed.classes) < 2 and not alone and not listed.several:
+    if len(listed.classes) < 2 and not alone and not listed.multi_label:
         raise DataError(
             f"{listed.store.root}: only one class, '{listed.classes[0]}'; a classifier needs two or more "
             "class folders"
@@ -252,7 +252,7 @@ def _channels(numbers: NDArray[np.uint8]) -> int:
     return 3 if common == 1 and 3 in values else common
 
 
-def _shards(kept: Listing) -> torch.Tensor | None:
-    if not isinstance(kept.store, ShardStore):
+def _shards(kept: Manifest) -> torch.Tensor | None:
+    if not isinstance(kept.store, ShardStorage):
         return None
     return numbered([kept.store.shard_of(sample.entry.name) for sample in kept.samples])

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convnet.data.datasets.dataset import Form, Source, class_names, facts_of, rarest
-from convnet.data.files.manifest import Listing, Sample
-from convnet.data.files.storage import Entry
+from convnet.data.datasets.dataset import Dataset, Modality, class_names, rarest_label, subset_info
+from convnet.data.files.manifest import Manifest, Sample
+from convnet.data.files.storage import FileEntry
 from convnet.data.images.pixels import DecodeError, to_channels
 from convnet.data.images.preprocess import Preprocess, require_room
 from convnet.data.images.resize import ResizePolicy, fit
@@ -23,7 +23,7 @@ from convnet.types import Batch, ImageShape, SplitName, TargetKind
 
 
 @dataclass(frozen=True)
-class MemorySource:
+class TensorDataset:
     """A data set that lies in memory, or on the accelerator, as one tensor.
 
     `images` is uint8 N×C×H×W; `targets` is int64 N, of masks int16 N×H×W, of images uint8 N×C×H×W; `places`
@@ -37,16 +37,16 @@ class MemorySource:
     targets: Tensor
     classes: tuple[str, ...]
     places: Sequence[str]
-    partition: Sequence[SplitName] | None = None
-    skipped: tuple[str, ...] = ()
+    given_split: Sequence[SplitName] | None = None
+    unreadable: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
-    form: Form = "images"
+    modality: Modality = "images"
     target: TargetKind = "class"
     sizes: Tensor | None = None
     groups: Tensor | None = None
     duplicates: Tensor | None = None
-    unfit: Mapping[int, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    excluded: Mapping[int, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
     in_memory: bool = True
 
     @property
@@ -65,7 +65,7 @@ class MemorySource:
         if self.target == "class":
             return self.targets.cpu()
         if self.target == "labels":
-            return rarest(self.targets.cpu())
+            return rarest_label(self.targets.cpu())
         return torch.zeros(len(self), dtype=torch.int64)
 
     def __len__(self) -> int:
@@ -83,7 +83,7 @@ class MemorySource:
             targets = targets.float() / 255
         return Batch(images, targets, indices, None if self.sizes is None else self.sizes[indices])
 
-    def one(self, index: int) -> Batch:
+    def sample(self, index: int) -> Batch:
         """A batch of one sample, at its own size."""
         batch = self.read(torch.tensor([index]))
         if batch.sizes is None:
@@ -98,25 +98,25 @@ class MemorySource:
             return [""] * len(self)
         return class_names(self.targets, self.classes)
 
-    def describe(self, index: int) -> str:
+    def location(self, index: int) -> str:
         """The path of the sample within its folder, or its file and row."""
         return self.places[index]
 
-    def part(self, indices: Tensor) -> MemorySource:
+    def subset(self, indices: Tensor) -> TensorDataset:
         """A source of some of the samples, numbered anew."""
         return replace(
             self,
             images=self.images[indices],
             targets=self.targets[indices],
             sizes=None if self.sizes is None else self.sizes[indices],
-            **facts_of(self, indices),
+            **subset_info(self, indices),
         )
 
-    def relabelled(self, targets: Tensor, classes: Sequence[str]) -> MemorySource:
+    def with_targets(self, targets: Tensor, classes: Sequence[str]) -> TensorDataset:
         """The same samples with other targets."""
         return replace(self, targets=targets, classes=tuple(classes))
 
-    def to(self, device: torch.device) -> MemorySource:
+    def to(self, device: torch.device) -> TensorDataset:
         """A copy on `device`; the same object where it lies there already."""
         if self.images.device == device:
             return self
@@ -124,87 +124,89 @@ class MemorySource:
         return replace(self, images=self.images.to(device), targets=self.targets.to(device), sizes=sizes)
 
 
-def recast(source: Source, images: Tensor) -> MemorySource:
+def with_images(dataset: Dataset, images: Tensor) -> TensorDataset:
     """The same samples with other images N×C×H×W, in memory."""
-    return MemorySource(
-        name=source.name,
+    return TensorDataset(
+        name=dataset.name,
         images=images,
-        targets=source.targets.to(images.device),
-        classes=source.classes,
-        places=[source.describe(i) for i in range(len(source))],
-        partition=source.partition,
-        skipped=source.skipped,
-        columns=source.columns,
-        form=source.form,
-        target=source.target,
-        groups=source.groups,
-        duplicates=source.duplicates,
-        unfit=source.unfit,
-        notes=source.notes,
+        targets=dataset.targets.to(images.device),
+        classes=dataset.classes,
+        places=[dataset.location(i) for i in range(len(dataset))],
+        given_split=dataset.given_split,
+        unreadable=dataset.unreadable,
+        columns=dataset.columns,
+        modality=dataset.modality,
+        target=dataset.target,
+        groups=dataset.groups,
+        duplicates=dataset.duplicates,
+        excluded=dataset.excluded,
+        warnings=dataset.warnings,
     )
 
 
 def fitted(
-    source: MemorySource, preprocess: Preprocess, shape: ImageShape | None, channels: ImageShape | None
-) -> MemorySource:
+    dataset: TensorDataset, preprocess: Preprocess, shape: ImageShape | None, channels: ImageShape | None
+) -> TensorDataset:
     """The images in the `shape` of a trained network, else as the preprocessing wants them."""
-    own, side = source.shape, preprocess.image_size
+    own, side = dataset.shape, preprocess.image_size
     wanted = ImageShape(preprocess.channels or own.channels, side or own.height, side or own.width)
     if channels is not None:
         wanted = wanted._replace(channels=channels.channels)
-    return _adapt(source, shape or wanted, preprocess.resize)
+    return _adapt(dataset, shape or wanted, preprocess.resize)
 
 
-def _adapt(source: MemorySource, shape: ImageShape, resize: ResizePolicy) -> MemorySource:
+def _adapt(dataset: TensorDataset, shape: ImageShape, resize: ResizePolicy) -> TensorDataset:
     """Resize and convert images in memory where another size or other channels are asked for."""
-    if shape == source.shape:
-        return source
-    if source.target == "mask":
-        raise DataError(f"{source.name}: its images and masks are used as they are, {source.shape}")
-    if source.sizes is not None and shape[1:] == source.shape[1:]:
-        raise DataError(f"{source.name}: preprocess.channels does not apply without preprocess.image_size")
-    require_room(source.name, len(source), shape)
-    images = np.empty((len(source), *shape), np.uint8)
-    for i in range(len(source)):
-        whole = source.images[i] if source.sizes is None else source.one(i).images[0]
+    if shape == dataset.shape:
+        return dataset
+    if dataset.target == "mask":
+        raise DataError(f"{dataset.name}: its images and masks are used as they are, {dataset.shape}")
+    if dataset.sizes is not None and shape[1:] == dataset.shape[1:]:
+        raise DataError(f"{dataset.name}: preprocess.channels does not apply without preprocess.image_size")
+    require_room(dataset.name, len(dataset), shape)
+    images = np.empty((len(dataset), *shape), np.uint8)
+    for i in range(len(dataset)):
+        whole = dataset.images[i] if dataset.sizes is None else dataset.sample(i).images[0]
         pixels = fit(whole.permute(1, 2, 0).numpy(), (shape.height, shape.width), resize)
         try:
             images[i] = to_channels(pixels, shape.channels).transpose(2, 0, 1)
         except DecodeError as error:
-            raise DataError(f"{source.describe(i)}: {error.reason}") from error
-    return replace(source, images=torch.from_numpy(images), sizes=None)
+            raise DataError(f"{dataset.location(i)}: {error.reason}") from error
+    return replace(dataset, images=torch.from_numpy(images), sizes=None)
 
 
-class MemoryStore:
+class ArrayStorage:
     """The images of a source, each as the bytes of an array H×W×C."""
 
     remote = False
 
-    def __init__(self, source: MemorySource) -> None:
-        self.root = Path(source.name)
-        self._source = source
-        self._places = {source.describe(i): i for i in range(len(source))}
+    def __init__(self, dataset: TensorDataset) -> None:
+        self.root = Path(dataset.name)
+        self._source = dataset
+        self._places = {dataset.location(i): i for i in range(len(dataset))}
 
     def read(self, name: str) -> bytes:
         """The image of a sample by its place."""
         written = io.BytesIO()
-        np.save(written, self._source.one(self._places[name]).images[0].permute(1, 2, 0).numpy())
+        np.save(written, self._source.sample(self._places[name]).images[0].permute(1, 2, 0).numpy())
         return written.getvalue()
 
 
-def list_memory(source: MemorySource) -> Listing:
+def list_arrays(dataset: TensorDataset) -> Manifest:
     """The samples of a source that holds images and their classes or labels.
 
     Raises:
         DataError: it holds something else.
     """
-    if source.form != "images" or source.target not in ("class", "labels"):
-        raise DataError(f"{source.name}: holds no images with classes or labels")
-    several = source.target == "labels"
+    if dataset.modality != "images" or dataset.target not in ("class", "labels"):
+        raise DataError(f"{dataset.name}: holds no images with classes or labels")
+    multi_label = dataset.target == "labels"
     samples = []
-    for i, names in enumerate(source.class_names()):
-        pixels = source.read(torch.tensor([i])).images.numpy()
-        entry = Entry(source.describe(i), pixels.nbytes, zlib.crc32(pixels.tobytes()))
-        labels = tuple(names.split("|")) if several and names else () if several else (names,)
-        samples.append(Sample(entry, labels, source.partition[i] if source.partition else None))
-    return Listing(source.name, MemoryStore(source), tuple(samples), source.classes, several=several)
+    for i, names in enumerate(dataset.class_names()):
+        pixels = dataset.read(torch.tensor([i])).images.numpy()
+        entry = FileEntry(dataset.location(i), pixels.nbytes, zlib.crc32(pixels.tobytes()))
+        labels = tuple(names.split("|")) if multi_label and names else () if multi_label else (names,)
+        samples.append(Sample(entry, labels, dataset.given_split[i] if dataset.given_split else None))
+    return Manifest(
+        dataset.name, ArrayStorage(dataset), tuple(samples), dataset.classes, multi_label=multi_label
+    )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from convnet.data.datasets.csv_table import sorted_labels
 from convnet.data.datasets.npz import holds_images
-from convnet.data.datasets.tensor_dataset import MemorySource
+from convnet.data.datasets.tensor_dataset import TensorDataset
 from convnet.data.files.series import READERS, UNKNOWN, Series, read_wav
 from convnet.data.files.storage import visible_folders
 from convnet.data.images.preprocess import MEMORY_LIMIT_BYTES
@@ -41,7 +41,7 @@ def is_series(path: Path) -> bool:
     return path.suffix.lower() in SERIES_SUFFIXES - {".csv", ".tsv"} and not holds_images(path)
 
 
-def open_series(path: Path, label: str | None = None, *, labelled: bool = True) -> MemorySource:
+def open_series(path: Path, label: str | None = None, *, labelled: bool = True) -> TensorDataset:
     """Series of one or many channels and any lengths, with a class each or a class per step.
 
     Files: ARFF and UCR text (a row per series), CSV (a row per series; with a column `series`, a row per
@@ -52,27 +52,27 @@ def open_series(path: Path, label: str | None = None, *, labelled: bool = True) 
     Raises:
         DataError: naming the file and place of what is missing, no number, NaN or of another shape.
     """
-    partition: list[SplitName] | None = None
+    given_split: list[SplitName] | None = None
     if path.is_dir():
-        series, partition = _folder(path, label)
+        series, given_split = _folder(path, label)
     elif path.suffix.lower() == ".wav" and not labelled:
         series = [read_wav(path, UNKNOWN, path.parent)]
     else:
         series = _read(path, label, labelled)
     if not series:
         raise DataError(f"{path}: holds no series")
-    return _source(path, series, partition)
+    return _source(path, series, given_split)
 
 
 def _folder(root: Path, label: str | None) -> tuple[list[Series], list[SplitName] | None]:
     series: list[Series] = []
-    partition: list[SplitName] = []
+    given_split: list[SplitName] = []
     for part in _parts(root):
         found = _read(part.path, label, labelled=True)
         series += found
-        partition += [part.split or "train"] * len(found)
+        given_split += [part.split or "train"] * len(found)
     if series:
-        return series, partition if set(partition) != {"train"} else None
+        return series, given_split if set(given_split) != {"train"} else None
     for folder, paths in _recordings(root).items():
         series += [read_wav(path, folder.name, root) for path in paths]
     if not series:
@@ -123,7 +123,7 @@ def _read(path: Path, label: str | None, labelled: bool) -> list[Series]:
     return reader(path, label, labelled)
 
 
-def _source(path: Path, series: Sequence[Series], partition: list[SplitName] | None) -> MemorySource:
+def _source(path: Path, series: Sequence[Series], given_split: list[SplitName] | None) -> TensorDataset:
     channels = {len(s.values) for s in series}
     if len(channels) > 1:
         odd = next(s for s in series if len(s.values) != len(series[0].values))
@@ -157,14 +157,14 @@ def _source(path: Path, series: Sequence[Series], partition: list[SplitName] | N
         targets = torch.from_numpy(steps)
     else:
         targets = torch.tensor([number[str(s.label)] for s in series], dtype=torch.int64)
-    return MemorySource(
+    return TensorDataset(
         path.stem if path.is_file() else path.resolve().name,
         torch.from_numpy(values),
         targets,
         classes,
         [s.place for s in series],
-        partition,
-        form="series",
+        given_split,
+        modality="series",
         target="mask" if per_step else "class",
     )
 

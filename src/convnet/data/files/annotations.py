@@ -8,8 +8,8 @@ from pathlib import Path
 
 from convnet.data.datasets.csv_table import DELIMITERS
 from convnet.data.files.image_csv import LOOKED_AT, list_table
-from convnet.data.files.manifest import SPLIT_FOLDERS, Listing, listing
-from convnet.data.files.storage import Contents, Store
+from convnet.data.files.manifest import SPLIT_FOLDERS, Manifest, make_manifest
+from convnet.data.files.storage import Contents, Storage
 from convnet.data.images.formats import has_image_name
 from convnet.errors import DataError
 from convnet.types import SplitName
@@ -32,7 +32,7 @@ def is_image_table(path: Path) -> bool:
         return False
 
 
-def tables_within(store: Store, contents: Contents) -> list[str]:
+def tables_within(store: Storage, contents: Contents) -> list[str]:
     """The tables that say the labels of a folder or an archive of images; none where folders say them.
 
     They name images, and lie at the top, or one in each folder of a split. In a folder they are called
@@ -49,8 +49,8 @@ def tables_within(store: Store, contents: Contents) -> list[str]:
 
 
 def list_tables(
-    store: Store, contents: Contents, names: list[str], *, label: str | None, several: bool
-) -> Listing:
+    store: Storage, contents: Contents, names: list[str], *, label: str | None, multi_label: bool
+) -> Manifest:
     """The images of all tables, each of the split whose folder its table lies in.
 
     Raises:
@@ -60,7 +60,7 @@ def list_tables(
         if one.rpartition("/")[0] == other.rpartition("/")[0]:
             raise DataError(f"{store.root}: {one} and {other} both name images; keep one, or name it as data")
     parts = [
-        list_table(store, store.read(name), name, label=label, several=several, contents=contents)
+        list_table(store, store.read(name), name, label=label, multi_label=multi_label, contents=contents)
         for name in names
     ]
     if len(parts) == 1:
@@ -73,14 +73,14 @@ def list_tables(
     known = {sample.entry.name for sample in samples}
     ignored = {i.name: i for part in parts for i in part.ignored if i.name not in known}
     root = store.root.resolve().stem
-    return listing(root, store, samples, ignored=list(ignored.values()), several=several)
+    return make_manifest(root, store, samples, ignored=list(ignored.values()), multi_label=multi_label)
 
 
 def _split(name: str) -> SplitName | None:
     return SPLIT_FOLDERS.get(name.partition("/")[0].lower())
 
 
-def _is_table_of_images(store: Store, name: str) -> bool:
+def _is_table_of_images(store: Storage, name: str) -> bool:
     if name.lower().endswith(".parquet"):
         return True
     lines = store.read(name).decode("utf-8-sig", "replace").splitlines()

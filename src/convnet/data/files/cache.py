@@ -29,11 +29,11 @@ CHECKED = 64
 """Images of a pack that are compared with their checksums when it is opened."""
 
 
-class NoRoomError(DataError):
+class NoSpaceError(DataError):
     """A pack would not fit: the disk is too full, or the pack larger than allowed."""
 
 
-class Pack:
+class DecodedCache:
     """N×H×W×C uint8 on disk, with a state and a checksum for each image; 0: not there yet.
 
     Rows are written before they are marked, and always with the same bytes, so that any number of processes
@@ -91,14 +91,14 @@ class Pack:
         return all(zlib.crc32(row.tobytes()) == self.sums[p] for row, p in zip(pixels, some, strict=True))
 
 
-def open_pack(
+def open_cache(
     folder: Path,
     name: str,
     settings: dict[str, object],
     content: str,
     shape: tuple[int, int, int, int],
     say: Callable[[str], object],
-) -> Pack:
+) -> DecodedCache:
     """The pack of `content` (a checksum of the files) in `shape`, made where there is none.
 
     `folder` holds packs; `settings` are the place of the files and how they are preprocessed. A pack of the
@@ -122,9 +122,9 @@ def open_pack(
                 _remove(outdated)
             require_space(folder, shape)
             _create(folder, place, document, shape)
-            return Pack(place, shape)
+            return DecodedCache(place, shape)
     except OSError as error:
-        raise NoRoomError(f"no pack can be made in {folder}: {in_one_line(error)}") from None
+        raise NoSpaceError(f"no pack can be made in {folder}: {in_one_line(error)}") from None
 
 
 def require_space(folder: Path, shape: Sequence[int]) -> None:
@@ -132,11 +132,11 @@ def require_space(folder: Path, shape: Sequence[int]) -> None:
     needed = int(np.prod(shape, dtype=np.int64))
     limit = _limit()
     if needed > limit:
-        raise NoRoomError(f"a pack of {_size(needed)} is more than {LIMIT_VARIABLE}={limit / 1e9:g} allows")
+        raise NoSpaceError(f"a pack of {_size(needed)} is more than {LIMIT_VARIABLE}={limit / 1e9:g} allows")
     parent = next(p for p in (folder, *folder.parents) if p.exists())
     free = shutil.disk_usage(parent).free
     if needed + RESERVE_BYTES > free:
-        raise NoRoomError(
+        raise NoSpaceError(
             f"a pack of {_size(needed)} does not fit into {folder} ({_size(free)} free, of which "
             f"{_size(RESERVE_BYTES)} stay so)"
         )
@@ -154,11 +154,13 @@ def _limit() -> float:
         raise DataError(f"{LIMIT_VARIABLE}={text}: not a number of gigabytes") from None
 
 
-def _existing(place: Path, document: dict[str, object], shape: tuple[int, int, int, int]) -> Pack | None:
+def _existing(
+    place: Path, document: dict[str, object], shape: tuple[int, int, int, int]
+) -> DecodedCache | None:
     try:
         if json.loads((place / "pack.json").read_text(encoding="utf-8")) != document:
             return None
-        pack = Pack(place, shape)
+        pack = DecodedCache(place, shape)
     except (OSError, ValueError):
         return None
     return pack if len(pack) == len(pack.sums) == shape[0] and pack.sound() else None
@@ -178,7 +180,7 @@ def _create(folder: Path, place: Path, document: dict[str, object], shape: tuple
         if temporary is not None:
             _remove(temporary)
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise NoRoomError(f"a pack does not fit into {folder}: {error.strerror}") from None
+            raise NoSpaceError(f"a pack does not fit into {folder}: {error.strerror}") from None
         raise
 
 

@@ -7,8 +7,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from convnet.data.files.manifest import Listing, Sample, listing
-from convnet.data.files.storage import FolderStore, entry_of
+from convnet.data.files.manifest import Manifest, Sample, make_manifest
+from convnet.data.files.storage import FolderStorage, entry_of
 from convnet.errors import DataError
 
 FOLDERS = ("", "images", "..", "../images")
@@ -20,7 +20,7 @@ def is_coco(path: Path) -> bool:
     return path.suffix.lower() == ".json" and path.is_file()
 
 
-def list_coco(path: Path, *, several: bool) -> Listing:
+def list_coco(path: Path, *, multi_label: bool) -> Manifest:
     """The images of a COCO file, with the categories that their annotations name.
 
     Where samples have one label each, every image must show one category.
@@ -43,7 +43,7 @@ def list_coco(path: Path, *, several: bool) -> Listing:
     files = [(str(image["file_name"]), tuple(sorted(shown[image["id"]]))) for image in document["images"]]
     if not files:
         raise DataError(f"{path}: names no images")
-    if not several:
+    if not multi_label:
         odd = next(((name, labels) for name, labels in files if len(labels) != 1), None)
         if odd is not None:
             raise DataError(
@@ -52,7 +52,7 @@ def list_coco(path: Path, *, several: bool) -> Listing:
             )
     root = _root(path, files[0][0])
     samples = [Sample(entry_of(root, name), labels) for name, labels in files]
-    return listing(path.stem, FolderStore(root), samples, several=several)
+    return make_manifest(path.stem, FolderStorage(root), samples, multi_label=multi_label)
 
 
 PARTS = {

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from convnet.data.datasets.csv_table import DELIMITERS, LABEL_NAMES, Cells, parse_cells
-from convnet.data.files.manifest import SPLIT_FOLDERS, Listing, Sample, listing
-from convnet.data.files.storage import MISSING, Contents, Ignored, Store, entry_of
+from convnet.data.files.manifest import SPLIT_FOLDERS, Manifest, Sample, make_manifest
+from convnet.data.files.storage import MISSING, Contents, Ignored, Storage, entry_of
 from convnet.data.images.formats import has_image_name
 from convnet.errors import DataError, in_one_line
 from convnet.registry import nearest
@@ -24,18 +24,18 @@ UNUSED: Literal["unused"] = "unused"
 
 
 def list_table(
-    store: Store,
+    store: Storage,
     content: bytes,
     name: str,
     *,
     label: str | None,
-    several: bool,
+    multi_label: bool,
     contents: Contents | None = None,
-) -> Listing:
+) -> Manifest:
     """The images that a table names, by paths relative to it.
 
     The paths are in the first column that holds names of images, the labels in the column `label`, else the
-    one called label, class, …, else in the only other one. Where samples may have `several`, they are
+    one called label, class, …, else in the only other one. Where samples may have `multi_label`, they are
     separated by |, ; or a comma, or there is a column of 0 and 1 for each. Columns `split` (train, val,
     test) and `group` (what must not be torn apart) are followed.
 
@@ -45,7 +45,7 @@ def list_table(
     where = store.root / name if contents is not None else Path(name)
     cells = _cells(where, content)
     path_column = _path_column(cells)
-    labels = _labels(cells, path_column, label, several)
+    labels = _labels(cells, path_column, label, multi_label)
     splits, groups = _splits(cells), _optional(cells, "group")
     prefix = name.rpartition("/")[0] + "/" if contents is not None and "/" in name else ""
     known = {entry.name: entry for entry in contents.entries} if contents else {}
@@ -64,7 +64,7 @@ def list_table(
         sample = Sample(entry, labels[i], split, groups[i] or None)
         before = found.get(sample.entry.name)
         if before is not None and before.labels != sample.labels:
-            if not several:
+            if not multi_label:
                 raise DataError(
                     f"{where}: line {cells.lines[i]}: {path} is '{sample.labels[0]}' here and "
                     f"'{before.labels[0]}' above; remove one, or use --task multi-label"
@@ -82,7 +82,9 @@ def list_table(
         if entry.name not in named and entry.name != name and has_image_name(entry.name)
     ]
     ignored = [*(contents.ignored if contents else ()), *others, *unused]
-    return listing(Path(name).stem, store, list(found.values()), ignored=ignored, several=several)
+    return make_manifest(
+        Path(name).stem, store, list(found.values()), ignored=ignored, multi_label=multi_label
+    )
 
 
 def _cells(where: Path, content: bytes) -> Cells:
@@ -126,14 +128,14 @@ def _path_column(cells: Cells) -> str:
     raise DataError(f"{cells.path}: no column names image files (columns: {', '.join(cells.columns[:20])})")
 
 
-def _labels(cells: Cells, path_column: str, label: str | None, several: bool) -> list[tuple[str, ...]]:
+def _labels(cells: Cells, path_column: str, label: str | None, multi_label: bool) -> list[tuple[str, ...]]:
     others = [c for c in cells.columns if c != path_column and c.lower() not in ("split", "group")]
     if label is not None and label not in cells.columns:
         raise DataError(f"{cells.path}: has no column '{label}'{nearest(label, cells.columns)}")
     chosen = label or next((c for c in others if c.lower() in LABEL_COLUMNS), None)
     if chosen is None and len(others) == 1:
         chosen = others[0]
-    if chosen is None and several:
+    if chosen is None and multi_label:
         return _indicators(cells, others)
     if chosen is None:
         raise DataError(
@@ -141,7 +143,7 @@ def _labels(cells: Cells, path_column: str, label: str | None, several: bool) ->
             f"data.label=NAME (columns: {', '.join(others[:20]) or 'none beside the paths'})"
         )
     texts = [row[cells.columns.index(chosen)] for row in cells.rows]
-    if several:
+    if multi_label:
         separator = next((s for s in SEPARATORS if any(s in text for text in texts)), SEPARATORS[0])
         split = [[part.strip() for part in text.split(separator)] for text in texts]
         return [tuple(sorted({part for part in parts if part})) for parts in split]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from functools import cache, partial
 
-from convnet.data.files.manifest import SPLIT_FOLDERS, Listing, Sample, listing
-from convnet.data.files.storage import Contents, Entry, Ignored, Store
+from convnet.data.files.manifest import SPLIT_FOLDERS, Manifest, Sample, make_manifest
+from convnet.data.files.storage import Contents, FileEntry, Ignored, Storage
 from convnet.data.images.formats import IMAGE_SUFFIXES, has_image_name
 from convnet.errors import DataError
 from convnet.types import SplitName
 
 
-def list_folder(store: Store, contents: Contents) -> Listing:
+def list_folder(store: Storage, contents: Contents) -> Manifest:
     """The images below a store's folders, each with the class that its folder names.
 
     A folder that holds images is a class, with everything below it. One that holds only folders is part of
@@ -20,7 +20,7 @@ def list_folder(store: Store, contents: Contents) -> Listing:
     Raises:
         DataError: naming the folder that is missing, or what was expected.
     """
-    pictures: list[Entry] = []
+    pictures: list[FileEntry] = []
     ignored = list(contents.ignored)
     for entry in contents.entries:
         if has_image_name(entry.name):
@@ -57,10 +57,10 @@ def list_folder(store: Store, contents: Contents) -> Listing:
         raise DataError(f"{store.root}: holds no images in class folders ({suffixes})")
     known = {label for sample in samples for label in sample.labels}
     lacking = sorted({name for name in empty if name not in known})
-    return listing(store.root.resolve().stem, store, samples, ignored=ignored, empty=lacking)
+    return make_manifest(store.root.resolve().stem, store, samples, ignored=ignored, empty=lacking)
 
 
-def _wrapping(contents: Contents, pictures: list[Entry]) -> tuple[str, list[str]]:
+def _wrapping(contents: Contents, pictures: list[FileEntry]) -> tuple[str, list[str]]:
     """The prefix below which the class or split folders are, and their names.
 
     One folder that holds nothing but folders is taken for a wrapping, as archives have it.
@@ -79,7 +79,7 @@ def _wrapping(contents: Contents, pictures: list[Entry]) -> tuple[str, list[str]
         prefix = inner
 
 
-def _class_folders(place: str, pictures: list[Entry]) -> set[str]:
+def _class_folders(place: str, pictures: list[FileEntry]) -> set[str]:
     """The folders below `place` that hold images themselves, and lie in no other that does."""
     holding = {entry.name[len(place) :].rpartition("/")[0] for entry in pictures} - {""}
     return {name for name in holding if not _parents(name) & holding}

@@ -11,9 +11,9 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from convnet.data.files.cache import NoRoomError, Pack, open_pack
+from convnet.data.files.cache import DecodedCache, NoSpaceError, open_cache
 from convnet.data.files.download import cache_folder
-from convnet.data.files.manifest import Listing
+from convnet.data.files.manifest import Manifest
 from convnet.data.images.decode import decode, file_bytes
 from convnet.data.images.pixels import DecodeError, to_channels
 from convnet.data.images.preprocess import Preprocess
@@ -29,39 +29,39 @@ WAITING_THREADS = 32
 """Where most of the time is spent waiting for a network."""
 
 
-class FileImages:
+class ImageReader:
     """N images of C×H×W, read by position; those that cannot be read are in `problems`, and never given.
 
     Without room for a pack they are decoded each time: then `no_room` says why. `note` is what a user
     should know of the pack.
     """
 
-    def __init__(self, listing: Listing, preprocess: Preprocess, shape: ImageShape) -> None:
+    def __init__(self, manifest: Manifest, preprocess: Preprocess, shape: ImageShape) -> None:
         """Open the pack of these images, or make an empty one."""
-        self.listing, self.preprocess, self.shape = listing, preprocess, shape
+        self.manifest, self.preprocess, self.shape = manifest, preprocess, shape
         self.problems: dict[int, str] = {}
         self.note: str | None = None
         self.no_room: str | None = None
-        self.pack: Pack | None = None
-        self._pool = ThreadPoolExecutor(WAITING_THREADS if listing.store.remote else os.cpu_count())
+        self.pack: DecodedCache | None = None
+        self._pool = ThreadPoolExecutor(WAITING_THREADS if manifest.store.remote else os.cpu_count())
         settings: dict[str, object] = {
-            "root": str(listing.store.root if listing.store.remote else listing.store.root.resolve()),
+            "root": str(manifest.store.root if manifest.store.remote else manifest.store.root.resolve()),
             "channels": shape.channels,
             "size": [shape.height, shape.width],
             "resize": preprocess.resize,
             "background": preprocess.background,
             "allow_truncated": preprocess.allow_truncated,
         }
-        extent = (len(listing), shape.height, shape.width, shape.channels)
+        extent = (len(manifest), shape.height, shape.width, shape.channels)
         try:
             folder = cache_folder("packs")
-            self.pack = open_pack(folder, listing.name, settings, listing.fingerprint(), extent, self._say)
-        except NoRoomError as error:
+            self.pack = open_cache(folder, manifest.name, settings, manifest.fingerprint(), extent, self._say)
+        except NoSpaceError as error:
             self.no_room = str(error)
             self._say(f"{error}; images are decoded anew in every epoch")
 
     def __len__(self) -> int:
-        return len(self.listing)
+        return len(self.manifest)
 
     def take(self, places: NDArray[np.int64]) -> tuple[Pixels, NDArray[np.bool_]]:
         """B×H×W×C of the images that can be read, and which of the B asked for those are."""
@@ -75,14 +75,14 @@ class FileImages:
         readable = self.pack.state[places] == 1
         return self.pack.take(places[readable]), readable
 
-    def build(self, progress: Progress, say: Say) -> Pack:
+    def build(self, progress: Progress, say: Say) -> DecodedCache:
         """Decode all that is not in the pack yet; of two processes one does it, and the other waits.
 
         Raises:
             NoRoomError: there is no room for a pack.
         """
         if self.pack is None:
-            raise NoRoomError(f"{self.no_room}; free some, or let XDG_CACHE_HOME name another")
+            raise NoSpaceError(f"{self.no_room}; free some, or let XDG_CACHE_HOME name another")
         lock = FileLock(self.pack.folder / "lock")
         try:
             lock.acquire(timeout=0)
@@ -109,9 +109,9 @@ class FileImages:
                 pack.put(place, pixels)
 
     def _decoded(self, place: int) -> Pixels | None:
-        name = self.listing.samples[place].entry.name
+        name = self.manifest.samples[place].entry.name
         try:
-            return read_image(self.listing.store.read(name), self.shape, self.preprocess)
+            return read_image(self.manifest.store.read(name), self.shape, self.preprocess)
         except DecodeError as error:
             self.problems[place] = f"{name}: {error.reason}"
         except DataError as error:

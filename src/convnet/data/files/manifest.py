@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from convnet.data.files.storage import Entry, Ignored, Store
+from convnet.data.files.storage import FileEntry, Ignored, Storage
 from convnet.errors import DataError
 from convnet.types import SplitName
 
@@ -29,32 +29,32 @@ SPLIT_FOLDERS: dict[str, SplitName] = {
 class Sample(NamedTuple):
     """An image file with its labels (one, unless samples may have several), split and group."""
 
-    entry: Entry
+    entry: FileEntry
     labels: tuple[str, ...]
     split: SplitName | None = None
     group: str | None = None
 
 
 @dataclass(frozen=True)
-class Listing:
+class Manifest:
     """The image files of a data set, sorted by path.
 
-    `several`: a sample may have any number of labels, and none. `empty` are class folders without images.
+    `multi_label`: a sample may have any number of labels, and none. `empty` are class folders without images.
     """
 
     name: str
-    store: Store
+    store: Storage
     samples: tuple[Sample, ...]
     classes: tuple[str, ...]
     ignored: tuple[Ignored, ...] = ()
     empty: tuple[str, ...] = ()
-    several: bool = False
+    multi_label: bool = False
 
     def __len__(self) -> int:
         return len(self.samples)
 
     @property
-    def partition(self) -> list[SplitName] | None:
+    def given_split(self) -> list[SplitName] | None:
         """The split that each sample was given, if any was."""
         if not any(sample.split for sample in self.samples):
             return None
@@ -75,7 +75,7 @@ class Listing:
     def targets(self) -> Tensor:
         """int64 N; where samples may have several labels uint8 N×K, 1 for each that is there."""
         number = {name: i for i, name in enumerate(self.classes)}
-        if not self.several:
+        if not self.multi_label:
             return torch.tensor([number[sample.labels[0]] for sample in self.samples], dtype=torch.int64)
         targets = torch.zeros((len(self), len(self.classes)), dtype=torch.uint8)
         for row, sample in zip(targets, self.samples, strict=True):
@@ -87,7 +87,7 @@ class Listing:
         found = Counter(label for sample in self.samples for label in sample.labels)
         return {name: found[name] for name in sorted({*self.classes, *self.empty})}
 
-    def without(self, left_out: Iterable[int]) -> Listing:
+    def without(self, left_out: Iterable[int]) -> Manifest:
         """The same without the samples at these places; classes stay."""
         lost = set(left_out)
         if not lost:
@@ -101,15 +101,15 @@ class Listing:
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def listing(
+def make_manifest(
     name: str,
-    store: Store,
+    store: Storage,
     samples: Sequence[Sample],
     *,
     ignored: Sequence[Ignored] = (),
     empty: Sequence[str] = (),
-    several: bool = False,
-) -> Listing:
+    multi_label: bool = False,
+) -> Manifest:
     """A listing in the order of the paths, its classes those that occur.
 
     Raises:
@@ -119,8 +119,8 @@ def listing(
     if not ordered:
         raise DataError(f"{store.root}: holds no images")
     classes = tuple(sorted({label for sample in ordered for label in sample.labels}))
-    made = Listing(name, store, ordered, classes, tuple(ignored), tuple(empty), several)
-    if made.partition is not None:
+    made = Manifest(name, store, ordered, classes, tuple(ignored), tuple(empty), multi_label)
+    if made.given_split is not None:
         _require_known_classes(made)
     return made
 
@@ -131,7 +131,7 @@ def numbered(names: Sequence[str]) -> Tensor:
     return torch.tensor([numbers.setdefault(name, len(numbers)) for name in names])
 
 
-def _require_known_classes(made: Listing) -> None:
+def _require_known_classes(made: Manifest) -> None:
     """A class that is only ever tested could not be learned."""
     trained = {label for sample in made.samples if sample.split in (None, "train") for label in sample.labels}
     for sample in made.samples:

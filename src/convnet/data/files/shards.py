@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from convnet.data.files.manifest import SPLIT_FOLDERS, Listing, Sample, listing
-from convnet.data.files.storage import Entry, Ignored
+from convnet.data.files.manifest import SPLIT_FOLDERS, Manifest, Sample, make_manifest
+from convnet.data.files.storage import FileEntry, Ignored
 from convnet.data.images.formats import has_image_name
 from convnet.errors import DataError, MissingExtraError, in_one_line
 from convnet.types import SplitName
@@ -39,7 +39,7 @@ class Member:
     size: int
 
 
-class ShardStore:
+class ShardStorage:
     """The images of tar archives, each read by its place within its archive."""
 
     def __init__(self, address: str, system: AbstractFileSystem) -> None:
@@ -104,7 +104,7 @@ def shards_name(address: str) -> str:
     return re.sub(r"[-_.]?[{*].*$", "", path.name.removesuffix(".tar")) or path.parent.name or "shards"
 
 
-def list_shards(address: str, *, several: bool) -> Listing:
+def list_shards(address: str, *, multi_label: bool) -> Manifest:
     """The samples of shards: members of one name up to its first dot, an image and a label.
 
     The label is a member .cls (a number, or a name), .txt (several with | between them) or .json (its field
@@ -116,7 +116,7 @@ def list_shards(address: str, *, several: bool) -> Listing:
         MissingExtraError: fsspec is not installed.
     """
     system, shards = _expanded(address)
-    store = ShardStore(address, system)
+    store = ShardStorage(address, system)
     names = _class_names(system, shards[0])
     samples: list[Sample] = []
     ignored: list[Ignored] = []
@@ -130,7 +130,7 @@ def list_shards(address: str, *, several: bool) -> Listing:
                 ignored.append(Ignored(f"{place}/{key}", "has no image"))
                 continue
             labels = tuple(sorted({_name_of(label, names, shard) for label in parts.labels}))
-            if not several and len(labels) != 1:
+            if not multi_label and len(labels) != 1:
                 raise DataError(
                     f"{shard}: sample {key} has {len(labels)} labels, not one; expected a member {key}.cls, "
                     ".txt or .json, or use --task multi-label"
@@ -138,10 +138,10 @@ def list_shards(address: str, *, several: bool) -> Listing:
             path, member = parts.image
             store.add(f"{place}/{path}", member)
             stamp = zlib.crc32(f"{state} {member.offset}".encode())
-            samples.append(Sample(Entry(f"{place}/{path}", member.size, stamp), labels, split))
+            samples.append(Sample(FileEntry(f"{place}/{path}", member.size, stamp), labels, split))
     if not samples:
         raise DataError(f"{address}: holds no images")
-    return listing(shards_name(address), store, samples, ignored=ignored, several=several)
+    return make_manifest(shards_name(address), store, samples, ignored=ignored, multi_label=multi_label)
 
 
 def _split_of(place: PurePosixPath) -> SplitName | None:

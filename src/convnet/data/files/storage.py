@@ -20,7 +20,7 @@ CLUTTER = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db", "__macosx", "@ea
 """What operating systems leave behind."""
 
 
-class Entry(NamedTuple):
+class FileEntry(NamedTuple):
     """A file: its path below the root, with slashes; its size; and a number that changes when it does."""
 
     name: str
@@ -40,12 +40,12 @@ class Ignored:
 class Contents:
     """All visible files of a store, sorted by name; its folders; and what is passed over."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[FileEntry, ...]
     folders: tuple[str, ...]
     ignored: tuple[Ignored, ...]
 
 
-class Store(Protocol):
+class Storage(Protocol):
     """A place that holds files."""
 
     @property
@@ -68,7 +68,7 @@ class Store(Protocol):
 
 
 @dataclass(frozen=True)
-class FolderStore:
+class FolderStorage:
     """The files below a folder. Links are followed, but never back into a folder that they lie in."""
 
     root: Path
@@ -80,7 +80,7 @@ class FolderStore:
         Raises:
             DataError: there is no such folder, or it may not be read.
         """
-        entries: list[Entry] = []
+        entries: list[FileEntry] = []
         folders: list[str] = []
         ignored: list[Ignored] = []
         try:
@@ -113,7 +113,7 @@ class FolderStore:
                             folders.append(name)
                             waiting.append((f"{name}/", above | {here}))
                         elif child.is_file():
-                            entries.append(Entry(name, status.st_size, status.st_mtime_ns))
+                            entries.append(FileEntry(name, status.st_size, status.st_mtime_ns))
                         else:
                             ignored.append(Ignored(name, "not an ordinary file"))
                     except OSError as error:
@@ -126,7 +126,7 @@ class FolderStore:
         return file_bytes(self.root / name)
 
 
-class ZipStore:
+class ZipStorage:
     """The members of a zip archive, read in place, from any number of threads."""
 
     remote = False
@@ -163,7 +163,7 @@ class ZipStore:
             above = parts if member.is_dir() else parts[:-1]
             folders |= {"/".join(above[: i + 1]) for i in range(len(above))}
             if not member.is_dir():
-                entries.append(Entry(member.filename, member.file_size, member.CRC))
+                entries.append(FileEntry(member.filename, member.file_size, member.CRC))
         entries.sort(key=lambda entry: entry.name)
         return Contents(tuple(entries), tuple(sorted(folders)), tuple(ignored))
 
@@ -180,20 +180,20 @@ class ZipStore:
             raise DataError(f"{self.root}/{name}: cannot be read: {error}") from error
 
 
-def open_store(path: Path) -> FolderStore | ZipStore:
+def open_storage(path: Path) -> FolderStorage | ZipStorage:
     """The store of a folder or a zip archive."""
-    return ZipStore(path) if is_archive(path) else FolderStore(path)
+    return ZipStorage(path) if is_archive(path) else FolderStorage(path)
 
 
-def entry_of(root: Path, name: str) -> Entry:
+def entry_of(root: Path, name: str) -> FileEntry:
     """The file of that name below a folder, as it is now; of the size MISSING where there is none."""
     try:
         status = (root / name).stat()
     except (OSError, ValueError):
-        return Entry(name, MISSING, 0)
+        return FileEntry(name, MISSING, 0)
     if not stat.S_ISREG(status.st_mode):  # a pipe would never end
-        return Entry(name, MISSING, 0)
-    return Entry(name, status.st_size, status.st_mtime_ns)
+        return FileEntry(name, MISSING, 0)
+    return FileEntry(name, status.st_size, status.st_mtime_ns)
 
 
 def visible_folders(root: Path) -> list[Path]:

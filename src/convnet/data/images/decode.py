@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from convnet.data.images.exif import turn_upright
+from convnet.data.images.exif import apply_orientation
 from convnet.data.images.formats import format_of, lacks_end
 from convnet.data.images.jpeg import decode_jpeg
 from convnet.data.images.pillow import loaded, opened, orientation, pixels_of
@@ -57,7 +57,7 @@ def decode(
             whole = loaded(content, image, allow_truncated)
             turned = orientation(whole)  # of a PNG behind the pixels, whose errors it would hide
             pixels = pixels_of(whole, channels, background)
-            return Picture(turn_upright(pixels, turned), size, mode, turned, profile)
+            return Picture(apply_orientation(pixels, turned), size, mode, turned, profile)
     except DecodeError:
         raise
     except Exception as error:  # damaged files make decoders raise nearly anything

@@ -40,7 +40,7 @@ def _tiff_orientation(block: bytes) -> int:
     return 1
 
 
-def turn_upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+def apply_orientation(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     """H×W×C as it is to be seen, for an EXIF orientation of 1…8."""
     if orientation >= 5:
         pixels = pixels.transpose(1, 0, 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import simplejpeg
 
-from convnet.data.images.exif import jpeg_orientation, turn_upright
+from convnet.data.images.exif import apply_orientation, jpeg_orientation
 from convnet.data.images.formats import lacks_end
 from convnet.data.images.pixels import MAX_PIXELS, DecodeError, Picture, Pixels, to_channels
 
@@ -48,4 +48,4 @@ def decode_jpeg(content: bytes, channels: int | None, at_least: tuple[int, int] 
         pixels = to_channels(pixels, channels)
     profile = b"ICC_PROFILE" in content[:PROFILE_WITHIN]
     mode = "L" if space == "Gray" else "RGB"
-    return Picture(turn_upright(pixels, orientation), (width, height), mode, orientation, profile)
+    return Picture(apply_orientation(pixels, orientation), (width, height), mode, orientation, profile)

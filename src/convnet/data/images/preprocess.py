@@ -12,7 +12,7 @@ from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 from torch import Tensor
 
-from convnet.data.datasets.dataset import Source
+from convnet.data.datasets.dataset import Dataset
 from convnet.data.images.resize import ResizePolicy
 from convnet.errors import DataError
 from convnet.registry import Count, Section
@@ -70,7 +70,7 @@ def require_room(name: str, count: int, shape: ImageShape) -> None:
 
 
 def pixel_statistics(
-    source: Source, indices: Tensor, normalize: Normalization
+    dataset: Dataset, indices: Tensor, normalize: Normalization
 ) -> tuple[Float[Tensor, "1 C *"], Float[Tensor, "1 C *"]]:
     """Mean and standard deviation of the images at `indices`, in pixel values, for `layers.Normalize`.
 
@@ -78,44 +78,44 @@ def pixel_statistics(
     sample of `SAMPLED` images has to do. Shapes 1×C×1×1, or
     1×C×H×W where `normalize` is "pixel".
     """
-    channels = source.shape.channels
+    channels = dataset.shape.channels
     if normalize == "imagenet":
         if channels != 3:
             raise DataError(
-                f"{source.name}: preprocess.normalize=imagenet is for colours, not {source.shape}"
+                f"{dataset.name}: preprocess.normalize=imagenet is for colours, not {dataset.shape}"
             )
         return torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), torch.tensor(IMAGENET_STD).view(1, 3, 1, 1)
     if normalize in ("range", "symmetric", "none"):
         shift, scale = {"range": (0.0, 255.0), "symmetric": (127.5, 127.5), "none": (0.0, 1.0)}[normalize]
         return torch.full((1, channels, 1, 1), shift), torch.full((1, channels, 1, 1), scale)
     over = (0,) if normalize == "pixel" else (0, 2, 3)
-    if normalize == "pixel" and source.sizes is not None:
+    if normalize == "pixel" and dataset.sizes is not None:
         raise DataError(
-            f"{source.name}: images of different sizes have no mean per pixel; use "
+            f"{dataset.name}: images of different sizes have no mean per pixel; use "
             "preprocess.normalize=channel, or one size for all (--set preprocess.image_size=128)"
         )
-    if not source.in_memory and len(indices) > SAMPLED:
+    if not dataset.in_memory and len(indices) > SAMPLED:
         order = torch.randperm(len(indices), generator=torch.Generator().manual_seed(0))
         indices = indices[order[:SAMPLED].sort().values]
     count = total = squares = torch.zeros((), dtype=torch.float64)
-    at_once = CHUNK if source.in_memory else CHUNK_OF_FILES
-    for chunk in indices.split(at_once if source.sizes is None else 1):
-        images = source.read(chunk).images.cpu()
-        if images.dtype == torch.uint8 and source.sizes is None:
+    at_once = CHUNK if dataset.in_memory else CHUNK_OF_FILES
+    for chunk in indices.split(at_once if dataset.sizes is None else 1):
+        images = dataset.read(chunk).images.cpu()
+        if images.dtype == torch.uint8 and dataset.sizes is None:
             values = images.float()
             count = count + values.numel() // (values[0].numel() if len(over) == 1 else channels)
             total = total + values.sum(over, keepdim=True, dtype=torch.float64)
             squares = squares + values.square_().sum(over, keepdim=True, dtype=torch.float64)
             continue
         pixels = images.double()
-        if source.sizes is not None:
-            height, width = source.sizes[chunk[0]].tolist()
+        if dataset.sizes is not None:
+            height, width = dataset.sizes[chunk[0]].tolist()
             pixels = pixels[..., :height, :width]
         count = count + (~pixels.isnan()).sum(over, keepdim=True)  # NaN: behind the end of a series
         total = total + pixels.nansum(over, keepdim=True)
         squares = squares + pixels.square().nansum(over, keepdim=True)
     mean = total / count
     std = (squares / count - mean.square()).clamp_min(0).sqrt()
-    if source.form != "images":  # a column that never changes says nothing
+    if dataset.modality != "images":  # a column that never changes says nothing
         return mean.float(), std.masked_fill(std <= CONSTANT * mean.abs(), 1 / CONSTANT).float()
     return mean.float(), std.clamp_min(MIN_STD).float()

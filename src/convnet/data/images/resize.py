@@ -34,7 +34,7 @@ def fit(pixels: NDArray[np.uint8], size: tuple[int, int], policy: ResizePolicy) 
     return fitted
 
 
-def fit_mask(mask: NDArray[np.int16], size: tuple[int, int], policy: ResizePolicy) -> NDArray[np.int16]:
+def resize_mask(mask: NDArray[np.int16], size: tuple[int, int], policy: ResizePolicy) -> NDArray[np.int16]:
     """Resize H×W class indices as `fit` does an image, to the nearest; what is added is void."""
     if mask.shape == size:
         return mask

@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convnet.data.datasets.dataset import Source
+from convnet.data.datasets.dataset import Dataset
 
 
-def units_of(source: Source) -> Tensor:
+def group_ids(dataset: Dataset) -> Tensor:
     """A number for each sample, the same for those that must not be torn apart."""
-    known = [numbers for numbers in (source.groups, source.duplicates) if numbers is not None]
+    known = [numbers for numbers in (dataset.groups, dataset.duplicates) if numbers is not None]
     if not known:
-        return torch.arange(len(source))
+        return torch.arange(len(dataset))
     if len(known) == 1:
         return known[0]
     from scipy.sparse import bmat, coo_matrix  # a quarter of a second, only where there are both
@@ -27,15 +27,15 @@ def units_of(source: Source) -> Tensor:
     return torch.from_numpy(connected_components(links, directed=False)[1][groups].astype(np.int64))
 
 
-class Units:
+class GroupIndex:
     """The units among some samples: `of` each sample its unit, `size` of each, by the label of the first."""
 
-    def __init__(self, source: Source, units: Tensor, samples: Tensor) -> None:
+    def __init__(self, dataset: Dataset, units: Tensor, samples: Tensor) -> None:
         names, self.of = units[samples].unique(return_inverse=True)
         self.size = torch.bincount(self.of, minlength=len(names))
         first = torch.full((len(names),), len(samples))
         first = first.scatter_reduce(0, self.of, torch.arange(len(samples)), "amin")
-        self.label = source.labels[samples[first]]
+        self.label = dataset.labels[samples[first]]
 
     def strata(self, generator: torch.Generator) -> Iterator[tuple[int, Tensor]]:
         """The units of each label, shuffled, and how many samples they have."""
@@ -45,10 +45,10 @@ class Units:
 
 
 def drawn(
-    source: Source, units: Tensor, candidates: Tensor, fraction: float, generator: torch.Generator
+    dataset: Dataset, units: Tensor, candidates: Tensor, fraction: float, generator: torch.Generator
 ) -> Tensor:
     """A boolean mask over `candidates`: the same share of every class, at least one left in each."""
-    unit = Units(source, units, candidates)
+    unit = GroupIndex(dataset, units, candidates)
     held = torch.zeros(len(unit.size), dtype=torch.bool)
     for total, order in unit.strata(generator):
         room = min(round(total * fraction), total - 1)

@@ -13,9 +13,9 @@ from annotated_types import Ge, Lt
 from pydantic import model_validator
 from torch import Tensor
 
-from convnet.data.datasets.dataset import Source
+from convnet.data.datasets.dataset import Dataset
 from convnet.data.files.image_csv import UNUSED
-from convnet.data.splits.groups import Units, drawn, units_of
+from convnet.data.splits.groups import GroupIndex, drawn, group_ids
 from convnet.errors import DataError, RecipeError
 from convnet.registry import Count, CountOrZero, Fraction, Section
 from convnet.types import SplitName
@@ -66,7 +66,7 @@ class Split:
         return {"train": self.train, "val": self.val, "test": self.test}[name]
 
 
-def make_split(source: Source, options: SplitOptions) -> Split:
+def make_split(dataset: Dataset, options: SplitOptions) -> Split:
     """Follow the data's own split, and hold out stratified, seeded shares for what it lacks.
 
     The test split of a set is never touched; a validation split is taken out of its training samples. A
@@ -79,79 +79,79 @@ def make_split(source: Source, options: SplitOptions) -> Split:
         RecipeError: a share is given for a split that the data has, or leaves nothing to train on.
         DataError: a class has a single sample, or the data's own split tears a group apart.
     """
-    units = units_of(source)
-    given = source.partition or ["train"] * len(source)
+    units = group_ids(dataset)
+    given = dataset.given_split or ["train"] * len(dataset)
     members = {
         name: torch.tensor([i for i, s in enumerate(given) if s == name], dtype=torch.int64) for name in NAMES
     }
-    _require_whole_groups(source, members)
+    _require_whole_groups(dataset, members)
     if options.folds is not None:
-        members = _fold(source, units, members, options)
+        members = _fold(dataset, units, members, options)
     brings_own = bool(len(members["val"]) or len(members["test"]))
     if brings_own:
-        members = _without_copies(source, members)
+        members = _without_copies(dataset, members)
     candidates = members["train"]
     shares: dict[SplitName, float | None] = {"test": options.test, "val": options.val}
     for offset, (name, share) in enumerate(shares.items()):
         if len(members[name]):
             if share is not None:
                 raise RecipeError(
-                    f"split.{name}={share} does not apply: {source.name} has its own {name} split"
+                    f"split.{name}={share} does not apply: {dataset.name} has its own {name} split"
                 )
             continue
         if share is None:
             share = 0.0 if options.folds or (name == "test" and brings_own) else DEFAULT_FRACTION
         if share:
-            _require_pairs(source, candidates)
+            _require_pairs(dataset, candidates)
         generator = torch.Generator().manual_seed(options.seed * 2 + offset)
-        held = drawn(source, units, members["train"], share, generator)
+        held = drawn(dataset, units, members["train"], share, generator)
         if not held.any() and round(len(held) * share) and len(units.unique()) < len(units):
             raise RecipeError(
-                f"nothing of {source.name} can be held out for {name} without tearing groups apart; make "
+                f"nothing of {dataset.name} can be held out for {name} without tearing groups apart; make "
                 f"smaller groups, or do without: --set split.{name}=0"
             )
         members[name], members["train"] = members["train"][held], members["train"][~held]
-    fit = torch.tensor([i not in source.unfit for i in members["train"].tolist()], dtype=torch.bool)
+    fit = torch.tensor([i not in dataset.excluded for i in members["train"].tolist()], dtype=torch.bool)
     members["train"] = members["train"][fit]
     if options.per_class is not None:
         generator = torch.Generator().manual_seed(options.seed * 2)
-        members["train"] = _few(source, members["train"], options.per_class, generator)
+        members["train"] = _few(dataset, members["train"], options.per_class, generator)
     if not len(members["train"]):
-        raise RecipeError(f"the split leaves nothing of {source.name} ({len(source)} samples) to train on")
+        raise RecipeError(f"the split leaves nothing of {dataset.name} ({len(dataset)} samples) to train on")
     return Split(members["train"], members["val"], members["test"])
 
 
-def _require_whole_groups(source: Source, members: Members) -> None:
-    if source.groups is None or source.partition is None:
+def _require_whole_groups(dataset: Dataset, members: Members) -> None:
+    if dataset.groups is None or dataset.given_split is None:
         return
     for one, other in combinations(NAMES, 2):
-        torn = set(source.groups[members[one]].tolist()) & set(source.groups[members[other]].tolist())
+        torn = set(dataset.groups[members[one]].tolist()) & set(dataset.groups[members[other]].tolist())
         if torn:
-            place = int((source.groups == min(torn)).nonzero()[0])
+            place = int((dataset.groups == min(torn)).nonzero()[0])
             raise DataError(
-                f"{source.name}: the group of {source.describe(place)} is in {one} and in {other}; leave the "
+                f"{dataset.name}: the group of {dataset.location(place)} is in {one} and in {other}; leave the "
                 "splits out, or keep groups together"
             )
 
 
-def _without_copies(source: Source, members: Members) -> Members:
+def _without_copies(dataset: Dataset, members: Members) -> Members:
     """What is trained on has no copy among what is held out, nor the validation one in the test split."""
-    if source.duplicates is None:
+    if dataset.duplicates is None:
         return members
     kept, held = dict(members), torch.tensor([], dtype=torch.int64)
     for name in reversed(NAMES):
-        numbers = source.duplicates[members[name]]
+        numbers = dataset.duplicates[members[name]]
         kept[name] = members[name][~torch.isin(numbers, held)]
         held = torch.cat([held, numbers])
     return kept
 
 
-def _fold(source: Source, units: Tensor, members: Members, options: SplitOptions) -> Members:
+def _fold(dataset: Dataset, units: Tensor, members: Members, options: SplitOptions) -> Members:
     """One of the folds as the test split, the others to train on; a test split of the data is left out."""
     assert options.folds is not None
     pool = torch.cat([members["train"], members["val"]]).sort().values
     generator = torch.Generator().manual_seed(options.seed * 2)
-    unit = Units(source, units, pool)
+    unit = GroupIndex(dataset, units, pool)
     dealt = torch.zeros(len(unit.size), dtype=torch.int64)
     sizes = [0] * options.folds
     for _, order in unit.strata(generator):
@@ -161,38 +161,38 @@ def _fold(source: Source, units: Tensor, members: Members, options: SplitOptions
             same[smallest] += size
             sizes[smallest] += size
     if not all(sizes):
-        raise RecipeError(f"split.folds={options.folds} is more than {source.name} has separate samples")
+        raise RecipeError(f"split.folds={options.folds} is more than {dataset.name} has separate samples")
     test = dealt[unit.of] == options.fold
     none = torch.tensor([], dtype=torch.int64)
     return {"train": pool[~test], "val": none, "test": pool[test]}
 
 
-def _require_pairs(source: Source, candidates: Tensor) -> None:
+def _require_pairs(dataset: Dataset, candidates: Tensor) -> None:
     """A class of one sample cannot be both learnt and held out."""
-    if source.target == "labels":
+    if dataset.target == "labels":
         return
-    labels = source.labels[candidates]
-    counts = torch.bincount(labels, minlength=len(source.classes))
+    labels = dataset.labels[candidates]
+    counts = torch.bincount(labels, minlength=len(dataset.classes))
     for label in (counts == 1).nonzero().flatten().tolist():
-        place = source.describe(int(candidates[labels == label][0]))
-        what = f"class '{source.classes[label]}' has" if source.target == "class" else "there is"
+        place = dataset.location(int(candidates[labels == label][0]))
+        what = f"class '{dataset.classes[label]}' has" if dataset.target == "class" else "there is"
         raise DataError(
-            f"{source.name}: {what} a single sample ({place}), which cannot be "
+            f"{dataset.name}: {what} a single sample ({place}), which cannot be "
             "both learnt and held out; add more, remove the class, or hold nothing out "
             "(--set split.val=0 --set split.test=0)"
         )
 
 
-def _few(source: Source, candidates: Tensor, count: int, generator: torch.Generator) -> Tensor:
+def _few(dataset: Dataset, candidates: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """So many of each class, ascending.
 
     Raises:
         RecipeError: a class has fewer.
     """
-    if source.target != "class":
-        raise RecipeError(f"split.per_class does not apply: the samples of {source.name} have no class each")
-    labels, chosen = source.labels[candidates], []
-    for number, name in enumerate(source.classes):
+    if dataset.target != "class":
+        raise RecipeError(f"split.per_class does not apply: the samples of {dataset.name} have no class each")
+    labels, chosen = dataset.labels[candidates], []
+    for number, name in enumerate(dataset.classes):
         members = candidates[labels == number]
         if len(members) < count:
             raise RecipeError(f"split.per_class={count}: class '{name}' has {len(members)} training samples")
@@ -200,19 +200,19 @@ def _few(source: Source, candidates: Tensor, count: int, generator: torch.Genera
     return torch.cat(chosen).sort().values
 
 
-def write_split(split: Split, source: Source) -> str:
+def write_split(split: Split, dataset: Dataset) -> str:
     """CSV text with a row per sample: index, split (or "unused"), class, and where the sample comes from."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")  # RFC 4180; names with line breaks are then quoted
     writer.writerow(["index", "split", "class", "sample"])
     names = {i: name for name in NAMES for i in split[name].tolist()}
-    classes = source.class_names()
-    for index in range(len(source)):
-        writer.writerow([index, names.get(index, UNUSED), classes[index], source.describe(index)])
+    classes = dataset.class_names()
+    for index in range(len(dataset)):
+        writer.writerow([index, names.get(index, UNUSED), classes[index], dataset.location(index)])
     return text.getvalue()
 
 
-def read_split(text: str, source: Source) -> Split:
+def read_split(text: str, dataset: Dataset) -> Split:
     """The split that `write_split` wrote.
 
     Raises:
@@ -225,11 +225,11 @@ def read_split(text: str, source: Source) -> Split:
             members[row["split"]].append(int(row["index"]))
     except (KeyError, ValueError, TypeError) as error:
         raise DataError(f"split.csv is damaged ({error!r}); start a new run") from error
-    there = [(str(i), label, source.describe(i)) for i, label in enumerate(source.class_names())]
+    there = [(str(i), label, dataset.location(i)) for i, label in enumerate(dataset.class_names())]
     then = [(row["index"], row["class"], row["sample"]) for row in rows]
     if then != there:
         raise DataError(
-            f"{source.name} has changed since the run began: {_difference(then, there)}; restore the data, "
+            f"{dataset.name} has changed since the run began: {_difference(then, there)}; restore the data, "
             "or start a new run"
         )
     return Split(*(torch.tensor(members[name], dtype=torch.int64) for name in NAMES))

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import torch
 
-from convnet.data.datasets.dataset import Source
-from convnet.data.datasets.image_dataset import FileSource
+from convnet.data.datasets.dataset import Dataset
+from convnet.data.datasets.image_dataset import ImageDataset
 from convnet.data.files.image_csv import UNUSED
-from convnet.data.splits.groups import units_of
+from convnet.data.splits.groups import group_ids
 from convnet.data.splits.split import NAMES, SplitOptions, make_split
 from convnet.errors import DataError
 
 
-def split_table(source: Source, options: SplitOptions, folds: int | None, base: Path) -> str:
+def split_table(dataset: Dataset, options: SplitOptions, folds: int | None, base: Path) -> str:
     """CSV text with a row per sample: path, label, split (or fold, if there are to be `folds`), group.
 
     Paths of images in a folder are relative to `base`, where the table is to lie. What must stay together
@@ -26,19 +26,19 @@ def split_table(source: Source, options: SplitOptions, folds: int | None, base: 
     Raises:
         RecipeError, DataError: as `make_split`.
     """
-    if source.form != "images":
-        raise DataError(f"{source.name}: holds no images; split.csv of a run has the split of other data")
-    root = source.files.listing.store.root if isinstance(source, FileSource) else None
-    units = units_of(source)
+    if dataset.modality != "images":
+        raise DataError(f"{dataset.name}: holds no images; split.csv of a run has the split of other data")
+    root = dataset.files.manifest.store.root if isinstance(dataset, ImageDataset) else None
+    units = group_ids(dataset)
     counts = torch.bincount(units)
     column = "fold" if folds else "split"
-    words = _folds(source, options, folds) if folds else _splits(source, options)
+    words = _folds(dataset, options, folds) if folds else _splits(dataset, options)
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(["path", "label", column, "group"])
-    names = source.class_names()
-    for i in range(len(source)):
-        place = source.describe(i)
+    names = dataset.class_names()
+    for i in range(len(dataset)):
+        place = dataset.location(i)
         if root is not None and root.is_dir():
             place = Path(os.path.relpath(root / place, base)).as_posix()
         unit = int(units[i])
@@ -46,19 +46,19 @@ def split_table(source: Source, options: SplitOptions, folds: int | None, base: 
     return text.getvalue()
 
 
-def _splits(source: Source, options: SplitOptions) -> list[str]:
-    split = make_split(source, options)
-    words: list[str] = [UNUSED] * len(source)
+def _splits(dataset: Dataset, options: SplitOptions) -> list[str]:
+    split = make_split(dataset, options)
+    words: list[str] = [UNUSED] * len(dataset)
     for name in NAMES:
         for i in split[name].tolist():
             words[i] = name
     return words
 
 
-def _folds(source: Source, options: SplitOptions, folds: int) -> list[str]:
-    words: list[str] = [UNUSED] * len(source)
+def _folds(dataset: Dataset, options: SplitOptions, folds: int) -> list[str]:
+    words: list[str] = [UNUSED] * len(dataset)
     for fold in range(folds):
         chosen = options.model_copy(update={"folds": folds, "fold": fold})
-        for i in make_split(source, chosen).test.tolist():
+        for i in make_split(dataset, chosen).test.tolist():
             words[i] = str(fold)
     return words

@@ -8,7 +8,7 @@ from pydantic import AfterValidator
 from torch import nn
 
 from convnet.errors import ModelError
-from convnet.layers import Conv2d, Dropout, MapsToDense, initialize, make_activation
+from convnet.layers import Conv2d, Dropout, FlattenLinear, initialize, make_activation
 from convnet.layers.init import InitName
 from convnet.models.grammar.parse_pattern import Layer, parse, pointed
 from convnet.models.registry import network
@@ -114,7 +114,7 @@ class _Sketch:
         if self.size is None:
             self.modules.append(nn.Linear(self.channels, units))
         else:
-            self.modules.append(MapsToDense((self.channels, *self.size), units))
+            self.modules.append(FlattenLinear((self.channels, *self.size), units))
         self.channels, self.size = units, None
 
     def batch_norm(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from convnet.data import Augment, Preprocess
 from convnet.recipes.catalog.registry import named
-from convnet.recipes.components import Choice
+from convnet.recipes.components import Component
 from convnet.recipes.recipe import Data, Recipe
 from convnet.training import Regularizers
 
@@ -17,9 +17,9 @@ def digits() -> Recipe:
         data=Data(source="digits"),
         preprocess=Preprocess(),
         augment=Augment(shift=1),
-        model=Choice(name="small-convnet"),
-        optimizer=Choice(name="adam", lr=0.003),
-        schedule=Choice(name="one-cycle"),
+        model=Component(name="small-convnet"),
+        optimizer=Component(name="adam", lr=0.003),
+        schedule=Component(name="one-cycle"),
         epochs=30,
         batch_size=64,
     )
@@ -32,8 +32,8 @@ def lecture_mnist() -> Recipe:
         name="lecture-mnist",
         data=Data(source="mnist"),
         preprocess=Preprocess(normalize="range"),
-        model=Choice(name="lecture-mnist"),
-        optimizer=Choice(name="adam"),
+        model=Component(name="lecture-mnist"),
+        optimizer=Component(name="adam"),
         epochs=10,
         batch_size=128,
     )
@@ -46,9 +46,9 @@ def lenet5_mnist() -> Recipe:
         name="lenet5-mnist",
         data=Data(source="mnist"),
         augment=Augment(shift=2),
-        model=Choice(name="lenet5"),
-        optimizer=Choice(name="adam", lr=0.003),
-        schedule=Choice(name="one-cycle"),
+        model=Component(name="lenet5"),
+        optimizer=Component(name="adam", lr=0.003),
+        schedule=Component(name="one-cycle"),
         epochs=15,
         batch_size=128,
     )
@@ -62,9 +62,9 @@ def convnetjs_mnist() -> Recipe:
         data=Data(source="mnist"),
         preprocess=Preprocess(normalize="range"),
         augment=Augment(shift=2),
-        model=Choice(name="convnetjs-mnist"),
+        model=Component(name="convnetjs-mnist"),
         regularizers=Regularizers(l2=0.001),
-        optimizer=Choice(name="adadelta", rho=0.95),
+        optimizer=Component(name="adadelta", rho=0.95),
         epochs=5,
         batch_size=20,
     )
@@ -77,9 +77,9 @@ def convnetjs_cifar10() -> Recipe:
         name="convnetjs-cifar10",
         data=Data(source="cifar10"),
         augment=Augment(flip=True, shift=2),
-        model=Choice(name="convnetjs-cifar10"),
+        model=Component(name="convnetjs-cifar10"),
         regularizers=Regularizers(l2=0.0001),
-        optimizer=Choice(name="adadelta", rho=0.95),
+        optimizer=Component(name="adadelta", rho=0.95),
         epochs=5,
         batch_size=4,
     )
@@ -92,10 +92,10 @@ def resnet9_cifar10() -> Recipe:
         name="resnet9-cifar10",
         data=Data(source="cifar10"),
         augment=Augment(flip=True, pad_crop=4, cutout=8),
-        model=Choice(name="resnet9"),
-        loss=Choice(name="cross-entropy", label_smoothing=0.1),
-        optimizer=Choice(name="nesterov", lr=0.1, weight_decay=5e-4),
-        schedule=Choice(name="one-cycle"),
+        model=Component(name="resnet9"),
+        loss=Component(name="cross-entropy", label_smoothing=0.1),
+        optimizer=Component(name="nesterov", lr=0.1, weight_decay=5e-4),
+        schedule=Component(name="one-cycle"),
         epochs=24,
         batch_size=256,
     )
@@ -124,9 +124,9 @@ def _small(model: str, source: str, augment: Augment, *, epochs: int) -> Recipe:
         name=f"{model}-{source}",
         data=Data(source=source),
         augment=augment,
-        model=Choice(name=model),
-        optimizer=Choice(name="adam", lr=0.003),
-        schedule=Choice(name="one-cycle"),
+        model=Component(name=model),
+        optimizer=Component(name="adam", lr=0.003),
+        schedule=Component(name="one-cycle"),
         epochs=epochs,
         batch_size=128,
     )

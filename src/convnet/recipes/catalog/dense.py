@@ -6,8 +6,8 @@ from typing import Any
 
 from convnet.data import Augment, Preprocess, SplitOptions
 from convnet.recipes.catalog.registry import named
-from convnet.recipes.components import Choice
-from convnet.recipes.defaults import default_recipe, map_recipe, series_recipe
+from convnet.recipes.components import Component
+from convnet.recipes.defaults import default_recipe, dense_recipe, series_recipe
 from convnet.recipes.overrides import override
 from convnet.recipes.recipe import Recipe
 
@@ -18,8 +18,8 @@ WHOLE = SplitOptions(val=0.0)
 @named("unet-digit-scenes", expected="0.992 (n=1 seed)")
 def unet_digit_scenes() -> Recipe:
     """A class for every pixel of scenes of digits, by a small U-Net (M68, M93): runs anywhere."""
-    return map_recipe(
-        "digit-scenes", "segmentation", optimizer=Choice(name="adam", lr=0.003), name="unet-digit-scenes"
+    return dense_recipe(
+        "digit-scenes", "segmentation", optimizer=Component(name="adam", lr=0.003), name="unet-digit-scenes"
     )
 
 
@@ -27,11 +27,11 @@ def unet_digit_scenes() -> Recipe:
 def fcn_digit_scenes() -> Recipe:
     """The same scenes by ResNet-20 made fully convolutional (M31, M93)."""
     model = {"name": "fcn", "classifier": "resnet20"}
-    return map_recipe(
+    return dense_recipe(
         "digit-scenes",
         "segmentation",
         model,
-        optimizer=Choice(name="adam", lr=0.003),
+        optimizer=Component(name="adam", lr=0.003),
         name="fcn-digit-scenes",
     )
 
@@ -51,14 +51,14 @@ def unet_small_membrane() -> Recipe:
 def _membrane(name: str, *, width: int, epochs: int) -> Recipe:
     # Small crops: many steps of few pixels reach more than few steps of many.
     augment = Augment(crop=128, crops=4, flip=True, flip_vertical=True, quarter_turns=True)
-    return map_recipe(
+    return dense_recipe(
         "membrane",
         "segmentation",
         {"name": "unet", "width": width},
         split=WHOLE,
         augment=augment,
         loss="cross-entropy",
-        optimizer=Choice(name="adam", lr=0.002),
+        optimizer=Component(name="adam", lr=0.002),
         ema=0.99,
         epochs=epochs,
         batch_size=4,
@@ -99,18 +99,18 @@ def super_resolution_photos() -> Recipe:
 @named("denoise-cifar10", expected="not measured")
 def denoise_cifar10() -> Recipe:
     """Gaussian noise of 25 taken from 32×32 photos (M68, M99)."""
-    return map_recipe("cifar10", "denoise", epochs=3, name="denoise-cifar10")
+    return dense_recipe("cifar10", "denoise", epochs=3, name="denoise-cifar10")
 
 
 def _restored(name: str, task: str, *, tone: float = 0.9) -> Recipe:
     """Crops of one photo; with their tones changed, so that others are not of colours never seen."""
     augment = Augment(crop=64, crops=512, flip=True, flip_vertical=True, tone=tone)
-    return map_recipe(
+    return dense_recipe(
         "photos",
         task,
         {"name": "unet", "width": 32, "depth": 3, "residual": True},
         augment=augment,
-        optimizer=Choice(name="adam", lr=0.005),
+        optimizer=Component(name="adam", lr=0.005),
         ema=0.995,
         epochs=40,
         batch_size=16,
@@ -122,21 +122,21 @@ def _restored(name: str, task: str, *, tone: float = 0.9) -> Recipe:
 def autoencoder_digits() -> Recipe:
     """The bundled digits through a bottleneck of 8 numbers (M67)."""
     model = {"name": "dense-autoencoder", "code": 8, "hidden": (64,)}
-    return map_recipe("digits", "reconstruct", model, epochs=60, batch_size=32, name="autoencoder-digits")
+    return dense_recipe("digits", "reconstruct", model, epochs=60, batch_size=32, name="autoencoder-digits")
 
 
 @named("conv-autoencoder-digits", expected="not measured")
 def conv_autoencoder_digits() -> Recipe:
     """The bundled digits out of noise of 60, through a convolutional bottleneck of 8 numbers (M67)."""
     model = {"name": "conv-autoencoder", "code": 8, "width": 16}
-    recipe = map_recipe("digits", "reconstruct", model, epochs=60, batch_size=32)
+    recipe = dense_recipe("digits", "reconstruct", model, epochs=60, batch_size=32)
     return override(recipe, {"name": "conv-autoencoder-digits", "task.sigma": 60})
 
 
 @named("autoencoder-mnist", expected="19.4 dB, squared error 0.0134 (n=1 seed)")
 def autoencoder_mnist() -> Recipe:
     """MNIST through a bottleneck of 32 numbers, fully connected (M67)."""
-    return map_recipe(
+    return dense_recipe(
         "mnist", "reconstruct", {"name": "dense-autoencoder", "code": 32}, epochs=20, name="autoencoder-mnist"
     )
 

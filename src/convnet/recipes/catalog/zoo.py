@@ -11,7 +11,7 @@ from typing import NamedTuple
 from convnet.data import Augment, Preprocess
 from convnet.models import FACTS
 from convnet.recipes.catalog.registry import named
-from convnet.recipes.components import Choice
+from convnet.recipes.components import Component
 from convnet.recipes.recipe import Data, Recipe
 
 
@@ -48,9 +48,9 @@ def _momentum(
         data=Data(source=source),
         preprocess=preprocess,
         augment=augment,
-        model=Choice(name=model),
-        optimizer=Choice(name="momentum", lr=s.lr, weight_decay=s.weight_decay),
-        schedule=Choice(name="plateau", gamma=0.1),
+        model=Component(name=model),
+        optimizer=Component(name="momentum", lr=s.lr, weight_decay=s.weight_decay),
+        schedule=Component(name="plateau", gamma=0.1),
         epochs=s.epochs,
         batch_size=s.batch_size,
     )

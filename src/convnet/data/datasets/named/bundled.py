@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from convnet.data.datasets.image_pairs import stack
-from convnet.data.datasets.tensor_dataset import MemorySource
+from convnet.data.datasets.tensor_dataset import TensorDataset
 from convnet.types import SplitName
 
 Points = tuple[NDArray[np.float64], NDArray[np.int64]]
@@ -18,7 +18,7 @@ PER_PLANE = 600
 SCENES, TEST_SCENES, SCENE_SIDE, DIGITS_PER_SCENE = 600, 100, 48, 14
 
 
-def read_digits(name: str, classes: tuple[str, ...]) -> MemorySource:
+def read_digits(name: str, classes: tuple[str, ...]) -> TensorDataset:
     """The 1,797 8×8 digits of the UCI set that scikit-learn carries; 17 grey levels, scaled to 0…255."""
     from sklearn.datasets import load_digits  # half a second; only where digits are wanted
 
@@ -26,10 +26,10 @@ def read_digits(name: str, classes: tuple[str, ...]) -> MemorySource:
     images = np.rint(pixels.reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
     places = [f"digits[{i}]" for i in range(len(images))]
     labels = torch.from_numpy(targets.astype(np.int64))
-    return MemorySource(name, torch.from_numpy(images), labels, classes, places)
+    return TensorDataset(name, torch.from_numpy(images), labels, classes, places)
 
 
-def read_photos(name: str, classes: tuple[str, ...]) -> MemorySource:
+def read_photos(name: str, classes: tuple[str, ...]) -> TensorDataset:
     """scikit-learn's photos: the upper part of a temple trains, the lower one validates; a flower tests."""
     from sklearn.datasets import load_sample_images
 
@@ -39,10 +39,10 @@ def read_photos(name: str, classes: tuple[str, ...]) -> MemorySource:
     images, sizes = stack(name, [*(part for part, _ in parts), flower])
     places = [*(place for _, place in parts), "flower.jpg"]
     targets = torch.zeros(3, dtype=torch.int64)
-    return MemorySource(name, images, targets, classes, places, ["train", "val", "test"], sizes=sizes)
+    return TensorDataset(name, images, targets, classes, places, ["train", "val", "test"], sizes=sizes)
 
 
-def read_scenes(name: str, classes: tuple[str, ...]) -> MemorySource:
+def read_scenes(name: str, classes: tuple[str, ...]) -> TensorDataset:
     """Digits strewn over scenes of 48×48 pixels, and the class of every pixel; test scenes have their own.
 
     A pixel belongs to a digit where its ink is at least a quarter of black, else to the paper.
@@ -62,19 +62,19 @@ def read_scenes(name: str, classes: tuple[str, ...]) -> MemorySource:
             ink = digits.images[index, 0].numpy()
             image[part] = np.maximum(image[part], ink)
             mask[part] = np.where(ink >= 64, int(digits.targets[index]) + 1, 0)
-    partition: list[SplitName] = ["test" if i >= SCENES - TEST_SCENES else "train" for i in range(SCENES)]
-    return MemorySource(
+    given_split: list[SplitName] = ["test" if i >= SCENES - TEST_SCENES else "train" for i in range(SCENES)]
+    return TensorDataset(
         name,
         torch.from_numpy(images),
         torch.from_numpy(masks),
         classes,
         [f"{name}[{i}]" for i in range(SCENES)],
-        partition,
+        given_split,
         target="mask",
     )
 
 
-def read_tumours(name: str, classes: tuple[str, ...]) -> MemorySource:
+def read_tumours(name: str, classes: tuple[str, ...]) -> TensorDataset:
     """The Wisconsin set (M11): 30 measurements of the cells of 569 tumours, benign or malignant."""
     from sklearn.datasets import load_breast_cancer
 
@@ -83,10 +83,10 @@ def read_tumours(name: str, classes: tuple[str, ...]) -> MemorySource:
     return as_table(name, found.data, np.where(benign, 0, 1), classes, tuple(found.feature_names))
 
 
-def read_plane(make: Callable[[], Points]) -> Callable[[str, tuple[str, ...]], MemorySource]:
+def read_plane(make: Callable[[], Points]) -> Callable[[str, tuple[str, ...]], TensorDataset]:
     """Points of the plane that `make` draws, the same every time."""
 
-    def read(name: str, classes: tuple[str, ...]) -> MemorySource:
+    def read(name: str, classes: tuple[str, ...]) -> TensorDataset:
         return as_table(name, *make(), classes, ("x", "y"))
 
     return read
@@ -145,14 +145,14 @@ def as_table(
     classes: tuple[str, ...],
     columns: tuple[str, ...],
     places: list[str] | None = None,
-) -> MemorySource:
+) -> TensorDataset:
     """Rows of numbers N×C as images of one pixel with C channels."""
-    return MemorySource(
+    return TensorDataset(
         name,
         torch.from_numpy(numbers.astype(np.float32))[:, :, None, None],
         torch.from_numpy(targets.astype(np.int64)),
         classes,
         places or [f"{name}[{i}]" for i in range(len(targets))],
         columns=columns,
-        form="table",
+        modality="table",
     )

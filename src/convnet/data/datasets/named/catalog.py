@@ -25,7 +25,7 @@ from convnet.data.datasets.named.class_names import (
     KMNIST_CLASSES,
 )
 from convnet.data.datasets.named.finders import NamedSet, bundled, cifar, idx, membrane, ucr
-from convnet.data.datasets.tensor_dataset import MemorySource
+from convnet.data.datasets.tensor_dataset import TensorDataset
 from convnet.data.files.download import RemoteFile, cache_folder, fetch
 from convnet.errors import DataError, UnknownNameError
 from convnet.registry import nearest
@@ -201,7 +201,7 @@ def folders_to_search(name: str, data_dir: Path | None) -> list[Path]:
     return [folder for root in roots for folder in (root / name, root)] + [cache_folder(name)]
 
 
-def named_set(name: str, data_dir: Path | None = None) -> MemorySource:
+def named_set(name: str, data_dir: Path | None = None) -> TensorDataset:
     """The set `name`, read from where it is found first, else downloaded into the user's cache.
 
     Raises:

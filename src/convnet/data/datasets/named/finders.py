@@ -14,7 +14,7 @@ from convnet.data.datasets.image_pairs import has_folders, list_pairs
 from convnet.data.datasets.mask_folder import IMAGE_FOLDERS, MASK_FOLDERS, open_masks
 from convnet.data.datasets.named.cifar import CifarLayout, find_cifar
 from convnet.data.datasets.named.idx import read_idx_images
-from convnet.data.datasets.tensor_dataset import MemorySource
+from convnet.data.datasets.tensor_dataset import TensorDataset
 from convnet.data.datasets.time_series import open_series
 from convnet.data.files.download import RemoteFile
 from convnet.data.images.preprocess import Preprocess
@@ -23,7 +23,7 @@ from convnet.types import SplitName
 
 MEMBRANE_SLICES = 30
 
-Read = Callable[[], MemorySource]
+Read = Callable[[], TensorDataset]
 Finder = Callable[["NamedSet", Path], Read | None]
 
 
@@ -50,7 +50,7 @@ class NamedSet:
     """Where to get files that cannot be downloaded."""
 
 
-def bundled(read: Callable[[str, tuple[str, ...]], MemorySource]) -> Finder:
+def bundled(read: Callable[[str, tuple[str, ...]], TensorDataset]) -> Finder:
     """A set that needs no files: it is there whatever the folder."""
     return lambda named, _folder: lambda: read(named.name, named.classes)
 
@@ -65,7 +65,7 @@ def idx(named: NamedSet, folder: Path) -> Read | None:
         if {p.name.removesuffix(".gz") for p in found[split]} != set(names):
             return None
 
-    def read() -> MemorySource:
+    def read() -> TensorDataset:
         parts = []
         for split, paths in found.items():
             images, labels = (next(p for p in paths if kind in p.name) for kind in ("-images-", "-labels-"))
@@ -95,11 +95,11 @@ def membrane(named: NamedSet, folder: Path) -> Read | None:
     ):
         return None
 
-    def read() -> MemorySource:
+    def read() -> TensorDataset:
         table = dict(zip(named.classes, (0, 255), strict=True))
-        source = open_masks(folder, Preprocess(), colors=table)
-        partition: list[SplitName] = ["train" if i < 25 else "test" for i in range(MEMBRANE_SLICES)]
-        return replace(source, name=named.name, partition=partition)
+        dataset = open_masks(folder, Preprocess(), colors=table)
+        given_split: list[SplitName] = ["train" if i < 25 else "test" for i in range(MEMBRANE_SLICES)]
+        return replace(dataset, name=named.name, given_split=given_split)
 
     return read
 
@@ -121,7 +121,7 @@ def ucr(folder_name: str) -> Finder:
 
 def _in_memory(
     named: NamedSet, parts: list[tuple[SplitName, str, tuple[np.ndarray, np.ndarray]]]
-) -> MemorySource:
+) -> TensorDataset:
     """Concatenate the parts of a set; each sample remembers its split, file and place."""
     sizes = sorted({images.shape[1:] for _, _, (images, _) in parts})
     if len(sizes) > 1:
@@ -131,7 +131,7 @@ def _in_memory(
     if len(targets) and targets.max() >= len(named.classes):
         raise DataError(f"{named.name}: label {targets.max()} in a set of {len(named.classes)} classes")
     places = [f"{name}[{i}]" for _, name, (_, targets) in parts for i in range(len(targets))]
-    partition = [split for split, _, (_, targets) in parts for _ in range(len(targets))]
-    return MemorySource(
-        named.name, torch.from_numpy(images), torch.from_numpy(targets), named.classes, places, partition
+    given_split = [split for split, _, (_, targets) in parts for _ in range(len(targets))]
+    return TensorDataset(
+        named.name, torch.from_numpy(images), torch.from_numpy(targets), named.classes, places, given_split
     )

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from convnet.types import IGNORED
 
-Measure = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+BatchMetric = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """outputs N×…, targets N×… → the sum of the scores and the number of them, both scalars."""
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from convnet.data import Loader, Source
-from convnet.data.batches.loader import Pair
+from convnet.data import Dataset, Loader
+from convnet.data.batches.loader import BatchTransform
 from convnet.errors import ModelError, in_one_line
-from convnet.layers import sizes_of, whole_maps
+from convnet.layers import sizes_of, tiled_outputs
 from convnet.types import Batch
 
 if TYPE_CHECKING:
@@ -21,24 +21,24 @@ SMALL_PIXELS = 128 * 128
 BATCH_PIXELS = 1 << 19
 
 
-def centred(targets: Tensor, outputs: Tensor) -> Tensor:
+def center_crop(targets: Tensor, outputs: Tensor) -> Tensor:
     """The centre of the targets, of the size of the outputs: valid convolutions lose the border."""
     (height, width), (rows, columns) = targets.shape[-2:], outputs.shape[-2:]
     top, left = (height - rows) // 2, (width - columns) // 2
     return targets[..., top : top + rows, left : left + columns]
 
 
-def samples(source: Source, indices: Tensor, pair: Pair) -> Iterator[Batch]:
+def samples(dataset: Dataset, indices: Tensor, transform: BatchTransform) -> Iterator[Batch]:
     """Batches of small samples of one size; large ones, and those of different sizes, one by one."""
-    pixels = source.shape.height * source.shape.width
-    if source.sizes is None and pixels <= SMALL_PIXELS:
-        yield from Loader(source, indices, max(1, BATCH_PIXELS // pixels), pair=pair).epoch()
+    pixels = dataset.shape.height * dataset.shape.width
+    if dataset.sizes is None and pixels <= SMALL_PIXELS:
+        yield from Loader(dataset, indices, max(1, BATCH_PIXELS // pixels), transform=transform).epoch()
         return
     for index in indices.tolist():
-        yield pair(source.one(index), None)
+        yield transform(dataset.sample(index), None)
 
 
-def outputs_of(
+def dense_outputs(
     model: nn.Module, images: Tensor, fabric: Fabric | None = None, tile: int | None = None
 ) -> Tensor:
     """The model's maps of images of any size, float32 N×K×H×W.
@@ -58,4 +58,4 @@ def outputs_of(
             raise ModelError(f"{message}; train and predict with one --set preprocess.image_size") from error
         return out
 
-    return whole_maps(run, images, sizes, tile)
+    return tiled_outputs(run, images, sizes, tile)
