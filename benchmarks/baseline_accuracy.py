@@ -25,7 +25,9 @@ from convnet.recipes import (
     open_recipe_data,
     override,
 )
-from convnet.training import Evaluation, fit
+from convnet.settings import configure
+from convnet.tasks import Evaluation
+from convnet.training import fit
 
 RECIPES = (
     "knn-mnist", "linear-mnist", "svm-mnist", "perceptron-mnist", "hog-mnist",
@@ -39,13 +41,13 @@ FLOWERS = (
 )
 
 
-def run(
-    recipe: Recipe, data_dir: Path | None, dataset: TensorDataset | None = None, split: Split | None = None
-) -> Evaluation:
+def run(recipe: Recipe, dataset: TensorDataset | None = None, split: Split | None = None) -> Evaluation:
     """Train from the start; the evaluation of the test split, or of the validation split without one."""
-    setup = build(recipe, device="cpu", data_dir=data_dir, dataset=dataset, split=split)
+    opened = dataset if dataset is not None else open_recipe_data(recipe)
+    data = (opened, split) if split is not None else split_data(recipe, opened)
+    setup = build(recipe, make_compute("cpu", recipe.precision), data=data)
     if recipe.epochs:
-        fit(setup.training, setup.batches, epochs=recipe.epochs, fabric=setup.fabric)
+        fit(setup.training, setup.batches, epochs=recipe.epochs)
     done = setup.evaluate("test") or setup.evaluate("val")
     assert done is not None
     return done
@@ -58,13 +60,13 @@ def report(name: str, accuracies: list[float], n: int, seconds: float) -> None:
     print(f"| {name} | {mean} | {len(accuracies)} | {n:,} | {each} |", flush=True)
 
 
-def named(name: str, data_dir: Path | None, seeds: int) -> None:
+def named(name: str, seeds: int) -> None:
     recipe = named_recipe(name)
     random = bool(recipe.epochs)  # nothing is drawn where nothing is trained
-    dataset = open_recipe_data(recipe, data_dir)
+    dataset = open_recipe_data(recipe)
     begun, done = time.perf_counter(), []
     for seed in range(seeds if random else 1):
-        done.append(run(override(recipe, {"seed": seed}), data_dir, dataset))
+        done.append(run(override(recipe, {"seed": seed}), dataset))
     report(name, [e.accuracy for e in done], len(done[0].targets), time.perf_counter() - begun)
 
 
@@ -106,11 +108,13 @@ def main() -> None:
     parser.add_argument("--flowers", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
+    if arguments.data_dir:
+        configure(data_dir=arguments.data_dir)
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     print("| | test accuracy | seeds | n | time each |\n|---|---|---|---|---|", flush=True)
     for name in RECIPES:
         if arguments.only is None or name in arguments.only:
-            named(name, arguments.data_dir, arguments.seeds)
+            named(name, arguments.seeds)
     if arguments.only is None or "tumours" in arguments.only:
         tumours(arguments.seeds)
     if arguments.flowers and (arguments.only is None or "flowers" in arguments.only):

@@ -20,6 +20,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from convnet.settings import configure
+
 Work = Callable[[], object]
 
 
@@ -80,14 +82,14 @@ def color(rounds: int) -> None:
     )
 
 
-def neighbours(metric: str, rounds: int, data_dir: Path | None) -> None:
+def neighbours(metric: str, rounds: int) -> None:
     """2,000 queries against 60,000 digits, from labels to labels."""
     from sklearn.neighbors import KNeighborsClassifier
 
     from convnet.data import open_data
     from convnet.models.knn import NearestNeighbours
 
-    dataset = open_data("mnist", data_dir=data_dir)
+    dataset = open_data("mnist")
     pixels = dataset.images.float() / 255
     memory, asked, targets = pixels[:60_000], pixels[60_000:62_000], dataset.targets[:60_000]
     for k in (1, 5):
@@ -124,6 +126,8 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--only", nargs="*", default=["hog", "color", "l2", "l1", "memory"])
     arguments = parser.parse_args()
+    if arguments.data_dir:
+        configure(data_dir=arguments.data_dir)
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     print("| | convnet | rival | ratio (range) | n |\n|---|---|---|---|---|")
     if "hog" in arguments.only:
@@ -132,7 +136,7 @@ def main() -> None:
         color(arguments.rounds)
     for metric in ("l2", "l1"):
         if metric in arguments.only:
-            neighbours(metric, arguments.rounds, arguments.data_dir)
+            neighbours(metric, arguments.rounds)
     if "memory" in arguments.only:
         memory(arguments.data_dir)
 

@@ -30,10 +30,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import convnet
-from convnet.data import degrade, open_data
+from convnet.data import degrade, open_data, read_sample
+from convnet.layers import structural_similarity
+from convnet.settings import configure
 from convnet.tasks import dense_outputs
 from convnet.tasks.image_to_image import psnr
-from convnet.training import structural_similarity
 
 
 def trained(out: Path, recipe: str, **options: object) -> convnet.Run:
@@ -54,13 +55,13 @@ def denoise(arguments: argparse.Namespace) -> None:
     from skimage.restoration import denoise_nl_means
 
     run = trained(arguments.out / "denoise", "denoise-photos")
-    dataset = open_data("photos", reads="photos")
+    dataset = open_data("photos", annotation="photos")
     index = dataset.places.index("flower.jpg")
-    batch = run.task.transform(dataset.sample(index), None)
+    batch = run.task.transform(read_sample(dataset, index), None)
     noisy, truth = batch.images / 255, batch.targets
 
     Image.fromarray(batch.images[0].byte().permute(1, 2, 0).numpy()).save(arguments.out / "noisy.png")
-    (made,) = run.predict_images([arguments.out / "noisy.png"])
+    (made,) = run.predict([arguments.out / "noisy.png"])
     pixels = noisy[0].permute(1, 2, 0).numpy()
     sigma = 25 / 255  # which the rivals are told
     means = {
@@ -92,10 +93,10 @@ def unseen(arguments: argparse.Namespace) -> None:
     from skimage.restoration import denoise_nl_means
 
     run = trained(arguments.out / "denoise", "denoise-photos")
-    dataset = open_data(str(arguments.image), reads="photos")
+    dataset = open_data(str(arguments.image), annotation="photos")
     rows = []
     for index in range(len(dataset)):
-        batch = run.task.transform(dataset.sample(index), None)
+        batch = run.task.transform(read_sample(dataset, index), None)
         noisy, truth = batch.images / 255, batch.targets
         with torch.no_grad():
             made = dense_outputs(run.model, batch.images).clamp(0, 1)
@@ -115,12 +116,12 @@ def unseen(arguments: argparse.Namespace) -> None:
 
 def codes(arguments: argparse.Namespace) -> None:
     """32 numbers per digit: reconstruction beside PCA, and a linear classifier from 1,000 labels on each."""
-    run = trained(arguments.out / "codes", "autoencoder-mnist", data_dir=arguments.data_dir)
-    dataset = open_data("mnist", data_dir=arguments.data_dir)
-    train = np.array([i for i, name in enumerate(dataset.given_split or ()) if name == "train"])
-    test = np.array([i for i, name in enumerate(dataset.given_split or ()) if name == "test"])
+    run = trained(arguments.out / "codes", "autoencoder-mnist")
+    dataset = open_data("mnist")
+    train = np.array([i for i, name in enumerate(dataset.info.given_split or ()) if name == "train"])
+    test = np.array([i for i, name in enumerate(dataset.info.given_split or ()) if name == "test"])
     pixels = dataset.images.flatten(1).numpy() / 255
-    coded = convnet.encode(run, out=arguments.out / "codes.npz", data_dir=arguments.data_dir)
+    coded = convnet.embed(run, out=arguments.out / "codes.npz")
     pca = PCA(32, random_state=0).fit(pixels[train])
     back = pca.inverse_transform(pca.transform(pixels[test]))
     error = float(np.mean((back.clip(0, 1) - pixels[test]) ** 2))
@@ -147,16 +148,15 @@ def series(arguments: argparse.Namespace) -> None:
     accuracies = []
     for seed in range(5):
         out = arguments.out / f"ecg200-{seed}"
-        run = trained(out, "temporal-ecg200", data_dir=arguments.data_dir, seed=seed)
+        run = trained(out, "temporal-ecg200", seed=seed)
         accuracies.append(run.result["test"]["accuracy"])
-    dataset = open_data("ecg200", data_dir=arguments.data_dir)
+    dataset = open_data("ecg200")
     x, y = dataset.images.flatten(1).numpy(), dataset.targets.numpy()
-    train = np.array([name == "train" for name in dataset.given_split or ()])
+    train = np.array([name == "train" for name in dataset.info.given_split or ()])
     nearest = KNeighborsClassifier(1).fit(x[train], y[train]).score(x[~train], y[~train])
     linear = trained(
         arguments.out / "ecg200-linear",
         "ecg200",
-        data_dir=arguments.data_dir,
         model="linear",
         split={"val": 0.0},
     )
@@ -175,7 +175,7 @@ def fine_tuning(arguments: argparse.Namespace) -> None:
     """ResNet-20: five classes of CIFAR-10 first, then the five others with 50 labels each; or these alone."""
     first = ["airplane", "automobile", "bird", "cat", "deer"]
     others = ["dog", "frog", "horse", "ship", "truck"]
-    common = {"model": "resnet20", "data_dir": arguments.data_dir}
+    common = {"model": "resnet20"}
     base = trained(
         arguments.out / "cifar-first",
         "cifar10",
@@ -210,7 +210,7 @@ def fine_tuning(arguments: argparse.Namespace) -> None:
 
 def dense(arguments: argparse.Namespace) -> None:
     """LeNet-5 over a photo at once, and window by window: the largest difference and the times, in turn."""
-    run = trained(arguments.out / "lenet5", "cifar10", model="lenet5", epochs=5, data_dir=arguments.data_dir)
+    run = trained(arguments.out / "lenet5", "cifar10", model="lenet5", epochs=5)
     Image.fromarray(load_sample_image("china.jpg")).save(arguments.out / "china.png")
     photo = torch.tensor(load_sample_image("china.jpg")).permute(2, 0, 1)
     windows = photo.unfold(1, 32, 4).unfold(2, 32, 4).permute(1, 2, 0, 3, 4).flatten(0, 1)
@@ -233,9 +233,9 @@ def dense(arguments: argparse.Namespace) -> None:
 def tiles(arguments: argparse.Namespace) -> None:
     """A mask of the whole image and in tiles."""
     run = convnet.load_run(arguments.run)
-    (whole,) = run.predict_masks([arguments.image])
+    (whole,) = run.predict([arguments.image])
     for tile in (64, 128, 256):
-        (tiled,) = run.predict_masks([arguments.image], tile=tile)
+        (tiled,) = run.predict([arguments.image], tile=tile)
         differing = int((whole.indices != tiled.indices).sum())
         print(f"tiles of {tile}: {differing} of {whole.indices.size:,} pixels differ")
 
@@ -260,5 +260,7 @@ if __name__ == "__main__":
     parser.add_argument("--run", type=Path)
     parser.add_argument("--image", type=Path)
     chosen = parser.parse_args()
+    if chosen.data_dir:
+        configure(data_dir=chosen.data_dir)
     chosen.out.mkdir(parents=True, exist_ok=True)
     WHAT[chosen.what](chosen)

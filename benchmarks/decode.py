@@ -27,9 +27,8 @@ import torch
 from photos import sample_photos, write_folder
 from PIL import Image
 
-from convnet.data import Preprocess
+from convnet.data import Preprocess, list_data
 from convnet.data.audit.audit import audit
-from convnet.data.datasets.open_images import list_files
 from convnet.data.files.image_reader import ImageReader, read_image
 from convnet.device import keep_freed_memory
 from convnet.types import ImageShape
@@ -104,7 +103,7 @@ def crops(photos: Sequence[bytes], rounds: int) -> None:
             folder = Path(place) / "photos" / str(i % 2)
             folder.mkdir(parents=True, exist_ok=True)
             (folder / f"{i}.jpg").write_bytes(content)
-        manifest = list_files(f"{place}/photos")
+        manifest = list_data(f"{place}/photos")
         files = ImageReader(manifest, Preprocess(), ImageShape(3, 375, 500))
         pack = files.build(lambda items, total: items, print)
         generator = np.random.default_rng(0)
@@ -141,7 +140,7 @@ def auditing(count: int, rounds: int) -> None:
         def audited(number: list[int] = [0]) -> None:  # noqa: B006
             number[0] += 1
             os.environ["XDG_CACHE_HOME"] = f"{place}/cache{number[0]}"
-            audit(list_files(str(root)), doubt_labels=False)
+            audit(list_data(str(root)), doubt_labels=False)
 
         print(f"the audit of {count:,} photos, labels not doubted")
         compare({"decode all, simplejpeg": raw, "audit": audited}, count, rounds)

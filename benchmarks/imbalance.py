@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 import convnet
-from convnet.data import all_images, named_set
+from convnet.data import all_images, labels_of, named_set
+from convnet.settings import configure
 
 COMMON, RARE = 2000, 20
 
@@ -26,9 +27,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=3)
     arguments = parser.parse_args()
-    dataset = named_set("mnist", arguments.data_dir)
-    images, labels = all_images(dataset)[:, 0].numpy(), dataset.labels.numpy()
-    train = np.array(dataset.given_split) == "train"
+    if arguments.data_dir:
+        configure(data_dir=arguments.data_dir)
+    dataset = named_set("mnist")
+    images, labels = all_images(dataset)[:, 0].numpy(), labels_of(dataset).numpy()
+    train = np.array(dataset.info.given_split) == "train"
     kept = np.concatenate(
         [(train & (labels == k)).nonzero()[0][: COMMON if k < 5 else RARE] for k in range(10)]
     )

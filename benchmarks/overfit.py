@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 
 import convnet
-from convnet.models import FACTS, MODELS
+from convnet.models import MODELS
 from convnet.training import EpochEnd, StopTraining
 
 PHOTOS = 64
@@ -44,7 +44,7 @@ def overfit(network: str, photos: Path, out: Path, batch_size: int, lr: float) -
             if event.train_loss < min(losses[0], guessing) / 10:
                 raise StopTraining
 
-    facts = FACTS[network]
+    facts = MODELS.facts(network)
     dropout = {"dropout": 0.0} if "dropout" in MODELS.options(network, {}) else {}
     convnet.train(
         photos,

@@ -20,12 +20,13 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from convnet.data import SplitOptions, make_split, open_data
-from convnet.device import keep_freed_memory, set_threads
+from convnet.data import SplitOptions, make_split, named_set
+from convnet.device import keep_freed_memory, make_compute, set_threads
 from convnet.models import build_model
 from convnet.recipes import Recipe, TrainingSetup
 from convnet.recipes.build import build
 from convnet.runs import RunFolder
+from convnet.settings import use_settings
 from convnet.training import Event, StepEnd, fit
 from convnet.types import Batch, ImageShape
 from convnet.workflows.recorder import Recorder
@@ -49,7 +50,9 @@ def workbench(network: str, data_dir: Path, precision: str) -> TrainingSetup:
     }
     keep_freed_memory()
     set_threads(None)
-    return build(Recipe.from_dict(recipe), device="cpu", data_dir=data_dir)
+    chosen = Recipe.from_dict(recipe)
+    with use_settings(data_dir=data_dir):
+        return build(chosen, make_compute("cpu", chosen.precision))
 
 
 class Stretches:
@@ -69,26 +72,25 @@ def convnet(network: str, steps: int, data_dir: Path, precision: str) -> dict[st
     process, the weights and the optimizer with convnet: where these lie in memory decides several per cent.
     """
     setup = workbench(network, data_dir, precision)
-    training, fabric = setup.training, setup.fabric
+    training = setup.training
     endless = itertools.chain.from_iterable(setup.batches.epoch(e) for e in itertools.count())
     batches, resident = Stretches(endless, steps), next(setup.batches.epoch())
     folder = RunFolder.create(Path(tempfile.mkdtemp()) / "run", {})
-    recorder = Recorder(folder, training, None, lambda: False, {})
-    model, optimizer = fabric.setup(training.model, training.optimizer)
+    recorder = Recorder(folder, training, "accuracy", None, lambda: False, {})
 
     def listen(event: Event) -> None:
         if isinstance(event, StepEnd):
             recorder(event)
 
     def whole() -> None:
-        fit(training, batches, epochs=training.progress.epoch + 1, fabric=fabric, on_event=listen)
+        fit(training, batches, epochs=training.progress.epoch + 1, listeners=[listen])
 
     def bare() -> None:
-        model.train()
+        training.model.train()
         for _ in range(steps):
             training.optimizer.zero_grad(set_to_none=True)
-            fabric.backward(training.loss(model(resident.images), resident.targets))
-            optimizer.step()
+            training.loss(training.forward(resident.images).float(), resident.targets).backward()
+            training.optimizer.step()
 
     return {"convnet": whole, "bare": bare} if precision == "auto" else {"convnet-fp32": whole}
 
@@ -141,7 +143,8 @@ def tutorial_network(network: str) -> nn.Module:
 
 def tutorial(network: str, steps: int, data_dir: Path) -> Callable[[], None]:
     """The usual loop: DataLoader, per-sample transforms, float32, Adam, `loss.item()`."""
-    dataset = open_data("mnist" if network == "lecture-mnist" else "cifar10", data_dir=data_dir)
+    with use_settings(data_dir=data_dir):
+        dataset = named_set("mnist" if network == "lecture-mnist" else "cifar10")
     keep = make_split(dataset, SplitOptions()).train
     data = TutorialSet(dataset.images[keep], dataset.targets[keep])
     loader = DataLoader(data, BATCH, shuffle=True, drop_last=True)

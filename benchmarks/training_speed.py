@@ -40,7 +40,6 @@ class Worker:
             [python, str(HERE / script), name, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
             text=True,
         )
         self._read()  # ready, warmed up

@@ -26,6 +26,9 @@ import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 from PIL import Image  # noqa: E402
 
+PHOTOS = Path(__file__).parent / "data" / "photos"
+"""Twenty real photos of two classes."""
+
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 # The machines that run the tests are shared: how long an example takes says nothing.

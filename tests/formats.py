@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import webdataset
 
-from convnet.data import Preprocess, all_images, open_data
+from convnet.data import Preprocess, all_images, labels_of, open_data
 
 Rows = list[tuple[str, str, str]]
 """path, label, split."""
@@ -54,9 +54,9 @@ def as_npz(photos: Path, out: Path, side: int) -> Path:
     np.savez(
         out / "photos.npz",
         images=all_images(dataset).permute(0, 2, 3, 1).numpy(),
-        labels=dataset.labels.numpy(),
-        classes=np.array(dataset.classes),
-        split=np.array(dataset.given_split),
+        labels=labels_of(dataset).numpy(),
+        classes=np.array(dataset.info.classes),
+        split=np.array(dataset.info.given_split),
     )
     return out / "photos.npz"
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from convnet.analysis import equivariance, summary
-    from convnet.api import audit, baselines, compare, encode, retrieve, train
+    from convnet.api import audit, baselines, compare, embed, retrieve, train
     from convnet.data import open_data
     from convnet.errors import ConvnetError
     from convnet.recipes import Recipe
     from convnet.runs import Baselines
+    from convnet.settings import use_settings
     from convnet.training import check_gradients
     from convnet.workflows import Run, load_run
 
@@ -27,13 +28,14 @@ __all__ = [
     "baselines",
     "check_gradients",
     "compare",
-    "encode",
+    "embed",
     "equivariance",
     "load_run",
     "open_data",
     "retrieve",
     "summary",
     "train",
+    "use_settings",
 ]
 
 _HOMES = {
@@ -47,11 +49,12 @@ _HOMES = {
     "check_gradients": "convnet.training",
     "compare": "convnet.api",
     "equivariance": "convnet.analysis",
-    "encode": "convnet.api",
+    "embed": "convnet.api",
     "load_run": "convnet.workflows",
     "open_data": "convnet.data",
     "summary": "convnet.analysis",
     "train": "convnet.api",
+    "use_settings": "convnet.settings",
 }
 
 

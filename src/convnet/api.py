@@ -9,18 +9,21 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from convnet.data import Preprocess, list_data
 from convnet.data.audit.audit import Audit
 from convnet.data.audit.audit import audit as audit_listing
-from convnet.data.datasets.open import list_data
+from convnet.data.datasets.adapters import as_dataset
 from convnet.layers import Metric
-from convnet.recipes import Recipe
-from convnet.recipes.resolve import choose_recipe
+from convnet.recipes import Recipe, override, split_data
+from convnet.recipes.defaults import dataset_recipe
+from convnet.recipes.resolve import choose_recipe, resolve
+from convnet.registry import validate
 from convnet.runs import Baselines
 from convnet.training import Listener
 from convnet.workflows.baselines import baselines as fit_baselines
 from convnet.workflows.compare import Comparison
 from convnet.workflows.compare import compare as compare_variants
-from convnet.workflows.embed import features as write_features
+from convnet.workflows.embed import embed_data
 from convnet.workflows.retrieve import Retrieval, Space
 from convnet.workflows.retrieve import retrieve as find_nearest
 from convnet.workflows.run import Run, load_run
@@ -28,35 +31,37 @@ from convnet.workflows.train import train as train_recipe
 
 
 def train(
-    data_or_recipe: str | Path | Recipe = "digits",
+    data_or_recipe: Any = "digits",
     *,
     out: str | Path | None = None,
-    data_dir: str | Path | None = None,
-    device: str | None = None,
-    threads: int | None = None,
     listeners: Sequence[Listener] = (),
     **overrides: Any,
 ) -> Run:
     """Train a network and return its run.
 
-    `data_or_recipe` is a named recipe, a data set, a folder of images, a recipe file or a Recipe.
-    `overrides` are fields of the recipe; nested ones are dictionaries.
-
         >>> import convnet
         >>> run = convnet.train("digits", epochs=3, optimizer={"name": "adam", "lr": 0.003})  # doctest: +SKIP
         >>> run.result["test"]["accuracy"]  # doctest: +SKIP
 
+    Args:
+        data_or_recipe: A named recipe, a data set, a folder of images, a recipe file or a `Recipe`; or data
+            that is open already: a `torch.utils.data.Dataset`, a pair of arrays (images, labels), a Hugging
+            Face dataset, or a pandas or pyarrow table of paths and labels.
+        out: The run's folder. Default: runs/NAME-1, -2, ….
+        listeners: Told of every event of the loop.
+        overrides: Fields of the recipe; nested ones are dictionaries.
+
     Raises:
         ConvnetError: bad recipe, data or folder, a diverging loss, an interrupt; the message says what to do.
     """
-    return train_recipe(
-        choose_recipe(_word(data_or_recipe), _dotted(overrides)),
-        _path(out),
-        data_dir=_path(data_dir),
-        device=device,
-        threads=threads,
-        listeners=listeners,
-    )
+    changes = _dotted(overrides)
+    if isinstance(data_or_recipe, str | Path | Recipe):
+        found = resolve(_word(data_or_recipe), changes)
+        return train_recipe(found.recipe, _path(out), data=found.data, listeners=listeners)
+    preprocess = validate(Preprocess, dict(overrides.get("preprocess", {})), "preprocess")
+    dataset = as_dataset(data_or_recipe, preprocess)
+    recipe = override(dataset_recipe(dataset.info, preprocess), changes)
+    return train_recipe(recipe, _path(out), data=split_data(recipe, dataset), listeners=listeners)
 
 
 def compare(
@@ -65,9 +70,6 @@ def compare(
     *,
     seeds: int = 1,
     out: str | Path | None = None,
-    data_dir: str | Path | None = None,
-    device: str | None = None,
-    threads: int | None = None,
     listeners: Sequence[Listener] = (),
     **overrides: Any,
 ) -> Comparison:
@@ -85,9 +87,6 @@ def compare(
         vary,
         seeds=seeds,
         out=_path(out),
-        data_dir=_path(data_dir),
-        device=device,
-        threads=threads,
         listeners=listeners,
     )
 
@@ -98,8 +97,6 @@ def baselines(
     *,
     minutes: float = 2.0,
     out: str | Path | None = None,
-    data_dir: str | Path | None = None,
-    threads: int | None = None,
     **overrides: Any,
 ) -> tuple[Baselines, Path]:
     """Fit simple models to the same samples and the same split; their table, and the folder of their runs.
@@ -114,8 +111,6 @@ def baselines(
         minutes=minutes,
         overrides=_dotted(overrides),
         out=_path(out),
-        data_dir=_path(data_dir),
-        threads=threads,
     )
 
 
@@ -125,7 +120,6 @@ def audit(
     label: str | None = None,
     task: Literal["classification", "multi-label"] | None = None,
     doubt_labels: bool = True,
-    data_dir: str | Path | None = None,
 ) -> Audit:
     """What is wrong with the images of a folder, an archive, a table, shards or a named set.
 
@@ -139,7 +133,7 @@ def audit(
     Raises:
         ConvnetError: the data cannot be listed, or holds no images with labels.
     """
-    manifest = list_data(str(data), data_dir=_path(data_dir), label=label, multi_label=task == "multi-label")
+    manifest = list_data(str(data), label=label, multi_label=task == "multi-label")
     return audit_listing(manifest, doubt_labels=doubt_labels)
 
 
@@ -151,7 +145,6 @@ def retrieve(
     space: Space = "embedding",
     metric: Metric = "l2",
     data: str | Path | None = None,
-    data_dir: str | Path | None = None,
 ) -> Retrieval:
     """The `top` images of the run's data, or of other `data`, that are nearest to `image` in a `space`.
 
@@ -159,18 +152,16 @@ def retrieve(
         ConvnetError: the image or the data cannot be read, or the network does not have that space.
     """
     other = None if data is None else str(data)
-    where = _path(data_dir)
     run = run if isinstance(run, Run) else load_run(run)
-    return find_nearest(run, str(image), top=top, space=space, metric=metric, data=other, data_dir=where)
+    return find_nearest(run, str(image), top=top, space=space, metric=metric, data=other)
 
 
-def encode(
+def embed(
     run: Run | str | Path,
     data: str | Path | None = None,
     /,
     *,
     out: str | Path,
-    data_dir: str | Path | None = None,
 ) -> NDArray[np.float32]:
     """Write what a run's encoder makes of its own or other `data` to a .parquet, .csv or .npz file; N×D.
 
@@ -179,7 +170,7 @@ def encode(
     """
     run = run if isinstance(run, Run) else load_run(run)
     other = None if data is None else str(data)
-    return write_features(run, other, Path(out), data_dir=_path(data_dir))
+    return embed_data(run, other, Path(out))
 
 
 def _word(value: str | Path | Recipe) -> str | Recipe:

@@ -1,22 +1,19 @@
-"""Where and how arithmetic runs: device and precision (Lightning Fabric), threads, seeds, memory."""
+"""Where and how arithmetic runs: device and precision, threads, seeds, memory."""
 
 from __future__ import annotations
 
 import ctypes
 import hashlib
-import logging
 import os
 import platform
 import sys
-import warnings
-from typing import TYPE_CHECKING, Literal
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import torch
 
 from convnet.errors import RecipeError
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -65,24 +62,31 @@ def resolve_precision(precision: Precision, device: str) -> Literal["fp32", "bf1
     return precision
 
 
-def make_fabric(device: str, precision: Literal["fp32", "bf16"]) -> Fabric:
-    """The Fabric that moves models and batches to `device` and casts where `precision` is bf16.
+@dataclass(frozen=True)
+class Compute:
+    """A device and the precision of the arithmetic on it."""
+
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    precision: Literal["fp32", "bf16"] = "fp32"
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """A context in which matrix products are computed in bfloat16 where `precision` says so."""
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+
+def make_compute(device: str, precision: Precision) -> Compute:
+    """The device of that name, and the precision, "auto" resolved.
 
     Raises:
         RecipeError: there is no such device here.
     """
-    from lightning_fabric import Fabric  # more than a second, which only training and evaluation need
-
     if device not in ("cpu", "cuda", "mps"):
         raise RecipeError(f"device is 'cpu', 'cuda' or 'mps', got '{device}'")
     if device != "cpu" and device != default_device():
         raise RecipeError(f"there is no {device} device here; use --device {default_device()}")
-    logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)  # its announcements
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # advice about accelerators that are there but not asked for
-        return Fabric(
-            accelerator=device, devices=1, precision="bf16-mixed" if precision == "bf16" else "32-true"
-        )
+    return Compute(torch.device(device), resolve_precision(precision, device))
 
 
 def available_cores() -> int:

@@ -23,10 +23,11 @@ from pydantic_core import PydanticCustomError
 from convnet.errors import RecipeError, UnknownNameError
 
 B = TypeVar("B", bound=Callable[..., Any])
+F = TypeVar("F")
 
 
-class Registry(Generic[B]):
-    """Named builders of one kind ("model", "optimizer", …)."""
+class Registry(Generic[B, F]):
+    """Named builders of one kind ("model", "optimizer", …), each with its facts where the kind has any."""
 
     def __init__(self, kind: str, *, importable: bool = False, given: tuple[str, ...] = ()) -> None:
         """`given` names what the system hands to an importable builder, keyword-only or not."""
@@ -34,17 +35,40 @@ class Registry(Generic[B]):
         self._importable = importable
         self._given = given
         self._builders: dict[str, B] = {}
+        self._facts: dict[str, F] = {}
+        self._aliases: dict[str, str] = {}
 
-    def register(self, name: str) -> Callable[[B], B]:
-        """Decorator that files a builder under `name`."""
+    def register(
+        self, name: str, facts: F | None = None, *, aliases: tuple[str, ...] = ()
+    ) -> Callable[[B], B]:
+        """Decorator that files a builder under `name`; `aliases` are other names that users type."""
 
         def add(builder: B) -> B:
-            if name in self._builders:
-                raise ValueError(f"{self.kind} '{name}' is registered twice")
+            for word in (name, *aliases):
+                if word in self._builders or word in self._aliases:
+                    raise ValueError(f"{self.kind} '{word}' is registered twice")
             self._builders[name] = builder
+            self._aliases |= dict.fromkeys(aliases, name)
+            if facts is not None:
+                self._facts[name] = facts
             return builder
 
         return add
+
+    def canonical(self, name: str) -> str:
+        """The name under which an alias is filed; any other word as it is."""
+        return self._aliases.get(name, name)
+
+    def facts(self, name: str) -> F:
+        """What is known of an entry.
+
+        Raises:
+            UnknownNameError: no entry of that name has facts; imported ones have none.
+        """
+        name = self.canonical(name)
+        if name not in self._facts:
+            raise UnknownNameError(f"unknown {self.kind} '{name}'{nearest(name, self._facts)}")
+        return self._facts[name]
 
     def __getitem__(self, name: str) -> B:
         """The builder called `name`, or the object that `package.module:factory` names where allowed.
@@ -52,6 +76,7 @@ class Registry(Generic[B]):
         Raises:
             UnknownNameError: naming the nearest known names.
         """
+        name = self.canonical(name)
         if name in self._builders:
             return self._builders[name]
         if self._importable and ":" in name:
@@ -63,7 +88,7 @@ class Registry(Generic[B]):
         return iter(sorted(self._builders))
 
     def __contains__(self, name: object) -> bool:
-        return name in self._builders
+        return name in self._builders or name in self._aliases
 
     def options(self, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
         """All options of the builder `name`: `values` checked, the rest at their defaults.
@@ -72,7 +97,7 @@ class Registry(Generic[B]):
             RecipeError: on an option that does not exist or whose value is out of range.
         """
         builder = self[name]
-        if name not in self._builders and _takes_anything(builder):
+        if name not in self and _takes_anything(builder):
             return dict(values)
         document = validate(options_document(builder, self._given), values, where=f"{self.kind} {name}")
         return {field: getattr(document, field) for field in type(document).model_fields}

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeVar
 if TYPE_CHECKING:
     from torch import Tensor
 
-TargetKind = Literal["class", "labels", "mask", "image"]
-"""What there is to say of a sample: a class; any number of labels; a class at every place; an image."""
-OF_SAMPLES: frozenset[TargetKind] = frozenset({"class", "labels"})
-"""Targets that say something of a sample as a whole, not of its places."""
+Annotation = Literal["class", "labels", "mask", "photos", "pairs"]
+"""What data brings beside its samples: a class or labels each, masks, nothing (photos alone), or pairs."""
 IGNORED = -100
 """The class index of places that no class was given to: no loss and no figure counts them."""
 SplitName = Literal["train", "val", "test"]

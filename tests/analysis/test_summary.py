@@ -16,12 +16,12 @@ from convnet import summary
 from convnet.analysis import Summary
 from convnet.analysis.render import COLUMNS, cells, markdown, plain_text, terminal, visible
 from convnet.errors import ModelError
-from convnet.models import FACTS, build_model
+from convnet.models import MODELS, build_model
 from convnet.reports.architecture import volumes
 
 
 def table(name: str) -> Summary:
-    facts = FACTS[name]
+    facts = MODELS.facts(name)
     with torch.device("meta"):
         model = build_model(name, facts.native, facts.num_classes)
     return summary(model, facts.native, name=name)
@@ -31,10 +31,10 @@ FITTED = {"knn", "majority", "pipeline"}
 """What is fitted to data before it can be run at all, and has no layers to list."""
 
 
-@pytest.mark.parametrize("name", sorted(set(FACTS) - FITTED))
+@pytest.mark.parametrize("name", sorted(set(MODELS) - FITTED))
 def test_every_network_has_a_table(name: str) -> None:
     """Parameters add up, MACs are torch's, sizes are those of a real run, and the text fits 80 columns."""
-    facts = FACTS[name]
+    facts = MODELS.facts(name)
     with torch.device("meta"):
         model = build_model(name, facts.native, facts.num_classes).eval()
         found = summary(model, facts.native)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convnet.models import FACTS
+from convnet.models import MODELS
 from tests.conftest import Cli, refused, result_of
 
 NETS = """
@@ -115,11 +115,11 @@ def test_a_number_is_no_box(call: Cli, nets: None, tmp_path: Path) -> None:
 
 def test_models_list_shows_them_all(call: Cli) -> None:
     rows = result_of(call("models", "list", "--json"))
-    assert {row["name"] for row in rows} == set(FACTS)
+    assert {row["name"] for row in rows} == set(MODELS)
     assert all(row["smallest"] and row["source"] for row in rows)
     assert {row["name"] for row in rows if not row["parameters"]} == {"knn", "majority"}
     text = call("models", "list").stdout
-    assert all(re.search(rf"^{name} +{facts.parameters:,} ", text, re.M) for name, facts in FACTS.items())
+    assert all(re.search(rf"^{name} +{facts.parameters:,} ", text, re.M) for name, facts in MODELS.items())
     assert "--set model.OPTION=VALUE" in call("models", "show", "vgg-a").stdout
 
 

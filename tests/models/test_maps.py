@@ -8,7 +8,7 @@ from torch import nn
 
 from convnet.analysis import summary
 from convnet.errors import ModelError
-from convnet.models import FACTS, MODELS, build_model, fully_convolutional
+from convnet.models import MODELS, build_model, fully_convolutional
 from convnet.types import ImageShape
 
 
@@ -33,15 +33,17 @@ def test_a_residual_unet_begins_with_what_it_is_given() -> None:
         assert torch.equal(model(x), inner)
 
 
-CLASSIFIERS = [n for n in MODELS if "class" in FACTS[n].targets and 0 < FACTS[n].parameters < 3e7]
+CLASSIFIERS = [
+    n for n in MODELS if "class" in MODELS.facts(n).targets and 0 < MODELS.facts(n).parameters < 3e7
+]
 WITHOUT_FORM = {"pipeline", "temporal"}
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_a_classifier_as_convolutions(name: str) -> None:
     """M31: over one window it is the classifier; over an image all windows at once, unless it pads."""
-    side = max(FACTS[name].smallest, min(32, FACTS[name].native.height))
-    shape = ImageShape(FACTS[name].native.channels, side, side)
+    side = max(MODELS.facts(name).smallest, min(32, MODELS.facts(name).native.height))
+    shape = ImageShape(MODELS.facts(name).native.channels, side, side)
     torch.manual_seed(0)
     model = build_model(name, shape, 5).eval()
     if name in WITHOUT_FORM:

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from convnet.errors import ModelError, RecipeError, UnknownNameError
 from convnet.layers import ACTIVATIONS, INITIALIZERS, Fitted, sizes_of
-from convnet.models import FACTS, MODELS, Pipeline, build_model
+from convnet.models import MODELS, Pipeline, build_model
 from convnet.types import AuxiliaryLogits, ImageShape
 
 
@@ -35,7 +35,7 @@ def learn(model: torch.nn.Module, images: torch.Tensor, targets: torch.Tensor) -
 
 def expected(name: str, count: int, outputs: int, shape: ImageShape) -> tuple[int, ...]:
     """The shape of what a network must return: logits, or maps of the image's size."""
-    if "class" in FACTS[name].targets:
+    if "class" in MODELS.facts(name).targets:
         return (count, outputs)
     height, width = (side + (-side) % sizes_of(build_on_meta(name, shape)).multiple for side in shape[1:])
     return (count, outputs, height, width)
@@ -52,7 +52,7 @@ def take(model: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.pad(images, (0, width, 0, height))
 
 
-GRADIENTS = [name for name in MODELS if FACTS[name].parameters]
+GRADIENTS = [name for name in MODELS if MODELS.facts(name).parameters]
 """Models that are trained by steps."""
 WHOLE = [name for name in GRADIENTS if name != "pipeline"]
 """Models of which nothing has to be learnt before they can be run, so that their shapes need no data."""
@@ -60,7 +60,7 @@ WHOLE = [name for name in GRADIENTS if name != "pipeline"]
 
 def small(name: str) -> int:
     """A size at which the network is quick to try: its smallest, but large enough for a real batch norm."""
-    facts = FACTS[name]
+    facts = MODELS.facts(name)
     return max(facts.smallest, min(facts.native.height, 32))
 
 
@@ -68,7 +68,7 @@ def small(name: str) -> int:
 class TestEveryModel:
     def test_facts(self, name: str) -> None:
         """At its native size: the count of parameters, and a logit per class."""
-        facts = FACTS[name]
+        facts = MODELS.facts(name)
         with torch.device("meta"):
             model = build_model(name, facts.native, facts.num_classes).eval()
         assert sum(p.numel() for p in model.parameters()) == facts.parameters
@@ -90,7 +90,7 @@ class TestEveryModel:
             assert model(take(model, torch.randn(2, *shape))).shape == expected(name, 2, classes, shape)
 
     def test_smallest_size_accepted_and_one_less_refused(self, name: str) -> None:
-        smallest = FACTS[name].smallest
+        smallest = MODELS.facts(name).smallest
         model = build(name, 1, smallest, 2).eval()
         shape = ImageShape(1, smallest, smallest)
         assert model(take(model, torch.randn(1, *shape))).shape == expected(name, 1, 2, shape)
@@ -106,7 +106,7 @@ class TestEveryModel:
         assert model(take(model, torch.rand(1, *shape))).shape == expected(name, 1, 5, shape)
 
     def test_evaluation_is_repeatable_and_survives_saving(self, name: str, tmp_path: Path) -> None:
-        channels, size = FACTS[name].native.channels, small(name)
+        channels, size = MODELS.facts(name).native.channels, small(name)
         model, other = build(name, channels, size, 5).eval(), build(name, channels, size, 5)
         assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
         x = torch.randn(2, channels, size, size)
@@ -124,7 +124,7 @@ class TestEveryModel:
 @pytest.mark.parametrize("name", GRADIENTS)
 def test_training_reaches_every_parameter(name: str) -> None:
     """With auxiliary heads, the loop's objective; and again in evaluation, without them."""
-    channels, size = FACTS[name].native.channels, small(name)
+    channels, size = MODELS.facts(name).native.channels, small(name)
     model = build(name, channels, size, 5).train()
     output = model(torch.randn(3, channels, size, size))
     heads = [output.logits, *output.auxiliary] if isinstance(output, AuxiliaryLogits) else [output]
@@ -145,7 +145,7 @@ def test_training_reaches_every_parameter(name: str) -> None:
     ],
 )
 def test_parameters_of_variants(name: str, options: dict[str, object], parameters: int) -> None:
-    facts = FACTS[name]
+    facts = MODELS.facts(name)
     with torch.device("meta"):
         model = build_model(name, facts.native, facts.num_classes, **options)
     assert sum(p.numel() for p in model.parameters()) == parameters
@@ -154,7 +154,7 @@ def test_parameters_of_variants(name: str, options: dict[str, object], parameter
 def test_vgg_in_millions() -> None:
     """M63: the last row of the lectures' table."""
     millions = [
-        round(FACTS[f"vgg-{letter}"].parameters / 1e6) for letter in ("a", "a-lrn", "b", "c", "d", "e")
+        round(MODELS.facts(f"vgg-{letter}").parameters / 1e6) for letter in ("a", "a-lrn", "b", "c", "d", "e")
     ]
     assert millions == [133, 133, 133, 134, 138, 144]
 

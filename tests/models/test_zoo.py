@@ -6,14 +6,14 @@ import torch
 from torch import nn
 
 from convnet import summary
-from convnet.models import FACTS, build_model
+from convnet.models import MODELS, build_model
 from convnet.models.neocognitron import ComplexCells
 from convnet.recipes import RECIPES
 from convnet.types import AuxiliaryLogits, ImageShape
 
 
 def native(name: str, **options: object) -> nn.Module:
-    facts = FACTS[name]
+    facts = MODELS.facts(name)
     with torch.device("meta"):
         return build_model(name, facts.native, facts.num_classes, **options)
 
@@ -43,7 +43,7 @@ def test_vgg_has_small_filters_only() -> None:
 def test_googlenet_volumes_and_auxiliary_heads() -> None:
     """M64: table 1 of the paper; the heads only speak in training, and their losses count 0.3."""
     model = native("googlenet")
-    rows = {layer.name: layer for layer in summary(model, FACTS["googlenet"].native).layers}
+    rows = {layer.name: layer for layer in summary(model, MODELS.facts("googlenet").native).layers}
     outputs = [row.output for row in rows.values() if row.type == "cat"]
     assert outputs == [
         (256, 28, 28), (480, 28, 28), (512, 14, 14), (512, 14, 14), (512, 14, 14), (528, 14, 14),
@@ -65,7 +65,7 @@ def test_resnets_norm_every_convolution() -> None:
         assert not any("Dropout" in type(module).__name__ for module in model.modules())
         assert all(layer.bias is None for layer in convolutions(model))
     torch.manual_seed(0)
-    layer = convolutions(build_model("resnet18", FACTS["resnet18"].native, 10))[-1]
+    layer = convolutions(build_model("resnet18", MODELS.facts("resnet18").native, 10))[-1]
     assert abs(float(layer.weight.detach().std()) / (2 / (512 * 9)) ** 0.5 - 1) < 0.01
 
 
@@ -92,7 +92,7 @@ def test_the_neocognitron_alternates_simple_and_complex_cells() -> None:
 def test_every_network_of_the_lectures_has_a_recipe() -> None:
     """M60–M70; M61 and M65 say with which settings."""
     trained = {recipe.build().model.name for recipe in RECIPES.values()}
-    assert trained >= set(FACTS) - {"majority"}
+    assert trained >= set(MODELS) - {"majority"}
     alexnet = RECIPES["alexnet-imagenet"].build()
     assert alexnet.batch_size == 128 and alexnet.model.options["dropout"] == 0.5
     assert (alexnet.optimizer.name, alexnet.optimizer.options["momentum"]) == ("momentum", 0.9)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from convnet.data import DATASETS, Augment, Preprocess, SplitOptions
 from convnet.errors import RecipeError, UnknownNameError
-from convnet.models import FACTS, MODELS
+from convnet.models import MODELS
 from convnet.recipes import (
     RECIPES,
     Component,
@@ -22,7 +22,7 @@ from convnet.recipes import (
     override,
 )
 from convnet.tasks import TASKS
-from convnet.training import LOSS_TARGETS, LOSSES, OPTIMIZERS, SCHEDULES, Regularizers
+from convnet.training import LOSSES, OPTIMIZERS, SCHEDULES, Regularizers
 
 # Parsed once, outside of all strategies: beartype draws random numbers where it looks into containers.
 for name in MODELS:
@@ -51,12 +51,12 @@ def of_target(target: str) -> st.SearchStrategy[dict[str, Any]]:
         Component, name=st.just("mlp"), hidden=st.lists(st.integers(1, 99), max_size=4), dropout=share
     )
     head = "class" if target == "labels" else target
-    models = choices(name for name in MODELS if head in FACTS[name].targets)
+    models = choices(name for name in MODELS if head in MODELS.facts(name).targets)
     return st.fixed_dictionaries(
         {
             "task": choices(TARGETS[target]),
             "model": models | mlp if head == "class" else models,
-            "loss": choices(name for name in LOSSES if target in LOSS_TARGETS[name]),
+            "loss": choices(name for name in LOSSES if target in LOSSES.facts(name)),
             "augment": st.builds(Augment, **moves, **(mixing if head == "class" else {})),
         }
     )

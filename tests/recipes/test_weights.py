@@ -12,7 +12,7 @@ from torch import nn
 
 from convnet.errors import DataError, ModelError, RecipeError
 from convnet.layers import Normalize
-from convnet.models import FACTS, build_model
+from convnet.models import MODELS, build_model
 from convnet.models.published import IMAGENET, public_names
 from convnet.recipes.pretrained import locate, read_state
 from convnet.recipes.weights import Weights, head_names, load_pretrained
@@ -68,7 +68,7 @@ def test_public_layouts_are_loaded_tensor_by_tensor(name: str, suffix: str, tmp_
 def test_names_of_the_public_files(name: str) -> None:
     """Every tensor has a name of its own, and those that the public files are known by are among them."""
     with torch.device("meta"):
-        model = build_model(name, FACTS[name].native, 1000, **IMAGENET[name].options)
+        model = build_model(name, MODELS.facts(name).native, 1000, **IMAGENET[name].options)
     names = public_names(name, model, model.state_dict())
     assert names is not None
     assert len(set(names.values())) == len(model.state_dict())

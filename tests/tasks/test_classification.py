@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convnet.data import TensorDataset
-from convnet.device import make_fabric
+from convnet.device import Compute
 from convnet.layers import ConvBlock, FlattenLinear
 from convnet.tasks import TASKS, ClassificationResult
 from convnet.tasks import task as tasks
@@ -53,7 +53,7 @@ def test_every_sample_counts_once_whatever_the_batches(monkeypatch: pytest.Monke
     def evaluated(size: int) -> ClassificationResult:
         monkeypatch.setattr(tasks, "evaluation_batch", lambda side: size)
         task, loss = TASKS.build("classification"), LOSSES.build("cross-entropy")
-        return task.evaluate(model, dataset, torch.arange(70), loss, make_fabric("cpu", "fp32"))
+        return task.evaluate(model, dataset, torch.arange(70), loss, Compute())
 
     small, large = evaluated(9), evaluated(70)
     assert small.loss == pytest.approx(large.loss, rel=1e-5)

@@ -19,9 +19,9 @@ def labelled(n: int = 200) -> MultiLabelResult:
     generator = torch.Generator().manual_seed(0)
     targets = (torch.rand((n, 3), generator=generator) < torch.tensor([0.5, 0.2, 0.05])).float()
     noise = torch.rand((n, 3), generator=generator)
-    return MultiLabelResult(
-        0.5, 0.3 * targets + 0.7 * noise, targets, torch.arange(n), ("a", "b", "c"), torch.full((3,), 0.5)
-    )
+    logits = (0.3 * targets + 0.7 * noise).logit(1e-6)
+    halves = torch.full((3,), 0.5)
+    return MultiLabelResult(0.5, logits, targets, torch.arange(n), ("a", "b", "c"), halves)
 
 
 def test_thresholds_are_those_of_the_best_f1() -> None:

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from convnet.data import Augment, Loader, TensorDataset
-from convnet.device import make_fabric
 from convnet.errors import DivergedError
 from convnet.layers import ConvBlock, Dropout, FlattenLinear, Normalize
+from convnet.tasks.metrics import correct_classes
 from convnet.training import (
     LOSSES,
     OPTIMIZERS,
@@ -25,8 +25,6 @@ from convnet.training import (
     make_ema,
     parameter_groups,
 )
-
-FABRIC = make_fabric("cpu", "fp32")
 
 
 def dataset(n: int = 70) -> TensorDataset:
@@ -51,6 +49,7 @@ def training(optimizer: str = "adam", schedule: str = "one-cycle", **options: An
         LOSSES.build("cross-entropy"),
         OPTIMIZERS.build(optimizer, parameter_groups(model, decay_all=False), lr=lr),
         SCHEDULES.build(schedule, Timing(9, 6)),
+        metric=correct_classes,
         seed=3,
         **options,
     )
@@ -64,8 +63,8 @@ def loader(n: int = 70, **options: Any) -> Loader:
 def test_the_loss_falls_with_every_optimizer(optimizer: str) -> None:
     ends: list[EpochEnd] = []
     fit(
-        training(optimizer, "constant"), loader(), epochs=6, fabric=FABRIC,
-        on_event=lambda e: ends.append(e) if isinstance(e, EpochEnd) else None,
+        training(optimizer, "constant"), loader(), epochs=6,
+        listeners=[lambda e: ends.append(e) if isinstance(e, EpochEnd) else None],
     )  # fmt: skip
     assert ends[-1].train_loss < 0.7 * ends[0].train_loss
     assert ends[-1].train_score > 0.8
@@ -94,13 +93,13 @@ def test_going_on_from_any_step_gives_the_same_weights(optimizer: str, schedule:
                     {k: _copy(v) for k, v in event.training.capture().items()}, rows_before=len(rows)
                 )
 
-    fit(whole, batches, epochs=5, fabric=FABRIC, on_event=listen)
+    fit(whole, batches, epochs=5, listeners=[listen])
     again, later = make(), list[float]()
     before = captured.pop("rows_before")
     again.restore(captured)
     fit(
-        again, batches, epochs=5, fabric=FABRIC,
-        on_event=lambda e: later.append(e.loss) if isinstance(e, StepEnd) else None,
+        again, batches, epochs=5,
+        listeners=[lambda e: later.append(e.loss) if isinstance(e, StepEnd) else None],
     )  # fmt: skip
     assert later == rows[before:]
     for one, two in ((whole.model, again.model), (whole.evaluated, again.evaluated)):
@@ -118,7 +117,7 @@ def test_an_infinite_loss_stops_with_step_and_rate() -> None:
     broken = training()
     broken.loss = lambda logits, targets: logits.sum() * float("nan")
     with pytest.raises(DivergedError, match=r"became nan at step 1 \(learning rate 0\.0004"):
-        fit(broken, loader(), epochs=1, fabric=FABRIC)
+        fit(broken, loader(), epochs=1)
 
 
 def test_a_listener_ends_training_cleanly() -> None:
@@ -127,7 +126,7 @@ def test_a_listener_ends_training_cleanly() -> None:
             raise StopTraining
 
     stopped = training()
-    fit(stopped, loader(), epochs=6, fabric=FABRIC, on_event=stop_after_two)
+    fit(stopped, loader(), epochs=6, listeners=[stop_after_two])
     assert (stopped.progress.epoch, stopped.progress.step) == (2, 18)
 
 
@@ -136,7 +135,7 @@ def test_training_leaves_the_users_random_numbers_alone() -> None:
     expected = torch.rand(3)
     torch.manual_seed(7)
     before = torch.random.get_rng_state()
-    fit(training(), loader(), epochs=1, fabric=FABRIC)
+    fit(training(), loader(), epochs=1)
     torch.random.set_rng_state(before)
     assert torch.equal(torch.rand(3), expected)
 
@@ -145,7 +144,7 @@ def test_clipping_bounds_the_step() -> None:
     def moved(clip: float | None) -> float:
         clipped = training("sgd", "constant", clip_norm=clip)
         before = [p.detach().clone() for p in clipped.model.parameters()]
-        fit(clipped, loader(8), epochs=1, fabric=FABRIC)
+        fit(clipped, loader(8), epochs=1)
         pairs = zip(clipped.model.parameters(), before, strict=True)
         return float(sum((p.detach() - b).square().sum() for p, b in pairs)) ** 0.5
 

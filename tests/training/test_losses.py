@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 from skimage.metrics import structural_similarity as skimage_ssim
 
 from convnet.errors import RecipeError
-from convnet.training import LOSS_TARGETS, LOSSES, check_gradients, structural_similarity
+from convnet.layers import structural_similarity
+from convnet.training import LOSSES, check_gradients
 from convnet.types import IGNORED
 
 CAT, CAR, FROG = [3.2, 5.1, -1.7], [1.3, 4.9, 2.0], [2.2, 2.5, -3.1]
 
 
-KINDS = [(name, target) for name in LOSSES for target in LOSS_TARGETS[name]]
+KINDS = [(name, target) for name in LOSSES for target in LOSSES.facts(name)]
 
 
 def sample(target: str) -> tuple[torch.Tensor, torch.Tensor]:

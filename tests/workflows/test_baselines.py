@@ -79,14 +79,14 @@ def test_what_can_be_afforded() -> None:
 
 def test_a_pipeline_is_computed_once_and_evaluates_like_the_whole_network() -> None:
     recipe = override(default_recipe("digits", WORDS), {"epochs": 2})
-    setup = build(recipe, device="cpu")
+    setup = build(recipe, Compute(precision="fp32"))
     assert isinstance(setup.front[1], Features)
     assert len(setup.inputs.images) == len(setup.dataset)
     images = setup.dataset.images[:7]
     expected = setup.front(images)
     torch.testing.assert_close(setup.inputs.images[:7], expected, rtol=1e-4, atol=1e-4)
     augmented = override(recipe, {"augment.shift": 1})
-    assert not len(build(augmented, device="cpu").front)
+    assert not len(build(augmented, Compute(precision="fp32")).front)
 
 
 @pytest.mark.parametrize("extra", [{}, {"augment.shift": 1, "ema": 0.9}])
@@ -94,7 +94,7 @@ def test_an_interrupted_pipeline_goes_on_with_what_it_had_learnt(
     tmp_path: Path, extra: dict[str, object]
 ) -> None:
     recipe = override(default_recipe("digits", WORDS), {"epochs": 3, **extra})
-    whole = train_recipe(recipe, tmp_path / "whole", device="cpu")
+    whole = train_recipe(recipe, tmp_path / "whole")
 
     class CutError(Exception):
         pass
@@ -104,7 +104,7 @@ def test_an_interrupted_pipeline_goes_on_with_what_it_had_learnt(
             raise CutError
 
     with pytest.raises(CutError):
-        train_recipe(recipe, tmp_path / "cut", device="cpu", listeners=[cut])
+        train_recipe(recipe, tmp_path / "cut", listeners=[cut])
     fitted_state = (tmp_path / "cut" / "checkpoints" / "learnt.safetensors").read_bytes()
     said: list[str] = []
     resumed = convnet.workflows.resume(tmp_path / "cut", say=said.append)
@@ -156,7 +156,7 @@ def test_what_cannot_be_learnt_leaves_nothing_behind(
 ) -> None:
     with pytest.raises(error, match=message):
         recipe = override(default_recipe("digits", model), overrides)
-        train_recipe(recipe, tmp_path / "run", device="cpu")
+        train_recipe(recipe, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -227,9 +227,9 @@ def test_a_table_from_training_to_prediction(tmp_path: Path) -> None:
     dataset = open_data("tumours")
     rows = dataset.images.flatten(1)
     path = tmp_path / "cells.csv"
-    lines = [",".join([*dataset.columns, "diagnosis"])]
+    lines = [",".join([*dataset.info.columns, "diagnosis"])]
     lines += [
-        ",".join([*(str(v) for v in row), dataset.classes[int(t)]])
+        ",".join([*(str(v) for v in row), dataset.info.classes[int(t)]])
         for row, t in zip(rows.tolist(), dataset.targets, strict=True)
     ]
     path.write_text("\n".join(lines))

@@ -65,7 +65,7 @@ def test_segmentation_from_folder_to_mask(call: Cli, tmp_path: Path) -> None:
     with Image.open(tmp_path / "masks" / "00-mask.png") as written:
         assert written.mode == "P" and written.size == (64, 48)
         indices = np.asarray(written)
-    (whole,) = convnet.load_run(tmp_path / "run").predict_masks([tmp_path / "things" / "images" / "00.png"])
+    (whole,) = convnet.load_run(tmp_path / "run").predict([tmp_path / "things" / "images" / "00.png"])
     assert (indices == whole.indices).mean() > 0.999  # tiled and whole
     with Image.open(tmp_path / "things" / "masks" / "00.png") as image:
         truth = np.asarray(image) > 0

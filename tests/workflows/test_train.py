@@ -82,7 +82,7 @@ def test_predict_reads_picture_files(run: Run, tmp_path: Path) -> None:
     for i in range(10):
         Image.fromarray(dataset.images[i, 0].numpy()).save(tmp_path / f"{i}.png")
     predictions = run.predict(sorted(tmp_path.iterdir()))
-    right = sum(p.classes[0] == dataset.classes[dataset.targets[i]] for i, p in enumerate(predictions))
+    right = sum(p.classes[0] == dataset.info.classes[dataset.targets[i]] for i, p in enumerate(predictions))
     assert right >= 9
     assert sum(predictions[0].probabilities) == pytest.approx(1, abs=1e-5)
     assert list(predictions[0].probabilities) == sorted(predictions[0].probabilities, reverse=True)
@@ -132,8 +132,8 @@ def test_a_diverging_run_names_step_rate_and_checkpoint(tmp_path: Path) -> None:
 def test_what_cannot_be_built_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(convnet.ConvnetError):
         convnet.train("digits", out=tmp_path / "r", model="lenet5")
-    with pytest.raises(RecipeError):
-        convnet.train("digits", out=tmp_path / "r", device="abacus")
+    with pytest.raises(RecipeError), use_settings(device="abacus"):
+        convnet.train("digits", out=tmp_path / "r")
     with pytest.raises(RecipeError, match="raise batch_size"):
         convnet.train("digits", out=tmp_path / "one", batch_size=1, model={"name": "resnet9", "width": 4})
     assert [p.name for p in tmp_path.iterdir()] == ["one"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 import warnings
+from typing import Annotated
 
 import typer
 
@@ -56,26 +57,54 @@ app.command("doctor")(doctor.doctor)
 _DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"convnet {version('convnet')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Also print details of what is done.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print results and errors only, no progress.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    from convnet.cli.progress import set_up_logging
+
+    set_up_logging(verbose=verbose, quiet=quiet)
+
+
 def main() -> None:
     """Run the command line; errors that a user can act on end in one message and exit status 2."""
+    from convnet.settings import use_settings
+
     warnings.filterwarnings("ignore", module=r"PIL\.")  # its remarks on odd metadata
     try:
-        app()
+        with use_settings():
+            app()
     except InterruptedRunError as stop:
-        _say(str(stop))
+        _print_error(str(stop))
         sys.exit(130)
     except ConvnetError as error:
-        _say(f"error: {error}")
+        _print_error(f"error: {error}")
         sys.exit(2)
     except KeyboardInterrupt:
-        _say("interrupted")
+        _print_error("interrupted")
         sys.exit(130)
     except OSError as error:
         if error.errno not in _DISK_TROUBLE:
             raise
-        _say(f"error: {error.filename or 'a file'}: {error.strerror}; nothing was changed there")
+        _print_error(f"error: {error.filename or 'a file'}: {error.strerror}; nothing was changed there")
         sys.exit(2)
 
 
-def _say(message: str) -> None:
+def _print_error(message: str) -> None:
     print(f"convnet: {message}", file=sys.stderr)

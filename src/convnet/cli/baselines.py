@@ -39,8 +39,6 @@ def baselines(
         minutes=minutes,
         overrides=overrides(set_),
         out=out,
-        data_dir=data_dir,
-        threads=threads,
         on_row=tell,
     )
     if as_json:

@@ -30,18 +30,7 @@ def compare(
 
     base = choose_recipe(recipe, overrides(set_, epochs=epochs))
     with TrainingProgress() as progress:
-        comparison = compare_variants(
-            base,
-            parse_variants(vary),
-            seeds=seeds,
-            out=out,
-            data_dir=data_dir,
-            device=device,
-            threads=threads,
-            listeners=[progress],
-            on_start=lambda label, setup: progress.start(setup, label),
-            say=progress.say,
-        )
+        comparison = compare_variants(base, parse_variants(vary), seeds=seeds, out=out, listeners=[progress])
     if as_json:
         print_json(
             {

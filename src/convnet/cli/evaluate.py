@@ -28,7 +28,7 @@ def evaluate(
     from convnet.workflows import load_run
 
     loaded = load_run(run)
-    evaluation = loaded.evaluate(data, split=split, data_dir=data_dir)
+    evaluation = loaded.evaluate(data, split=split)
     figures = {"loss": evaluation.loss, **evaluation.scores()}
     per_class: dict[str, Any] = {}
     if isinstance(evaluation, ClassificationResult):

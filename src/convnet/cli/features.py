@@ -21,8 +21,7 @@ def features(
     data_dir: DataDir = None,
 ) -> None:
     """Write what a run learnt to see: codes of an autoencoder, the last hidden layer of a classifier."""
-    from convnet.workflows import features as write_features
-    from convnet.workflows import load_run
+    from convnet.workflows import embed_data, load_run
 
-    codes = write_features(load_run(run), data, out, data_dir=data_dir)
+    codes = embed_data(load_run(run), data, out)
     print(f"{len(codes):,} samples × {codes.shape[1]} features  → {out}")

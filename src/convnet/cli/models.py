@@ -14,10 +14,10 @@ app = typer.Typer(help="Networks.", no_args_is_help=True)
 @app.command("list")
 def list_models(as_json: Json = False) -> None:
     """Which networks there are: parameters, the images they were made for, the smallest they accept."""
-    from convnet.models import FACTS
+    from convnet.models import MODELS
 
     rows = [
-        {"name": name, "summary": _summary(name), **_facts(name)} for name in sorted(FACTS, key=_by_number)
+        {"name": name, "summary": _summary(name), **_facts(name)} for name in sorted(MODELS, key=_by_number)
     ]
     if as_json:
         print_json(rows)
@@ -54,9 +54,9 @@ def _facts(name: str) -> dict[str, Any]:
     """What the registry knows of a network; nothing of a user's own factory."""
     from dataclasses import asdict
 
-    from convnet.models import FACTS
+    from convnet.models import MODELS
 
-    return asdict(FACTS[name]) if name in FACTS else {}
+    return asdict(MODELS.facts(name)) if name in MODELS else {}
 
 
 def _by_number(name: str) -> tuple[str, int]:

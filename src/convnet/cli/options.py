@@ -4,15 +4,32 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
+
+def _configure(name: str) -> Callable[[Any], Any]:
+    """A callback that puts an option into the settings, which hold until the command ends."""
+
+    def callback(value: Any) -> Any:
+        from convnet.settings import configure
+
+        if value is not None:
+            configure(**{name: value})
+        return value
+
+    return callback
+
+
 DataDir = Annotated[
     Path | None,
     typer.Option(
-        "--data-dir", help="Where named data sets are looked for first: a folder with one subfolder a set."
+        "--data-dir",
+        callback=_configure("data_dir"),
+        help="Where named data sets are looked for first: a folder with one subfolder per set.",
     ),
 ]
 Set = Annotated[
@@ -20,9 +37,15 @@ Set = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Override a field of the recipe; repeatable."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda or mps; default: the best there is.")]
+Device = Annotated[
+    str | None,
+    typer.Option(callback=_configure("device"), help="cpu, cuda or mps. Default: the best there is."),
+]
 Threads = Annotated[
-    int | None, typer.Option(min=1, help="Threads for the arithmetic; default: one per core.")
+    int | None,
+    typer.Option(
+        min=1, callback=_configure("threads"), help="Threads for tensor arithmetic. Default: one per core."
+    ),
 ]
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training images.")]
 Label = Annotated[str | None, typer.Option(help="The column of a table that holds the labels.")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -39,42 +39,38 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Print the most probable classes of images, or write the masks or images that the run makes of them."""
-    from convnet.types import OF_SAMPLES
     from convnet.workflows import load_run
 
     loaded = load_run(run)
+    task = loaded.task
     if dense:
-        _require_unused({"--tile": tile}, loaded, "does not go with --dense")
+        _require_unused({"--tile": tile}, "does not apply with --dense")
         _print_dense(loaded, images, out, scale, as_json)
         return
-    _require_unused({"--scale": scale}, loaded, "goes with --dense")
-    if loaded.task.target in OF_SAMPLES:
-        _require_unused({"--out": out, "--tile": tile}, loaded, f"is not for a run of {loaded.task.name}")
-        _print_classes(loaded, images, top, as_json)
+    _require_unused({"--scale": scale}, "applies only with --dense")
+    if loaded.modality == "series" and task.columns:
+        _require_unused({"--tile": tile}, "does not apply to series")
+        _write_rows(loaded, images, out, as_json)
         return
-    if loaded.modality == "series":
-        _require_unused({"--tile": tile}, loaded, "is not for series")
-        _write_steps(loaded, images, out, as_json)
+    if not task.writes:
+        _require_unused({"--out": out, "--tile": tile}, f"does not apply to {task.name} runs")
+        predictions = loaded.predict(images)
+        if as_json:
+            print_json([prediction.as_dict() for prediction in predictions])
+            return
+        for prediction in predictions:
+            print(prediction.as_text(top))
         return
-    rows = (
-        _write_masks(loaded, images, out, tile)
-        if loaded.task.target == "mask"
-        else _write_images(loaded, images, out, tile)
-    )
-    if as_json:
-        print_json(rows)
-        return
-    for row in rows:
-        shares = "".join(f"  {name} {share:.1%}" for name, share in row.get("classes", {}).items())
-        written = ", ".join(row[key] for key in ("mask", "overlay", "made") if key in row)
-        print(f"{row['image']}{shares}  → {written}")
+    _write_files(loaded, images, out, tile, as_json)
 
 
 def _print_dense(run: Run, images: list[Path], out: Path | None, scale: float | None, as_json: bool) -> None:
+    from convnet.reports.dense_figures import write_dense_figure
+
     rows = []
     for image, target in zip(images, _targets(images, out, "dense"), strict=True):
         found = run.predict_dense(image, scale=1.0 if scale is None else scale)
-        found.draw(target)
+        write_dense_figure(found, target)
         rows.append(
             {
                 "image": found.path,
@@ -106,75 +102,47 @@ def _print_dense(run: Run, images: list[Path], out: Path | None, scale: float | 
         print_json(rows)
 
 
-def _print_classes(run: Run, images: list[Path], top: int, as_json: bool) -> None:
-    predictions = run.predict(images)
-    if as_json:
-        print_json(
-            [
-                {
-                    "image": p.path,
-                    **({"class": p.classes[0]} if run.task.target == "class" else {"labels": p.said}),
-                    "probabilities": dict(zip(p.classes, p.probabilities, strict=True)),
-                }
-                for p in predictions
-            ]
-        )
-        return
-    for prediction in predictions:
-        best = list(zip(prediction.classes, prediction.probabilities, strict=True))[:top]
-        said = "" if run.task.target == "class" else f"[{', '.join(prediction.said)}]  "
-        print(f"{prediction.path}  {said}" + "  ".join(f"{name} {share:.1%}" for name, share in best))
-
-
-def _write_steps(run: Run, files: list[Path], out: Path | None, as_json: bool) -> None:
-    """A row per step, in a CSV file."""
+def _write_rows(run: Run, files: list[Path], out: Path | None, as_json: bool) -> None:
+    """A CSV file with the rows of all predictions."""
     import csv
     import io
 
     from convnet.atomic import write_atomically
 
-    found = list(run.predict_steps(files))
+    predictions = run.predict(files)
     if as_json:
-        print_json([{"series": series.place, "steps": series.classes} for series in found])
+        print_json([prediction.as_dict() for prediction in predictions])
         return
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(["series", "step", "class"])
-    writer.writerows((s.place, i, name) for s in found for i, name in enumerate(s.classes))
+    writer.writerow(run.task.columns)
+    rows = [row for prediction in predictions for row in prediction.rows()]
+    writer.writerows(rows)
     target = out or Path(f"{files[0].stem}-steps.csv")
     write_atomically(target, text.getvalue())
-    print(f"{len(found):,} series, {sum(len(s.classes) for s in found):,} steps  → {target}")
+    print(f"{len(predictions):,} series, {len(rows):,} steps  → {target}")
 
 
-def _write_masks(run: Run, images: list[Path], out: Path | None, tile: int | None) -> list[dict[str, Any]]:
+def _write_files(run: Run, images: list[Path], out: Path | None, tile: int | None, as_json: bool) -> None:
+    """The files that show each prediction, next to each other."""
     from convnet.atomic import write_atomically
 
+    first, *others = run.task.writes.items()
+    places: list[dict[str, Path]] = []
+    for target in _targets(images, out, first[1]):
+        stem = target.stem.removesuffix(f"-{first[1]}")
+        beside = {key: target.with_name(f"{stem}-{word}.png") for key, word in others}
+        places.append({first[0]: target, **beside})
+    _require_apart(images, [path for place in places for path in place.values()])
     rows = []
-    targets = _targets(images, out, "mask")
-    _require_apart(images, [*targets, *map(_overlay, targets)])
-    for mask, target in zip(run.predict_masks(images, tile=tile), targets, strict=True):
-        overlay = _overlay(target)
-        write_atomically(target, mask.png())
-        write_atomically(overlay, mask.overlay_png())
-        rows.append(
-            {"image": mask.path, "mask": str(target), "overlay": str(overlay), "classes": mask.shares}
-        )
-    return rows
-
-
-def _overlay(target: Path) -> Path:
-    return target.with_name(f"{target.stem.removesuffix('-mask')}-overlay.png")
-
-
-def _write_images(run: Run, images: list[Path], out: Path | None, tile: int | None) -> list[dict[str, Any]]:
-    from convnet.atomic import write_atomically
-
-    rows = []
-    targets = _targets(images, out, run.task.name)
-    for made, target in zip(run.predict_images(images, tile=tile), targets, strict=True):
-        write_atomically(target, made.png())
-        rows.append({"image": made.path, "made": str(target)})
-    return rows
+    for prediction, place in zip(run.predictor.iter_predictions(images, tile=tile), places, strict=True):
+        for key, content in prediction.files().items():
+            write_atomically(place[key], content)
+        rows.append({**prediction.as_dict(), **{key: str(path) for key, path in place.items()}})
+        if not as_json:
+            print(f"{prediction.as_text(1)}  → {', '.join(map(str, place.values()))}")
+    if as_json:
+        print_json(rows)
 
 
 def _targets(images: list[Path], out: Path | None, word: str) -> list[Path]:
@@ -211,9 +179,9 @@ def _require_apart(images: list[Path], targets: list[Path]) -> None:
         )
 
 
-def _require_unused(options: dict[str, object], run: Run, why: str) -> None:
+def _require_unused(options: dict[str, object], why: str) -> None:
     from convnet.errors import RecipeError
 
     for name, value in options.items():
         if value is not None:
-            raise RecipeError(f"{name} {why} ({run.path})")
+            raise RecipeError(f"{name} {why}")

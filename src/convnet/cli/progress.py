@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
@@ -11,16 +13,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from convnet.analysis import unfitting_strides
 from convnet.tasks import Score
-from convnet.training import EpochEnd, Event, StepEnd
+from convnet.training import EpochEnd, Event, StepEnd, TrainingStart
 
 if TYPE_CHECKING:
     from convnet.recipes import TrainingSetup
 
 
+logger = logging.getLogger(__name__)
+
 SMOOTHING = 0.95
 REFRESH_SECONDS = 0.1
 SHORT = {"accuracy": "acc"}
-WHAT = {
+SAMPLES = {
     "images": "images of {shape}",
     "table": "rows of {shape.channels} numbers",
     "series": "series of {shape.width} steps × {shape.channels}",
@@ -31,7 +35,7 @@ class TrainingProgress:
     """A listener: a bar with rate, loss, accuracy and time left in a terminal; a line per epoch elsewhere."""
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False)
+        self.console = console()
         self.bar: Progress | None = None
         self.task = TaskID(0)
         self.epochs = 0
@@ -39,47 +43,33 @@ class TrainingProgress:
         self.score = Score("accuracy", "acc")
         self.images = self.since = 0.0
 
-    def start(self, setup: TrainingSetup, label: str = "") -> None:
-        """Say what is about to be trained."""
-        recipe, split, training = setup.recipe, setup.split, setup.training
+    def _start(self, setup: TrainingSetup, label: str) -> None:
+        """Print what is about to be trained."""
+        recipe, training = setup.recipe, setup.training
         self.epochs, self.score = recipe.epochs, setup.task.score
         parameters = sum(p.numel() for p in training.model.parameters())
-        counts = "/".join(f"{len(split[name]):,}" for name in ("train", "val", "test"))
-        what = WHAT[setup.dataset.modality].format(shape=setup.dataset.shape)
-        if setup.dataset.sizes is not None:
-            what = "images of different sizes"
-        say = self.console.print
-        say(
-            f"[bold]{recipe.name}[/bold]{f' · {label}' if label else ''}  {setup.dataset.name}, "
-            f"{describe_target(setup)}, {counts} {what} (train/val/test)",
-            soft_wrap=True,
-        )
         steps = (
             f"({parameters:,} parameters), {recipe.optimizer.name} at "
             f"{recipe.optimizer.options.get('lr', '?')}, {recipe.schedule.name}, batch {recipe.batch_size}"
             if recipe.epochs
-            else "(nothing to train by steps)"
+            else "(fitted in one pass)"
         )
-        say(
+        lines = [
+            f"{recipe.name}{f' · {label}' if label else ''}  {describe_data(setup)}",
             f"  {recipe.model.label} {steps}, {recipe.precision}, seed {recipe.seed}, "
-            f"{setup.fabric.device.type}",
-            soft_wrap=True,
-        )
+            f"{training.compute.device.type}",
+        ]
         if not setup.fit_seconds:  # features and memories have no strides
             network = list(training.model.children())[-1]  # what follows the normalisation
-            for line in unfitting_strides(network, setup.dataset.shape):
-                say(f"  {line}", soft_wrap=True, markup=False)
-        for line in setup.dataset.warnings:
-            say(f"  {line}", soft_wrap=True, markup=False)
+            lines += [f"  {line}" for line in unfitting_strides(network, setup.dataset.info.shape)]
+        lines += [f"  {line}" for line in setup.dataset.info.warnings]
         if training.progress.step:
-            say(f"  going on after step {training.progress.step} of epoch {training.progress.epoch + 1}")
+            lines.append(f"  resuming at epoch {training.progress.epoch + 1}, step {training.progress.step}")
+        for line in lines:
+            logger.info("%s", line)
         self.since, self.images = time.perf_counter(), 0
-        if self.console.is_terminal and self.epochs:
+        if self.console.is_terminal and self.epochs and logger.isEnabledFor(logging.INFO):
             self._open_bar(setup)
-
-    def say(self, line: str) -> None:
-        """What takes long before the first step."""
-        self.console.print(f"  {line}", soft_wrap=True, markup=False)
 
     def _open_bar(self, setup: TrainingSetup) -> None:
         self.stop()
@@ -98,7 +88,9 @@ class TrainingProgress:
 
     def __call__(self, event: Event) -> None:
         """Show an event."""
-        if isinstance(event, StepEnd):
+        if isinstance(event, TrainingStart):
+            self._start(event.setup, event.label)
+        elif isinstance(event, StepEnd):
             self._step(event)
         else:
             self._epoch(event)
@@ -131,11 +123,11 @@ class TrainingProgress:
             if event.val_loss is not None
             else ""
         )
-        self.console.print(
+        logger.info(
+            "%s",
             f"epoch {event.epoch:>{len(str(self.epochs))}}/{self.epochs}  loss {event.train_loss:.4f}  "
             f"{name} {self.score.show(event.train_score)}{held_out}  "
             f"{event.images / event.seconds:,.0f} img/s",
-            soft_wrap=True,
         )
         if event.epoch == self.epochs:
             self.stop()
@@ -153,13 +145,44 @@ class TrainingProgress:
         self.stop()
 
 
-def describe_target(setup: TrainingSetup) -> str:
-    """What is to be learnt: so many classes, or another image."""
-    if setup.task.target == "image":
+def describe_data(setup: TrainingSetup) -> str:
+    """The data, what is predicted, the sizes of the splits and the samples, in words."""
+    info, task = setup.dataset.info, setup.task
+    if not task.target.has_classes:
         options = ", ".join(f"{k}={v}" for k, v in setup.recipe.task.options.items())
-        return f"{setup.task.name}({options})" if options else setup.task.name
-    per_pixel = "per pixel" if setup.dataset.modality == "images" else "per step"
-    return f"{len(setup.dataset.classes)} classes{f' {per_pixel}' if setup.task.target == 'mask' else ''}"
+        target = f"{task.name}({options})" if options else task.name
+    else:
+        per = f" per {'pixel' if info.modality == 'images' else 'step'}" if task.target.dense else ""
+        target = f"{len(info.classes)} classes{per}"
+    counts = "/".join(f"{len(setup.split[name]):,}" for name in ("train", "val", "test"))
+    what = SAMPLES[info.modality].format(shape=info.shape)
+    if info.sizes is not None:
+        what = "images of different sizes"
+    return f"{info.name}, {target}, {counts} {what} (train/val/test)"
+
+
+@cache
+def console() -> Console:
+    """Standard error, shared by log lines and progress bars."""
+    return Console(stderr=True, highlight=False)
+
+
+class LogHandler(logging.Handler):
+    """Prints messages as they are; warnings and details are marked."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record on standard error, above a progress bar."""
+        prefix = {logging.WARNING: "warning: ", logging.DEBUG: "  debug: "}.get(record.levelno, "")
+        console().print(prefix + record.getMessage(), soft_wrap=True, markup=False)
+
+
+def set_up_logging(*, verbose: bool, quiet: bool) -> None:
+    """Print the log of this package: everything, the usual, or warnings only."""
+    console.cache_clear()  # standard error may be another one than before
+    top = logging.getLogger("convnet")
+    top.handlers = [LogHandler()]
+    top.propagate = False
+    top.setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
 
 
 T = TypeVar("T")
@@ -170,7 +193,7 @@ class WorkProgress:
 
     def __init__(self, what: str) -> None:
         self.what = what
-        self.console = Console(stderr=True, highlight=False)
+        self.console = console()
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -184,10 +207,6 @@ class WorkProgress:
     def over(self, items: Iterable[T], total: int) -> Iterator[T]:
         """The same items, counted."""
         yield from self.bar.track(items, total=total, description=self.what)
-
-    def say(self, line: str) -> None:
-        """A line that stays."""
-        self.console.print(f"  {line}", soft_wrap=True, markup=False)
 
     def __enter__(self) -> WorkProgress:
         self.bar.start()

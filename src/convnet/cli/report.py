@@ -16,4 +16,4 @@ def report(
     """Write a run's report.html and its pictures anew, and print where it is."""
     from convnet.workflows import load_run
 
-    print(load_run(run).report(data_dir))
+    print(load_run(run).report())

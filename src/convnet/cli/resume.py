@@ -23,13 +23,5 @@ def resume(
     from convnet.workflows import resume as resume_run
 
     with TrainingProgress() as progress:
-        done = resume_run(
-            run,
-            epochs=epochs,
-            data_dir=data_dir,
-            device=device,
-            listeners=[progress],
-            on_start=progress.start,
-            say=progress.say,
-        )
+        done = resume_run(run, epochs=epochs, listeners=[progress])
     print_result(done, as_json)

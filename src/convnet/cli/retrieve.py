@@ -36,7 +36,7 @@ def retrieve(
 
     picture = out or Path(f"{as_file_name(Path(image).stem)}-nearest.png")
     require_picture(picture)
-    found = find(load_run(run), image, top=top, space=space, metric=metric, data=data, data_dir=data_dir)
+    found = find(load_run(run), image, top=top, space=space, metric=metric, data=data)
     found.draw(picture)
     if as_json:
         matches = [{"path": m.path, "class": m.label, "distance": m.distance} for m in found.matches]

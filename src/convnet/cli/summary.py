@@ -48,11 +48,11 @@ def summary(
     from convnet.analysis import summary as summarize
     from convnet.errors import ModelError
     from convnet.layers import Fitted
-    from convnet.models import FACTS, build_model, named_model
+    from convnet.models import MODELS, build_model, named_model
 
     if as_json and as_markdown:
         raise ModelError("choose one of --json and --markdown")
-    facts = FACTS.get(named_model(model)["name"])
+    facts = MODELS.facts(name) if (name := named_model(model)["name"]) in MODELS else None
     shape = _shape(input_) if input_ else facts.native if facts else _shape("3x224x224")
     with torch.device("meta"):
         network = build_model(model, shape, classes or (facts.num_classes if facts else 10), **_options(set_))

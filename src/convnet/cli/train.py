@@ -59,7 +59,7 @@ def train(
     Without a recipe of its own, data gets sensible choices, which are printed and stored.
     """
     from convnet.cli.progress import TrainingProgress
-    from convnet.workflows import choose_recipe, cross_validate
+    from convnet.workflows import cross_validate, resolve
     from convnet.workflows import train as train_recipe
 
     chosen = overrides(
@@ -76,33 +76,14 @@ def train(
         precision=precision,
         seed=seed,
     )
-    recipe = choose_recipe(data_or_recipe, chosen)
+    found = resolve(data_or_recipe, chosen)
     if folds is not None:
         with TrainingProgress() as progress:
-            validated = cross_validate(
-                recipe,
-                folds,
-                out=out,
-                data_dir=data_dir,
-                device=device,
-                threads=threads,
-                listeners=[progress],
-                on_start=lambda label, setup: progress.start(setup, label),
-                say=progress.say,
-            )
+            validated = cross_validate(found.recipe, folds, out=out, listeners=[progress])
         _print_folds(validated, as_json)
         return
     with TrainingProgress() as progress:
-        run = train_recipe(
-            recipe,
-            out,
-            data_dir=data_dir,
-            device=device,
-            threads=threads,
-            listeners=[progress],
-            on_start=progress.start,
-            say=progress.say,
-        )
+        run = train_recipe(found.recipe, out, data=found.data, listeners=[progress])
     print_result(run, as_json)
 
 
@@ -125,7 +106,7 @@ def print_result(run: Run, as_json: bool) -> None:
     print(f"{'time':<{width}} {result['seconds']:.1f} s" + (f", {speed:,.0f} images/s" if speed else ""))
     print(f"{'run':<{width}} {run.path}")
     print(f"{'report':<{width}} {run.path / 'report.html'}")
-    if run.task.target != "class":
+    if not run.task.target.exclusive:
         return
     accuracies = [result[name] and result[name]["accuracy"] for name in ("val", "test")]
     if (beside := run.baselines) is not None:

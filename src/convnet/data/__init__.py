@@ -1,71 +1,66 @@
-"""From files to batches: sources, splits, preprocessing, augmentation, the loader."""
+"""From files to batches: data sets, splits, preprocessing, augmentation, the loader."""
 
-from convnet.data.batches.augment.augment import JITTERS, Augment, augment_batch
-from convnet.data.batches.loader import Loader, BatchTransform
-from convnet.data.datasets.dataset import Dataset, Modality, all_images, select_classes
-from convnet.data.datasets.image_dataset import ImageDataset
-from convnet.data.datasets.mask_folder import Colors
-from convnet.data.datasets.named.catalog import DATASETS, named_set
-from convnet.data.datasets.npz import holds_images
-from convnet.data.datasets.open import (
-    Reads,
-    as_path,
-    holds_series,
-    is_table,
-    is_there,
-    natural_reading,
-    open_data,
-    whole_name,
+from convnet.data.batches.augment.augment import Augment, augment_batch
+from convnet.data.batches.loader import BatchTransform, Loader
+from convnet.data.datasets.dataset import (
+    Dataset,
+    DatasetInfo,
+    Modality,
+    all_images,
+    class_names,
+    labels_of,
+    location,
+    read_sample,
+    subset,
+    to_device,
+    with_targets,
 )
-from convnet.data.datasets.open_images import holds_files
-from convnet.data.datasets.tensor_dataset import TensorDataset, with_images
-from convnet.data.datasets.time_series import open_series
-from convnet.data.files.image_reader import read_image_file
-from convnet.data.files.shards import is_address, is_shards, shards_name
-from convnet.data.images.decode import read_picture
-from convnet.data.images.formats import IMAGE_SUFFIXES
-from convnet.data.images.preprocess import MEMORY_LIMIT_BYTES, Preprocess, pixel_statistics
+from convnet.data.datasets.identify import DataSpec, as_path, exists, identify
+from convnet.data.datasets.image_dataset import ImageDataset
+from convnet.data.datasets.named.catalog import DATASETS, named_set
+from convnet.data.datasets.open import list_data, open_data, open_spec
+from convnet.data.datasets.options import Data
+from convnet.data.datasets.statistics import pixel_statistics
+from convnet.data.datasets.tensor_dataset import TensorDataset, from_tensors, with_images
+from convnet.data.images.preprocess import MEMORY_LIMIT_BYTES, Preprocess
 from convnet.data.splits.split import Split, SplitOptions, make_split, read_split, write_split
 
 __all__ = [
     "DATASETS",
-    "IMAGE_SUFFIXES",
-    "JITTERS",
     "MEMORY_LIMIT_BYTES",
     "Augment",
-    "Colors",
+    "BatchTransform",
+    "Data",
+    "DataSpec",
     "Dataset",
+    "DatasetInfo",
     "ImageDataset",
     "Loader",
     "Modality",
-    "BatchTransform",
     "Preprocess",
-    "Reads",
     "Split",
     "SplitOptions",
     "TensorDataset",
     "all_images",
     "as_path",
     "augment_batch",
-    "holds_files",
-    "holds_images",
-    "holds_series",
-    "is_address",
-    "is_shards",
-    "is_table",
-    "is_there",
+    "class_names",
+    "exists",
+    "from_tensors",
+    "identify",
+    "labels_of",
+    "list_data",
+    "location",
     "make_split",
     "named_set",
-    "natural_reading",
     "open_data",
-    "open_series",
+    "open_spec",
     "pixel_statistics",
-    "read_image_file",
-    "read_picture",
+    "read_sample",
     "read_split",
-    "select_classes",
-    "shards_name",
-    "whole_name",
+    "subset",
+    "to_device",
     "with_images",
+    "with_targets",
     "write_split",
 ]

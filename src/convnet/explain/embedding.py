@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 
 def encoder_of(model: nn.Module) -> nn.Module | None:
-    """The part of a network that is called `encoder`, if it has one."""
-    return next((module for name, module in model.named_modules() if name.endswith("encoder")), None)
+    """The part of an autoencoder that makes its code; None of other networks."""
+    return next((getattr(m, "encoder", None) for m in model.modules() if hasattr(m, "code_size")), None)
 
 
 class Encoder(nn.Module):
@@ -28,20 +28,18 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> Float[Tensor, "N D"]:
         """N×C×H×W → N×D float32."""
-        last: Any = self.model[-1]
-        if hasattr(last, "embed"):
-            codes: Tensor = last.embed(self.model[:-1](images))
-            return codes.float()
         encoder = encoder_of(self.model)
+        network: Any = self.model[-1]
+        if encoder is None and hasattr(network, "embed"):
+            codes: Tensor = network.embed(self.model[:-1](images))
+            return codes.float()
         seen: list[Tensor] = []
         if encoder is not None:
             hooks = [encoder.register_forward_hook(lambda _layer, _inputs, output: seen.append(output))]
         else:
-            dense = [m for m in self.model.modules() if isinstance(m, nn.Linear)]
-            layers: list[nn.Module] = [*dense] or [self.model[-1]]
             hooks = [
                 layer.register_forward_pre_hook(lambda _layer, inputs: seen.append(inputs[0]))
-                for layer in layers
+                for layer in _dense_layers(self.model)
             ]
         try:
             self.model(images)
@@ -49,6 +47,11 @@ class Encoder(nn.Module):
             for hook in hooks:
                 hook.remove()
         return seen[-1].flatten(1).float()
+
+
+def _dense_layers(model: nn.Sequential) -> list[nn.Module]:
+    """Those of a network that does not say where its representation is; its last stage where it has none."""
+    return [m for m in model.modules() if isinstance(m, nn.Linear)] or [model[-1]]
 
 
 @torch.no_grad()

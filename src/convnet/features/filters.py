@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge, Gt, Le
@@ -22,7 +22,7 @@ Side = Annotated[Odd, Le(99)]
 Pixels = Annotated[int, Ge(-49), Le(49)]
 Sigma = Annotated[float, Gt(0), Le(16)]
 
-FILTERS: Registry[Callable[..., nn.Module]] = Registry("kernel")
+FILTERS: Registry[Callable[..., nn.Module], Any] = Registry("kernel")
 
 
 class FixedFilter(nn.Module):

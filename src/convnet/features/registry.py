@@ -6,6 +6,7 @@ All of them take images of 0…1 and gradients of none; those that learn (a code
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from convnet.layers import Fitted, Passes
 from convnet.registry import Registry
 
-FEATURES: Registry[Callable[..., nn.Module]] = Registry("feature")
+FEATURES: Registry[Callable[..., nn.Module], Any] = Registry("feature")
 
 
 class Features(Fitted):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -49,7 +50,7 @@ def polar(in_channels: int, image_size: tuple[int, int]) -> nn.Module:
 
 PointOperation = Callable[[Tensor], Tensor]
 
-POINT_OPERATIONS: Registry[PointOperation] = Registry("point operation")
+POINT_OPERATIONS: Registry[PointOperation, Any] = Registry("point operation")
 
 
 @POINT_OPERATIONS.register("darken")

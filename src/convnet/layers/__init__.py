@@ -2,7 +2,8 @@
 
 from convnet.layers.activations import ACTIVATIONS, Maxout, make_activation, widening
 from convnet.layers.arithmetic import output_shape, output_size, require_size
-from convnet.layers.blocks import ChannelMaxPool, Concat, ConvBlock, PaddedShortcut, Residual, dense_head
+from convnet.layers.blocks import ChannelMaxPool, ConvBlock, PaddedShortcut, Residual, dense_head
+from convnet.layers.classifier import Classifier, classifier_of, layers_of
 from convnet.layers.convolution import Conv1d, Conv2d, UpConv2d, guard_narrow_convolutions
 from convnet.layers.dense import FlattenLinear
 from convnet.layers.dropout import Dropout
@@ -11,6 +12,7 @@ from convnet.layers.init import INITIALIZERS, initialize
 from convnet.layers.local import LocallyConnected2d
 from convnet.layers.neighbours import Metric, nearest
 from convnet.layers.norm import LocalResponseNorm, Normalize
+from convnet.layers.similarity import structural_similarity
 from convnet.layers.tiling import Sizes, sizes_of, tiled_outputs
 from convnet.layers.toeplitz import toeplitz_matrix
 
@@ -18,7 +20,7 @@ __all__ = [
     "ACTIVATIONS",
     "INITIALIZERS",
     "ChannelMaxPool",
-    "Concat",
+    "Classifier",
     "Conv1d",
     "Conv2d",
     "ConvBlock",
@@ -36,15 +38,18 @@ __all__ = [
     "Sizes",
     "Standardize",
     "UpConv2d",
+    "classifier_of",
     "dense_head",
     "guard_narrow_convolutions",
     "initialize",
+    "layers_of",
     "make_activation",
     "nearest",
     "output_shape",
     "output_size",
     "require_size",
     "sizes_of",
+    "structural_similarity",
     "tiled_outputs",
     "toeplitz_matrix",
     "widening",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from convnet.registry import Registry
 
 ActivationName = Literal["identity", "relu", "leaky-relu", "elu", "sigmoid", "tanh", "maxout"]
 
-ACTIVATIONS: Registry[Callable[..., nn.Module]] = Registry("activation")
+ACTIVATIONS: Registry[Callable[..., nn.Module], Any] = Registry("activation")
 
 MAXOUT_PIECES = 2
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import torch
+from collections import OrderedDict
+
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -34,16 +35,16 @@ class ConvBlock(nn.Sequential):
     ) -> None:
         padding = kernel_size // 2 if padding is None else padding
         wide = out_channels * (widening(activation) if activation else 1)
-        layers: list[nn.Module] = [
-            nn.Conv2d(in_channels, wide, kernel_size, stride, padding, groups=groups, bias=not norm)
-        ]
+        layers: dict[str, nn.Module] = {
+            "conv": nn.Conv2d(in_channels, wide, kernel_size, stride, padding, groups=groups, bias=not norm)
+        }
         if norm:
-            layers.append(nn.BatchNorm2d(wide))
+            layers["bn"] = nn.BatchNorm2d(wide)
         if activation:
-            layers.append(make_activation(activation))
+            layers["act"] = make_activation(activation)
         if pool:
-            layers.append(nn.MaxPool2d(2))
-        super().__init__(*layers)
+            layers["pool"] = nn.MaxPool2d(2)
+        super().__init__(OrderedDict(layers))
 
 
 class Residual(nn.Module):
@@ -78,18 +79,6 @@ class PaddedShortcut(nn.Module):
         before = self.new_channels // 2
         picked = x[:, :, :: self.stride, :: self.stride]
         return F.pad(picked, (0, 0, 0, 0, before, self.new_channels - before))
-
-
-class Concat(nn.Module):
-    """Several branches over the same input, their channels one after the other."""
-
-    def __init__(self, *branches: nn.Module) -> None:
-        super().__init__()
-        self.branches = nn.ModuleList(branches)
-
-    def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D I J"]:
-        """N×C×H×W → N×(ΣC_b)×H'×W'."""
-        return torch.cat([branch(x) for branch in self.branches], 1)
 
 
 def dense_head(shape: tuple[int, ...], num_classes: int, dropout: float) -> list[nn.Module]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -11,7 +11,7 @@ from convnet.registry import Registry
 
 InitName = Literal["he", "xavier", "torch"]
 
-INITIALIZERS: Registry[Callable[[Tensor], object]] = Registry("initialisation")
+INITIALIZERS: Registry[Callable[[Tensor], object], Any] = Registry("initialisation")
 
 
 @INITIALIZERS.register("xavier")

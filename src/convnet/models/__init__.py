@@ -26,10 +26,9 @@ from convnet.models.fully_convolutional import Dense, fully_convolutional
 from convnet.models.grammar import pattern, pipeline
 from convnet.models.grammar.parse_pipeline import parse_call, parse_pipeline
 from convnet.models.grammar.pipeline import Pipeline
-from convnet.models.registry import FACTS, MODELS, Facts, build_model, named_model
+from convnet.models.registry import MODELS, Facts, build_model, named_model
 
 __all__ = [
-    "FACTS",
     "MODELS",
     "Dense",
     "Facts",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Literal
 
 from torch import nn
 
-from convnet.layers import ConvBlock, LocalResponseNorm, dense_head, initialize, output_shape
+from convnet.layers import Classifier, ConvBlock, LocalResponseNorm, dense_head, initialize, output_shape
 from convnet.layers.init import InitName
 from convnet.models.registry import network
 from convnet.registry import Fraction
@@ -58,4 +59,6 @@ def alexnet(
         nn.MaxPool2d(3, 2),
     )
     shape = output_shape(features, (in_channels, *image_size))
-    return initialize(features.extend(dense_head(shape, num_classes, dropout)), init)
+    names = ("1", "2", "3", "4", "5", "dropout", "6")  # of published weights, whose dropouts come earlier
+    head = OrderedDict(zip(names, dense_head(shape, num_classes, dropout), strict=True))
+    return initialize(Classifier(features=features, classifier=nn.Sequential(head)), init)

@@ -20,9 +20,11 @@ MOST_HALVINGS = 4
 class Autoencoder(nn.Sequential):
     """An `encoder` N×C×H×W → N×D and a `decoder` back; values of the images are 0…1."""
 
-    def __init__(self, encoder: nn.Module, decoder: nn.Module, image_size: tuple[int, int]) -> None:
+    def __init__(
+        self, encoder: nn.Module, decoder: nn.Module, image_size: tuple[int, int], code_size: int
+    ) -> None:
         super().__init__()
-        self.sizes = Sizes(fixed=image_size)
+        self.sizes, self.code_size = Sizes(fixed=image_size), code_size
         self.encoder = encoder
         self.decoder = decoder
 
@@ -54,7 +56,7 @@ def dense_autoencoder(
     down = _dense([in_channels * pixels, *hidden, code], activation)
     up = _dense([code, *reversed(hidden), num_classes * pixels], activation)
     decoder = nn.Sequential(*up, nn.Unflatten(1, (num_classes, *image_size)))
-    return initialize(Autoencoder(nn.Sequential(nn.Flatten(), *down), decoder, image_size), init)
+    return initialize(Autoencoder(nn.Sequential(nn.Flatten(), *down), decoder, image_size, code), init)
 
 
 @network(
@@ -102,7 +104,7 @@ def conv_autoencoder(
         ]
     encoder = nn.Sequential(*down, FlattenLinear(bottom, code))
     decoder = nn.Sequential(*up, nn.Conv2d(widths[0], num_classes, 3, padding=1))
-    return initialize(Autoencoder(encoder, decoder, image_size), init)
+    return initialize(Autoencoder(encoder, decoder, image_size, code), init)
 
 
 def _dense(widths: list[int], activation: ActivationName) -> list[nn.Module]:

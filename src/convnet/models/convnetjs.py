@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from convnet.layers import FlattenLinear, initialize, make_activation, output_shape, widening
+from convnet.layers import FlattenLinear, classifier_of, initialize, make_activation, output_shape, widening
 from convnet.layers.activations import ActivationName
 from convnet.layers.init import InitName
 from convnet.models.registry import network
@@ -72,4 +72,4 @@ def _demo_network(
         channels = filters
     features = nn.Sequential(*layers)
     shape = output_shape(features, (in_channels, *image_size))
-    return initialize(features.append(FlattenLinear(shape, num_classes)), init)
+    return initialize(classifier_of(features, FlattenLinear(shape, num_classes)), init)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from convnet.layers import Sizes
 from convnet.models.fully_convolutional import as_dense_network, margin_of, stride_of
-from convnet.models.registry import FACTS, build_model, network
+from convnet.models.registry import MODELS, build_model, network
 from convnet.types import ImageShape
 
 
@@ -18,8 +20,8 @@ class Upsampled(nn.Sequential):
     place i of the maps stays where its `stride` pixels lie.
     """
 
-    def __init__(self, maps: nn.Module, stride: int, margin: int) -> None:
-        super().__init__(maps)
+    def __init__(self, maps: nn.Sequential, stride: int, margin: int) -> None:
+        super().__init__(OrderedDict(encoder=maps[:-1], head=maps[-1]))
         self.sizes, self.margin = Sizes(multiple=stride), margin
 
     def forward(self, x: Tensor) -> Tensor:
@@ -47,7 +49,7 @@ def fcn(
     The classifier is built for images of its native size; global means go, dense layers become convolutions
     that keep the size of the maps. FCN-32s of the paper, with VGG: `classifier=vgg-d`.
     """
-    native = FACTS[classifier].native if classifier in FACTS else ImageShape(in_channels, *image_size)
+    native = MODELS.facts(classifier).native if classifier in MODELS else ImageShape(in_channels, *image_size)
     shape = ImageShape(in_channels, native.height, native.width)
     maps = as_dense_network(build_model(classifier, shape, num_classes), shape)
     stride = stride_of(maps, shape)

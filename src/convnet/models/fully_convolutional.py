@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from convnet.errors import ModelError
-from convnet.layers import FlattenLinear
+from convnet.layers import FlattenLinear, layers_of
 from convnet.layers.dropout import Dropout
 from convnet.meta import MetaMode, on_meta
 from convnet.types import ImageShape
@@ -62,7 +62,7 @@ def _converted(network: nn.Module, shape: ImageShape, *, whole: bool) -> Iterato
     """The layers in order; `whole` keeps the size of the last maps instead of one score per window."""
     maps = torch.empty(2, *shape, device="meta")
     flat: Sides | None = None  # the maps that the next dense layer covers
-    for layer in _layers(network):
+    for layer in layers_of(network):
         if flat is None and isinstance(layer, nn.Flatten):
             flat = (maps.shape[2], maps.shape[3])
             continue
@@ -95,18 +95,6 @@ def _converted(network: nn.Module, shape: ImageShape, *, whole: bool) -> Iterato
         raise ModelError(
             f"{type(network).__name__} has no dense layer at its end to be read as a convolution"
         )
-
-
-def _layers(network: nn.Module) -> Iterator[nn.Module]:
-    """The layers of nested sequences in order; of other modules, those of the path from image to logits."""
-    path = getattr(network, "main_path", None)
-    if isinstance(path, nn.Module):
-        network = path
-    if type(network).forward is not nn.Sequential.forward:
-        yield network
-        return
-    for layer in network.children():
-        yield from _layers(layer)
 
 
 def _shape_behind(layer: nn.Module, maps: Tensor) -> Tensor:

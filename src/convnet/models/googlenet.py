@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Literal
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from convnet.layers import (
-    Concat,
+    Classifier,
     ConvBlock,
     Dropout,
     FlattenLinear,
@@ -70,8 +71,10 @@ def googlenet(
     )
 
 
-class GoogLeNet(nn.Module):
+class GoogLeNet(Classifier):
     """N×C×H×W → logits N×K; in training with auxiliary heads, `AuxiliaryLogits`."""
+
+    head_name = "fc"
 
     def __init__(
         self,
@@ -82,84 +85,97 @@ class GoogLeNet(nn.Module):
         auxiliary: bool,
         published: bool,
     ) -> None:
-        super().__init__()
-
         inception = partial(Inception, norm=norm, five=3 if published else 5)
 
-        def response_norm() -> list[nn.Module]:
-            return [] if norm else [LocalResponseNorm()]
+        def response_norm(name: str) -> dict[str, nn.Module]:
+            return {} if norm else {name: LocalResponseNorm()}
 
-        self.lower = nn.Sequential(
-            ConvBlock(in_channels, 64, 7, stride=2, norm=norm),
-            _pool(),
-            *response_norm(),
-            ConvBlock(64, 64, 1, norm=norm),
-            ConvBlock(64, 192, 3, norm=norm),
-            *response_norm(),
-            _pool(),
-            inception(192, "3a"),
-            inception(256, "3b"),
-            _pool(),
-            inception(480, "4a"),
+        super().__init__(
+            conv1=ConvBlock(in_channels, 64, 7, stride=2, norm=norm),
+            maxpool1=_pool(),
+            **response_norm("norm1"),
+            conv2=ConvBlock(64, 64, 1, norm=norm),
+            conv3=ConvBlock(64, 192, 3, norm=norm),
+            **response_norm("norm2"),
+            maxpool2=_pool(),
+            inception3a=inception(192, "3a"),
+            inception3b=inception(256, "3b"),
+            maxpool3=_pool(),
+            inception4a=inception(480, "4a"),
+            inception4b=inception(512, "4b"),
+            inception4c=inception(512, "4c"),
+            inception4d=inception(512, "4d"),
+            inception4e=inception(528, "4e"),
+            maxpool4=_pool(2 if published else 3),
+            inception5a=inception(832, "5a"),
+            inception5b=inception(832, "5b"),
+            avgpool=nn.AdaptiveAvgPool2d(1),
+            flatten=nn.Flatten(),
+            dropout=Dropout(0.4),
+            fc=nn.Linear(1024, num_classes),
         )
-        self.middle = nn.Sequential(inception(512, "4b"), inception(512, "4c"), inception(512, "4d"))
-        self.upper = nn.Sequential(
-            inception(528, "4e"), _pool(2 if published else 3), inception(832, "5a"), inception(832, "5b")
-        )
-        self.head = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1), nn.Flatten(), Dropout(0.4), nn.Linear(1024, num_classes)
-        )
-        self.auxiliary = nn.ModuleList()
+        self.heads: dict[str, str] = {}
         if auxiliary:
-            _, height, width = output_shape(self.lower, (in_channels, *image_size))
-            self.auxiliary.append(auxiliary_head(512, (height, width), num_classes, norm))
-            self.auxiliary.append(auxiliary_head(528, (height, width), num_classes, norm))
+            place = list(self._modules).index("inception4b")
+            lower = nn.Sequential(*list(self.children())[:place])
+            _, height, width = output_shape(lower, (in_channels, *image_size))
+            self.heads = {"inception4a": "aux1", "inception4d": "aux2"}
+            self.add_module("aux1", AuxiliaryHead(512, (height, width), num_classes, norm))
+            self.add_module("aux2", AuxiliaryHead(528, (height, width), num_classes, norm))
         for layer in self.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 layer.eps = NORM_EPSILON
 
-    @property
-    def main_path(self) -> nn.Sequential:
+    def sequence(self) -> list[nn.Module]:
         """From images to logits, without the auxiliary heads."""
-        return nn.Sequential(self.lower, self.middle, self.upper, self.head)
+        return [layer for name, layer in self.named_children() if not name.startswith("aux")]
 
     def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N K"] | AuxiliaryLogits:
         """Scores of the classes; in training also those of the auxiliary heads."""
-        lower = self.lower(x)
-        middle = self.middle(lower)
-        logits: Tensor = self.head(self.upper(middle))
-        if not (self.training and self.auxiliary):
-            return logits
-        others = tuple(head(maps) for head, maps in zip(self.auxiliary, (lower, middle), strict=True))
-        return AuxiliaryLogits(logits, others, AUXILIARY_WEIGHT)
+        others: list[Tensor] = []
+        for name, layer in self.named_children():
+            if name.startswith("aux"):
+                continue
+            x = layer(x)
+            if self.training and name in self.heads:
+                others.append(self.get_submodule(self.heads[name])(x))
+        return AuxiliaryLogits(x, tuple(others), AUXILIARY_WEIGHT) if others else x
 
 
-class Inception(Concat):
+class Inception(nn.Module):
     """Four branches over the same maps: 1×1, 1×1-3×3, 1×1-5×5, pool-1×1; their channels side by side."""
 
     def __init__(self, in_channels: int, name: str, *, norm: bool, five: int) -> None:
+        super().__init__()
         one, reduce_three, three, reduce_five, wide, projection = INCEPTION[name]
         block = partial(ConvBlock, norm=norm)
-        super().__init__(
-            block(in_channels, one, 1),
-            nn.Sequential(block(in_channels, reduce_three, 1), block(reduce_three, three, 3)),
-            nn.Sequential(block(in_channels, reduce_five, 1), block(reduce_five, wide, five)),
-            nn.Sequential(nn.MaxPool2d(3, 1, padding=1), block(in_channels, projection, 1)),
-        )
+        self.branch1 = block(in_channels, one, 1)
+        self.branch2 = nn.Sequential(block(in_channels, reduce_three, 1), block(reduce_three, three, 3))
+        self.branch3 = nn.Sequential(block(in_channels, reduce_five, 1), block(reduce_five, wide, five))
+        self.branch4 = nn.Sequential(nn.MaxPool2d(3, 1, padding=1), block(in_channels, projection, 1))
+
+    def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D H W"]:
+        """N×C×H×W → N×(ΣC_b)×H×W."""
+        return torch.cat([self.branch1(x), self.branch2(x), self.branch3(x), self.branch4(x)], 1)
 
 
-def auxiliary_head(in_channels: int, size: tuple[int, int], num_classes: int, norm: bool) -> nn.Module:
+class AuxiliaryHead(nn.Module):
     """5×5 mean pool stride 3, 1×1 to 128 channels, dense 1,024, dropout 0.7, class scores."""
-    window = min(5, *size)
-    maps = nn.Sequential(nn.AvgPool2d(window, 3), ConvBlock(in_channels, 128, 1, norm=norm))
-    shape = output_shape(maps, (in_channels, *size))
-    return nn.Sequential(
-        *maps,
-        FlattenLinear(shape, 1024),
-        make_activation("relu"),
-        Dropout(0.7),
-        nn.Linear(1024, num_classes),
-    )
+
+    def __init__(self, in_channels: int, size: tuple[int, int], num_classes: int, norm: bool) -> None:
+        super().__init__()
+        self.pool = nn.AvgPool2d(min(5, *size), 3)
+        self.conv = ConvBlock(in_channels, 128, 1, norm=norm)
+        shape = output_shape(nn.Sequential(self.pool, self.conv), (in_channels, *size))
+        self.fc1 = FlattenLinear(shape, 1024)
+        self.act = make_activation("relu")
+        self.dropout = Dropout(0.7)
+        self.fc2 = nn.Linear(1024, num_classes)
+
+    def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N K"]:
+        """Maps in the middle of the network → logits."""
+        logits: Tensor = self.fc2(self.dropout(self.act(self.fc1(self.conv(self.pool(x))))))
+        return logits
 
 
 def _pool(window: int = 3) -> nn.Module:

@@ -76,6 +76,15 @@ class NearestNeighbours(Fitted):
             return (distances if self.metric == "cosine" else distances / 255), places
         return nearest(queries, self.memory, k, self.metric)
 
+    @property
+    def classifier(self) -> nn.Module:
+        """All of it: nothing is computed before samples are classified."""
+        return self
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """The sample itself."""
+        return x
+
     def forward(self, x: Tensor) -> Tensor:
         """N×… → votes N×K. Nearer neighbours decide between classes with as many votes."""
         self.require_fitted()

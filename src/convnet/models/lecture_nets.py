@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from torch import nn
 
-from convnet.layers import Conv2d, Dropout, FlattenLinear, initialize, make_activation, output_shape
+from convnet.layers import (
+    Conv2d,
+    Dropout,
+    FlattenLinear,
+    classifier_of,
+    initialize,
+    make_activation,
+    output_shape,
+)
 from convnet.layers.init import InitName
 from convnet.models.registry import network
 from convnet.registry import Count, Fraction
@@ -48,7 +56,7 @@ def lecture_mnist(
         Dropout(dense_dropout),
         nn.Linear(256, num_classes),
     ]
-    return initialize(features.extend(head), init)
+    return initialize(classifier_of(features, *head), init)
 
 
 FILTERS = 10
@@ -79,4 +87,4 @@ def lecture_picture(
         layers.append(nn.MaxPool2d(2))
     features = nn.Sequential(*layers)
     shape = output_shape(features, (in_channels, *image_size))
-    return initialize(features.append(FlattenLinear(shape, num_classes)), init)
+    return initialize(classifier_of(features, FlattenLinear(shape, num_classes)), init)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import nn
 
-from convnet.layers import FlattenLinear, initialize, make_activation, output_shape, widening
+from convnet.layers import FlattenLinear, classifier_of, initialize, make_activation, output_shape, widening
 from convnet.layers.activations import ActivationName
 from convnet.layers.init import InitName
 from convnet.models.registry import network
@@ -48,4 +48,4 @@ def lenet5(
         make_activation(activation),
         nn.Linear(84, num_classes),
     ]
-    return initialize(features.extend(head), init)
+    return initialize(classifier_of(features, *head), init)

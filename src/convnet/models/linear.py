@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from convnet.layers import FlattenLinear, initialize
+from convnet.layers import FlattenLinear, classifier_of, initialize
 from convnet.layers.init import InitName
 from convnet.models.registry import network
 
@@ -14,4 +14,6 @@ def linear(
     in_channels: int, num_classes: int, image_size: tuple[int, int], *, init: InitName = "xavier"
 ) -> nn.Module:
     """Scores s = Wx + b over the pixels: one template per class (M02); 10×3072 weights on CIFAR-10."""
-    return initialize(FlattenLinear((in_channels, *image_size), num_classes), init)
+    return initialize(
+        classifier_of(nn.Identity(), FlattenLinear((in_channels, *image_size), num_classes)), init
+    )

@@ -24,6 +24,15 @@ class Majority(Fitted):
         counts = [torch.bincount(targets, minlength=self.num_classes) for _, targets in train()]
         self.counts = torch.stack(counts).sum(0)
 
+    @property
+    def classifier(self) -> nn.Module:
+        """All of it: nothing is computed before samples are classified."""
+        return self
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """The sample itself."""
+        return x
+
     def forward(self, x: Tensor) -> Tensor:
         """N×… → N×K, the same row for each."""
         self.require_fitted()

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from convnet.layers import Dropout, FlattenLinear, initialize, make_activation, widening
+from convnet.layers import Dropout, FlattenLinear, classifier_of, initialize, make_activation, widening
 from convnet.layers.activations import ActivationName
 from convnet.layers.init import InitName
 from convnet.models.registry import network
@@ -28,10 +28,11 @@ def mlp(
 ) -> nn.Module:
     """Fully connected layers f = W2 max(0, W1 x), with one hidden layer per entry of `hidden` (M09)."""
     if not hidden:
-        return initialize(FlattenLinear((in_channels, *image_size), num_classes), init)
+        layer = FlattenLinear((in_channels, *image_size), num_classes)
+        return initialize(classifier_of(nn.Identity(), layer), init)
     wide = widening(activation)
     layers: list[nn.Module] = [FlattenLinear((in_channels, *image_size), hidden[0] * wide)]
     for before, after in pairwise((*hidden, None)):
         layers += [make_activation(activation), Dropout(dropout)]
         layers.append(nn.Linear(before or 0, num_classes if after is None else after * wide))
-    return initialize(nn.Sequential(*layers), init)
+    return initialize(classifier_of(nn.Sequential(*layers[:-1]), layers[-1]), init)

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from convnet.layers import Conv2d, FlattenLinear, initialize, make_activation, output_shape
+from convnet.layers import Conv2d, FlattenLinear, classifier_of, initialize, make_activation, output_shape
 from convnet.layers.init import InitName
 from convnet.models.registry import network
 from convnet.registry import Count
@@ -67,4 +67,4 @@ def neocognitron(
         channels = width
     features = nn.Sequential(*layers)
     shape = output_shape(features, (in_channels, *image_size))
-    return initialize(features.append(FlattenLinear(shape, num_classes)), init)
+    return initialize(classifier_of(features, FlattenLinear(shape, num_classes)), init)

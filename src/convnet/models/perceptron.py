@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from convnet.layers import FlattenLinear
+from convnet.layers import FlattenLinear, classifier_of
 from convnet.models.registry import network
 
 
@@ -20,4 +20,4 @@ def perceptron(in_channels: int, num_classes: int, image_size: tuple[int, int]) 
     layer = FlattenLinear((in_channels, *image_size), num_classes)
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
-    return layer
+    return classifier_of(nn.Identity(), layer)

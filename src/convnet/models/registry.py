@@ -13,16 +13,12 @@ from convnet.errors import ModelError, RecipeError, in_one_line
 from convnet.layers import require_size
 from convnet.models.grammar.parse_pattern import is_pattern
 from convnet.registry import Registry
-from convnet.types import ImageShape, TargetKind
+from convnet.types import ImageShape
 
 ARROW = "->"
 """What makes a pipeline of a word in a model's place."""
 
 B = TypeVar("B", bound=Callable[..., nn.Module])
-
-MODELS: Registry[Callable[..., nn.Module]] = Registry(
-    "model", importable=True, given=("in_channels", "num_classes", "image_size")
-)
 
 
 @dataclass(frozen=True)
@@ -39,10 +35,12 @@ class Facts:
     smallest: int
     parameters: int
     source: str
-    targets: tuple[TargetKind, ...] = ("class",)
+    targets: tuple[str, ...] = ("class",)
 
 
-FACTS: dict[str, Facts] = {}
+MODELS: Registry[Callable[..., nn.Module], Facts] = Registry(
+    "model", importable=True, given=("in_channels", "num_classes", "image_size")
+)
 
 
 def network(
@@ -53,13 +51,14 @@ def network(
     smallest: int,
     parameters: int,
     source: str,
-    targets: tuple[TargetKind, ...] = ("class",),
+    targets: tuple[str, ...] = ("class",),
+    aliases: tuple[str, ...] = (),
 ) -> Callable[[B], B]:
     """Decorator that files a builder and its facts under `name`; the contract test checks the facts."""
+    facts = Facts(ImageShape(*native), num_classes, smallest, parameters, source, targets)
 
     def add(builder: B) -> B:
-        MODELS.register(name)(builder)
-        FACTS[name] = Facts(ImageShape(*native), num_classes, smallest, parameters, source, targets)
+        MODELS.register(name, facts, aliases=aliases)(builder)
         return builder
 
     return add
@@ -82,8 +81,9 @@ def build_model(name: str, shape: ImageShape, num_classes: int, /, **options: An
     options = MODELS.options(name, options)
     image_size = (shape.height, shape.width)
     if name in MODELS:
-        if not own_layers:
-            require_size(name, image_size, FACTS[name].smallest)
+        facts = MODELS.facts(name)
+        if facts is not None and not own_layers:
+            require_size(name, image_size, facts.smallest)
         return builder(shape.channels, num_classes, image_size, **options)
     known = {"in_channels": shape.channels, "num_classes": num_classes, "image_size": image_size}
     accepted = inspect.signature(builder).parameters
@@ -112,4 +112,4 @@ def named_model(word: str) -> dict[str, Any]:
         return {"name": "pipeline", "stages": word}
     if word not in MODELS and is_pattern(word):
         return {"name": "pattern", "layers": word}
-    return {"name": word}
+    return {"name": MODELS.canonical(word)}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
-from convnet.layers import ConvBlock, PaddedShortcut, Residual, initialize
+from convnet.layers import Classifier, PaddedShortcut, initialize
 from convnet.layers.init import InitName
 from convnet.models.registry import network
 from convnet.registry import Count
@@ -14,52 +15,94 @@ from convnet.registry import Count
 Block = Callable[[int, int, int], nn.Module]
 
 
+class ResNet(Classifier):
+    """A stem, stages of residual blocks `layer1`, `layer2`, …, a global mean and a dense layer `fc`."""
+
+    head_name = "fc"
+
+
+class BasicBlock(nn.Module):
+    """Two 3×3 convolutions beside a shortcut."""
+
+    expansion = 1
+
+    def __init__(self, in_channels: int, width: int, stride: int, shortcut: nn.Module | None = None) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, width, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.downsample = shortcut or nn.Identity()
+
+    def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D I J"]:
+        """relu(shortcut(x) + bn(conv(relu(bn(conv(x))))))."""
+        out = self.relu(self.bn1(self.conv1(x)))
+        out = self.bn2(self.conv2(out))
+        summed: Tensor = self.relu(self.downsample(x) + out)
+        return summed
+
+
+class Bottleneck(nn.Module):
+    """1×1 down to `width`, 3×3, 1×1 up to 4·`width`; the stride is the 3×3's, as in published weights."""
+
+    expansion = 4
+
+    def __init__(self, in_channels: int, width: int, stride: int, shortcut: nn.Module | None = None) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(4 * width)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = shortcut or nn.Identity()
+
+    def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D I J"]:
+        """relu(shortcut(x) + the three convolutions)."""
+        out = self.relu(self.bn1(self.conv1(x)))
+        out = self.relu(self.bn2(self.conv2(out)))
+        out = self.bn3(self.conv3(out))
+        summed: Tensor = self.relu(self.downsample(x) + out)
+        return summed
+
+
 def basic_block(in_channels: int, width: int, stride: int) -> nn.Module:
-    """Two 3×3 convolutions; a 1×1 projection where the shape changes, else the identity."""
-    body = nn.Sequential(
-        ConvBlock(in_channels, width, stride=stride),
-        ConvBlock(width, width, activation=None),
-    )
-    return Residual(body, _projection(in_channels, width, stride), activation="relu")
+    """A 1×1 projection where the shape changes, else the identity."""
+    return BasicBlock(in_channels, width, stride, _projection(in_channels, width, stride))
 
 
 def bottleneck(in_channels: int, width: int, stride: int) -> nn.Module:
-    """1×1 down to `width`, 3×3, 1×1 up to 4·`width`; the stride is the 3×3's, as in published weights."""
-    body = nn.Sequential(
-        ConvBlock(in_channels, width, 1),
-        ConvBlock(width, width, stride=stride),
-        ConvBlock(width, 4 * width, 1, activation=None),
-    )
-    return Residual(body, _projection(in_channels, 4 * width, stride), activation="relu")
+    """The same of three convolutions."""
+    return Bottleneck(in_channels, width, stride, _projection(in_channels, 4 * width, stride))
 
 
 def padded_block(in_channels: int, width: int, stride: int) -> nn.Module:
-    """Two 3×3 convolutions and a shortcut without parameters: the block for CIFAR-10."""
-    body = nn.Sequential(
-        ConvBlock(in_channels, width, stride=stride),
-        ConvBlock(width, width, activation=None),
-    )
+    """A shortcut without parameters: the block for CIFAR-10."""
     shortcut = PaddedShortcut(width - in_channels, stride) if stride > 1 or width > in_channels else None
-    return Residual(body, shortcut, activation="relu")
+    return BasicBlock(in_channels, width, stride, shortcut)
 
 
 def _projection(in_channels: int, out_channels: int, stride: int) -> nn.Module | None:
     if stride == 1 and in_channels == out_channels:
         return None
-    return ConvBlock(in_channels, out_channels, 1, stride=stride, activation=None)
+    conv = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(out_channels))
 
 
 def _stages(
     block: Block, in_channels: int, widths: list[int], depths: list[int], expansion: int
-) -> nn.Sequential:
-    """One nested block per stage; every stage but the first halves the maps."""
-    stages, channels = nn.Sequential(), in_channels
+) -> dict[str, nn.Module]:
+    """One sequence of blocks per stage; every stage but the first halves the maps."""
+    stages: dict[str, nn.Module] = {}
+    channels = in_channels
     for number, (width, depth) in enumerate(zip(widths, depths, strict=True)):
         blocks = nn.Sequential()
         for place in range(depth):
             blocks.append(block(channels, width, 2 if number and not place else 1))
             channels = width * expansion
-        stages.append(blocks)
+        stages[f"layer{number + 1}"] = blocks
     return stages
 
 
@@ -82,13 +125,15 @@ def _register_imagenet(
         width: Count = 64,
         init: InitName = "he",
     ) -> nn.Module:
-        network = nn.Sequential(
-            ConvBlock(in_channels, width, 7, stride=2),
-            nn.MaxPool2d(3, 2, padding=1),
-            *_stages(block, width, [width * 2**i for i in range(4)], depths, expansion),
-            nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(),
-            nn.Linear(8 * width * expansion, num_classes),
+        network = ResNet(
+            conv1=nn.Conv2d(in_channels, width, 7, 2, 3, bias=False),
+            bn1=nn.BatchNorm2d(width),
+            relu=nn.ReLU(inplace=True),
+            maxpool=nn.MaxPool2d(3, 2, padding=1),
+            **_stages(block, width, [width * 2**i for i in range(4)], depths, expansion),
+            avgpool=nn.AdaptiveAvgPool2d(1),
+            flatten=nn.Flatten(),
+            fc=nn.Linear(8 * width * expansion, num_classes),
         )
         return initialize(network, init)
 
@@ -121,12 +166,14 @@ def _register_cifar(depth: int, parameters: int) -> None:
         init: InitName = "he",
     ) -> nn.Module:
         widths = [width, 2 * width, 4 * width]
-        network = nn.Sequential(
-            ConvBlock(in_channels, width),
-            *_stages(padded_block, width, widths, [(depth - 2) // 6] * 3, 1),
-            nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(),
-            nn.Linear(4 * width, num_classes),
+        network = ResNet(
+            conv1=nn.Conv2d(in_channels, width, 3, 1, 1, bias=False),
+            bn1=nn.BatchNorm2d(width),
+            relu=nn.ReLU(inplace=True),
+            **_stages(padded_block, width, widths, [(depth - 2) // 6] * 3, 1),
+            avgpool=nn.AdaptiveAvgPool2d(1),
+            flatten=nn.Flatten(),
+            fc=nn.Linear(4 * width, num_classes),
         )
         return initialize(network, init)
 

@@ -6,7 +6,7 @@ from functools import partial
 
 from torch import nn
 
-from convnet.layers import ConvBlock, Residual, initialize
+from convnet.layers import ConvBlock, Residual, classifier_of, initialize
 from convnet.layers.activations import ActivationName
 from convnet.layers.init import InitName
 from convnet.models.registry import network
@@ -33,7 +33,7 @@ def resnet9(
     def residual(channels: int) -> nn.Module:
         return Residual(nn.Sequential(block(channels, channels), block(channels, channels)))
 
-    network = nn.Sequential(
+    features = nn.Sequential(
         block(in_channels, width),
         block(width, 2 * width, pool=True),
         residual(2 * width),
@@ -42,6 +42,5 @@ def resnet9(
         residual(8 * width),
         nn.AdaptiveMaxPool2d(1),
         nn.Flatten(),
-        nn.Linear(8 * width, num_classes),
     )
-    return initialize(network, init)
+    return initialize(classifier_of(features, nn.Linear(8 * width, num_classes)), init)

@@ -6,7 +6,7 @@ from functools import partial
 
 from torch import nn
 
-from convnet.layers import ConvBlock, Dropout, initialize
+from convnet.layers import ConvBlock, Dropout, classifier_of, initialize
 from convnet.layers.activations import ActivationName
 from convnet.layers.init import InitName
 from convnet.models.registry import network
@@ -50,5 +50,5 @@ def small_convnet(
         in_channels, channels, side = channels, min(2 * channels, 8 * width), side // 2
         if last:
             break
-    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), Dropout(dropout), nn.Linear(in_channels, num_classes)]
-    return initialize(nn.Sequential(*layers, *head), init)
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), Dropout(dropout)]
+    return initialize(classifier_of(nn.Sequential(*layers), nn.Linear(in_channels, num_classes)), init)

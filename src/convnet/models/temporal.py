@@ -42,22 +42,22 @@ class TemporalBlock(nn.Module):
         dropout: float,
     ) -> None:
         super().__init__()
-        self.first = Conv1d(
+        self.conv1 = Conv1d(
             in_channels, out_channels, kernel_size, padding=padding, dilation=dilation, bias=False
         )
-        self.first_norm = MaskedNorm(out_channels)
-        self.second = Conv1d(
+        self.norm1 = MaskedNorm(out_channels)
+        self.conv2 = Conv1d(
             out_channels, out_channels, kernel_size, padding=padding, dilation=dilation, bias=False
         )
-        self.second_norm = MaskedNorm(out_channels)
+        self.norm2 = MaskedNorm(out_channels)
         self.relu, self.dropout = nn.ReLU(), Dropout(dropout)
         same = in_channels == out_channels
-        self.shortcut = nn.Identity() if same else nn.Conv1d(in_channels, out_channels, 1)
+        self.downsample = nn.Identity() if same else nn.Conv1d(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor, valid: Valid = None) -> Tensor:
         """N×C×L → N×D×L."""
-        inner = self.dropout(self.relu(self.first_norm(self.first(x), valid)))
-        out: Tensor = self.relu(self.shortcut(x) + self.second_norm(self.second(inner), valid))
+        inner = self.dropout(self.relu(self.norm1(self.conv1(x), valid)))
+        out: Tensor = self.relu(self.downsample(x) + self.norm2(self.conv2(inner), valid))
         return out if valid is None else out * valid[:, None]
 
 
@@ -67,8 +67,12 @@ class Temporal(nn.Module):
     def __init__(self, blocks: list[TemporalBlock], channels: int, num_classes: int, per_step: bool) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
-        self.evidence = nn.Conv1d(channels, num_classes, 1)
+        self.classifier = nn.Conv1d(channels, num_classes, 1)
         self.per_step = per_step
+
+    def forward_features(self, series: Tensor) -> Tensor:
+        """N×C×H×L → N×D×L."""
+        return self.features(series)[0]
 
     def features(self, series: Tensor) -> tuple[Tensor, Valid]:
         """N×C×H×L, NaN behind the ends → N×D×L, and which steps are there, N×L; None: all."""
@@ -87,7 +91,7 @@ class Temporal(nn.Module):
     def steps(self, series: Tensor) -> tuple[Tensor, Valid]:
         """N×C×H×L → evidence N×K×L for each class at each step, and which steps are there."""
         x, valid = self.features(series)
-        return self.evidence(x), valid
+        return self.classifier(x), valid
 
     def forward(self, series: Tensor) -> Tensor:
         """N×C×H×L → logits N×K, or N×K×1×L per step."""

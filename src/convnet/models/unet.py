@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -16,34 +17,50 @@ Convolutions = Literal["same", "valid"]
 Upsampling = Literal["transposed", "resize"]
 
 
-class Level(nn.Module):
-    """One level of the U: two convolutions, what lies below at half the size, two convolutions over both."""
+class UpBlock(nn.Module):
+    """One step up: twice the size, beside the skipped maps, two convolutions over both."""
 
-    def __init__(self, down: nn.Module, below: nn.Module, up: nn.Module, merge: nn.Module) -> None:
+    def __init__(self, up: nn.Module, merge: nn.Module) -> None:
         super().__init__()
-        self.down, self.below, self.up, self.merge = down, below, up, merge
-        self.pool = nn.MaxPool2d(2)
+        self.up, self.merge = up, merge
 
-    def forward(self, x: Tensor) -> Tensor:
-        """N×C×H×W → N×D×H'×W', where valid convolutions lose the border."""
-        seen: Tensor = self.down(x)
-        raised: Tensor = self.up(self.below(self.pool(seen)))
-        top, left = ((seen.shape[side] - raised.shape[side]) // 2 for side in (2, 3))
-        kept = seen[:, :, top : top + raised.shape[2], left : left + raised.shape[3]]
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """N×C×H×W and N×D×2H×2W → N×D×2H×2W; valid convolutions lose the border."""
+        raised: Tensor = self.up(x)
+        top, left = ((skip.shape[side] - raised.shape[side]) // 2 for side in (2, 3))
+        kept = skip[:, :, top : top + raised.shape[2], left : left + raised.shape[3]]
         out: Tensor = self.merge(torch.cat([kept, raised], 1))
         return out
 
 
-class UNet(nn.Sequential):
-    """The U and a 1×1 convolution to the maps; with `residual`, what these add to the input."""
+class UNet(nn.Module):
+    """An encoder, a decoder with skips, and a 1×1 convolution as head; with `residual` the input is added.
 
-    def __init__(self, levels: nn.Module, head: nn.Module, sizes: Sizes, residual: bool) -> None:
-        super().__init__(levels, head)
+    The blocks of the encoder go down, the last one is the bottom; those of the decoder go up from there.
+    """
+
+    def __init__(
+        self,
+        encoder: list[nn.Module],
+        decoder: list[nn.Module],
+        head: nn.Module,
+        sizes: Sizes,
+        residual: bool,
+    ) -> None:
+        super().__init__()
+        self.encoder, self.decoder = nn.ModuleList(encoder), nn.ModuleList(decoder)
+        self.head, self.pool = head, nn.MaxPool2d(2)
         self.sizes, self.residual = sizes, residual
 
     def forward(self, x: Tensor) -> Tensor:
         """N×C×H×W → N×K×H'×W'."""
-        out: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
+        maps, skips = x, list[Tensor]()
+        for place, block in enumerate(self.encoder):
+            maps = block(self.pool(maps) if place else maps)
+            skips.append(maps)
+        for block, skip in zip(self.decoder, reversed(skips[:-1]), strict=True):
+            maps = block(maps, skip)
+        out: Tensor = self.head(maps)
         if not self.residual:
             return out
         margin = self.sizes.shrink // 2
@@ -84,14 +101,15 @@ def unet(
     """
     block = _Blocks(convolutions, norm)
     widths = [width * 2**level for level in range(depth + 1)]
-    bottom = [*block(widths[-2], widths[-1])]
-    levels: nn.Module = nn.Sequential(*bottom, Dropout(dropout)) if dropout else nn.Sequential(*bottom)
-    for level in reversed(range(depth)):
-        before = widths[level - 1] if level else in_channels
-        up = _raise(widths[level + 1], widths[level], upsampling)
-        levels = Level(block(before, widths[level]), levels, up, block(2 * widths[level], widths[level]))
+    encoder: list[nn.Module] = [block(a, b) for a, b in pairwise((in_channels, *widths[:-1]))]
+    bottom = block(widths[-2], widths[-1])
+    encoder.append(nn.Sequential(*bottom, Dropout(dropout)) if dropout else bottom)
+    decoder: list[nn.Module] = [
+        UpBlock(_raise(below, above, upsampling), block(2 * above, above))
+        for below, above in pairwise(reversed(widths))
+    ]
     head = nn.Conv2d(width, num_classes, 1)
-    network = initialize(UNet(levels, head, _sizes(depth, convolutions), residual), init)
+    network = initialize(UNet(encoder, decoder, head, _sizes(depth, convolutions), residual), init)
     if residual:  # it begins by giving back what it was given
         nn.init.zeros_(head.weight)
     return network

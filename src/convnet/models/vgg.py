@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from convnet.layers import ConvBlock, LocalResponseNorm, dense_head, initialize, output_shape
+from convnet.layers import ConvBlock, LocalResponseNorm, classifier_of, dense_head, initialize, output_shape
 from convnet.layers.init import InitName
 from convnet.models.registry import network
 from convnet.registry import Fraction
@@ -20,6 +20,8 @@ CONFIGURATIONS: dict[str, tuple[tuple[int | str, ...], ...]] = {
     "d": ((3, 3), (3, 3), (3, 3, 3), (3, 3, 3), (3, 3, 3)),
     "e": ((3, 3), (3, 3), (3, 3, 3, 3), (3, 3, 3, 3), (3, 3, 3, 3)),
 }
+ALIASES = {"a": ("vgg11",), "b": ("vgg13",), "d": ("vgg16",), "e": ("vgg19",)}
+"""The names by the number of weight layers, which other libraries use."""
 PARAMETERS = {
     "a": 132_863_336,
     "a-lrn": 132_863_336,
@@ -41,6 +43,7 @@ def _register(letter: str) -> None:
         smallest=32,
         parameters=PARAMETERS[letter],
         source="Simonyan and Zisserman 2014",
+        aliases=ALIASES.get(letter, ()),
     )
     def vgg(
         in_channels: int,
@@ -63,7 +66,7 @@ def _register(letter: str) -> None:
             layers.append(nn.MaxPool2d(2))
         features = nn.Sequential(*layers)
         shape = output_shape(features, (in_channels, *image_size))
-        return initialize(features.extend(dense_head(shape, num_classes, dropout)), init)
+        return initialize(classifier_of(features, *dense_head(shape, num_classes, dropout)), init)
 
     vgg.__doc__ = f"""VGG {letter.upper()}: {depth} weight layers, 3×3 convolutions and 2×2 pools (M63).
 

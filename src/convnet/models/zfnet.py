@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from convnet.layers import ConvBlock, LocalResponseNorm, dense_head, initialize, output_shape
+from convnet.layers import ConvBlock, LocalResponseNorm, classifier_of, dense_head, initialize, output_shape
 from convnet.layers.init import InitName
 from convnet.models.registry import network
 from convnet.registry import Count, Fraction
@@ -47,4 +47,4 @@ def zfnet(
         nn.MaxPool2d(3, 2),
     )
     shape = output_shape(features, (in_channels, *image_size))
-    return initialize(features.extend(dense_head(shape, num_classes, dropout)), init)
+    return initialize(classifier_of(features, *dense_head(shape, num_classes, dropout)), init)

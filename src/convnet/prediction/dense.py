@@ -5,23 +5,20 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from convnet.atomic import write_atomically
-from convnet.data import read_picture
-from convnet.data.images.resize import resize
+from convnet.data.images.decode import read_picture
+from convnet.data.images.resize import stretch
 from convnet.errors import DataError, RecipeError, RunError
 from convnet.layers import Normalize
 from convnet.models import fully_convolutional
-from convnet.tasks import as_picture
-
-if TYPE_CHECKING:
-    from convnet.workflows.run import Run
+from convnet.prediction.inputs import InputSpec
+from convnet.tasks import Labels, Task, as_picture
+from convnet.types import ImageShape
 
 MIN_SCALE, MAX_SCALE = 0.01, 16.0
 COMPARED = 64
@@ -55,48 +52,41 @@ class DenseMap:
         counts = torch.bincount(self.probabilities.argmax(0).flatten(), minlength=len(self.classes))
         return dict(zip(self.classes, (counts / counts.sum()).tolist(), strict=True))
 
-    def draw(self, path: Path) -> None:
-        """Write a picture: the photo, the classes over it, and how sure the network is."""
-        from convnet.reports.dense_figures import dense_figure
-        from convnet.reports.style import to_png
-
-        picture = dense_figure(self.photo, self.probabilities.numpy(), self.classes, self.window, self.stride)
-        write_atomically(path, to_png(picture))
-
 
 @torch.no_grad()
-def predict_dense(run: Run, path: Path, *, scale: float = 1.0) -> DenseMap:
-    """Run the classifier, its dense layers read as convolutions, over a photo, first resized by `scale`.
-
-    Raises:
-        DataError: the photo cannot be read, or is smaller than the images that the network was trained on.
-        RunError: the run is no classifier of images.
-        RecipeError: the scale is out of range.
-        ModelError: a layer of the network depends on the size of the image.
-    """
-    if run.task.target != "class" or run.modality != "images":
-        raise RunError(f"{run.path}: --dense is for classifiers of images; this is a run of {run.task.name}")
-    normalize, network = run.model[0], run.model[1:]
+def dense_map(
+    name: str,
+    model: nn.Sequential,
+    task: Task,
+    inputs: InputSpec,
+    labels: Labels,
+    path: Path,
+    scale: float = 1.0,
+) -> DenseMap:
+    """Run a classifier, its dense layers read as convolutions, over a photo; see `Predictor.dense`."""
+    if not task.target.exclusive or inputs.modality != "images":
+        raise RunError(f"{name}: --dense applies to classifiers of images; this is a {task.name} run")
+    normalize, network = model[0], model[1:]
     assert isinstance(normalize, Normalize)
     if normalize.mean.shape[2:] != (1, 1):
         raise RunError(
-            f"{run.path}: its mean per pixel has a size of its own; train with preprocess.normalize=channel"
+            f"{name}: its mean per pixel has a size of its own; train with preprocess.normalize=channel"
         )
     if not MIN_SCALE <= scale <= MAX_SCALE:  # also of NaN
         raise RecipeError(f"--scale {scale}: must lie between {MIN_SCALE} and {MAX_SCALE}")
-    photo = _read(run, path, scale)
-    dense = fully_convolutional(network, run.shape)
+    photo = _read(inputs.shape, path, scale)
+    dense = fully_convolutional(network, inputs.shape)
     begun = time.perf_counter()
     logits = dense.network(normalize(photo))
     seconds = time.perf_counter() - begun
     # Where pools round up, the last windows reach beyond the photo
     rows, columns = ((n - w) // dense.stride + 1 for n, w in zip(photo.shape[2:], dense.window, strict=True))
     probabilities = logits[0, :, :rows, :columns].float().softmax(0)
-    difference, each = _compared(run.model, photo, probabilities, dense.window, dense.stride)
+    difference, each = _compared(model, photo, probabilities, dense.window, dense.stride)
     return DenseMap(
         str(path),
         as_picture(photo[0]),
-        run.classes,
+        labels.classes,
         probabilities,
         dense.window,
         dense.stride,
@@ -107,15 +97,15 @@ def predict_dense(run: Run, path: Path, *, scale: float = 1.0) -> DenseMap:
     )
 
 
-def _read(run: Run, path: Path, scale: float) -> Tensor:
-    pixels = read_picture(path, run.shape.channels)
+def _read(shape: ImageShape, path: Path, scale: float) -> Tensor:
+    pixels = read_picture(path, shape.channels)
     if scale != 1:
         size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[2] * scale)))
-        pixels = resize(pixels.transpose(1, 2, 0), size).transpose(2, 0, 1)
+        pixels = stretch(pixels.transpose(1, 2, 0), size).transpose(2, 0, 1)
     _, height, width = pixels.shape
-    if height < run.shape.height or width < run.shape.width:
+    if height < shape.height or width < shape.width:
         raise DataError(
-            f"{path}: {width}×{height} pixels; the network takes {run.shape.width}×{run.shape.height} or more"
+            f"{path}: {width}×{height} pixels; the network takes {shape.width}×{shape.height} or more"
         )
     if height * width > MOST_PIXELS:
         fitting = (MOST_PIXELS / (height * width)) ** 0.5

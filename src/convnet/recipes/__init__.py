@@ -1,13 +1,14 @@
 """A recipe says everything about a run; it is checked, stored, and turned into objects here."""
 
+from convnet.data import Data
 from convnet.recipes import load
-from convnet.recipes.build import TrainingSetup, build, open_recipe_data
+from convnet.recipes.build import Opened, TrainingSetup, build, open_recipe_data, split_data
 from convnet.recipes.catalog import RECIPES, NamedRecipe, named_recipe
 from convnet.recipes.components import Component
 from convnet.recipes.defaults import BASELINES, baseline_recipe, default_recipe
 from convnet.recipes.network import task_of
 from convnet.recipes.overrides import override, parse_assignments
-from convnet.recipes.recipe import Data, EarlyStopping, Recipe
+from convnet.recipes.recipe import EarlyStopping, Recipe
 
 __all__ = [
     "BASELINES",
@@ -16,6 +17,7 @@ __all__ = [
     "Data",
     "EarlyStopping",
     "NamedRecipe",
+    "Opened",
     "Recipe",
     "TrainingSetup",
     "baseline_recipe",
@@ -26,5 +28,6 @@ __all__ = [
     "open_recipe_data",
     "override",
     "parse_assignments",
+    "split_data",
     "task_of",
 ]

@@ -7,9 +7,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from convnet.data import Dataset
+from convnet.data import Dataset, labels_of
 from convnet.errors import DataError, RecipeError
-from convnet.types import TargetKind
+from convnet.targets import MULTI_HOT, Target
 
 Balance = Literal["none", "weights", "sampler", "focal"]
 
@@ -26,7 +26,7 @@ def choose_loss(
         return "focal", {}
     if balance != "weights":
         return name, options
-    if dataset.target == "labels":
+    if dataset.info.target is MULTI_HOT:
         there = dataset.targets[train].double().mean(0).clamp(1e-6, 1 - 1e-6)
         return name, {**options, "label_weights": tuple(((1 - there) / there).tolist())}
     return name, {**options, "class_weights": tuple(class_weights(dataset, train).tolist())}
@@ -36,7 +36,7 @@ def sampling_weights(balance: Balance, dataset: Dataset, train: Tensor) -> Tenso
     """How often each training sample is drawn, relative to the others; None for each once an epoch."""
     if balance != "sampler":
         return None
-    return class_weights(dataset, train)[dataset.labels[train]]
+    return class_weights(dataset, train)[labels_of(dataset)[train]]
 
 
 def class_weights(dataset: Dataset, train: Tensor) -> Tensor:
@@ -45,14 +45,16 @@ def class_weights(dataset: Dataset, train: Tensor) -> Tensor:
     Raises:
         DataError: a class has no training sample.
     """
-    counts = torch.bincount(dataset.labels[train], minlength=len(dataset.classes)).double()
+    counts = torch.bincount(labels_of(dataset)[train], minlength=len(dataset.info.classes)).double()
     if (counts == 0).any():
-        lacking = dataset.classes[int((counts == 0).nonzero()[0])]
-        raise DataError(f"{dataset.name}: class '{lacking}' has no training sample; balance does not apply")
+        lacking = dataset.info.classes[int((counts == 0).nonzero()[0])]
+        raise DataError(
+            f"{dataset.info.name}: class '{lacking}' has no training sample; balance does not apply"
+        )
     return len(train) / (len(counts) * counts)
 
 
-def require_applicable(balance: Balance, target: TargetKind, loss: str, options: dict[str, object]) -> None:
+def require_applicable(balance: Balance, target: Target, loss: str, options: dict[str, object]) -> None:
     """Refuse a balance that would have no effect, or be a second one.
 
     Raises:
@@ -60,11 +62,13 @@ def require_applicable(balance: Balance, target: TargetKind, loss: str, options:
     """
     if balance == "none":
         return
-    allowed = {"class": ("weights", "sampler", "focal"), "labels": ("weights",)}.get(target, ())
+    allowed = {"class": ("weights", "sampler", "focal"), "labels": ("weights",)}.get(target.name, ())
     if balance not in allowed:
         way_out = f"; use {' or '.join(allowed)}" if allowed else "; use loss.class_weights"
-        raise RecipeError(f"balance={balance} does not apply to targets of that kind ({target}){way_out}")
-    weighable = {"class": ("cross-entropy", "focal"), "labels": ("binary-cross-entropy",)}[target]
+        raise RecipeError(
+            f"balance={balance} does not apply to targets of that kind ({target.name}){way_out}"
+        )
+    weighable = {"class": ("cross-entropy", "focal"), "labels": ("binary-cross-entropy",)}[target.name]
     if balance == "weights" and loss not in weighable:
         raise RecipeError(f"balance=weights does not apply to loss '{loss}'; use {' or '.join(weighable)}")
     if balance == "focal" and loss != "cross-entropy":

@@ -1,11 +1,8 @@
-"""From a recipe to the objects that train: a workbench."""
+"""From a recipe to the objects that train."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -13,13 +10,15 @@ from torch import nn
 from convnet.data import (
     Augment,
     Dataset,
+    DataSpec,
     Loader,
     Split,
+    identify,
     make_split,
-    open_data,
-    select_classes,
+    open_spec,
+    to_device,
 )
-from convnet.device import make_fabric, resolve_precision
+from convnet.device import Compute
 from convnet.layers import guard_narrow_convolutions
 from convnet.recipes.balance import choose_loss, sampling_weights
 from convnet.recipes.network import build_network, task_of
@@ -31,7 +30,6 @@ from convnet.training import (
     LOSSES,
     OPTIMIZERS,
     SCHEDULES,
-    BatchMetric,
     Freezing,
     Loss,
     Timing,
@@ -42,8 +40,8 @@ from convnet.training import (
 )
 from convnet.types import SplitName
 
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+Opened = tuple[Dataset, Split]
+"""Data and its split."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,6 @@ class TrainingSetup:
     task: Task
     dataset: Dataset
     split: Split
-    fabric: Fabric
     front: nn.Sequential
     inputs: Dataset
     training: Training
@@ -77,60 +74,49 @@ class TrainingSetup:
         if not len(indices):
             return None
         loss = self.task.fit_loss(LOSSES.build(self.recipe.loss.name, **self.recipe.loss.options))
-        return self.task.evaluate(self.training.evaluated, self.inputs, indices, loss, self.fabric)
+        return self.task.evaluate(self.training.evaluated, self.inputs, indices, loss, self.training.compute)
 
 
-def open_recipe_data(
-    recipe: Recipe, data_dir: Path | None, say: Callable[[str], object] = lambda line: None
-) -> Dataset:
-    """The recipe's data, decoded and resized."""
-    dataset = open_data(
-        recipe.data.source,
-        recipe.preprocess,
-        data_dir=data_dir,
-        label=recipe.data.label,
-        ignore=recipe.data.ignore,
-        reads=task_of(recipe).reads,
-        series=recipe.data.series,
-        colors=recipe.data.colors,
-        ignore_index=recipe.data.ignore_index,
-        say=say,
-    )
-    return dataset if recipe.data.classes is None else select_classes(dataset, recipe.data.classes)
+def open_recipe_data(recipe: Recipe, spec: DataSpec | None = None) -> Dataset:
+    """The recipe's data, decoded and resized; `spec` where the data was identified already."""
+    if spec is None or spec.source != recipe.data.source:
+        spec = identify(recipe.data.source)
+    return open_spec(spec, recipe.data, recipe.preprocess, task_of(recipe).annotation)
 
 
 def build(
     recipe: Recipe,
+    compute: Compute,
     *,
-    device: str,
-    data_dir: Path | None = None,
-    dataset: Dataset | None = None,
-    split: Split | None = None,
+    data: Opened | None = None,
     network: nn.Sequential | None = None,
     fitted_state: State | None = None,
     load: bool = True,
-    say: Callable[[str], object] = lambda line: None,
 ) -> TrainingSetup:
     """Open the data, split it, measure its statistics, build the network and what trains it.
 
-    `source`, `split` and `network` may be given where they are there already, and `fitted_state`, what fitted
-    stages learnt before; without `load`, weights from elsewhere are not read, because a checkpoint follows.
-    The same recipe gives the same weights. `say` hears what takes long.
+    The same recipe gives the same weights.
+
+    Args:
+        recipe: What to train.
+        compute: Where, and in which precision.
+        data: The data and its split, where they are opened already.
+        network: The recipe's network, where it is built already.
+        fitted_state: What fitted stages learned before.
+        load: Whether pretrained weights are read; not where a checkpoint follows.
 
     Raises:
         ConvnetError: whatever the recipe asks for cannot be had; the message says what to change.
     """
     task = task_of(recipe)
-    fabric = make_fabric(device, resolve_precision(recipe.precision, device))
-    dataset = dataset or open_recipe_data(recipe, data_dir, say)
-    split = split or make_split(dataset, recipe.split)
-    model = network if network is not None else build_network(recipe, dataset, split, load=load, say=say)
-    dataset = dataset.to(fabric.device)
-    model = model.to(fabric.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if fabric.device.type == "cpu":
+    dataset, split = data or split_data(recipe, open_recipe_data(recipe))
+    model = network if network is not None else build_network(recipe, dataset, split, load=load)
+    dataset = to_device(dataset, compute.device)
+    model = model.to(compute.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if compute.device.type == "cpu":
         guard_narrow_convolutions(model)
     augmented = recipe.augment != Augment()
-    prepared = prepare(model, dataset, split, augmented=augmented, fitted_state=fitted_state, say=say)
+    prepared = prepare(model, dataset, split, augmented=augmented, fitted_state=fitted_state)
     batches = Loader(
         prepared.inputs,
         split.train,
@@ -139,18 +125,15 @@ def build(
         augment=recipe.augment,
         transform=task.transform,
         weights=sampling_weights(recipe.balance, dataset, split.train),
-        rank=fabric.global_rank,
-        world=fabric.world_size,
     )
     name, options = choose_loss(recipe.balance, recipe.loss.name, recipe.loss.options, dataset, split.train)
     loss = task.fit_loss(LOSSES.build(name, **options))
-    training = _make_training(recipe, loss, task.metric, prepared.head, batches)
+    training = _make_training(recipe, loss, task, prepared.head, batches, compute)
     return TrainingSetup(
         recipe,
         task,
         dataset,
         split,
-        fabric,
         prepared.front,
         prepared.inputs,
         training,
@@ -159,8 +142,13 @@ def build(
     )
 
 
+def split_data(recipe: Recipe, dataset: Dataset) -> Opened:
+    """The data and its split as the recipe says."""
+    return dataset, make_split(dataset, recipe.split)
+
+
 def _make_training(
-    recipe: Recipe, loss: Loss, metric: BatchMetric, model: nn.Sequential, batches: Loader
+    recipe: Recipe, loss: Loss, task: Task, model: nn.Sequential, batches: Loader, compute: Compute
 ) -> Training:
     # Where nothing decays, nothing is spared: one group, one call of a fused optimizer.
     decays = bool(recipe.optimizer.options.get("weight_decay"))
@@ -181,7 +169,8 @@ def _make_training(
         regularizers=recipe.regularizers,
         clip_norm=recipe.clip_norm,
         ema=make_ema(model, recipe.ema) if recipe.ema is not None else None,
-        metric=metric,
+        metric=task.metric,
         freezing=Freezing(model, heads, weights.freeze_epochs) if weights and weights.freeze_epochs else None,
+        compute=compute,
         seed=recipe.seed,
     )

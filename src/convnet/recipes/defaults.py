@@ -4,27 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from convnet.data import (
-    DATASETS,
-    Augment,
-    Preprocess,
-    Reads,
-    as_path,
-    holds_series,
-    is_shards,
-    is_table,
-    natural_reading,
-    shards_name,
-    whole_name,
-)
+from convnet.data import DATASETS, Augment, Data, DatasetInfo, DataSpec, Preprocess, identify
+from convnet.data.datasets.named.finders import NamedSet
+from convnet.errors import DataError
 from convnet.models import named_model, parse_pipeline
 from convnet.recipes.components import Component
-from convnet.recipes.recipe import Data, Recipe
+from convnet.recipes.recipe import Recipe
 from convnet.training import Regularizers
+from convnet.types import Annotation
 
 BASELINES = frozenset({"majority", "knn", "linear", "perceptron", "pipeline"})
 """Models that learn from the images as they are: not augmented."""
-TASK_FOR: dict[Reads, str] = {
+TASK_FOR: dict[Annotation, str] = {
     "class": "classification",
     "labels": "multi-label",
     "mask": "segmentation",
@@ -32,11 +23,13 @@ TASK_FOR: dict[Reads, str] = {
     "photos": "denoise",
 }
 """What data is used for when nobody says."""
+SMALL_SIDE = 32
+"""Images up to this size are not cropped."""
 WITHOUT_STEPS = frozenset({"majority", "knn"})
 
 
 def default_recipe(
-    source: str, model: str | None = None, task: str | None = None, label: str | None = None
+    data: str | DataSpec, model: str | None = None, task: str | None = None, label: str | None = None
 ) -> Recipe:
     """Sensible choices for a data set, a folder or a table, and a model and a task if they are named.
 
@@ -46,34 +39,58 @@ def default_recipe(
     digits and characters, whose meaning a mirror changes, are only moved. Folders, which hold hundreds of
     images rather than tens of thousands, get small batches. Tables: an MLP with one hidden layer.
     """
+    spec = _spec(data)
     choice = None if model is None else named_model(model)
     if choice is not None and choice["name"] in BASELINES:
-        return baseline_recipe(source, choice)
-    if holds_series(source) or ((choice or {}).get("name") == "temporal" and task is None):
-        return series_recipe(source, choice, task, label)
-    task = task or TASK_FOR[natural_reading(source)]
+        return baseline_recipe(spec, choice)
+    if spec.modality == "series" or ((choice or {}).get("name") == "temporal" and task is None):
+        return series_recipe(spec, choice, task, label)
+    task = task or TASK_FOR[spec.annotation()]
     if task not in ("classification", "multi-label"):
-        return dense_recipe(source, task, choice)
-    if is_table(source):
-        return _table_recipe(source, choice or {"name": "mlp", "hidden": (32,)})
-    photos = source not in DATASETS or DATASETS[source].photos
-    if source not in DATASETS:
+        return dense_recipe(spec, task, choice)
+    if spec.modality == "table":
+        return _table_recipe(spec, choice or {"name": "mlp", "hidden": (32,)})
+    named = _named(spec)
+    if named is None:
         augment = Augment(flip=True, random_resized_crop=0.5)
     else:
-        augment = Augment(flip=True, pad_crop=4) if photos else Augment(shift=2)
+        augment = Augment(flip=True, pad_crop=4) if named.photos else Augment(shift=2)
     return _recipe(
-        source,
+        spec,
         choice or {"name": "small-convnet"},
         task=task,
         augment=augment,
         optimizer=Component(name="adam", lr=0.003),
         schedule=Component(name="one-cycle"),
-        batch_size=128 if source in DATASETS else 32,
+        batch_size=128 if named else 32,
+    )
+
+
+def dataset_recipe(info: DatasetInfo, preprocess: Preprocess) -> Recipe:
+    """Sensible choices for images with a class each that were opened in Python.
+
+    Raises:
+        DataError: it holds something else.
+    """
+    if info.modality != "images" or not info.target.exclusive:
+        raise DataError(f"{info.name}: expected images with one class each")
+    large = min(info.shape.height, info.shape.width) > SMALL_SIDE
+    return Recipe.from_dict(
+        {
+            "name": f"{info.name}-small-convnet",
+            "data": Data(source=info.name),
+            "preprocess": preprocess,
+            "model": {"name": "small-convnet"},
+            "augment": Augment(flip=True, random_resized_crop=0.5) if large else Augment(shift=2),
+            "optimizer": Component(name="adam", lr=0.003),
+            "schedule": Component(name="one-cycle"),
+            "batch_size": 32 if large else 128,
+        }
     )
 
 
 def series_recipe(
-    source: str,
+    data: str | DataSpec,
     model: dict[str, Any] | None = None,
     task: str | None = None,
     label: str | None = None,
@@ -83,11 +100,12 @@ def series_recipe(
 
     Where the data has a class for every step, so has the network.
     """
-    series = is_table(source)
-    per_step = natural_reading(source, series=series, label=label) == "mask"
+    spec = _spec(data)
+    series = spec.modality == "table"
+    per_step = (spec.as_series() if series else spec).annotation(label) == "mask"
     chosen: dict[str, Any] = {
         "task": task or TASK_FOR["mask" if per_step else "class"],
-        "data": Data(source=whole_name(source), series=series, label=label),
+        "data": Data(source=spec.source, series=series, label=label),
         "optimizer": Component(name="adam", lr=0.001),
         "schedule": Component(name="one-cycle"),
         "epochs": 100,
@@ -96,19 +114,23 @@ def series_recipe(
     model = model or {"name": "temporal"}
     if per_step and model["name"] == "temporal":
         model = {**model, "per_step": True}
-    return _recipe(source, model, **{**chosen, **fields})
+    return _recipe(spec, model, **{**chosen, **fields})
 
 
-def dense_recipe(source: str, task: str, model: dict[str, Any] | None = None, **fields: Any) -> Recipe:
+def dense_recipe(
+    data: str | DataSpec, task: str, model: dict[str, Any] | None = None, **fields: Any
+) -> Recipe:
     """A small U-Net for masks or for images, on crops of photos or on small images as they are.
 
     Masks: flips, and half of the loss is Dice's, which small classes need. Images: what the network adds to
     what it is given. The reconstruction of images is learnt by an autoencoder.
     """
     masks = task == "segmentation"
-    small = source in DATASETS and not DATASETS[source].large
-    many = source in DATASETS and bool(DATASETS[source].files)
-    photos = source not in DATASETS or DATASETS[source].photos
+    spec = _spec(data)
+    named = _named(spec)
+    small = named is not None and not named.large
+    many = named is not None and bool(named.files)
+    photos = named is None or named.photos
     chosen: dict[str, Any] = {
         "task": task,
         "preprocess": Preprocess(normalize="channel" if masks else "range"),
@@ -126,10 +148,10 @@ def dense_recipe(source: str, task: str, model: dict[str, Any] | None = None, **
             chosen["preprocess"] = Preprocess(normalize="range", image_size=64)
     elif not masks:
         network |= {"residual": True, "depth": 2 if small else 3}
-    return _recipe(source, model or network, suffix=f"-{task}", **{**chosen, **fields})
+    return _recipe(spec, model or network, suffix=f"-{task}", **{**chosen, **fields})
 
 
-def baseline_recipe(source: str, model: dict[str, Any], **fields: Any) -> Recipe:
+def baseline_recipe(data: str | DataSpec, model: dict[str, Any], **fields: Any) -> Recipe:
     """A model without convolutions, on the images or rows as they are (M01–M08).
 
     Distances and features take pixels divided by 255 and the columns of a table as they are (knn: as
@@ -138,8 +160,10 @@ def baseline_recipe(source: str, model: dict[str, Any], **fields: Any) -> Recipe
     """
     name = model["name"]
     last = parse_pipeline(model["stages"]).classifier.name if name == "pipeline" else name
-    table = is_table(source) or holds_series(source)
-    small = source not in DATASETS or not DATASETS[source].files
+    spec = _spec(data)
+    named = _named(spec)
+    table = spec.modality != "images"
+    small = named is None or not named.files
     if name == "pipeline":
         normalize = "none" if table else "range"
     else:
@@ -159,12 +183,12 @@ def baseline_recipe(source: str, model: dict[str, Any], **fields: Any) -> Recipe
             chosen["regularizers"] = Regularizers(l2=0.001)
         chosen |= {"epochs": 100 if table else 30 if small else 20}
         chosen |= {"batch_size": 16 if table else 32 if small else 128}
-    return _recipe(source, model, precision="fp32", **{**chosen, **fields})
+    return _recipe(spec, model, precision="fp32", **{**chosen, **fields})
 
 
-def _table_recipe(source: str, model: dict[str, Any]) -> Recipe:
+def _table_recipe(spec: DataSpec, model: dict[str, Any]) -> Recipe:
     return _recipe(
-        source,
+        spec,
         model,
         optimizer=Component(name="adam", lr=0.01),
         schedule=Component(name="cosine"),
@@ -175,11 +199,16 @@ def _table_recipe(source: str, model: dict[str, Any]) -> Recipe:
     )
 
 
-def _recipe(source: str, model: dict[str, Any], suffix: str = "", **fields: Any) -> Recipe:
+def _recipe(spec: DataSpec, model: dict[str, Any], suffix: str = "", **fields: Any) -> Recipe:
     """Named after the data, the task and the model."""
     label = parse_pipeline(model["stages"]).label if model["name"] == "pipeline" else model["name"]
-    path = as_path(whole_name(source))
-    stem = source if source in DATASETS else path.name if path.is_dir() else path.stem
-    stem = shards_name(source) if is_shards(source) else stem
-    name = f"{stem}{suffix}-{label.replace(':', '.')}"
-    return Recipe.from_dict({"name": name, "data": Data(source=whole_name(source)), "model": model, **fields})
+    name = f"{spec.stem}{suffix}-{label.replace(':', '.')}"
+    return Recipe.from_dict({"name": name, "data": Data(source=spec.source), "model": model, **fields})
+
+
+def _spec(data: str | DataSpec) -> DataSpec:
+    return identify(data) if isinstance(data, str) else data
+
+
+def _named(spec: DataSpec) -> NamedSet | None:
+    return DATASETS[spec.source] if spec.named else None

@@ -13,11 +13,12 @@ from convnet.explain import Encoder, encoder_of
 from convnet.features import FEATURES
 from convnet.layers import Normalize
 from convnet.models import build_model
+from convnet.models.legacy import with_current_names
 from convnet.recipes.network import task_of
 from convnet.recipes.precompute import assemble
 from convnet.recipes.recipe import Recipe
 from convnet.runs import RunFolder
-from convnet.types import OF_SAMPLES, ImageShape
+from convnet.types import ImageShape
 
 
 def recipe_of(folder: RunFolder) -> Recipe:
@@ -40,7 +41,7 @@ def trained_network(folder: RunFolder, recipe: Recipe) -> nn.Sequential:
         weights = load_file(weights_file)
         network = build_model(recipe.model.name, shape, outputs, **recipe.model.options)
         model = assemble(Normalize(weights["0.mean"], weights["0.std"]), network)
-        model.load_state_dict(weights)
+        model.load_state_dict(with_current_names(weights, list(model.state_dict())))
     except (SafetensorError, OSError, KeyError, RuntimeError) as error:
         raise RunError(f"{weights_file}: cannot be loaded: {in_one_line(error)}") from error
     return model.eval()
@@ -52,7 +53,7 @@ def require_code(folder: RunFolder, recipe: Recipe, model: nn.Module) -> None:
     Raises:
         RunError: it is one.
     """
-    if task_of(recipe).target not in OF_SAMPLES and encoder_of(model) is None:
+    if task_of(recipe).target.dense and encoder_of(model) is None:
         raise RunError(
             f"{folder.path}: a run of {recipe.task.name}, whose network has no code of a whole sample"
         )

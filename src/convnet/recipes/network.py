@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
 
 import torch
 from torch import nn
@@ -12,13 +12,15 @@ from convnet.device import derived_seed
 from convnet.errors import ModelError, RecipeError
 from convnet.features import Features
 from convnet.layers import Fitted, Normalize, sizes_of
-from convnet.models import FACTS, build_model, parse_pipeline
+from convnet.models import MODELS, build_model, parse_pipeline
 from convnet.recipes.components import Component
 from convnet.recipes.precompute import assemble
 from convnet.recipes.recipe import Recipe
 from convnet.recipes.weights import load_pretrained
 from convnet.tasks import TASKS, Task
-from convnet.types import OF_SAMPLES, ImageShape
+from convnet.types import ImageShape
+
+logger = logging.getLogger(__name__)
 
 
 def task_of(recipe: Recipe) -> Task:
@@ -33,11 +35,10 @@ def build_network(
     split: Split,
     *,
     load: bool = True,
-    say: Callable[[str], object] = lambda line: None,
 ) -> nn.Sequential:
     """Normalisation, with the statistics of the training split, and the recipe's network behind it.
 
-    Weights from elsewhere are put into it, and accounted for to `say`, unless `load` is off.
+    Weights from elsewhere are put into it, and logged, unless `load` is off.
 
     Raises:
         ModelError: the network does not fit the images, or does not end in what the task needs.
@@ -59,7 +60,7 @@ def build_network(
         )
     _require_learning(model, recipe, dataset, split)
     if recipe.weights is not None and load:
-        say(str(load_pretrained(model, recipe.model.name, recipe.weights)))
+        logger.info("%s", load_pretrained(model, recipe.model.name, recipe.weights))
     return model
 
 
@@ -69,22 +70,22 @@ def network_shape(recipe: Recipe, dataset: Dataset) -> ImageShape:
     Raises:
         RecipeError: images of different sizes make no batches unless crops are cut out of them.
     """
-    channels, height, width = dataset.shape
+    channels, height, width = dataset.info.shape
     crop = recipe.augment.crop
     if crop:
-        sides = torch.tensor([[height, width]]) if dataset.sizes is None else dataset.sizes
+        sides = torch.tensor([[height, width]]) if dataset.info.sizes is None else dataset.info.sizes
         if crop > int(sides.min()):
             raise RecipeError(
-                f"augment.crop={crop} is more than the smallest image of {dataset.name} has "
+                f"augment.crop={crop} is more than the smallest image of {dataset.info.name} has "
                 f"({int(sides.min())} pixels a side); use less"
             )
         return ImageShape(channels, crop, crop)
-    if dataset.sizes is not None:
+    if dataset.info.sizes is not None:
         raise RecipeError(
-            f"{dataset.name}: has images of different sizes, which make no batches; cut crops out of them "
+            f"{dataset.info.name}: has images of different sizes, which make no batches; cut crops out of them "
             "(--set augment.crop=96), or resize all (--set preprocess.image_size=128)"
         )
-    return dataset.shape
+    return dataset.info.shape
 
 
 def _require_learning(model: nn.Sequential, recipe: Recipe, dataset: Dataset, split: Split) -> None:
@@ -97,7 +98,7 @@ def _require_learning(model: nn.Sequential, recipe: Recipe, dataset: Dataset, sp
             f"model '{name}' has nothing to train by steps, so that epochs={recipe.epochs} does not apply; "
             "it learns in one pass with epochs=0"
         )
-    numbers = dataset.modality != "images"
+    numbers = dataset.info.modality != "images"
     wanted = "none" if numbers else "range"
     if any(isinstance(stage, Features) for stage in model) and recipe.preprocess.normalize != wanted:
         raise RecipeError(
@@ -106,12 +107,12 @@ def _require_learning(model: nn.Sequential, recipe: Recipe, dataset: Dataset, sp
             f"use --set preprocess.normalize={wanted}"
         )
     if (
-        dataset.modality == "series"
+        dataset.info.modality == "series"
         and all_images(dataset).isnan().any()
         and not _masks_padding(recipe.model)
     ):
         raise RecipeError(
-            f"{dataset.name}: series of different lengths, which '{name}' cannot tell apart from gaps; use "
+            f"{dataset.info.name}: series of different lengths, which '{name}' cannot tell apart from gaps; use "
             "--model temporal"
         )
     for module in model.modules():
@@ -128,22 +129,22 @@ def _masks_padding(model: Component) -> bool:
 
 def _require_sensible_augmentation(recipe: Recipe, dataset: Dataset) -> None:
     """Refuse augmentation that would leave nothing of an image."""
-    if dataset.modality != "images" and recipe.augment != Augment():
-        what = "a table of numbers" if dataset.modality == "table" else "series of numbers"
-        raise RecipeError(f"augment does not apply: {dataset.name} is {what}, not of images")
-    if recipe.augment.crop and task_of(recipe).target in OF_SAMPLES:
+    if dataset.info.modality != "images" and recipe.augment != Augment():
+        what = "a table of numbers" if dataset.info.modality == "table" else "series of numbers"
+        raise RecipeError(f"augment does not apply: {dataset.info.name} is {what}, not of images")
+    if recipe.augment.crop and not task_of(recipe).target.dense:
         raise RecipeError(
             "augment.crop is for masks and images; a classifier's images are moved by pad_crop or shift, "
             "or cropped by random_resized_crop"
         )
     for name in ("saturation", "hue"):
-        if getattr(recipe.augment, name) and dataset.shape.channels != 3:
-            raise RecipeError(f"augment.{name} does not apply: {dataset.shape} images have no colours")
-    side = min(dataset.shape.height, dataset.shape.width)
+        if getattr(recipe.augment, name) and dataset.info.shape.channels != 3:
+            raise RecipeError(f"augment.{name} does not apply: {dataset.info.shape} images have no colours")
+    side = min(dataset.info.shape.height, dataset.info.shape.width)
     for name in ("shift", "pad_crop", "cutout"):
         if getattr(recipe.augment, name) >= max(side, 2):
             raise RecipeError(
-                f"augment.{name}={getattr(recipe.augment, name)} leaves nothing of {dataset.shape} images; "
+                f"augment.{name}={getattr(recipe.augment, name)} leaves nothing of {dataset.info.shape} images; "
                 f"use less than {side}"
             )
 
@@ -152,7 +153,7 @@ def _require_sensible_augmentation(recipe: Recipe, dataset: Dataset) -> None:
 def _require_outputs(model: nn.Sequential, recipe: Recipe, shape: ImageShape, outputs: int) -> None:
     """Run two images through a network whose output is not certain: a user's, or one that makes maps."""
     name, task = recipe.model.name, task_of(recipe)
-    if name in FACTS and FACTS[name].targets == ("class",):
+    if name in MODELS and MODELS.facts(name).targets == ("class",):
         return
     height, width = shape.height, shape.width
     sizes = sizes_of(model)
@@ -175,7 +176,7 @@ def _require_outputs(model: nn.Sequential, recipe: Recipe, shape: ImageShape, ou
         model.train()
     what = f"a classifier of {outputs} classes"
     expected: tuple[int, ...] = (2, outputs)
-    if task.target not in OF_SAMPLES:
+    if task.target.dense:
         what = f"task {task.name}"
         expected = (2, outputs, height - sizes.shrink, width if height == 1 else width - sizes.shrink)
     if found != expected:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -14,8 +15,10 @@ from convnet.errors import DataError
 from convnet.features import Features
 from convnet.layers import Fitted, Normalize, Passes, Standardize
 from convnet.models import Pipeline
+from convnet.models.legacy import with_current_names
 
 BATCH = 512
+logger = logging.getLogger(__name__)
 
 State = dict[str, Tensor]
 
@@ -45,7 +48,6 @@ def prepare(
     *,
     augmented: bool,
     fitted_state: State | None = None,
-    say: Callable[[str], object] = lambda line: None,
 ) -> Prepared:
     """Fit what is fitted, in the order of the stages, and compute fixed features once for all samples.
 
@@ -57,12 +59,12 @@ def prepare(
         return Prepared(nn.Sequential(), model, dataset, 0.0)
     begun, done = time.perf_counter(), 0
     if fitted_state is not None:
-        model.load_state_dict(fitted_state)
+        model.load_state_dict(with_current_names(fitted_state, list(model.state_dict())))
     model.eval()
     for place, stage in enumerate(model, start=1):
         if isinstance(stage, Features):
             which = "every batch" if augmented else f"{len(dataset):,} samples"
-            say(f"computing {stage.out_features:,} features of {which}")
+            logger.info("computing %s features of %s", f"{stage.out_features:,}", which)
         if isinstance(stage, Fitted) and fitted_state is None:
             before = _part(model, done, place - 1)
             val = _passes(before, dataset, split.val) if len(split.val) else None
@@ -114,7 +116,7 @@ def _computed(stages: nn.Module, dataset: Dataset, *, own: bool) -> Dataset:
         done += len(batch)
     if images is None or done < len(dataset):
         raise DataError(
-            f"{dataset.name}: {len(dataset) - done} images cannot be read ({dataset.unreadable[-1]} …); look for "
+            f"{dataset.info.name}: {len(dataset) - done} images cannot be read ({dataset.info.unreadable[-1]} …); look for "
             "them with 'convnet data audit', after which training leaves them out"
         )
     return with_images(dataset, images)

@@ -11,44 +11,22 @@ from annotated_types import Gt, Lt
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticSerializationError
 
-from convnet.data import JITTERS, Augment, Preprocess, SplitOptions
+from convnet.data import Augment, Data, Preprocess, SplitOptions
 from convnet.device import Precision
 from convnet.errors import RecipeError
-from convnet.models import FACTS, MODELS
+from convnet.models import MODELS
 from convnet.recipes.balance import Balance, require_applicable
 from convnet.recipes.components import Component, as_component
 from convnet.recipes.weights import Weights
 from convnet.registry import Count, CountOrZero, Positive, Registry, Section, shown, validate
 from convnet.tasks import TASKS
-from convnet.training import LOSS_TARGETS, LOSSES, OPTIMIZERS, SCHEDULES, Regularizers
-from convnet.types import OF_SAMPLES, TargetKind
+from convnet.training import LOSSES, OPTIMIZERS, SCHEDULES, Regularizers
 
-MIXING = ("cutout", "mixup", "cutmix", "policy", "erase")
-"""What changes an image in ways that a mask or another image cannot follow."""
 STEPS_ONLY = (
     "augment", "balance", "regularizers", "optimizer", "decay_biases", "schedule", "clip_norm", "ema",
     "early_stopping", "batch_size",
 )  # fmt: skip
 """Fields that say how steps are made."""
-
-
-class Data(Section):
-    """What is trained on: a named set or a folder of images.
-
-    Images that cannot be read are listed in the run and left out. Of a table (CSV) `label` is the column of
-    the classes (default: the one called label, class, target, species or diagnosis, else the last), and
-    `ignore` are columns that are no features; with `series` its rows are series, or the steps of some.
-    `classes`, if given, are the only ones that are kept. Of masks `colors` names the classes and says how
-    each looks ({sky: "#0000ff"}) or which index it has, and `ignore_index` is a value that means no class.
-    """
-
-    source: str
-    label: str | None = None
-    ignore: tuple[str, ...] = ()
-    series: bool = False
-    classes: tuple[str, ...] | None = None
-    colors: dict[str, str | int] | None = None
-    ignore_index: CountOrZero | None = None
 
 
 class EarlyStopping(Section):
@@ -86,7 +64,7 @@ class Recipe(Section):
     precision: Precision = "auto"
     seed: CountOrZero = 0
 
-    registries: ClassVar[Mapping[str, Registry[Any]]] = {
+    registries: ClassVar[Mapping[str, Registry[Any, Any]]] = {
         "task": TASKS,
         "model": MODELS,
         "loss": LOSSES,
@@ -147,15 +125,14 @@ class Recipe(Section):
         """The network, the loss and the augmentation must be for the targets of the task."""
         target = TASKS.build(self.task.name, **self.task.options).target
         require_applicable(self.balance, target, self.loss.name, self.loss.options)
-        if self.loss.name in LOSS_TARGETS and target not in LOSS_TARGETS[self.loss.name]:
-            fitting = ", ".join(name for name, targets in LOSS_TARGETS.items() if target in targets)
+        if self.loss.name in LOSSES and target.name not in LOSSES.facts(self.loss.name):
+            fitting = ", ".join(name for name in LOSSES if target.name in LOSSES.facts(name))
             raise RecipeError(
                 f"loss '{self.loss.name}' is not for task {self.task.name}; use one of {fitting}"
             )
-        head: TargetKind = "class" if target == "labels" else target
-        if self.model.name in FACTS and head not in FACTS[self.model.name].targets:
-            fitting = ", ".join(name for name, facts in FACTS.items() if head in facts.targets)
-            makes = "one class per image" if "class" in FACTS[self.model.name].targets else "maps"
+        if self.model.name in MODELS and target.head not in MODELS.facts(self.model.name).targets:
+            fitting = ", ".join(name for name in MODELS if target.head in MODELS.facts(name).targets)
+            makes = "one class per image" if "class" in MODELS.facts(self.model.name).targets else "maps"
             raise RecipeError(
                 f"model '{self.model.name}' makes {makes}, which is not what task {self.task.name} needs; "
                 f"use one of {fitting}"
@@ -165,8 +142,7 @@ class Recipe(Section):
                 f"weights.freeze_epochs={self.weights.freeze_epochs} leaves nothing to fine-tune: "
                 f"epochs is {self.epochs}"
             )
-        excluded = () if target in OF_SAMPLES else MIXING if target == "mask" else (*MIXING, *JITTERS)
-        for name in excluded:
+        for name in target.unmixable:
             if getattr(self.augment, name) not in (0, "none"):
                 raise RecipeError(f"augment.{name} does not apply to task {self.task.name}")
 

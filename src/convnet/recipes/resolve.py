@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from convnet.data import DATASETS, as_path, holds_files, holds_images, holds_series, is_shards, is_table
+from convnet.data import DATASETS, DataSpec, as_path, identify
+from convnet.data.files.shards import names_shards
 from convnet.errors import DataError, RecipeError, UnknownNameError
 from convnet.models import named_model
 from convnet.models.published import IMAGENET
@@ -15,8 +18,18 @@ from convnet.recipes.overrides import override
 from convnet.recipes.recipe import Recipe
 from convnet.registry import nearest
 
+logger = logging.getLogger(__name__)
 
-def choose_recipe(data_or_recipe: str | Recipe, overrides: Mapping[str, Any] | None = None) -> Recipe:
+
+@dataclass(frozen=True)
+class Resolved:
+    """A recipe, and its data where that was identified on the way."""
+
+    recipe: Recipe
+    data: DataSpec | None = None
+
+
+def resolve(data_or_recipe: str | Recipe, overrides: Mapping[str, Any] | None = None) -> Resolved:
     """The recipe that `data_or_recipe` stands for, with `overrides` applied.
 
     Data that no recipe is named after gets sensible choices, also for the model that `overrides` name.
@@ -26,9 +39,13 @@ def choose_recipe(data_or_recipe: str | Recipe, overrides: Mapping[str, Any] | N
         RecipeError: an override does not apply.
     """
     changes = dict(overrides or {})
-    recipe = data_or_recipe if isinstance(data_or_recipe, Recipe) else _find(data_or_recipe, changes)
+    if isinstance(data_or_recipe, Recipe):
+        found = Resolved(data_or_recipe)
+    else:
+        found = _find(data_or_recipe, changes)
     if not changes:
-        return recipe
+        return found
+    recipe = found.recipe
     if changes.get("weights.source") == "imagenet":
         changes = _as_published(changes.get("model", recipe.model.name)) | changes
     changed = override(recipe, changes)
@@ -36,11 +53,18 @@ def choose_recipe(data_or_recipe: str | Recipe, overrides: Mapping[str, Any] | N
     if changed.model.name != recipe.model.name and named_after_model:
         stem = recipe.name.removesuffix(recipe.model.name)  # mnist-small-convnet → mnist-lenet5
         changed = override(changed, {"name": stem + changed.model.name.replace(":", ".")})
-    return changed
+    same_data = found.data is not None and changed.data.source == found.data.source
+    return Resolved(changed, found.data if same_data else None)
+
+
+def choose_recipe(data_or_recipe: str | Recipe, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """The recipe alone; see `resolve`."""
+    return resolve(data_or_recipe, overrides).recipe
 
 
 def _as_published(model: str) -> dict[str, Any]:
     """The options and the normalisation that the public weights of the chosen network need."""
+    model = named_model(model)["name"]
     if model not in IMAGENET:
         known = ", ".join(IMAGENET)
         raise RecipeError(f"--weights imagenet: name a network that has public weights with --model: {known}")
@@ -49,34 +73,36 @@ def _as_published(model: str) -> dict[str, Any]:
     return {**options, "preprocess.normalize": published.normalize}
 
 
-def _find(word: str, changes: Mapping[str, Any]) -> Recipe:
-    chosen, wanted, label = (
+def _find(word: str, changes: Mapping[str, Any]) -> Resolved:
+    model, task, label = (
         value if isinstance(value := changes.get(key), str) else None
         for key in ("model", "task", "data.label")
     )
-    own_default = wanted is not None or (chosen is not None and named_model(chosen)["name"] in BASELINES)
+    if _is_data_here(word):
+        logger.warning("'%s' is a path here and a built-in name; using the path %s", word, as_path(word))
+        spec = identify(str(as_path(word).absolute()))
+        return Resolved(default_recipe(spec, model, task, label), spec)
+    own_default = task is not None or (model is not None and named_model(model)["name"] in BASELINES)
     if word in RECIPES and not (own_default and word in DATASETS):
-        return named_recipe(word)
-    if word in DATASETS:
-        return default_recipe(word, chosen, wanted, label)
+        return Resolved(named_recipe(word))
     path = as_path(word)
-    if path.suffix in (".yaml", ".yml"):
-        return Recipe.from_file(path)
-    if is_shards(word):
-        return default_recipe(word, chosen, wanted, label)
-    if path.is_dir():
-        if (path / "run.json").exists():
-            raise DataError(f"{path}: a run, not data; use its {path / 'recipe.yaml'}, or 'convnet resume'")
-        return default_recipe(word, chosen, wanted, label)
-    if path.exists():
-        if is_table(word) or holds_series(word) or holds_files(word) or holds_images(path):
-            return default_recipe(word, chosen, wanted, label)
-        raise DataError(
-            f"{path}: a file of no known kind; give a recipe (.yaml), a folder or .zip of images, a table "
-            "(.csv, .tsv, .parquet), arrays (.npz), COCO annotations (.json), or series (.arff, .txt)"
+    if word not in DATASETS and path.suffix in (".yaml", ".yml"):
+        return Resolved(Recipe.from_file(path))
+    if word not in DATASETS and (path / "run.json").exists():
+        raise DataError(f"{path}: a run, not data; use its {path / 'recipe.yaml'}, or 'convnet resume'")
+    if word not in DATASETS and not names_shards(word) and not path.exists():
+        if "/" in word or path.suffix:
+            raise DataError(f"{path}: no such {'file' if path.suffix else 'folder'}")
+        raise UnknownNameError(
+            f"'{word}' is neither a recipe, a data set nor a folder{nearest(word, {*RECIPES, *DATASETS})}"
         )
-    if "/" in word or is_table(word) or holds_series(word):
-        raise DataError(f"{path}: no such {'file' if path.suffix else 'folder'}")
-    raise UnknownNameError(
-        f"'{word}' is neither a recipe, a data set nor a folder{nearest(word, {*RECIPES, *DATASETS})}"
-    )
+    spec = identify(word)
+    return Resolved(default_recipe(spec, model, task, label), spec)
+
+
+def _is_data_here(word: str) -> bool:
+    """Whether a built-in name is also a folder of data here; a run's folder is none."""
+    path = as_path(word)
+    if word not in {*RECIPES, *DATASETS} or not path.is_dir():
+        return False
+    return not (path / "run.json").exists() and any(path.iterdir())

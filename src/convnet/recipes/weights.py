@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from convnet.errors import DataError, ModelError
 from convnet.layers import Normalize
-from convnet.models.published import public_names
+from convnet.models.legacy import with_current_names
 from convnet.recipes.pretrained import State, checksum, locate, read_state
 from convnet.registry import CountOrZero, Section
 
@@ -69,7 +69,7 @@ def load_pretrained(model: nn.Sequential, name: str, weights: Weights) -> Weight
     normalize, network = model[0], model[1]
     assert isinstance(normalize, Normalize)
     own = network.state_dict()
-    theirs = _names(name, network, own, state)
+    theirs, state = _names(network, own, state)
     head = head_names(network)
     heads = {key for key in own if any(key.startswith(f"{prefix}.") for prefix in head)}
     _require_same(str(path), name, own, heads, theirs, state)
@@ -90,19 +90,21 @@ def load_pretrained(model: nn.Sequential, name: str, weights: Weights) -> Weight
 def head_names(network: nn.Module) -> tuple[str, ...]:
     """The layers that depend on the number of classes: the last one with weights, and auxiliary heads."""
     layers = [name for name, m in network.named_modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d)]
-    main = [name for name in layers if not name.startswith("auxiliary")]
-    extra = sorted({".".join(name.split(".")[:2]) for name in layers if name.startswith("auxiliary")})
+    main = [name for name in layers if not name.startswith("aux")]
+    extra = sorted({name.partition(".")[0] for name in layers if name.startswith("aux")})
     return (main[-1], *extra)
 
 
-def _names(model: str, network: nn.Module, own: State, state: State) -> dict[str, str]:
-    """Our names → those of the file: public ones, a run's, or the same."""
+def _names(network: nn.Module, own: State, state: State) -> tuple[dict[str, str], State]:
+    """Our names → those of the file, and the file's tensors: those of a run have its prefix."""
     if "0.mean" in state and any(key.startswith("1.") for key in state):
-        return {key: f"1.{key}" for key in own}
-    public = public_names(model, network, own)
-    if public is not None and len(state.keys() & set(public.values())) > len(state.keys() & own.keys()):
-        return public
-    return {key: key for key in own}
+        state = with_current_names(state, [*_prefixed("0.", ("mean", "std")), *_prefixed("1.", own)])
+        return {key: f"1.{key}" for key in own}, state
+    return {key: key for key in own}, state
+
+
+def _prefixed(prefix: str, names: Iterable[str]) -> list[str]:
+    return [prefix + name for name in names]
 
 
 def _require_same(

@@ -17,7 +17,7 @@ from convnet.data.audit.scan import Scan
 from convnet.data.files.manifest import Manifest
 from convnet.data.images.decode import decode
 from convnet.data.images.pixels import DecodeError, to_channels
-from convnet.data.images.resize import fit
+from convnet.data.images.resize import resize
 from convnet.errors import DataError
 from convnet.reports.html import render
 
@@ -130,7 +130,7 @@ class _Thumbnails:
         shown = shown.repeat(enlarged, 0).repeat(enlarged, 1)
         height, width = shown.shape[:2]
         scale = min(1.0, SIDE / max(height, width))
-        small = fit(shown, (max(1, round(height * scale)), max(1, round(width * scale))), "stretch")
+        small = resize(shown, (max(1, round(height * scale)), max(1, round(width * scale))), "stretch")
         written = io.BytesIO()
         Image.fromarray(small).save(written, "JPEG", quality=82)
         return "data:image/jpeg;base64," + base64.b64encode(written.getvalue()).decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,13 +12,15 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from torch import nn
 
-from convnet.data import Dataset, Loader
+from convnet.atomic import write_atomically
+from convnet.data import Dataset, Loader, labels_of, read_sample
 from convnet.explain import embed, encoder_of
+from convnet.prediction import DenseMap
 from convnet.reports import figures, grids
 from convnet.reports.style import bare, figure, to_png
+from convnet.targets import MASK
 from convnet.tasks import Task, dense_outputs, evaluation_batch
-from convnet.tasks.segmentation import class_colours
-from convnet.types import OF_SAMPLES
+from convnet.tasks.segmentation import class_colors
 
 SHOWN = 5
 SHOWN_SMALL = 12
@@ -32,9 +35,12 @@ def dense_pictures(
     task: Task, model: nn.Sequential, dataset: Dataset, predictions: Sequence[Row]
 ) -> Iterator[tuple[str, bytes]]:
     """Held-out samples, from the worst to the best by the task's score; the codes of an autoencoder."""
-    if task.target in OF_SAMPLES or not predictions:
+    if not task.target.dense or not predictions:
         return
-    small = dataset.modality == "images" and max(dataset.shape.height, dataset.shape.width) <= SMALL_SIDE
+    small = (
+        dataset.info.modality == "images"
+        and max(dataset.info.shape.height, dataset.info.shape.width) <= SMALL_SIDE
+    )
     ranked = sorted(predictions, key=lambda row: float(row[task.score.key]))
     count = min(SHOWN_SMALL if small else SHOWN, len(ranked))
     chosen = [ranked[i * (len(ranked) - 1) // max(1, count - 1)] for i in range(count)]
@@ -50,12 +56,12 @@ def _strips(
 ) -> Figure:
     drawn = []
     for row in rows:
-        batch = task.transform(dataset.sample(int(row["index"])), None)
+        batch = task.transform(read_sample(dataset, int(row["index"])), None)
         drawn.append(task.panels(dataset, batch, dense_outputs(model, batch.images)))
     legend = None
-    if task.target == "mask":
-        colours = (class_colours(len(dataset.classes)) / 255).tolist()
-        legend = {name: (r, g, b) for name, (r, g, b) in zip(dataset.classes, colours, strict=True)}
+    if task.target is MASK:
+        colours = (class_colors(len(dataset.info.classes)) / 255).tolist()
+        legend = {name: (r, g, b) for name, (r, g, b) in zip(dataset.info.classes, colours, strict=True)}
     if small:
         names = [caption.partition(":")[0] for caption, _ in drawn[0]]
         return grids.upright_strips(drawn, names, title, legend)
@@ -69,17 +75,29 @@ def _codes(model: nn.Sequential, dataset: Dataset, indices: Sequence[int]) -> Fi
 
     step = -(-len(indices) // MAPPED)
     chosen = torch.tensor(sorted(indices)[::step])
-    batches = Loader(dataset, chosen, evaluation_batch(dataset.shape)).epoch()
+    batches = Loader(dataset, chosen, evaluation_batch(dataset.info.shape)).epoch()
     codes = embed(model, (batch.images for batch in batches)).numpy()
     points = codes
     if codes.shape[1] > 2 and len(codes) > 2:
         points = PCA(2, random_state=0).fit_transform(codes)
     points = np.pad(points[:, :2], ((0, 0), (0, max(0, 2 - points.shape[1]))))  # a single code: along a line
     title = f"{codes.shape[1]} codes of {len(chosen):,} held-out samples in the plane"
-    return figures.code_map(points, dataset.labels[chosen].numpy(), dataset.classes, title)
+    return figures.code_map(points, labels_of(dataset)[chosen].numpy(), dataset.info.classes, title)
 
 
 LISTED = 8
+
+
+def write_dense_figure(found: DenseMap, path: Path) -> None:
+    """Write a picture: the photo, the classes of its windows over it, and how sure the network is.
+
+    Raises:
+        RunError: the disk is full or the folder not writable.
+    """
+    picture = dense_figure(
+        found.photo, found.probabilities.numpy(), found.classes, found.window, found.stride
+    )
+    write_atomically(path, to_png(picture))
 
 
 def dense_figure(
@@ -97,7 +115,7 @@ def dense_figure(
     rows, columns = best.shape
     top, left = (side / 2 - stride / 2 for side in window)
     extent = (left, left + columns * stride, top + rows * stride, top)
-    colours = class_colours(len(classes))
+    colours = class_colors(len(classes))
     tall = photo.shape[0] / photo.shape[1]
     grey = photo.shape[2] == 1
     shown = photo[:, :, 0] if grey else photo

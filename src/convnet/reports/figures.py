@@ -160,8 +160,8 @@ def columns(dataset: Dataset) -> Figure:
             low, high = numbers[:, column].min().astype(float), numbers[:, column].max().astype(float)
             edges = np.linspace(low, high if high > low else low + 1, 31)
             for k in np.unique(targets):
-                axes.hist(numbers[targets == k, column], edges, alpha=0.55, label=dataset.classes[k])
-            axes.set_title(dataset.columns[column], fontweight="normal", fontsize=9)
+                axes.hist(numbers[targets == k, column], edges, alpha=0.55, label=dataset.info.classes[k])
+            axes.set_title(dataset.info.columns[column], fontweight="normal", fontsize=9)
             axes.set_yticks([])
         grid.flat[0].legend(fontsize=8)
     return picture

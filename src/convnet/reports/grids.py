@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from convnet.data import Dataset, ImageDataset
 from convnet.data.images.decode import decode
 from convnet.data.images.pixels import DecodeError
-from convnet.data.images.resize import ResizePolicy, fit
+from convnet.data.images.resize import ResizePolicy, resize
 from convnet.errors import DataError
 from convnet.reports.style import bare, figure
 from convnet.tasks import as_picture
@@ -138,7 +138,7 @@ def pictures(dataset: Dataset, indices: Sequence[int]) -> list[Image]:
 def resized(dataset: ImageDataset, indices: Sequence[int]) -> list[tuple[ResizePolicy, list[Image]]]:
     """The same files by each policy, in the size that the network takes; none if one cannot be read."""
     columns: list[tuple[ResizePolicy, list[Image]]] = [(policy, []) for policy in get_args(ResizePolicy)]
-    size = (dataset.shape.height, dataset.shape.width)
+    size = (dataset.info.shape.height, dataset.info.shape.width)
     manifest, preprocess = dataset.files.manifest, dataset.files.preprocess
     for index in indices:
         name = manifest.samples[int(dataset.rows[index])].entry.name
@@ -146,7 +146,7 @@ def resized(dataset: ImageDataset, indices: Sequence[int]) -> list[tuple[ResizeP
             content = manifest.store.read(name)
             picture = decode(
                 content,
-                channels=dataset.shape.channels,
+                channels=dataset.info.shape.channels,
                 background=preprocess.background,
                 allow_truncated=True,
                 at_least=size,
@@ -154,7 +154,7 @@ def resized(dataset: ImageDataset, indices: Sequence[int]) -> list[tuple[ResizeP
         except (DecodeError, DataError):
             return []
         for policy, pictures in columns:
-            pixels = torch.from_numpy(fit(picture.pixels, size, policy))
+            pixels = torch.from_numpy(resize(picture.pixels, size, policy))
             pictures.append(as_picture(pixels.permute(2, 0, 1)))
     return columns
 

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import nn
 
 from convnet.data import Dataset, ImageDataset, Loader, Split, all_images, read_split
-from convnet.errors import ConvnetError
+from convnet.errors import ConvnetError, RunError, in_one_line
 from convnet.recipes import Recipe
 from convnet.reports import figures, grids, series_figure
 from convnet.reports.dense_figures import dense_pictures
@@ -24,7 +25,6 @@ from convnet.reports.style import shortened, to_png
 from convnet.reports.weight_figures import weight_figures
 from convnet.runs import Baselines, MetricsLog, RunFolder, StepLog
 from convnet.tasks import ClassificationResult, Task, as_picture
-from convnet.types import OF_SAMPLES
 
 LEARNT = ("evidence", "templates", "codebook", "hog", "neighbours", "regions")
 MISTAKES = 24
@@ -52,8 +52,10 @@ def write_run_report(
     data = folder.read_json("data.json")
     held_out = "test" if result["test"] else "val" if result["val"] else None
     predictions = [row for row in _predictions(folder) if row["split"] == held_out]
-    classified = task.target == "class"
-    evaluation = _as_evaluation(predictions, data["classes"]) if held_out and classified else None
+    classified = task.target.exclusive
+    evaluation = (
+        _evaluation(folder, held_out, predictions, data["classes"]) if held_out and classified else None
+    )
     mistakes = sorted(
         (row for row in predictions if classified and row["class"] != row["predicted"]),
         key=lambda row: -float(row["confidence"]),
@@ -64,7 +66,7 @@ def write_run_report(
         pictures |= dict(_classified(evaluation, result, data))
     if dataset is not None:
         split = read_split(folder.read("split.csv"), dataset)
-        if dataset.modality == "series":
+        if dataset.info.modality == "series":
             pictures |= dict(_series(task, model, dataset, split, predictions))
         else:
             pictures |= dict(_samples(recipe, task, model, dataset, split, mistakes))
@@ -139,17 +141,17 @@ def _samples(
     mistakes: list[dict[str, str]],
 ) -> Iterator[tuple[str, bytes]]:
     """What was learnt, and the samples it was learnt from."""
-    if task.target == "class":
+    if task.target.exclusive:
         for name, picture in weight_figures(model, dataset, split):
             yield name, to_png(picture)
-    if dataset.modality == "table":
+    if dataset.info.modality == "table":
         yield "samples", to_png(figures.columns(dataset))
-        if len(dataset.columns) == 2:
+        if len(dataset.info.columns) == 2:
             points = all_images(dataset).flatten(1)
             panel = Panel("Decision regions", model)
-            yield "regions", to_png(plane_figure([panel], points, dataset.targets, dataset.classes))
+            yield "regions", to_png(plane_figure([panel], points, dataset.targets, dataset.info.classes))
         return
-    if task.target == "class":
+    if task.target.exclusive:
         yield "samples", to_png(_sample_figure(dataset, split))
     if isinstance(dataset, ImageDataset):
         columns = resized(dataset, split.train[:RESIZED].tolist())
@@ -165,9 +167,9 @@ def _series(
 ) -> Iterator[tuple[str, bytes]]:
     """Series of each class, and what the network sees in those held out along time."""
     yield "samples", to_png(series_figure.class_series(dataset, split.train.tolist()))
-    key = "confidence" if task.target in OF_SAMPLES else task.score.key
+    key = "confidence" if not task.target.dense else task.score.key
     rows = sorted(predictions, key=lambda row: float(row[key]))
-    if task.target == "mask":
+    if task.target.dense:
         yield "maps", to_png(series_figure.steps_figure(model.eval(), dataset, rows))
     elif (picture := series_figure.evidence_figure(model.eval(), dataset, rows)) is not None:
         yield "evidence", to_png(picture)
@@ -175,13 +177,13 @@ def _series(
 
 def _sample_figure(dataset: Dataset, split: Split) -> Figure:
     """The first training images of each class, a column per class, for up to ten classes."""
-    shown = list(range(min(SAMPLE_COLUMNS, len(dataset.classes))))
+    shown = list(range(min(SAMPLE_COLUMNS, len(dataset.info.classes))))
     targets = dataset.targets.cpu()[split.train]
     rows = 3
     columns = [split.train[(targets == label).nonzero()[:rows, 0]].tolist() for label in shown]
     indices = [column[i % len(column)] for i in range(rows) for column in columns if column]
     captions = [
-        shortened(dataset.classes[int(dataset.targets[i])]) if n < len(shown) else ""
+        shortened(dataset.info.classes[int(dataset.targets[i])]) if n < len(shown) else ""
         for n, i in enumerate(indices)
     ]
     width = len([column for column in columns if column])
@@ -233,8 +235,25 @@ def _tables(result: dict[str, Any]) -> dict[str, Any]:
     return {"splits": splits, "overall": overall, "by_class": by_class}
 
 
-def _as_evaluation(rows: list[dict[str, str]], classes: list[str]) -> ClassificationResult:
-    """The predictions as hard decisions; of two classes with their probabilities, which a ROC needs."""
+def _evaluation(
+    folder: RunFolder, split: str, rows: list[dict[str, str]], classes: list[str]
+) -> ClassificationResult:
+    """The predictions for a split: as they were stored, or out of the table where a run has no arrays."""
+    file = folder.file("predictions.npz")
+    if not file.exists():
+        return _from_table(rows, classes)
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            logits, targets, indices = (
+                torch.from_numpy(arrays[f"{split}_{name}"]) for name in ("logits", "targets", "indices")
+            )
+    except (OSError, ValueError, KeyError) as error:
+        raise RunError(f"{file}: damaged: {in_one_line(error)}") from error
+    return ClassificationResult(0.0, logits, targets, indices)
+
+
+def _from_table(rows: list[dict[str, str]], classes: list[str]) -> ClassificationResult:
+    """Hard decisions; of two classes with their probabilities, which a ROC needs."""
     number = {name: i for i, name in enumerate(classes)}
     predicted = torch.tensor([number[row["predicted"]] for row in rows])
     targets = torch.tensor([number[row["class"]] for row in rows])
@@ -246,4 +265,4 @@ def _as_evaluation(rows: list[dict[str, str]], classes: list[str]) -> Classifica
         # Rounded to six digits, a tie may have lost its winner.
         second = torch.where((predicted == 1) & (second == 0.5), 0.5 + 1e-6, second)
         probabilities = torch.stack([1 - second, second], 1)
-    return ClassificationResult(0.0, probabilities, targets, indices)
+    return ClassificationResult(0.0, probabilities.clamp_min(1e-12).log(), targets, indices)

@@ -15,10 +15,10 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from torch import nn
 
-from convnet.data import Dataset
+from convnet.data import Dataset, labels_of, read_sample
 from convnet.models.temporal import Temporal
 from convnet.reports.style import MUTED, figure
-from convnet.tasks.segmentation import class_colours
+from convnet.tasks.segmentation import class_colors
 from convnet.types import IGNORED
 
 SHOWN_CLASSES, LINES = 6, 12
@@ -28,7 +28,7 @@ COLOURS = "coolwarm"
 
 def class_series(dataset: Dataset, indices: Sequence[int]) -> Figure:
     """Some series of each class, their first channel, one over the other; without classes, the first ones."""
-    labels = dataset.labels[list(indices)].numpy()
+    labels = labels_of(dataset)[list(indices)].numpy()
     classes = list(np.unique(labels))[:SHOWN_CLASSES]
     with figure(10, 2.3 * -(-len(classes) // 3) + 0.5) as picture:
         picture.suptitle("Training series", x=0.01, ha="left", fontweight="bold", fontsize=11)
@@ -41,9 +41,10 @@ def class_series(dataset: Dataset, indices: Sequence[int]) -> Figure:
             members = np.array(indices)[labels == k][:LINES]
             for series in dataset.read(torch.tensor(members)).images[:, 0, 0].numpy():
                 axes.plot(series, linewidth=0.8, alpha=0.6)
-            title = dataset.classes[k] if dataset.target == "class" else f"{len(members)} series"
+            title = dataset.info.classes[k] if dataset.info.target.exclusive else f"{len(members)} series"
             axes.set_title(
-                f"{title} (n = {(labels == k).sum():,})" if dataset.target == "class" else title, fontsize=9
+                f"{title} (n = {(labels == k).sum():,})" if dataset.info.target.exclusive else title,
+                fontsize=9,
             )
     return picture
 
@@ -63,9 +64,9 @@ def evidence_figure(
     chosen = rows[::step][:SHOWN]
     drawn = []
     for row in chosen:
-        values = dataset.sample(int(row["index"])).images
+        values = read_sample(dataset, int(row["index"])).images
         evidence = network.steps(model[0](values))[0][0]
-        own = dataset.classes.index(row["predicted"])
+        own = dataset.info.classes.index(row["predicted"])
         others = torch.cat([evidence[:own], evidence[own + 1 :]]).amax(0)
         drawn.append((row, _own_steps(values[0, 0, 0]), (evidence[own] - others).numpy()))
     most = max(float(np.abs(difference).max()) for _, _, difference in drawn)
@@ -93,13 +94,13 @@ def evidence_figure(
 def steps_figure(model: nn.Sequential, dataset: Dataset, rows: Sequence[Mapping[str, str]]) -> Figure:
     """Held-out series with the class of every step: the truth below, the prediction above it."""
     chosen = rows[:: max(1, len(rows) // SHOWN)][:SHOWN]
-    colours = class_colours(len(dataset.classes)) / 255
+    colours = class_colors(len(dataset.info.classes)) / 255
     with figure(10, 1.7 * len(chosen) + 0.7) as picture:
         title = "Held-out series: the predicted class of every step, and below it the true one"
         picture.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=11)
         for axes, row in zip(picture.subplots(len(chosen), 1, squeeze=False)[:, 0], chosen, strict=True):
             index = int(row["index"])
-            values, truth = dataset.sample(index).images, dataset.targets[index, 0].numpy()
+            values, truth = read_sample(dataset, index).images, dataset.targets[index, 0].numpy()
             predicted = model(values).argmax(1)[0, 0].numpy()
             line = _own_steps(values[0, 0, 0])
             axes.plot(line, color=MUTED, linewidth=0.9)
@@ -123,7 +124,7 @@ def steps_figure(model: nn.Sequential, dataset: Dataset, rows: Sequence[Mapping[
                 f"{row['sample']}  {float(row['pixel_accuracy']):.1%}", fontsize=9, fontweight="normal"
             )
             axes.grid(False)
-        patches = [Patch(color=c, label=name) for c, name in zip(colours, dataset.classes, strict=True)]
+        patches = [Patch(color=c, label=name) for c, name in zip(colours, dataset.info.classes, strict=True)]
         picture.legend(handles=patches[:12], loc="outside lower center", ncols=min(6, len(patches)))
     return picture
 

@@ -14,7 +14,7 @@ from convnet.data import Dataset, Split
 from convnet.features.codebook import Codebook
 from convnet.features.hog import HoG
 from convnet.features.visual_words import VisualWords
-from convnet.layers import FlattenLinear
+from convnet.layers import FlattenLinear, layers_of
 from convnet.models.knn import NearestNeighbours
 from convnet.reports import grids
 from convnet.reports.style import bare, figure
@@ -25,12 +25,14 @@ SAMPLES = 8
 
 def weight_figures(model: nn.Sequential, dataset: Dataset, split: Split) -> Iterator[tuple[str, Figure]]:
     """Names and pictures of whatever in the model can be seen; nothing for what cannot."""
-    if dataset.modality == "table":
+    if dataset.info.modality == "table":
         return
     shown = (split.test if len(split.test) else split.val if len(split.val) else split.train)[:SAMPLES]
-    if (templates := _first_weights(model[1])) is not None:
-        linear = isinstance(model[1], FlattenLinear)
-        yield "templates", template_figure(templates, dataset.classes if linear else None)
+    network = model[-1]
+    first = next((layer for layer in layers_of(network) if any(True for _ in layer.parameters())), None)
+    if isinstance(first, FlattenLinear) and len(model) == 2:
+        classes = dataset.info.classes if first is network.classifier else None
+        yield "templates", template_figure(first.templates().detach(), classes)
     for number, part in enumerate(model.modules()):
         if isinstance(part, VisualWords):
             yield f"codebook-{number}", codebook_figure(part.codebook(), part.in_channels, part.patch_size)
@@ -38,12 +40,6 @@ def weight_figures(model: nn.Sequential, dataset: Dataset, split: Split) -> Iter
             yield f"hog-{number}", glyph_figure(part, dataset.read(shown).images.cpu())
     if isinstance(model[-1], NearestNeighbours):
         yield "neighbours", _neighbour_figure(model, dataset, split, shown)
-
-
-def _first_weights(network: nn.Module) -> Tensor | None:
-    """The weights of a network whose first layer looks at all pixels, one image per unit: D×C×H×W."""
-    first = network[0] if isinstance(network, nn.Sequential) and len(network) else network
-    return first.templates().detach() if isinstance(first, FlattenLinear) else None
 
 
 def template_figure(templates: Tensor, classes: Sequence[str] | None) -> Figure:
@@ -108,8 +104,8 @@ def _neighbour_figure(model: nn.Sequential, dataset: Dataset, split: Split, show
     images, captions = [], []
     for index, near, far in zip(shown.tolist(), found.tolist(), distances.tolist(), strict=True):
         images += grids.pictures(dataset, [index, *near])
-        names = [dataset.classes[int(dataset.targets[i])] for i in near]
-        captions += [f"? {dataset.classes[int(dataset.targets[index])]}"]
+        names = [dataset.info.classes[int(dataset.targets[i])] for i in near]
+        captions += [f"? {dataset.info.classes[int(dataset.targets[index])]}"]
         captions += [f"{name}\n{distance:.3g}" for name, distance in zip(names, far, strict=True)]
     return grids.image_grid(
         images, captions, 1 + found.shape[1], "Held-out images (left) and their nearest training images"

@@ -12,7 +12,7 @@ import torch
 
 from convnet.device import available_cores, default_device, has_native_bf16
 
-PACKAGES = ("convnet", "torch", "lightning-fabric", "numpy", "pillow", "pydantic", "safetensors")
+PACKAGES = ("convnet", "torch", "numpy", "pillow", "pydantic", "safetensors")
 
 
 def describe_environment() -> dict[str, Any]:

@@ -4,13 +4,24 @@ from convnet.tasks import classification, image_to_image, multi_label, segmentat
 from convnet.tasks.classification import ClassificationResult
 from convnet.tasks.dense import dense_outputs
 from convnet.tasks.multi_label import MultiLabelResult
-from convnet.tasks.task import TASKS, Evaluation, Score, Task, as_picture, evaluation_batch
+from convnet.tasks.task import (
+    TASKS,
+    Evaluation,
+    Labels,
+    Prediction,
+    Score,
+    Task,
+    as_picture,
+    evaluation_batch,
+)
 
 __all__ = [
     "TASKS",
     "ClassificationResult",
     "Evaluation",
+    "Labels",
     "MultiLabelResult",
+    "Prediction",
     "Score",
     "Task",
     "as_picture",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,21 +14,25 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from convnet.data import Dataset
-from convnet.tasks.task import TASKS, Evaluation, Score, Task, predict_all
-from convnet.training import Loss, correct_classes
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+from convnet.device import Compute
+from convnet.targets import CLASS_INDEX, Loss
+from convnet.tasks.metrics import correct_classes
+from convnet.tasks.task import TASKS, Evaluation, Labels, Prediction, Score, Task, predict_all
 
 
 @dataclass(frozen=True)
 class ClassificationResult(Evaluation):
-    """Predictions for N samples: mean loss, probabilities N×K, targets N, indices N, all on the CPU."""
+    """Predictions for N samples: mean loss, logits N×K, targets N, indices N, all on the CPU."""
 
     loss: float
-    probabilities: Float[Tensor, "N K"]
+    logits: Float[Tensor, "N K"]
     targets: Int[Tensor, N]
     indices: Int[Tensor, N]
+
+    @cached_property
+    def probabilities(self) -> Float[Tensor, "N K"]:
+        """The softmax of the logits."""
+        return self.logits.softmax(1)
 
     @cached_property
     def predicted(self) -> Tensor:
@@ -57,15 +61,19 @@ class ClassificationResult(Evaluation):
         """The accuracy, over samples and as the mean over classes."""
         return {"accuracy": self.accuracy, "balanced_accuracy": self.balanced_accuracy}
 
-    def rows(self, source: Dataset) -> Iterator[Mapping[str, object]]:
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Logits N×K and targets N."""
+        return {"logits": self.logits.numpy(), "targets": self.targets.numpy()}
+
+    def rows(self, dataset: Dataset) -> Iterator[Mapping[str, object]]:
         """The class, what was predicted, and how sure the network was of both."""
         confidence = self.probabilities.amax(1)
         own = self.probabilities.gather(1, self.targets[:, None])[:, 0]
         columns = (self.targets, self.predicted, confidence, own)
         for target, predicted, sure, probability in zip(*(c.tolist() for c in columns), strict=True):
             yield {
-                "class": source.classes[target],
-                "predicted": source.classes[predicted],
+                "class": dataset.info.classes[target],
+                "predicted": dataset.info.classes[predicted],
                 "confidence": f"{sure:.6f}",
                 "class_probability": f"{probability:.6f}",
             }
@@ -102,12 +110,47 @@ class ClassificationResult(Evaluation):
         ]
 
 
+@dataclass(frozen=True)
+class ClassPrediction(Prediction):
+    """The classes of a sample and their probabilities, most probable first."""
+
+    location: str
+    classes: tuple[str, ...]
+    probabilities: tuple[float, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The class, and the probability of each."""
+        return {
+            "image": self.location,
+            "class": self.classes[0],
+            "probabilities": dict(zip(self.classes, self.probabilities, strict=True)),
+        }
+
+    def as_text(self, top: int) -> str:
+        """The most probable classes."""
+        return f"{self.location}  {most_probable(self.classes, self.probabilities, top)}"
+
+
+def most_probable(classes: Sequence[str], probabilities: Sequence[float], top: int) -> str:
+    """The first classes and their probabilities in words."""
+    best = list(zip(classes, probabilities, strict=True))[:top]
+    return "  ".join(f"{name} {share:.1%}" for name, share in best)
+
+
+def by_probability(
+    probabilities: Tensor, classes: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """Classes and probabilities (K), most probable first."""
+    best = probabilities.sort(descending=True)
+    return tuple(classes[i] for i in best.indices.tolist()), tuple(best.values.tolist())
+
+
 class Classification(Task):
     """One of K classes for each sample."""
 
     name = "classification"
-    reads = "class"
-    target = "class"
+    annotation = "class"
+    target = CLASS_INDEX
     score = Score("accuracy", "accuracy")
     loss = "cross-entropy"
 
@@ -115,12 +158,16 @@ class Classification(Task):
         """Right classes, of so many samples."""
         return correct_classes(outputs, targets)
 
+    def prediction(self, location: str, outputs: Tensor, images: Tensor, labels: Labels) -> ClassPrediction:
+        """The most probable class, and the probabilities of all."""
+        return ClassPrediction(location, *by_probability(outputs[0].float().softmax(0), labels.classes))
+
     def evaluate(
-        self, model: nn.Module, source: Dataset, indices: Tensor, loss: Loss, fabric: Fabric
+        self, model: nn.Module, dataset: Dataset, indices: Tensor, loss: Loss, compute: Compute
     ) -> ClassificationResult:
         """Predict every sample."""
-        mean, logits, targets, found = predict_all(model, source, indices, loss, fabric)
-        return ClassificationResult(mean, logits.softmax(1), targets, found)
+        mean, logits, targets, found = predict_all(model, dataset, indices, loss, compute)
+        return ClassificationResult(mean, logits, targets, found)
 
 
 @TASKS.register("classification")

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from convnet.data import Dataset, Loader
+from convnet.data import Dataset, Loader, read_sample
 from convnet.data.batches.loader import BatchTransform
+from convnet.device import Compute
 from convnet.errors import ModelError, in_one_line
 from convnet.layers import sizes_of, tiled_outputs
 from convnet.types import Batch
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 SMALL_PIXELS = 128 * 128
 BATCH_PIXELS = 1 << 19
@@ -30,16 +27,16 @@ def center_crop(targets: Tensor, outputs: Tensor) -> Tensor:
 
 def samples(dataset: Dataset, indices: Tensor, transform: BatchTransform) -> Iterator[Batch]:
     """Batches of small samples of one size; large ones, and those of different sizes, one by one."""
-    pixels = dataset.shape.height * dataset.shape.width
-    if dataset.sizes is None and pixels <= SMALL_PIXELS:
+    pixels = dataset.info.shape.height * dataset.info.shape.width
+    if dataset.info.sizes is None and pixels <= SMALL_PIXELS:
         yield from Loader(dataset, indices, max(1, BATCH_PIXELS // pixels), transform=transform).epoch()
         return
     for index in indices.tolist():
-        yield transform(dataset.sample(index), None)
+        yield transform(read_sample(dataset, index), None)
 
 
 def dense_outputs(
-    model: nn.Module, images: Tensor, fabric: Fabric | None = None, tile: int | None = None
+    model: nn.Module, images: Tensor, compute: Compute | None = None, tile: int | None = None
 ) -> Tensor:
     """The model's maps of images of any size, float32 N×K×H×W.
 
@@ -51,7 +48,7 @@ def dense_outputs(
     def run(piece: Tensor) -> Tensor:
         height, width = piece.shape[2:]
         try:
-            with nullcontext() if fabric is None else fabric.autocast():
+            with nullcontext() if compute is None else compute.autocast():
                 out: Tensor = model(piece)
         except RuntimeError as error:
             message = f"the network fails on {width}×{height} images: {in_one_line(error)}"

@@ -4,24 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
+import PIL.Image
 import torch
 from annotated_types import Ge, Gt, Le
 from jaxtyping import Float, Int
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from convnet.data import Dataset
 from convnet.data.images import degrade
+from convnet.device import Compute
 from convnet.errors import DataError
+from convnet.layers import structural_similarity
 from convnet.registry import Count, NonNegative, Positive, Probability
+from convnet.targets import IMAGE, Loss
 from convnet.tasks.dense import center_crop, dense_outputs, samples
-from convnet.tasks.task import TASKS, Evaluation, Picture, Score, Task, as_picture, evaluating
-from convnet.training import Loss, structural_similarity
+from convnet.tasks.task import (
+    TASKS,
+    Evaluation,
+    Labels,
+    Picture,
+    Prediction,
+    Score,
+    Task,
+    as_picture,
+    evaluating,
+    to_png,
+)
 from convnet.types import Batch
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 FLOOR = 1e-10
 """Of the mean squared error: equal images have a PSNR of 100 dB instead of infinity."""
@@ -58,10 +70,39 @@ class ImageResult(Evaluation):
             del means["input_psnr"], means["input_ssim"]
         return means
 
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The figures N×5."""
+        return {"figures": self.figures.numpy()}
+
     def rows(self, dataset: Dataset) -> Iterator[Mapping[str, object]]:
         """The figures of each sample."""
         for values in self.figures.tolist():
             yield {name: f"{value:.6f}" for name, value in zip(FIGURES, values, strict=True)}
+
+
+@dataclass(frozen=True)
+class ImagePrediction(Prediction):
+    """The image that a network made of another, H×W×C."""
+
+    location: str
+    image: Picture
+
+    def as_dict(self) -> dict[str, Any]:
+        """Where the other image is."""
+        return {"image": self.location}
+
+    def as_text(self, top: int) -> str:
+        """Where the other image is."""
+        return self.location
+
+    def files(self) -> dict[str, bytes]:
+        """The image."""
+        return {"made": self.png()}
+
+    def png(self) -> bytes:
+        """The image as a file."""
+        grey = self.image.shape[2] == 1
+        return to_png(PIL.Image.fromarray(self.image[:, :, 0] if grey else self.image))
 
 
 class ImageToImage(Task):
@@ -72,7 +113,7 @@ class ImageToImage(Task):
     image is given as it should come out.
     """
 
-    target = "image"
+    target = IMAGE
     score = Score("psnr", "PSNR", decibels=True)
 
     def __init__(
@@ -86,8 +127,9 @@ class ImageToImage(Task):
         loss: str = "l1",
     ) -> None:
         self.name, self.degrade, self.prepare, self.colours = name, degrade, prepare, colours
-        self.reads = "pairs" if degrade is None else "photos"
+        self.annotation = "pairs" if degrade is None else "photos"
         self.plain, self.loss = plain, loss
+        self.writes = {"made": name}
 
     def outputs(self, dataset: Dataset) -> int:
         """As many channels as the image has.
@@ -95,13 +137,13 @@ class ImageToImage(Task):
         Raises:
             DataError: the images lack what the task needs.
         """
-        if dataset.modality != "images":
+        if dataset.info.modality != "images":
             raise DataError(
-                f"{dataset.name}: a {dataset.modality}, not images; task {self.name} needs images"
+                f"{dataset.info.name}: a {dataset.info.modality}, not images; task {self.name} needs images"
             )
-        if self.colours and dataset.shape.channels != 3:
-            raise DataError(f"{dataset.name}: has grey images; task {self.name} needs colours")
-        return dataset.shape.channels
+        if self.colours and dataset.info.shape.channels != 3:
+            raise DataError(f"{dataset.info.name}: has grey images; task {self.name} needs colours")
+        return dataset.info.shape.channels
 
     def transform(self, batch: Batch, seed: int | None) -> Batch:
         """The degraded image, and the image; pairs as the data has them."""
@@ -109,6 +151,18 @@ class ImageToImage(Task):
             return batch
         targets = batch.images.float() / 255
         return Batch(degrade.degraded(batch, self.degrade, seed), targets, batch.indices, batch.sizes)
+
+    def prepare_input(self, images: Tensor) -> Tensor:
+        """What the task does to an image before it is restored: grey, enlarged, …"""
+        return self.prepare(images.float())
+
+    def outputs_for(self, model: nn.Module, images: Tensor, tile: int | None = None) -> Tensor:
+        """The images that the network makes, computed in tiles where they are large."""
+        return dense_outputs(model, images, tile=tile)
+
+    def prediction(self, location: str, outputs: Tensor, images: Tensor, labels: Labels) -> ImagePrediction:
+        """The image made."""
+        return ImagePrediction(location, as_picture(255 * outputs[0].clamp(0, 1)))
 
     def metric(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """The sum of the PSNR, and the number of images."""
@@ -121,13 +175,13 @@ class ImageToImage(Task):
 
     @torch.no_grad()
     def evaluate(
-        self, model: nn.Module, dataset: Dataset, indices: Tensor, loss: Loss, fabric: Fabric
+        self, model: nn.Module, dataset: Dataset, indices: Tensor, loss: Loss, compute: Compute
     ) -> ImageResult:
         """Every sample at its own size, large ones in tiles; outputs are cut to 0…1 and then judged."""
         total, figures = 0.0, []
         with evaluating(model):
             for batch in samples(dataset, indices, self.transform):
-                outputs = dense_outputs(model, batch.images, fabric)
+                outputs = dense_outputs(model, batch.images, compute)
                 total += loss(outputs, batch.targets).item() * len(batch)
                 given, made = batch.images.float() / 255, outputs.clamp(0, 1)
                 columns = [

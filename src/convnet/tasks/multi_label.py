@@ -5,36 +5,42 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from convnet.data import Dataset
+from convnet.device import Compute
 from convnet.errors import DataError
-from convnet.tasks.task import TASKS, Evaluation, Score, Task, predict_all
-from convnet.training import Loss, label_agreement
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+from convnet.targets import MULTI_HOT, Loss
+from convnet.tasks.classification import by_probability, most_probable
+from convnet.tasks.metrics import label_agreement
+from convnet.tasks.task import TASKS, Evaluation, Labels, Prediction, Score, Task, predict_all
 
 HALF = 0.5
 
 
 @dataclass(frozen=True)
 class MultiLabelResult(Evaluation):
-    """Predictions for N samples: mean loss, probabilities and targets N×K, indices N, all on the CPU.
+    """Predictions for N samples: mean loss, logits and targets N×K, indices N, all on the CPU.
 
     A label is said of a sample where its probability is at least its threshold, K.
     """
 
     loss: float
-    probabilities: Float[Tensor, "N K"]
+    logits: Float[Tensor, "N K"]
     targets: Float[Tensor, "N K"]
     indices: Int[Tensor, " N"]
     classes: tuple[str, ...]
     thresholds: Float[Tensor, " K"]
+
+    @cached_property
+    def probabilities(self) -> Float[Tensor, "N K"]:
+        """The sigmoid of the logits."""
+        return self.logits.sigmoid()
 
     @cached_property
     def predicted(self) -> Tensor:
@@ -62,6 +68,10 @@ class MultiLabelResult(Evaluation):
             "threshold": dict(zip(self.classes, self.thresholds.tolist(), strict=True)),
             "share": dict(zip(self.classes, self.targets.mean(0).tolist(), strict=True)),
         }
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Logits and targets, N×K."""
+        return {"logits": self.logits.numpy(), "targets": self.targets.numpy()}
 
     def rows(self, dataset: Dataset) -> Iterator[Mapping[str, object]]:
         """The labels, those that were predicted, and the probability of each."""
@@ -111,12 +121,35 @@ def _f1(said: Tensor, right: Tensor, over: tuple[int, ...]) -> Tensor:
     return 2 * both / (said.sum(over) + right.sum(over)).clamp_min(1)
 
 
+@dataclass(frozen=True)
+class LabelsPrediction(Prediction):
+    """The labels that apply to a sample, and the probabilities of all, most probable first."""
+
+    location: str
+    classes: tuple[str, ...]
+    probabilities: tuple[float, ...]
+    labels: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The labels, and the probability of each."""
+        return {
+            "image": self.location,
+            "labels": list(self.labels),
+            "probabilities": dict(zip(self.classes, self.probabilities, strict=True)),
+        }
+
+    def as_text(self, top: int) -> str:
+        """The labels, and the most probable ones."""
+        best = most_probable(self.classes, self.probabilities, top)
+        return f"{self.location}  [{', '.join(self.labels)}]  {best}"
+
+
 class MultiLabel(Task):
     """Any number of K labels for each sample."""
 
     name = "multi-label"
-    reads = "labels"
-    target = "labels"
+    annotation = "labels"
+    target = MULTI_HOT
     score = Score("f1", "F1")
     loss = "binary-cross-entropy"
 
@@ -126,21 +159,29 @@ class MultiLabel(Task):
         Raises:
             DataError: there is none.
         """
-        if not dataset.classes:
-            raise DataError(f"{dataset.name}: none of its samples has a label")
-        return len(dataset.classes)
+        if not dataset.info.classes:
+            raise DataError(f"{dataset.info.name}: none of its samples has a label")
+        return len(dataset.info.classes)
 
     def metric(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Labels that are said and right, twice, of those that are said and those that are right."""
         return label_agreement(outputs, targets)
 
+    def prediction(self, location: str, outputs: Tensor, images: Tensor, labels: Labels) -> LabelsPrediction:
+        """The labels above their thresholds, and the probabilities of all."""
+        names, values = by_probability(outputs[0].float().sigmoid(), labels.classes)
+        apply = (
+            name for name, p in zip(names, values, strict=True) if p >= labels.thresholds.get(name, HALF)
+        )
+        return LabelsPrediction(location, names, values, tuple(apply))
+
     def evaluate(
-        self, model: nn.Module, dataset: Dataset, indices: Tensor, loss: Loss, fabric: Fabric
+        self, model: nn.Module, dataset: Dataset, indices: Tensor, loss: Loss, compute: Compute
     ) -> MultiLabelResult:
         """Predict every sample, at thresholds of ½."""
-        mean, logits, targets, found = predict_all(model, dataset, indices, loss, fabric)
-        halves = torch.full((len(dataset.classes),), HALF)
-        return MultiLabelResult(mean, logits.sigmoid(), targets, found, tuple(dataset.classes), halves)
+        mean, logits, targets, found = predict_all(model, dataset, indices, loss, compute)
+        halves = torch.full((len(dataset.info.classes),), HALF)
+        return MultiLabelResult(mean, logits, targets, found, tuple(dataset.info.classes), halves)
 
 
 @TASKS.register("multi-label")

@@ -4,30 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
+import PIL.Image
 import torch
 from jaxtyping import Int
 from numpy.typing import NDArray
+from PIL import ImageColor
 from torch import Tensor, nn
 
 from convnet.data import Dataset
+from convnet.device import Compute
+from convnet.targets import MASK, Loss
 from convnet.tasks.dense import center_crop, dense_outputs, samples
+from convnet.tasks.metrics import correct_classes
 from convnet.tasks.task import (
     TASKS,
     Evaluation,
+    Labels,
     Picture,
+    Prediction,
     Score,
     Task,
     as_picture,
     evaluating,
+    to_png,
 )
-from convnet.training import Loss, correct_classes
 from convnet.types import IGNORED, Batch
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,10 @@ class SegmentationResult(Evaluation):
             "dice": dict(zip(self.classes, dice, strict=True)),
         }
 
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The confusion counts N×K×K."""
+        return {"confusions": self.confusions.numpy()}
+
     def rows(self, dataset: Dataset) -> Iterator[Mapping[str, object]]:
         """Pixel accuracy and mean IoU of each sample."""
         for confusion in self.confusions:
@@ -66,14 +75,74 @@ class SegmentationResult(Evaluation):
             }
 
 
+@dataclass(frozen=True)
+class MaskPrediction(Prediction):
+    """The class index of every pixel, H×W, and the picture it belongs to, H×W×C."""
+
+    location: str
+    indices: NDArray[np.int64]
+    classes: tuple[str, ...]
+    colors: NDArray[np.uint8]
+    picture: Picture
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The share of the pixels that each class has."""
+        counts = np.bincount(self.indices.ravel(), minlength=len(self.classes))
+        return dict(zip(self.classes, (counts / counts.sum()).tolist(), strict=True))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The share of each class."""
+        return {"image": self.location, "classes": self.shares}
+
+    def as_text(self, top: int) -> str:
+        """The share of each class."""
+        return self.location + "".join(f"  {name} {share:.1%}" for name, share in self.shares.items())
+
+    def files(self) -> dict[str, bytes]:
+        """The mask, and the picture under the colors of its classes."""
+        overlay = blended(self.picture, self.colors[self.indices])
+        return {"mask": self.png(), "overlay": to_png(PIL.Image.fromarray(overlay))}
+
+    def png(self) -> bytes:
+        """Class indices with a palette of the classes' colors; of more than 256 classes 16-bit grey."""
+        if len(self.classes) > 256:
+            return to_png(PIL.Image.fromarray(self.indices.astype(np.uint16)))
+        image = PIL.Image.fromarray(self.indices.astype(np.uint8), "P")
+        image.putpalette(self.colors.tobytes())
+        return to_png(image)
+
+
+@dataclass(frozen=True)
+class StepPrediction(Prediction):
+    """The class of every step of a series."""
+
+    location: str
+    classes: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The classes in order."""
+        return {"series": self.location, "steps": list(self.classes)}
+
+    def as_text(self, top: int) -> str:
+        """The classes in order."""
+        return f"{self.location}  {' '.join(self.classes)}"
+
+    def rows(self) -> list[tuple[object, ...]]:
+        """A row per step."""
+        return [(self.location, step, name) for step, name in enumerate(self.classes)]
+
+
 class Segmentation(Task):
     """One of K classes for each place; places without a class count nowhere."""
 
     name = "segmentation"
-    reads = "mask"
-    target = "mask"
+    annotation = "mask"
+    target = MASK
     score = Score("pixel_accuracy", "pixel accuracy")
     loss = "cross-entropy-dice"
+    writes = MappingProxyType({"mask": "mask", "overlay": "overlay"})
+    columns = ("series", "step", "class")
 
     def metric(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Right pixels, of so many that have a class."""
@@ -83,20 +152,35 @@ class Segmentation(Task):
         """On the part of the mask that the network sees."""
         return lambda outputs, targets: loss(outputs, center_crop(targets, outputs))
 
+    def outputs_for(self, model: nn.Module, images: Tensor, tile: int | None = None) -> Tensor:
+        """Logits at every position, computed in tiles where images are large."""
+        return dense_outputs(model, images, tile=tile)
+
+    def prediction(self, location: str, outputs: Tensor, images: Tensor, labels: Labels) -> Prediction:
+        """The most probable class of every pixel, or of every step of a series."""
+        best = outputs.argmax(1)[0]
+        if labels.series:
+            return StepPrediction(location, tuple(labels.classes[k] for k in best[0].tolist()))
+        colors = class_colors(len(labels.classes))
+        for i, name in enumerate(labels.classes):
+            if name in labels.colors:
+                colors[i] = ImageColor.getrgb(labels.colors[name])[:3]
+        return MaskPrediction(location, best.numpy(), labels.classes, colors, as_picture(images[0]))
+
     @torch.no_grad()
     def evaluate(
-        self, model: nn.Module, dataset: Dataset, indices: Tensor, loss: Loss, fabric: Fabric
+        self, model: nn.Module, dataset: Dataset, indices: Tensor, loss: Loss, compute: Compute
     ) -> SegmentationResult:
         """Every sample at its own size; large ones in tiles."""
-        k, total = len(dataset.classes), 0.0
+        k, total = len(dataset.info.classes), 0.0
         confusions = []
         with evaluating(model):
             for batch in samples(dataset, indices, self.transform):
-                logits = dense_outputs(model, batch.images, fabric)
+                logits = dense_outputs(model, batch.images, compute)
                 total += loss(logits, batch.targets).item() * len(batch)
                 confusions.append(_confusions(logits.argmax(1), batch.targets, k).cpu())
         return SegmentationResult(
-            total / max(1, len(indices)), torch.cat(confusions), indices, dataset.classes
+            total / max(1, len(indices)), torch.cat(confusions), indices, dataset.info.classes
         )
 
     def panels(self, dataset: Dataset, batch: Batch, output: Tensor) -> list[tuple[str, Picture]]:
@@ -158,7 +242,7 @@ PALETTE = (
 Mask = NDArray[np.integer]
 
 
-def class_colours(count: int) -> NDArray[np.uint8]:
+def class_colors(count: int) -> NDArray[np.uint8]:
     """A colour for each class, K×3: twelve that differ well, then darker and darker ones."""
     colours = [
         tuple(int(c * 0.7 ** (k // len(PALETTE))) for c in PALETTE[k % len(PALETTE)]) for k in range(count)
@@ -169,7 +253,7 @@ def class_colours(count: int) -> NDArray[np.uint8]:
 def coloured(mask: Mask) -> Picture:
     """H×W class indices → H×W×3; black where there is none."""
     inside = mask >= 0
-    colours = class_colours(int(mask.max(initial=0)) + 1)
+    colours = class_colors(int(mask.max(initial=0)) + 1)
     return np.where(inside[..., None], colours[np.where(inside, mask, 0)], 0).astype(np.uint8)
 
 

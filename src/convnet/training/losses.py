@@ -11,28 +11,21 @@ from torch.nn import functional as F
 
 from convnet.errors import RecipeError
 from convnet.registry import Fraction, NonNegative, Positive, Probability, Registry
-from convnet.types import IGNORED, TargetKind
+from convnet.targets import Loss
+from convnet.types import IGNORED
 
-Loss = Callable[[Tensor, Tensor], Tensor]
 Builder = Callable[..., Loss]
 ClassWeights = tuple[Positive, ...] | None
 
-LOSSES: Registry[Builder] = Registry("loss")
-LOSS_TARGETS: dict[str, tuple[TargetKind, ...]] = {}
-"""The targets that each loss is for."""
+LOSSES: Registry[Builder, tuple[str, ...]] = Registry("loss")
+"""The facts of a loss are the names of the targets it applies to."""
 
 DICE_SMOOTHING = 1.0
 
 
-def loss_for(name: str, *targets: TargetKind) -> Callable[[Builder], Builder]:
-    """Decorator that files a builder under `name`, for those kinds of targets."""
-
-    def add(builder: Builder) -> Builder:
-        LOSSES.register(name)(builder)
-        LOSS_TARGETS[name] = targets
-        return builder
-
-    return add
+def loss_for(name: str, *targets: str) -> Callable[[Builder], Builder]:
+    """Decorator that files a builder under `name`, for the targets of those names."""
+    return LOSSES.register(name, targets)
 
 
 @loss_for("cross-entropy", "class", "mask")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn, optim
 
+from convnet.layers import Classifier
 from convnet.registry import Fraction, NonNegative, Positive, Registry
 
 Groups = list[dict[str, Any]]
 
-OPTIMIZERS: Registry[Callable[..., optim.Optimizer]] = Registry("optimizer")
+OPTIMIZERS: Registry[Callable[..., optim.Optimizer], Any] = Registry("optimizer")
 
 
 def parameter_groups(
@@ -152,11 +153,22 @@ class Freezing:
 def rate_factors(network: nn.Module, decay: float) -> dict[int, float]:
     """The factor of the rate for each parameter, by its id: 1 for the last part with weights.
 
-    Each part before it has `decay` times the factor of the one behind. Parts are the children of the network.
+    Each part before it has `decay` times the factor of the one behind. Parts are the layers or stages of the
+    network, each with the norms that follow it; auxiliary heads have the rate of the head.
     """
-    path = getattr(network, "main_path", network)  # without auxiliary heads, which have the head's rate
-    parts: Sequence[nn.Module] = [part for part in path.children() if any(True for _ in part.parameters())]
-    factors: dict[int, float] = {}
-    for distance, part in enumerate(reversed(parts)):
-        factors |= {id(p): decay**distance for p in part.parameters()}
-    return factors
+    parts: list[list[nn.Parameter]] = []
+    for layer in _parts(network):
+        own = list(layer.parameters())
+        if parts and all(p.dim() < 2 for p in own):
+            parts[-1] += own
+        elif own:
+            parts.append(own)
+    return {id(p): decay**i for i, part in enumerate(reversed(parts)) for p in part}
+
+
+def _parts(network: nn.Module) -> list[nn.Module]:
+    if not isinstance(network, Classifier):
+        return list(network.children())
+    if network.head_name != "classifier":
+        return network.sequence()
+    return [part for half in network.sequence() for part in (list(half.children()) or [half])]

@@ -9,7 +9,7 @@ from typing import Any
 
 from convnet.registry import Count, CountOrZero, Fraction, NonNegative, Positive, Registry
 
-SCHEDULES: Registry[Callable[..., Schedule]] = Registry("schedule")
+SCHEDULES: Registry[Callable[..., Schedule], Any] = Registry("schedule")
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
-from torch import nn, optim
+from torch import Tensor, nn, optim
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from convnet.device import Compute, derived_seed, seed_draws
 from convnet.errors import DivergedError
-from convnet.training.losses import Loss
-from convnet.training.metrics import BatchMetric, correct_classes
+from convnet.targets import BatchMetric, Loss
 from convnet.training.optimizers import Freezing
 from convnet.training.regularizers import Regularizers
 from convnet.training.schedules import Schedule, Timing
@@ -48,7 +48,8 @@ class Training:
 
     `seed` decides every draw inside the model (dropout): the draws of a step depend on the seed and the
     step alone. `ema`, if given, is the running average of the weights that is evaluated in their stead;
-    `metric` is the figure of merit that is watched beside the loss, `freezing` what is not trained at first.
+    `metric` is what is watched beside the loss, `freezing` what is not trained at first, `compute` the device
+    and the precision.
     """
 
     model: nn.Module
@@ -58,10 +59,38 @@ class Training:
     regularizers: Regularizers = field(default_factory=Regularizers)
     clip_norm: float | None = None
     ema: AveragedModel | None = None
-    metric: BatchMetric = correct_classes
+    metric: BatchMetric | None = None
     freezing: Freezing | None = None
+    compute: Compute = field(default_factory=Compute)
     seed: int = 0
     progress: Progress = field(default_factory=Progress)
+
+    def __post_init__(self) -> None:
+        for group in self.optimizer.param_groups:
+            group.setdefault("initial_lr", group["lr"])
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the last step, of the first parameter group."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def begin_epoch(self) -> None:
+        """Put the model into training mode, the frozen part of it excepted."""
+        self.model.train()
+        if self.freezing is not None:
+            self.freezing.begin(self.progress.epoch)
+
+    def begin_step(self) -> None:
+        """Seed the draws of the step and set its learning rate."""
+        seed_draws(derived_seed(self.seed, "step", self.progress.step), self.compute.device)
+        factor = self.schedule.factor(self.progress.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * factor
+
+    def forward(self, images: Tensor) -> Any:
+        """The model's output in the precision that is trained in."""
+        with self.compute.autocast():
+            return self.model(images)
 
     @property
     def evaluated(self) -> nn.Module:
@@ -75,9 +104,8 @@ class Training:
             DivergedError: a weight is NaN or infinite.
         """
         if not all(torch.isfinite(p).all() for p in self.model.parameters()):
-            rate = self.optimizer.param_groups[0]["lr"]
             raise DivergedError(
-                f"the weights became infinite at step {self.progress.step} (learning rate {rate:g})"
+                f"the weights became infinite at step {self.progress.step} (learning rate {self.lr:g})"
             )
 
     def capture(self) -> dict[str, Any]:

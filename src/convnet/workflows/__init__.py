@@ -1,13 +1,11 @@
 """The verbs: train, resume, compare, evaluate, predict, report, as the command line and Python call them."""
 
-from convnet.prediction.dense import DenseMap
-from convnet.prediction.predictor import ImagePrediction, Mask, Prediction
-from convnet.recipes.resolve import choose_recipe
+from convnet.recipes.resolve import choose_recipe, resolve
 from convnet.runs.environment import describe_environment
 from convnet.workflows.baselines import baselines
 from convnet.workflows.compare import Comparison, compare
 from convnet.workflows.cross_validation import CrossValidation, cross_validate
-from convnet.workflows.embed import features
+from convnet.workflows.embed import embed_data
 from convnet.workflows.plane import plane
 from convnet.workflows.retrieve import retrieve
 from convnet.workflows.run import Run, load_run
@@ -16,19 +14,16 @@ from convnet.workflows.train import resume, train
 __all__ = [
     "Comparison",
     "CrossValidation",
-    "DenseMap",
-    "ImagePrediction",
-    "Mask",
-    "Prediction",
     "Run",
     "baselines",
     "choose_recipe",
     "compare",
     "cross_validate",
     "describe_environment",
-    "features",
+    "embed_data",
     "load_run",
     "plane",
+    "resolve",
     "resume",
     "retrieve",
     "train",

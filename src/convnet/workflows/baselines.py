@@ -17,6 +17,7 @@ from convnet.errors import DataError, InterruptedRunError, RecipeError
 from convnet.models import MODELS, build_model, named_model, parse_call
 from convnet.recipes import Recipe, baseline_recipe, default_recipe, open_recipe_data, override
 from convnet.runs import BaselineRow, Baselines, RunFolder, as_file_name, split_fingerprint
+from convnet.settings import settings, use_settings
 from convnet.workflows.run import Run
 from convnet.workflows.time_budget import MEMORY, epochs_within, neighbours_within, words_within
 from convnet.workflows.train import resolve_environment, train
@@ -64,8 +65,6 @@ def baselines(
     minutes: float = 2.0,
     overrides: dict[str, Any] | None = None,
     out: Path | None = None,
-    data_dir: Path | None = None,
-    threads: int | None = None,
     on_row: Callable[[BaselineRow], object] = lambda row: None,
 ) -> tuple[Baselines, Path]:
     """Fit simple models to the same samples and the same split; returns their table and its folder.
@@ -81,17 +80,17 @@ def baselines(
     """
     started = time.perf_counter()
     keep_freed_memory()
-    set_threads(threads)
+    set_threads(settings().threads)
     base = _base(data, overrides or {})
-    dataset = open_recipe_data(base, data_dir)
-    if dataset.target != "class":
-        raise DataError(f"{dataset.name}: baselines are classifiers; its samples have no class each")
+    dataset = open_recipe_data(base)
+    if not dataset.info.target.exclusive:
+        raise DataError(f"{dataset.info.name}: baselines are classifiers; its samples have no class each")
     split = make_split(dataset, base.split)
-    folder = (out or Path("runs") / f"{as_file_name(Path(dataset.name).stem)}-baselines").absolute()
-    plans, rows = TABLE if dataset.modality != "images" else IMAGES, []
+    folder = (out or Path("runs") / f"{as_file_name(Path(dataset.info.name).stem)}-baselines").absolute()
+    plans, rows = TABLE if dataset.info.modality != "images" else IMAGES, []
     for plan in plans:
         if not plan.model.startswith("visual-words"):  # whose patches are cut to the images
-            build_model(plan.model, dataset.shape, len(dataset.classes))
+            build_model(plan.model, dataset.info.shape, len(dataset.info.classes))
     fingerprint = split_fingerprint(write_split(split, dataset))
     for place, plan in enumerate(plans):
         left = started + 60 * min(minutes, LONGEST) - time.perf_counter()
@@ -99,21 +98,16 @@ def baselines(
         name, recipe = _affordable(plan, base, dataset, split, seconds)
         recipe = resolve_environment(recipe, "cpu", folder)
         try:
-            run = _finished(recipe, folder, fingerprint) or train(
-                recipe,
-                below=folder,
-                data_dir=data_dir,
-                device="cpu",
-                threads=threads,
-                opened=(dataset, split),
-                report=False,
-            )
+            with use_settings(device="cpu"):
+                run = _finished(recipe, folder, fingerprint) or train(
+                    recipe, data=(dataset, split), below=folder, report=False
+                )
         except InterruptedRunError:
             done = f"{place} of {len(plans)} models are fitted"
             raise InterruptedRunError(f"stopped; {done}; the same command begins the table again") from None
         rows.append(_row(name, run, dataset, split))
         on_row(rows[-1])
-    table = Baselines(dataset.name, fingerprint, tuple(rows))
+    table = Baselines(dataset.info.name, fingerprint, tuple(rows))
     table.write(folder)
     return table, folder
 
@@ -167,7 +161,7 @@ def _vectors(model: str, dataset: Dataset, split: Split) -> torch.Tensor:
     images = dataset.read(split.train[:MEMORY]).images
     if "->" not in model:
         return images.flatten(1).float()
-    pipeline = build_model(model, dataset.shape, len(dataset.classes))
+    pipeline = build_model(model, dataset.info.shape, len(dataset.info.classes))
     features: torch.Tensor = pipeline.get_submodule("0")(images.float() / 255)
     return features.flatten(1)
 

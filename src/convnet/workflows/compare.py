@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,14 @@ from typing import Any
 from convnet.atomic import cannot_write, write_atomically
 from convnet.device import default_device
 from convnet.errors import RecipeError, RunError
-from convnet.recipes import Recipe, TrainingSetup, override, task_of
+from convnet.recipes import Recipe, override, task_of
 from convnet.reports.compare_page import Variant
 from convnet.runs import as_file_name
+from convnet.settings import settings
 from convnet.tasks import Score
 from convnet.training import Listener
 from convnet.workflows.run import Run
-from convnet.workflows.train import require_buildable, resolve_environment, train_or_continue
+from convnet.workflows.train import require_buildable, resolve_environment, train_or_resume
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,7 @@ def compare(
     *,
     seeds: int = 1,
     out: Path | None = None,
-    data_dir: Path | None = None,
-    device: str | None = None,
-    threads: int | None = None,
     listeners: Sequence[Listener] = (),
-    on_start: Callable[[str, TrainingSetup], object] = lambda label, setup: None,
-    say: Callable[[str], object] = lambda line: None,
 ) -> Comparison:
     """Train every combination of the values in `vary`, with `seeds` seeds from the recipe's own on.
 
@@ -57,7 +53,7 @@ def compare(
     if not vary or not all(vary.values()):
         raise RecipeError("nothing to compare; name a field and its values: --vary optimizer=adam,sgd")
     folder = (out or Path("runs") / f"{as_file_name(recipe.name)}-compare").absolute()
-    recipe = resolve_environment(recipe, device or default_device(), folder)
+    recipe = resolve_environment(recipe, settings().device or default_device(), folder)
     variants_of = _variants(recipe, vary)
     _require_distinct([label for label, _ in variants_of])
     planned = {
@@ -65,24 +61,13 @@ def compare(
         for label, variant in variants_of
     }
     for recipes in planned.values():
-        require_buildable(recipes[0], data_dir)
+        require_buildable(recipes[0])
     runs: dict[str, list[Run]] = {label: [] for label in planned}
     # Seed by seed, so that an interrupted comparison has something of every variant.
     for i in range(seeds):
         for label, recipes in planned.items():
             path = folder / f"{as_file_name(label)}-seed{recipes[i].seed}"
-            runs[label].append(
-                train_or_continue(
-                    path,
-                    recipes[i],
-                    data_dir=data_dir,
-                    device=device,
-                    threads=threads,
-                    listeners=listeners,
-                    on_start=lambda setup, label=label: on_start(label, setup),
-                    say=say,
-                )
-            )
+            runs[label].append(train_or_resume(path, recipes[i], listeners=listeners, label=label))
     variants = [
         Variant(
             label, [r.result for r in done], [r.metrics for r in done], _flatten(done[0].recipe.to_dict())

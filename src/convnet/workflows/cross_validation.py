@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,13 @@ from typing import Any
 from convnet.atomic import write_atomically
 from convnet.device import default_device
 from convnet.errors import RecipeError
-from convnet.recipes import Recipe, TrainingSetup, override, task_of
+from convnet.recipes import Recipe, override, task_of
 from convnet.runs import as_file_name
+from convnet.settings import settings
 from convnet.tasks import Score
 from convnet.training import Listener
 from convnet.workflows.run import Run
-from convnet.workflows.train import require_buildable, resolve_environment, train_or_continue
+from convnet.workflows.train import require_buildable, resolve_environment, train_or_resume
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,7 @@ def cross_validate(
     folds: int,
     *,
     out: Path | None = None,
-    data_dir: Path | None = None,
-    device: str | None = None,
-    threads: int | None = None,
     listeners: Sequence[Listener] = (),
-    on_start: Callable[[str, TrainingSetup], object] = lambda label, setup: None,
-    say: Callable[[str], object] = lambda line: None,
 ) -> CrossValidation:
     """Train on all folds but one, for each in turn, and test on that one.
 
@@ -57,19 +53,15 @@ def cross_validate(
     if recipe.split.folds is not None:
         raise RecipeError("split.folds is set already; leave it to --folds")
     folder = (out or Path("runs") / f"{as_file_name(recipe.name)}-{folds}-folds").absolute()
-    recipe = resolve_environment(recipe, device or default_device(), folder)
+    recipe = resolve_environment(recipe, settings().device or default_device(), folder)
     planned = [override(recipe, {"split.folds": folds, "split.fold": fold}) for fold in range(folds)]
-    require_buildable(planned[0], data_dir)
+    require_buildable(planned[0])
     runs = [
-        train_or_continue(
+        train_or_resume(
             folder / f"fold-{fold}",
             chosen,
-            data_dir=data_dir,
-            device=device,
-            threads=threads,
             listeners=listeners,
-            on_start=lambda setup, fold=fold: on_start(f"fold {fold + 1} of {folds}", setup),
-            say=say,
+            label=f"fold {fold + 1} of {folds}",
         )
         for fold, chosen in enumerate(planned)
     ]

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from convnet.atomic import write_atomically
-from convnet.data import Loader
+from convnet.data import Loader, class_names, location
 from convnet.errors import DataError
 from convnet.explain import embed
 from convnet.recipes.load import require_code
@@ -22,7 +22,7 @@ from convnet.workflows.run_data import open_other_data, open_own_data
 SUFFIXES = (".parquet", ".csv", ".npz")
 
 
-def features(run: Run, data: str | None, out: Path, *, data_dir: Path | None = None) -> NDArray[np.float32]:
+def embed_data(run: Run, data: str | None, out: Path) -> NDArray[np.float32]:
     """Write what the run's encoder makes of its own data, or of other data; returns N×D.
 
     The table has the columns sample, class (where there are classes), and 0, 1, …: Parquet, CSV or NumPy
@@ -35,12 +35,12 @@ def features(run: Run, data: str | None, out: Path, *, data_dir: Path | None = N
     if out.suffix.lower() not in SUFFIXES:
         raise DataError(f"{out}: features are written as one of {', '.join(SUFFIXES)}")
     require_code(run.folder, run.recipe, run.model)
-    dataset = open_own_data(run, data_dir) if data is None else open_other_data(run, data, data_dir)
-    batches = Loader(dataset, torch.arange(len(dataset)), evaluation_batch(dataset.shape)).epoch()
+    dataset = open_own_data(run) if data is None else open_other_data(run, data)
+    batches = Loader(dataset, torch.arange(len(dataset)), evaluation_batch(dataset.info.shape)).epoch()
     codes: NDArray[np.float32] = embed(run.model, (batch.images for batch in batches)).numpy()
-    names = {"sample": [dataset.location(i) for i in range(len(dataset))]}
-    if len(dataset.classes) > 1 and dataset.target == "class":
-        names["class"] = dataset.class_names()
+    names = {"sample": [location(dataset, i) for i in range(len(dataset))]}
+    if len(dataset.info.classes) > 1 and dataset.info.target.exclusive:
+        names["class"] = class_names(dataset)
     write_atomically(out, _written(out.suffix.lower(), names, codes))
     return codes
 

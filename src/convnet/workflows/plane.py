@@ -12,10 +12,10 @@ from torch import nn
 
 from convnet.atomic import require_picture, write_atomically
 from convnet.data import all_images
-from convnet.device import set_threads
+from convnet.device import make_compute, set_threads
 from convnet.errors import DataError, RecipeError
 from convnet.features import Features
-from convnet.layers import FlattenLinear
+from convnet.layers import Classifier, FlattenLinear, layers_of
 from convnet.recipes import Recipe, TrainingSetup, build
 from convnet.recipes.resolve import choose_recipe
 from convnet.training import fit
@@ -63,11 +63,13 @@ def plane(
     for values in itertools.product(*vary.values()):
         chosen = dict(zip(vary, values, strict=True))
         recipe = _recipe(data, {**(overrides or {}), **chosen})
-        setup = build(recipe, device="cpu")
-        if setup.dataset.shape != (2, 1, 1):
-            raise DataError(f"{data}: a plane has two columns of numbers, this has {setup.dataset.shape}")
+        setup = build(recipe, make_compute("cpu", recipe.precision))
+        if setup.dataset.info.shape != (2, 1, 1):
+            raise DataError(
+                f"{data}: a plane has two columns of numbers, this has {setup.dataset.info.shape}"
+            )
         if recipe.epochs:
-            fit(setup.training, setup.batches, epochs=recipe.epochs, fabric=setup.fabric)
+            fit(setup.training, setup.batches, epochs=recipe.epochs)
         setup.training.model.eval()
         held_out = setup.evaluate("test") or setup.evaluate("val") or setup.evaluate("train")
         assert held_out is not None, "there is something to train on"
@@ -76,7 +78,7 @@ def plane(
     dataset = models[0].setup.dataset
     panels = [_panel(model, warp) for model in models]
     points = all_images(dataset).flatten(1)
-    write_atomically(out, to_png(plane_figure(panels, points, dataset.targets, dataset.classes)))
+    write_atomically(out, to_png(plane_figure(panels, points, dataset.targets, dataset.info.classes)))
     return tuple(models)
 
 
@@ -93,13 +95,18 @@ def _panel(model: PlaneModel, warp: bool) -> Any:
 
     network = model.setup.model.eval()
     title = f"{model.label}: {model.accuracy:.1%}"
-    linear = isinstance(network[-1], FlattenLinear) and len(network) == 2
+    linear = len(network) == 2 and _is_linear(network[-1])
     if not warp:
         return Panel(title, network, hyperplanes=linear)
     hidden, head = _cut(network)
     if hidden is None:
         return Panel(title, network, hyperplanes=linear)
     return Panel(title, network, hidden, head)
+
+
+def _is_linear(network: nn.Module) -> bool:
+    """Whether a classifier is a single dense layer over what it is given."""
+    return [type(layer) for layer in layers_of(network)] == [nn.Identity, FlattenLinear]
 
 
 def _cut(network: nn.Sequential) -> tuple[nn.Sequential | None, nn.Sequential | None]:
@@ -109,8 +116,8 @@ def _cut(network: nn.Sequential) -> tuple[nn.Sequential | None, nn.Sequential | 
         place = next(i for i, stage in enumerate(stages) if isinstance(stage, Features)) + 1
         width = getattr(stages[place - 1], "out_features", 0)
         hidden, head = stages[:place], stages[place:]
-    elif isinstance(stages[-1], nn.Sequential):
-        *layers, last = stages[-1]
+    elif isinstance(stages[-1], Classifier) and not _is_linear(stages[-1]):
+        *layers, last = stages[-1].sequence()
         width = getattr(last, "in_features", 0)
         hidden, head = [*stages[:-1], *layers], [nn.Flatten(), last]
     else:

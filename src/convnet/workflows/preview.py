@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from convnet.atomic import require_picture, write_atomically
-from convnet.data import Augment, ImageDataset, Loader, make_split
+from convnet.data import Augment, DataSpec, ImageDataset, Loader, class_names, make_split
 from convnet.device import derived_seed
 from convnet.errors import DataError
 from convnet.recipes import Recipe, open_recipe_data
@@ -22,7 +22,7 @@ DRAWS = 5
 """Augmented versions of each image."""
 
 
-def draw_preview(recipe: Recipe, count: int, out: Path, data_dir: Path | None = None) -> None:
+def draw_preview(recipe: Recipe, count: int, out: Path, spec: DataSpec | None = None) -> None:
     """Write a picture with a row per image: as the network takes it, resized otherwise, and augmented.
 
     Raises:
@@ -30,9 +30,9 @@ def draw_preview(recipe: Recipe, count: int, out: Path, data_dir: Path | None = 
         RunError: the picture cannot be written.
     """
     require_picture(out)
-    dataset = open_recipe_data(recipe, data_dir)
-    if dataset.modality != "images":
-        raise DataError(f"{dataset.name}: {dataset.modality}, not images; there is nothing to draw")
+    dataset = open_recipe_data(recipe, spec)
+    if dataset.info.modality != "images":
+        raise DataError(f"{dataset.info.name}: {dataset.info.modality}, not images; there is nothing to draw")
     train = make_split(dataset, recipe.split).train
     order = torch.randperm(
         len(train), generator=torch.Generator().manual_seed(derived_seed(recipe.seed, "order", 0))
@@ -53,7 +53,7 @@ def draw_preview(recipe: Recipe, count: int, out: Path, data_dir: Path | None = 
             columns.append(("augmented", [as_picture(image) for image in batch.images[back]]))
     images = [column[row] for row in range(len(originals)) for _, column in columns]
     captions = [title for title, _ in columns] + [""] * (len(images) - len(columns))
-    names = dataset.class_names()
+    names = class_names(dataset)
     shown = [names[i] for i in originals.indices.tolist()]
     captions = [
         f"{shown[n // len(columns)]}\n{caption}".rstrip() if n % len(columns) == 0 else caption

@@ -54,11 +54,11 @@ class Recorder:
         """
         if isinstance(event, StepEnd):
             self._step(event)
-        else:
+        elif isinstance(event, EpochEnd):
             self._epoch(event)
 
     def _step(self, event: StepEnd) -> None:
-        self.steps.append((event.step, event.rate, event.loss, event.score))
+        self.steps.append((event.step, event.lr, event.loss, event.score))
         if event.step != event.training.progress.step:
             return  # an accelerator reports several steps at once; the last one is what a checkpoint holds
         if self.stop_asked():
@@ -72,7 +72,7 @@ class Recorder:
             {
                 "epoch": event.epoch,
                 "step": event.step,
-                "learning_rate": event.rate,
+                "learning_rate": event.lr,
                 "train_loss": event.train_loss,
                 f"train_{self.score}": event.train_score,
                 "val_loss": event.val_loss,
@@ -107,7 +107,7 @@ class Recorder:
     def _write(self, path: Path, training: Training) -> None:
         save_checkpoint(path, {**training.capture(), "recipe": self.identity})
 
-    def _stop_if_asked(self, event: Event) -> None:
+    def _stop_if_asked(self, event: StepEnd | EpochEnd) -> None:
         if self.stop_asked():
             raise InterruptedRunError(
                 f"stopped after step {event.step}; continue with: convnet resume {self.folder.path}"

@@ -9,10 +9,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import save
 
-from convnet.data import Dataset
+from convnet.data import Dataset, location
 from convnet.errors import DivergedError
 from convnet.recipes import TrainingSetup
 from convnet.runs import RunFolder
@@ -42,11 +43,14 @@ def write_results(folder: RunFolder, setup: TrainingSetup, rows: Sequence[Row]) 
     weights = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in state.items()}
     folder.write("model.safetensors", save(weights))
     folder.write("predictions.csv", _predictions(setup.dataset, held_out))
+    folder.write("predictions.npz", _arrays(held_out))
     data = folder.read_json("data.json")
-    if data["skipped"] != list(setup.dataset.unreadable):  # of very many files not all are looked at before
+    if data["skipped"] != list(
+        setup.dataset.info.unreadable
+    ):  # of very many files not all are looked at before
         folder.write(
             "data.json",
-            json.dumps({**data, "skipped": setup.dataset.unreadable}, indent=2, ensure_ascii=False),
+            json.dumps({**data, "skipped": setup.dataset.info.unreadable}, indent=2, ensure_ascii=False),
         )
     epoch, score = setup.training.progress.epoch, setup.task.score.key
     row = next((row for row in rows if row["epoch"] == epoch), None)
@@ -56,7 +60,7 @@ def write_results(folder: RunFolder, setup: TrainingSetup, rows: Sequence[Row]) 
         "run": str(folder.path),
         "recipe": setup.recipe.name,
         "task": setup.task.name,
-        "data": setup.dataset.name,
+        "data": setup.dataset.info.name,
         "model": setup.recipe.model.name,
         "epochs": len(rows),
         "best_epoch": epoch,
@@ -65,7 +69,7 @@ def write_results(folder: RunFolder, setup: TrainingSetup, rows: Sequence[Row]) 
         "seconds": round(setup.fit_seconds + stepping, 3),
         "images_per_second": round(images / stepping, 1) if stepping else None,
         "parameters": sum(p.numel() for p in setup.training.model.parameters()),
-        "device": setup.fabric.device.type,
+        "device": setup.training.compute.device.type,
         "precision": setup.recipe.precision,
     }
     if setup.recipe.early_stopping is None:
@@ -81,10 +85,23 @@ def _scores(evaluation: Evaluation | None) -> dict[str, Any] | None:
     return {"loss": evaluation.loss, **evaluation.scores(), "samples": len(evaluation)}
 
 
+def _arrays(held_out: dict[SplitName, Evaluation | None]) -> bytes:
+    """NumPy arrays by split: val_indices, val_logits, val_targets, test_indices, …"""
+    arrays = {
+        f"{split}_{name}": values
+        for split, evaluation in held_out.items()
+        if evaluation is not None
+        for name, values in {"indices": evaluation.indices.cpu().numpy(), **evaluation.arrays()}.items()
+    }
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
 def _predictions(dataset: Dataset, held_out: dict[SplitName, Evaluation | None]) -> str:
     """CSV text: each held-out sample and what the task says of it."""
     rows = [
-        {"index": index, "split": name, "sample": dataset.location(index), **row}
+        {"index": index, "split": name, "sample": location(dataset, index), **row}
         for name, evaluation in held_out.items()
         if evaluation is not None
         for index, row in zip(evaluation.indices.tolist(), evaluation.rows(dataset), strict=True)

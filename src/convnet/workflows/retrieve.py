@@ -11,12 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from convnet.atomic import write_atomically
-from convnet.data import Dataset, Loader, as_path, open_data, read_image_file
+from convnet.data import Dataset, Loader, as_path, location, open_data, read_sample
+from convnet.data.files.image_reader import read_image_file
 from convnet.errors import DataError, RecipeError
 from convnet.explain import embed
 from convnet.features import Features
 from convnet.layers import Metric, nearest
 from convnet.recipes.load import require_code
+from convnet.targets import MASK
 from convnet.tasks import as_picture, evaluation_batch
 from convnet.workflows.run import Run
 from convnet.workflows.run_data import open_own_data
@@ -67,7 +69,6 @@ def retrieve(
     space: Space = "embedding",
     metric: Metric = "l2",
     data: str | None = None,
-    data_dir: Path | None = None,
 ) -> Retrieval:
     """Search the run's own data, all splits of it, or other data, for what is nearest to `image`.
 
@@ -84,7 +85,7 @@ def retrieve(
             f"retrieve: top is at least 1, space one of {get_args(Space)}, metric one of {get_args(Metric)}; "
             f"got {top}, '{space}', '{metric}'"
         )
-    if run.modality != "images" or run.task.target == "mask":
+    if run.modality != "images" or run.task.target is MASK:
         what = {"table": "a table of numbers", "series": "series"}.get(run.modality, run.task.name)
         raise DataError(
             f"{run.path}: a run of {what}; images are searched by runs of images and their classes"
@@ -92,9 +93,9 @@ def retrieve(
     if space == "embedding":
         require_code(run.folder, run.recipe, run.model)
     if data is None:
-        dataset = open_own_data(run, data_dir)
+        dataset = open_own_data(run)
     else:
-        dataset = open_data(data, run.recipe.preprocess, data_dir=data_dir, shape=run.shape)
+        dataset = open_data(data, run.recipe.preprocess, shape=run.shape)
     pixels = _query(run, image, dataset)
     kept: list[Tensor] = []
     vectors = _vectors(run, space, _images(run, dataset, kept))
@@ -105,7 +106,7 @@ def retrieve(
         distances = distances / 255
     folder = as_path(data or run.recipe.data.source)
     matches = [
-        Match(i, _path(folder, dataset.location(i)), dataset.classes[int(dataset.targets[i])], d)
+        Match(i, _path(folder, location(dataset, i)), dataset.info.classes[int(dataset.targets[i])], d)
         for i, d in zip(indices[0].tolist(), distances[0].tolist(), strict=True)
     ]
     return Retrieval(image, pixels, tuple(matches), dataset)
@@ -113,9 +114,9 @@ def retrieve(
 
 def _query(run: Run, image: str, dataset: Dataset) -> Tensor:
     """A file in the run's shape, or a sample of the searched data."""
-    places = [dataset.location(i) for i in range(len(dataset))]
+    places = [location(dataset, i) for i in range(len(dataset))]
     if not Path(image).exists() and image in places:
-        return dataset.sample(places.index(image)).images[0]
+        return read_sample(dataset, places.index(image)).images[0]
     return torch.tensor(read_image_file(Path(image), run.shape, run.recipe.preprocess))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,28 +12,19 @@ from typing import Any
 
 from torch import nn
 
-from convnet.data import Dataset, Modality, read_split
-from convnet.device import default_device, make_fabric, resolve_precision
+from convnet.data import Dataset, Modality, read_split, to_device
+from convnet.device import default_device, make_compute
 from convnet.errors import ConvnetError, DataError, RunError
-from convnet.prediction.dense import DenseMap, predict_dense
-from convnet.prediction.predictor import (
-    ImagePrediction,
-    Mask,
-    Prediction,
-    StepPrediction,
-    predict_classes,
-    predict_images,
-    predict_masks,
-    predict_steps,
-)
+from convnet.prediction import DenseMap, InputSpec, Predictor
 from convnet.recipes import Recipe
 from convnet.recipes.load import recipe_of, trained_network
 from convnet.recipes.network import task_of
 from convnet.runs import Baselines, MetricsLog, RunFolder, baselines_beside
-from convnet.tasks import Evaluation, Task
+from convnet.settings import settings
+from convnet.tasks import Evaluation, Labels, Prediction, Task
 from convnet.training import LOSSES
-from convnet.types import OF_SAMPLES, ImageShape, SplitName, TargetKind
-from convnet.workflows.run_data import held_out, open_other_data, open_own_data
+from convnet.types import ImageShape, SplitName
+from convnet.workflows.run_data import held_out, in_classes_of, open_other_data, open_own_data
 
 
 @dataclass(frozen=True)
@@ -68,7 +59,7 @@ class Run:
     @property
     def baselines(self) -> Baselines | None:
         """What simple models reach on the same samples and the same split, where that was measured."""
-        return baselines_beside(self.folder) if self.task.target == "class" else None
+        return baselines_beside(self.folder) if self.task.target.exclusive else None
 
     @property
     def baselines_command(self) -> str:
@@ -123,105 +114,67 @@ class Run:
         """
         return trained_network(self.folder, self.recipe)
 
-    def evaluate(
-        self, data: str | None = None, *, split: SplitName | None = None, data_dir: Path | None = None
-    ) -> Evaluation:
-        """Loss, accuracy and predictions on a split of the run's own data, or on other data.
+    @cached_property
+    def predictor(self) -> Predictor:
+        """The trained network with all it needs to predict files."""
+        recipe = self.recipe
+        inputs = InputSpec(
+            self.modality,
+            self.shape,
+            recipe.preprocess,
+            self.columns,
+            recipe.data.label,
+            self.data.get("steps"),
+            any_length=recipe.model.name == "temporal" or ":" in recipe.model.name,
+            model=recipe.model.name,
+        )
+        colors = {k: v for k, v in (recipe.data.colors or {}).items() if isinstance(v, str)}
+        thresholds = self.result.get("thresholds", {})
+        labels = Labels(self.classes, thresholds, colors, series=self.modality == "series")
+        return Predictor(str(self.path), self.model, self.task, inputs, labels)
 
-        The split is, unless given: test, or val where there is no test; of other data that has no splits,
-        everything.
+    def evaluate(self, data: str | Dataset | None = None, *, split: SplitName | None = None) -> Evaluation:
+        """Measure the network on held-out data.
+
+        Args:
+            data: Other data than the run's own.
+            split: Which split of it. Default: test, or val where there is no test; everything where the data
+                has no splits.
 
         Raises:
             DataError: the data has classes that the run does not know, or nothing in that split.
         """
         if data is None:
-            dataset = open_own_data(self, data_dir)
+            dataset = open_own_data(self)
             own = read_split(self.folder.read("split.csv"), dataset)
             chosen = split or ("test" if len(own.test) else "val")
             indices = own[chosen]
         else:
-            dataset = open_other_data(self, data, data_dir)
+            dataset = open_other_data(self, data) if isinstance(data, str) else in_classes_of(self, data)
             indices = held_out(dataset, split)
         if not len(indices):
-            raise DataError(f"{dataset.name}: no samples in its {split or 'held-out'} split")
-        device = default_device()
-        fabric = make_fabric(device, resolve_precision(self.recipe.precision, device))
-        model = self.model.to(fabric.device)
+            raise DataError(f"{dataset.info.name}: no samples in its {split or 'held-out'} split")
+        compute = make_compute(settings().device or default_device(), self.recipe.precision)
+        model = self.model.to(compute.device)
         loss = self.task.fit_loss(LOSSES.build(self.recipe.loss.name, **self.recipe.loss.options))
         try:
-            found = self.task.evaluate(model, dataset.to(fabric.device), indices, loss, fabric)
+            found = self.task.evaluate(model, to_device(dataset, compute.device), indices, loss, compute)
             return found.with_thresholds(self.result.get("thresholds", {}))
         finally:
             model.cpu()
 
-    def predict(self, samples: Sequence[str | Path]) -> list[Prediction]:
-        """Classes and probabilities for image files, in the order given; for rows of tables, and for series.
-
-        Of a multi-label run, the labels that are said of each, and the probabilities of all.
-
-        Raises:
-            DataError: a file is missing, no readable image, or a table without the run's columns.
-            RunError: the run makes masks or images; `predict_masks` and `predict_images` are for those.
-        """
-        if self.task.target not in OF_SAMPLES:
-            self._require_target("class")
-        return predict_classes(self, samples)
-
-    def predict_masks(self, images: Sequence[str | Path], *, tile: int | None = None) -> Iterator[Mask]:
-        """A class for every pixel of each image; in tiles of `tile` pixels, if given.
-
-        Images keep their sizes, unless the run resized its own (preprocess.image_size).
-
-        Raises:
-            DataError: a file is missing or no readable image.
-            RunError: the run is not of a segmentation.
-        """
-        self._require_target("mask")
-        return predict_masks(self, images, tile)
-
-    def predict_steps(self, files: Sequence[str | Path]) -> Iterator[StepPrediction]:
-        """A class for every step of each series of the files.
-
-        Raises:
-            DataError: a file is missing, or holds no series of the run's channels.
-            RunError: the run does not say classes of steps.
-        """
-        self._require_target("mask")
-        return predict_steps(self, files)
-
-    def predict_images(
-        self, images: Sequence[str | Path], *, tile: int | None = None
-    ) -> Iterator[ImagePrediction]:
-        """The image that the network makes of each; in tiles of `tile` pixels, if given. Sizes as of masks.
-
-        Raises:
-            DataError: a file is missing or no readable image.
-            RunError: the run makes no images.
-        """
-        self._require_target("image")
-        return predict_images(self, images, tile)
+    def predict(self, files: Sequence[str | Path], *, tile: int | None = None) -> list[Prediction]:
+        """Predict files: classes, masks or images, as the task has it; see `Predictor.predict`."""
+        return self.predictor.predict(files, tile=tile)
 
     def predict_dense(self, photo: str | Path, *, scale: float = 1.0) -> DenseMap:
-        """The classes of all windows of a photo, which is first resized by `scale` (M31).
+        """The classes of all windows of a photo; see `Predictor.dense`."""
+        return self.predictor.dense(photo, scale=scale)
 
-        Raises:
-            DataError: the photo cannot be read, or is smaller than the images of the run.
-            RunError: the run is no classifier of images.
-            ModelError: a layer of the network depends on the size of the image.
-        """
-        return predict_dense(self, Path(photo), scale=scale)
-
-    def _require_target(self, target: TargetKind) -> None:
-        if self.task.target != target:
-            made = {"class": "classes", "labels": "labels", "mask": "masks", "image": "images"}
-            raise RunError(
-                f"{self.path}: a run of {self.task.name} makes {made[self.task.target]}, no {made[target]}"
-            )
-
-    def report(self, data_dir: Path | None = None) -> Path:
+    def report(self) -> Path:
         """Write `report.html` and the pictures anew; returns the page's path."""
         _ = self.result
-        return write_report(self, data_dir=data_dir)
+        return write_report(self)
 
 
 def load_run(path: str | Path) -> Run:
@@ -233,14 +186,14 @@ def load_run(path: str | Path) -> Run:
     return Run(RunFolder.open(Path(path)))
 
 
-def write_report(run: Run, dataset: Dataset | None = None, data_dir: Path | None = None) -> Path:
+def write_report(run: Run, dataset: Dataset | None = None) -> Path:
     """The run's page; without pictures of samples where the data is no longer to be had."""
     # Here, because it imports matplotlib: half a second that predicting need not pay.
     from convnet.reports.run_page import write_run_report
 
     if dataset is None:
         try:
-            dataset = open_own_data(run, data_dir)
+            dataset = open_own_data(run)
         except ConvnetError:
             dataset = None
     beside = run.baselines or run.baselines_command

@@ -1,20 +1,21 @@
-"""The inside of a run: from the workbench through the loop to the result."""
+"""The inside of a run: from the setup through the loop to the result."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from convnet.data import Dataset, Split
+from convnet.device import Compute
 from convnet.errors import DivergedError, InterruptedRunError, RecipeError, RunError, in_one_line
-from convnet.recipes import Recipe, TrainingSetup, build
+from convnet.models.legacy import with_current_names
+from convnet.recipes import Opened, Recipe, TrainingSetup, build
 from convnet.runs import RunFolder, load_checkpoint, save_checkpoint
 from convnet.tasks import Evaluation
-from convnet.training import Event, Listener, StopTraining, fit
+from convnet.training import Listener, Training, TrainingStart, fit, notify
 from convnet.workflows.recorder import Recorder, stop_on_signal
 from convnet.workflows.results import write_results
 from convnet.workflows.run import Run
@@ -23,65 +24,32 @@ from convnet.workflows.run import Run
 def run_training(
     folder: RunFolder,
     recipe: Recipe,
-    dataset: Dataset,
-    split: Split,
-    device: str,
+    data: Opened,
+    compute: Compute,
+    *,
     listeners: Sequence[Listener],
-    on_start: Callable[[TrainingSetup], object],
-    say: Callable[[str], object],
+    label: str = "",
     network: nn.Sequential | None = None,
 ) -> Run:
     """Train from the last checkpoint, or the start, to the end; the caller holds the folder's lock.
 
     `network` is the recipe's, where it was built already, untrained.
     """
-    setup = _build(folder, recipe, dataset, split, device, say, network)
+    setup = _build(folder, recipe, data, compute, network)
     identity = _identity(recipe)
     if folder.checkpoint.exists():
         _restore(setup, folder.checkpoint, identity)
-    on_start(setup)
-
-    def validate() -> Evaluation:
-        held_out = setup.evaluate("val")
-        assert held_out is not None, "asked for only where there is validation data"
-        return held_out
-
+    notify(listeners, TrainingStart(setup, label))
     patience = recipe.early_stopping.patience if recipe.early_stopping else None
     with stop_on_signal() as stop_asked:
         score = setup.task.score.key
         recorder = Recorder(folder, setup.training, score, patience, stop_asked, identity)
-        audience: list[Listener] = [*listeners, recorder]
-
-        def tell(event: Event) -> None:
-            """All hear the event, also those behind one that ends training."""
-            stop = None
-            for listener in audience:
-                try:
-                    listener(event)
-                except StopTraining as asked:
-                    stop = asked
-            if stop is not None:
-                raise stop
-
+        early = patience is not None and recorder.metrics.rows and recorder.epochs_since_best() >= patience
         try:
-            early = (
-                patience is not None and recorder.metrics.rows and recorder.epochs_since_best() >= patience
-            )
             if recipe.epochs and not early:
-                fit(
-                    setup.training,
-                    setup.batches,
-                    epochs=recipe.epochs,
-                    fabric=setup.fabric,
-                    validate=validate if len(split.val) else None,
-                    on_event=tell,
-                )
+                _fit(setup, [*listeners, recorder])
         except DivergedError as error:
             raise DivergedError(f"{error}; {_way_out(folder)}") from None
-        except ValueError as error:
-            if "more than 1 value per channel" not in str(error):
-                raise
-            raise RecipeError("batch norm needs more than one image per batch; raise batch_size") from error
         finally:
             recorder.steps.close()
         if recipe.epochs and not recorder.metrics.rows:
@@ -92,28 +60,37 @@ def run_training(
     return Run(folder)
 
 
+def _fit(setup: TrainingSetup, listeners: Sequence[Listener]) -> None:
+    def validate() -> Evaluation:
+        held_out = setup.evaluate("val")
+        assert held_out is not None, "asked for only where there is validation data"
+        return held_out
+
+    try:
+        fit(
+            setup.training,
+            setup.batches,
+            epochs=setup.recipe.epochs,
+            validate=validate if len(setup.split.val) else None,
+            listeners=listeners,
+        )
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise RecipeError("batch norm needs more than one image per batch; raise batch_size") from error
+
+
 def _build(
-    folder: RunFolder,
-    recipe: Recipe,
-    dataset: Dataset,
-    split: Split,
-    device: str,
-    say: Callable[[str], object],
-    network: nn.Sequential | None,
+    folder: RunFolder, recipe: Recipe, data: Opened, compute: Compute, network: nn.Sequential | None
 ) -> TrainingSetup:
-    """The workbench; what its fitted stages learn is kept, so that a resumed run need not learn it again."""
+    """What trains; what its fitted stages learn is kept, so that a resumed run need not learn it again."""
     identity = _identity(recipe)
     if folder.learnt_checkpoint.exists():
         kept = load_checkpoint(folder.learnt_checkpoint)
         _require_same(folder.learnt_checkpoint, kept.get("recipe"), identity)
-        setup = build(
-            recipe, device=device, dataset=dataset, split=split, fitted_state=kept["model"], say=say
-        )
+        setup = build(recipe, compute, data=data, fitted_state=kept["model"])
         return replace(setup, fit_seconds=kept["seconds"])
-    started = folder.checkpoint.exists()
-    setup = build(
-        recipe, device=device, dataset=dataset, split=split, network=network, load=not started, say=say
-    )
+    setup = build(recipe, compute, data=data, network=network, load=not folder.checkpoint.exists())
     if setup.fit_seconds and recipe.epochs:
         content = {"model": setup.model.state_dict(), "seconds": setup.fit_seconds, "recipe": identity}
         save_checkpoint(folder.learnt_checkpoint, content)
@@ -132,9 +109,22 @@ def _restore(setup: TrainingSetup, checkpoint: Path, identity: dict[str, Any]) -
     content = load_checkpoint(checkpoint)
     _require_same(checkpoint, content.pop("recipe", None), identity)
     try:
-        setup.training.restore(content)
+        setup.training.restore(_with_current_names(content, setup.training))
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{checkpoint}: does not fit the run: {in_one_line(error)}") from error
+
+
+def _with_current_names(content: dict[str, Any], training: Training) -> dict[str, Any]:
+    """Checkpoints written when layers had other names."""
+    content["model"] = with_current_names(content["model"], list(training.model.state_dict()))
+    if training.ema is not None:
+        averaged = {key.removeprefix("module."): value for key, value in content["ema"].items()}
+        names = [key.removeprefix("module.") for key in training.ema.state_dict()]
+        renamed = with_current_names(averaged, names)
+        content["ema"] = {
+            key if key == "n_averaged" else f"module.{key}": value for key, value in renamed.items()
+        }
+    return content
 
 
 def _require_same(checkpoint: Path, then: dict[str, Any] | None, identity: dict[str, Any]) -> None:

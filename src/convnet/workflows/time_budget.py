@@ -10,7 +10,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from convnet.data import Dataset, Split
+from convnet.data import Dataset, Split, subset
+from convnet.device import make_compute
 from convnet.features import FEATURES
 from convnet.features.visual_words import VisualWords
 from convnet.layers import nearest
@@ -29,15 +30,16 @@ def epochs_within(recipe: Recipe, dataset: Dataset, split: Split, seconds: float
     """How many epochs, at most the recipe's, there is time for after the features of all samples."""
     count = min(len(split.train), BATCHES * recipe.batch_size)
     some = split.train[torch.arange(count) * len(split.train) // count]
-    part = dataset.subset(some)
-    all_images, nothing = torch.arange(count), torch.arange(0)
+    part = subset(dataset, some)
+    everyone, nothing = torch.arange(count), torch.arange(0)
     once = override(recipe, {"epochs": 1})
+    compute = make_compute("cpu", once.precision)
 
     def train() -> tuple[float, float]:
         begun = time.perf_counter()
-        setup = build(once, device="cpu", dataset=part, split=Split(all_images, nothing, nothing))
+        setup = build(once, compute, data=(part, Split(everyone, nothing, nothing)))
         built = time.perf_counter()
-        fit(setup.training, setup.batches, epochs=1, fabric=setup.fabric)
+        fit(setup.training, setup.batches, epochs=1)
         return built - begun, time.perf_counter() - built
 
     train()
@@ -59,7 +61,7 @@ def neighbours_within(vectors: Tensor, samples: int, queries: int, seconds: floa
 
 def words_within(dataset: Dataset, samples: int, seconds: float) -> str:
     """A visual-words feature for images of that size, with as many words as there is time for."""
-    channels, height, width = dataset.shape
+    channels, height, width = dataset.info.shape
     side = min(height, width)
     patch = 6 if side >= 16 else max(2, side // 3)
     grid, apart = (2 if side >= 2 * patch else 1), max(1, side // 32)

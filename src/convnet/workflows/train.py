@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from convnet.data import (
     DATASETS,
     Dataset,
+    DataSpec,
     ImageDataset,
     Split,
     all_images,
     as_path,
-    is_address,
-    make_split,
+    location,
     read_split,
-    whole_name,
     write_split,
 )
-from convnet.device import default_device, keep_freed_memory, make_fabric, resolve_precision, set_threads
+from convnet.data.files.shards import is_address
+from convnet.device import default_device, keep_freed_memory, make_compute, resolve_precision, set_threads
 from convnet.errors import RunError
-from convnet.recipes import Recipe, TrainingSetup, open_recipe_data, override
+from convnet.recipes import Opened, Recipe, open_recipe_data, override, split_data
 from convnet.recipes.network import build_network, network_shape, task_of
 from convnet.recipes.pretrained import checksum, is_local, locate
 from convnet.runs import RunFolder, as_file_name
 from convnet.runs.environment import describe_environment
+from convnet.settings import settings
 from convnet.training import Listener
-from convnet.types import OF_SAMPLES, SplitName
+from convnet.types import SplitName
 from convnet.workflows.run import Run, write_report
 from convnet.workflows.run_data import open_own_data
 from convnet.workflows.run_training import run_training
@@ -44,35 +43,35 @@ def train(
     recipe: Recipe,
     out: Path | None = None,
     *,
+    data: DataSpec | Opened | None = None,
     below: Path = _RUNS,
-    opened: tuple[Dataset, Split] | None = None,
     report: bool = True,
-    data_dir: Path | None = None,
-    device: str | None = None,
-    threads: int | None = None,
     listeners: Sequence[Listener] = (),
-    on_start: Callable[[TrainingSetup], object] = lambda workbench: None,
-    say: Callable[[str], object] = lambda line: None,
+    label: str = "",
 ) -> Run:
     """Train `recipe` from the start; returns the finished run, its report written.
 
-    `out` is the run's folder (default: NAME-1, -2, … `below` runs/); `opened` are its data and split, where
-    they are there already; without `report` its page is left to `convnet report`. `data_dir` is where named
-    data sets are looked for first; `device` is cpu, cuda or mps (default: the best there is); `threads` for
-    the arithmetic (default: one per core); `listeners` hear every event of the loop, `say` what takes long
-    before it.
+    Args:
+        recipe: What to train.
+        out: The run's folder. Default: NAME-1, -2, … `below` runs/.
+        data: The recipe's data, where it was identified already, or opened and split.
+        below: Where numbered folders are made.
+        report: Whether the page is written now, or left to `convnet report`.
+        listeners: Told of every event.
+        label: Which of several runs it is, for listeners.
 
     Raises:
         ConvnetError: bad recipe, data or folder (nothing is left behind), a diverging loss, an interrupt.
     """
     keep_freed_memory()
-    threads = set_threads(threads)
-    device = device or default_device()
-    recipe = resolve_environment(recipe, device, out or below)
+    threads = set_threads(settings().threads)
+    device = settings().device or default_device()
+    opened = isinstance(data, tuple)
+    recipe = resolve_environment(recipe, device, out or below, named=not opened)
     # All that can fail is tried before there is a folder: a device that is not here, data, a network.
-    make_fabric(device, resolve_precision(recipe.precision, device))
-    dataset, split, network = require_buildable(recipe, data_dir, opened, say)
-    data_dir = data_dir or (Path(os.environ["CONVNET_DATA"]) if os.environ.get("CONVNET_DATA") else None)
+    compute = make_compute(device, recipe.precision)
+    dataset, split, network = require_buildable(recipe, data)
+    data_dir = settings().data_dir
     place = {
         "data_dir": str(data_dir.resolve()) if data_dir else None,
         "device": device,
@@ -81,7 +80,7 @@ def train(
     files = {
         "recipe.yaml": recipe.to_yaml(),
         "environment.json": json.dumps({**describe_environment(), **place}, indent=2),
-        "data.json": json.dumps(_describe_data(recipe, dataset, split), indent=2, ensure_ascii=False),
+        "data.json": json.dumps(_describe_data(recipe, dataset, split, opened), indent=2, ensure_ascii=False),
         "split.csv": write_split(split, dataset),
     }
     if isinstance(dataset, ImageDataset) and dataset.audit is not None:
@@ -91,32 +90,27 @@ def train(
     else:
         folder = RunFolder.create(out, files)
     with folder.writing():
-        run = run_training(folder, recipe, dataset, split, device, listeners, on_start, say, network)
+        run = run_training(
+            folder, recipe, (dataset, split), compute, listeners=listeners, label=label, network=network
+        )
         if report:
             write_report(run, dataset)
     return run
 
 
 def require_buildable(
-    recipe: Recipe,
-    data_dir: Path | None,
-    opened: tuple[Dataset, Split] | None = None,
-    say: Callable[[str], object] = lambda line: None,
+    recipe: Recipe, data: DataSpec | Opened | None = None
 ) -> tuple[Dataset, Split, nn.Sequential]:
-    """Open and split the data, unless they are `opened`, and build the network once.
+    """Open and split the data, unless they are open already, and build the network once.
 
     Raises:
         ConvnetError: what would stop the recipe from being trained.
     """
-    if opened is not None:
-        dataset, split = opened
-    else:
-        dataset = open_recipe_data(recipe, data_dir, say)
-        split = make_split(dataset, recipe.split)
-    return dataset, split, build_network(recipe, dataset, split, say=say)
+    opened = data if isinstance(data, tuple) else split_data(recipe, open_recipe_data(recipe, data))
+    return *opened, build_network(recipe, *opened)
 
 
-def resolve_environment(recipe: Recipe, device: str, out: Path) -> Recipe:
+def resolve_environment(recipe: Recipe, device: str, out: Path, *, named: bool = True) -> Recipe:
     """Write out what depends on here and now: precision, the place of a folder, the checksum of weights."""
     settled: dict[str, Any] = {"precision": resolve_precision(recipe.precision, device)}
     if recipe.weights is not None:
@@ -124,9 +118,10 @@ def resolve_environment(recipe: Recipe, device: str, out: Path) -> Recipe:
         settled["weights.sha256"] = recipe.weights.sha256 or checksum(path)
         if is_local(recipe.weights.source):
             settled["weights.source"] = str(as_path(recipe.weights.source).resolve())
-    settled["data.source"] = whole_name(recipe.data.source)
-    if recipe.data.source not in DATASETS and not is_address(recipe.data.source):
-        folder = Path(settled["data.source"])
+    source = recipe.data.source
+    if named and source not in DATASETS and not is_address(source):
+        folder = as_path(source).resolve()
+        settled["data.source"] = str(folder)
         if out.resolve().is_relative_to(folder):
             raise RunError(f"{out}: inside the data {folder}; choose another folder with --out")
     return override(recipe, settled)
@@ -136,17 +131,20 @@ def resume(
     path: Path,
     *,
     epochs: int | None = None,
-    data_dir: Path | None = None,
-    device: str | None = None,
     listeners: Sequence[Listener] = (),
-    on_start: Callable[[TrainingSetup], object] = lambda workbench: None,
-    say: Callable[[str], object] = lambda line: None,
+    label: str = "",
 ) -> Run:
-    """Go on with an interrupted run, exactly as if it had not stopped; or train a run for longer.
+    """Resume an interrupted run, exactly as if it had not stopped; or train a run for longer.
 
-    `device`, if given, replaces the one the run began on, and with it bit-for-bit equality. `epochs` is
-    the new total. Where the schedule depends on the length of the run (cosine, one-cycle), it
-    is the longer run's from here on. A finished run without `epochs` is returned as it is.
+    A device in the settings replaces the one the run began on, and with it bit-for-bit equality. Where the
+    schedule depends on the length of the run (cosine, one-cycle), it is the longer run's from here on. A
+    finished run without `epochs` is returned as it is.
+
+    Args:
+        path: The run's folder.
+        epochs: The new total.
+        listeners: Told of every event.
+        label: Which of several runs it is, for listeners.
 
     Raises:
         RunError: no run, one of another version, in use, or longer than `epochs` already.
@@ -158,18 +156,20 @@ def resume(
     if epochs is not None and epochs < recipe.epochs:
         raise RunError(f"{path}: has {recipe.epochs} epochs; --epochs {epochs} would shorten it")
     if epochs and not recipe.epochs:
-        raise RunError(f"{path}: {recipe.model.name} learnt in one pass; --epochs does not apply")
+        raise RunError(f"{path}: {recipe.model.name} is fitted in one pass; --epochs does not apply")
     longer = epochs is not None and epochs > recipe.epochs
     if folder.finished and not longer:
         if not folder.file("report.html").exists():
             with folder.writing():
-                write_report(run, data_dir=data_dir)
+                write_report(run)
         return run
     environment = folder.read_json("environment.json")
     keep_freed_memory()
     set_threads(environment.get("threads"))
-    device = device or environment.get("device") or default_device()
-    dataset = open_own_data(run, data_dir)
+    compute = make_compute(
+        settings().device or environment.get("device") or default_device(), recipe.precision
+    )
+    dataset = open_own_data(run)
     split = read_split(folder.read("split.csv"), dataset)
     with folder.writing():
         if longer:
@@ -178,12 +178,14 @@ def resume(
                 folder.file(outdated).unlink(missing_ok=True)
             recipe = override(recipe, {"epochs": epochs})
             folder.write("recipe.yaml", recipe.to_yaml())
-        run = run_training(folder, recipe, dataset, split, device, listeners, on_start, say)
+        run = run_training(folder, recipe, (dataset, split), compute, listeners=listeners, label=label)
         write_report(run, dataset)
     return run
 
 
-def train_or_continue(path: Path, recipe: Recipe, *, data_dir: Path | None, **options: Any) -> Run:
+def train_or_resume(
+    path: Path, recipe: Recipe, *, listeners: Sequence[Listener] = (), label: str = ""
+) -> Run:
     """Train into `path`, or take over the run of the same recipe that is there, finished or not.
 
     Raises:
@@ -191,39 +193,37 @@ def train_or_continue(path: Path, recipe: Recipe, *, data_dir: Path | None, **op
         ConvnetError: as `train`.
     """
     if not (path / "run.json").exists():
-        return train(recipe, path, data_dir=data_dir, **options)
+        return train(recipe, path, listeners=listeners, label=label)
     there = Run(RunFolder.open(path))
     if there.recipe != recipe:
         raise RunError(f"{path}: holds a run of another recipe; choose another folder with --out")
-    chosen = {key: options[key] for key in ("listeners", "on_start", "say")}
-    return resume(path, data_dir=data_dir, **chosen)
+    return resume(path, listeners=listeners, label=label)
 
 
 def _steps(dataset: Dataset) -> int | None:
     """How many steps all series have; None where they differ, and of other data."""
-    if dataset.modality != "series" or all_images(dataset).isnan().any():
+    if dataset.info.modality != "series" or all_images(dataset).isnan().any():
         return None
-    return dataset.shape.width
+    return dataset.info.shape.width
 
 
-def _describe_data(recipe: Recipe, dataset: Dataset, split: Split) -> dict[str, Any]:
+def _describe_data(recipe: Recipe, dataset: Dataset, split: Split, opened: bool) -> dict[str, Any]:
     """What prediction needs to know of the data without opening it."""
+    info = dataset.info
     counts: dict[SplitName, int] = {name: len(split[name]) for name in ("train", "val", "test")}
-    per_class = torch.bincount(dataset.labels, minlength=len(dataset.classes)).tolist()
-    if dataset.target == "labels":
-        per_class = dataset.targets.sum(0, dtype=torch.int64).tolist()
     return {
-        "name": dataset.name,
-        "target": dataset.target,
-        "form": dataset.modality,
-        "classes": list(dataset.classes),
+        "name": info.name,
+        "target": info.target.name,
+        "form": info.modality,
+        "classes": list(info.classes),
         "shape": list(network_shape(recipe, dataset)),
         "outputs": task_of(recipe).outputs(dataset),
         "samples": counts,
-        "per_class": per_class if dataset.target in OF_SAMPLES else [],
-        "columns": list(dataset.columns),
+        "per_class": info.target.counts(dataset.targets, len(info.classes)),
+        "columns": list(info.columns),
         "steps": _steps(dataset),
-        "skipped": list(dataset.unreadable),
-        "notes": list(dataset.warnings),
-        "unfit": {dataset.location(i): why for i, why in dataset.excluded.items()},
+        "skipped": list(info.unreadable),
+        "notes": list(info.warnings),
+        "unfit": {location(dataset, i): why for i, why in info.excluded.items()},
+        **({"opened": True} if opened else {}),
     }

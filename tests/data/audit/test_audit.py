@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convnet.data import Preprocess, make_split, open_data
+from convnet.data import Preprocess, list_data, location, make_split, open_data
 from convnet.data.audit.audit import Audit, audit
-from convnet.data.datasets.open_images import list_files
 from convnet.data.splits.split import SplitOptions
 from tests.conftest import Cli, refused, result_of
 from tests.planted import Planted, plant
@@ -26,7 +25,7 @@ def planted(flowers: Path, tmp_path_factory: pytest.TempPathFactory) -> Planted:
 
 @pytest.fixture(scope="module")
 def audited(planted: Planted) -> Audit:
-    return audit(list_files(str(planted.root)))
+    return audit(list_data(str(planted.root)))
 
 
 def test_every_planted_fault_is_found_and_little_else(planted: Planted, audited: Audit) -> None:
@@ -51,7 +50,7 @@ def test_a_copy_names_its_original(planted: Planted, audited: Audit) -> None:
 
 
 def test_flowers_have_plausible_label_errors_among_the_roses(flowers: Path) -> None:
-    found = audit(list_files(str(flowers)))
+    found = audit(list_data(str(flowers)))
     assert set(found.by_kind) == {"suspect_label", "ignored_file"}
     roses = [f for f in found.by_kind["suspect_label"] if "/roses/" in f.path]
     assert any("8524505546" in f.path for f in roses)  # two handbags with roses on them
@@ -72,10 +71,10 @@ def test_training_on_the_planted_folder_leaves_out_what_is_bad(
     assert set(data["unfit"]) == planted.paths["blank"]
     dataset = open_data(str(planted.root), Preprocess(image_size=32))
     split = make_split(dataset, SplitOptions())
-    assert dataset.duplicates is not None
-    sides = [set(dataset.duplicates[split[name]].tolist()) for name in ("train", "val")]
+    assert dataset.info.duplicates is not None
+    sides = [set(dataset.info.duplicates[split[name]].tolist()) for name in ("train", "val")]
     assert not sides[0] & sides[1]
-    used = {dataset.location(i) for i in split.train.tolist()}
+    used = {location(dataset, i) for i in split.train.tolist()}
     assert not used & (bad | planted.paths["blank"] | set(planted.partners.values()))
     assert done["val"]["samples"] == 140
     reported = json.loads((tmp_path / "r" / "audit.json").read_text())
@@ -110,7 +109,7 @@ def odd_folder(tmp_path: Path) -> Path:
 
 
 def test_every_other_kind_is_found(odd_folder: Path) -> None:
-    found = audit(list_files(str(odd_folder)), doubt_labels=False)
+    found = audit(list_data(str(odd_folder)), doubt_labels=False)
     kinds = {(f.kind, f.path) for f in found.findings}
     assert kinds >= {
         ("tiny", "a/tiny.png"),

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from convnet.data import location
 from convnet.data.datasets.named.catalog import named_set
 from convnet.data.datasets.named.cifar import CIFAR10, CIFAR100, CifarLayout, parse_binary, parse_python
 from convnet.data.datasets.named.unpickle import restricted_loads
@@ -131,8 +132,8 @@ def test_every_form_of_the_set_is_found(tmp_path: Path, form: str) -> None:
             (folder / name).write_bytes(content)
     dataset = named_set("cifar10", tmp_path)
     assert len(dataset) == 18
-    assert list(dataset.given_split or []) == ["train"] * 15 + ["test"] * 3
-    assert dataset.location(17) == f"{files['test'][0]}[2]"
+    assert list(dataset.info.given_split or []) == ["train"] * 15 + ["test"] * 3
+    assert location(dataset, 17) == f"{files['test'][0]}[2]"
     np.testing.assert_array_equal(dataset.images[:3].numpy().reshape(3, 3072), pixels)
 
 
@@ -146,6 +147,6 @@ def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
 
 def test_the_real_set(cifar10_dir: Path) -> None:
     dataset = named_set("cifar10", cifar10_dir)
-    assert tuple(dataset.shape) == (3, 32, 32)
+    assert tuple(dataset.info.shape) == (3, 32, 32)
     assert dataset.targets.bincount().tolist() == [6000] * 10
-    assert dataset.classes[int(dataset.targets[0])] == "frog"
+    assert dataset.info.classes[int(dataset.targets[0])] == "frog"

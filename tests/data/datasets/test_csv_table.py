@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from convnet.data import DATASETS, open_data
+from convnet.data import DATASETS, location, open_data
 from convnet.data.datasets.csv_table import open_table
 from convnet.errors import DataError
 
@@ -20,12 +20,12 @@ def test_a_table(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text(GOOD)
     dataset = open_table(path, ignore=["id"])
-    assert dataset.columns == ("width", "height")
-    assert dataset.shape == (2, 1, 1)
-    assert dataset.classes == ("a", "b")
+    assert dataset.info.columns == ("width", "height")
+    assert dataset.info.shape == (2, 1, 1)
+    assert dataset.info.classes == ("a", "b")
     assert dataset.images.flatten(1).tolist() == [[2.5, 3], [10, 4], [0, -5], [7, 1]]
     assert dataset.targets.tolist() == [0, 1, 0, 1]
-    assert dataset.location(3) == "t.csv:5"
+    assert location(dataset, 3) == "t.csv:5"
     assert open_table(path, label="class").columns == ("id", "width", "height")
 
 
@@ -33,8 +33,8 @@ def test_semicolons_tabs_and_no_header(tmp_path: Path) -> None:
     path = tmp_path / "t.tsv"
     path.write_text("1\t2\t10\n3\t4\t9\n5\t6\t10\n\n7\t8\t9\n")
     dataset = open_table(path)
-    assert dataset.columns == ("1", "2")
-    assert dataset.classes == ("9", "10")
+    assert dataset.info.columns == ("1", "2")
+    assert dataset.info.classes == ("9", "10")
     path.write_text("﻿x;y;class\n1;2;u\n3;4;v\n", encoding="utf-8")
     assert open_table(path).columns == ("x", "y")
 
@@ -82,7 +82,7 @@ def test_a_table_for_a_run_that_knows_its_columns(tmp_path: Path) -> None:
     path.write_text("kind,height,width\na,1,2\na,3,4\n")
     dataset = open_table(path, columns=["width", "height"])
     assert dataset.images.flatten(1).tolist() == [[2, 1], [4, 3]]
-    assert dataset.classes == ("a",)
+    assert dataset.info.classes == ("a",)
     with pytest.raises(DataError, match="has no column of classes"):
         open_table(path, columns=["width", "height", "kind"])
 
@@ -118,14 +118,14 @@ def test_any_bytes_are_a_table_or_a_message(tmp_path: Path, content: bytes) -> N
 def test_bundled_tables(name: str) -> None:
     dataset, again = open_data(name), open_data(name)
     assert len(dataset) >= 500
-    assert dataset.targets.unique().tolist() == list(range(len(dataset.classes)))
+    assert dataset.targets.unique().tolist() == list(range(len(dataset.info.classes)))
     assert np.array_equal(dataset.images.numpy(), again.images.numpy())
-    assert dataset.modality == "table"
+    assert dataset.info.modality == "table"
 
 
 def test_the_tumours_are_scikit_learns() -> None:
     dataset = open_data("tumours")
     assert len(dataset) == 569
-    assert len(dataset.columns) == 30
-    assert {"mean area", "mean perimeter", "mean concavity", "mean texture"} <= set(dataset.columns)
-    assert int((dataset.targets == dataset.classes.index("malignant")).sum()) == 212
+    assert len(dataset.info.columns) == 30
+    assert {"mean area", "mean perimeter", "mean concavity", "mean texture"} <= set(dataset.info.columns)
+    assert int((dataset.targets == dataset.info.classes.index("malignant")).sum()) == 212

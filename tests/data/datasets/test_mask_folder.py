@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from convnet.data import Augment, Loader, Preprocess, augment_batch, open_data
+from convnet.data import Augment, Loader, Preprocess, augment_batch, open_data, read_sample
 from convnet.errors import DataError
 from convnet.types import IGNORED, Batch
 
@@ -64,9 +64,9 @@ def test_masks_in_every_form(
 ) -> None:
     pictures(tmp_path)
     masks(tmp_path, make)
-    dataset = open_data(str(tmp_path), reads="mask", **options)
-    assert dataset.classes == classes and dataset.target == "mask"
-    assert dataset.shape == (3, 2, 3) and len(dataset) == 3
+    dataset = open_data(str(tmp_path), annotation="mask", **options)
+    assert dataset.info.classes == classes and dataset.info.target == "mask"
+    assert dataset.info.shape == (3, 2, 3) and len(dataset) == 3
     batch = dataset.read(torch.tensor([1]))
     assert batch.targets.tolist() == [TRUTH.tolist()]
 
@@ -74,17 +74,17 @@ def test_masks_in_every_form(
 def test_black_and_white_and_what_means_no_class(tmp_path: Path) -> None:
     pictures(tmp_path)
     masks(tmp_path, lambda: Image.fromarray((TRUTH > 0).astype(np.uint8) * 255), suffix="")
-    binary = open_data(str(tmp_path), reads="mask")
+    binary = open_data(str(tmp_path), annotation="mask")
     assert binary.classes == ("0", "255") and binary.targets[0].tolist() == (TRUTH > 0).astype(int).tolist()
 
     void = np.where(TRUTH == 2, 255, TRUTH).astype(np.uint8)
     masks(tmp_path, lambda: Image.fromarray(void), suffix="")
     with pytest.raises(DataError, match=r"0…1 and 255; .*data.ignore_index=255"):
-        open_data(str(tmp_path), reads="mask")
-    dataset = open_data(str(tmp_path), reads="mask", ignore_index=255)
+        open_data(str(tmp_path), annotation="mask")
+    dataset = open_data(str(tmp_path), annotation="mask", ignore_index=255)
     assert dataset.targets[0].tolist() == np.where(TRUTH == 2, IGNORED, TRUTH).tolist()
     masks(tmp_path, lambda: Image.fromarray(TRUTH.astype(np.uint8)), suffix="")
-    without = open_data(str(tmp_path), reads="mask", ignore_index=0)
+    without = open_data(str(tmp_path), annotation="mask", ignore_index=0)
     assert without.classes == ("1", "2")
     assert without.targets[0].tolist() == np.where(TRUTH, TRUTH - 1, IGNORED).tolist()
 
@@ -94,7 +94,7 @@ def test_a_grey_mask_beside_coloured_ones(tmp_path: Path) -> None:
     pictures(tmp_path)
     masks(tmp_path, lambda: Image.fromarray((TRUTH > 0).astype(np.uint8) * 255))
     table = {"paper": "#000000", "ink": "#ffffff", "sea": "#0000ff"}
-    dataset = open_data(str(tmp_path), reads="mask", colors=table)
+    dataset = open_data(str(tmp_path), annotation="mask", colors=table)
     assert dataset.targets[0].tolist() == (TRUTH > 0).astype(int).tolist()
 
 
@@ -103,15 +103,15 @@ def test_images_of_different_sizes_fill_the_upper_left(tmp_path: Path) -> None:
     pictures(tmp_path, ("b",), (4, 9))
     for name, shape in (("a", (5, 7)), ("b", (9, 4))):
         write(tmp_path / "masks" / f"{name}.png", Image.fromarray(np.eye(*shape, dtype=np.uint8)))
-    dataset = open_data(str(tmp_path), reads="mask")
-    assert dataset.shape == (3, 9, 7) and dataset.sizes is not None
-    assert dataset.sizes.tolist() == [[5, 7], [9, 4]]
+    dataset = open_data(str(tmp_path), annotation="mask")
+    assert dataset.info.shape == (3, 9, 7) and dataset.info.sizes is not None
+    assert dataset.info.sizes.tolist() == [[5, 7], [9, 4]]
     assert (dataset.targets[0, 5:] == IGNORED).all()
-    one = dataset.sample(1)
+    one = read_sample(dataset, 1)
     assert one.images.shape == (1, 3, 9, 4) and one.targets.shape == (1, 9, 4)
     crops = next(Loader(dataset, torch.arange(2), 2, seed=0, augment=Augment(crop=4)).epoch())
     assert crops.images.shape == (2, 3, 4, 4) and (crops.targets != IGNORED).all()
-    resized = open_data(str(tmp_path), Preprocess(image_size=6, resize="letterbox"), reads="mask")
+    resized = open_data(str(tmp_path), Preprocess(image_size=6, resize="letterbox"), annotation="mask")
     assert resized.shape == (3, 6, 6) and resized.sizes is None
     assert (resized.targets == IGNORED).any()
 
@@ -121,28 +121,28 @@ def test_what_does_not_belong_together_is_named(tmp_path: Path) -> None:
     masks(tmp_path, palette)
     write(tmp_path / "masks" / "b_mask.png", Image.new("L", (3, 3)))
     with pytest.raises(DataError, match=r"b_mask.png: is 3×3 pixels, its image .*b.jpg is 3×2"):
-        open_data(str(tmp_path), reads="mask")
+        open_data(str(tmp_path), annotation="mask")
     with pytest.raises(DataError, match=r"b_mask.png: is 3×3 pixels"):
-        open_data(str(tmp_path), Preprocess(image_size=8), reads="mask")
+        open_data(str(tmp_path), Preprocess(image_size=8), annotation="mask")
     (tmp_path / "masks" / "b_mask.png").unlink()
     with pytest.raises(DataError, match=r"b.jpg: has no partner of the same name"):
-        open_data(str(tmp_path), reads="mask")
+        open_data(str(tmp_path), annotation="mask")
     (tmp_path / "images" / "b.jpg").unlink()
     write(tmp_path / "masks" / "z.png", palette())
     with pytest.raises(DataError, match=r"z.png: has no image of the same name"):
-        open_data(str(tmp_path), reads="mask")
+        open_data(str(tmp_path), annotation="mask")
 
 
 def test_colours_that_no_class_has_are_named(tmp_path: Path) -> None:
     pictures(tmp_path)
     masks(tmp_path, colours)
     with pytest.raises(DataError, match=r"a mask of colours \(#0000c8, #090909, #c80000\); say which class"):
-        open_data(str(tmp_path), reads="mask")
+        open_data(str(tmp_path), annotation="mask")
     table = {"wall": "#090909", "sky": "#c80000"}
     with pytest.raises(DataError, match=r"2 pixels have the colour #0000c8, .*known: wall, sky"):
-        open_data(str(tmp_path), reads="mask", colors=table)
+        open_data(str(tmp_path), annotation="mask", colors=table)
     with pytest.raises(DataError, match=r"data\.colors\.wall: 'grün' is no colour"):
-        open_data(str(tmp_path), reads="mask", colors={"wall": "grün", "sky": "red"})
+        open_data(str(tmp_path), annotation="mask", colors={"wall": "grün", "sky": "red"})
 
 
 def test_a_compressed_mask_is_refused(tmp_path: Path) -> None:
@@ -151,23 +151,23 @@ def test_a_compressed_mask_is_refused(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         write(tmp_path / "masks" / f"{name}.jpg", Image.new("L", (3, 2)))
     with pytest.raises(DataError, match=r"a.jpg: a mask in JPEG, whose compression changes its values"):
-        open_data(str(tmp_path), reads="mask")
+        open_data(str(tmp_path), annotation="mask")
 
 
 def test_pairs_and_photos(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write(tmp_path / "inputs" / f"{name}.png", Image.new("L", (5, 4), 30))
         write(tmp_path / "targets" / f"{name}.png", Image.new("L", (5, 4), 90))
-    pairs = open_data(str(tmp_path), reads="pairs")
+    pairs = open_data(str(tmp_path), annotation="pairs")
     batch = pairs.read(torch.arange(2))
     assert (batch.images == 30).all() and torch.equal(batch.targets, torch.full((2, 1, 4, 5), 90 / 255))
-    photos = open_data(str(tmp_path), reads="photos")
+    photos = open_data(str(tmp_path), annotation="photos")
     assert photos.places == ["inputs/a.png", "inputs/b.png", "targets/a.png", "targets/b.png"]
     (tmp_path / "targets" / "b.png").unlink()
     with pytest.raises(DataError, match=r"b.png: has no partner"):
-        open_data(str(tmp_path), reads="pairs")
+        open_data(str(tmp_path), annotation="pairs")
     with pytest.raises(DataError, match="holds images with a class each, the task needs pairs of images"):
-        open_data("digits", reads="pairs")
+        open_data("digits", annotation="pairs")
 
 
 @pytest.mark.parametrize(

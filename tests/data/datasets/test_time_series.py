@@ -62,8 +62,8 @@ def npz(root: Path) -> Path:
 def test_every_format_holds_the_same(tmp_path: Path, make: Callable[[Path], Path]) -> None:
     path = make(tmp_path)
     dataset = open_data(str(path), series=path.suffix == ".csv")
-    assert dataset.modality == "series" and dataset.classes == ("high", "low")
-    assert dataset.shape == (1, 1, 3) and dataset.targets.tolist() == [1, 0]
+    assert dataset.info.modality == "series" and dataset.info.classes == ("high", "low")
+    assert dataset.info.shape == (1, 1, 3) and dataset.targets.tolist() == [1, 0]
     assert dataset.images[:, 0, 0].tolist() == [[1, 2, 3], [4, 5.5, 6]]
 
 
@@ -72,12 +72,12 @@ def test_many_channels_unequal_lengths_and_a_class_per_step(tmp_path: Path) -> N
     x[0], x[1, :, :2] = 1, 2
     labels = np.array([["a", "a", "b", "b"], ["b", "a", "", ""]])
     np.savez(tmp_path / "s.npz", x=x, y=labels)
-    dataset = open_data(str(tmp_path / "s.npz"), reads="mask")
-    assert dataset.shape == (2, 1, 4) and dataset.classes == ("a", "b")
+    dataset = open_data(str(tmp_path / "s.npz"), annotation="mask")
+    assert dataset.info.shape == (2, 1, 4) and dataset.info.classes == ("a", "b")
     assert dataset.targets[:, 0].tolist() == [[0, 0, 1, 1], [1, 0, IGNORED, IGNORED]]
     assert dataset.images[1].isnan().sum() == 4
     (tmp_path / "t.csv").write_text("series,step,u,v,class\np,0,1,2,a\np,1,3,4,b\nq,0,5,6,a\n")
-    table = open_data(str(tmp_path / "t.csv"), series=True, reads="mask")
+    table = open_data(str(tmp_path / "t.csv"), series=True, annotation="mask")
     assert table.shape == (2, 1, 2) and table.targets[:, 0].tolist() == [[0, 1], [0, IGNORED]]
 
 
@@ -92,7 +92,7 @@ def test_recordings(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         wavfile.write(tmp_path / name, 8000, samples)
     dataset = open_data(str(tmp_path))
-    assert dataset.classes == ("click", "hum") and dataset.shape == (1, 1, 4)
+    assert dataset.info.classes == ("click", "hum") and dataset.info.shape == (1, 1, 4)
     assert dataset.places == ["click/32.wav", "click/f.wav", "hum/16.wav", "hum/8.wav"]
     assert dataset.images[2, 0, 0, :3].tolist() == pytest.approx([-1, 0, 1], abs=1e-4)
     assert dataset.images[3, 0, 0, :3].tolist() == pytest.approx([-1, 0, 1], abs=1e-2)
@@ -148,7 +148,7 @@ def test_a_folder_is_one_set_in_one_format(tmp_path: Path) -> None:
         (tmp_path / name).write_text("low 1 2 3\nhigh 4 5 6\n")
     (tmp_path / "A_TRAIN.csv").write_text("the same series in another format")
     dataset = open_data(str(tmp_path))
-    assert dataset.given_split == ["train", "train", "test", "test"]
+    assert dataset.info.given_split == ["train", "train", "test", "test"]
     (tmp_path / "B_TRAIN.txt").write_text("low 1 2 3\n")
     with pytest.raises(DataError, match=r"holds the files of several sets \(A, B\)"):
         open_data(str(tmp_path))
@@ -158,8 +158,8 @@ def test_the_archive_of_the_ecg() -> None:
     """M34: the counts that its source states."""
     real_data("ecg")
     dataset = open_data("ecg200")
-    assert dataset.shape == (1, 1, 96) and dataset.classes == ("-1", "1")
-    train = [i for i, name in enumerate(dataset.given_split or ()) if name == "train"]
+    assert dataset.info.shape == (1, 1, 96) and dataset.info.classes == ("-1", "1")
+    train = [i for i, name in enumerate(dataset.info.given_split or ()) if name == "train"]
     assert dataset.targets[train].bincount().tolist() == [31, 69]
     big = open_data("ecg5000")
     assert big.targets.bincount().tolist() == [292, 177, 10, 19, 2] and big.given_split is None

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from convnet.data import ImageDataset, Preprocess, open_data
+from convnet.data import ImageDataset, Preprocess, location, open_data
 from convnet.data.files import cache as packs
 from convnet.data.files.cache import DecodedCache, NoSpaceError, open_cache
 from tests.conftest import Cli, refused
@@ -55,7 +55,7 @@ def test_what_is_put_is_there_the_next_time(tmp_path: Path) -> None:
         first.put(place, pixels[place])
     again = opened(tmp_path)
     assert again.state.tolist() == [1, 0, 0, 0, 1, 0]
-    assert (again.take(np.array([4, 0, 4])) == pixels[[4, 0, 4]]).all()
+    assert (again.read(np.array([4, 0, 4])) == pixels[[4, 0, 4]]).all()
     assert (again.rows[4, 1:3, 2:] == pixels[4, 1:3, 2:]).all()
 
 
@@ -98,7 +98,7 @@ def test_without_room_images_are_decoded_anew_and_are_the_same(
 def test_a_file_that_vanishes_is_left_out_of_its_batch(many: Path) -> None:
     dataset = open_data(str(many), Preprocess(image_size=16))
     assert isinstance(dataset, ImageDataset)
-    (many / dataset.location(5)).unlink()
+    (many / location(dataset, 5)).unlink()
     batch = dataset.read(torch.tensor([4, 5, 6]))
     assert batch.indices.tolist() == [4, 6]
     assert len(batch.images) == len(batch.targets) == 2

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from convnet.data import Preprocess, all_images, open_data, read_image_file
-from convnet.data.images.resize import fit
+from convnet.data import Preprocess, all_images, location, open_data, read_image_file
+from convnet.data.images.resize import resize
 from convnet.errors import DataError
 from convnet.types import ImageShape
 
@@ -22,13 +22,13 @@ def read_image(path: Path, size: tuple[int, int], channels: int, resize: str) ->
 
 def test_pictures_of_six_formats_become_one_tensor(picture_folder: Path) -> None:
     dataset = open_data(str(picture_folder), Preprocess(image_size=16))
-    assert tuple(dataset.shape) == (3, 16, 16)
-    assert dataset.classes == ("blue", "red")
+    assert tuple(dataset.info.shape) == (3, 16, 16)
+    assert dataset.info.classes == ("blue", "red")
     assert dataset.targets.tolist() == [0] * 12 + [1] * 12
     mean = all_images(dataset).float().mean((2, 3))
     assert (mean[:12, 2] > mean[:12, 0]).all()
     assert (mean[12:, 0] > mean[12:, 2]).all()
-    assert (picture_folder / dataset.location(0)).is_file()
+    assert (picture_folder / location(dataset, 0)).is_file()
 
 
 def test_split_folders_are_followed(picture_folder: Path, tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_split_folders_are_followed(picture_folder: Path, tmp_path: Path) -> Non
     for split in ("train", "val"):
         shutil.copytree(picture_folder, root / split)
     dataset = open_data(str(root), Preprocess(image_size=8))
-    assert sorted(set(dataset.given_split or [])) == ["train", "val"]
+    assert sorted(set(dataset.info.given_split or [])) == ["train", "val"]
     (root / "val" / "green").mkdir()
     shutil.copy(picture_folder / "red" / "0.jpg", root / "val" / "green")
     with pytest.raises(DataError, match="'green' is in val/ but not in train/"):
@@ -55,9 +55,9 @@ def test_what_is_wrong_with_a_folder_is_named(picture_folder: Path, tmp_path: Pa
     (picture_folder / "green").mkdir()
     (picture_folder / "red" / "text.jpg").write_text("hello")
     dataset = open_data(str(picture_folder), Preprocess(image_size=8))
-    assert (len(dataset), dataset.classes) == (24, ("blue", "red"))
-    assert dataset.unreadable == ("red/text.jpg: it is in no known image format",)
-    assert any("no images in green" in note for note in dataset.warnings)
+    assert (len(dataset), dataset.info.classes) == (24, ("blue", "red"))
+    assert dataset.info.unreadable == ("red/text.jpg: it is in no known image format",)
+    assert any("no images in green" in note for note in dataset.info.warnings)
     (picture_folder / "green" / "text.jpg").write_text("hello")
     assert "no picture of class 'green' can be read: green/text.jpg" in message(picture_folder)
     shutil.rmtree(picture_folder / "green")
@@ -176,5 +176,5 @@ def test_damaged_pictures_decode_or_are_named(tmp_path: Path, suffix: str) -> No
 def test_every_size_becomes_every_size(
     width: int, height: int, to_width: int, to_height: int, policy: str
 ) -> None:
-    fitted = fit(np.full((height, width, 1), 9, np.uint8), (to_height, to_width), policy)  # type: ignore[arg-type]
+    fitted = resize(np.full((height, width, 1), 9, np.uint8), (to_height, to_width), policy)  # type: ignore[arg-type]
     assert fitted.shape == (to_height, to_width, 1)

@@ -13,9 +13,17 @@ import pytest
 import torch
 from PIL import Image
 
-from convnet.data import Preprocess, SplitOptions, all_images, make_split, open_data
+from convnet.data import (
+    Preprocess,
+    SplitOptions,
+    all_images,
+    class_names,
+    labels_of,
+    list_data,
+    make_split,
+    open_data,
+)
 from convnet.data.datasets.npz import open_arrays
-from convnet.data.datasets.open_images import list_files
 from convnet.data.files.storage import FolderStorage
 from convnet.errors import DataError
 
@@ -35,7 +43,7 @@ def table(path: Path, rows: list[list[str]]) -> str:
 def test_folders_that_hold_only_folders_are_part_of_the_names(tmp_path: Path) -> None:
     for name in ("animals/cat/1.png", "animals/dog/2.png", "plants/3.png", "plants/old/4.png"):
         picture(tmp_path / name)
-    listed = list_files(str(tmp_path))
+    listed = list_data(str(tmp_path))
     assert listed.classes == ("animals/cat", "animals/dog", "plants")
     assert [sample.labels[0] for sample in listed.samples][-2:] == ["plants", "plants"]
 
@@ -47,7 +55,7 @@ def test_what_is_passed_over_is_listed_with_its_reason(tmp_path: Path) -> None:
     (tmp_path / "b" / "Thumbs.db").write_text("x")
     (tmp_path / "b" / "up").symlink_to(tmp_path, target_is_directory=True)
     (tmp_path / "b" / "gone.png").symlink_to(tmp_path / "nowhere.png")
-    reasons = {ignored.name: ignored.reason for ignored in list_files(str(tmp_path)).ignored}
+    reasons = {ignored.name: ignored.reason for ignored in list_data(str(tmp_path)).ignored}
     assert set(reasons) == {
         "a/.hidden.png", ".cache", "beside.png", "a/notes.txt", "b/Thumbs.db", "b/up", "b/gone.png"
     }  # fmt: skip
@@ -70,9 +78,9 @@ def test_an_archive_is_read_in_place(tmp_path: Path) -> None:
         archive.writestr("__MACOSX/set/._1.png", b"x")
         archive.writestr("../../evil.png", b"x")
     dataset = open_data(str(tmp_path / "set.zip"))
-    assert (dataset.classes, dataset.given_split) == (("a", "b"), ["train", "train", "val", "val"])
+    assert (dataset.info.classes, dataset.info.given_split) == (("a", "b"), ["train", "train", "val", "val"])
     assert torch.equal(all_images(dataset), all_images(open_data(str(tmp_path / "set"))))
-    assert len(list_files(str(tmp_path / "set.zip")).ignored) == 2
+    assert len(list_data(str(tmp_path / "set.zip")).ignored) == 2
     (tmp_path / "bad.zip").write_bytes(b"PK\x03\x04 nothing")
     with pytest.raises(DataError, match=r"bad\.zip: not a readable zip archive"):
         open_data(str(tmp_path / "bad.zip"))
@@ -84,7 +92,7 @@ def test_an_archive_with_a_table(tmp_path: Path) -> None:
         archive.write(table(tmp_path / "list.csv", rows), "list.csv")
         for i in (1, 2):
             archive.write(picture(tmp_path / f"{i}.png"), f"img/{i}.png")
-    assert list_files(str(tmp_path / "t.zip")).counts() == {"x": 1, "y": 1}
+    assert list_data(str(tmp_path / "t.zip")).counts() == {"x": 1, "y": 1}
 
 
 @pytest.mark.parametrize("name", ["photos.csv", "photos.tsv", "photos.parquet", "dir/metadata.csv"])
@@ -108,7 +116,7 @@ def test_tables_of_paths(tmp_path: Path, name: str) -> None:
         with path.open("w", newline="") as file:
             writer = csv.writer(file, delimiter="\t" if path.suffix == ".tsv" else ",")
             writer.writerows([list(columns), *zip(*columns.values(), strict=True)])
-    listed = list_files(str(path.parent if "/" in name else path))
+    listed = list_data(str(path.parent if "/" in name else path))
     assert [(s.entry.name, *s.labels, s.split, s.group) for s in listed.samples] == [
         ("img/0.png", "b", "train", "g"), ("img/1.png", "a", "train", None), ("img/2.png", "b", "test", None)
     ]  # fmt: skip
@@ -118,7 +126,7 @@ def test_tables_of_paths(tmp_path: Path, name: str) -> None:
 def test_what_is_wrong_with_a_table_is_named_with_its_line(tmp_path: Path) -> None:
     def message(rows: list[list[str]], **options: bool) -> str:
         with pytest.raises(DataError) as caught:
-            list_files(table(tmp_path / "t.csv", rows), multi_label=options.get("multi_label", False))
+            list_data(table(tmp_path / "t.csv", rows), multi_label=options.get("multi_label", False))
         return str(caught.value)
 
     picture(tmp_path / "1.png")
@@ -138,7 +146,7 @@ def test_a_file_that_a_table_names_in_vain_is_left_out(tmp_path: Path) -> None:
         picture(tmp_path / f"{i}.png", colour)
     rows = [["path", "label"], ["0.png", "a"], ["1.png", "b"], ["2.png", "b"]]
     dataset = open_data(table(tmp_path / "t.csv", rows))
-    assert (len(dataset), dataset.unreadable) == (2, ("2.png: no such file",))
+    assert (len(dataset), dataset.info.unreadable) == (2, ("2.png: no such file",))
 
 
 @pytest.mark.parametrize("form", ["separated", "columns", "long"])
@@ -150,11 +158,11 @@ def test_several_labels(tmp_path: Path, form: str) -> None:
         "columns": [["path", "sea", "sun"], ["0.png", "1", "1"], ["1.png", "0", "0"], ["2.png", "1", "0"]],
         "long": [["path", "label"], ["0.png", "sun"], ["0.png", "sea"], ["1.png", ""], ["2.png", "sea"]],
     }[form]
-    dataset = open_data(table(tmp_path / "t.csv", rows), reads="labels")
-    assert dataset.classes == ("sea", "sun")
+    dataset = open_data(table(tmp_path / "t.csv", rows), annotation="labels")
+    assert dataset.info.classes == ("sea", "sun")
     assert dataset.read(torch.arange(3)).targets.tolist() == [[1, 1], [0, 0], [1, 0]]
-    assert dataset.class_names() == ["sea|sun", "", "sea"]
-    assert dataset.labels.tolist() == [1, 2, 0]
+    assert class_names(dataset) == ["sea|sun", "", "sea"]
+    assert labels_of(dataset).tolist() == [1, 2, 0]
 
 
 def test_coco_annotations(tmp_path: Path) -> None:
@@ -168,12 +176,12 @@ def test_coco_annotations(tmp_path: Path) -> None:
     path = tmp_path / "annotations" / "instances_val2017.json"
     path.parent.mkdir()
     path.write_text(json.dumps(document))
-    assert [s.labels for s in list_files(str(path), multi_label=True).samples] == [("cat", "dog"), ()]
+    assert [s.labels for s in list_data(str(path), multi_label=True).samples] == [("cat", "dog"), ()]
     with pytest.raises(DataError, match=r"1\.png shows 2 categories .*multi-label"):
-        list_files(str(path))
+        list_data(str(path))
     path.write_text('{"images": [{}]}')
     with pytest.raises(DataError, match="no COCO annotations"):
-        list_files(str(path))
+        list_data(str(path))
 
 
 def test_arrays(tmp_path: Path) -> None:
@@ -181,8 +189,8 @@ def test_arrays(tmp_path: Path) -> None:
     np.savez(tmp_path / "k.npz", x_train=images[:4], y_train=np.array([[3], [5], [3], [5]]),
              x_test=images[4:], y_test=np.array([[5], [3]]))  # fmt: skip
     dataset = open_data(str(tmp_path / "k.npz"))
-    assert (tuple(dataset.shape), dataset.classes) == ((3, 9, 8), ("3", "5"))
-    assert dataset.given_split == ["train"] * 4 + ["test"] * 2
+    assert (tuple(dataset.info.shape), dataset.info.classes) == ((3, 9, 8), ("3", "5"))
+    assert dataset.info.given_split == ["train"] * 4 + ["test"] * 2
     assert torch.equal(all_images(dataset).permute(0, 2, 3, 1), torch.from_numpy(images))
     np.savez(tmp_path / "f.npz", images=images.transpose(0, 3, 1, 2) / 255, labels=np.arange(6) % 2)
     assert torch.equal(all_images(open_data(str(tmp_path / "f.npz"))), all_images(dataset))
@@ -201,7 +209,7 @@ def test_any_number_of_folders_with_few_open_files(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())) + 20, hard))
     try:
-        listed = list_files(str(tmp_path))
+        listed = list_data(str(tmp_path))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert len(listed.classes) == 80 and not listed.ignored
@@ -213,7 +221,7 @@ def test_a_table_in_the_folder_of_each_split(tmp_path: Path) -> None:
             picture(tmp_path / split / name)
         rows = [["file_name", "label"], ["1.png", "a"], ["2.png", "b"]]
         table(tmp_path / split / "metadata.csv", rows)
-    listed = list_files(str(tmp_path))
+    listed = list_data(str(tmp_path))
     assert [(s.entry.name, s.labels[0], s.split) for s in listed.samples] == [
         ("test/1.png", "a", "test"),
         ("test/2.png", "b", "test"),
@@ -223,21 +231,21 @@ def test_a_table_in_the_folder_of_each_split(tmp_path: Path) -> None:
     assert not [ignored for ignored in listed.ignored if ignored.name.endswith(".png")]
     table(tmp_path / "train" / "labels.csv", rows)
     with pytest.raises(DataError, match="both name images"):
-        list_files(str(tmp_path))
+        list_data(str(tmp_path))
 
 
 def test_a_table_that_names_no_images_does_not_say_their_labels(tmp_path: Path) -> None:
     for name in ("a/1.png", "b/2.png"):
         picture(tmp_path / name)
     table(tmp_path / "labels.csv", [["ClassId", "Name"], ["0", "a"], ["1", "b"]])
-    assert list_files(str(tmp_path)).classes == ("a", "b")
+    assert list_data(str(tmp_path)).classes == ("a", "b")
 
 
 def test_a_word_is_no_name_of_an_image(tmp_path: Path) -> None:
     for name in ("1.png", "2.png"):
         picture(tmp_path / name)
     rows = [["format", "path", "label"], ["png", "1.png", "a"], ["png", "2.png", "b"]]
-    listed = list_files(table(tmp_path / "t.csv", rows), label="label")
+    listed = list_data(table(tmp_path / "t.csv", rows), label="label")
     assert [sample.entry.name for sample in listed.samples] == ["1.png", "2.png"]
 
 
@@ -247,7 +255,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "3.png")
     rows = [["path", "label"], ["1.png", "a"], ["2.png", "b"], ["3.png", "a"]]
     dataset = open_data(table(tmp_path / "t.csv", rows), Preprocess(image_size=8))
-    assert dataset.unreadable == ("3.png: no such file",)
+    assert dataset.info.unreadable == ("3.png: no such file",)
 
 
 def test_pictures_of_other_channels_are_left_out_and_named(tmp_path: Path) -> None:
@@ -255,8 +263,8 @@ def test_pictures_of_other_channels_are_left_out_and_named(tmp_path: Path) -> No
         picture(tmp_path / name)
     np.save(tmp_path / "a" / "five.npy", np.zeros((8, 8, 5), np.uint8))
     dataset = open_data(str(tmp_path), Preprocess(image_size=8))
-    assert dataset.unreadable == ("a/five.npy: has 5 channels, which do not become 3",)
-    assert "1 other channels" in dataset.warnings[1]
+    assert dataset.info.unreadable == ("a/five.npy: has 5 channels, which do not become 3",)
+    assert "1 other channels" in dataset.info.warnings[1]
     assert len(dataset.read(torch.arange(4))) == 4
     with pytest.raises(DataError, match="has 3 channels, which do not become 4"):
         open_data(str(tmp_path), Preprocess(image_size=8, channels=4))
@@ -278,7 +286,7 @@ def test_a_file_that_could_not_be_read_is_tried_again(
     with monkeypatch.context() as patch:
         patch.setattr(FolderStorage, "read", fails)
         dataset = open_data(str(tmp_path / "data"), Preprocess(image_size=8))
-        assert dataset.unreadable == ("a/1.png: Permission denied",)
+        assert dataset.info.unreadable == ("a/1.png: Permission denied",)
     assert not open_data(str(tmp_path / "data"), Preprocess(image_size=8)).unreadable
 
 
@@ -287,7 +295,7 @@ def test_copies_and_blanks_among_arrays(tmp_path: Path) -> None:
     images = np.concatenate([pixels, pixels, np.zeros((2, 8, 8, 3), np.uint8)])
     np.savez(tmp_path / "x.npz", images=images, labels=np.arange(102) % 2)
     dataset = open_data(str(tmp_path / "x.npz"))
-    assert dataset.duplicates is not None and dataset.excluded == {100: "blank", 101: "blank"}
+    assert dataset.info.duplicates is not None and dataset.info.excluded == {100: "blank", 101: "blank"}
     split = make_split(dataset, SplitOptions(val=0.2, test=0.2))
     seen = [{i % 50 for i in part.tolist() if i < 100} for part in (split.train, split.val, split.test)]
     assert not seen[0] & seen[1] and not seen[0] & seen[2] and not seen[1] & seen[2]

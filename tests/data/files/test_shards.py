@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convnet.data import Preprocess, open_data
-from convnet.data.datasets.open_images import list_files
+from convnet.data import Preprocess, list_data, location, open_data, read_sample
 from convnet.errors import DataError
 
 Members = dict[str, bytes]
@@ -39,7 +38,9 @@ def two(first: int, second: int) -> Members:
 
 def values(address: str) -> dict[str, int]:
     dataset = open_data(address, Preprocess(image_size=8))
-    return {dataset.location(i): int(dataset.sample(i).images[0, 0, 0, 0]) for i in range(len(dataset))}
+    return {
+        location(dataset, i): int(read_sample(dataset, i).images[0, 0, 0, 0]) for i in range(len(dataset))
+    }
 
 
 def test_shards_of_one_name_in_folders_of_splits(tmp_path: Path) -> None:
@@ -49,7 +50,7 @@ def test_shards_of_one_name_in_folders_of_splits(tmp_path: Path) -> None:
     assert values(address) == {
         "train/000.tar/0.bmp": 10, "train/000.tar/1.bmp": 20, "val/000.tar/0.bmp": 30, "val/000.tar/1.bmp": 40
     }  # fmt: skip
-    assert list_files(address).given_split == ["train", "train", "val", "val"]
+    assert list_data(address).given_split == ["train", "train", "val", "val"]
 
 
 def test_a_shard_that_is_written_anew_is_read_anew(tmp_path: Path) -> None:
@@ -61,7 +62,7 @@ def test_a_shard_that_is_written_anew_is_read_anew(tmp_path: Path) -> None:
 
 def test_of_several_pictures_of_a_sample_one_is_its_image(tmp_path: Path) -> None:
     members = {"0.seg.png": b"mask"} | two(10, 20)
-    listed = list_files(str(shard(tmp_path / "x.tar", members)))
+    listed = list_data(str(shard(tmp_path / "x.tar", members)))
     assert [sample.entry.name for sample in listed.samples] == ["x.tar/0.bmp", "x.tar/1.bmp"]
     assert [ignored.name for ignored in listed.ignored] == ["x.tar/0.seg.png"]
 
@@ -72,7 +73,7 @@ def test_a_folder_of_shards_at_an_address(tmp_path: Path) -> None:
     memory.pipe("/somewhere/a.tar", path.read_bytes())
     assert list(values("memory://somewhere").values()) == [1, 2]
     with pytest.raises(DataError, match="no such shard"):
-        list_files("memory://nowhere")
+        list_data("memory://nowhere")
 
 
 def test_an_archive_beside_class_folders_is_none_of_the_data(tmp_path: Path) -> None:
@@ -80,14 +81,14 @@ def test_an_archive_beside_class_folders_is_none_of_the_data(tmp_path: Path) -> 
         (tmp_path / name).mkdir()
         Image.fromarray(np.full((8, 8), ord(name), np.uint8)).save(tmp_path / name / "1.png")
     shard(tmp_path / "backup.tar", two(1, 2))
-    assert list_files(str(tmp_path)).classes == ("a", "b")
+    assert list_data(str(tmp_path)).classes == ("a", "b")
 
 
 def test_class_names_that_are_no_text_are_named(tmp_path: Path) -> None:
     path = shard(tmp_path / "a.tar", two(1, 2))
     (tmp_path / "classes.txt").write_bytes(b"\xff\xfe\xff")
     with pytest.raises(DataError, match=r"classes\.txt: cannot be read"):
-        list_files(str(path))
+        list_data(str(path))
 
 
 def test_a_server_of_whole_files_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -165,7 +165,7 @@ def test_arrays_of_any_number_of_channels(tmp_path: Path) -> None:
         for i in range(20):
             np.save(tmp_path / name / f"{i}.npy", generator.integers(0, 256, (20, 30, 5), dtype=np.uint8))
     dataset = open_data(str(tmp_path), Preprocess(image_size=16))
-    assert tuple(dataset.shape) == (5, 16, 16)
+    assert tuple(dataset.info.shape) == (5, 16, 16)
     np.save(tmp_path / "deep.npy", np.array([[0, 65535]], np.uint16))
     assert read_picture(tmp_path / "deep.npy").tolist() == [[[0, 255]]]
     np.save(tmp_path / "bad.npy", np.array([[0.0, 2.0]]))

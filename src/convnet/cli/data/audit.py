@@ -38,9 +38,9 @@ def audit(
     from convnet.reports.audit_page import write_audit_page
 
     keep_freed_memory()
-    manifest = list_data(data, data_dir=data_dir, label=label, multi_label=task == "multi-label")
+    manifest = list_data(data, label, multi_label=task == "multi-label")
     with WorkProgress("looking at images") as progress:
-        found = audit_listing(manifest, doubt_labels=labels, progress=progress.over, say=progress.say)
+        found = audit_listing(manifest, doubt_labels=labels, progress=progress.over)
     page = None if as_json and html is None else html or Path(f"{manifest.name}-audit.html")
     if page is not None:
         write_audit_page(page, found)

@@ -22,15 +22,16 @@ def pack(
     from convnet.device import keep_freed_memory
     from convnet.errors import DataError
     from convnet.recipes import open_recipe_data
-    from convnet.workflows import choose_recipe
+    from convnet.workflows import resolve
 
     keep_freed_memory()
     fields = {"preprocess.image_size": size, "data.label": label}
     chosen = overrides(set_, task=task, **fields)
     with WorkProgress("packing") as progress:
-        dataset = open_recipe_data(choose_recipe(data, chosen), None, say=progress.say)
+        found = resolve(data, chosen)
+        dataset = open_recipe_data(found.recipe, found.data)
         if not isinstance(dataset, ImageDataset):
             raise DataError(f"{data}: lies in memory anyway; packs are for images in files")
-        made = dataset.files.build(progress.over, progress.say)
+        made = dataset.files.build(progress.over)
     readable = int((made.state == 1).sum())
-    print(f"{readable:,} images of {dataset.shape}, {made.nbytes / 1e6:,.1f} MB  {made.folder}")
+    print(f"{readable:,} images of {dataset.info.shape}, {made.nbytes / 1e6:,.1f} MB  {made.folder}")

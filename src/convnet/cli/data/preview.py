@@ -23,11 +23,11 @@ def preview(
     data_dir: DataDir = None,
 ) -> None:
     """Draw training images, the three ways to resize them, and what augmentation makes of them."""
-    from convnet.workflows import choose_recipe
+    from convnet.workflows import resolve
     from convnet.workflows.preview import draw_preview
 
     chosen = overrides(set_, task=task, seed=seed, **{"data.label": label})
-    recipe = choose_recipe(data, chosen)
-    target = out or Path(f"{recipe.name}-preview.png")
-    draw_preview(recipe, count, target, data_dir)
+    found = resolve(data, chosen)
+    target = out or Path(f"{found.recipe.name}-preview.png")
+    draw_preview(found.recipe, count, target, found.data)
     print(target)

@@ -14,7 +14,7 @@ def list_sets(data_dir: DataDir = None, as_json: Json = False) -> None:
     from convnet.data.datasets.named.catalog import DATASETS, locate
 
     rows = [
-        {"name": s.name, "title": s.title, "classes": len(s.classes), "place": locate(s.name, data_dir)}
+        {"name": s.name, "title": s.title, "classes": len(s.classes), "place": locate(s.name)}
         for s in DATASETS.values()
     ]
     if as_json:
@@ -32,6 +32,8 @@ def get(
     """Find a set, or download it into the cache, and check that it can be read."""
     from convnet.data.datasets.named.catalog import locate, named_set
 
-    dataset = named_set(name, data_dir)
-    place = locate(name, data_dir)
-    print(f"{name}: {len(dataset):,} images of {dataset.shape}, {len(dataset.classes)} classes, {place}")
+    dataset = named_set(name)
+    place = locate(name)
+    print(
+        f"{name}: {len(dataset):,} images of {dataset.info.shape}, {len(dataset.info.classes)} classes, {place}"
+    )

@@ -35,16 +35,15 @@ def split(
     import sys
 
     from convnet.atomic import write_atomically
-    from convnet.data import ImageDataset, Reads, SplitOptions, open_data
+    from convnet.data import ImageDataset, SplitOptions, open_data
     from convnet.data.splits.split_csv import split_table
     from convnet.errors import RecipeError
     from convnet.registry import validate
 
     if folds is not None and (val is not None or test is not None):
         raise RecipeError("--val and --test do not apply: with --folds every sample is in a fold")
-    reads: Reads = "labels" if task == "multi-label" else "class"
-    dataset = open_data(data, data_dir=data_dir, label=label, reads=reads)
-    for line in (*dataset.warnings, *dataset.unreadable):
+    dataset = open_data(data, label=label, annotation="labels" if task == "multi-label" else "class")
+    for line in (*dataset.info.warnings, *dataset.info.unreadable):
         print(line, file=sys.stderr)
     values = {"val": val, "test": test, "seed": seed}
     options = validate(SplitOptions, {k: v for k, v in values.items() if v is not None}, "split")

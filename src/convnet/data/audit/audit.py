@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,6 +20,8 @@ from convnet.data.files.image_reader import ImageReader
 from convnet.data.files.manifest import Manifest
 from convnet.data.images.preprocess import Preprocess
 from convnet.types import ImageShape, Progress, unseen
+
+logger = logging.getLogger(__name__)
 
 OUTLIERS = 8
 """How many of the darkest, brightest and flattest images are shown."""
@@ -105,11 +108,10 @@ def audit(
     *,
     doubt_labels: bool = True,
     progress: Progress = unseen,
-    say: Callable[[str], object] = lambda line: None,
 ) -> Audit:
     """Decode every file, compare all with all, and let a cross-validated classifier doubt the labels.
 
-    `progress` may show how far the decoding is; `say` hears what comes next.
+    `progress` may show how far the decoding is.
     """
     begun = time.perf_counter()
     found = scan(manifest, progress=progress)
@@ -119,9 +121,9 @@ def audit(
     doubted: list[Finding] = []
     if doubt_labels and not manifest.multi_label:
         if len(manifest) > MOST_JUDGED:
-            say(f"labels are not doubted: {len(manifest):,} images are more than {MOST_JUDGED:,}")
+            logger.info("labels are not checked: more than %s images", f"{MOST_JUDGED:,}")
         else:
-            say("doubting the labels")
+            logger.info("checking labels")
             doubted = _suspects(manifest, found)
     seconds = {
         "scan": scanned - begun,
@@ -144,7 +146,7 @@ def _suspects(manifest: Manifest, found: Scan) -> list[Finding]:
         Preprocess(resize="stretch"),
         ImageShape(channels, SIDE, SIDE),
     )
-    pixels, readable = images.take(np.arange(len(places)))
+    pixels, readable = images.read(np.arange(len(places)))
     kept: Sequence[int] = places[readable].tolist()
     labels = manifest.targets()[kept].numpy()
     doubted = []

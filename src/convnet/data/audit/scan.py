@@ -14,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convnet.data.audit.records import RECORD, THUMB, TROUBLES, Memory, Records
-from convnet.data.batches.augment.color import LUMA
 from convnet.data.files.manifest import Manifest, Sample
 from convnet.data.files.storage import MISSING, Storage
 from convnet.data.images.decode import decode
-from convnet.data.images.pixels import DecodeError, Picture, Trouble
-from convnet.data.images.resize import resize
+from convnet.data.images.pixels import LUMA, DecodeError, Picture, Trouble
+from convnet.data.images.resize import stretch
 from convnet.errors import DataError
 from convnet.types import Progress, unseen
 
@@ -136,7 +135,7 @@ def _examine(store: Storage, sample: Sample) -> Look:
     colours = pixels[:, :, :3] if channels >= 3 else np.repeat(pixels[:, :, :1], 3, 2)
     rows, columns = (np.arange(SMALL) * side // SMALL for side in (height, width))
     seen = replace(picture, pixels=NOTHING)
-    small = resize(colours, (SMALL, SMALL))
+    small = stretch(colours, (SMALL, SMALL))
     beyond = int(np.ptp(pixels[:, :, 3:], axis=(0, 1)).max()) if channels > 3 else 0
     return Look(trouble, reason, seen, channels, small, colours[rows[:, None], columns], beyond)
 

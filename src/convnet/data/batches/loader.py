@@ -50,7 +50,7 @@ class Loader:
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        self.source = dataset
+        self.dataset = dataset
         crops = augment.crops if augment is not None and seed is not None else 1
         self.indices = indices.repeat(crops)
         self.batch_size = batch_size
@@ -59,7 +59,7 @@ class Loader:
         self.transform = transform
         self.weights = None if weights is None else weights.repeat(crops)
         self.rank, self.world = rank, world
-        count = -(-len(self.indices) // world) if dataset.shards is not None else len(self.indices)
+        count = -(-len(self.indices) // world) if dataset.info.shards is not None else len(self.indices)
         drop = seed is not None and count % batch_size == 1 and count > 1
         self.steps = -(-count // batch_size) - drop
 
@@ -69,7 +69,7 @@ class Loader:
         Where images have to be decoded, that and the augmentation happen ahead, in another thread.
         """
         batches = self._batches(epoch, first)
-        return batches if self.source.in_memory else prefetch(batches, AHEAD)
+        return batches if self.dataset.info.in_memory else prefetch(batches, AHEAD)
 
     def _batches(self, epoch: int, first: int) -> Iterator[Batch]:
         order = self.indices
@@ -77,12 +77,12 @@ class Loader:
             generator = torch.Generator().manual_seed(derived_seed(self.seed, "order", epoch))
             if self.weights is not None:
                 order = weighted(order, self.weights, generator)
-            elif self.source.shards is not None:
-                order = by_shards(order, self.source.shards[order], generator, self.rank, self.world)
+            elif self.dataset.info.shards is not None:
+                order = by_shards(order, self.dataset.info.shards[order], generator, self.rank, self.world)
             else:
                 order = shuffled(order, generator)
         for place in range(first, self.steps):
-            batch = self.source.read(order[place * self.batch_size : (place + 1) * self.batch_size])
+            batch = self.dataset.read(order[place * self.batch_size : (place + 1) * self.batch_size])
             if self.seed is not None and self.augment is not None:
                 batch = augment_batch(batch, self.augment, derived_seed(self.seed, "augment", epoch, place))
             if self.transform is not None:

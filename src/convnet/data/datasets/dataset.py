@@ -1,140 +1,116 @@
-"""What a data set must answer."""
+"""What a data set must answer, and the functions over every data set."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeVar
+from dataclasses import dataclass, field, replace
+from functools import singledispatch
+from typing import Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-from convnet.data.audit.duplicates import Pair
-from convnet.data.files.manifest import Manifest
 from convnet.errors import DataError
 from convnet.registry import nearest
-from convnet.types import Batch, ImageShape, SplitName, TargetKind
+from convnet.targets import CLASS_INDEX, Target
+from convnet.types import Batch, ImageShape, SplitName
 
 Modality = Literal["images", "table", "series"]
-"""What the samples are: pictures; rows of numbers, N×C×1×1; series of numbers, N×C×1×L."""
+"""What samples are: images; rows of numbers, N×C×1×1; series of numbers, N×C×1×L."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """Everything known of a data set beside its samples.
+
+    Attributes:
+        name: What the user calls it.
+        shape: C×H×W of every image that `read` returns.
+        classes: Class names, in the order of the class indices.
+        locations: Where each sample comes from: a path, or a file and a position in it.
+        target: What is to be predicted.
+        modality: What its samples are.
+        given_split: The split that the makers of the data gave each sample; None where they gave none.
+        groups: A number per sample, int64 N; a group is never divided between splits.
+        duplicates: A number per sample, int64 N, the same for copies of one image; None if unknown.
+        shards: The number of the archive that holds each sample, int64 N, where archives are read in order.
+        sizes: Height and width per sample, int64 N×2, where they differ; `shape` is then large enough for all.
+        excluded: Samples that are not trained on, and why.
+        unreadable: Files that could not be read, each with the reason.
+        warnings: What the user should know before training, a line each.
+        columns: The names of the columns of a table.
+        in_memory: Whether reading is free; else batches are prefetched and statistics taken from a sample.
+    """
+
+    name: str
+    shape: ImageShape
+    classes: tuple[str, ...]
+    locations: Sequence[str]
+    target: Target = CLASS_INDEX
+    modality: Modality = "images"
+    given_split: Sequence[SplitName] | None = None
+    groups: Tensor | None = None
+    duplicates: Tensor | None = None
+    shards: Tensor | None = None
+    sizes: Tensor | None = None
+    excluded: Mapping[int, str] = field(default_factory=dict)
+    unreadable: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    in_memory: bool = True
 
 
 class Dataset(Protocol):
     """A data set: every sample has one index, whatever split it belongs to."""
 
     @property
-    def name(self) -> str:
-        """What the user called it."""
-        ...
-
-    @property
-    def target(self) -> TargetKind:
-        """What its targets are."""
-        ...
-
-    @property
-    def modality(self) -> Modality:
-        """What its samples are."""
-        ...
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Class names, in the order of the target numbers."""
-        ...
-
-    @property
-    def shape(self) -> ImageShape:
-        """Shape of every image that `read` returns."""
+    def info(self) -> DatasetInfo:
+        """What is known of it."""
         ...
 
     @property
     def targets(self) -> Tensor:
-        """What there is to say of each sample: int64 N classes, uint8 N×K labels, masks, images."""
-        ...
-
-    @property
-    def labels(self) -> Tensor:
-        """The class of each sample, int64 N, of several labels the rarest; all 0 where there is no class."""
-        ...
-
-    @property
-    def sizes(self) -> Tensor | None:
-        """Heights and widths, int64 N×2, where they differ: `shape` is then large enough for all."""
-        ...
-
-    @property
-    def given_split(self) -> Sequence[SplitName] | None:
-        """The split that the set's makers gave each sample, or None where they gave none."""
-        ...
-
-    @property
-    def groups(self) -> Tensor | None:
-        """A number for each sample, int64 N: those of one group stay on one side of every split."""
-        ...
-
-    @property
-    def shards(self) -> Tensor | None:
-        """The number of the archive that each sample lies in, int64 N, where they are read in a row."""
-        ...
-
-    @property
-    def duplicates(self) -> Tensor | None:
-        """A number for each sample, int64 N: the same for copies of one picture; None if nobody looked."""
-        ...
-
-    @property
-    def excluded(self) -> Mapping[int, str]:
-        """Samples that nothing should be learnt from, and why."""
-        ...
-
-    @property
-    def unreadable(self) -> tuple[str, ...]:
-        """Files that were left out, each with its reason."""
-        ...
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What is worth knowing before training, a line each."""
-        ...
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns of a table."""
-        ...
-
-    @property
-    def in_memory(self) -> bool:
-        """Whether reading costs nothing; otherwise it is done ahead, and statistics are taken of a part."""
+        """The stored targets of all samples, as `info.target` describes them."""
         ...
 
     def __len__(self) -> int: ...
 
-    def sample(self, index: int) -> Batch:
-        """A batch of one sample, at its own size."""
-        ...
-
-    def subset(self, indices: Tensor) -> Dataset:
-        """A source of some of the samples, numbered anew."""
-        ...
-
-    def with_targets(self, targets: Tensor, classes: Sequence[str]) -> Dataset:
-        """The same samples with other targets."""
-        ...
-
     def read(self, indices: Tensor) -> Batch:
-        """The samples at `indices` (int64 B): images B×C×H×W and their targets."""
+        """Read samples.
+
+        Args:
+            indices: int64 B.
+
+        Returns:
+            Images B×C×H×W with their targets and indices; samples that cannot be read are missing.
+        """
         ...
 
-    def location(self, index: int) -> str:
-        """Where a sample comes from: its path, or its place in the file that holds it."""
-        ...
 
-    def class_names(self) -> list[str]:
-        """The name of the class of each sample; empty where samples have none."""
-        ...
+def location(dataset: Dataset, index: int) -> str:
+    """Where a sample comes from: its path, or its position in the file that holds it."""
+    return dataset.info.locations[index]
 
-    def to(self, device: torch.device) -> Dataset:
-        """The same source, handing out batches that lie on `device`."""
-        ...
+
+def class_names(dataset: Dataset) -> list[str]:
+    """The name of the class of each sample, several separated by |; empty where samples have none."""
+    return dataset.info.target.names(dataset.targets, dataset.info.classes)
+
+
+def labels_of(dataset: Dataset) -> Tensor:
+    """The class by which each sample is stratified, int64 N on the CPU."""
+    return dataset.info.target.strata(dataset.targets, len(dataset.info.classes))
+
+
+def read_sample(dataset: Dataset, index: int) -> Batch:
+    """A batch of one sample, at its own size."""
+    batch = dataset.read(torch.tensor([index]))
+    if batch.sizes is None:
+        return batch
+    height, width = batch.sizes[0].tolist()
+    targets = dataset.info.target.crop(batch.targets, height, width)
+    return Batch(batch.images[..., :height, :width], targets, batch.indices)
 
 
 def all_images(dataset: Dataset) -> Tensor:
@@ -142,40 +118,69 @@ def all_images(dataset: Dataset) -> Tensor:
     return dataset.read(torch.arange(len(dataset))).images
 
 
-S = TypeVar("S")
-
-
-def rarest_label(targets: Tensor) -> Tensor:
-    """Of several labels (N×K, 1 for each) the one that fewest samples have, int64 N; K if there is none."""
-    if not targets.shape[1]:
-        return torch.zeros(len(targets), dtype=torch.int64)
-    counts = targets.sum(0, dtype=torch.int64)
-    rank = torch.where(targets > 0, counts, len(targets) + 1)
-    return torch.where(targets.bool().any(1), rank.argmin(1), targets.shape[1])
-
-
-def class_names(targets: Tensor, classes: Sequence[str]) -> list[str]:
-    """The names of class indices N, or of labels N×K with | between them."""
-    if targets.dim() == 1:
-        return [classes[label] for label in targets.tolist()]
-    return ["|".join(classes[k] for k in row.nonzero().flatten().tolist()) for row in targets]
-
-
-def picked(values: Sequence[S], indices: Tensor) -> list[S]:
-    """Those at some places."""
-    return [values[i] for i in indices.tolist()]
-
-
-def subset_info(dataset: Dataset, indices: Tensor) -> dict[str, Any]:
-    """What is known of some samples beside their images and targets, numbered anew: the fields of a part."""
+def subset_info(info: DatasetInfo, indices: Tensor) -> DatasetInfo:
+    """The same facts about some of the samples, numbered anew."""
     kept = indices.tolist()
-    return {
-        "places": [dataset.location(i) for i in kept],
-        "given_split": None if dataset.given_split is None else picked(dataset.given_split, indices),
-        "groups": None if dataset.groups is None else dataset.groups[indices],
-        "duplicates": None if dataset.duplicates is None else dataset.duplicates[indices],
-        "excluded": {new: dataset.excluded[old] for new, old in enumerate(kept) if old in dataset.excluded},
-    }
+
+    def chosen(values: Tensor | None) -> Tensor | None:
+        return None if values is None else values[indices]
+
+    return replace(
+        info,
+        locations=[info.locations[i] for i in kept],
+        given_split=None if info.given_split is None else [info.given_split[i] for i in kept],
+        groups=chosen(info.groups),
+        duplicates=chosen(info.duplicates),
+        shards=chosen(info.shards),
+        sizes=chosen(info.sizes),
+        excluded={new: info.excluded[old] for new, old in enumerate(kept) if old in info.excluded},
+    )
+
+
+@dataclass(frozen=True)
+class View:
+    """Some samples of another data set, with targets of its own, read onto a device."""
+
+    base: Dataset
+    indices: Tensor
+    targets: Tensor
+    info: DatasetInfo
+    device: torch.device | None = None
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def read(self, indices: Tensor) -> Batch:
+        """Samples of the other data set under the indices of this one."""
+        indices = indices.cpu()
+        batch = self.base.read(self.indices[indices])
+        if len(batch) < len(indices):  # some could not be read
+            indices = indices[torch.isin(self.indices[indices], batch.indices.cpu())]
+        targets = self.info.target.batch(self.targets[indices])
+        device = self.device or batch.images.device
+        return Batch(batch.images.to(device), targets.to(device), indices.to(device), batch.sizes)
+
+
+def _whole(dataset: Dataset) -> View:
+    return View(dataset, torch.arange(len(dataset)), dataset.targets, dataset.info)
+
+
+@singledispatch
+def subset(dataset: Dataset, indices: Tensor) -> Dataset:
+    """Some of the samples, numbered anew."""
+    return View(dataset, indices, dataset.targets[indices], subset_info(dataset.info, indices))
+
+
+@singledispatch
+def with_targets(dataset: Dataset, targets: Tensor, classes: Sequence[str]) -> Dataset:
+    """The same samples with other targets of the same kind."""
+    return replace(_whole(dataset), targets=targets, info=replace(dataset.info, classes=tuple(classes)))
+
+
+@singledispatch
+def to_device(dataset: Dataset, device: torch.device) -> Dataset:
+    """The same data set, whose batches lie on `device`."""
+    return replace(_whole(dataset), device=device)
 
 
 def select_classes(dataset: Dataset, names: Sequence[str]) -> Dataset:
@@ -184,68 +189,16 @@ def select_classes(dataset: Dataset, names: Sequence[str]) -> Dataset:
     Raises:
         DataError: a name is no class, or samples have no class.
     """
-    if dataset.target != "class":
-        raise DataError(f"{dataset.name}: data.classes does not apply: its samples have no class each")
+    info = dataset.info
+    if not info.target.exclusive:
+        raise DataError(f"{info.name}: data.classes does not apply: its samples have no class each")
     for name in names:
-        if name not in dataset.classes:
-            raise DataError(
-                f"{dataset.name}: data.classes: no class '{name}'{nearest(name, dataset.classes)}"
-            )
+        if name not in info.classes:
+            raise DataError(f"{info.name}: data.classes: no class '{name}'{nearest(name, info.classes)}")
     if len(set(names)) < max(2, len(names)):
-        raise DataError(f"{dataset.name}: data.classes: name two or more different classes")
-    numbers = torch.tensor([dataset.classes.index(name) for name in names])
+        raise DataError(f"{info.name}: data.classes: name two or more different classes")
+    numbers = torch.tensor([info.classes.index(name) for name in names])
     kept = torch.isin(dataset.targets, numbers).nonzero()[:, 0]
-    renumbered = torch.zeros(len(dataset.classes), dtype=torch.int64)
+    renumbered = torch.zeros(len(info.classes), dtype=torch.int64)
     renumbered[numbers] = torch.arange(len(names))
-    return dataset.subset(kept).with_targets(renumbered[dataset.targets[kept]], names)
-
-
-IMBALANCE = 10
-
-
-def data_warnings(
-    kept: Manifest,
-    data: str,
-    *,
-    kinds: Mapping[str, int],
-    blank: int,
-    pairs: Sequence[Pair] | None,
-    conflicts: int,
-    looked_at: int,
-) -> tuple[str, ...]:
-    """At most five lines: classes, what is left out, copies, what is ignored.
-
-    `data` is how the user calls it, `kinds` count what was lost of each kind, `pairs` are None where only
-    some files were looked at; in `conflicts` of them the labels differ.
-    """
-    counts = [count for count in kept.counts().values() if count]
-    lines = [f"{len(kept):,} images, {_classes(kept, counts) if counts else 'no labels'}"]
-    if kinds or blank:
-        left_out = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in kinds.items())
-        parts = (
-            f"left out: {left_out}" if left_out else "",
-            f"not trained on: {blank:,} blank" if blank else "",
-        )
-        lines.append("; ".join(part for part in parts if part))
-    if pairs:
-        exact = sum(pair.exact for pair in pairs)
-        labels = f", {conflicts:,} of them under another label" if conflicts else ""
-        text = f"copies: {exact:,} exact, {len(pairs) - exact:,} near{labels}"
-        lines.append(f"{text}; never on both sides of a split")
-    if pairs is None:
-        lines.append(f"of so many files only {looked_at} were looked at; nobody looked for copies")
-    if kept.ignored:
-        lines.append(f"ignored: {len(kept.ignored):,} other files and folders")
-    if len(lines) > 1:
-        lines.append(f"all of it, with labels that look wrong: convnet data audit {data}")
-    return tuple(lines)
-
-
-def _classes(kept: Manifest, counts: Sequence[int]) -> str:
-    low, high = min(counts), max(counts)
-    text = f"{len(counts)} classes of {low:,}…{high:,}"
-    if high > IMBALANCE * low:
-        text += f"; unbalanced, {high / low:.0f} : 1 (--balance weights, sampler or focal)"
-    if kept.empty:
-        text += f"; no images in {', '.join(kept.empty[:3])}{' …' if len(kept.empty) > 3 else ''}"
-    return text
+    return with_targets(subset(dataset, kept), renumbered[dataset.targets[kept]], names)

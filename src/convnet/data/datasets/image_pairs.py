@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from convnet.data.datasets.tensor_dataset import TensorDataset
+from convnet.data.datasets.tensor_dataset import TensorDataset, from_tensors
 from convnet.data.files.manifest import SPLIT_FOLDERS
-from convnet.data.files.storage import FolderStorage, visible_folders
+from convnet.data.files.storage import Contents
 from convnet.data.images.decode import decode_file
 from convnet.data.images.formats import IMAGE_SUFFIXES, has_image_name
 from convnet.data.images.preprocess import Preprocess, require_room
-from convnet.data.images.resize import fit
+from convnet.data.images.resize import resize
 from convnet.errors import DataError
+from convnet.targets import IMAGE
 from convnet.types import ImageShape, SplitName
 
 Pixels = NDArray[np.uint8]
@@ -37,7 +38,9 @@ class File:
     partner: Path | None = None
 
 
-def open_photos(root: Path, preprocess: Preprocess, *, channels: int | None = None) -> TensorDataset:
+def open_photos(
+    root: Path, contents: Contents, preprocess: Preprocess, channels: int | None = None
+) -> TensorDataset:
     """Every picture below `root`, at its own size unless the preprocessing names one; no classes.
 
     Those that cannot be read are left out and listed in `unreadable`.
@@ -45,31 +48,33 @@ def open_photos(root: Path, preprocess: Preprocess, *, channels: int | None = No
     Raises:
         DataError: no pictures, or more pixels than fit.
     """
-    files = list_photos(root)
+    files = list_photos(root, contents)
     pictures, _, problems = read_pictures([f.path for f in files], preprocess, channels)
     files = [f for i, f in enumerate(files) if i not in problems]
     if not files:
         raise DataError(f"{root}: no picture can be read: {next(iter(problems.values()))}")
     images, sizes = stack(str(root), pictures)
-    return TensorDataset(
+    return from_tensors(
         name=root.resolve().name,
         images=images,
         targets=torch.zeros(len(files), dtype=torch.int64),
         classes=(root.resolve().name,),
-        places=[f.path.relative_to(root).as_posix() for f in files],
+        locations=[f.path.relative_to(root).as_posix() for f in files],
         given_split=given_split_of(files),
         unreadable=tuple(problems.values()),
         sizes=sizes,
     )
 
 
-def open_pairs(root: Path, preprocess: Preprocess, channels: int | None = None) -> TensorDataset:
+def open_pairs(
+    root: Path, contents: Contents, preprocess: Preprocess, channels: int | None = None
+) -> TensorDataset:
     """Pictures in inputs/ and what should be made of them in targets/, matched by name.
 
     Raises:
         DataError: a picture without partner, of another size, unreadable, or more pixels than fit.
     """
-    files = list_pairs(root, INPUT_FOLDERS, TARGET_FOLDERS)
+    files = list_pairs(root, contents, INPUT_FOLDERS, TARGET_FOLDERS)
     partners = [f.partner for f in files if f.partner]
     paths = [*(f.path for f in files), *partners]
     pictures, own_sizes, problems = read_pictures(paths, preprocess, channels)
@@ -79,37 +84,39 @@ def open_pairs(root: Path, preprocess: Preprocess, channels: int | None = None) 
     for file, given, wanted in zip(files, own_sizes[: len(files)], own_sizes[len(files) :], strict=True):
         require_same_size(file, given, wanted)
     images, sizes = stack(str(root), inputs)
-    return TensorDataset(
+    return from_tensors(
         name=root.resolve().name,
         images=images,
         targets=stack(str(root), targets)[0],
         classes=(),
-        places=[f.path.relative_to(root).as_posix() for f in files],
+        locations=[f.path.relative_to(root).as_posix() for f in files],
         given_split=given_split_of(files),
-        target="image",
+        target=IMAGE,
         sizes=sizes,
     )
 
 
-def list_photos(root: Path) -> list[File]:
-    """All pictures below a folder; train/, val/ and test/ are the splits."""
-    folders = {
-        f: SPLIT_FOLDERS[f.name.lower()] for f in visible_folders(root) if f.name.lower() in SPLIT_FOLDERS
-    }
-    places: list[tuple[Path, SplitName | None]] = list(folders.items()) if folders else [(root, None)]
-    files = [File(p, split) for place, split in places for p in pictures_below(place)]
+def list_photos(root: Path, contents: Contents) -> list[File]:
+    """All pictures of a folder; train/, val/ and test/ are the splits."""
+    files = [
+        File(root / name, split)
+        for prefix, split in _split_folders(contents)
+        for name in _pictures(contents, prefix)
+    ]
     if not files:
         raise DataError(f"{root}: holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
     return files
 
 
-def has_folders(root: Path, first: Sequence[str], second: Sequence[str]) -> bool:
+def has_folders(contents: Contents, first: Sequence[str], second: Sequence[str]) -> bool:
     """Whether a folder, or the train/ in it, holds a `first` and a `second` folder."""
-    places = [f for f in (root, root / "train", root / "training") if f.is_dir()]
-    return any(find_folder(place, first) and find_folder(place, second) for place in places)
+    return any(
+        _folder(contents, prefix, first) and _folder(contents, prefix, second)
+        for prefix in ("", "train/", "training/")
+    )
 
 
-def list_pairs(root: Path, first: Sequence[str], second: Sequence[str]) -> list[File]:
+def list_pairs(root: Path, contents: Contents, first: Sequence[str], second: Sequence[str]) -> list[File]:
     """Pictures of a `first` folder with their partners, of the same name, in a `second` one.
 
     `root` holds both folders, or train/, val/ and test/ with both each. A partner may be of another format,
@@ -118,58 +125,64 @@ def list_pairs(root: Path, first: Sequence[str], second: Sequence[str]) -> list[
     Raises:
         DataError: a folder or a partner is missing.
     """
-    folders = {
-        f: SPLIT_FOLDERS[f.name.lower()] for f in visible_folders(root) if f.name.lower() in SPLIT_FOLDERS
-    }
-    places: list[tuple[Path, SplitName | None]] = list(folders.items()) if folders else [(root, None)]
     files: list[File] = []
-    for place, split in places:
-        ours, theirs = (find_folder(place, names) for names in (first, second))
+    for prefix, split in _split_folders(contents):
+        ours, theirs = (_folder(contents, prefix, names) for names in (first, second))
         if ours is None or theirs is None:
-            raise DataError(f"{place}: expected a folder {first[0]}/ and a folder {second[0]}/ in it")
-        partners = _by_name(theirs)
-        pictures = pictures_below(ours)
+            raise DataError(f"{root / prefix}: expected a folder {first[0]}/ and a folder {second[0]}/ in it")
+        partners = _by_name(root, contents, theirs)
+        pictures = _pictures(contents, ours)
         if not pictures:
-            raise DataError(f"{ours}: holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
-        for path in pictures:
-            partner = partners.pop(_key(path, ours), None)
+            raise DataError(f"{root / ours}: holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
+        for name in pictures:
+            partner = partners.pop(_key(name, ours), None)
             if partner is None:
                 raise DataError(
-                    f"{path}: has no partner of the same name in {theirs}; add it, or remove the image"
+                    f"{root / name}: has no partner of the same name in {root / theirs}; add it, or remove "
+                    "the image"
                 )
-            files.append(File(path, split, partner))
+            files.append(File(root / name, split, root / partner))
         if partners:
-            lonely = next(iter(partners.values()))
-            raise DataError(f"{lonely}: has no image of the same name in {ours}; add it, or remove the file")
+            lonely = root / next(iter(partners.values()))
+            raise DataError(
+                f"{lonely}: has no image of the same name in {root / ours}; add it, or remove the file"
+            )
     return files
 
 
-def find_folder(root: Path, names: Sequence[str]) -> Path | None:
-    """The subfolder with one of these names."""
-    return next((f for f in visible_folders(root) if f.name.lower() in names), None)
+def _split_folders(contents: Contents) -> list[tuple[str, SplitName | None]]:
+    """The prefix of each split's folder; the whole where there are none."""
+    top = [folder for folder in contents.folders if "/" not in folder and folder.lower() in SPLIT_FOLDERS]
+    return [(f"{folder}/", SPLIT_FOLDERS[folder.lower()]) for folder in top] or [("", None)]
 
 
-def pictures_below(root: Path) -> list[Path]:
-    """All picture files below a folder, hidden ones left out."""
-    entries = FolderStorage(root).contents().entries
-    return [root / entry.name for entry in entries if has_image_name(entry.name)]
+def _folder(contents: Contents, prefix: str, names: Sequence[str]) -> str | None:
+    """The prefix of the subfolder with one of these names."""
+    return next(
+        (f"{f}/" for f in contents.folders if f.startswith(prefix) and f[len(prefix) :].lower() in names),
+        None,
+    )
 
 
-def _by_name(folder: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in pictures_below(folder):
-        key = _key(path, folder)
+def _pictures(contents: Contents, prefix: str) -> list[str]:
+    return [e.name for e in contents.entries if e.name.startswith(prefix) and has_image_name(e.name)]
+
+
+def _by_name(root: Path, contents: Contents, prefix: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name in _pictures(contents, prefix):
+        key = _key(name, prefix)
         if key in found:
-            raise DataError(f"{path}: has the same name as {found[key]}; remove one of them")
-        found[key] = path
+            raise DataError(f"{root / name}: has the same name as {root / found[key]}; remove one of them")
+        found[key] = name
     return found
 
 
-def _key(path: Path, folder: Path) -> str:
-    name = path.relative_to(folder).with_suffix("").as_posix()
+def _key(name: str, prefix: str) -> str:
+    stem = PurePosixPath(name[len(prefix) :]).with_suffix("").as_posix()
     for ending in ("_mask", "_label", "_labels", "_target", "-mask", "_gt"):
-        name = name.removesuffix(ending)
-    return name
+        stem = stem.removesuffix(ending)
+    return stem
 
 
 def read_pictures(
@@ -194,7 +207,7 @@ def read_pictures(
         except DataError as error:
             return str(error)
         size = picture.pixels.shape[:2]
-        pixels = picture.pixels if side is None else fit(picture.pixels, (side, side), preprocess.resize)
+        pixels = picture.pixels if side is None else resize(picture.pixels, (side, side), preprocess.resize)
         return pixels.transpose(2, 0, 1), size
 
     with ThreadPoolExecutor() as pool:

@@ -20,11 +20,13 @@ from convnet.data.datasets.image_pairs import (
     require_same_size,
     stack,
 )
-from convnet.data.datasets.tensor_dataset import TensorDataset
+from convnet.data.datasets.tensor_dataset import TensorDataset, from_tensors
+from convnet.data.files.storage import Contents
 from convnet.data.images.decode import file_bytes
 from convnet.data.images.preprocess import Preprocess
 from convnet.data.images.resize import resize_mask
 from convnet.errors import DataError, in_one_line
+from convnet.targets import MASK
 from convnet.types import IGNORED
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img")
@@ -50,6 +52,7 @@ class RawMask:
 
 def open_masks(
     root: Path,
+    contents: Contents,
     preprocess: Preprocess,
     *,
     colors: Colors | None = None,
@@ -64,7 +67,7 @@ def open_masks(
     Raises:
         DataError: naming the image without mask, the mask of another size, the value or colour of no class.
     """
-    files = list_pairs(root, IMAGE_FOLDERS, MASK_FOLDERS)
+    files = list_pairs(root, contents, IMAGE_FOLDERS, MASK_FOLDERS)
     pictures, own_sizes, problems = read_pictures([f.path for f in files], preprocess, channels)
     if problems:
         raise DataError(f"{next(iter(problems.values()))}; remove it and its mask")
@@ -81,14 +84,14 @@ def open_masks(
             mask = resize_mask(mask, picture.shape[1:], preprocess.resize)
         masks.append(mask)
     images, sizes = stack(str(root), pictures)
-    return TensorDataset(
+    return from_tensors(
         name=root.resolve().name,
         images=images,
         targets=stack(str(root), masks, IGNORED)[0],
         classes=tuple(codes),
-        places=[f.path.relative_to(root).as_posix() for f in files],
+        locations=[f.path.relative_to(root).as_posix() for f in files],
         given_split=given_split_of(files),
-        target="mask",
+        target=MASK,
         sizes=sizes,
     )
 

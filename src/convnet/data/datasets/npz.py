@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from convnet.data.datasets.tensor_dataset import TensorDataset
+from convnet.data.datasets.tensor_dataset import TensorDataset, from_tensors
 from convnet.data.files.manifest import SPLIT_FOLDERS, numbered
 from convnet.errors import DataError, in_one_line
+from convnet.targets import CLASS_INDEX, MULTI_HOT
 from convnet.types import SplitName
 
 IMAGES, LABELS = ("images", "x", "data"), ("labels", "y", "targets", "label")
@@ -67,14 +68,14 @@ def open_arrays(path: Path, *, multi_label: bool) -> TensorDataset:
     groups = arrays.get("group")
     if groups is not None and len(groups) != len(images):
         raise DataError(f"{path}: {len(images)} images and {len(groups)} groups")
-    return TensorDataset(
+    return from_tensors(
         name=path.stem,
-        images=torch.from_numpy(np.ascontiguousarray(_channels_first(_bytes(path, images)))),
+        images=torch.from_numpy(images_from_array(path, images)),
         targets=torch.from_numpy(targets),
         classes=classes,
-        places=[f"{path.name}[{i}]" for i in range(len(images))],
+        locations=[f"{path.name}[{i}]" for i in range(len(images))],
         given_split=given_split,
-        target="labels" if multi_label else "class",
+        target=MULTI_HOT if multi_label else CLASS_INDEX,
         groups=None if groups is None else numbered([str(group) for group in groups]),
     )
 
@@ -137,7 +138,16 @@ def _several(path: Path, labels: Array, names: list[str] | None) -> tuple[Array,
     return labels.astype(np.uint8), tuple(classes)
 
 
-def _bytes(path: Path, images: Array) -> NDArray[np.uint8]:
+def images_from_array(name: Path | str, images: Array) -> NDArray[np.uint8]:
+    """Images N×H×W, N×H×W×C or N×C×H×W of bytes, 16-bit numbers or fractions as uint8 N×C×H×W.
+
+    Raises:
+        DataError: they have another shape or other values; `name` is what they are called.
+    """
+    return np.ascontiguousarray(_channels_first(_bytes(name, images)))
+
+
+def _bytes(path: Path | str, images: Array) -> NDArray[np.uint8]:
     if images.ndim not in (3, 4) or 0 in images.shape:
         raise DataError(f"{path}: images are {images.shape}; expected N×H×W, N×H×W×C or N×C×H×W")
     if images.dtype == np.uint8:

@@ -1,239 +1,192 @@
-"""A name or a path, opened as a source."""
+"""Identified data, opened as a data set."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Literal
+from typing import Any
 
-from convnet.data.datasets.csv_table import TABLE_SUFFIXES, open_table
-from convnet.data.datasets.dataset import Dataset
-from convnet.data.datasets.image_pairs import (
-    INPUT_FOLDERS,
-    TARGET_FOLDERS,
-    has_folders,
-    open_pairs,
-    open_photos,
-)
-from convnet.data.datasets.mask_folder import IMAGE_FOLDERS, MASK_FOLDERS, Colors, open_masks
-from convnet.data.datasets.named.catalog import DATASETS, named_set
-from convnet.data.datasets.npz import holds_images, open_arrays
-from convnet.data.datasets.open_images import holds_files, list_files, open_files, scan_arrays
-from convnet.data.datasets.tensor_dataset import TensorDataset, fitted, list_arrays
-from convnet.data.datasets.time_series import is_series, open_series
-from convnet.data.files.annotations import is_image_table
+from convnet.data.datasets.csv_table import open_table
+from convnet.data.datasets.dataset import Dataset, select_classes
+from convnet.data.datasets.identify import KINDS_OF_FILES, DataSpec, identify
+from convnet.data.datasets.image_pairs import open_pairs, open_photos
+from convnet.data.datasets.mask_folder import open_masks
+from convnet.data.datasets.named.catalog import named_set
+from convnet.data.datasets.npz import open_arrays
+from convnet.data.datasets.open_images import list_images, open_images, scan_arrays
+from convnet.data.datasets.options import Data
+from convnet.data.datasets.tensor_dataset import TensorDataset, list_arrays, preprocess_images
+from convnet.data.datasets.time_series import open_series
 from convnet.data.files.manifest import Manifest
-from convnet.data.files.shards import is_address, is_shards
+from convnet.data.files.shards import list_shards
 from convnet.data.images.preprocess import Preprocess
-from convnet.errors import DataError, UnknownNameError
-from convnet.registry import nearest
-from convnet.types import ImageShape
+from convnet.errors import DataError
+from convnet.registry import validate
+from convnet.targets import CLASS_INDEX, MASK, MULTI_HOT
+from convnet.types import Annotation, ImageShape
 
-Reads = Literal["class", "labels", "mask", "photos", "pairs"]
-"""What is taken from data: samples with a class or labels each; with masks; pictures alone; pairs."""
-
-
-KINDS_OF_FILES = (
-    "expected a folder or .zip of images, a table (.csv, .tsv, .parquet), arrays (.npz), or COCO annotations "
-    "(.json)"
-)
-
-
-def as_path(word: str) -> Path:
-    """A user's word as a path that can be asked whether it exists.
-
-    Raises:
-        DataError: it is no possible path (an unknown user's home, too long, …).
-    """
-    try:
-        path = Path(word).expanduser()
-        path.exists()
-    except (OSError, RuntimeError, ValueError) as error:
-        raise DataError(f"'{word[:80]}': no possible path: {error}") from None
-    return path
-
-
-def whole_name(name: str) -> str:
-    """A named set by its name, an address as it is, everything else by its whole path."""
-    return name if name in DATASETS or is_address(name) else str(as_path(name).resolve())
-
-
-def is_there(name: str) -> bool:
-    """Whether data of that name or path may be there; of addresses only opening tells."""
-    return name in DATASETS or is_shards(name) or as_path(name).exists()
+LABELLED = ("image folder", "archive", "image table", "coco", "shards", "mask folder", "pair folder")
+"""Formats whose images may have classes."""
+TABLES = ("table", "image table", "series")
+"""Formats with columns."""
 
 
 def open_data(
-    name: str,
+    source: str,
     preprocess: Preprocess | None = None,
     *,
-    data_dir: Path | None = None,
+    annotation: Annotation = "class",
     shape: ImageShape | None = None,
-    label: str | None = None,
-    ignore: Sequence[str] = (),
-    reads: Reads = "class",
-    series: bool = False,
-    colors: Colors | None = None,
-    ignore_index: int | None = None,
-    say: Callable[[str], object] = lambda line: None,
+    **options: Any,
 ) -> Dataset:
     """Open a named set ("digits", "mnist", …), images in files or arrays, a table of numbers, or series.
 
-    `shape` overrides the preprocessing's; of whole pictures only its channels. `label` and `ignore` are
-    columns of a table: that of the classes, and those that are no features; with `series` a CSV file holds
-    series. `colors` and `ignore_index` say what the values of masks mean. `say` hears what takes long.
+    Args:
+        source: A name or a path.
+        preprocess: The size and channels of images; as the data has them by default.
+        annotation: What the task takes from the data.
+        shape: What a trained network takes; of whole pictures only its channels count.
+        options: Fields of the `data` section of a recipe: label, ignore, series, classes, colors, ignore_index.
 
     Raises:
-        UnknownNameError: it is none of them.
-        DataError: its files are damaged, missing, or not to be had.
+        UnknownNameError: there is no such data set.
+        DataError: files are damaged, missing, or lack what is asked for.
     """
-    preprocess = preprocess or Preprocess()
-    if (colors or ignore_index is not None) and reads != "mask":
-        raise DataError(f"{name}: data.colors and data.ignore_index are for masks (--task segmentation)")
-    if series or holds_series(name):
-        return _series(name, preprocess, data_dir, label, reads, shape)
-    if is_table(name):
-        dataset = (
-            named_set(name) if name in DATASETS else open_table(as_path(name), label=label, ignore=ignore)
+    chosen = validate(Data, {"source": source, **options}, "data")
+    return open_spec(identify(source), chosen, preprocess or Preprocess(), annotation, shape)
+
+
+def list_data(source: str, label: str | None = None, *, multi_label: bool = False) -> Manifest:
+    """The images of data with their labels, before any of them is decoded; see `list_spec`."""
+    return list_spec(identify(source), label, multi_label=multi_label)
+
+
+def open_spec(
+    spec: DataSpec,
+    options: Data,
+    preprocess: Preprocess,
+    annotation: Annotation = "class",
+    shape: ImageShape | None = None,
+) -> Dataset:
+    """Open data that was identified before, as the `data` section of a recipe says; see `open_data`."""
+    if (options.colors or options.ignore_index is not None) and annotation != "mask":
+        raise DataError(
+            f"{options.source}: data.colors and data.ignore_index are for masks (--task segmentation)"
         )
-        _require_table_settings(dataset, preprocess, shape)
-        return dataset
-    path = as_path(name)
-    if ignore or (label is not None and (name in DATASETS or not holds_files(name))):
-        raise DataError(f"{name}: data.label and data.ignore are for tables (CSV); this is none")
-    if name in DATASETS:
-        dataset = named_set(name, data_dir)
-        _require_targets(dataset, reads)
-        return fitted(dataset, preprocess, shape if reads == "class" else None, shape)
+    if options.series and not spec.named:
+        spec = spec.as_series()
+    has_columns = spec.kind in TABLES or (spec.kind in LABELLED and options.label is not None)
+    if (options.ignore and spec.kind != "table") or (options.label is not None and not has_columns):
+        raise DataError(f"{options.source}: data.label and data.ignore are for tables (CSV); this is none")
+    dataset = _open(spec, options, preprocess, annotation, shape)
+    return dataset if options.classes is None else select_classes(dataset, options.classes)
+
+
+def _open(
+    spec: DataSpec, options: Data, preprocess: Preprocess, annotation: Annotation, shape: ImageShape | None
+) -> Dataset:
+    if spec.modality == "series":
+        return _open_series(spec, options, preprocess, annotation, shape)
+    if spec.modality == "table":
+        return _open_table(spec, options, preprocess, shape)
+    if spec.named:
+        dataset = named_set(spec.source)
+        _require_annotation(dataset, annotation)
+        return preprocess_images(dataset, preprocess, shape if annotation == "class" else None, shape)
     channels = shape.channels if shape else None
-    if path.is_dir() and reads == "mask":
-        return open_masks(path, preprocess, colors=colors, ignore_index=ignore_index, channels=channels)
-    if path.is_dir() and reads == "pairs":
-        return open_pairs(path, preprocess, channels)
-    if path.is_dir() and reads == "photos":
-        return open_photos(path, preprocess, channels=channels)
-    if holds_images(path):
-        dataset = scan_arrays(open_arrays(path, multi_label=reads == "labels"), name, say)
-        return fitted(dataset, preprocess, shape, shape)
-    if holds_files(name):
-        if reads not in ("class", "labels"):
-            raise DataError(f"{path}: images with labels; the task needs a folder of images")
-        multi_label = reads == "labels"
-        return open_files(name, preprocess, shape=shape, label=label, multi_label=multi_label, say=say)
-    if path.exists():
-        raise DataError(f"{path}: no known kind of data; {KINDS_OF_FILES}")
-    if "/" in name or path.suffix:
-        raise DataError(f"{path}: no such folder; --set data.source=FOLDER names another")
-    raise UnknownNameError(
-        f"'{name}' is neither a data set nor a folder{nearest(name, DATASETS)}; "
-        "--set data.source=FOLDER names another"
-    )
+    if spec.contents is not None and annotation in ("mask", "photos", "pairs"):
+        if annotation == "mask":
+            return open_masks(
+                spec.file,
+                spec.contents,
+                preprocess,
+                colors=options.colors,
+                ignore_index=options.ignore_index,
+                channels=channels,
+            )
+        opener = open_pairs if annotation == "pairs" else open_photos
+        return opener(spec.file, spec.contents, preprocess, channels)
+    if annotation not in ("class", "labels"):
+        raise DataError(f"{options.source}: images with labels; the task needs a folder of images")
+    if spec.kind == "arrays":
+        arrays = open_arrays(spec.file, multi_label=annotation == "labels")
+        return preprocess_images(scan_arrays(arrays, spec.source), preprocess, shape, shape)
+    manifest = list_spec(spec, options.label, multi_label=annotation == "labels")
+    return open_images(manifest, options.source, preprocess, shape)
 
 
-def list_data(
-    name: str, *, data_dir: Path | None = None, label: str | None = None, multi_label: bool = False
-) -> Manifest:
-    """The images of a data set with their labels, before any of them is decoded.
+def list_spec(spec: DataSpec, label: str | None = None, *, multi_label: bool = False) -> Manifest:
+    """The images of data with their labels, before any of them is decoded.
 
     Raises:
-        UnknownNameError, DataError: as `open_data`; it holds no images with labels.
+        DataError: it cannot be listed, or holds no images with labels.
     """
-    path = as_path(name)
-    if name in DATASETS:
-        return list_arrays(named_set(name, data_dir))
-    if holds_images(path):
-        return list_arrays(open_arrays(path, multi_label=multi_label))
-    if holds_files(name):
-        return list_files(name, label=label, multi_label=multi_label)
-    if path.exists():
-        raise DataError(f"{path}: holds no images with labels; {KINDS_OF_FILES}")
-    raise UnknownNameError(f"'{name}' is neither a data set nor a folder{nearest(name, DATASETS)}")
+    if spec.named:
+        return list_arrays(named_set(spec.source))
+    if spec.kind == "arrays":
+        return list_arrays(open_arrays(spec.file, multi_label=multi_label))
+    if spec.kind == "shards":
+        return list_shards(spec.source, multi_label=multi_label)
+    if spec.kind not in LABELLED:
+        raise DataError(f"{spec.source}: holds no images with labels; {KINDS_OF_FILES}")
+    return list_images(spec.file, spec.contents, label, multi_label=multi_label)
 
 
-def natural_reading(name: str, *, series: bool = False, label: str | None = None) -> Reads:
-    """What data is for when nobody says: masks and pairs where it has them, else classes.
-
-    Of series, which with `series` a table holds, a class per step is a mask; `label` is their column.
-    """
-    if name in DATASETS:
-        return DATASETS[name].reads
-    path = as_path(name)
-    if series or holds_series(name):
-        return "mask" if open_series(path, label).target == "mask" else "class"
-    if not path.is_dir():
-        return "class"
-    if has_folders(path, IMAGE_FOLDERS, MASK_FOLDERS):
-        return "mask"
-    return "pairs" if has_folders(path, INPUT_FOLDERS, TARGET_FOLDERS) else "class"
-
-
-def _require_targets(dataset: TensorDataset, reads: Reads) -> None:
+def _require_annotation(dataset: TensorDataset, annotation: Annotation) -> None:
     """A named set has what it has; its images alone can always be taken."""
+    info = dataset.info
     fits = {
-        "class": dataset.target == "class",
-        "labels": dataset.target == "labels",
-        "mask": dataset.target == "mask",
-        "photos": dataset.modality == "images",
+        "class": info.target is CLASS_INDEX,
+        "labels": info.target is MULTI_HOT,
+        "mask": info.target is MASK,
+        "photos": info.modality == "images",
     }
-    if not fits.get(reads):
-        what = "series" if dataset.modality == "series" else "images"
-        has = f"{what} with {'classes per place' if dataset.target == 'mask' else 'a class each'}"
+    if not fits.get(annotation):
+        what = "series" if info.modality == "series" else "images"
+        has = f"{what} with {'classes per place' if info.target.dense else 'a class each'}"
         wanted = {
             "class": "a class each",
             "labels": "any number of labels each",
             "mask": "a class per place",
             "pairs": "pairs of images",
             "photos": "images",
-        }[reads]
-        raise DataError(f"{dataset.name}: holds {has}, the task needs {wanted}; choose another --task")
+        }[annotation]
+        raise DataError(f"{info.name}: holds {has}, the task needs {wanted}; choose another --task")
 
 
-def holds_series(name: str) -> bool:
-    """Whether data of that name or path is series of numbers, and nothing else."""
-    return DATASETS[name].series if name in DATASETS else is_series(as_path(name))
-
-
-def _series(
-    name: str,
-    preprocess: Preprocess,
-    data_dir: Path | None,
-    label: str | None,
-    reads: Reads,
-    shape: ImageShape | None,
+def _open_series(
+    spec: DataSpec, options: Data, preprocess: Preprocess, annotation: Annotation, shape: ImageShape | None
 ) -> TensorDataset:
     """Series, where the task can use them and the preprocessing does not ask for images."""
-    dataset = named_set(name, data_dir) if name in DATASETS else open_series(as_path(name), label)
-    _require_targets(dataset, reads)
-    if (
-        preprocess.image_size
-        or preprocess.channels
-        or preprocess.normalize in ("range", "symmetric", "pixel", "imagenet")
-    ):
+    dataset = (
+        named_set(spec.source)
+        if spec.named
+        else open_series(spec.file, options.label, contents=spec.contents)
+    )
+    _require_annotation(dataset, annotation)
+    pixels = ("range", "symmetric", "pixel", "imagenet")
+    if preprocess.image_size or preprocess.channels or preprocess.normalize in pixels:
         raise DataError(
-            f"{name}: series of numbers; of preprocess only normalize=channel or none applies to them"
+            f"{options.source}: series of numbers; of preprocess only normalize=channel or none applies"
         )
-    if shape is not None and shape.channels != dataset.shape.channels:
-        raise DataError(f"{name}: has {dataset.shape.channels} channels, the run takes {shape.channels}")
+    channels = dataset.info.shape.channels
+    if shape is not None and shape.channels != channels:
+        raise DataError(f"{options.source}: has {channels} channels, the run takes {shape.channels}")
     return dataset
 
 
-def is_table(name: str) -> bool:
-    """Whether data of that name or path is rows of numbers."""
-    if name in DATASETS:
-        return DATASETS[name].table
-    path = as_path(name)
-    return path.suffix.lower() in TABLE_SUFFIXES and not path.is_dir() and not is_image_table(path)
-
-
-def _require_table_settings(dataset: TensorDataset, preprocess: Preprocess, shape: ImageShape | None) -> None:
-    """Numbers have no size, no channels to convert, and no 255."""
+def _open_table(
+    spec: DataSpec, options: Data, preprocess: Preprocess, shape: ImageShape | None
+) -> TensorDataset:
+    """Rows of numbers, which have no size, no channels to convert, and no 255."""
+    dataset = (
+        named_set(spec.source)
+        if spec.named
+        else open_table(spec.file, label=options.label, ignore=options.ignore)
+    )
+    name = dataset.info.name
     if preprocess.image_size or preprocess.channels:
-        raise DataError(
-            f"{dataset.name}: a table of numbers; preprocess.image_size and channels do not apply"
-        )
+        raise DataError(f"{name}: a table of numbers; preprocess.image_size and channels do not apply")
     if preprocess.normalize == "range":
-        raise DataError(f"{dataset.name}: a table of numbers; preprocess.normalize=range is for pixels")
-    if shape is not None and shape != dataset.shape:
-        raise DataError(
-            f"{dataset.name}: has {dataset.shape.channels} columns, the run takes {shape.channels}"
-        )
+        raise DataError(f"{name}: a table of numbers; preprocess.normalize=range is for pixels")
+    if shape is not None and shape != dataset.info.shape:
+        raise DataError(f"{name}: has {dataset.info.shape.channels} columns, the run takes {shape.channels}")
+    return dataset

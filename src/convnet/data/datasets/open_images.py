@@ -1,10 +1,11 @@
-"""A folder, a zip archive, a table or annotations of images, opened: listed, scanned, and made a source."""
+"""Images in files, opened: listed, scanned, and made a data set."""
 
 from __future__ import annotations
 
 import gc
+import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,21 +18,23 @@ from convnet.data.audit.duplicates import duplicates, together
 from convnet.data.audit.findings import conflicting, document, findings
 from convnet.data.audit.records import Memory
 from convnet.data.audit.scan import Scan, scan
-from convnet.data.datasets.dataset import data_warnings
+from convnet.data.datasets.dataset import DatasetInfo
 from convnet.data.datasets.image_dataset import ImageDataset
 from convnet.data.datasets.tensor_dataset import TensorDataset, list_arrays
-from convnet.data.files.annotations import is_image_table, list_tables, tables_within
+from convnet.data.datasets.warnings import data_warnings
+from convnet.data.files.annotations import list_tables, tables_within
 from convnet.data.files.coco import is_coco, list_coco
 from convnet.data.files.image_csv import list_table
 from convnet.data.files.image_folder import list_folder
 from convnet.data.files.image_reader import ImageReader
 from convnet.data.files.manifest import Manifest, numbered
-from convnet.data.files.shards import ShardStorage, is_shards, list_shards
-from convnet.data.files.storage import FolderStorage, is_archive, open_storage
+from convnet.data.files.shards import ShardStorage
+from convnet.data.files.storage import Contents, FolderStorage, is_archive, open_storage
 from convnet.data.images.decode import file_bytes
 from convnet.data.images.pixels import converts
 from convnet.data.images.preprocess import Preprocess
 from convnet.errors import DataError
+from convnet.targets import CLASS_INDEX, MULTI_HOT
 from convnet.types import ImageShape
 
 DEFAULT_IMAGE_SIZE = 128
@@ -39,53 +42,41 @@ SCANNED = 20_000
 """Files that are all scanned before training; of more, only a sample, unless an audit has seen them all."""
 SAMPLED = 512
 
-Say = Callable[[str], object]
+logger = logging.getLogger(__name__)
 
 
-def holds_files(name: str) -> bool:
-    """Whether it may be images in files: a folder, an archive, shards, a table of paths, COCO annotations."""
-    if is_shards(name):
-        return True
-    path = Path(name).expanduser()
-    return path.is_dir() or is_archive(path) or is_coco(path) or is_image_table(path)
-
-
-def list_files(name: str, *, label: str | None = None, multi_label: bool = False) -> Manifest:
+def list_images(
+    path: Path, contents: Contents | None, label: str | None = None, *, multi_label: bool = False
+) -> Manifest:
     """The images of a folder, a zip archive, a table of paths or COCO annotations, with their labels.
 
-    `label` is the column of the labels of a table; `multi_label`: an image may have any number of labels.
+    `contents` is what a folder holds; `label` is the column of the labels of a table.
 
     Raises:
         DataError: naming what is missing, damaged, or not as it should be.
     """
-    with _without_collections():
-        if is_shards(name):
-            return list_shards(name, multi_label=multi_label)
-        return _listed(Path(name).expanduser(), label, multi_label)
-
-
-def _listed(path: Path, label: str | None, multi_label: bool) -> Manifest:
-    if is_coco(path):
-        return list_coco(path, multi_label=multi_label)
-    if not path.is_dir() and not is_archive(path):
-        place = FolderStorage(path.parent)
-        return list_table(place, file_bytes(path), str(path), label=label, multi_label=multi_label)
-    store = open_storage(path)
-    contents = store.contents()
-    if tables := tables_within(store, contents):
-        return list_tables(store, contents, tables, label=label, multi_label=multi_label)
-    if label is not None:
-        raise DataError(f"{path}: data.label is a column of a table; here folders say the classes")
-    if multi_label:
-        raise DataError(
-            f"{path}: folders give each image one class; for several labels each, use a table of paths and "
-            "labels (.csv, .tsv, .parquet), or COCO annotations (.json)"
-        )
-    return list_folder(store, contents)
+    with without_collections():
+        if is_coco(path):
+            return list_coco(path, multi_label=multi_label)
+        if contents is None and not is_archive(path):
+            place = FolderStorage(path.parent)
+            return list_table(place, file_bytes(path), str(path), label=label, multi_label=multi_label)
+        store = open_storage(path)
+        contents = contents or store.contents()
+        if tables := tables_within(store, contents):
+            return list_tables(store, contents, tables, label=label, multi_label=multi_label)
+        if label is not None:
+            raise DataError(f"{path}: data.label is a column of a table; here folders say the classes")
+        if multi_label:
+            raise DataError(
+                f"{path}: folders give each image one class; for several labels each, use a table of paths "
+                "and labels (.csv, .tsv, .parquet), or COCO annotations (.json)"
+            )
+        return list_folder(store, contents)
 
 
 @contextmanager
-def _without_collections() -> Iterator[None]:
+def without_collections() -> Iterator[None]:
     """A listing is hundreds of thousands of tuples without cycles; looking for some takes as long again."""
     was_enabled = gc.isenabled()
     gc.disable()
@@ -96,97 +87,94 @@ def _without_collections() -> Iterator[None]:
             gc.enable()
 
 
-def open_files(
-    name: str,
-    preprocess: Preprocess,
-    *,
-    shape: ImageShape | None = None,
-    label: str | None = None,
-    multi_label: bool = False,
-    say: Say = lambda line: None,
+def open_images(
+    listed: Manifest, data: str, preprocess: Preprocess, shape: ImageShape | None = None
 ) -> ImageDataset:
-    """A source of the images that can be read; what cannot is listed in its `unreadable`.
+    """A data set of the images that can be read; the others are in its `unreadable`.
 
-    `shape`, if given, is what a trained network takes: then a single class is enough.
+    Args:
+        listed: The images and their labels.
+        data: What the user calls them, for advice.
+        preprocess: The size and the channels to decode to.
+        shape: What a trained network takes, if it is for one: then a single class is enough.
 
     Raises:
-        DataError: as `list_files`; no image of a class can be read.
+        DataError: no image of a class can be read.
     """
-    listed = list_files(name, label=label, multi_label=multi_label)
-    found, places = _scanned(listed, say)
+    found, places = _scanned(listed)
     lost = _damaged(found, places, allow_truncated=preprocess.allow_truncated)
     if len(lost) == len(places):
         place, (_, reason) = next(iter(lost.items()))
         raise DataError(
             f"{listed.store.root}: no image can be read: {listed.samples[place].entry.name}: {reason}"
         )
-    shape_given = shape is not None
+    alone = shape is not None
     shape = shape or _shape(found, preprocess)
-    lost |= _unfit_channels(found, places, shape.channels)
+    lost |= _other_channels(found, places, shape.channels)
     kept = listed.without(lost)
-    _require_classes(listed, kept, lost, alone=shape_given)
-    whole = len(places) == len(listed)
-    pairs = duplicates(listed, found) if whole else None
+    _require_classes(listed, kept, lost, alone=alone)
+    pairs = duplicates(listed, found) if len(places) == len(listed) else None
     files = ImageReader(kept, preprocess, shape)
     remaining = torch.tensor([i for i in range(len(listed)) if i not in lost])
     blank = {place for place, record in zip(places, found.records, strict=True) if record["blank"]}
     excluded = {new: "blank" for new, old in enumerate(remaining.tolist()) if old in blank}
-    copies = None if pairs is None else torch.from_numpy(together(len(listed), pairs))[remaining]
     kinds = Counter(kind for kind, _ in lost.values())
     warnings = data_warnings(
         kept,
-        name,
+        data,
         kinds=kinds,
         blank=len(excluded),
         pairs=pairs,
         conflicts=conflicting(listed, pairs or []),
-        looked_at=len(places),
+        scanned=len(places),
     )
-    return ImageDataset(
-        name=listed.name,
-        files=files,
-        rows=torch.arange(len(kept)),
-        targets=kept.targets(),
-        classes=listed.classes,
-        places=[sample.entry.name for sample in kept.samples],
+    info = DatasetInfo(
+        listed.name,
+        shape,
+        listed.classes,
+        [sample.entry.name for sample in kept.samples],
+        target=MULTI_HOT if listed.multi_label else CLASS_INDEX,
         given_split=kept.given_split,
         groups=kept.group_numbers(),
-        duplicates=copies,
+        duplicates=None if pairs is None else torch.from_numpy(together(len(listed), pairs))[remaining],
         shards=_shards(kept),
         excluded=excluded,
-        left_out=tuple(
+        unreadable=tuple(
             f"{listed.samples[place].entry.name}: {why}" for place, (_, why) in sorted(lost.items())
         ),
-        audit=None if pairs is None else document(listed, found, findings(listed, found, pairs)),
         warnings=(*warnings, files.note) if files.note else warnings,
+        in_memory=False,
     )
+    audit = None if pairs is None else document(listed, found, findings(listed, found, pairs))
+    return ImageDataset(info, files, torch.arange(len(kept)), kept.targets(), audit)
 
 
-def scan_arrays(dataset: TensorDataset, name: str, say: Say) -> TensorDataset:
-    """Images in memory with what a look at them shows: copies of each other, and blank ones."""
+def scan_arrays(dataset: TensorDataset, data: str) -> TensorDataset:
+    """Images in memory with what a scan of them shows: copies of each other, and blank ones."""
     listed = list_arrays(dataset)
-    found, places = _scanned(listed, say)
+    found, places = _scanned(listed)
     pairs = duplicates(listed, found) if len(places) == len(listed) else None
     excluded = {places[i]: "blank" for i in found.records["blank"].nonzero()[0].tolist()}
     warnings = data_warnings(
         listed,
-        name,
+        data,
         kinds={},
         blank=len(excluded),
         pairs=pairs,
         conflicts=conflicting(listed, pairs or []),
-        looked_at=len(places),
+        scanned=len(places),
     )
     copies = None if pairs is None else torch.from_numpy(together(len(listed), pairs))
-    return replace(dataset, duplicates=copies, excluded=excluded, warnings=warnings)
+    info = replace(dataset.info, duplicates=copies, excluded=excluded, warnings=warnings)
+    return replace(dataset, info=info)
 
 
-def _scanned(listed: Manifest, say: Say) -> tuple[Scan, Sequence[int]]:
+def _scanned(listed: Manifest) -> tuple[Scan, Sequence[int]]:
     """The scan of all files, or of a sample of many, and the places it is of."""
     memory = Memory(listed)
     if len(listed) <= SCANNED or memory.has_all(listed):
         if len(listed) > SAMPLED:
-            say(f"looking through {len(listed):,} files")
+            logger.info("scanning %s files", f"{len(listed):,}")
         return scan(listed, memory=memory), range(len(listed))
     order = torch.randperm(len(listed), generator=torch.Generator().manual_seed(0))
     places = order[:SAMPLED].sort().values.tolist()
@@ -206,7 +194,7 @@ def _damaged(found: Scan, places: Sequence[int], *, allow_truncated: bool) -> Lo
     return lost
 
 
-def _unfit_channels(found: Scan, places: Sequence[int], channels: int) -> Lost:
+def _other_channels(found: Scan, places: Sequence[int], channels: int) -> Lost:
     """Pictures whose channels cannot become those that the network takes."""
     numbers = found.records["channels"]
     odd = [i for i in found.decoded.nonzero()[0].tolist() if not converts(int(numbers[i]), channels)]

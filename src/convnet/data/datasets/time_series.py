@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from convnet.data.datasets.csv_table import sorted_labels
 from convnet.data.datasets.npz import holds_images
-from convnet.data.datasets.tensor_dataset import TensorDataset
+from convnet.data.datasets.tensor_dataset import TensorDataset, from_tensors
+from convnet.data.files.csv import sorted_labels
 from convnet.data.files.series import READERS, UNKNOWN, Series, read_wav
-from convnet.data.files.storage import visible_folders
+from convnet.data.files.storage import Contents, FolderStorage
 from convnet.data.images.preprocess import MEMORY_LIMIT_BYTES
 from convnet.errors import DataError
+from convnet.targets import CLASS_INDEX, MASK
 from convnet.types import IGNORED, SplitName
 
 SERIES_SUFFIXES = frozenset(READERS)
-LOOKED_INTO, LOOKED_AT = 3, 100
 PREFERRED = (".arff", ".npz", ".txt", ".tsv", ".csv")
 PARTS: dict[str, SplitName] = {"train": "train", "val": "val", "test": "test"}
 
@@ -34,14 +33,20 @@ class Part:
     split: SplitName | None
 
 
-def is_series(path: Path) -> bool:
-    """Whether a path holds series: .arff, .npz or .txt, NAME_TRAIN files, or folders of .wav files."""
-    if path.is_dir():
-        return (not visible_folders(path) and bool(_parts(path))) or _holds_recordings(path)
+def is_series_file(path: Path) -> bool:
+    """Whether a file holds series by its name: .arff, .npz without images, .txt."""
     return path.suffix.lower() in SERIES_SUFFIXES - {".csv", ".tsv"} and not holds_images(path)
 
 
-def open_series(path: Path, label: str | None = None, *, labelled: bool = True) -> TensorDataset:
+def is_series_folder(contents: Contents) -> bool:
+    """Whether a folder holds series: NAME_TRAIN files and nothing below, or folders of .wav files."""
+    parts = not contents.folders and any(_split_of(PurePosixPath(e.name)) for e in contents.entries)
+    return parts or any(_is_recording(entry.name) for entry in contents.entries)
+
+
+def open_series(
+    path: Path, label: str | None = None, *, contents: Contents | None = None, labelled: bool = True
+) -> TensorDataset:
     """Series of one or many channels and any lengths, with a class each or a class per step.
 
     Files: ARFF and UCR text (a row per series), CSV (a row per series; with a column `series`, a row per
@@ -54,7 +59,7 @@ def open_series(path: Path, label: str | None = None, *, labelled: bool = True) 
     """
     given_split: list[SplitName] | None = None
     if path.is_dir():
-        series, given_split = _folder(path, label)
+        series, given_split = _folder(path, contents or FolderStorage(path).contents(), label)
     elif path.suffix.lower() == ".wav" and not labelled:
         series = [read_wav(path, UNKNOWN, path.parent)]
     else:
@@ -64,29 +69,40 @@ def open_series(path: Path, label: str | None = None, *, labelled: bool = True) 
     return _source(path, series, given_split)
 
 
-def _folder(root: Path, label: str | None) -> tuple[list[Series], list[SplitName] | None]:
+def _folder(root: Path, contents: Contents, label: str | None) -> tuple[list[Series], list[SplitName] | None]:
     series: list[Series] = []
     given_split: list[SplitName] = []
-    for part in _parts(root):
+    for part in _parts(root, contents):
         found = _read(part.path, label, labelled=True)
         series += found
         given_split += [part.split or "train"] * len(found)
     if series:
         return series, given_split if set(given_split) != {"train"} else None
-    for folder, paths in _recordings(root).items():
-        series += [read_wav(path, folder.name, root) for path in paths]
+    recordings = [entry.name for entry in contents.entries if _is_recording(entry.name)]
+    series = [read_wav(root / name, name.partition("/")[0], root) for name in recordings]
     if not series:
         raise DataError(f"{root}: holds neither NAME_TRAIN files of series nor folders of .wav files")
     return series, None
 
 
-def _parts(root: Path) -> list[Part]:
+def _split_of(name: PurePosixPath) -> SplitName | None:
+    """The split of a file called NAME_TRAIN, NAME_VAL or NAME_TEST that holds series."""
+    stem, underscore, word = name.stem.rpartition("_")
+    readable = underscore and name.suffix.lower() in READERS and len(name.parts) == 1
+    return PARTS.get(word.lower()) if readable else None
+
+
+def _is_recording(name: str) -> bool:
+    return name.count("/") == 1 and name.lower().endswith(".wav")
+
+
+def _parts(root: Path, contents: Contents) -> list[Part]:
     """The files whose names end in _TRAIN, _VAL or _TEST, training first."""
-    found = []
-    for path in sorted(root.iterdir()):
-        split = PARTS.get(path.stem.rpartition("_")[2].lower())
-        if split and "_" in path.stem and path.suffix.lower() in READERS and not path.name.startswith("."):
-            found.append(Part(path, split))
+    found = [
+        Part(root / entry.name, split)
+        for entry in contents.entries
+        if (split := _split_of(PurePosixPath(entry.name)))
+    ]
     names = sorted({part.path.stem.rpartition("_")[0] for part in found})
     if len(names) > 1:
         raise DataError(
@@ -98,20 +114,6 @@ def _parts(root: Path) -> list[Part]:
         (part for part in found if part.path.suffix.lower() == chosen),
         key=lambda part: list(PARTS).index(part.split or "train"),
     )
-
-
-def _holds_recordings(root: Path) -> bool:
-    """Whether there are .wav files among the first of its subfolders' files, which may be many."""
-    return any(
-        path.suffix.lower() == ".wav"
-        for folder in visible_folders(root)[:LOOKED_INTO]
-        for path in islice(folder.iterdir(), LOOKED_AT)
-    )
-
-
-def _recordings(root: Path) -> dict[Path, list[Path]]:
-    folders = {f: sorted(p for p in f.iterdir() if p.suffix.lower() == ".wav") for f in visible_folders(root)}
-    return {folder: paths for folder, paths in folders.items() if paths}
 
 
 def _read(path: Path, label: str | None, labelled: bool) -> list[Series]:
@@ -157,7 +159,7 @@ def _source(path: Path, series: Sequence[Series], given_split: list[SplitName] |
         targets = torch.from_numpy(steps)
     else:
         targets = torch.tensor([number[str(s.label)] for s in series], dtype=torch.int64)
-    return TensorDataset(
+    return from_tensors(
         path.stem if path.is_file() else path.resolve().name,
         torch.from_numpy(values),
         targets,
@@ -165,7 +167,7 @@ def _source(path: Path, series: Sequence[Series], given_split: list[SplitName] |
         [s.place for s in series],
         given_split,
         modality="series",
-        target="mask" if per_step else "class",
+        target=MASK if per_step else CLASS_INDEX,
     )
 
 

@@ -6,7 +6,7 @@ import csv
 from itertools import islice, pairwise
 from pathlib import Path
 
-from convnet.data.datasets.csv_table import DELIMITERS
+from convnet.data.files.csv import DELIMITERS
 from convnet.data.files.image_csv import LOOKED_AT, list_table
 from convnet.data.files.manifest import SPLIT_FOLDERS, Manifest, make_manifest
 from convnet.data.files.storage import Contents, Storage

@@ -70,7 +70,7 @@ class DecodedCache:
         self.sums[place] = zlib.crc32(content)
         self.state[place] = 1
 
-    def take(self, places: NDArray[np.int64]) -> NDArray[np.uint8]:
+    def read(self, places: NDArray[np.int64]) -> NDArray[np.uint8]:
         """A copy of some images, B×H×W×C; what is read does not stay in this process's memory."""
         taken = np.empty((len(places), *self.shape[1:]), np.uint8)
         for row, place in zip(taken, places.tolist(), strict=True):
@@ -87,7 +87,7 @@ class DecodedCache:
         """Whether some of the images that are there have the checksums they had."""
         there = self.state.nonzero()[0]
         some = there[np.linspace(0, len(there) - 1, min(CHECKED, len(there))).astype(int)]
-        pixels = self.take(some)
+        pixels = self.read(some)
         return all(zlib.crc32(row.tobytes()) == self.sums[p] for row, p in zip(pixels, some, strict=True))
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
-from convnet.data.datasets.csv_table import DELIMITERS, LABEL_NAMES, Cells, parse_cells
+from convnet.data.files.csv import DELIMITERS, LABEL_NAMES, Cells, parse_cells
 from convnet.data.files.manifest import SPLIT_FOLDERS, Manifest, Sample, make_manifest
-from convnet.data.files.storage import MISSING, Contents, Ignored, Storage, entry_of
+from convnet.data.files.storage import MISSING, Contents, FileEntry, Ignored, Storage, entry_of
 from convnet.data.images.formats import has_image_name
 from convnet.errors import DataError, in_one_line
 from convnet.registry import nearest
@@ -34,21 +36,58 @@ def list_table(
 ) -> Manifest:
     """The images that a table names, by paths relative to it.
 
-    The paths are in the first column that holds names of images, the labels in the column `label`, else the
-    one called label, class, …, else in the only other one. Where samples may have `multi_label`, they are
-    separated by |, ; or a comma, or there is a column of 0 and 1 for each. Columns `split` (train, val,
-    test) and `group` (what must not be torn apart) are followed.
+    Files of `contents` that the table does not name are ignored and listed. See `manifest_of_cells`.
 
     Raises:
         DataError: naming the file, line and column of what is missing or wrong.
     """
     where = store.root / name if contents is not None else Path(name)
-    cells = _cells(where, content)
+    prefix = name.rpartition("/")[0] + "/" if contents is not None and "/" in name else ""
+    known = {entry.name: entry for entry in contents.entries} if contents else {}
+    made = manifest_of_cells(
+        store, _cells(where, content), label, multi_label=multi_label, prefix=prefix, known=known
+    )
+    named = {sample.entry.name for sample in made.samples} | {ignored.name for ignored in made.ignored}
+    others = [
+        Ignored(entry.name, f"not in {name}")
+        for entry in (contents.entries if contents else ())
+        if entry.name not in named and entry.name != name and has_image_name(entry.name)
+    ]
+    ignored = (*(contents.ignored if contents else ()), *others, *made.ignored)
+    return replace(made, name=Path(name).stem, ignored=ignored)
+
+
+def manifest_of_cells(
+    store: Storage,
+    cells: Cells,
+    label: str | None = None,
+    *,
+    multi_label: bool = False,
+    prefix: str = "",
+    known: Mapping[str, FileEntry] = MappingProxyType({}),
+) -> Manifest:
+    """The images that rows name.
+
+    The paths are in the first column that holds names of images, the labels in the column `label`, else the
+    one called label, class, …, else in the only other one. Where samples are `multi_label`, labels are
+    separated by |, ; or a comma, or there is a column of 0 and 1 for each. Columns `split` (train, val,
+    test) and `group` (what must not be divided) are followed.
+
+    Args:
+        store: Where the files lie.
+        cells: The rows.
+        label: The column of the labels.
+        multi_label: Whether an image may have any number of labels.
+        prefix: What the paths are relative to, within the storage.
+        known: Files that were listed already, by name.
+
+    Raises:
+        DataError: naming the line and column of what is missing or wrong.
+    """
+    where = cells.path
     path_column = _path_column(cells)
     labels = _labels(cells, path_column, label, multi_label)
     splits, groups = _splits(cells), _optional(cells, "group")
-    prefix = name.rpartition("/")[0] + "/" if contents is not None and "/" in name else ""
-    known = {entry.name: entry for entry in contents.entries} if contents else {}
     found: dict[str, Sample] = {}
     unused: list[Ignored] = []
     place = cells.columns.index(path_column)
@@ -75,16 +114,7 @@ def list_table(
     if found and all(sample.entry.size == MISSING for sample in found.values()):
         first = next(iter(found))
         raise DataError(f"{where}: none of its files is there; the first would be {store.root / first}")
-    named = found.keys() | {ignored.name for ignored in unused}
-    others = [
-        Ignored(entry.name, f"not in {name}")
-        for entry in (contents.entries if contents else ())
-        if entry.name not in named and entry.name != name and has_image_name(entry.name)
-    ]
-    ignored = [*(contents.ignored if contents else ()), *others, *unused]
-    return make_manifest(
-        Path(name).stem, store, list(found.values()), ignored=ignored, multi_label=multi_label
-    )
+    return make_manifest(where.stem, store, list(found.values()), ignored=unused, multi_label=multi_label)
 
 
 def _cells(where: Path, content: bytes) -> Cells:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,12 +17,12 @@ from convnet.data.files.manifest import Manifest
 from convnet.data.images.decode import decode, file_bytes
 from convnet.data.images.pixels import DecodeError, to_channels
 from convnet.data.images.preprocess import Preprocess
-from convnet.data.images.resize import fit
+from convnet.data.images.resize import resize
 from convnet.errors import DataError
 from convnet.types import ImageShape, Progress
 
 Pixels = NDArray[np.uint8]
-Say = Callable[[str], object]
+logger = logging.getLogger(__name__)
 
 BATCH = 64
 WAITING_THREADS = 32
@@ -63,7 +63,7 @@ class ImageReader:
     def __len__(self) -> int:
         return len(self.manifest)
 
-    def take(self, places: NDArray[np.int64]) -> tuple[Pixels, NDArray[np.bool_]]:
+    def read(self, places: NDArray[np.int64]) -> tuple[Pixels, NDArray[np.bool_]]:
         """B×H×W×C of the images that can be read, and which of the B asked for those are."""
         if self.pack is None:
             decoded = list(self._pool.map(self._decoded, places.tolist()))
@@ -73,9 +73,9 @@ class ImageReader:
             return np.stack(found) if found else np.empty((0, height, width, channels), np.uint8), readable
         self._fill(places)
         readable = self.pack.state[places] == 1
-        return self.pack.take(places[readable]), readable
+        return self.pack.read(places[readable]), readable
 
-    def build(self, progress: Progress, say: Say) -> DecodedCache:
+    def build(self, progress: Progress) -> DecodedCache:
         """Decode all that is not in the pack yet; of two processes one does it, and the other waits.
 
         Raises:
@@ -87,7 +87,7 @@ class ImageReader:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            say("another process packs these images; waiting for it")
+            logger.info("another process fills this cache; waiting for it")
             lock.acquire()
         try:
             waiting = (self.pack.state == 0).nonzero()[0]
@@ -136,7 +136,7 @@ def read_image(content: bytes, shape: ImageShape, preprocess: Preprocess) -> Pix
         allow_truncated=preprocess.allow_truncated,
         at_least=size,
     )
-    return to_channels(fit(picture.pixels, size, preprocess.resize), shape.channels)
+    return to_channels(resize(picture.pixels, size, preprocess.resize), shape.channels)
 
 
 def read_image_file(path: Path, shape: ImageShape, preprocess: Preprocess) -> Pixels:

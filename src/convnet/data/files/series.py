@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from convnet.data.datasets.csv_table import read_cells
+from convnet.data.files.csv import read_cells
 from convnet.errors import DataError, in_one_line
 from convnet.registry import nearest
 

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from convnet.data.files.manifest import SPLIT_FOLDERS, Manifest, Sample, make_manifest
-from convnet.data.files.storage import FileEntry, Ignored
+from convnet.data.files.storage import Contents, FileEntry, Ignored
 from convnet.data.images.formats import has_image_name
 from convnet.errors import DataError, MissingExtraError, in_one_line
 from convnet.types import SplitName
@@ -87,15 +87,14 @@ def is_address(name: str) -> bool:
     return "://" in name
 
 
-def is_shards(address: str) -> bool:
-    """Whether it names tar archives: one, several by {000..015} or *, or a folder of them and no folders."""
-    if is_address(address) or address.endswith(".tar"):
-        return True
-    try:
-        seen = [child for child in Path(address).expanduser().iterdir() if not child.name.startswith(".")]
-    except (OSError, RuntimeError, ValueError):  # no folder, or no possible path
-        return False
-    return any(child.suffix == ".tar" for child in seen) and not any(child.is_dir() for child in seen)
+def names_shards(word: str) -> bool:
+    """Whether a word can only mean tar archives: an address, a .tar file or a pattern of some."""
+    return is_address(word) or word.endswith(".tar")
+
+
+def is_shard_folder(contents: Contents) -> bool:
+    """Whether a folder holds tar archives and no folders."""
+    return not contents.folders and any(entry.name.endswith(".tar") for entry in contents.entries)
 
 
 def shards_name(address: str) -> str:

@@ -18,6 +18,9 @@ Trouble = Literal["unreadable", "truncated", "not_an_image"]
 MAX_PIXELS = 178_956_970
 """Larger pictures are taken for decompression bombs; Pillow's own limit for refusing them."""
 
+LUMA = (0.299, 0.587, 0.114)
+"""ITU-R 601."""
+
 
 class DecodeError(DataError):
     """Content that is no picture, or a damaged one; `kind` says which."""

@@ -16,7 +16,7 @@ ResizePolicy = Literal["stretch", "letterbox", "crop"]
 Number = TypeVar("Number", bound=np.generic)
 
 
-def fit(pixels: NDArray[np.uint8], size: tuple[int, int], policy: ResizePolicy) -> NDArray[np.uint8]:
+def resize(pixels: NDArray[np.uint8], size: tuple[int, int], policy: ResizePolicy) -> NDArray[np.uint8]:
     """H×W×C resized to `size` (height, width) with an antialiased bilinear filter.
 
     stretch ignores the aspect ratio; letterbox keeps it and pads with black; crop keeps it and cuts the
@@ -25,17 +25,17 @@ def fit(pixels: NDArray[np.uint8], size: tuple[int, int], policy: ResizePolicy) 
     if pixels.shape[:2] == size:
         return pixels
     if policy == "crop":
-        return resize(_centre(pixels, size), size)
+        return stretch(_centre(pixels, size), size)
     if policy == "stretch":
-        return resize(pixels, size)
+        return stretch(pixels, size)
     inner, (top, left) = _boxed(pixels.shape[:2], size)
     fitted = np.zeros((*size, pixels.shape[2]), np.uint8)
-    fitted[top : top + inner[0], left : left + inner[1]] = resize(pixels, inner)
+    fitted[top : top + inner[0], left : left + inner[1]] = stretch(pixels, inner)
     return fitted
 
 
 def resize_mask(mask: NDArray[np.int16], size: tuple[int, int], policy: ResizePolicy) -> NDArray[np.int16]:
-    """Resize H×W class indices as `fit` does an image, to the nearest; what is added is void."""
+    """Resize H×W class indices as `resize` does an image, to the nearest; what is added is void."""
     if mask.shape == size:
         return mask
     if policy == "letterbox":
@@ -46,7 +46,7 @@ def resize_mask(mask: NDArray[np.int16], size: tuple[int, int], policy: ResizePo
     return _nearest(_centre(mask, size) if policy == "crop" else mask, size)
 
 
-def resize(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+def stretch(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """H×W×C to (height, width), antialiased, bilinear: torch's vectorised filter, which rounds as Pillow."""
     if pixels.shape[:2] == size:
         return pixels

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convnet.data.datasets.dataset import Dataset
+from convnet.data.datasets.dataset import Dataset, labels_of
 
 
 def group_ids(dataset: Dataset) -> Tensor:
     """A number for each sample, the same for those that must not be torn apart."""
-    known = [numbers for numbers in (dataset.groups, dataset.duplicates) if numbers is not None]
+    known = [numbers for numbers in (dataset.info.groups, dataset.info.duplicates) if numbers is not None]
     if not known:
         return torch.arange(len(dataset))
     if len(known) == 1:
@@ -35,7 +35,7 @@ class GroupIndex:
         self.size = torch.bincount(self.of, minlength=len(names))
         first = torch.full((len(names),), len(samples))
         first = first.scatter_reduce(0, self.of, torch.arange(len(samples)), "amin")
-        self.label = dataset.labels[samples[first]]
+        self.label = labels_of(dataset)[samples[first]]
 
     def strata(self, generator: torch.Generator) -> Iterator[tuple[int, Tensor]]:
         """The units of each label, shuffled, and how many samples they have."""

@@ -13,11 +13,12 @@ from annotated_types import Ge, Lt
 from pydantic import model_validator
 from torch import Tensor
 
-from convnet.data.datasets.dataset import Dataset
+from convnet.data.datasets.dataset import Dataset, class_names, labels_of, location
 from convnet.data.files.image_csv import UNUSED
 from convnet.data.splits.groups import GroupIndex, drawn, group_ids
 from convnet.errors import DataError, RecipeError
 from convnet.registry import Count, CountOrZero, Fraction, Section
+from convnet.targets import MULTI_HOT
 from convnet.types import SplitName
 
 DEFAULT_FRACTION = 0.1
@@ -80,7 +81,7 @@ def make_split(dataset: Dataset, options: SplitOptions) -> Split:
         DataError: a class has a single sample, or the data's own split tears a group apart.
     """
     units = group_ids(dataset)
-    given = dataset.given_split or ["train"] * len(dataset)
+    given = dataset.info.given_split or ["train"] * len(dataset)
     members = {
         name: torch.tensor([i for i, s in enumerate(given) if s == name], dtype=torch.int64) for name in NAMES
     }
@@ -96,7 +97,7 @@ def make_split(dataset: Dataset, options: SplitOptions) -> Split:
         if len(members[name]):
             if share is not None:
                 raise RecipeError(
-                    f"split.{name}={share} does not apply: {dataset.name} has its own {name} split"
+                    f"split.{name}={share} does not apply: {dataset.info.name} has its own {name} split"
                 )
             continue
         if share is None:
@@ -107,40 +108,44 @@ def make_split(dataset: Dataset, options: SplitOptions) -> Split:
         held = drawn(dataset, units, members["train"], share, generator)
         if not held.any() and round(len(held) * share) and len(units.unique()) < len(units):
             raise RecipeError(
-                f"nothing of {dataset.name} can be held out for {name} without tearing groups apart; make "
+                f"nothing of {dataset.info.name} can be held out for {name} without tearing groups apart; make "
                 f"smaller groups, or do without: --set split.{name}=0"
             )
         members[name], members["train"] = members["train"][held], members["train"][~held]
-    fit = torch.tensor([i not in dataset.excluded for i in members["train"].tolist()], dtype=torch.bool)
+    fit = torch.tensor([i not in dataset.info.excluded for i in members["train"].tolist()], dtype=torch.bool)
     members["train"] = members["train"][fit]
     if options.per_class is not None:
         generator = torch.Generator().manual_seed(options.seed * 2)
         members["train"] = _few(dataset, members["train"], options.per_class, generator)
     if not len(members["train"]):
-        raise RecipeError(f"the split leaves nothing of {dataset.name} ({len(dataset)} samples) to train on")
+        raise RecipeError(
+            f"the split leaves nothing of {dataset.info.name} ({len(dataset)} samples) to train on"
+        )
     return Split(members["train"], members["val"], members["test"])
 
 
 def _require_whole_groups(dataset: Dataset, members: Members) -> None:
-    if dataset.groups is None or dataset.given_split is None:
+    if dataset.info.groups is None or dataset.info.given_split is None:
         return
     for one, other in combinations(NAMES, 2):
-        torn = set(dataset.groups[members[one]].tolist()) & set(dataset.groups[members[other]].tolist())
+        torn = set(dataset.info.groups[members[one]].tolist()) & set(
+            dataset.info.groups[members[other]].tolist()
+        )
         if torn:
-            place = int((dataset.groups == min(torn)).nonzero()[0])
+            place = int((dataset.info.groups == min(torn)).nonzero()[0])
             raise DataError(
-                f"{dataset.name}: the group of {dataset.location(place)} is in {one} and in {other}; leave the "
+                f"{dataset.info.name}: the group of {location(dataset, place)} is in {one} and in {other}; leave the "
                 "splits out, or keep groups together"
             )
 
 
 def _without_copies(dataset: Dataset, members: Members) -> Members:
     """What is trained on has no copy among what is held out, nor the validation one in the test split."""
-    if dataset.duplicates is None:
+    if dataset.info.duplicates is None:
         return members
     kept, held = dict(members), torch.tensor([], dtype=torch.int64)
     for name in reversed(NAMES):
-        numbers = dataset.duplicates[members[name]]
+        numbers = dataset.info.duplicates[members[name]]
         kept[name] = members[name][~torch.isin(numbers, held)]
         held = torch.cat([held, numbers])
     return kept
@@ -161,7 +166,9 @@ def _fold(dataset: Dataset, units: Tensor, members: Members, options: SplitOptio
             same[smallest] += size
             sizes[smallest] += size
     if not all(sizes):
-        raise RecipeError(f"split.folds={options.folds} is more than {dataset.name} has separate samples")
+        raise RecipeError(
+            f"split.folds={options.folds} is more than {dataset.info.name} has separate samples"
+        )
     test = dealt[unit.of] == options.fold
     none = torch.tensor([], dtype=torch.int64)
     return {"train": pool[~test], "val": none, "test": pool[test]}
@@ -169,15 +176,15 @@ def _fold(dataset: Dataset, units: Tensor, members: Members, options: SplitOptio
 
 def _require_pairs(dataset: Dataset, candidates: Tensor) -> None:
     """A class of one sample cannot be both learnt and held out."""
-    if dataset.target == "labels":
+    if dataset.info.target is MULTI_HOT:
         return
-    labels = dataset.labels[candidates]
-    counts = torch.bincount(labels, minlength=len(dataset.classes))
+    labels = labels_of(dataset)[candidates]
+    counts = torch.bincount(labels, minlength=len(dataset.info.classes))
     for label in (counts == 1).nonzero().flatten().tolist():
-        place = dataset.location(int(candidates[labels == label][0]))
-        what = f"class '{dataset.classes[label]}' has" if dataset.target == "class" else "there is"
+        place = location(dataset, int(candidates[labels == label][0]))
+        what = f"class '{dataset.info.classes[label]}' has" if dataset.info.target.exclusive else "there is"
         raise DataError(
-            f"{dataset.name}: {what} a single sample ({place}), which cannot be "
+            f"{dataset.info.name}: {what} a single sample ({place}), which cannot be "
             "both learnt and held out; add more, remove the class, or hold nothing out "
             "(--set split.val=0 --set split.test=0)"
         )
@@ -189,10 +196,12 @@ def _few(dataset: Dataset, candidates: Tensor, count: int, generator: torch.Gene
     Raises:
         RecipeError: a class has fewer.
     """
-    if dataset.target != "class":
-        raise RecipeError(f"split.per_class does not apply: the samples of {dataset.name} have no class each")
-    labels, chosen = dataset.labels[candidates], []
-    for number, name in enumerate(dataset.classes):
+    if not dataset.info.target.exclusive:
+        raise RecipeError(
+            f"split.per_class does not apply: the samples of {dataset.info.name} have no class each"
+        )
+    labels, chosen = labels_of(dataset)[candidates], []
+    for number, name in enumerate(dataset.info.classes):
         members = candidates[labels == number]
         if len(members) < count:
             raise RecipeError(f"split.per_class={count}: class '{name}' has {len(members)} training samples")
@@ -206,9 +215,9 @@ def write_split(split: Split, dataset: Dataset) -> str:
     writer = csv.writer(text, lineterminator="\r\n")  # RFC 4180; names with line breaks are then quoted
     writer.writerow(["index", "split", "class", "sample"])
     names = {i: name for name in NAMES for i in split[name].tolist()}
-    classes = dataset.class_names()
+    classes = class_names(dataset)
     for index in range(len(dataset)):
-        writer.writerow([index, names.get(index, UNUSED), classes[index], dataset.location(index)])
+        writer.writerow([index, names.get(index, UNUSED), classes[index], location(dataset, index)])
     return text.getvalue()
 
 
@@ -225,11 +234,11 @@ def read_split(text: str, dataset: Dataset) -> Split:
             members[row["split"]].append(int(row["index"]))
     except (KeyError, ValueError, TypeError) as error:
         raise DataError(f"split.csv is damaged ({error!r}); start a new run") from error
-    there = [(str(i), label, dataset.location(i)) for i, label in enumerate(dataset.class_names())]
+    there = [(str(i), label, location(dataset, i)) for i, label in enumerate(class_names(dataset))]
     then = [(row["index"], row["class"], row["sample"]) for row in rows]
     if then != there:
         raise DataError(
-            f"{dataset.name} has changed since the run began: {_difference(then, there)}; restore the data, "
+            f"{dataset.info.name} has changed since the run began: {_difference(then, there)}; restore the data, "
             "or start a new run"
         )
     return Split(*(torch.tensor(members[name], dtype=torch.int64) for name in NAMES))

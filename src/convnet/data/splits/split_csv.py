@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from convnet.data.datasets.dataset import Dataset
+from convnet.data.datasets.dataset import Dataset, class_names, location
 from convnet.data.datasets.image_dataset import ImageDataset
 from convnet.data.files.image_csv import UNUSED
 from convnet.data.splits.groups import group_ids
@@ -26,8 +26,10 @@ def split_table(dataset: Dataset, options: SplitOptions, folds: int | None, base
     Raises:
         RecipeError, DataError: as `make_split`.
     """
-    if dataset.modality != "images":
-        raise DataError(f"{dataset.name}: holds no images; split.csv of a run has the split of other data")
+    if dataset.info.modality != "images":
+        raise DataError(
+            f"{dataset.info.name}: holds no images; split.csv of a run has the split of other data"
+        )
     root = dataset.files.manifest.store.root if isinstance(dataset, ImageDataset) else None
     units = group_ids(dataset)
     counts = torch.bincount(units)
@@ -36,9 +38,9 @@ def split_table(dataset: Dataset, options: SplitOptions, folds: int | None, base
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(["path", "label", column, "group"])
-    names = dataset.class_names()
+    names = class_names(dataset)
     for i in range(len(dataset)):
-        place = dataset.location(i)
+        place = location(dataset, i)
         if root is not None and root.is_dir():
             place = Path(os.path.relpath(root / place, base)).as_posix()
         unit = int(units[i])

@@ -70,7 +70,7 @@ def parse_pipeline(text: str) -> Stages:
     return Stages(features, classifier)
 
 
-def parse_call(text: str, registry: Registry[Any], kind: str) -> Call:
+def parse_call(text: str, registry: Registry[Any, Any], kind: str) -> Call:
     """One name with its options in brackets, checked against `registry` and complete.
 
     Raises:

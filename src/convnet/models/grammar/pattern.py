@@ -8,7 +8,7 @@ from pydantic import AfterValidator
 from torch import nn
 
 from convnet.errors import ModelError
-from convnet.layers import Conv2d, Dropout, FlattenLinear, initialize, make_activation
+from convnet.layers import Conv2d, Dropout, FlattenLinear, classifier_of, initialize, make_activation
 from convnet.layers.init import InitName
 from convnet.models.grammar.parse_pattern import Layer, parse, pointed
 from convnet.models.registry import network
@@ -74,7 +74,9 @@ def pattern(
                 sketch.modules.append(Dropout(dropout))
             case activation:
                 sketch.modules.append(make_activation(activation.lower()))
-    return initialize(nn.Sequential(*sketch.modules), init)
+    first = next(i for i, layer in enumerate(sketch.modules) if isinstance(layer, FlattenLinear))
+    features, head = sketch.modules[:first], sketch.modules[first:]
+    return initialize(classifier_of(nn.Sequential(*features), *head), init)
 
 
 class _Sketch:

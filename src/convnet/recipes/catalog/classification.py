@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from convnet.data import Augment, Preprocess
+from convnet.data import Augment, Data, Preprocess
 from convnet.recipes.catalog.registry import named
 from convnet.recipes.components import Component
-from convnet.recipes.recipe import Data, Recipe
+from convnet.recipes.recipe import Recipe
 from convnet.training import Regularizers
 
 

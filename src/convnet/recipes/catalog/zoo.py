@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from convnet.data import Augment, Preprocess
-from convnet.models import FACTS
+from convnet.data import Augment, Data, Preprocess
+from convnet.models import MODELS
 from convnet.recipes.catalog.registry import named
 from convnet.recipes.components import Component
-from convnet.recipes.recipe import Data, Recipe
+from convnet.recipes.recipe import Recipe
 
 
 class Settings(NamedTuple):
@@ -58,7 +58,7 @@ def _momentum(
 
 def _file_imagenet(model: str, settings: Settings) -> None:
     """Heavy augmentation: mirrored crops of at least 8% of the picture, at the network's own size."""
-    side = FACTS[model].native.height
+    side = MODELS.facts(model).native.height
 
     @named(
         f"{model}-imagenet",

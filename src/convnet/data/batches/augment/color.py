@@ -7,8 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-LUMA = (0.299, 0.587, 0.114)
-"""ITU-R 601."""
+from convnet.data.images.pixels import LUMA
 
 Images = Float[Tensor, "N C H W"]
 Amounts = Float[Tensor, " N"]

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from convnet.data.datasets.image_pairs import stack
-from convnet.data.datasets.tensor_dataset import TensorDataset
+from convnet.data.datasets.tensor_dataset import TensorDataset, from_tensors
+from convnet.targets import MASK
 from convnet.types import SplitName
 
 Points = tuple[NDArray[np.float64], NDArray[np.int64]]
@@ -26,7 +27,7 @@ def read_digits(name: str, classes: tuple[str, ...]) -> TensorDataset:
     images = np.rint(pixels.reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
     places = [f"digits[{i}]" for i in range(len(images))]
     labels = torch.from_numpy(targets.astype(np.int64))
-    return TensorDataset(name, torch.from_numpy(images), labels, classes, places)
+    return from_tensors(name, torch.from_numpy(images), labels, classes, places)
 
 
 def read_photos(name: str, classes: tuple[str, ...]) -> TensorDataset:
@@ -39,7 +40,7 @@ def read_photos(name: str, classes: tuple[str, ...]) -> TensorDataset:
     images, sizes = stack(name, [*(part for part, _ in parts), flower])
     places = [*(place for _, place in parts), "flower.jpg"]
     targets = torch.zeros(3, dtype=torch.int64)
-    return TensorDataset(name, images, targets, classes, places, ["train", "val", "test"], sizes=sizes)
+    return from_tensors(name, images, targets, classes, places, ["train", "val", "test"], sizes=sizes)
 
 
 def read_scenes(name: str, classes: tuple[str, ...]) -> TensorDataset:
@@ -63,14 +64,14 @@ def read_scenes(name: str, classes: tuple[str, ...]) -> TensorDataset:
             image[part] = np.maximum(image[part], ink)
             mask[part] = np.where(ink >= 64, int(digits.targets[index]) + 1, 0)
     given_split: list[SplitName] = ["test" if i >= SCENES - TEST_SCENES else "train" for i in range(SCENES)]
-    return TensorDataset(
+    return from_tensors(
         name,
         torch.from_numpy(images),
         torch.from_numpy(masks),
         classes,
         [f"{name}[{i}]" for i in range(SCENES)],
         given_split,
-        target="mask",
+        target=MASK,
     )
 
 
@@ -147,7 +148,7 @@ def as_table(
     places: list[str] | None = None,
 ) -> TensorDataset:
     """Rows of numbers N×C as images of one pixel with C channels."""
-    return TensorDataset(
+    return from_tensors(
         name,
         torch.from_numpy(numbers.astype(np.float32))[:, :, None, None],
         torch.from_numpy(targets.astype(np.int64)),

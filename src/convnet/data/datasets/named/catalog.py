@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from convnet.data.datasets.named.bundled import (
@@ -29,6 +28,7 @@ from convnet.data.datasets.tensor_dataset import TensorDataset
 from convnet.data.files.download import RemoteFile, cache_folder, fetch
 from convnet.errors import DataError, UnknownNameError
 from convnet.registry import nearest
+from convnet.settings import settings
 
 DIGITS = tuple("0123456789")
 
@@ -65,7 +65,7 @@ DATASETS: dict[str, NamedSet] = {
             ("photo",),
             bundled(read_photos),
             photos=True,
-            reads="photos",
+            annotation="photos",
             large=True,
         ),
         NamedSet(
@@ -73,7 +73,7 @@ DATASETS: dict[str, NamedSet] = {
             "600 scenes of digits with masks, 48×48 grey",
             ("paper", *DIGITS),
             bundled(read_scenes),
-            reads="mask",
+            annotation="mask",
         ),
         NamedSet(
             "membrane",
@@ -81,7 +81,7 @@ DATASETS: dict[str, NamedSet] = {
             ("membrane", "cell"),
             membrane,
             photos=True,
-            reads="mask",
+            annotation="mask",
             large=True,
             where="the ISBI 2012 challenge's training slices, as PNG files in image/ and label/",
         ),
@@ -193,15 +193,13 @@ DATASETS: dict[str, NamedSet] = {
 }
 
 
-def folders_to_search(name: str, data_dir: Path | None) -> list[Path]:
-    """`--data-dir`, then `CONVNET_DATA` (each with one subfolder a set, or the set's own), then the cache."""
-    roots = [data_dir] if data_dir else []
-    if os.environ.get("CONVNET_DATA"):
-        roots.append(Path(os.environ["CONVNET_DATA"]))
+def folders_to_search(name: str) -> list[Path]:
+    """The data folders (each with one subfolder per set, or the set's own), then the cache."""
+    roots = settings().data_folders()
     return [folder for root in roots for folder in (root / name, root)] + [cache_folder(name)]
 
 
-def named_set(name: str, data_dir: Path | None = None) -> TensorDataset:
+def named_set(name: str) -> TensorDataset:
     """The set `name`, read from where it is found first, else downloaded into the user's cache.
 
     Raises:
@@ -211,13 +209,14 @@ def named_set(name: str, data_dir: Path | None = None) -> TensorDataset:
     if name not in DATASETS:
         raise UnknownNameError(f"unknown data set '{name}'{nearest(name, DATASETS)}")
     chosen = DATASETS[name]
-    for folder in folders_to_search(name, data_dir):
+    folders = folders_to_search(name)
+    for folder in folders:
         if (read := chosen.find(chosen, folder)) is not None:
             return read()
     if not chosen.files:
         raise DataError(
-            f"{name}: not found in {' nor in '.join(map(str, folders_to_search(name, data_dir)))}; it needs "
-            f"{chosen.where}; say where they are with --data-dir"
+            f"{name}: not found in {' nor in '.join(map(str, folders))}; it needs {chosen.where}; say where "
+            "they are with --data-dir"
         )
     fetch(chosen.files, cache_folder(name))
     read = chosen.find(chosen, cache_folder(name))
@@ -225,10 +224,9 @@ def named_set(name: str, data_dir: Path | None = None) -> TensorDataset:
     return read()
 
 
-def locate(name: str, data_dir: Path | None = None) -> str | None:
+def locate(name: str) -> str | None:
     """The folder in which the set's files are found, without reading them; None where they are not."""
     chosen = DATASETS[name]
     if not chosen.files and not chosen.where:
         return "comes with the package"
-    folders = folders_to_search(name, data_dir)
-    return next((str(folder) for folder in folders if chosen.find(chosen, folder) is not None), None)
+    return next((str(f) for f in folders_to_search(name) if chosen.find(chosen, f) is not None), None)

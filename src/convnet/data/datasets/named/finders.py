@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -14,12 +13,13 @@ from convnet.data.datasets.image_pairs import has_folders, list_pairs
 from convnet.data.datasets.mask_folder import IMAGE_FOLDERS, MASK_FOLDERS, open_masks
 from convnet.data.datasets.named.cifar import CifarLayout, find_cifar
 from convnet.data.datasets.named.idx import read_idx_images
-from convnet.data.datasets.tensor_dataset import TensorDataset
+from convnet.data.datasets.tensor_dataset import TensorDataset, from_tensors
 from convnet.data.datasets.time_series import open_series
 from convnet.data.files.download import RemoteFile
+from convnet.data.files.storage import FolderStorage, visible_folders
 from convnet.data.images.preprocess import Preprocess
 from convnet.errors import DataError
-from convnet.types import SplitName
+from convnet.types import Annotation, SplitName
 
 MEMBRANE_SLICES = 30
 
@@ -40,7 +40,7 @@ class NamedSet:
     """Whether a mirrored image still shows its class: true of photos, not of digits."""
     table: bool = field(default=False, kw_only=True)
     """Whether the samples are rows of numbers."""
-    reads: Literal["class", "mask", "photos"] = field(default="class", kw_only=True)
+    annotation: Annotation = field(default="class", kw_only=True)
     """What it is for: classes, masks, or pictures that have neither."""
     series: bool = field(default=False, kw_only=True)
     """Whether the samples are series of numbers."""
@@ -89,17 +89,21 @@ def cifar(layout: CifarLayout) -> Finder:
 
 def membrane(named: NamedSet, folder: Path) -> Read | None:
     """Thirty slices of a stack and their masks; the last five, which lie together, are for testing."""
+    if not folder.is_dir() or not {f.name.lower() for f in visible_folders(folder)} & set(IMAGE_FOLDERS):
+        return None
+    contents = FolderStorage(folder).contents()
     if not (
-        has_folders(folder, IMAGE_FOLDERS, MASK_FOLDERS)
-        and len(list_pairs(folder, IMAGE_FOLDERS, MASK_FOLDERS)) == MEMBRANE_SLICES
+        has_folders(contents, IMAGE_FOLDERS, MASK_FOLDERS)
+        and len(list_pairs(folder, contents, IMAGE_FOLDERS, MASK_FOLDERS)) == MEMBRANE_SLICES
     ):
         return None
 
     def read() -> TensorDataset:
         table = dict(zip(named.classes, (0, 255), strict=True))
-        dataset = open_masks(folder, Preprocess(), colors=table)
+        dataset = open_masks(folder, contents, Preprocess(), colors=table)
         given_split: list[SplitName] = ["train" if i < 25 else "test" for i in range(MEMBRANE_SLICES)]
-        return replace(dataset, name=named.name, given_split=given_split)
+        info = replace(dataset.info, name=named.name, given_split=given_split)
+        return replace(dataset, info=info)
 
     return read
 
@@ -113,10 +117,14 @@ def ucr(folder_name: str) -> Finder:
         ]
         for place in places:
             if any(path.stem.lower() == f"{folder_name}_train".lower() for path in place.iterdir()):
-                return lambda: replace(open_series(place), name=named.name)
+                return lambda: _named(open_series(place), named.name)
         return None
 
     return find
+
+
+def _named(dataset: TensorDataset, name: str) -> TensorDataset:
+    return replace(dataset, info=replace(dataset.info, name=name))
 
 
 def _in_memory(
@@ -132,6 +140,6 @@ def _in_memory(
         raise DataError(f"{named.name}: label {targets.max()} in a set of {len(named.classes)} classes")
     places = [f"{name}[{i}]" for _, name, (_, targets) in parts for i in range(len(targets))]
     given_split = [split for split, _, (_, targets) in parts for _ in range(len(targets))]
-    return TensorDataset(
+    return from_tensors(
         named.name, torch.from_numpy(images), torch.from_numpy(targets), named.classes, places, given_split
     )

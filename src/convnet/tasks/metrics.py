@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from convnet.types import IGNORED
-
-BatchMetric = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""outputs N×…, targets N×… → the sum of the scores and the number of them, both scalars."""
 
 
 def label_agreement(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

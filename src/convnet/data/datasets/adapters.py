@@ -1,0 +1,157 @@
+"""Data that is open in Python already: torch data sets, arrays, Hugging Face data sets, tables of paths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from convnet.data.datasets.dataset import Dataset
+from convnet.data.datasets.npz import images_from_array
+from convnet.data.datasets.open_images import open_images
+from convnet.data.datasets.tensor_dataset import TensorDataset, from_tensors, preprocess_images
+from convnet.data.files.csv import Cells
+from convnet.data.files.image_csv import manifest_of_cells
+from convnet.data.files.storage import FolderStorage
+from convnet.data.images.pixels import DecodeError, to_channels
+from convnet.data.images.preprocess import Preprocess, require_room
+from convnet.data.images.resize import resize
+from convnet.errors import DataError
+from convnet.types import ImageShape
+
+DEFAULT_SIDE = 128
+"""Images of different sizes are resized to this unless `preprocess.image_size` says otherwise."""
+
+
+def as_dataset(data: Any, preprocess: Preprocess) -> Dataset:
+    """Adapt data that is open in Python.
+
+    Args:
+        data: A data set of this package, a `torch.utils.data.Dataset` of (image, class index) pairs, a pair of
+            arrays (images N×H×W[×C] or N×C×H×W, labels N), a Hugging Face dataset with an image and a class
+            column, or a pandas or pyarrow table with a column of paths and one of labels.
+        preprocess: The size and channels to decode to.
+
+    Raises:
+        DataError: it is none of these, or its samples have another form.
+    """
+    if hasattr(data, "info") and hasattr(data, "read") and hasattr(data, "targets"):
+        adapted: Dataset = data
+        return adapted
+    if isinstance(data, tuple) and len(data) == 2:
+        return preprocess_images(_from_arrays(*data), preprocess, None, None)
+    if hasattr(data, "features") and hasattr(data, "column_names"):
+        return _from_pairs(*_hugging_face(data), preprocess)
+    if hasattr(data, "columns") and (hasattr(data, "to_pydict") or hasattr(data, "to_dict")):
+        return _from_table(data, preprocess)
+    if hasattr(data, "column_names") and hasattr(data, "to_pydict"):
+        return _from_table(data, preprocess)
+    if hasattr(data, "__getitem__") and hasattr(data, "__len__"):
+        classes = getattr(data, "classes", None)
+        pairs = (_pair(data[i], i) for i in range(len(data)))
+        return _from_pairs(type(data).__name__, pairs, classes, preprocess)
+    raise DataError(
+        f"data of type {type(data).__name__} cannot be trained on; pass a path, a torch Dataset, a pair of "
+        "arrays, a Hugging Face dataset, or a table of paths and labels"
+    )
+
+
+def _from_arrays(images: Any, labels: Any) -> TensorDataset:
+    pixels = np.asarray(images.cpu() if isinstance(images, Tensor) else images)
+    words = np.asarray(labels.cpu() if isinstance(labels, Tensor) else labels)
+    if words.ndim != 1 or len(words) != len(pixels):
+        raise DataError(f"arrays: {len(pixels)} images and labels of shape {words.shape}; expected one each")
+    names, targets = np.unique(words, return_inverse=True)
+    return from_tensors(
+        "arrays",
+        torch.from_numpy(images_from_array("arrays", pixels)),
+        torch.from_numpy(targets.astype(np.int64)),
+        tuple(str(name) for name in names),
+        [f"arrays[{i}]" for i in range(len(pixels))],
+    )
+
+
+def _pair(sample: Any, index: int) -> tuple[Any, int]:
+    if not isinstance(sample, tuple | list) or len(sample) != 2:
+        raise DataError(f"sample {index}: expected a pair (image, class index), got {type(sample).__name__}")
+    image, label = sample
+    try:
+        return image, int(label)
+    except (TypeError, ValueError):
+        raise DataError(f"sample {index}: the label {label!r} is no class index") from None
+
+
+def _hugging_face(data: Any) -> tuple[str, Iterable[tuple[Any, int]], Sequence[str] | None]:
+    """The image column, and the column of classes, by their features."""
+    kinds = {name: type(feature).__name__ for name, feature in data.features.items()}
+    image = next((name for name, kind in kinds.items() if kind == "Image"), None)
+    label = next((name for name, kind in kinds.items() if kind == "ClassLabel"), None)
+    if image is None or label is None:
+        raise DataError(f"dataset: expected an Image and a ClassLabel column, found {kinds}")
+    rows = ((row[image], row[label]) for row in data)
+    return "dataset", rows, data.features[label].names
+
+
+def _from_pairs(
+    name: str, pairs: Iterable[tuple[Any, int]], classes: Sequence[str] | None, preprocess: Preprocess
+) -> TensorDataset:
+    """All samples read into memory."""
+    pictures: list[NDArray[np.uint8]] = []
+    targets: list[int] = []
+    for index, (image, label) in enumerate(pairs):
+        pictures.append(_pixels(image, index))
+        targets.append(label)
+    if not pictures:
+        raise DataError(f"{name}: holds no samples")
+    sizes = {picture.shape[:2] for picture in pictures}
+    side = preprocess.image_size or (DEFAULT_SIDE if len(sizes) > 1 else None)
+    height, width = (side, side) if side else next(iter(sizes))
+    channels = preprocess.channels or max(picture.shape[2] for picture in pictures)
+    require_room(name, len(pictures), ImageShape(channels, height, width))
+    stacked = np.empty((len(pictures), channels, height, width), np.uint8)
+    for index, picture in enumerate(pictures):
+        resized = resize(picture, (height, width), preprocess.resize)
+        try:
+            stacked[index] = to_channels(resized, channels).transpose(2, 0, 1)
+        except DecodeError as error:
+            raise DataError(f"{name}[{index}]: {error.reason}") from error
+    names = [str(c) for c in classes] if classes is not None else [str(i) for i in range(max(targets) + 1)]
+    if min(targets) < 0 or max(targets) >= len(names):
+        raise DataError(
+            f"{name}: class indices reach from {min(targets)} to {max(targets)}, classes are {names}"
+        )
+    locations = [f"{name}[{i}]" for i in range(len(pictures))]
+    return from_tensors(name, torch.from_numpy(stacked), torch.tensor(targets), names, locations)
+
+
+def _pixels(image: Any, index: int) -> NDArray[np.uint8]:
+    """A PIL image, an array H×W[×C] or a tensor C×H×W as uint8 H×W×C."""
+    pixels = image.permute(1, 2, 0).cpu().numpy() if isinstance(image, Tensor) and image.dim() == 3 else image
+    array = np.asarray(pixels)
+    array = array[:, :, None] if array.ndim == 2 else array
+    if array.ndim != 3:
+        raise DataError(f"sample {index}: an image of shape {array.shape}; expected H×W or H×W×C")
+    if array.dtype.kind == "f" and array.size and array.min() >= 0 and array.max() <= 1:
+        return (array * 255).round().astype(np.uint8)
+    if array.dtype != np.uint8:
+        raise DataError(
+            f"sample {index}: pixels of {array.dtype} from {array.min():g} to {array.max():g}; expected uint8, or "
+            "fractions from 0 to 1 (leave normalisation to preprocess.normalize)"
+        )
+    return array.astype(np.uint8, copy=False)
+
+
+def _from_table(table: Any, preprocess: Preprocess) -> Dataset:
+    """Paths, absolute or relative to the current folder, and labels; as a CSV file of the same columns."""
+    columns = table.to_pydict() if hasattr(table, "to_pydict") else table.to_dict("list")
+    names = tuple(str(name) for name in columns)
+    rows = [["" if v is None else str(v) for v in row] for row in zip(*columns.values(), strict=True)]
+    cells = Cells(Path("table"), names, rows, list(range(1, len(rows) + 1)))
+    manifest = manifest_of_cells(FolderStorage(Path.cwd()), cells)
+    return open_images(replace(manifest, name="table"), "table", preprocess)

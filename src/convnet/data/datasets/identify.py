@@ -1,0 +1,192 @@
+"""What the user's word for data means: one ordered table of formats, one reading of a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+from convnet.data.datasets.dataset import Modality
+from convnet.data.datasets.image_pairs import INPUT_FOLDERS, TARGET_FOLDERS, has_folders
+from convnet.data.datasets.mask_folder import IMAGE_FOLDERS, MASK_FOLDERS
+from convnet.data.datasets.named.catalog import DATASETS
+from convnet.data.datasets.npz import holds_images
+from convnet.data.datasets.open_images import without_collections
+from convnet.data.datasets.time_series import is_series_file, is_series_folder, open_series
+from convnet.data.files.annotations import is_image_table
+from convnet.data.files.coco import is_coco
+from convnet.data.files.csv import TABLE_SUFFIXES
+from convnet.data.files.shards import is_address, is_shard_folder, names_shards, shards_name
+from convnet.data.files.storage import Contents, FolderStorage, is_archive
+from convnet.errors import ConvnetError, DataError, UnknownNameError
+from convnet.registry import nearest
+from convnet.types import Annotation
+
+KINDS_OF_FILES = (
+    "expected a folder or .zip of images, a table (.csv, .tsv, .parquet), arrays (.npz), COCO annotations "
+    "(.json), or series (.arff, .txt)"
+)
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What data is, without its samples.
+
+    Attributes:
+        source: A named set, an address, or an absolute path.
+        kind: The name of its format in `FORMATS`; "named" of a named set.
+        modality: What its samples are.
+        path: The file or folder; None of named sets and addresses.
+        contents: What a folder holds, read once.
+    """
+
+    source: str
+    kind: str
+    modality: Modality = "images"
+    path: Path | None = None
+    contents: Contents | None = field(default=None, repr=False)
+
+    @property
+    def named(self) -> bool:
+        """Whether it is a named set."""
+        return self.kind == "named"
+
+    @property
+    def file(self) -> Path:
+        """The path of data that has one."""
+        assert self.path is not None, f"{self.kind} has a path"
+        return self.path
+
+    @property
+    def stem(self) -> str:
+        """What recipes are named after."""
+        if self.named:
+            return self.source
+        if self.kind == "shards":
+            return shards_name(self.source)
+        return self.file.name if self.file.is_dir() else self.file.stem
+
+    def annotation(self, label: str | None = None) -> Annotation:
+        """What the samples bring by nature; of series it depends on the column `label`."""
+        if self.named:
+            return DATASETS[self.source].annotation
+        if self.modality == "series":
+            dense = open_series(self.file, label, contents=self.contents).info.target.dense
+            return "mask" if dense else "class"
+        by_kind: dict[str, Annotation] = {"mask folder": "mask", "pair folder": "pairs"}
+        return by_kind.get(self.kind, "class")
+
+    def as_series(self) -> DataSpec:
+        """The same file, its numbers read as series."""
+        return replace(self, kind="series", modality="series")
+
+
+class Place:
+    """A path that is to be identified; each thing is looked up once."""
+
+    def __init__(self, word: str) -> None:
+        self.path = as_path(word)
+
+    @cached_property
+    def is_folder(self) -> bool:
+        """Whether it is a folder."""
+        return self.path.is_dir()
+
+    @cached_property
+    def contents(self) -> Contents | None:
+        """What a folder holds; None of a file."""
+        if not self.is_folder:
+            return None
+        with without_collections():
+            return FolderStorage(self.path).contents()
+
+    @property
+    def suffix(self) -> str:
+        """Of a file, in small letters."""
+        return "" if self.is_folder else self.path.suffix.lower()
+
+    def folder(self, test: Callable[[Contents], bool]) -> bool:
+        """Whether it is a folder whose contents pass a test."""
+        return self.contents is not None and test(self.contents)
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of data on disk and how it is recognised."""
+
+    kind: str
+    matches: Callable[[Place], bool]
+    modality: Modality = "images"
+
+
+FORMATS = (
+    Format("shards", lambda place: place.folder(is_shard_folder)),
+    Format("series", lambda place: place.folder(is_series_folder), "series"),
+    Format("series", lambda place: not place.is_folder and is_series_file(place.path), "series"),
+    Format("image table", lambda place: not place.is_folder and is_image_table(place.path)),
+    Format("table", lambda place: place.suffix in TABLE_SUFFIXES, "table"),
+    Format("archive", lambda place: is_archive(place.path)),
+    Format("coco", lambda place: is_coco(place.path)),
+    Format("arrays", lambda place: holds_images(place.path)),
+    Format("mask folder", lambda place: place.folder(lambda c: has_folders(c, IMAGE_FOLDERS, MASK_FOLDERS))),
+    Format(
+        "pair folder", lambda place: place.folder(lambda c: has_folders(c, INPUT_FOLDERS, TARGET_FOLDERS))
+    ),
+    Format("image folder", lambda place: place.is_folder),
+)
+"""The formats of files and folders; the first that matches is the one."""
+
+
+def identify(source: str) -> DataSpec:
+    """Find out what data is.
+
+    Args:
+        source: The name of a named set, an address, or a path.
+
+    Raises:
+        UnknownNameError: it is none of them.
+        DataError: the path does not exist, or is of no known format.
+    """
+    if source in DATASETS:
+        named = DATASETS[source]
+        return DataSpec(source, "named", "table" if named.table else "series" if named.series else "images")
+    if names_shards(source):
+        return DataSpec(source if is_address(source) else str(as_path(source).absolute()), "shards")
+    place = Place(source)
+    if not place.path.exists():
+        raise _not_found(source, place.path)
+    known = next((known for known in FORMATS if known.matches(place)), None)
+    if known is None:
+        raise DataError(f"{place.path}: no known kind of data; {KINDS_OF_FILES}")
+    path = place.path.resolve()
+    return DataSpec(str(path), known.kind, known.modality, path, place.contents)
+
+
+def as_path(word: str) -> Path:
+    """A user's word as a path that can be asked whether it exists.
+
+    Raises:
+        DataError: it is no possible path (an unknown user's home, too long, …).
+    """
+    try:
+        path = Path(word).expanduser()
+        path.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise DataError(f"'{word[:80]}': no possible path: {error}") from None
+    return path
+
+
+def exists(source: str) -> bool:
+    """Whether data of that name or path may be there; of addresses only opening tells."""
+    return source in DATASETS or names_shards(source) or as_path(source).exists()
+
+
+def _not_found(source: str, path: Path) -> ConvnetError:
+    if "/" in source or path.suffix:
+        what = "file" if path.suffix else "folder"
+        return DataError(f"{path}: no such {what}; --set data.source=PATH names another")
+    return UnknownNameError(
+        f"'{source}' is neither a data set nor a folder{nearest(source, DATASETS)}; "
+        "--set data.source=FOLDER names another"
+    )

@@ -1,0 +1,58 @@
+"""The lines that training prints about data in files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from convnet.data.audit.duplicates import Pair
+from convnet.data.files.manifest import Manifest
+
+IMBALANCE = 10
+
+
+def data_warnings(
+    kept: Manifest,
+    data: str,
+    *,
+    kinds: Mapping[str, int],
+    blank: int,
+    pairs: Sequence[Pair] | None,
+    conflicts: int,
+    scanned: int,
+) -> tuple[str, ...]:
+    """At most five lines: classes, what is left out, copies, what is ignored.
+
+    `data` is how the user calls it, `kinds` count what was lost of each kind, `pairs` are None where only
+    some files were looked at; in `conflicts` of them the labels differ.
+    """
+    counts = [count for count in kept.counts().values() if count]
+    lines = [f"{len(kept):,} images, {_classes(kept, counts) if counts else 'no labels'}"]
+    if kinds or blank:
+        left_out = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in kinds.items())
+        parts = (
+            f"left out: {left_out}" if left_out else "",
+            f"not trained on: {blank:,} blank" if blank else "",
+        )
+        lines.append("; ".join(part for part in parts if part))
+    if pairs:
+        exact = sum(pair.exact for pair in pairs)
+        labels = f", {conflicts:,} of them under another label" if conflicts else ""
+        text = f"copies: {exact:,} exact, {len(pairs) - exact:,} near{labels}"
+        lines.append(f"{text}; never on both sides of a split")
+    if pairs is None:
+        lines.append(f"only {scanned} files were scanned, so copies were not looked for")
+    if kept.ignored:
+        lines.append(f"ignored: {len(kept.ignored):,} other files and folders")
+    if len(lines) > 1:
+        lines.append(f"all of it, with labels that look wrong: convnet data audit {data}")
+    return tuple(lines)
+
+
+def _classes(kept: Manifest, counts: Sequence[int]) -> str:
+    low, high = min(counts), max(counts)
+    text = f"{len(counts)} classes of {low:,}…{high:,}"
+    if high > IMBALANCE * low:
+        text += f"; unbalanced, {high / low:.0f} : 1 (--balance weights, sampler or focal)"
+    if kept.empty:
+        text += f"; no images in {', '.join(kept.empty[:3])}{' …' if len(kept.empty) > 3 else ''}"
+    return text

@@ -1,0 +1,58 @@
+"""Tensors of runs that were written when layers had numbers instead of names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from torch import Tensor
+
+State = dict[str, Tensor]
+
+# The order in which the parts of a module were registered, where it is not that of the alphabet.
+ORDER = (
+    "lower",
+    "middle",
+    "upper",
+    "head",
+    "auxiliary",
+    "encoder",
+    "decoder",
+    "down",
+    "below",
+    "up",
+    "merge",
+)
+TENSORS = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+
+
+def with_current_names(state: State, names: Sequence[str]) -> State:
+    """The tensors under the names of today's network.
+
+    Names changed, the order of the layers did not: the tensors are matched in order.
+
+    Args:
+        state: Tensors by name.
+        names: The names of today's network, in the order of its `state_dict`.
+
+    Returns:
+        The same tensors; as they are where their number is another.
+    """
+    new = [name for name in names if name not in state]
+    old = sorted((name for name in state if name not in set(names)), key=_place)
+    if len(old) != len(new):
+        return state
+    renamed = dict(zip(old, new, strict=True))
+    return {renamed.get(name, name): tensor for name, tensor in state.items()}
+
+
+def _place(name: str) -> list[tuple[int, int, str]]:
+    """Where a tensor stood in the old network."""
+    return [_rank(word) for word in name.split(".")]
+
+
+def _rank(word: str) -> tuple[int, int, str]:
+    if re.fullmatch(r"\d+", word):
+        return 0, int(word), ""
+    known = TENSORS if word in TENSORS else ORDER
+    return 1, known.index(word) if word in known else len(known), word

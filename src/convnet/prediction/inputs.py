@@ -1,0 +1,128 @@
+"""Files as the inputs of a trained network: images, rows of tables, series."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from convnet.data import Dataset, Modality, Preprocess, all_images, read_sample
+from convnet.data.datasets.time_series import open_series
+from convnet.data.files.csv import numbers, places, read_cells
+from convnet.data.files.image_reader import read_image_file
+from convnet.data.images.decode import read_picture
+from convnet.errors import DataError
+from convnet.tasks import evaluation_batch
+from convnet.types import ImageShape
+
+CLASS_AT_THE_END = (".csv",)
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What a network takes, and how files become that.
+
+    Attributes:
+        modality: Images, a table or series.
+        shape: C×H×W of the samples that it was trained on.
+        preprocess: How images are decoded and resized.
+        columns: The columns of numbers of a table.
+        label: The column of the classes of series.
+        steps: The length of the series that it was trained on, where all had the same.
+        any_length: Whether the network takes series of other lengths.
+        model: The name of the architecture, for messages.
+    """
+
+    modality: Modality
+    shape: ImageShape
+    preprocess: Preprocess
+    columns: tuple[str, ...] = ()
+    label: str | None = None
+    steps: int | None = None
+    any_length: bool = True
+    model: str = "the network"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Samples of one file, N×C×H×W, and where each comes from."""
+
+    locations: list[str]
+    images: Tensor
+
+
+def read_inputs(spec: InputSpec, path: Path, *, dense: bool) -> Iterator[Inputs]:
+    """The samples of a file in batches.
+
+    Args:
+        spec: What the network takes.
+        path: An image, a table or a file of series.
+        dense: Whether the network predicts a value per position: samples then keep their own sizes.
+
+    Raises:
+        DataError: the file is missing or unreadable, or does not have what the network takes.
+    """
+    if spec.modality == "series":
+        yield from _series(spec, path, dense)
+    elif spec.modality == "table":
+        cells = read_cells(path)
+        rows = torch.from_numpy(numbers(cells, spec.columns)).float()
+        yield Inputs(places(cells), rows[:, :, None, None])
+    elif dense:
+        yield Inputs([str(path)], _whole(spec, path))
+    else:
+        pixels = read_image_file(path, spec.shape, spec.preprocess)
+        yield Inputs([str(path)], torch.tensor(pixels)[None])
+
+
+def _whole(spec: InputSpec, path: Path) -> Tensor:
+    """A picture at its own size, 1×C×H×W uint8; resized where the training data was."""
+    side, channels = spec.preprocess.image_size, spec.shape.channels
+    if side is None:
+        return torch.tensor(read_picture(path, channels, background=spec.preprocess.background))[None]
+    return torch.tensor(read_image_file(path, ImageShape(channels, side, side), spec.preprocess))[None]
+
+
+def _series(spec: InputSpec, path: Path, dense: bool) -> Iterator[Inputs]:
+    dataset = _open_series(spec, path)
+    locations = list(dataset.info.locations)
+    if dense:
+        for i, location in enumerate(locations):
+            values = read_sample(dataset, i).images
+            there = int((~values[0, 0, 0].isnan()).sum())
+            yield Inputs([location], values[..., :there])
+        return
+    size = evaluation_batch(dataset.info.shape)
+    for first, part in enumerate(all_images(dataset).split(size)):
+        yield Inputs(locations[first * size : (first + 1) * size], part)
+
+
+def _open_series(spec: InputSpec, path: Path) -> Dataset:
+    """The series of a file; where names do not tell, the number of steps says whether there are classes."""
+    dataset = open_series(path, spec.label, labelled=False)
+    length = spec.steps
+    if length and dataset.info.shape.width == length + 1 and path.suffix.lower() in CLASS_AT_THE_END:
+        dataset = open_series(path, spec.label)
+    require_fitting_series(spec, dataset)
+    return dataset
+
+
+def require_fitting_series(spec: InputSpec, dataset: Dataset) -> None:
+    """Refuse series that the network cannot take.
+
+    Raises:
+        DataError: they have other channels, or, for a network of one length, another length.
+    """
+    name, shape = dataset.info.name, dataset.info.shape
+    if shape.channels != spec.shape.channels:
+        raise DataError(f"{name}: has {shape.channels} channels, the run takes {spec.shape.channels}")
+    if spec.any_length:
+        return
+    if shape.width != spec.shape.width or all_images(dataset).isnan().any():
+        raise DataError(
+            f"{name}: '{spec.model}' takes series of {spec.shape.width} steps each; these are of "
+            f"{shape.width}, or differ"
+        )

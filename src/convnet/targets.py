@@ -1,0 +1,186 @@
+"""What is to be predicted for a sample: one class per kind of target.
+
+A target knows how it is stored, batched, cropped, counted and renumbered, so that nothing else has to ask which
+kind it is. A new kind is a subclass, registered with `register_target`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from convnet.types import IGNORED
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""Outputs and targets N×… → the mean over the batch, a scalar."""
+BatchMetric = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Outputs and targets N×… → the sum of the scores and the number of them, both scalars."""
+
+
+class Target:
+    """The base of all targets; its defaults are those of one class index per sample.
+
+    Attributes:
+        name: How recipes, losses and run folders call it.
+        noun: Its plural in messages.
+        dense: Whether there is a value at every position of the image instead of one per sample.
+        head: The name of the target whose networks also serve this one: their outputs have the same shape.
+        exclusive: Whether a sample has exactly one class.
+        has_classes: Whether its values are classes.
+        unmixable: Fields of `Augment` that the target cannot follow.
+    """
+
+    name: ClassVar[str]
+    noun: ClassVar[str]
+    dense: ClassVar[bool] = False
+    head: ClassVar[str]
+    exclusive: ClassVar[bool] = False
+    has_classes: ClassVar[bool] = True
+    unmixable: ClassVar[tuple[str, ...]] = ()
+
+    def batch(self, stored: Tensor) -> Tensor:
+        """Stored targets of some samples, as losses and metrics take them."""
+        return stored
+
+    def crop(self, targets: Tensor, height: int, width: int) -> Tensor:
+        """The targets of the upper left `height`×`width` positions."""
+        return targets[..., :height, :width] if self.dense else targets
+
+    def strata(self, stored: Tensor, num_classes: int) -> Tensor:
+        """The class by which splits are stratified, int64 N; all 0 where samples have none."""
+        return torch.zeros(len(stored), dtype=torch.int64)
+
+    def names(self, stored: Tensor, classes: Sequence[str]) -> list[str]:
+        """The classes of each sample in words; empty where samples have none."""
+        return [""] * len(stored)
+
+    def counts(self, stored: Tensor, num_classes: int) -> list[int]:
+        """Samples per class; empty where samples have none."""
+        return []
+
+    def renumber(self, stored: Tensor, numbers: Tensor, num_classes: int) -> Tensor:
+        """The same targets after class i has become class `numbers[i]` of `num_classes`."""
+        return stored
+
+
+class ClassIndex(Target):
+    """One of K classes per sample, int64 N."""
+
+    name = head = "class"
+    noun = "classes"
+    exclusive = True
+
+    def strata(self, stored: Tensor, num_classes: int) -> Tensor:
+        """The class itself."""
+        return stored.cpu()
+
+    def names(self, stored: Tensor, classes: Sequence[str]) -> list[str]:
+        """The name of each class."""
+        return [classes[label] for label in stored.tolist()]
+
+    def counts(self, stored: Tensor, num_classes: int) -> list[int]:
+        """Samples per class."""
+        return torch.bincount(stored.cpu(), minlength=num_classes).tolist()
+
+    def renumber(self, stored: Tensor, numbers: Tensor, num_classes: int) -> Tensor:
+        """The new number of each class."""
+        return numbers[stored]
+
+
+class MultiHot(Target):
+    """Any number of K labels per sample, uint8 N×K, 1 for each that applies; float in batches."""
+
+    name = "labels"
+    head = "class"
+    noun = "labels"
+
+    def batch(self, stored: Tensor) -> Tensor:
+        """As float, for a sigmoid per label."""
+        return stored.float()
+
+    def strata(self, stored: Tensor, num_classes: int) -> Tensor:
+        """The rarest label of each sample; K where it has none."""
+        return rarest_label(stored.cpu())
+
+    def names(self, stored: Tensor, classes: Sequence[str]) -> list[str]:
+        """Labels separated by |."""
+        return ["|".join(classes[k] for k in row.nonzero().flatten().tolist()) for row in stored]
+
+    def counts(self, stored: Tensor, num_classes: int) -> list[int]:
+        """Samples per label."""
+        counts: list[int] = stored.sum(0, dtype=torch.int64).tolist()
+        return counts
+
+    def renumber(self, stored: Tensor, numbers: Tensor, num_classes: int) -> Tensor:
+        """The columns in their new places."""
+        moved = stored.new_zeros((len(stored), num_classes))
+        moved[:, numbers] = stored
+        return moved
+
+
+class Mask(Target):
+    """One of K classes per position, int16 N×H×W, `IGNORED` where there is none; int64 in batches.
+
+    A series with a class per step is a mask of height 1.
+    """
+
+    name = head = "mask"
+    noun = "masks"
+    dense = True
+    unmixable = ("cutout", "mixup", "cutmix", "policy", "erase")
+
+    def batch(self, stored: Tensor) -> Tensor:
+        """As int64, which losses take."""
+        return stored.long()
+
+    def renumber(self, stored: Tensor, numbers: Tensor, num_classes: int) -> Tensor:
+        """The new number of each class; positions without a class stay without."""
+        known = stored >= 0
+        return torch.where(known, numbers[stored.long().clamp_min(0)], IGNORED).to(stored.dtype)
+
+
+class Image(Target):
+    """An image per image, uint8 N×C×H×W; float 0…1 in batches."""
+
+    name = head = "image"
+    noun = "images"
+    dense = True
+    has_classes = False
+    unmixable = (*Mask.unmixable, "brightness", "contrast", "saturation", "hue")
+
+    def batch(self, stored: Tensor) -> Tensor:
+        """As fractions of white."""
+        return stored.float() / 255
+
+
+TARGETS: dict[str, Target] = {}
+
+
+def register_target(target: Target) -> Target:
+    """Make a target known under its name.
+
+    Raises:
+        ValueError: The name is taken.
+    """
+    if target.name in TARGETS:
+        raise ValueError(f"target '{target.name}' is registered twice")
+    TARGETS[target.name] = target
+    return target
+
+
+CLASS_INDEX = register_target(ClassIndex())
+MULTI_HOT = register_target(MultiHot())
+MASK = register_target(Mask())
+IMAGE = register_target(Image())
+
+
+def rarest_label(labels: Tensor) -> Tensor:
+    """Of the labels of each sample (N×K, 1 for each) the one that fewest samples have, int64 N; K for none."""
+    if not labels.shape[1]:
+        return torch.zeros(len(labels), dtype=torch.int64)
+    counts = labels.sum(0, dtype=torch.int64)
+    rank = torch.where(labels > 0, counts, len(labels) + 1)
+    return torch.where(labels.bool().any(1), rank.argmin(1), labels.shape[1])

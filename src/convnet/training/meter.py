@@ -1,0 +1,116 @@
+"""The figures of an epoch: times, running means, deferred reads from the device, the check for NaN."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol, TypeVar
+
+import torch
+
+from convnet.errors import DivergedError
+from convnet.training.events import EpochEnd, Listener, StepEnd, notify
+from convnet.training.state import Training
+from convnet.training.step import StepResult
+
+FETCH_EVERY = 16
+"""Steps between reads of the loss from an accelerator, which each wait for it; on the CPU every step."""
+T = TypeVar("T")
+
+
+class Validation(Protocol):
+    """The result of a validation."""
+
+    @property
+    def loss(self) -> float:
+        """Mean over the samples."""
+        ...
+
+    @property
+    def score(self) -> float:
+        """The metric of the task: accuracy, PSNR, …"""
+        ...
+
+
+class Meter:
+    """Counts the steps of one epoch and tells the listeners."""
+
+    def __init__(self, training: Training, steps: int, listeners: Sequence[Listener]) -> None:
+        """`steps` are those of a whole epoch."""
+        self.training, self.steps, self.listeners = training, steps, listeners
+        self.fetch_every = 1 if training.compute.device.type == "cpu" else FETCH_EVERY
+        self.began = time.perf_counter()
+        self.waiting = 0.0
+        self.images = 0
+        self.pending: list[tuple[int, float, StepResult]] = []
+
+    def timed(self, items: Iterable[T]) -> Iterator[T]:
+        """The same items; the time spent waiting for them is counted."""
+        asked = time.perf_counter()
+        for item in items:
+            self.waiting += time.perf_counter() - asked
+            yield item
+            asked = time.perf_counter()
+
+    def add(self, result: StepResult) -> None:
+        """Count a step; its figures are read from the device now or a few steps later."""
+        progress = self.training.progress
+        progress.step += 1
+        progress.step_in_epoch += 1
+        self.images += result.images
+        self.pending.append((progress.step, self.training.lr, result))
+        if len(self.pending) == self.fetch_every or progress.step_in_epoch == self.steps:
+            self._report()
+
+    def _report(self) -> None:
+        """Read the figures of the last steps, check them, add them up, and tell the listeners."""
+        progress, results = self.training.progress, [result for _, _, result in self.pending]
+        losses = torch.stack([result.loss for result in results]).tolist()
+        scores = torch.stack([result.score for result in results]).tolist()
+        weights = torch.stack([result.weight for result in results]).tolist()
+        rows = list(zip(self.pending, losses, scores, weights, strict=True))
+        self.pending = []
+        for (step, lr, result), loss, score, weight in rows:
+            if not math.isfinite(loss):
+                raise DivergedError(f"the loss became {loss} at step {step} (learning rate {lr:g})")
+            progress.add(loss, result.images, score, weight)
+        for (step, lr, result), loss, score, weight in rows:
+            mean, epoch = score / max(1, weight), progress.epoch + 1
+            event = StepEnd(epoch, step, self.steps, lr, loss, mean, result.images, self.training)
+            notify(self.listeners, event)
+
+    def finish_epoch(self, validate: Callable[[], Validation] | None) -> None:
+        """Validate, adapt the schedule, and tell the listeners.
+
+        Raises:
+            DivergedError: a weight or the validation loss is NaN or infinite.
+        """
+        training, seconds = self.training, time.perf_counter() - self.began
+        progress = training.progress
+        training.require_finite()
+        held_out = validate() if validate else None
+        train_loss = progress.loss_sum / max(1, progress.seen)
+        train_score = progress.score_sum / max(1, progress.score_weight)
+        watched = train_loss if held_out is None else held_out.loss
+        lr = training.lr
+        if not math.isfinite(watched):
+            raise DivergedError(
+                f"the validation loss became {watched} after step {progress.step} (learning rate {lr:g})"
+            )
+        training.schedule.observe(watched)
+        progress.next_epoch()
+        event = EpochEnd(
+            epoch=progress.epoch,
+            step=progress.step,
+            lr=lr,
+            train_loss=train_loss,
+            train_score=train_score,
+            val_loss=held_out.loss if held_out else None,
+            val_score=held_out.score if held_out else None,
+            seconds=seconds,
+            data_seconds=self.waiting,
+            images=self.images,
+            training=training,
+        )
+        notify(self.listeners, event)

@@ -1,0 +1,63 @@
+"""One update: forward, loss, backward, clip, update."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from convnet.training.state import Training
+from convnet.types import AuxiliaryLogits, Batch
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """The figures of one step, still on the device.
+
+    Attributes:
+        loss: The mean loss of the batch before the update, a scalar.
+        score: The sum of the metric over the batch, a scalar.
+        weight: What that sum is divided by, a scalar.
+        images: The samples of the batch.
+    """
+
+    loss: Tensor
+    score: Tensor
+    weight: Tensor
+    images: int
+
+
+def train_step(training: Training, batch: Batch) -> StepResult:
+    """Update the model once."""
+    training.optimizer.zero_grad(set_to_none=True)
+    logits, auxiliary = _outputs(training.forward(batch.images))
+    loss = _batch_loss(training, logits, batch)
+    terms = (weight * _batch_loss(training, other, batch) for other, weight in auxiliary)
+    objective = sum(terms, start=loss)
+    penalty = training.regularizers.penalty(training.model)
+    (objective if penalty is None else objective + penalty).backward()
+    if training.clip_norm is not None:
+        torch.nn.utils.clip_grad_norm_(training.model.parameters(), training.clip_norm)
+    training.optimizer.step()
+    training.regularizers.project(training.model)
+    if training.ema is not None:
+        training.ema.update_parameters(training.model)
+    nothing = loss.new_zeros(())
+    score, weight = training.metric(logits.detach(), batch.targets) if training.metric else (nothing, nothing)
+    return StepResult(loss.detach(), score, weight, len(batch))
+
+
+def _outputs(output: Tensor | AuxiliaryLogits) -> tuple[Tensor, list[tuple[Tensor, float]]]:
+    """The logits, and those of auxiliary heads with the weight of their losses."""
+    if isinstance(output, AuxiliaryLogits):
+        return output.logits.float(), [(logits.float(), output.weight) for logits in output.auxiliary]
+    return output.float(), []
+
+
+def _batch_loss(training: Training, logits: Tensor, batch: Batch) -> Tensor:
+    """The loss; of a mixed batch, the mean of both losses weighted by the shares of the images."""
+    loss = training.loss(logits, batch.targets)
+    if batch.mixed_targets is None:
+        return loss
+    return batch.mix * loss + (1 - batch.mix) * training.loss(logits, batch.mixed_targets)

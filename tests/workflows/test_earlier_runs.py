@@ -1,0 +1,59 @@
+"""Runs that were written before layers had names: they open, evaluate, predict, resume and report."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+import convnet
+from convnet.workflows import Run, load_run
+
+RUNS = Path(__file__).parent.parent / "data" / "runs"
+SCORES = {"classification": "accuracy", "segmentation": "pixel_accuracy", "series": "accuracy"}
+
+
+@pytest.fixture(params=sorted(SCORES))
+def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
+    shutil.copytree(RUNS / request.param, tmp_path / request.param)
+    return load_run(tmp_path / request.param)
+
+
+def test_an_earlier_run_evaluates_to_what_it_recorded(run: Run) -> None:
+    score = SCORES[run.path.name]
+    found = run.evaluate()
+    assert found.scores()[score] == pytest.approx(run.result["test"][score], abs=2e-3)
+    assert found.loss == pytest.approx(run.result["test"]["loss"], rel=1e-2)
+
+
+def test_an_earlier_run_resumes_and_reports(run: Run) -> None:
+    epochs = run.recipe.epochs
+    longer = convnet.workflows.resume(run.path, epochs=epochs + 1)
+    assert len(longer.metrics) == epochs + 1
+    last, before = longer.metrics[-1], longer.metrics[-2]
+    assert (last["train_loss"] or 0) < (before["train_loss"] or 0)
+    assert (run.path / "report.html").exists()
+
+
+def test_an_earlier_run_predicts(tmp_path: Path) -> None:
+    shutil.copytree(RUNS / "classification", tmp_path / "run")
+    run = load_run(tmp_path / "run")
+    digits = convnet.open_data("digits")
+    right = 0
+    for i in range(20):
+        image = digits.read(torch.tensor([i]))
+        right += int(run.model(image.images).argmax(1)) == int(image.targets)
+    assert right >= 8
+
+
+def test_an_earlier_run_serves_as_pretrained_weights(tmp_path: Path) -> None:
+    tuned = convnet.train(
+        "digits",
+        out=tmp_path / "tuned",
+        epochs=2,
+        model={"name": "small-convnet", "width": 4},
+        weights={"source": str(RUNS / "classification")},
+    )
+    assert tuned.result["test"]["accuracy"] > 0.5
