@@ -185,7 +185,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """A suggestion for a misspelt name: "; did you mean 'adam'? (known: …)"."""
     choices = sorted(known)
     close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
-    hint = f"; did you mean '{close[0]}'?" if close else ";"
+    hint = f"; did you mean '{close[0]}'?" if close else ""
     return f"{hint} (known: {', '.join(choices) or 'none'})"
 
 

@@ -123,7 +123,7 @@ def test_learning_in_one_pass(tmp_path: Path) -> None:
     page = (run.path / "report.html").read_text()
     assert "learning, in one pass" in page
     assert "nearest training images" in page or (run.path / "figures" / "neighbours.png").exists()
-    with pytest.raises(RunError, match="learnt in one pass; --epochs does not apply"):
+    with pytest.raises(RunError, match="fitted in one pass; --epochs does not apply"):
         convnet.workflows.resume(run.path, epochs=3)
     assert convnet.load_run(run.path).result == run.result
     reproduced = convnet.train(run.path / "recipe.yaml", out=tmp_path / "again")

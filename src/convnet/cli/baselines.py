@@ -22,7 +22,7 @@ def baselines(
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """What has to be beaten: majority, k-NN, linear, HoG, visual words and an MLP on the same split.
+    """Fit the baselines to beat: majority, k-NN, linear, HoG, visual words and an MLP on the same split.
 
     The table is stored in runs/NAME-baselines, a run per row, and 'convnet train' on the same data shows it
     beside its network.

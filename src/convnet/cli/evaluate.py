@@ -23,7 +23,7 @@ def evaluate(
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a trained network: its loss, and the figures of its task, per class where there are classes."""
+    """Evaluate a trained network: loss and metrics, per class where there are classes."""
     from convnet.tasks import ClassificationResult
     from convnet.workflows import load_run
 

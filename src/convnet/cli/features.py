@@ -20,7 +20,7 @@ def features(
     ),
     data_dir: DataDir = None,
 ) -> None:
-    """Write what a run learnt to see: codes of an autoencoder, the last hidden layer of a classifier."""
+    """Write embeddings: codes of an autoencoder, the last hidden layer of a classifier."""
     from convnet.workflows import embed_data, load_run
 
     codes = embed_data(load_run(run), data, out)

@@ -24,12 +24,12 @@ def plane(
         typer.Option("--warp", help="Also draw the plane as two hidden units or polar features see it."),
     ] = False,
     epochs: Epochs = None,
-    seed: Annotated[int | None, typer.Option(help="Decides weights and order.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed of weights and order.")] = None,
     set_: Set = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Picture to write.")] = Path("plane.png"),
     as_json: Json = False,
 ) -> None:
-    """Train models of points of the plane and draw what they decide everywhere.
+    """Train models on points of the plane and draw their decision regions.
 
     For example: --vary "model.hidden=[3],[6],[20]" for capacity, --model knn --vary model.k=1,5,15.
     """
@@ -49,5 +49,5 @@ def plane(
         print_json({"data": data, "picture": str(out), "models": rows})
         return
     for m in models:
-        print(f"{m.label:<28} {m.accuracy:.2%} of the points held out")
+        print(f"{m.label:<28} {m.accuracy:.2%} of held-out points correct")
     print(f"picture {out}")

@@ -25,7 +25,7 @@ def predict(
         typer.Option("--out", "-o", help="Where to write masks and images: a file, or a folder for several."),
     ] = None,
     tile: Annotated[
-        int | None, typer.Option(min=1, help="Compute large images in tiles of so many pixels a side.")
+        int | None, typer.Option(min=1, help="Compute large images in tiles of N×N pixels.")
     ] = None,
     dense: Annotated[
         bool,

@@ -18,7 +18,7 @@ def resume(
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Go on with a run exactly where it stopped."""
+    """Resume a run exactly where it stopped."""
     from convnet.cli.progress import TrainingProgress
     from convnet.workflows import resume as resume_run
 

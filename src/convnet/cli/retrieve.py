@@ -28,7 +28,7 @@ def retrieve(
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Find the images that are most like one, and draw them."""
+    """Find the images most similar to a given one and draw them."""
     from convnet.atomic import require_picture
     from convnet.runs import as_file_name
     from convnet.workflows import load_run

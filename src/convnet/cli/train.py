@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 def train(
     data_or_recipe: Annotated[
         str,
-        typer.Argument(help="A recipe, a data set, a folder of images, a table (.csv) or a recipe (.yaml)."),
+        typer.Argument(help="Recipe name, data set, folder of images, table (.csv) or recipe file (.yaml)."),
     ] = "digits",
     task: Annotated[
         str | None,
-        typer.Option(help="What the network is for: classification, segmentation, denoise, reconstruct, …"),
+        typer.Option(help="Task: classification, multi-label, segmentation, denoise, reconstruct, …"),
     ] = None,
     label: Label = None,
     model: Annotated[
@@ -38,14 +38,14 @@ def train(
         str | None, typer.Option(help="Rare classes: none, weights, sampler or focal.")
     ] = None,
     folds: Annotated[
-        int | None, typer.Option(min=2, help="Cross-validate: train so often, each time on all but a part.")
+        int | None, typer.Option(min=2, help="Cross-validate: train this many times, each time holding out a different part.")
     ] = None,
     allow_truncated: Annotated[
-        bool, typer.Option("--allow-truncated", help="Take images whose end is missing as far as they go.")
+        bool, typer.Option("--allow-truncated", help="Use truncated images as far as they can be decoded.")
     ] = False,
     precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16.")] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Decides weights, order, augmentation and dropout.")
+        int | None, typer.Option(help="Random seed of weights, order, augmentation and dropout.")
     ] = None,
     set_: Set = None,
     out: Out = None,
@@ -56,7 +56,7 @@ def train(
 ) -> None:
     """Train a network and write a run: recipe, weights, metrics, predictions, report.
 
-    Without a recipe of its own, data gets sensible choices, which are printed and stored.
+    Data without a named recipe gets default choices, which are printed and stored.
     """
     from convnet.cli.progress import TrainingProgress
     from convnet.workflows import cross_validate, resolve
@@ -113,7 +113,7 @@ def print_result(run: Run, as_json: bool) -> None:
         print()
         print_baselines(beside, (run.recipe.model.label, *accuracies))
     else:
-        print(f"{'baselines':<20} none on this split yet: {run.baselines_command}")
+        print(f"{'baselines':<20} not measured on this split yet; run: {run.baselines_command}")
 
 
 def _print_folds(done: CrossValidation, as_json: bool) -> None:
@@ -132,7 +132,7 @@ def _print_folds(done: CrossValidation, as_json: bool) -> None:
 def _beside(scores: Mapping[str, Any]) -> str:
     """The other figures that say how good it is, where a task has some."""
     shown = {
-        "balanced_accuracy": "balanced {:.2%}",
+        "balanced_accuracy": "balanced accuracy {:.2%}",
         "map": "mAP {:.2%}",
         "tuned_f1": "at tuned thresholds {:.2%}",
         "mean_iou": "mean IoU {:.2%}",

@@ -89,7 +89,7 @@ def _find(word: str, changes: Mapping[str, Any]) -> Resolved:
     if word not in DATASETS and path.suffix in (".yaml", ".yml"):
         return Resolved(Recipe.from_file(path))
     if word not in DATASETS and (path / "run.json").exists():
-        raise DataError(f"{path}: a run, not data; use its {path / 'recipe.yaml'}, or 'convnet resume'")
+        raise DataError(f"{path}: this is a run, not data. Use {path / 'recipe.yaml'}, or 'convnet resume'")
     if word not in DATASETS and not names_shards(word) and not path.exists():
         if "/" in word or path.suffix:
             raise DataError(f"{path}: no such {'file' if path.suffix else 'folder'}")

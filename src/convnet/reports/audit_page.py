@@ -28,22 +28,22 @@ WITHOUT_PICTURES: frozenset[Kind] = frozenset(
     {"unreadable", "not_an_image", "empty_class", "single_image_class", "ignored_file"}
 )
 EXPLAINED: dict[Kind, str] = {
-    "unreadable": "Files that cannot be decoded. They are left out.",
-    "truncated": "Files whose end is missing. They are left out, unless --allow-truncated is given.",
-    "not_an_image": "Named as images, and none. They are left out.",
-    "exact_duplicate": "The same in every pixel. Copies stay on one side of a split.",
-    "near_duplicate": "The same picture resized, compressed again or hardly changed. They stay on one side.",
-    "conflicting_label": "The same picture under two labels: one of them is wrong.",
-    "suspect_label": "A classifier that has not seen the picture is sure of another label. Worst first; many "
-    "of these are right.",
-    "blank": "One colour, nothing to see. Nothing is learnt from them.",
+    "unreadable": "Files that cannot be decoded. They are skipped.",
+    "truncated": "Files whose end is missing. They are skipped unless --allow-truncated is given.",
+    "not_an_image": "Files with the name of an image that are not images. They are skipped.",
+    "exact_duplicate": "Identical in every pixel. Copies are kept in the same split.",
+    "near_duplicate": "The same image resized, recompressed or slightly changed. They are kept in the same split.",
+    "conflicting_label": "The same image with two labels. One of them is wrong.",
+    "suspect_label": "A simple classifier that was not trained on the image prefers another label. Most "
+    "suspicious first. Many of these labels are correct, so check by eye.",
+    "blank": "Images of a single color. They are not trained on.",
     "tiny": "Much smaller than the others.",
     "extreme_aspect": "More than four times as wide as high, or as high as wide.",
-    "exif_rotated": "Stored lying down; they are turned upright when decoded.",
-    "odd_mode": "Palettes, transparency, CMYK, 16 bits: converted when decoded.",
-    "empty_class": "Class folders without an image that can be read.",
-    "single_image_class": "A class of one image cannot be both learnt and held out.",
-    "ignored_file": "Passed over.",
+    "exif_rotated": "Stored rotated. They are turned upright when decoded.",
+    "odd_mode": "Palettes, transparency, CMYK or 16 bits. They are converted when decoded.",
+    "empty_class": "Class folders without a readable image.",
+    "single_image_class": "A class of one image cannot be in both the training and a held-out split.",
+    "ignored_file": "Skipped.",
 }
 
 

@@ -154,7 +154,7 @@ def resume(
     run = Run(folder)
     recipe = run.recipe
     if epochs is not None and epochs < recipe.epochs:
-        raise RunError(f"{path}: has {recipe.epochs} epochs; --epochs {epochs} would shorten it")
+        raise RunError(f"{path}: already has {recipe.epochs} epochs; --epochs {epochs} would shorten it")
     if epochs and not recipe.epochs:
         raise RunError(f"{path}: {recipe.model.name} is fitted in one pass; --epochs does not apply")
     longer = epochs is not None and epochs > recipe.epochs

@@ -4,7 +4,7 @@ import typer
 
 from convnet.cli.data import audit, pack, preview, sets, split
 
-app = typer.Typer(help="Named data sets, and your own: audit, split, pack, preview.", no_args_is_help=True)
+app = typer.Typer(help="List, check, split, cache and preview data.", no_args_is_help=True)
 app.command("list")(sets.list_sets)
 app.command("get")(sets.get)
 app.command("audit")(audit.audit)

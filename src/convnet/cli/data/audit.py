@@ -30,7 +30,7 @@ def audit(
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Say what is wrong with images: damage, copies, odd sizes, classes, labels; and draw it."""
+    """Check images for damage, duplicates, odd sizes and wrong labels; write a page."""
     from convnet.cli.progress import WorkProgress
     from convnet.data.audit.audit import audit as audit_listing
     from convnet.data.datasets.open import list_data
@@ -39,7 +39,7 @@ def audit(
 
     keep_freed_memory()
     manifest = list_data(data, label, multi_label=task == "multi-label")
-    with WorkProgress("looking at images") as progress:
+    with WorkProgress("checking images") as progress:
         found = audit_listing(manifest, doubt_labels=labels, progress=progress.over)
     page = None if as_json and html is None else html or Path(f"{manifest.name}-audit.html")
     if page is not None:
@@ -55,14 +55,14 @@ def audit(
 def _print(found: Audit, page: Path | None) -> None:
     manifest, counts = found.manifest, found.manifest.counts()
     print(
-        f"{manifest.name}: {found.images:,} sound images among {found.files:,} files, {len(counts)} classes"
+        f"{manifest.name}: {found.images:,} of {found.files:,} files are readable images, {len(counts)} classes"
     )
     shown = sorted(counts.items(), key=lambda item: -item[1])
     print("  " + ", ".join(f"{name} {count:,}" for name, count in shown[:LISTED]) + _more(len(shown)))
     if found.scan.decoded.any():
         mean, deviation = found.channels
         low, middle, high = found.sizes
-        print(f"  sizes {low} … {middle} … {high}")
+        print(f"  size (min, median, max)  {low}  {middle}  {high}")
         print(
             f"  {', '.join(found.channel_names)}: means "
             + " ".join(f"{m:.1f}" for m in mean)

@@ -16,7 +16,7 @@ def pack(
     task: Labels = None,
     set_: Set = None,
 ) -> None:
-    """Decode and resize all images now, into the pack that training with these settings uses."""
+    """Decode and resize all images into the cache that training with these settings uses."""
     from convnet.cli.progress import WorkProgress
     from convnet.data import ImageDataset
     from convnet.device import keep_freed_memory
@@ -27,11 +27,11 @@ def pack(
     keep_freed_memory()
     fields = {"preprocess.image_size": size, "data.label": label}
     chosen = overrides(set_, task=task, **fields)
-    with WorkProgress("packing") as progress:
+    with WorkProgress("caching") as progress:
         found = resolve(data, chosen)
         dataset = open_recipe_data(found.recipe, found.data)
         if not isinstance(dataset, ImageDataset):
-            raise DataError(f"{data}: lies in memory anyway; packs are for images in files")
+            raise DataError(f"{data}: is in memory already; only images in files are cached")
         made = dataset.files.build(progress.over)
     readable = int((made.state == 1).sum())
     print(f"{readable:,} images of {dataset.info.shape}, {made.nbytes / 1e6:,.1f} MB  {made.folder}")

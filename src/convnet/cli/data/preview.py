@@ -13,7 +13,7 @@ from convnet.cli.options import DataDir, Label, Labels, Set, overrides
 def preview(
     data: Annotated[str, typer.Argument(help="A recipe, or data as for 'convnet train'.")],
     count: Annotated[int, typer.Option(min=1, max=24, help="How many images.")] = 6,
-    seed: Annotated[int | None, typer.Option(help="Decides the images, and what happens to them.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed of the images and their augmentation.")] = None,
     label: Label = None,
     task: Labels = None,
     set_: Set = None,
@@ -22,7 +22,7 @@ def preview(
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Draw training images, the three ways to resize them, and what augmentation makes of them."""
+    """Draw training images, the three resize policies, and augmented versions."""
     from convnet.workflows import resolve
     from convnet.workflows.preview import draw_preview
 

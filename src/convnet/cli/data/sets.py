@@ -10,7 +10,7 @@ from convnet.cli.options import DataDir, Json, print_json
 
 
 def list_sets(data_dir: DataDir = None, as_json: Json = False) -> None:
-    """Which sets there are, and which of them are on this machine."""
+    """List the data sets and show which are on this machine."""
     from convnet.data.datasets.named.catalog import DATASETS, locate
 
     rows = [

@@ -20,7 +20,7 @@ def split(
             min=2, help="Number the samples 0…k−1 instead, for other tools; 'train --folds' does it itself."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Decides who is held out.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the split.")] = 0,
     label: Label = None,
     task: Labels = None,
     out: Annotated[

@@ -30,27 +30,27 @@ def data_warnings(
     if kinds or blank:
         left_out = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in kinds.items())
         parts = (
-            f"left out: {left_out}" if left_out else "",
-            f"not trained on: {blank:,} blank" if blank else "",
+            f"skipped: {left_out}" if left_out else "",
+            f"excluded from training: {blank:,} blank" if blank else "",
         )
         lines.append("; ".join(part for part in parts if part))
     if pairs:
         exact = sum(pair.exact for pair in pairs)
-        labels = f", {conflicts:,} of them under another label" if conflicts else ""
+        labels = f", {conflicts:,} of them with another label" if conflicts else ""
         text = f"copies: {exact:,} exact, {len(pairs) - exact:,} near{labels}"
-        lines.append(f"{text}; never on both sides of a split")
+        lines.append(f"{text}; kept in the same split")
     if pairs is None:
         lines.append(f"only {scanned} files were scanned, so copies were not looked for")
     if kept.ignored:
-        lines.append(f"ignored: {len(kept.ignored):,} other files and folders")
+        lines.append(f"ignored {len(kept.ignored):,} other file{'s' if len(kept.ignored) > 1 else ''}")
     if len(lines) > 1:
-        lines.append(f"all of it, with labels that look wrong: convnet data audit {data}")
+        lines.append(f"full check, including suspicious labels: convnet data audit {data}")
     return tuple(lines)
 
 
 def _classes(kept: Manifest, counts: Sequence[int]) -> str:
     low, high = min(counts), max(counts)
-    text = f"{len(counts)} classes of {low:,}…{high:,}"
+    text = f"{len(counts)} classes of {low:,} to {high:,} images"
     if high > IMBALANCE * low:
         text += f"; unbalanced, {high / low:.0f} : 1 (--balance weights, sampler or focal)"
     if kept.empty:
