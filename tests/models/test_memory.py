@@ -102,8 +102,8 @@ def test_the_perceptrons_rule() -> None:
         loss(model(torch.from_numpy(sample).view(1, 1, 20, 20)), torch.tensor([target])).backward()
         optimizer.step()
     state = model.state_dict()
-    np.testing.assert_allclose(state["weight"], w, atol=1e-12)
-    np.testing.assert_allclose(state["bias"], b, atol=1e-12)
+    np.testing.assert_allclose(state["classifier.weight"], w, atol=1e-12)
+    np.testing.assert_allclose(state["classifier.bias"], b, atol=1e-12)
     assert np.abs(w).max() > 0
 
 

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from convnet.errors import ModelError, RecipeError, UnknownNameError
-from convnet.layers import ACTIVATIONS, INITIALIZERS, Fitted, sizes_of
+from convnet.layers import ACTIVATIONS, INITIALIZERS, Fitted, layers_of, sizes_of
 from convnet.models import MODELS, Pipeline, build_model
 from convnet.types import AuxiliaryLogits, ImageShape
 
@@ -52,6 +52,8 @@ def take(model: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.pad(images, (0, width, 0, height))
 
 
+FITTED = {"knn", "majority"}
+"""Networks that are not trained by steps."""
 GRADIENTS = [name for name in MODELS if MODELS.facts(name).parameters]
 """Models that are trained by steps."""
 WHOLE = [name for name in GRADIENTS if name != "pipeline"]
@@ -175,7 +177,8 @@ def test_lecture_mnist_is_the_programming_task() -> None:
     """M48, layer by layer: the volumes behind the convolutions and the pool, and the order of the layers."""
     model = build("lecture-mnist", 1, 28, 10)
     x, shapes = torch.randn(1, 1, 28, 28), []
-    for layer in model:
+    layers = list(layers_of(model))
+    for layer in layers:
         x = layer(x)
         shapes.append((type(layer).__name__, tuple(x.shape[1:])))
     assert shapes == [
@@ -190,14 +193,16 @@ def test_lecture_mnist_is_the_programming_task() -> None:
         ("Dropout", (256,)),
         ("Linear", (10,)),
     ]
-    assert [model[5].p, model[8].p] == [0.35, 0.5]
+    assert [layers[5].p, layers[8].p] == [0.35, 0.5]
 
 
 def test_the_linear_scores_of_the_lectures() -> None:
     """M02: W x + b = [-96.8, 437.9, 60.75]; the slide's 61.95 for ship lacks its bias."""
     model = build_model("linear", ImageShape(1, 2, 2), 3).double()
     rows = [[0.2, -0.5, 0.1, 2.0], [1.5, 1.3, 2.1, 0.0], [0, 0.25, 0.2, -0.3]]
-    model.load_state_dict({"weight": torch.tensor(rows), "bias": torch.tensor([1.1, 3.2, -1.2])})
+    model.load_state_dict(
+        {"classifier.weight": torch.tensor(rows), "classifier.bias": torch.tensor([1.1, 3.2, -1.2])}
+    )
     x = torch.tensor([56.0, 231, 24, 2]).view(1, 1, 2, 2)
     torch.testing.assert_close(model(x.double())[0].tolist(), [-96.8, 437.9, 60.75], rtol=1e-6, atol=1e-4)
 
@@ -230,3 +235,30 @@ def test_any_factory_stands_in_for_a_name(tmp_path: Path, monkeypatch: pytest.Mo
         build("my_nets:flat", 1, 8, 4, hiden=6)
     with pytest.raises(ModelError, match="failed to build: KeyError"):
         build("my_nets:broken", 1, 8, 4)
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in MODELS if "class" in MODELS.facts(n).targets and n not in FITTED]
+)
+def test_every_classifier_has_features_and_a_head(name: str) -> None:
+    """The logits are what the head makes of the features; embeddings have one row per image."""
+    facts = MODELS.facts(name)
+    shape = facts.native if facts.native.height <= 64 else facts.native._replace(height=96, width=96)
+    model = build_model(name, shape, 3)
+    network = model[-1] if isinstance(model, Pipeline) else model
+    if name == "pipeline":
+        shape = ImageShape(model[0].out_features, 1, 1)
+    network.eval()
+    x = torch.rand(2, *shape)
+    with torch.no_grad():
+        logits = network(x)
+        assert logits.shape == (2, 3)
+        if name != "temporal":  # whose head is applied to every step
+            torch.testing.assert_close(network.classifier(network.forward_features(x)), logits)
+        assert network.embed(x).shape[0] == 2
+
+
+def test_names_that_other_libraries_use() -> None:
+    for ours, theirs in {"vgg-a": "vgg11", "vgg-b": "vgg13", "vgg-d": "vgg16", "vgg-e": "vgg19"}.items():
+        assert MODELS[theirs] is MODELS[ours] and theirs in MODELS
+        assert MODELS.facts(theirs) is MODELS.facts(ours)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from convnet.errors import ConvnetError, ModelError, RecipeError
+from convnet.layers import layers_of
 from convnet.models import build_model
 from convnet.models.grammar.parse_pattern import NAMES, is_pattern, parse
 from convnet.recipes import Recipe
@@ -22,17 +23,17 @@ def build(layers: str, size: int = 32) -> nn.Module:
 
 
 def test_the_pattern_of_the_lectures() -> None:
-    kinds = [type(layer).__name__ for layer in build(LECTURE)]
+    kinds = [type(layer).__name__ for layer in layers_of(build(LECTURE))]
     stage = ["Conv2d", "ReLU", "Conv2d", "ReLU", "MaxPool2d"]
     assert kinds == [*stage * 3, "FlattenLinear", "ReLU", "Linear"]
 
 
 def test_widths() -> None:
     model = build("CONV-POOL-CONV-POOL-CONV7-FC-FC30-SOFTMAX")
-    assert [m.out_channels for m in model if isinstance(m, nn.Conv2d)] == [32, 64, 7]
-    assert [m.out_features for m in model if isinstance(m, nn.Linear)] == [256, 30, 10]
+    assert [m.out_channels for m in layers_of(model) if isinstance(m, nn.Conv2d)] == [32, 64, 7]
+    assert [m.out_features for m in layers_of(model) if isinstance(m, nn.Linear)] == [256, 30, 10]
     deep = build("[CONV-POOL?]*9-SOFTMAX")
-    assert [m.out_channels for m in deep if isinstance(m, nn.Conv2d)] == [
+    assert [m.out_channels for m in layers_of(deep) if isinstance(m, nn.Conv2d)] == [
         32,
         64,
         128,
@@ -43,7 +44,7 @@ def test_widths() -> None:
         256,
         256,
     ]
-    assert sum(isinstance(m, nn.MaxPool2d) for m in deep) == 5
+    assert sum(isinstance(m, nn.MaxPool2d) for m in layers_of(deep)) == 5
 
 
 @pytest.mark.parametrize(

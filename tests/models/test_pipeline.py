@@ -7,7 +7,7 @@ import torch
 
 from convnet.errors import ConvnetError, RecipeError
 from convnet.features import Features
-from convnet.layers import FlattenLinear, Standardize
+from convnet.layers import Classifier, Standardize
 from convnet.models import Pipeline, build_model, parse_pipeline
 from convnet.models.knn import NearestNeighbours
 from convnet.types import ImageShape
@@ -18,7 +18,7 @@ SHAPE = ImageShape(3, 32, 32)
 def test_stages() -> None:
     model = build_model("hog(cell_size=8, block=1)+color(bins=4) -> linear", SHAPE, 10)
     assert isinstance(model, Pipeline)
-    assert [type(stage) for stage in model] == [Features, Standardize, FlattenLinear]
+    assert [type(stage) for stage in model] == [Features, Standardize, Classifier]
     assert model[0].out_features == 16 * 9 + 64
     assert [type(stage) for stage in build_model("hog -> knn(k=3)", SHAPE, 10)] == [
         Features,

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from convnet import summary
+from convnet.layers import layers_of
 from convnet.models import MODELS, build_model
 from convnet.models.neocognitron import ComplexCells
 from convnet.recipes import RECIPES
@@ -71,14 +72,14 @@ def test_resnets_norm_every_convolution() -> None:
 
 def test_the_network_of_the_lectures_pictures() -> None:
     """M69: three times CONV-RELU-CONV-RELU-POOL with ten 3×3 filters."""
-    kinds = [type(module).__name__ for module in native("lecture-picture")]
+    kinds = [type(module).__name__ for module in layers_of(native("lecture-picture"))]
     assert kinds == [*["Conv2d", "ReLU", "Conv2d", "ReLU", "MaxPool2d"] * 3, "FlattenLinear"]
     assert {layer.out_channels for layer in convolutions(native("lecture-picture"))} == {10}
 
 
 def test_the_neocognitron_alternates_simple_and_complex_cells() -> None:
     """M70: simple cells learn, complex cells only pool: smoothly, and between 0 and 1."""
-    kinds = [type(module).__name__ for module in native("neocognitron")]
+    kinds = [type(module).__name__ for module in layers_of(native("neocognitron"))]
     assert kinds == [*["Conv2d", "ReLU", "ComplexCells"] * 3, "FlattenLinear"]
     cells = ComplexCells()
     assert not list(cells.parameters())

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import convnet
-from convnet.data import Loader, TensorDataset
+from convnet.data import Loader, TensorDataset, from_tensors
 from convnet.errors import DataError, RecipeError
 from convnet.recipes import Recipe
 from convnet.recipes.balance import choose_loss, class_weights, sampling_weights
@@ -16,7 +16,7 @@ def unbalanced() -> TensorDataset:
     targets = torch.repeat_interleave(torch.arange(3), torch.tensor(COUNTS))
     n = len(targets)
     images = torch.zeros((n, 1, 2, 2), dtype=torch.uint8)
-    return TensorDataset("s", images, targets, ("a", "b", "c"), [str(i) for i in range(n)])
+    return from_tensors("s", images, targets, ("a", "b", "c"), [str(i) for i in range(n)])
 
 
 def test_weights_make_all_classes_weigh_the_same() -> None:

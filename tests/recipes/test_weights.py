@@ -13,7 +13,7 @@ from torch import nn
 from convnet.errors import DataError, ModelError, RecipeError
 from convnet.layers import Normalize
 from convnet.models import MODELS, build_model
-from convnet.models.published import IMAGENET, public_names
+from convnet.models.published import IMAGENET
 from convnet.recipes.pretrained import locate, read_state
 from convnet.recipes.weights import Weights, head_names, load_pretrained
 from convnet.training import Freezing, parameter_groups, rate_factors
@@ -33,9 +33,7 @@ def public_file(name: str, path: Path, classes: int = 7) -> dict[str, torch.Tens
     """A file in the public layout, every tensor filled with numbers of its own."""
     torch.manual_seed(1)
     model = network(name, classes)[1]
-    names = public_names(name, model, model.state_dict())
-    assert names is not None
-    state = {names[key]: torch.randn_like(value.float()) for key, value in model.state_dict().items()}
+    state = {key: torch.randn_like(value.float()) for key, value in model.state_dict().items()}
     if path.suffix == ".pth":
         torch.save(state, path)
     else:
@@ -53,26 +51,22 @@ def test_public_layouts_are_loaded_tensor_by_tensor(name: str, suffix: str, tmp_
     model = network(name, 3)
     before = {key: value.clone() for key, value in model[1].state_dict().items()}
     account = load_pretrained(model, name, Weights(source=str(path)))
-    after, names = model[1].state_dict(), public_names(name, model[1], before)
-    assert names is not None
+    after = model[1].state_dict()
     heads = {key for key in before if key.startswith(head_names(model[1]))}
     for key, value in after.items():
-        expected = before[key] if key in heads else state[names[key]].to(value.dtype)
+        expected = before[key] if key in heads else state[key].to(value.dtype)
         assert torch.equal(value, expected), key
     assert set(account.new) == heads and set(account.loaded) == set(before) - heads
-    assert set(account.unreadable) == {names[key] for key in heads}
+    assert set(account.unused) == heads
     assert f"loaded {len(before) - len(heads)} tensors" in str(account)
 
 
 @pytest.mark.parametrize("name", list(IMAGENET))
 def test_names_of_the_public_files(name: str) -> None:
-    """Every tensor has a name of its own, and those that the public files are known by are among them."""
+    """The names that the public files are known by are those of the network."""
     with torch.device("meta"):
         model = build_model(name, MODELS.facts(name).native, 1000, **IMAGENET[name].options)
-    names = public_names(name, model, model.state_dict())
-    assert names is not None
-    assert len(set(names.values())) == len(model.state_dict())
-    shapes = {names[key]: tuple(value.shape) for key, value in model.state_dict().items()}
+    shapes = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     known = {
         "resnet": {"layer4.0.downsample.1.running_var", "layer1.0.conv2.weight", "bn1.weight", "fc.bias"},
         "vgg": {"features.0.weight", "classifier.0.weight", "classifier.3.bias", "classifier.6.weight"},
@@ -152,6 +146,6 @@ def test_layer_wise_rates_and_the_frozen_backbone() -> None:
     for epoch, frozen in enumerate((True, True, False)):
         model.train()
         freezing.begin(epoch)
-        assert head.weight.requires_grad and model[1][0][0].weight.requires_grad is not frozen
+        assert head.weight.requires_grad and model[1].conv1.weight.requires_grad is not frozen
         norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
         assert all(norm.training is not frozen for norm in norms)

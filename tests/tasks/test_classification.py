@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convnet.data import TensorDataset
+from convnet.data import from_tensors
 from convnet.device import Compute
 from convnet.layers import ConvBlock, FlattenLinear
 from convnet.tasks import TASKS, ClassificationResult
@@ -46,7 +46,7 @@ def test_only_of_two_classes_that_are_both_there() -> None:
 def test_every_sample_counts_once_whatever_the_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 255, (70, 1, 8, 8), generator=generator, dtype=torch.uint8)
-    dataset = TensorDataset("s", images, torch.arange(70) % 3, ("a", "b", "c"), [str(i) for i in range(70)])
+    dataset = from_tensors("s", images, torch.arange(70) % 3, ("a", "b", "c"), [str(i) for i in range(70)])
     model = torch.nn.Sequential(ConvBlock(1, 4), FlattenLinear((4, 8, 8), 3))
     dataset = replace(dataset, images=dataset.images.float())
 

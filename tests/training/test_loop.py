@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from convnet.data import Augment, Loader, TensorDataset
+from convnet.data import Augment, Loader, TensorDataset, from_tensors
 from convnet.errors import DivergedError
 from convnet.layers import ConvBlock, Dropout, FlattenLinear, Normalize
 from convnet.tasks.metrics import correct_classes
@@ -32,7 +32,7 @@ def dataset(n: int = 70) -> TensorDataset:
     targets = torch.arange(n) % 3
     images = torch.randint(0, 120, (n, 1, 8, 8), generator=generator, dtype=torch.uint8)
     images[:, :, 2:5] += (targets * 60).to(torch.uint8)[:, None, None, None]
-    return TensorDataset("s", images, targets, ("a", "b", "c"), [str(i) for i in range(n)])
+    return from_tensors("s", images, targets, ("a", "b", "c"), [str(i) for i in range(n)])
 
 
 def training(optimizer: str = "adam", schedule: str = "one-cycle", **options: Any) -> Training:

@@ -118,4 +118,4 @@ def test_weight_decay_spares_biases_and_norms_unless_asked(name: str) -> None:
             p.grad = torch.zeros_like(p)
         optimizer.step()
         changed = {k for k, p in block.named_parameters() if not torch.equal(p, before[k])}
-        assert changed == ({"0.weight", "1.weight", "1.bias"} if decay_all else {"0.weight"})
+        assert changed == ({"conv.weight", "bn.weight", "bn.bias"} if decay_all else {"conv.weight"})

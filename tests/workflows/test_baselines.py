@@ -10,6 +10,7 @@ import torch
 
 import convnet
 from convnet.data import TensorDataset, open_data
+from convnet.device import Compute
 from convnet.errors import ConvnetError, DataError, ModelError, RecipeError, RunError
 from convnet.features import Features
 from convnet.recipes import build, default_recipe, override

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 import convnet
+from convnet import use_settings
 from convnet.errors import DataError, DivergedError, InterruptedRunError, RecipeError, RunError
 from convnet.training import EpochEnd, Event, StepEnd, StopTraining
 from convnet.workflows import Run, resume

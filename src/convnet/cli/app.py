@@ -37,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("train")(train.train)
+app.command("train", options_metavar="[OPTIONS]...")(train.train)
 app.command("compare")(compare.compare)
 app.command("baselines")(baselines.baselines)
 app.command("resume")(resume.resume)

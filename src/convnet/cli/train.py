@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 def train(
     data_or_recipe: Annotated[
         str,
-        typer.Argument(help="Recipe name, data set, folder of images, table (.csv) or recipe file (.yaml)."),
+        typer.Argument(
+            metavar="DATA",
+            help="Recipe name, data set, folder of images, table (.csv) or recipe file (.yaml).",
+        ),
     ] = "digits",
     task: Annotated[
         str | None,
@@ -38,7 +41,10 @@ def train(
         str | None, typer.Option(help="Rare classes: none, weights, sampler or focal.")
     ] = None,
     folds: Annotated[
-        int | None, typer.Option(min=2, help="Cross-validate: train this many times, each time holding out a different part.")
+        int | None,
+        typer.Option(
+            min=2, help="Cross-validate: train this many times, each time holding out a different part."
+        ),
     ] = None,
     allow_truncated: Annotated[
         bool, typer.Option("--allow-truncated", help="Use truncated images as far as they can be decoded.")

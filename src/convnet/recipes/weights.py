@@ -43,12 +43,12 @@ class WeightsReport:
     loaded: tuple[str, ...]
     numbers: int
     new: tuple[str, ...]
-    unreadable: tuple[str, ...]
+    unused: tuple[str, ...]
 
     def __str__(self) -> str:
         text = f"weights of {self.source}: loaded {len(self.loaded)} tensors, {self.numbers:,} numbers"
         text += f"; new: {_listed(self.new)}" if self.new else ""
-        return text + (f"; skipped: {_listed(self.unreadable)}" if self.unreadable else "")
+        return text + (f"; unused: {_listed(self.unused)}" if self.unused else "")
 
 
 def load_pretrained(model: nn.Sequential, name: str, weights: Weights) -> WeightsReport:

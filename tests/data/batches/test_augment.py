@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convnet.data import Augment, Loader, TensorDataset, augment_batch
+from convnet.data import Augment, Loader, augment_batch, from_tensors
 from convnet.data.batches.augment.color import hue_turned, luma, saturated
 from convnet.data.batches.augment.policies import OPERATIONS
 from convnet.types import Batch
@@ -105,7 +105,7 @@ def test_mixed_batches_carry_both_targets_and_the_share() -> None:
 
 def test_an_epoch_can_begin_anywhere_and_visits_every_sample_once() -> None:
     b = batch(50)
-    dataset = TensorDataset("s", b.images, b.targets, ("a", "b", "c"), [""] * 50)
+    dataset = from_tensors("s", b.images, b.targets, ("a", "b", "c"), [""] * 50)
     loader = Loader(dataset, torch.arange(5, 50), 8, seed=1, augment=Augment(flip=True, shift=1))
     whole = list(loader.epoch(3))
     assert len(whole) == loader.steps == 6

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from convnet import use_settings
 from convnet.data import location
 from convnet.data.datasets.named.catalog import named_set
 from convnet.data.datasets.named.cifar import CIFAR10, CIFAR100, CifarLayout, parse_binary, parse_python
@@ -130,7 +131,8 @@ def test_every_form_of_the_set_is_found(tmp_path: Path, form: str) -> None:
     else:
         for name in names:
             (folder / name).write_bytes(content)
-    dataset = named_set("cifar10", tmp_path)
+    with use_settings(data_dir=tmp_path):
+        dataset = named_set("cifar10")
     assert len(dataset) == 18
     assert list(dataset.info.given_split or []) == ["train"] * 15 + ["test"] * 3
     assert location(dataset, 17) == f"{files['test'][0]}[2]"
@@ -141,12 +143,13 @@ def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
     (tmp_path / "cifar10").mkdir()
     path = tmp_path / "cifar10" / CIFAR10.archives[0]
     path.write_bytes(b"\x1f\x8b not really")
-    with pytest.raises(DataError, match=path.name):
-        named_set("cifar10", tmp_path)
+    with pytest.raises(DataError, match=path.name), use_settings(data_dir=tmp_path):
+        named_set("cifar10")
 
 
 def test_the_real_set(cifar10_dir: Path) -> None:
-    dataset = named_set("cifar10", cifar10_dir)
+    with use_settings(data_dir=cifar10_dir):
+        dataset = named_set("cifar10")
     assert tuple(dataset.info.shape) == (3, 32, 32)
     assert dataset.targets.bincount().tolist() == [6000] * 10
     assert dataset.info.classes[int(dataset.targets[0])] == "frog"

@@ -26,7 +26,7 @@ def test_a_table(tmp_path: Path) -> None:
     assert dataset.images.flatten(1).tolist() == [[2.5, 3], [10, 4], [0, -5], [7, 1]]
     assert dataset.targets.tolist() == [0, 1, 0, 1]
     assert location(dataset, 3) == "t.csv:5"
-    assert open_table(path, label="class").columns == ("id", "width", "height")
+    assert open_table(path, label="class").info.columns == ("id", "width", "height")
 
 
 def test_semicolons_tabs_and_no_header(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_semicolons_tabs_and_no_header(tmp_path: Path) -> None:
     assert dataset.info.columns == ("1", "2")
     assert dataset.info.classes == ("9", "10")
     path.write_text("﻿x;y;class\n1;2;u\n3;4;v\n", encoding="utf-8")
-    assert open_table(path).columns == ("x", "y")
+    assert open_table(path).info.columns == ("x", "y")
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, message: str) -> None
     path = tmp_path / "t.csv"
     path.write_text(text)
     if not message:
-        assert open_table(path).classes == ("b", "x")
+        assert open_table(path).info.classes == ("b", "x")
         return
     with pytest.raises(DataError, match=message):
         open_table(path)
@@ -73,7 +73,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, message: str) -> None
 def test_a_number_among_the_names(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("id,2019,label\n1,5,a\n2,6,b\n")
-    assert open_table(path).columns == ("id", "2019")
+    assert open_table(path).info.columns == ("id", "2019")
 
 
 def test_a_table_for_a_run_that_knows_its_columns(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_any_bytes_are_a_table_or_a_message(tmp_path: Path, content: bytes) -> N
     except DataError as error:
         assert str(path) in str(error)
         return
-    assert len(dataset) == len(dataset.places)
+    assert len(dataset) == len(dataset.info.locations)
     assert np.isfinite(dataset.images.numpy()).all() or dataset.images.abs().max() > 1e30
 
 

@@ -65,7 +65,7 @@ def test_masks_in_every_form(
     pictures(tmp_path)
     masks(tmp_path, make)
     dataset = open_data(str(tmp_path), annotation="mask", **options)
-    assert dataset.info.classes == classes and dataset.info.target == "mask"
+    assert dataset.info.classes == classes and dataset.info.target.name == "mask"
     assert dataset.info.shape == (3, 2, 3) and len(dataset) == 3
     batch = dataset.read(torch.tensor([1]))
     assert batch.targets.tolist() == [TRUTH.tolist()]
@@ -75,7 +75,9 @@ def test_black_and_white_and_what_means_no_class(tmp_path: Path) -> None:
     pictures(tmp_path)
     masks(tmp_path, lambda: Image.fromarray((TRUTH > 0).astype(np.uint8) * 255), suffix="")
     binary = open_data(str(tmp_path), annotation="mask")
-    assert binary.classes == ("0", "255") and binary.targets[0].tolist() == (TRUTH > 0).astype(int).tolist()
+    assert (
+        binary.info.classes == ("0", "255") and binary.targets[0].tolist() == (TRUTH > 0).astype(int).tolist()
+    )
 
     void = np.where(TRUTH == 2, 255, TRUTH).astype(np.uint8)
     masks(tmp_path, lambda: Image.fromarray(void), suffix="")
@@ -85,7 +87,7 @@ def test_black_and_white_and_what_means_no_class(tmp_path: Path) -> None:
     assert dataset.targets[0].tolist() == np.where(TRUTH == 2, IGNORED, TRUTH).tolist()
     masks(tmp_path, lambda: Image.fromarray(TRUTH.astype(np.uint8)), suffix="")
     without = open_data(str(tmp_path), annotation="mask", ignore_index=0)
-    assert without.classes == ("1", "2")
+    assert without.info.classes == ("1", "2")
     assert without.targets[0].tolist() == np.where(TRUTH, TRUTH - 1, IGNORED).tolist()
 
 
@@ -112,7 +114,7 @@ def test_images_of_different_sizes_fill_the_upper_left(tmp_path: Path) -> None:
     crops = next(Loader(dataset, torch.arange(2), 2, seed=0, augment=Augment(crop=4)).epoch())
     assert crops.images.shape == (2, 3, 4, 4) and (crops.targets != IGNORED).all()
     resized = open_data(str(tmp_path), Preprocess(image_size=6, resize="letterbox"), annotation="mask")
-    assert resized.shape == (3, 6, 6) and resized.sizes is None
+    assert resized.info.shape == (3, 6, 6) and resized.info.sizes is None
     assert (resized.targets == IGNORED).any()
 
 
@@ -162,7 +164,7 @@ def test_pairs_and_photos(tmp_path: Path) -> None:
     batch = pairs.read(torch.arange(2))
     assert (batch.images == 30).all() and torch.equal(batch.targets, torch.full((2, 1, 4, 5), 90 / 255))
     photos = open_data(str(tmp_path), annotation="photos")
-    assert photos.places == ["inputs/a.png", "inputs/b.png", "targets/a.png", "targets/b.png"]
+    assert photos.info.locations == ["inputs/a.png", "inputs/b.png", "targets/a.png", "targets/b.png"]
     (tmp_path / "targets" / "b.png").unlink()
     with pytest.raises(DataError, match=r"b.png: has no partner"):
         open_data(str(tmp_path), annotation="pairs")

@@ -78,7 +78,7 @@ def test_many_channels_unequal_lengths_and_a_class_per_step(tmp_path: Path) -> N
     assert dataset.images[1].isnan().sum() == 4
     (tmp_path / "t.csv").write_text("series,step,u,v,class\np,0,1,2,a\np,1,3,4,b\nq,0,5,6,a\n")
     table = open_data(str(tmp_path / "t.csv"), series=True, annotation="mask")
-    assert table.shape == (2, 1, 2) and table.targets[:, 0].tolist() == [[0, 1], [0, IGNORED]]
+    assert table.info.shape == (2, 1, 2) and table.targets[:, 0].tolist() == [[0, 1], [0, IGNORED]]
 
 
 def test_recordings(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_recordings(tmp_path: Path) -> None:
         wavfile.write(tmp_path / name, 8000, samples)
     dataset = open_data(str(tmp_path))
     assert dataset.info.classes == ("click", "hum") and dataset.info.shape == (1, 1, 4)
-    assert dataset.places == ["click/32.wav", "click/f.wav", "hum/16.wav", "hum/8.wav"]
+    assert dataset.info.locations == ["click/32.wav", "click/f.wav", "hum/16.wav", "hum/8.wav"]
     assert dataset.images[2, 0, 0, :3].tolist() == pytest.approx([-1, 0, 1], abs=1e-4)
     assert dataset.images[3, 0, 0, :3].tolist() == pytest.approx([-1, 0, 1], abs=1e-2)
     wavfile.write(tmp_path / "hum" / "other.wav", 44100, np.zeros(5, np.int16))
@@ -162,4 +162,4 @@ def test_the_archive_of_the_ecg() -> None:
     train = [i for i, name in enumerate(dataset.info.given_split or ()) if name == "train"]
     assert dataset.targets[train].bincount().tolist() == [31, 69]
     big = open_data("ecg5000")
-    assert big.targets.bincount().tolist() == [292, 177, 10, 19, 2] and big.given_split is None
+    assert big.targets.bincount().tolist() == [292, 177, 10, 19, 2] and big.info.given_split is None

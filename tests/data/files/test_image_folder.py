@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from convnet.data import Preprocess, all_images, location, open_data, read_image_file
+from convnet.data import Preprocess, all_images, location, open_data
+from convnet.data.files.image_reader import read_image_file
 from convnet.data.images.resize import resize
 from convnet.errors import DataError
 from convnet.types import ImageShape
@@ -82,9 +83,9 @@ def test_one_colour_picture_makes_the_set_colour(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         for i in range(60):
             Image.new(mode, (8, 8), 90).save(tmp_path / name / f"{i}.png")
-    assert open_data(str(tmp_path)).shape.channels == 1
+    assert open_data(str(tmp_path)).info.shape.channels == 1
     Image.new("RGB", (8, 8), "red").save(tmp_path / "b" / "z.png")
-    assert open_data(str(tmp_path)).shape.channels == 3
+    assert open_data(str(tmp_path)).info.shape.channels == 3
 
 
 def test_damaged_metadata_does_not_make_a_picture_unreadable(

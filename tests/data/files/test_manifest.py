@@ -194,7 +194,11 @@ def test_arrays(tmp_path: Path) -> None:
     assert torch.equal(all_images(dataset).permute(0, 2, 3, 1), torch.from_numpy(images))
     np.savez(tmp_path / "f.npz", images=images.transpose(0, 3, 1, 2) / 255, labels=np.arange(6) % 2)
     assert torch.equal(all_images(open_data(str(tmp_path / "f.npz"))), all_images(dataset))
-    assert tuple(open_data(str(tmp_path / "k.npz"), Preprocess(image_size=4, channels=1)).shape) == (1, 4, 4)
+    assert tuple(open_data(str(tmp_path / "k.npz"), Preprocess(image_size=4, channels=1)).info.shape) == (
+        1,
+        4,
+        4,
+    )
     np.savez(tmp_path / "n.npz", images=images, labels=np.arange(5))
     with pytest.raises(DataError, match="6 images and 5 labels"):
         open_arrays(tmp_path / "n.npz", multi_label=False)
@@ -287,7 +291,7 @@ def test_a_file_that_could_not_be_read_is_tried_again(
         patch.setattr(FolderStorage, "read", fails)
         dataset = open_data(str(tmp_path / "data"), Preprocess(image_size=8))
         assert dataset.info.unreadable == ("a/1.png: Permission denied",)
-    assert not open_data(str(tmp_path / "data"), Preprocess(image_size=8)).unreadable
+    assert not open_data(str(tmp_path / "data"), Preprocess(image_size=8)).info.unreadable
 
 
 def test_copies_and_blanks_among_arrays(tmp_path: Path) -> None:

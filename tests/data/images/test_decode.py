@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convnet.data import Preprocess, open_data, read_image_file
+from convnet.data import Preprocess, open_data
+from convnet.data.files.image_reader import read_image_file
 from convnet.data.images.decode import AGREEMENT_DB, decode, read_picture
 from convnet.data.images.pixels import DecodeError
 from convnet.errors import DataError

@@ -7,13 +7,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convnet.data import SplitOptions, TensorDataset, make_split, read_split, write_split
+from convnet.data import SplitOptions, TensorDataset, from_tensors, make_split, read_split, write_split
 from convnet.errors import DataError, RecipeError
 
 
 def dataset(targets: list[int], given_split: list[str] | None = None) -> TensorDataset:
     n, classes = len(targets), max(targets) + 1
-    return TensorDataset(
+    return from_tensors(
         "s",
         torch.zeros(n, 1, 2, 2, dtype=torch.uint8),
         torch.tensor(targets),
@@ -68,8 +68,12 @@ def test_changed_data_is_noticed() -> None:
         read_split(text, dataset([0, 1] * 11))
 
 
+def known(data: TensorDataset, **facts: object) -> TensorDataset:
+    return replace(data, info=replace(data.info, **facts))  # type: ignore[arg-type]
+
+
 def grouped(numbers: list[int], labels: list[int], **fields: object) -> TensorDataset:
-    return replace(dataset(labels), groups=torch.tensor(numbers), **fields)  # type: ignore[arg-type]
+    return known(dataset(labels), groups=torch.tensor(numbers), **fields)
 
 
 @given(
@@ -84,14 +88,14 @@ def test_groups_and_copies_stay_on_one_side(samples: list[tuple[int, int, int]])
         split = make_split(data, SplitOptions(val=0.2, test=0.2))
     except RecipeError:  # one group holds everything
         return
-    for numbers in (data.groups, data.duplicates):
+    for numbers in (data.info.groups, data.info.duplicates):
         assert numbers is not None
         sides = [set(numbers[split[name]].tolist()) for name in ("train", "val", "test")]
         assert not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
 
 
 def test_copies_of_what_is_held_out_are_not_trained_on() -> None:
-    data = replace(
+    data = known(
         dataset([0, 1] * 4, ["train"] * 4 + ["val"] * 2 + ["test"] * 2),
         duplicates=torch.tensor([0, 1, 2, 3, 0, 4, 5, 4]),
     )

@@ -13,7 +13,9 @@ from convnet.cli.options import DataDir, Label, Labels, Set, overrides
 def preview(
     data: Annotated[str, typer.Argument(help="A recipe, or data as for 'convnet train'.")],
     count: Annotated[int, typer.Option(min=1, max=24, help="How many images.")] = 6,
-    seed: Annotated[int | None, typer.Option(help="Random seed of the images and their augmentation.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Random seed of the images and their augmentation.")
+    ] = None,
     label: Label = None,
     task: Labels = None,
     set_: Set = None,

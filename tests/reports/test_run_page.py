@@ -1,0 +1,108 @@
+"""The report of a run, parsed: its sections, its tables, its pictures, and no address outside it."""
+
+from __future__ import annotations
+
+import csv
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import convnet
+from convnet.workflows import Run
+from tests.conftest import PHOTOS
+
+
+class Page(HTMLParser):
+    """Headings, rows per table, and every address of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.headings: list[str] = []
+        self.rows: list[int] = []
+        self.addresses: list[str] = []
+        self._in_heading = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._in_heading = tag == "h2"
+        if tag == "table":
+            self.rows.append(0)
+        if tag == "tr":
+            self.rows[-1] += 1
+        self.addresses += [value for name, value in attrs if name in ("src", "href") and value]
+
+    def handle_data(self, data: str) -> None:
+        if self._in_heading and data.strip():
+            self.headings.append(data.strip())
+            self._in_heading = False
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    out = tmp_path_factory.mktemp("report") / "run"
+    return convnet.train(
+        PHOTOS,
+        out=out,
+        epochs=2,
+        batch_size=4,
+        preprocess={"image_size": 32},
+        split={"val": 0.3, "test": 0.3},
+    )
+
+
+def test_the_sections_of_a_report(run: Run) -> None:
+    page = Page((run.path / "report.html").read_text())
+    assert page.headings == [
+        "Baselines on the same split",
+        "Training curves",
+        "Training images",
+        "Confusion matrix (test split)",
+        "Misclassified images",
+        "How to reproduce this run",
+    ]
+    epochs, classes = 2, 2
+    assert page.rows[0] == 1 + epochs
+    assert page.rows[1] == 1 + classes
+
+
+def test_a_report_needs_nothing_from_outside(run: Run) -> None:
+    text = (run.path / "report.html").read_text()
+    assert all(address.startswith(("data:", "#")) for address in Page(text).addresses)
+    assert not re.search(r"url\((?!data:)|https?://(?!www\.w3\.org)", text)
+
+
+def test_the_report_is_a_view_of_the_folder(run: Run) -> None:
+    """Its table of classes is that of predictions.npz, which agrees with predictions.csv."""
+    with np.load(run.path / "predictions.npz") as arrays:
+        predicted, targets = arrays["test_logits"].argmax(1), arrays["test_targets"]
+        indices = arrays["test_indices"]
+    with (run.path / "predictions.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
+    assert [int(row["index"]) for row in rows] == indices.tolist()
+    assert [row["predicted"] for row in rows] == [run.classes[i] for i in predicted]
+    assert [row["class"] for row in rows] == [run.classes[i] for i in targets]
+    before = (run.path / "report.html").read_bytes()
+    assert run.report().read_bytes() == before
+
+
+def test_a_report_without_the_data_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = (run.path / "recipe.yaml").read_text()
+    moved = recipe.replace(str(PHOTOS.resolve()), "/nowhere")
+    (run.path / "recipe.yaml").write_text(moved)
+    try:
+        text = convnet.load_run(run.path).report().read_text()
+    finally:
+        (run.path / "recipe.yaml").write_text(recipe)
+    assert "The data was not found at its recorded location" in text
+
+
+def test_the_pages_of_an_audit(tmp_path: Path) -> None:
+    from convnet.reports.audit_page import write_audit_page
+
+    found = convnet.audit(PHOTOS, doubt_labels=False)
+    page = Page(write_audit_page(tmp_path / "audit.html", found).read_text())
+    assert page.headings[0] == "Classes" and page.rows[0] == 2
+    assert all(address.startswith(("data:", "#")) for address in page.addresses)
