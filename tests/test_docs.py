@@ -13,27 +13,51 @@ import pytest
 from tests.conftest import Cli
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
 
 
 def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if blocks(p, "python") and p.parent.name != "tutorials"], ids=lambda p: p.stem
+)
 def test_python_examples(page: Path, tmp_path: Path) -> None:
     script = "\n".join(blocks(page, "python"))
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "sh")], ids=lambda p: p.stem)
-def test_shell_examples(page: Path, call: Cli) -> None:
-    for line in "".join(blocks(page, "sh")).replace("\\\n", " ").splitlines():
+def run_shell(commands: str, call: Cli) -> None:
+    for line in commands.replace("\\\n", " ").splitlines():
         command, *arguments = shlex.split(line, comments=True)
         assert command == "convnet", line
         done = call(*arguments)
         assert done.returncode == 0, f"{line}: {done.stderr}"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [p for p in PAGES if blocks(p, "sh") and p.parent.name != "tutorials"],
+    ids=lambda p: p.stem,
+)
+def test_shell_examples(page: Path, call: Cli) -> None:
+    run_shell("".join(blocks(page, "sh")), call)
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "tutorials").glob("*.md")), ids=lambda p: p.stem)
+def test_tutorials(page: Path, tmp_path: Path, call: Cli) -> None:
+    """Their blocks build on each other: in the order of the page, in one folder."""
+    for language, block in re.findall(
+        r"^```(python|sh)\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL
+    ):
+        if language == "python":
+            code = "import convnet\n" + block
+            done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+            continue
+        run_shell(block, call)
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES], ids=lambda p: p.stem)

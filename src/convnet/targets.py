@@ -1,7 +1,7 @@
 """What is to be predicted for a sample: one class per kind of target.
 
-A target knows how it is stored, batched, cropped, counted and renumbered, so that nothing else has to ask which
-kind it is. A new kind is a subclass, registered with `register_target`.
+A target knows how it is stored, batched, cropped, counted and renumbered, so that nothing else has to ask
+which kind it is. A new kind is a subclass, registered with `register_target`.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ IMAGE = register_target(Image())
 
 
 def rarest_label(labels: Tensor) -> Tensor:
-    """Of the labels of each sample (N×K, 1 for each) the one that fewest samples have, int64 N; K for none."""
+    """The label of each sample (N×K, 1 for each) that fewest samples have, int64 N; K for none."""
     if not labels.shape[1]:
         return torch.zeros(len(labels), dtype=torch.int64)
     counts = labels.sum(0, dtype=torch.int64)

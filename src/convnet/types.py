@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeVar
 if TYPE_CHECKING:
     from torch import Tensor
 
-Annotation = Literal["class", "labels", "mask", "photos", "pairs"]
-"""What data brings beside its samples: a class or labels each, masks, nothing (photos alone), or pairs."""
+Annotation = str
+"""What a task takes from data: the name of a target ("class", "mask", …), "photos" alone, or "pairs"."""
 IGNORED = -100
 """The class index of places that no class was given to: no loss and no figure counts them."""
 SplitName = Literal["train", "val", "test"]

@@ -67,7 +67,7 @@ class NumberResult(Evaluation):
 
 class Regression(Task):
     name = "brightness"
-    annotation = "class"
+    annotation = "number"
     score = Score("close", "within 0.1")
     loss = "number-l2"
 

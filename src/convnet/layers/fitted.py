@@ -20,7 +20,8 @@ MIN_DEVIATION = 1e-6
 class Fitted(nn.Module, ABC):
     """A layer whose buffers are learnt by `fit`, once, before any gradient step.
 
-    The buffers named in `fitted_state` take whatever size the samples give them; a `state_dict` restores them.
+    The buffers named in `fitted_state` take whatever size the samples give them; a `state_dict` restores
+    them.
     """
 
     fitted_state: tuple[str, ...] = ()

@@ -82,8 +82,8 @@ def network_shape(recipe: Recipe, dataset: Dataset) -> ImageShape:
         return ImageShape(channels, crop, crop)
     if dataset.info.sizes is not None:
         raise RecipeError(
-            f"{dataset.info.name}: has images of different sizes, which make no batches; cut crops out of them "
-            "(--set augment.crop=96), or resize all (--set preprocess.image_size=128)"
+            f"{dataset.info.name}: has images of different sizes, which make no batches; cut "
+            "crops out of them (--set augment.crop=96), or resize all (--set preprocess.image_size=128)"
         )
     return dataset.info.shape
 
@@ -112,8 +112,8 @@ def _require_learning(model: nn.Sequential, recipe: Recipe, dataset: Dataset, sp
         and not _masks_padding(recipe.model)
     ):
         raise RecipeError(
-            f"{dataset.info.name}: series of different lengths, which '{name}' cannot tell apart from gaps; use "
-            "--model temporal"
+            f"{dataset.info.name}: series of different lengths, which '{name}' cannot tell apart from gaps; "
+            "use --model temporal"
         )
     for module in model.modules():
         if isinstance(module, Fitted):
@@ -144,8 +144,8 @@ def _require_sensible_augmentation(recipe: Recipe, dataset: Dataset) -> None:
     for name in ("shift", "pad_crop", "cutout"):
         if getattr(recipe.augment, name) >= max(side, 2):
             raise RecipeError(
-                f"augment.{name}={getattr(recipe.augment, name)} leaves nothing of {dataset.info.shape} images; "
-                f"use less than {side}"
+                f"augment.{name}={getattr(recipe.augment, name)} leaves nothing of {dataset.info.shape} "
+                f"images; use less than {side}"
             )
 
 

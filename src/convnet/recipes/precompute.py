@@ -52,8 +52,8 @@ def prepare(
     """Fit what is fitted, in the order of the stages, and compute fixed features once for all samples.
 
     Where images are augmented, or the features of all do not fit into memory, nothing is computed in
-    advance: then the front is empty. `fitted_state` is what an earlier call left in the stages' buffers; with it
-    nothing is fitted.
+    advance: then the front is empty. `fitted_state` is what an earlier call left in the stages' buffers;
+    with it nothing is fitted.
     """
     if not any(isinstance(stage, Fitted) for stage in model):
         return Prepared(nn.Sequential(), model, dataset, 0.0)
@@ -116,7 +116,8 @@ def _computed(stages: nn.Module, dataset: Dataset, *, own: bool) -> Dataset:
         done += len(batch)
     if images is None or done < len(dataset):
         raise DataError(
-            f"{dataset.info.name}: {len(dataset) - done} images cannot be read ({dataset.info.unreadable[-1]} …); look for "
-            "them with 'convnet data audit', after which training leaves them out"
+            f"{dataset.info.name}: {len(dataset) - done} images cannot be read "
+            f"({dataset.info.unreadable[-1]} …); look for them with "
+            "'convnet data audit', after which training skips them"
         )
     return with_images(dataset, images)

@@ -39,10 +39,8 @@ def resolve(data_or_recipe: str | Recipe, overrides: Mapping[str, Any] | None = 
         RecipeError: an override does not apply.
     """
     changes = dict(overrides or {})
-    if isinstance(data_or_recipe, Recipe):
-        found = Resolved(data_or_recipe)
-    else:
-        found = _find(data_or_recipe, changes)
+    given = data_or_recipe
+    found = Resolved(given) if isinstance(given, Recipe) else _find(given, changes)
     if not changes:
         return found
     recipe = found.recipe

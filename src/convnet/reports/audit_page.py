@@ -32,7 +32,8 @@ EXPLAINED: dict[Kind, str] = {
     "truncated": "Files whose end is missing. They are skipped unless --allow-truncated is given.",
     "not_an_image": "Files with the name of an image that are not images. They are skipped.",
     "exact_duplicate": "Identical in every pixel. Copies are kept in the same split.",
-    "near_duplicate": "The same image resized, recompressed or slightly changed. They are kept in the same split.",
+    "near_duplicate": "The same image resized, recompressed or slightly changed. They are kept in the same "
+    "split.",
     "conflicting_label": "The same image with two labels. One of them is wrong.",
     "suspect_label": "A simple classifier that was not trained on the image prefers another label. Most "
     "suspicious first. Many of these labels are correct, so check by eye.",

@@ -121,9 +121,9 @@ class Prediction(ABC):
 class Task(ABC):
     """One of the things a network can be for.
 
-    `annotation` is what it takes from data, `target` the kind of target that its networks learn from, `score` its
-    metric, `loss` the default. A prediction is shown by files (`writes`: their keys, and what is added to
-    the name of the input) or by rows of a table with these `columns`; else in words.
+    `annotation` is what it takes from data, `target` the kind of target that its networks learn from,
+    `score` its metric, `loss` the default. A prediction is shown by files (`writes`: their keys, and what is
+    added to the name of the input) or by rows of a table with these `columns`; else in words.
     """
 
     name: str

@@ -92,10 +92,8 @@ def retrieve(
         )
     if space == "embedding":
         require_code(run.folder, run.recipe, run.model)
-    if data is None:
-        dataset = open_own_data(run)
-    else:
-        dataset = open_data(data, run.recipe.preprocess, shape=run.shape)
+    searched = run.recipe.preprocess, run.shape
+    dataset = open_own_data(run) if data is None else open_data(data, searched[0], shape=searched[1])
     pixels = _query(run, image, dataset)
     kept: list[Tensor] = []
     vectors = _vectors(run, space, _images(run, dataset, kept))

@@ -55,7 +55,8 @@ def audit(
 def _print(found: Audit, page: Path | None) -> None:
     manifest, counts = found.manifest, found.manifest.counts()
     print(
-        f"{manifest.name}: {found.images:,} of {found.files:,} files are readable images, {len(counts)} classes"
+        f"{manifest.name}: {found.images:,} of {found.files:,} files are readable images, "
+        f"{len(counts)} classes"
     )
     shown = sorted(counts.items(), key=lambda item: -item[1])
     print("  " + ", ".join(f"{name} {count:,}" for name, count in shown[:LISTED]) + _more(len(shown)))

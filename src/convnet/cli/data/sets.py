@@ -34,6 +34,5 @@ def get(
 
     dataset = named_set(name)
     place = locate(name)
-    print(
-        f"{name}: {len(dataset):,} images of {dataset.info.shape}, {len(dataset.info.classes)} classes, {place}"
-    )
+    info = dataset.info
+    print(f"{name}: {len(dataset):,} images of {info.shape}, {len(info.classes)} classes, {place}")

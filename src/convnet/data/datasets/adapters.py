@@ -33,8 +33,9 @@ def as_dataset(data: Any, preprocess: Preprocess) -> Dataset:
     """Adapt data that is open in Python.
 
     Args:
-        data: A data set of this package, a `torch.utils.data.Dataset` of (image, class index) pairs, a pair of
-            arrays (images N×H×W[×C] or N×C×H×W, labels N), a Hugging Face dataset with an image and a class
+        data: A data set of this package, a `torch.utils.data.Dataset` of (image, class index) pairs, a pair
+            of arrays (images N×H×W[×C] or N×C×H×W, labels N), a Hugging Face dataset with an image and a
+            class
             column, or a pandas or pyarrow table with a column of paths and one of labels.
         preprocess: The size and channels to decode to.
 
@@ -133,7 +134,7 @@ def _from_pairs(
 def _pixels(image: Any, index: int) -> NDArray[np.uint8]:
     """A PIL image, an array H×W[×C] or a tensor C×H×W as uint8 H×W×C."""
     pixels = image.permute(1, 2, 0).cpu().numpy() if isinstance(image, Tensor) and image.dim() == 3 else image
-    array = np.asarray(pixels)
+    array = np.array(pixels)  # a copy: views of PIL images are read-only
     array = array[:, :, None] if array.ndim == 2 else array
     if array.ndim != 3:
         raise DataError(f"sample {index}: an image of shape {array.shape}; expected H×W or H×W×C")
@@ -141,8 +142,8 @@ def _pixels(image: Any, index: int) -> NDArray[np.uint8]:
         return (array * 255).round().astype(np.uint8)
     if array.dtype != np.uint8:
         raise DataError(
-            f"sample {index}: pixels of {array.dtype} from {array.min():g} to {array.max():g}; expected uint8, or "
-            "fractions from 0 to 1 (leave normalisation to preprocess.normalize)"
+            f"sample {index}: pixels of {array.dtype} from {array.min():g} to {array.max():g}; expected "
+            "uint8, or fractions from 0 to 1 (leave normalisation to preprocess.normalize)"
         )
     return array.astype(np.uint8, copy=False)
 

@@ -35,7 +35,7 @@ class DatasetInfo:
         groups: A number per sample, int64 N; a group is never divided between splits.
         duplicates: A number per sample, int64 N, the same for copies of one image; None if unknown.
         shards: The number of the archive that holds each sample, int64 N, where archives are read in order.
-        sizes: Height and width per sample, int64 N×2, where they differ; `shape` is then large enough for all.
+        sizes: Height and width per sample, int64 N×2, where they differ; `shape` then holds all of them.
         excluded: Samples that are not trained on, and why.
         unreadable: Files that could not be read, each with the reason.
         warnings: What the user should know before training, a line each.

@@ -47,8 +47,7 @@ def open_arrays(path: Path, *, multi_label: bool) -> TensorDataset:
     """`images` (or x) with `labels` (or y); or x_train, y_train, x_test, y_test, as Keras has them.
 
     Images are N×H×W, N×H×W×C or N×C×H×W: bytes, 16-bit numbers or fractions 0…1. Labels are names or
-    numbers, N; where samples may have `multi_label`, 0 and 1, N×K. `classes` may name them, `split` and `group`
-    say what belongs where.
+    numbers, N; with `multi_label` 0 and 1, N×K. `classes` may name them; `split` and `group` are followed.
 
     Raises:
         DataError: the file is damaged, an array is missing, or their shapes do not fit.

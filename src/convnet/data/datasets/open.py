@@ -20,7 +20,6 @@ from convnet.data.files.shards import list_shards
 from convnet.data.images.preprocess import Preprocess
 from convnet.errors import DataError
 from convnet.registry import validate
-from convnet.targets import CLASS_INDEX, MASK, MULTI_HOT
 from convnet.types import Annotation, ImageShape
 
 LABELLED = ("image folder", "archive", "image table", "coco", "shards", "mask folder", "pair folder")
@@ -44,7 +43,7 @@ def open_data(
         preprocess: The size and channels of images; as the data has them by default.
         annotation: What the task takes from the data.
         shape: What a trained network takes; of whole pictures only its channels count.
-        options: Fields of the `data` section of a recipe: label, ignore, series, classes, colors, ignore_index.
+        options: Fields of the `data` section of a recipe: label, ignore, series, classes, colors, ….
 
     Raises:
         UnknownNameError: there is no such data set.
@@ -90,7 +89,9 @@ def _open(
     if spec.named:
         dataset = named_set(spec.source)
         _require_annotation(dataset, annotation)
-        return preprocess_images(dataset, preprocess, shape if annotation == "class" else None, shape)
+        return preprocess_images(
+            dataset, preprocess, shape if annotation not in ("mask", "photos", "pairs") else None, shape
+        )
     channels = shape.channels if shape else None
     if spec.contents is not None and annotation in ("mask", "photos", "pairs"):
         if annotation == "mask":
@@ -133,13 +134,7 @@ def list_spec(spec: DataSpec, label: str | None = None, *, multi_label: bool = F
 def _require_annotation(dataset: TensorDataset, annotation: Annotation) -> None:
     """A named set has what it has; its images alone can always be taken."""
     info = dataset.info
-    fits = {
-        "class": info.target is CLASS_INDEX,
-        "labels": info.target is MULTI_HOT,
-        "mask": info.target is MASK,
-        "photos": info.modality == "images",
-    }
-    if not fits.get(annotation):
+    if annotation != info.target.name and not (annotation == "photos" and info.modality == "images"):
         what = "series" if info.modality == "series" else "images"
         has = f"{what} with {'classes per place' if info.target.dense else 'a class each'}"
         wanted = {
@@ -148,7 +143,7 @@ def _require_annotation(dataset: TensorDataset, annotation: Annotation) -> None:
             "mask": "a class per place",
             "pairs": "pairs of images",
             "photos": "images",
-        }[annotation]
+        }.get(annotation, f"{annotation} targets")
         raise DataError(f"{info.name}: holds {has}, the task needs {wanted}; choose another --task")
 
 

@@ -87,7 +87,7 @@ def _folder(root: Path, contents: Contents, label: str | None) -> tuple[list[Ser
 
 def _split_of(name: PurePosixPath) -> SplitName | None:
     """The split of a file called NAME_TRAIN, NAME_VAL or NAME_TEST that holds series."""
-    stem, underscore, word = name.stem.rpartition("_")
+    _, underscore, word = name.stem.rpartition("_")
     readable = underscore and name.suffix.lower() in READERS and len(name.parts) == 1
     return PARTS.get(word.lower()) if readable else None
 

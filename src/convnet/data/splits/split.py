@@ -108,8 +108,8 @@ def make_split(dataset: Dataset, options: SplitOptions) -> Split:
         held = drawn(dataset, units, members["train"], share, generator)
         if not held.any() and round(len(held) * share) and len(units.unique()) < len(units):
             raise RecipeError(
-                f"nothing of {dataset.info.name} can be held out for {name} without tearing groups apart; make "
-                f"smaller groups, or do without: --set split.{name}=0"
+                f"nothing of {dataset.info.name} can be held out for {name} without tearing groups apart; "
+                f"make smaller groups, or do without: --set split.{name}=0"
             )
         members[name], members["train"] = members["train"][held], members["train"][~held]
     fit = torch.tensor([i not in dataset.info.excluded for i in members["train"].tolist()], dtype=torch.bool)
@@ -134,8 +134,8 @@ def _require_whole_groups(dataset: Dataset, members: Members) -> None:
         if torn:
             place = int((dataset.info.groups == min(torn)).nonzero()[0])
             raise DataError(
-                f"{dataset.info.name}: the group of {location(dataset, place)} is in {one} and in {other}; leave the "
-                "splits out, or keep groups together"
+                f"{dataset.info.name}: the group of {location(dataset, place)} is in {one} and in {other}; "
+                "leave the splits out, or keep groups together"
             )
 
 
@@ -238,8 +238,8 @@ def read_split(text: str, dataset: Dataset) -> Split:
     then = [(row["index"], row["class"], row["sample"]) for row in rows]
     if then != there:
         raise DataError(
-            f"{dataset.info.name} has changed since the run began: {_difference(then, there)}; restore the data, "
-            "or start a new run"
+            f"{dataset.info.name} has changed since the run began: {_difference(then, there)}; "
+            "restore the data, or start a new run"
         )
     return Split(*(torch.tensor(members[name], dtype=torch.int64) for name in NAMES))
 
