@@ -61,7 +61,9 @@ def train(
     preprocess = validate(Preprocess, dict(overrides.get("preprocess", {})), "preprocess")
     dataset = as_dataset(data_or_recipe, preprocess)
     recipe = override(dataset_recipe(dataset.info, preprocess), changes)
-    return train_recipe(recipe, _path(out), data=split_data(recipe, dataset), listeners=listeners)
+    return train_recipe(
+        recipe, _path(out), data=split_data(recipe, dataset), listeners=listeners, reopens=False
+    )
 
 
 def compare(

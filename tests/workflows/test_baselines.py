@@ -15,7 +15,7 @@ from convnet.errors import ConvnetError, DataError, ModelError, RecipeError, Run
 from convnet.features import Features
 from convnet.recipes import build, default_recipe, override
 from convnet.runs import split_fingerprint
-from convnet.training import Event
+from convnet.training import Event, StepEnd
 from convnet.workflows import baselines, plane, retrieve
 from convnet.workflows import train as train_recipe
 from convnet.workflows.time_budget import neighbours_within, words_within
@@ -92,7 +92,7 @@ def test_a_pipeline_is_computed_once_and_evaluates_like_the_whole_network() -> N
 
 @pytest.mark.parametrize("extra", [{}, {"augment.shift": 1, "ema": 0.9}])
 def test_an_interrupted_pipeline_goes_on_with_what_it_had_learnt(
-    tmp_path: Path, extra: dict[str, object]
+    tmp_path: Path, extra: dict[str, object], caplog: pytest.LogCaptureFixture
 ) -> None:
     recipe = override(default_recipe("digits", WORDS), {"epochs": 3, **extra})
     whole = train_recipe(recipe, tmp_path / "whole")
@@ -101,14 +101,14 @@ def test_an_interrupted_pipeline_goes_on_with_what_it_had_learnt(
         pass
 
     def cut(event: Event) -> None:
-        if event.step == 60:
+        if isinstance(event, StepEnd) and event.step == 60:
             raise CutError
 
     with pytest.raises(CutError):
         train_recipe(recipe, tmp_path / "cut", listeners=[cut])
     fitted_state = (tmp_path / "cut" / "checkpoints" / "learnt.safetensors").read_bytes()
-    said: list[str] = []
-    resumed = convnet.workflows.resume(tmp_path / "cut", say=said.append)
+    caplog.clear()
+    resumed = convnet.workflows.resume(tmp_path / "cut")
     assert (tmp_path / "cut" / "checkpoints" / "learnt.safetensors").read_bytes() == fitted_state
     for name, value in whole.model.state_dict().items():
         assert torch.equal(resumed.model.state_dict()[name], value), name
@@ -122,7 +122,7 @@ def test_learning_in_one_pass(tmp_path: Path) -> None:
     assert run.result["test"]["accuracy"] > 0.97
     assert run.evaluate().accuracy == run.result["test"]["accuracy"]
     page = (run.path / "report.html").read_text()
-    assert "learning, in one pass" in page
+    assert "fitting, one pass" in page
     assert "nearest training images" in page or (run.path / "figures" / "neighbours.png").exists()
     with pytest.raises(RunError, match="fitted in one pass; --epochs does not apply"):
         convnet.workflows.resume(run.path, epochs=3)
@@ -244,7 +244,7 @@ def test_a_table_from_training_to_prediction(tmp_path: Path) -> None:
     unlabelled = tmp_path / "new.csv"
     unlabelled.write_text("\n".join(line.rpartition(",")[0] for line in lines[:4]))
     predictions = run.predict([unlabelled])
-    assert [p.path for p in predictions] == ["new.csv:2", "new.csv:3", "new.csv:4"]
+    assert [p.location for p in predictions] == ["new.csv:2", "new.csv:3", "new.csv:4"]
     assert sum(predictions[0].probabilities) == pytest.approx(1)
     unlabelled.write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match="has no column 'mean radius'"):
@@ -253,7 +253,7 @@ def test_a_table_from_training_to_prediction(tmp_path: Path) -> None:
 
 def test_sources_of_images_and_of_rows_say_what_they_are() -> None:
     assert isinstance(open_data("moons"), TensorDataset)
-    assert (open_data("moons").modality, open_data("digits").modality) == ("table", "images")
+    assert (open_data("moons").info.modality, open_data("digits").info.modality) == ("table", "images")
     with pytest.raises(DataError, match="image_size and channels do not apply"):
         convnet.train("moons", preprocess={"image_size": 8})
     with pytest.raises(RecipeError, match="augment does not apply"):

@@ -40,6 +40,7 @@ def test_the_run_folder_holds_what_the_design_says(run: Run) -> None:
         "steps.csv",
         "checkpoints/last.safetensors",
         "model.safetensors",
+        "predictions.npz",
         "predictions.csv",
         "result.json",
         "report.html",
@@ -212,7 +213,7 @@ def test_data_that_changed_or_is_gone(picture_folder: Path, tmp_path: Path) -> N
         resume(run.path, epochs=2)
     picture_folder.rename(tmp_path / "elsewhere")
     page = convnet.load_run(run.path).report().read_text()
-    assert "no longer where it was" in page
+    assert "not found at its recorded location" in page
     assert run.predict([tmp_path / "elsewhere" / "red" / "1.png"])
     with pytest.raises(RunError, match="inside the data"):
         convnet.train(tmp_path / "elsewhere", out=tmp_path / "elsewhere" / "runs" / "r")

@@ -15,7 +15,7 @@ from convnet.models.legacy import with_current_names
 from convnet.recipes import Opened, Recipe, TrainingSetup, build
 from convnet.runs import RunFolder, load_checkpoint, save_checkpoint
 from convnet.tasks import Evaluation
-from convnet.training import Listener, Training, TrainingStart, fit, notify
+from convnet.training import Listener, StopTraining, Training, TrainingStart, fit, notify
 from convnet.workflows.recorder import Recorder, stop_on_signal
 from convnet.workflows.results import write_results
 from convnet.workflows.run import Run
@@ -39,14 +39,18 @@ def run_training(
     identity = _identity(recipe)
     if folder.checkpoint.exists():
         _restore(setup, folder.checkpoint, identity)
-    notify(listeners, TrainingStart(setup, label))
+    stopped = False
+    try:
+        notify(listeners, TrainingStart(setup, label))
+    except StopTraining:
+        stopped = True
     patience = recipe.early_stopping.patience if recipe.early_stopping else None
     with stop_on_signal() as stop_asked:
         score = setup.task.score.key
         recorder = Recorder(folder, setup.training, score, patience, stop_asked, identity)
         early = patience is not None and recorder.metrics.rows and recorder.epochs_since_best() >= patience
         try:
-            if recipe.epochs and not early:
+            if recipe.epochs and not early and not stopped:
                 _fit(setup, [*listeners, recorder])
         except DivergedError as error:
             raise DivergedError(f"{error}; {_way_out(folder)}") from None

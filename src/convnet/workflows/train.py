@@ -48,6 +48,7 @@ def train(
     report: bool = True,
     listeners: Sequence[Listener] = (),
     label: str = "",
+    reopens: bool = True,
 ) -> Run:
     """Train `recipe` from the start; returns the finished run, its report written.
 
@@ -59,6 +60,7 @@ def train(
         report: Whether the page is written now, or left to `convnet report`.
         listeners: Told of every event.
         label: Which of several runs it is, for listeners.
+        reopens: Whether the recipe's `data.source` opens the data again; not if it was opened in Python.
 
     Raises:
         ConvnetError: bad recipe, data or folder (nothing is left behind), a diverging loss, an interrupt.
@@ -66,8 +68,7 @@ def train(
     keep_freed_memory()
     threads = set_threads(settings().threads)
     device = settings().device or default_device()
-    opened = isinstance(data, tuple)
-    recipe = resolve_environment(recipe, device, out or below, named=not opened)
+    recipe = resolve_environment(recipe, device, out or below, named=reopens)
     # All that can fail is tried before there is a folder: a device that is not here, data, a network.
     compute = make_compute(device, recipe.precision)
     dataset, split, network = require_buildable(recipe, data)
@@ -80,7 +81,9 @@ def train(
     files = {
         "recipe.yaml": recipe.to_yaml(),
         "environment.json": json.dumps({**describe_environment(), **place}, indent=2),
-        "data.json": json.dumps(_describe_data(recipe, dataset, split, opened), indent=2, ensure_ascii=False),
+        "data.json": json.dumps(
+            _describe_data(recipe, dataset, split, reopens), indent=2, ensure_ascii=False
+        ),
         "split.csv": write_split(split, dataset),
     }
     if isinstance(dataset, ImageDataset) and dataset.audit is not None:
@@ -207,7 +210,7 @@ def _steps(dataset: Dataset) -> int | None:
     return dataset.info.shape.width
 
 
-def _describe_data(recipe: Recipe, dataset: Dataset, split: Split, opened: bool) -> dict[str, Any]:
+def _describe_data(recipe: Recipe, dataset: Dataset, split: Split, reopens: bool) -> dict[str, Any]:
     """What prediction needs to know of the data without opening it."""
     info = dataset.info
     counts: dict[SplitName, int] = {name: len(split[name]) for name in ("train", "val", "test")}
@@ -225,5 +228,5 @@ def _describe_data(recipe: Recipe, dataset: Dataset, split: Split, opened: bool)
         "skipped": list(info.unreadable),
         "notes": list(info.warnings),
         "unfit": {location(dataset, i): why for i, why in info.excluded.items()},
-        **({"opened": True} if opened else {}),
+        **({} if reopens else {"opened": True}),
     }
