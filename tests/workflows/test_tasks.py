@@ -70,7 +70,9 @@ def test_segmentation_from_folder_to_mask(call: Cli, tmp_path: Path) -> None:
     with Image.open(tmp_path / "things" / "masks" / "00.png") as image:
         truth = np.asarray(image) > 0
     assert (truth == (indices == 1)).mean() > 0.8
-    assert "--dense is for classifiers" in refused(call("predict", "run", "things/images/00.png", "--dense"))
+    assert "--dense applies to classifiers" in refused(
+        call("predict", "run", "things/images/00.png", "--dense")
+    )
     assert "no code of a whole sample" in refused(call("features", "run"))
 
 
@@ -192,7 +194,7 @@ def test_fine_tuning_accounts_for_its_weights_and_resumes_without_them(call: Cli
         "--epochs", 3, "--out", "high", "--json",
     )  # fmt: skip
     done = result_of(tuned)
-    assert "loaded" in tuned.stderr and "new: " in tuned.stderr and "skipped: 1." in tuned.stderr
+    assert "loaded" in tuned.stderr and "new: " in tuned.stderr and "unused: 1." in tuned.stderr
     assert done["test"]["samples"] == 89
     split = table(tmp_path / "high" / "split.csv")
     assert sum(row["split"] == "train" for row in split) == 50 and {row["class"] for row in split} == set(
@@ -225,7 +227,7 @@ def test_a_classifier_over_a_photo(call: Cli, tmp_path: Path, photo: Path) -> No
     assert "must lie between" in refused(call("predict", "run", photo, "--dense", "--scale", "nan"))
     small = call("predict", "run", photo, "--dense", "--scale", 0.1)
     assert "the network takes 32×32 or more" in refused(small)
-    assert "--scale goes with --dense" in refused(call("predict", "run", photo, "--scale", 2))
+    assert "--scale applies only with --dense" in refused(call("predict", "run", photo, "--scale", 2))
 
 
 @pytest.mark.parametrize(
@@ -249,7 +251,7 @@ def test_a_classifier_over_a_photo(call: Cli, tmp_path: Path, photo: Path) -> No
         ),
         (
             ["digits", "--task", "denoise", "--set", "loss=dice"],
-            "loss 'dice' is not for task denoise; use one of l1, l2",
+            "loss 'dice' is not for task denoise; use one of l1, l1-ssim, l2, ssim",
         ),
         (
             ["digits", "--task", "denoise", "--set", "augment.mixup=1"],

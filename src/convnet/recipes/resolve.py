@@ -9,6 +9,7 @@ from typing import Any
 
 from convnet.data import DATASETS, DataSpec, as_path, identify
 from convnet.data.files.shards import names_shards
+from convnet.data.images.formats import has_image_name
 from convnet.errors import DataError, RecipeError, UnknownNameError
 from convnet.models import named_model
 from convnet.models.published import IMAGENET
@@ -99,8 +100,9 @@ def _find(word: str, changes: Mapping[str, Any]) -> Resolved:
 
 
 def _is_data_here(word: str) -> bool:
-    """Whether a built-in name is also a folder of data here; a run's folder is none."""
+    """Whether a built-in name is also a folder of images here; a run's folder or a named set's files are none."""
     path = as_path(word)
-    if word not in {*RECIPES, *DATASETS} or not path.is_dir():
+    if word not in {*RECIPES, *DATASETS} or not path.is_dir() or (path / "run.json").exists():
         return False
-    return not (path / "run.json").exists() and any(path.iterdir())
+    contents = identify(str(path.absolute())).contents
+    return contents is not None and any(has_image_name(entry.name) for entry in contents.entries)
