@@ -100,7 +100,7 @@ def _find(word: str, changes: Mapping[str, Any]) -> Resolved:
 
 
 def _is_data_here(word: str) -> bool:
-    """Whether a built-in name is also a folder of images here; a run's folder or a named set's files are none."""
+    """Whether a built-in name is also a folder of images here, and no run's folder."""
     path = as_path(word)
     if word not in {*RECIPES, *DATASETS} or not path.is_dir() or (path / "run.json").exists():
         return False
