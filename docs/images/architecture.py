@@ -23,7 +23,9 @@ ROOMS = ["batches  |  splits", "datasets", "audit", "files", "images"]
 
 
 def box(axes: plt.Axes, x: float, y: float, width: float, text: str, note: str = "") -> None:
-    shape = FancyBboxPatch((x, y), width, 0.72, "round,pad=0.02,rounding_size=0.1", fc="#eef3fb", ec="#3566b8")
+    shape = FancyBboxPatch(
+        (x, y), width, 0.72, "round,pad=0.02,rounding_size=0.1", fc="#eef3fb", ec="#3566b8"
+    )
     axes.add_patch(shape)
     axes.text(x + 0.2, y + 0.36, text, va="center", fontsize=10, fontweight="bold", color="#23272e")
     axes.text(x + width - 0.2, y + 0.36, note, va="center", ha="right", fontsize=8.5, color="#5b616a")
