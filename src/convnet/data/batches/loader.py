@@ -30,8 +30,8 @@ class Loader:
     augmentation of a batch on the seed, the epoch and the place of the batch: a run that goes on from any
     step sees what it would have seen. With `weights`, one for each sample, an epoch is as many samples drawn
     again and again, with probabilities in that proportion. Shards are read one after the other, mixed in a
-    buffer; those of a process are every `world`th, from number `rank` on. Without a seed the samples come in
-    order, unaugmented. `pair` comes last.
+    buffer. Without a seed the samples come in
+    order, unaugmented. `transform` comes last.
 
     The last batch of a shuffled epoch is smaller than the others; it is dropped if it would hold a single
     image, which batch norm cannot use.
@@ -47,8 +47,6 @@ class Loader:
         augment: Augment | None = None,
         transform: BatchTransform | None = None,
         weights: Tensor | None = None,
-        rank: int = 0,
-        world: int = 1,
     ) -> None:
         self.dataset = dataset
         crops = augment.crops if augment is not None and seed is not None else 1
@@ -58,8 +56,7 @@ class Loader:
         self.augment = augment if augment != Augment() else None
         self.transform = transform
         self.weights = None if weights is None else weights.repeat(crops)
-        self.rank, self.world = rank, world
-        count = -(-len(self.indices) // world) if dataset.info.shards is not None else len(self.indices)
+        count = len(self.indices)
         drop = seed is not None and count % batch_size == 1 and count > 1
         self.steps = -(-count // batch_size) - drop
 
@@ -78,7 +75,7 @@ class Loader:
             if self.weights is not None:
                 order = weighted(order, self.weights, generator)
             elif self.dataset.info.shards is not None:
-                order = by_shards(order, self.dataset.info.shards[order], generator, self.rank, self.world)
+                order = by_shards(order, self.dataset.info.shards[order], generator)
             else:
                 order = shuffled(order, generator)
         for place in range(first, self.steps):
