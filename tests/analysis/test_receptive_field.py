@@ -12,10 +12,21 @@ from torch.nn import functional as F
 from convnet import summary
 from convnet.analysis.reach import Reach
 from convnet.analysis.trace import trace
-from convnet.layers import Concat, ConvBlock, LocallyConnected2d, Residual, UpConv2d
+from convnet.layers import ConvBlock, LocallyConnected2d, Residual, UpConv2d
 from convnet.meta import on_meta
 from convnet.models import build_model
 from convnet.types import ImageShape
+
+
+class Concat(nn.Module):
+    """Branches over the same input, their channels side by side."""
+
+    def __init__(self, *branches: nn.Module) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(branches)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([branch(x) for branch in self.branches], 1)
 
 
 def seen(model: nn.Module, shape: tuple[int, ...], place: tuple[int, ...]) -> list[tuple[int, int] | None]:

@@ -78,7 +78,7 @@ def test_the_volumes_of_alexnet() -> None:
     ]  # fmt: skip
     assert rows[0].parameters - 96 == 34_848
     assert rows[1].parameters == 0
-    assert not found.warnings
+    assert not found.notes
 
 
 def test_the_volumes_of_zfnet_and_lenet() -> None:
