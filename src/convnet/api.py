@@ -1,4 +1,4 @@
-"""The verbs of Python: `train`, `compare`, `baselines`, `retrieve`, with a user's words as arguments."""
+"""The functions of the Python API: `train`, `compare`, `baselines`, `audit`, `retrieve`, `embed`."""
 
 from __future__ import annotations
 
@@ -44,15 +44,19 @@ def train(
         >>> run.result["test"]["accuracy"]  # doctest: +SKIP
 
     Args:
-        data_or_recipe: A named recipe, a data set, a folder of images, a recipe file or a `Recipe`; or data
-            that is open already: a `torch.utils.data.Dataset`, a pair of arrays (images, labels), a Hugging
-            Face dataset, or a pandas or pyarrow table of paths and labels.
-        out: The run's folder. Default: runs/NAME-1, -2, ….
-        listeners: Told of every event of the loop.
-        overrides: Fields of the recipe; nested ones are dictionaries.
+        data_or_recipe: A named recipe, a data set, a folder of images, a recipe file or a `Recipe`; or
+            data in memory: a `torch.utils.data.Dataset`, a pair of arrays (images, labels), a Hugging Face
+            dataset, or a pandas or pyarrow table of paths and labels.
+        out: The run folder. Default: runs/NAME-1, runs/NAME-2, ….
+        listeners: Callables that receive every event of training.
+        **overrides: Fields of the recipe; nested fields are dictionaries.
+
+    Returns:
+        The finished run, stored in its folder.
 
     Raises:
-        ConvnetError: bad recipe, data or folder, a diverging loss, an interrupt; the message says what to do.
+        ConvnetError: The recipe, the data or the folder is invalid, the loss diverged, or the user
+            interrupted training; the message says what to do.
     """
     changes = _dotted(overrides)
     if isinstance(data_or_recipe, str | Path | Recipe):
@@ -81,8 +85,19 @@ def compare(
         >>> done = convnet.compare("digits", {"optimizer": ["adam", "sgd"]}, epochs=3)  # doctest: +SKIP
         >>> done.summary[0]["test.accuracy"]["mean"]  # doctest: +SKIP
 
+    Args:
+        data_or_recipe: As for `train`, but not data in memory.
+        vary: The values to compare for each field of the recipe; every combination is a variant.
+        seeds: Runs per variant, with seeds 0, 1, ….
+        out: The folder of the comparison. Default: runs/NAME-compare-1, ….
+        listeners: Callables that receive every event of training.
+        **overrides: Fields of the recipe that all variants share.
+
+    Returns:
+        The runs, a summary per variant (mean and standard deviation over seeds) and the path of the page.
+
     Raises:
-        ConvnetError: as `train`; all variants are checked before the first is trained.
+        ConvnetError: As for `train`. All variants are checked before the first is trained.
     """
     return compare_variants(
         choose_recipe(_word(data_or_recipe), _dotted(overrides)),
@@ -101,12 +116,20 @@ def baselines(
     out: str | Path | None = None,
     **overrides: Any,
 ) -> tuple[Baselines, Path]:
-    """Fit simple models to the same samples and the same split; their table, and the folder of their runs.
+    """Fit simple models (majority, k-NN, linear, HoG, visual words, MLP) to the same split.
 
-    `overrides` are fields that all rows share: `data`, `split`, `seed`, the image size in `preprocess`.
+    Args:
+        data: A data set, a folder of images or a table.
+        minutes: Approximate time limit; models that would take longer get fewer samples or are left out.
+        out: The folder of the runs. Default: runs/NAME-baselines.
+        **overrides: Recipe fields that all models share: `data`, `split`, `seed`, the image size in
+            `preprocess`.
+
+    Returns:
+        The table of results, and the folder that holds it with one run per row.
 
     Raises:
-        ConvnetError: as `train`; a field that is not common to all rows.
+        ConvnetError: As for `train`, or a field is not common to all models.
     """
     return fit_baselines(
         str(data),
@@ -123,17 +146,22 @@ def audit(
     task: Literal["classification", "multi-label"] | None = None,
     doubt_labels: bool = True,
 ) -> Audit:
-    """What is wrong with the images of a folder, an archive, a table, shards or a named set.
-
-    `label` is the column of a table that holds the labels; of multi-label data
-    an image may have several.
-    `doubt_labels`: a cross-validated classifier looks for labels that may be wrong.
+    """Check the images of a folder, an archive, a table, shards or a data set for problems.
 
         >>> import convnet
         >>> convnet.audit("digits").findings  # doctest: +SKIP
 
+    Args:
+        data: A path or the name of a data set.
+        label: The column of a table that holds the labels.
+        task: "multi-label" where an image may have several labels.
+        doubt_labels: Whether to look for wrong labels with a cross-validated classifier.
+
+    Returns:
+        The findings: unreadable and truncated files, duplicates, odd sizes, suspicious labels.
+
     Raises:
-        ConvnetError: the data cannot be listed, or holds no images with labels.
+        ConvnetError: The data cannot be listed or holds no images with labels.
     """
     manifest = list_data(str(data), label=label, multi_label=task == "multi-label")
     return audit_listing(manifest, doubt_labels=doubt_labels)
@@ -148,10 +176,21 @@ def retrieve(
     metric: Metric = "l2",
     data: str | Path | None = None,
 ) -> Retrieval:
-    """The `top` images of the run's data, or of other `data`, that are nearest to `image` in a `space`.
+    """Find the images nearest to a given one.
+
+    Args:
+        run: A run or its folder.
+        image: An image file, or the path of a sample as in the run's predictions.csv.
+        top: The number of images.
+        space: "embedding" (the input of the last layer), "features" (of a pipeline) or "pixels".
+        metric: The distance: "l1", "l2" or "cosine".
+        data: The data to search. Default: the run's own.
+
+    Returns:
+        The matches in order of distance; `draw` writes them as a picture.
 
     Raises:
-        ConvnetError: the image or the data cannot be read, or the network does not have that space.
+        ConvnetError: The image or the data cannot be read, or the network does not have that space.
     """
     other = None if data is None else str(data)
     run = run if isinstance(run, Run) else load_run(run)
@@ -165,10 +204,18 @@ def embed(
     *,
     out: str | Path,
 ) -> NDArray[np.float32]:
-    """Write what a run's encoder makes of its own or other `data` to a .parquet, .csv or .npz file; N×D.
+    """Compute the embeddings of a data set with a run's network and write them to a file.
+
+    Args:
+        run: A run or its folder.
+        data: The data to embed. Default: the run's own.
+        out: A .parquet, .csv or .npz file.
+
+    Returns:
+        The embeddings, float32 N×D: an autoencoder's codes, or the input of a classifier's last layer.
 
     Raises:
-        ConvnetError: the data cannot be read, or the network represents no sample as a whole.
+        ConvnetError: The data cannot be read, or the network has no embedding of whole samples.
     """
     run = run if isinstance(run, Run) else load_run(run)
     other = None if data is None else str(data)

@@ -1,4 +1,4 @@
-"""Writing a file so that it is either the old one or the new one, never a part of it."""
+"""Atomic file writes: a file is either the old one or the new one, never a part of it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 from convnet.errors import RunError
 
 PART = ".part"
-"""What the name of a file ends in while it is being written."""
+"""The suffix of a file while it is being written."""
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Write to a temporary name in the same folder, fsync, rename over `path`, fsync the folder.
 
     Raises:
-        RunError: the disk is full, the folder not writable, or `path` a device or a pipe; what was there
-            before is untouched.
+        RunError: The disk is full, the folder is not writable, or `path` is a device or a pipe; the old
+            file is untouched.
     """
     if path.is_dir():
-        raise RunError(f"cannot write {path}: it is a folder; name a file")
+        raise RunError(f"cannot write {path}: it is a folder; pass a file")
     if path.exists() and not path.is_file():
         raise RunError(f"cannot write {path}: not an ordinary file")
     data = content.encode() if isinstance(content, str) else content
@@ -44,10 +44,10 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 
 
 def require_picture(path: Path) -> None:
-    """Before the work for it is done: can a PNG be written there?
+    """Check that a PNG can be written to `path`, before any work is done.
 
     Raises:
-        RunError: the name has another suffix, or there is no such folder.
+        RunError: The name has another suffix, or the folder does not exist.
     """
     if path.suffix.lower() != ".png":
         raise RunError(f"cannot write {path}: this picture is a PNG; name it {path.stem or 'picture'}.png")
@@ -66,6 +66,6 @@ def sync_folder(folder: Path) -> None:
 
 
 def cannot_write(path: Path, error: OSError) -> str:
-    """One line for a failed write: what, why, and what is still there."""
+    """A message for a failed write: the path, the reason and the way out."""
     way_out = "free some space or write elsewhere" if error.errno == errno.ENOSPC else "write elsewhere"
     return f"cannot write {path}: {error.strerror or error}; nothing was changed there; {way_out}"

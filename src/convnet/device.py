@@ -1,4 +1,4 @@
-"""Where and how arithmetic runs: device and precision, threads, seeds, memory."""
+"""Device, precision, threads, seeds and memory allocation."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 
 
 def derived_seed(seed: int, *purpose: str | int) -> int:
-    """A seed for one purpose ("augment", epoch 3, batch 17): independent of all others, no state kept."""
+    """A seed for one purpose (for example "augment", epoch 3, batch 17), independent of all others."""
     words = ":".join(map(str, (seed, *purpose)))
     return int.from_bytes(hashlib.blake2b(words.encode(), digest_size=7).digest())
 
 
 def seed_draws(seed: int, device: torch.device) -> None:
-    """Seed what random layers on `device` draw from.
+    """Seed the generator that random layers on `device` use.
 
-    Unlike torch.manual_seed, only that: seeding every device, initialised or not, costs a tenth of a step.
+    Unlike torch.manual_seed it seeds one device only: seeding all of them costs a tenth of a step.
     """
     if device.type == "cuda":
         torch.cuda.default_generators[device.index or 0].manual_seed(seed)
@@ -40,14 +40,14 @@ def seed_draws(seed: int, device: torch.device) -> None:
 
 
 def default_device() -> str:
-    """ "cuda" or "mps" where there is one, else "cpu"."""
+    """The fastest available device: "cuda", "mps" or "cpu"."""
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def has_native_bf16(device: str) -> bool:
-    """Whether bfloat16 is faster than float32 there: the processor has instructions for it."""
+    """Whether the device has bfloat16 instructions, so that it is faster than float32."""
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device == "cpu":
@@ -56,7 +56,7 @@ def has_native_bf16(device: str) -> bool:
 
 
 def resolve_precision(precision: Precision, device: str) -> Literal["fp32", "bf16"]:
-    """What "auto" means on this device: bf16 where it is native (measured: benchmarks/README.md)."""
+    """The precision to use: "auto" is bf16 where it is native (measured in benchmarks/README.md)."""
     if precision == "auto":
         return "bf16" if has_native_bf16(device) else "fp32"
     return precision
@@ -64,23 +64,23 @@ def resolve_precision(precision: Precision, device: str) -> Literal["fp32", "bf1
 
 @dataclass(frozen=True)
 class Compute:
-    """A device and the precision of the arithmetic on it."""
+    """A device and the precision of arithmetic on it."""
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     precision: Literal["fp32", "bf16"] = "fp32"
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """A context in which matrix products are computed in bfloat16 where `precision` says so."""
+        """A context that computes matrix products in bfloat16 if `precision` is "bf16"."""
         if self.precision == "fp32":
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
 
 
 def make_compute(device: str, precision: Precision) -> Compute:
-    """The device of that name, and the precision, "auto" resolved.
+    """Resolve a device name and a precision.
 
     Raises:
-        RecipeError: there is no such device here.
+        RecipeError: The device is unknown or not available.
     """
     if device not in ("cpu", "cuda", "mps"):
         raise RecipeError(f"device is 'cpu', 'cuda' or 'mps', got '{device}'")
@@ -90,12 +90,12 @@ def make_compute(device: str, precision: Precision) -> Compute:
 
 
 def available_cores() -> int:
-    """The processor cores that this process may use."""
+    """The number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def set_threads(threads: int | None) -> int:
-    """Use `threads` threads for tensor arithmetic (None: OMP_NUM_THREADS, else one per core there is)."""
+    """Set the number of threads for tensor arithmetic (None: OMP_NUM_THREADS, else one per core)."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     count = threads or (int(asked) if asked.isdecimal() and int(asked) else available_cores())
     if torch.get_num_threads() != count:
@@ -106,8 +106,8 @@ def set_threads(threads: int | None) -> int:
 def keep_freed_memory() -> None:
     """Let glibc keep large freed blocks instead of returning them to the system at every step.
 
-    It changes the whole process, so training calls do it and imports do not. CONVNET_MALLOC=system
-    switches it off.
+    This changes the whole process, so training calls it and imports do not. CONVNET_MALLOC=system turns it
+    off.
     """
     if not sys.platform.startswith("linux") or os.environ.get("CONVNET_MALLOC") == "system":
         return

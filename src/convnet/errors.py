@@ -6,11 +6,11 @@ class ConvnetError(Exception):
 
 
 class UnknownNameError(ConvnetError):
-    """A name is in no registry; the message names the nearest known ones."""
+    """A name is not registered; the message suggests the nearest known names."""
 
 
 class RecipeError(ConvnetError):
-    """A recipe, an override or an option is misspelt, out of range or does not apply."""
+    """A recipe, an override or an option is unknown, out of range or does not apply."""
 
 
 class DataError(ConvnetError):
@@ -26,15 +26,11 @@ class RunError(ConvnetError):
 
 
 class RunExistsError(RunError):
-    """Something is already where a new run was to be."""
+    """The folder of a new run already exists."""
 
 
 class DivergedError(ConvnetError):
     """The loss became NaN or infinite."""
-
-
-class MissingExtraError(ConvnetError):
-    """An optional dependency is not installed; the message holds the install command."""
 
 
 class InterruptedRunError(ConvnetError):
@@ -42,6 +38,6 @@ class InterruptedRunError(ConvnetError):
 
 
 def in_one_line(error: Exception) -> str:
-    """What an error of another library says, without its line breaks, at most 200 characters of it."""
+    """The message of another library's error on one line, at most 200 characters."""
     text = " ".join(str(error).split())
     return text if len(text) <= 200 else text[:199] + "…"

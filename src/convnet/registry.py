@@ -1,8 +1,7 @@
-"""Tables from names to builders; a miss names the nearest known names.
+"""Registries of named builders, and the validation of their options.
 
-One convention holds for every registered builder: positional parameters come from the system (an
-image shape, a list of parameters), keyword-only parameters are the user's options, and their
-annotations are their validation.
+Every builder follows one convention: positional parameters come from the system (an image shape, a list of
+parameters); keyword-only parameters are the user's options, validated against their annotations.
 """
 
 from __future__ import annotations
@@ -27,10 +26,16 @@ F = TypeVar("F")
 
 
 class Registry(Generic[B, F]):
-    """Named builders of one kind ("model", "optimizer", …), each with its facts where the kind has any."""
+    """Named builders of one kind ("model", "optimizer", …), each with optional facts."""
 
     def __init__(self, kind: str, *, importable: bool = False, given: tuple[str, ...] = ()) -> None:
-        """`given` names what the system hands to an importable builder, keyword-only or not."""
+        """Create an empty registry.
+
+        Args:
+            kind: What the builders make, for messages.
+            importable: Whether `package.module:factory` is accepted in place of a name.
+            given: Parameters of an importable builder that the system passes, keyword-only or not.
+        """
         self.kind = kind
         self._importable = importable
         self._given = given
@@ -41,7 +46,13 @@ class Registry(Generic[B, F]):
     def register(
         self, name: str, facts: F | None = None, *, aliases: tuple[str, ...] = ()
     ) -> Callable[[B], B]:
-        """Decorator that files a builder under `name`; `aliases` are other names that users type."""
+        """Decorator that registers a builder.
+
+        Args:
+            name: Its name.
+            facts: What is known of it without building it.
+            aliases: Other names that users type.
+        """
 
         def add(builder: B) -> B:
             for word in (name, *aliases):
@@ -56,14 +67,14 @@ class Registry(Generic[B, F]):
         return add
 
     def canonical(self, name: str) -> str:
-        """The name under which an alias is filed; any other word as it is."""
+        """The registered name of an alias; any other word unchanged."""
         return self._aliases.get(name, name)
 
     def facts(self, name: str) -> F:
-        """What is known of an entry.
+        """The facts of an entry.
 
         Raises:
-            UnknownNameError: no entry of that name has facts; imported ones have none.
+            UnknownNameError: No entry of that name has facts; imported builders have none.
         """
         name = self.canonical(name)
         if name not in self._facts:
@@ -74,7 +85,7 @@ class Registry(Generic[B, F]):
         """The builder called `name`, or the object that `package.module:factory` names where allowed.
 
         Raises:
-            UnknownNameError: naming the nearest known names.
+            UnknownNameError: There is no such builder; the message suggests the nearest names.
         """
         name = self.canonical(name)
         if name in self._builders:
@@ -91,10 +102,10 @@ class Registry(Generic[B, F]):
         return name in self._builders or name in self._aliases
 
     def options(self, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
-        """All options of the builder `name`: `values` checked, the rest at their defaults.
+        """All options of the builder `name`: validated `values`, and defaults for the rest.
 
         Raises:
-            RecipeError: on an option that does not exist or whose value is out of range.
+            RecipeError: An option does not exist or its value is out of range.
         """
         builder = self[name]
         if name not in self and _takes_anything(builder):
@@ -142,7 +153,7 @@ Odd = Annotated[int, Ge(1), AfterValidator(_require_odd)]
 
 
 class Section(BaseModel):
-    """A frozen part of a recipe: unknown fields, NaN and infinities are refused."""
+    """A frozen section of a recipe; unknown fields, NaN and infinities are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
 
@@ -160,10 +171,10 @@ def validate(document: type[S], values: Mapping[str, Any], where: str) -> S:
 
 @cache
 def options_document(builder: Callable[..., Any], given: tuple[str, ...] = ()) -> type[Section]:
-    """The document of a builder's options: its keyword-only parameters but those `given` by the system.
+    """The document of a builder's options: its keyword-only parameters except those in `given`.
 
     Raises:
-        RecipeError: the signature is none that options could be checked against.
+        RecipeError: The signature cannot be read, or its annotations cannot be validated.
     """
     try:
         parameters = inspect.signature(builder, eval_str=True).parameters.values()
@@ -190,7 +201,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as it stands in a recipe file: null, true, "text"."""
+    """A value as written in a recipe file: null, true, "text"."""
     return json.dumps(value, default=str, ensure_ascii=False)
 
 

@@ -1,4 +1,4 @@
-"""Where things run: the data folder, the device and the threads, read in one place."""
+"""Settings that depend on the machine: the data folder, the device, the number of threads."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Settings:
-    """What depends on the machine and not on the recipe.
+    """Settings that depend on the machine and not on the recipe.
 
     Attributes:
-        data_dir: Where named data sets are looked for first: a folder with one subfolder per set. Default:
-            the environment variable CONVNET_DATA.
-        device: "cpu", "cuda" or "mps". Default: the best there is.
+        data_dir: The folder that is searched first for named data sets, with one subfolder per set.
+            Default: the environment variable CONVNET_DATA.
+        device: "cpu", "cuda" or "mps". Default: the fastest available.
         threads: Threads for tensor arithmetic. Default: OMP_NUM_THREADS, else one per core.
     """
 
@@ -27,7 +27,7 @@ class Settings:
     threads: int | None = None
 
     def data_folders(self) -> list[Path]:
-        """Where named data sets are looked for, in order."""
+        """The folders that are searched for named data sets, in order."""
         named = os.environ.get("CONVNET_DATA")
         folders = [self.data_dir, Path(named) if named else None]
         return list(dict.fromkeys(folder for folder in folders if folder is not None))
@@ -37,7 +37,7 @@ _current: ContextVar[Settings | None] = ContextVar("settings", default=None)
 
 
 def settings() -> Settings:
-    """The settings in force."""
+    """The settings in effect."""
     chosen = _current.get() or Settings()
     if chosen.data_dir is None and os.environ.get("CONVNET_DATA"):
         return replace(chosen, data_dir=Path(os.environ["CONVNET_DATA"]))
@@ -51,11 +51,17 @@ def configure(**changes: Any) -> None:
 
 @contextmanager
 def use_settings(**changes: Any) -> Iterator[Settings]:
-    """Change some settings within a `with` block; None leaves one as it is.
+    """Change some settings within a `with` block.
 
     >>> from convnet import use_settings
     >>> with use_settings(device="cpu", threads=2):
     ...     pass  # convnet.train("digits")
+
+    Args:
+        **changes: Fields of `Settings`; None leaves a field unchanged.
+
+    Yields:
+        The settings in effect.
     """
     given = {name: value for name, value in changes.items() if value is not None}
     if "data_dir" in given:

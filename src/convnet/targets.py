@@ -1,7 +1,7 @@
-"""What is to be predicted for a sample: one class per kind of target.
+"""Kinds of targets: class index, labels, mask, image.
 
-A target knows how it is stored, batched, cropped, counted and renumbered, so that nothing else has to ask
-which kind it is. A new kind is a subclass, registered with `register_target`.
+A target defines how it is stored, batched, cropped, counted and renumbered, so that no other module has to
+test which kind it is. A new kind is a subclass, registered with `register_target`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Target:
     """The base of all targets; its defaults are those of one class index per sample.
 
     Attributes:
-        name: How recipes, losses and run folders call it.
+        name: Its name in recipes, losses and run folders.
         noun: Its plural in messages.
         dense: Whether there is a value at every position of the image instead of one per sample.
         head: The name of the target whose networks also serve this one: their outputs have the same shape.
@@ -54,7 +54,7 @@ class Target:
         return torch.zeros(len(stored), dtype=torch.int64)
 
     def names(self, stored: Tensor, classes: Sequence[str]) -> list[str]:
-        """The classes of each sample in words; empty where samples have none."""
+        """The class names of each sample; empty where samples have none."""
         return [""] * len(stored)
 
     def counts(self, stored: Tensor, num_classes: int) -> list[int]:
@@ -62,7 +62,7 @@ class Target:
         return []
 
     def renumber(self, stored: Tensor, numbers: Tensor, num_classes: int) -> Tensor:
-        """The same targets after class i has become class `numbers[i]` of `num_classes`."""
+        """The targets with class i renumbered to `numbers[i]`, one of `num_classes`."""
         return stored
 
 
@@ -115,7 +115,7 @@ class MultiHot(Target):
         return counts
 
     def renumber(self, stored: Tensor, numbers: Tensor, num_classes: int) -> Tensor:
-        """The columns in their new places."""
+        """The columns in their new order."""
         moved = stored.new_zeros((len(stored), num_classes))
         moved[:, numbers] = stored
         return moved
@@ -152,7 +152,7 @@ class Image(Target):
     unmixable = (*Mask.unmixable, "brightness", "contrast", "saturation", "hue")
 
     def batch(self, stored: Tensor) -> Tensor:
-        """As fractions of white."""
+        """As float, values 0…1."""
         return stored.float() / 255
 
 
@@ -160,10 +160,16 @@ TARGETS: dict[str, Target] = {}
 
 
 def register_target(target: Target) -> Target:
-    """Make a target known under its name.
+    """Register a target under its name.
+
+    Args:
+        target: An instance of the new kind.
+
+    Returns:
+        The same instance.
 
     Raises:
-        ValueError: The name is taken.
+        ValueError: The name is already registered.
     """
     if target.name in TARGETS:
         raise ValueError(f"target '{target.name}' is registered twice")

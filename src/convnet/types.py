@@ -1,4 +1,4 @@
-"""The words that all stations share."""
+"""Types that all packages share."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Annotation = str
-"""What a task takes from data: the name of a target ("class", "mask", …), "photos" alone, or "pairs"."""
+"""What a task reads from the data: the name of a target ("class", "mask", …), "photos" alone, or "pairs"."""
 IGNORED = -100
-"""The class index of places that no class was given to: no loss and no figure counts them."""
+"""The class index of positions without a class; losses and metrics ignore them."""
 SplitName = Literal["train", "val", "test"]
 
 
@@ -29,14 +29,16 @@ class ImageShape(NamedTuple):
 
 @dataclass(frozen=True)
 class Batch:
-    """What a data source hands to a model.
+    """A batch of samples.
 
-    `images` is uint8 or float N×C×H×W with values 0…255, `indices` int64 N (positions of the samples in
-    their source). `targets` are class indices, int64 N; of several labels float N×K, 1 for each; of masks
-    int64 N×H×W, with IGNORED where there is no class; of images N×C×H×W with values 0…1. Where the samples
-    differ in size, they fill the upper left of their images, and `sizes` has their heights and widths,
-    int64 N×2. A mixed batch (mixup, cutmix) carries a second set of targets, whose share of the loss is
-    `1 - mix`.
+    Attributes:
+        images: uint8 or float N×C×H×W, values 0…255. Samples of different sizes fill the upper left.
+        targets: Class indices int64 N; labels float N×K; masks int64 N×H×W with `IGNORED` where there is no
+            class; images float N×C×H×W, values 0…1.
+        indices: int64 N, the indices of the samples in their dataset.
+        sizes: int64 N×2, heights and widths, where the samples differ in size.
+        mixed_targets: A second set of targets, where samples are mixed (mixup, cutmix).
+        mix: The weight of `targets` in the loss; `mixed_targets` has the weight 1 − mix.
     """
 
     images: Tensor
@@ -51,9 +53,12 @@ class Batch:
 
 
 class AuxiliaryLogits(NamedTuple):
-    """What a network with auxiliary classifiers returns in training (M64).
+    """The output of a network with auxiliary classifiers in training mode (Szegedy et al. 2015).
 
-    `logits` N×K are those of evaluation; the loss of each of the `auxiliary` logits N×K counts `weight`.
+    Attributes:
+        logits: N×K, the output in evaluation mode.
+        auxiliary: Logits N×K of each auxiliary classifier.
+        weight: The weight of each auxiliary loss.
     """
 
     logits: Tensor
@@ -65,7 +70,7 @@ T = TypeVar("T")
 
 
 class Progress(Protocol):
-    """Shows how far work on `total` items has come, while it hands them on."""
+    """Iterates over `total` items and shows how many are done."""
 
     def __call__(self, items: Iterable[T], total: int, /) -> Iterable[T]:
         """The same items."""
@@ -73,5 +78,5 @@ class Progress(Protocol):
 
 
 def unseen(items: Iterable[T], total: int) -> Iterable[T]:
-    """Progress that nobody looks at."""
+    """A `Progress` that shows nothing."""
     return items

@@ -1,4 +1,4 @@
-"""What can be said about a network before it is trained: sizes, costs, receptive fields, equivariance."""
+"""Analysis of networks without training: layer tables, receptive fields, equivariance."""
 
 from convnet.analysis.equivariance import Equivariance, LayerEquivariance, equivariance
 from convnet.analysis.summary import Summary, summary, unfitting_strides

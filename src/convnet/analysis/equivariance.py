@@ -1,4 +1,4 @@
-"""Translation equivariance f(translate(x)) = translate(f(x)), measured (M30)."""
+"""Measure translation equivariance f(translate(x)) = translate(f(x))."""
 
 from __future__ import annotations
 
@@ -19,12 +19,16 @@ Shift = tuple[int, int]
 
 @dataclass(frozen=True)
 class LayerEquivariance:
-    """One layer, a number for every shift.
+    """The equivariance of one layer.
 
-    `errors`: ‖f(translate(x)) − translate(f(x))‖ / ‖f(x)‖, where f(x) is moved by the nearest whole number of
-    places; None for layers whose output has no sides. `changes`: ‖f(translate(x)) − f(x)‖ / ‖f(x)‖, how much
-    the output differs when it is not moved along. `is_interior` says that only places were compared whose
-    receptive field stays within the image; otherwise the border takes part.
+    Attributes:
+        name: The layer's name.
+        type: The layer's class.
+        jump: Input pixels between neighboring positions, per side.
+        errors: ‖f(translate(x)) − translate(f(x))‖ / ‖f(x)‖ per shift, where f(x) is moved by the nearest
+            whole number of positions; None for outputs without sides.
+        changes: ‖f(translate(x)) − f(x)‖ / ‖f(x)‖ per shift.
+        is_interior: Whether only positions were compared whose receptive field is within the image.
     """
 
     name: str
@@ -37,32 +41,32 @@ class LayerEquivariance:
 
 @dataclass(frozen=True)
 class Equivariance:
-    """All layers of a network, for all shifts (down, right) in pixels."""
+    """The equivariance of all layers of a network, for all shifts (down, right) in pixels."""
 
     shifts: tuple[Shift, ...]
     layers: tuple[LayerEquivariance, ...]
 
     @property
     def maps(self) -> LayerEquivariance:
-        """The last layer whose output still has places."""
+        """The last layer whose output has positions."""
         return [layer for layer in self.layers if layer.errors is not None][-1]
 
     @property
     def error(self) -> float:
-        """Mean error over the shifts, in the last maps: 0 is perfect equivariance.
+        """The mean error over the shifts in the last maps; 0 is perfect equivariance.
 
-        Where `maps.is_interior` is False, the border has a part in it.
+        It includes effects of the border unless `maps.is_interior` is True.
         """
         errors = self.maps.errors or ()
         return sum(errors) / len(errors)
 
     @property
     def change(self) -> float:
-        """Mean change over the shifts, of the network's output: 0 is perfect invariance."""
+        """The mean change of the network's output over the shifts; 0 is perfect invariance."""
         return sum(self.layers[-1].changes) / len(self.shifts)
 
     def __str__(self) -> str:
-        """A row a layer: the error and the change for every shift."""
+        """A table with one row per layer: the error and the change for every shift."""
         names = [f"{layer.name} {layer.type}".strip() for layer in self.layers]
         width = max(map(len, names))
         shifts = (f"{down},{right}" for down, right in self.shifts)
@@ -74,22 +78,29 @@ class Equivariance:
             lines.append(f"{name:<{width}}" + "".join(f"{error:>9}{change:.3f}" for error, change in pairs))
         lines.append("error of equivariance and change of the output, relative, for each shift")
         if any(layer.errors and not layer.is_interior for layer in self.layers):
-            lines.append("* every field reaches over the border, whose zeros do not move along")
+            lines.append("* all receptive fields extend beyond the border, whose zeros do not move")
         return "\n".join(lines)
 
 
 def equivariance(
     model: nn.Module, images: Float[Tensor, "N C H W"], shifts: Sequence[int | Shift] = (1, 2, 3, 4)
 ) -> Equivariance:
-    """Move images by whole pixels, and compare what every layer makes of them with what it made before.
+    """Shift images by whole pixels and compare the outputs of every layer with those of the originals.
 
-    A shift is a number of pixels to the right, or (down, right); zeros move in. A convolution of stride 1 is
-    equivariant to all shifts, one of stride s or a pool to multiples of s; pooling makes the output change
-    less under small shifts. The model runs in evaluation mode and is left as it was.
+    A convolution of stride 1 is equivariant to all shifts, one of stride s or a pool to multiples of s.
+    Pooling reduces the change of the output under small shifts.
+
+    Args:
+        model: The network; run in evaluation mode and left unchanged.
+        images: Float N×C×H×W.
+        shifts: Pixels to the right, or pairs (down, right); zeros move in.
+
+    Returns:
+        Errors and changes per layer and shift; print it for a table.
 
     Raises:
-        ModelError: the network does not fit the images.
-        DataError: no images N×C×H×W of floats, no shifts, or a shift as large as the images.
+        ModelError: The network does not fit the images.
+        DataError: The images are not float N×C×H×W, or a shift is invalid or as large as the images.
     """
     if images.dim() != 4 or not images.is_floating_point():
         shape = "×".join(map(str, images.shape))
@@ -98,7 +109,7 @@ def equivariance(
     height, width = images.shape[2:]
     for down, right in pairs:
         if abs(down) >= height or abs(right) >= width:
-            raise DataError(f"a shift of {down}, {right} leaves nothing of images of {height}×{width}")
+            raise DataError(f"a shift of {down}, {right} is too large for images of {height}×{width}")
     table = {layer.name: layer for layer in summary(model, images.shape[1:]).layers}
     before = _outputs(model, images, table)
     moved = [_outputs(model, _translated(images, shift), table) for shift in pairs]
@@ -112,7 +123,7 @@ def equivariance(
 
 
 def _pairs(shifts: object) -> tuple[Shift, ...]:
-    wrong = DataError(f"shifts are whole pixels or pairs of them, e.g. [1, (2, 0)], got {shifts!r}")
+    wrong = DataError(f"shifts are integers or pairs of integers, e.g. [1, (2, 0)], got {shifts!r}")
     if not isinstance(shifts, Iterable):
         raise wrong
     pairs = [(0, shift) if isinstance(shift, int) else shift for shift in shifts]
@@ -126,13 +137,13 @@ def _pairs(shifts: object) -> tuple[Shift, ...]:
 
 @torch.no_grad()
 def _outputs(model: nn.Module, images: Tensor, layers: dict[str, Layer]) -> dict[str, Tensor]:
-    """What every layer makes of the images, as it was when the layer returned."""
+    """The output of every layer at the time when it returned."""
     found: dict[str, Tensor] = {}
 
     def keep(name: str) -> Callable[[nn.Module, object, object], None]:
         def hook(module: nn.Module, inputs: object, output: object) -> None:
             if isinstance(output, Tensor):
-                found[name] = output.detach().clone().float()  # a layer in place may follow
+                found[name] = output.detach().clone().float()  # the next layer may work in place
 
         return hook
 
@@ -166,7 +177,7 @@ def _translated(images: Tensor, shift: Shift) -> Tensor:
 
 
 def _overlap(size: int, step: int) -> tuple[slice, slice]:
-    """Where places lie after and before a move by `step`."""
+    """The positions after and before a move by `step`."""
     return slice(max(step, 0), size + min(step, 0)), slice(max(-step, 0), size - max(step, 0))
 
 
@@ -194,7 +205,7 @@ def _errors(
 
 
 def _inside(layer: Layer, side: int, places: int, shift: int, size: int) -> set[int]:
-    """Places whose field holds only what was moved, of an image moved by `shift`."""
+    """The positions whose receptive field holds only shifted pixels, for a shift."""
     assert layer.jump and layer.offset and layer.receptive_field
     half = (layer.receptive_field[side] - 1) / 2
     centres = {place: layer.offset[side] + place * layer.jump[side] for place in range(places)}

@@ -1,4 +1,4 @@
-"""The receptive field of a tensor: which pixels its elements depend on, along every axis of the input."""
+"""The receptive field of a tensor: the pixels that its elements depend on, along every input axis."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ from convnet.analysis.reach import Reach
 T = TypeVar("T")
 
 Atom = tuple[int | None, int]
-"""A factor of a dimension: the axis of the input that it runs along, or None, and its number of places."""
+"""A factor of a dimension: the input axis that it follows, or None, and its number of positions."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """`dims` holds the factors of every dimension of a tensor, `reaches` a Reach for every input axis.
+    """The receptive field of a tensor.
 
-    An N×C×H×W map has two dimensions with one factor each that runs along an axis; flattened, it has a
-    dimension of three factors: channels, rows, columns. A Reach of None is not known.
+    A map N×C×H×W has two dimensions with one factor each that follows an axis. Flattened, it has a dimension
+    of three factors: channels, rows, columns.
+
+    Attributes:
+        dims: The factors of every dimension.
+        reaches: A Reach for every input axis; None if unknown.
     """
 
     dims: tuple[tuple[Atom, ...], ...]
@@ -29,22 +33,22 @@ class Field:
 
     @classmethod
     def of_input(cls, shape: Sequence[int]) -> Field:
-        """The input itself, N×C×…: an axis for every dimension behind the channels."""
+        """The field of the input N×C×…: one axis per dimension after the channels."""
         axes = max(0, len(shape) - 2)
         dims = [((dim - 2 if dim >= 2 else None, size),) for dim, size in enumerate(shape)]
         return cls(tuple(dims), (Reach.pixels(),) * axes)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The tensor's own."""
+        """The shape of the tensor."""
         return tuple(math.prod(size for _, size in atoms) for atoms in self.dims)
 
     def unknown(self, shape: Iterable[int]) -> Field:
-        """Of that shape, with nothing known about it."""
+        """A field of that shape with unknown reaches."""
         return Field(_plain(shape), (None,) * len(self.reaches))
 
     def along(self, dim: int, size: int, change: Callable[[Reach], Reach]) -> Field:
-        """Behind a layer that reads along one dimension and leaves `size` places there."""
+        """The field after a layer that reads along one dimension and leaves `size` positions."""
         dim %= len(self.dims)
         if len(self.dims[dim]) != 1 or (axis := self.dims[dim][0][0]) is None:
             return self.summed([dim], keep=True).with_size(dim, size)
@@ -53,7 +57,7 @@ class Field:
         return Field(_set(self.dims, dim, ((axis, size),)), _set(self.reaches, axis, changed))
 
     def summed(self, dims: Iterable[int], *, keep: bool = False) -> Field:
-        """Behind a sum over dimensions: what ran along them is shared; `keep` leaves them as they are."""
+        """The field after a sum over dimensions, whose reach is then shared; `keep` keeps the dimensions."""
         chosen = {dim % len(self.dims) for dim in dims}
         reaches = list(self.reaches)
         for axis, places in (atom for dim in chosen for atom in self.dims[dim]):
@@ -63,26 +67,26 @@ class Field:
         return Field(tuple(kept), tuple(reaches))
 
     def with_size(self, dim: int, size: int) -> Field:
-        """With `size` places along a dimension that runs along no axis, or no longer."""
+        """The field with `size` positions along a dimension that follows no axis."""
         return replace(self, dims=_set(self.dims, dim, ((None, size),)))
 
     def picked(self, dim: int, place: int) -> Field:
-        """Behind the choice of one place along a dimension, which disappears."""
+        """The field after selecting one position along a dimension, which is removed."""
         dim %= len(self.dims)
         place %= self.shape[dim]
         return self.along(dim, 1, lambda reach: reach.only(place)).summed([dim])
 
     def permuted(self, order: Iterable[int]) -> Field:
-        """With the dimensions in another order."""
+        """The field with its dimensions in another order."""
         return replace(self, dims=tuple(self.dims[dim] for dim in order))
 
     def unsqueezed(self, dim: int) -> Field:
-        """With a new dimension of one place."""
+        """The field with a new dimension of size 1."""
         dim %= len(self.dims) + 1
         return replace(self, dims=(*self.dims[:dim], ((None, 1),), *self.dims[dim:]))
 
     def expanded(self, shape: Sequence[int]) -> Field:
-        """Broadcast: new dimensions in front, and dimensions of one place repeated."""
+        """The field after broadcasting: new leading dimensions, and dimensions of size 1 repeated."""
         front = len(shape) - len(self.dims)
         field = replace(self, dims=_plain(shape[:front]) + self.dims)
         for dim, (old, new) in enumerate(zip(field.shape, shape, strict=True)):
@@ -91,7 +95,7 @@ class Field:
         return field
 
     def reshaped(self, shape: Sequence[int]) -> Field:
-        """The same elements in other dimensions; where an axis would be cut into two, nothing is known."""
+        """The field after a reshape; unknown if an axis would be divided."""
         atoms = [atom for dim in self.dims for atom in dim if atom[1] != 1]
         dims: list[tuple[Atom, ...]] = []
         for size in shape:
@@ -100,7 +104,7 @@ class Field:
             while room > 1:
                 axis, places = atoms.pop(0)
                 common = math.gcd(room, places)
-                if common != places:  # only a part of it belongs here
+                if common != places:  # only a part of the factor belongs here
                     if axis is not None or common != room:
                         return self.unknown(shape)
                     atoms.insert(0, (None, places // common))
@@ -108,12 +112,12 @@ class Field:
                 room //= common
             dims.append(tuple(taken) or ((None, size),))
         kept = {axis for dim in dims for axis, _ in dim}
-        # An axis of one place runs along no dimension any more.
+        # An axis with one position follows no dimension any more.
         reaches = [r if r is None or axis in kept else r.only(0) for axis, r in enumerate(self.reaches)]
         return Field(tuple(dims), tuple(reaches))
 
     def joined(self, other: Field) -> Field:
-        """Behind an operation on corresponding elements of two tensors of the same shape."""
+        """The field after an elementwise operation on two tensors of the same shape."""
         dims, conflict = [], False
         for mine, theirs in zip(self.dims, other.dims, strict=True):
             along = [atoms for atoms in (mine, theirs) if any(axis is not None for axis, _ in atoms)]
@@ -131,7 +135,7 @@ class Field:
 
 
 def join(fields: Sequence[Field]) -> Field:
-    """Of all fields together, which have the same shape."""
+    """The joint field of several fields of the same shape."""
     return reduce(Field.joined, fields)
 
 

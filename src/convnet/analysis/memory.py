@@ -1,4 +1,4 @@
-"""How much memory the tensors of a traced network would take."""
+"""The memory that the tensors of a traced network would take."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class _Storage:
 
 
 class LiveMemory:
-    """Follows which storages are alive; several tensors may share one."""
+    """Tracks which storages are alive; several tensors may share one."""
 
     def __init__(self) -> None:
         self.clock = 0
@@ -31,7 +31,7 @@ class LiveMemory:
         self._tensors: dict[int, weakref.ref[Tensor]] = {}
 
     def see(self, made: Iterable[Tensor], inputs: Iterable[Tensor] = ()) -> int:
-        """Tell of the tensors that an operation made; returns the bytes of storages that are new."""
+        """Register the tensors made by an operation and return the bytes of new storages."""
         self.clock += 1
         old = {_key(tensor) for tensor in inputs}
         new = 0
@@ -48,7 +48,7 @@ class LiveMemory:
         return new
 
     def made_since(self, clock: int, tensors: Iterable[Tensor]) -> int:
-        """The bytes of those storages of `tensors` that came after a reading of the clock."""
+        """The bytes of the storages of `tensors` that are newer than a reading of the clock."""
         found = {_key(tensor) for tensor in tensors}
         storages = (self._storages[key] for key in found if key in self._storages)
         return sum(storage.bytes for storage in storages if storage.born > clock)
@@ -66,9 +66,9 @@ class LiveMemory:
 
 
 def saved_bytes(module: nn.Module, shape: Sequence[int], dtype: torch.dtype, batch_size: int) -> int | None:
-    """The bytes that a training step keeps of `batch_size` inputs for its backward pass.
+    """The bytes that a training step with `batch_size` inputs keeps for its backward pass.
 
-    `module` lies on the meta device and is left in training mode. None where it cannot be run like that.
+    `module` is on the meta device and is left in training mode. None if it cannot be run in training mode.
     """
     storages: dict[int, torch.UntypedStorage] = {}
 
@@ -80,8 +80,8 @@ def saved_bytes(module: nn.Module, shape: Sequence[int], dtype: torch.dtype, bat
     x = torch.empty(batch_size, *shape, dtype=dtype, device="meta")
     try:
         with torch.device("meta"), MetaMode(), saved_tensors_hooks(keep, lambda tensor: tensor):
-            held = module(x)  # keeps the graph, and with it the storages, until they are counted
-    except Exception:  # a user's forward may raise anything, and did not in evaluation mode
+            held = module(x)  # keeps the graph and its storages until they are counted
+    except Exception:  # a user's forward may raise anything in training mode
         return None
     permanent = {_key(tensor) for tensor in (x, *module.parameters(), *module.buffers())}
     saved = sum(storage.nbytes() for key, storage in storages.items() if key not in permanent)

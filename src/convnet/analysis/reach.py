@@ -1,4 +1,4 @@
-"""Which input pixels the places of a feature map depend on, along one axis, exactly (M25)."""
+"""The exact input pixels that positions of a feature map depend on, along one axis."""
 
 from __future__ import annotations
 
@@ -10,17 +10,21 @@ from fractions import Fraction
 Sources = Callable[[int], Iterable[int]]
 
 NOTHING = (1 << 60, -(1 << 60))
-"""The interval of a place that depends on no pixel: its ends lose every comparison."""
+"""The interval of a position that depends on no pixel."""
 
 
 @dataclass(frozen=True)
 class Reach:
-    """Place i depends on pixels `lows[i]` to `highs[i]`; place i + period on those `advance` further.
+    """The pixels that the positions of a map depend on.
 
-    Behind ordinary layers the period is 1 and the advance is the jump, the distance in pixels between
-    neighbouring places. Behind up-sampling, neighbours may share their pixels, and the period is longer.
-    Padding is thought of as pixels outside of the image, so that the field of a place at the border has the
-    size of any other. An advance of 0 stands for a single field that all places share.
+    Padding counts as pixels outside the image, so that positions at the border have fields of the same size.
+
+    Attributes:
+        period: The number of positions after which the pattern repeats; 1 except after up-sampling.
+        advance: Position i + period depends on the pixels of position i, shifted by this number; 0 if all
+            positions share one field.
+        lows: The first pixel of each position in a period.
+        highs: The last pixel of each position in a period.
     """
 
     period: int
@@ -30,33 +34,33 @@ class Reach:
 
     @classmethod
     def pixels(cls) -> Reach:
-        """The input itself: place i is pixel i."""
+        """The reach of the input: position i is pixel i."""
         return cls(1, 1, (0,), (0,))
 
     def at(self, place: int) -> tuple[int, int]:
-        """The first and the last pixel that `place` depends on."""
+        """The first and last pixel that a position depends on."""
         turns, rest = divmod(place, self.period)
         return self.lows[rest] + turns * self.advance, self.highs[rest] + turns * self.advance
 
     @property
     def size(self) -> int:
-        """Pixels from the first to the last, of the place that reaches furthest."""
+        """The size of the largest field in pixels."""
         return max(max(0, high - low + 1) for low, high in zip(self.lows, self.highs, strict=True))
 
     @property
     def jump(self) -> float:
-        """Pixels between neighbouring places, on average."""
+        """The mean number of pixels between neighboring positions."""
         return self.advance / self.period
 
     @property
     def start(self) -> float:
-        """The centre of the first place's field; the centre of the first pixel is 0."""
+        """The center of the first position's field; the center of the first pixel is 0."""
         return (self.lows[0] + self.highs[0]) / 2
 
     def read(self, period: int, moved: int, sources: Sources) -> Reach:
-        """Behind a layer whose place i reads the places `sources(i)` of this map.
+        """The reach after a layer whose position i reads the positions `sources(i)` of this map.
 
-        Place i + `period` reads those `moved` further.
+        Position i + `period` reads those shifted by `moved`.
         """
         if not self.advance:
             return self
@@ -66,12 +70,12 @@ class Reach:
         return Reach(period * turns, moved * turns // self.period * self.advance, lows, highs)._shortest()
 
     def window(self, kernel_size: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> Reach:
-        """Behind a convolution or a pool."""
+        """The reach after a convolution or a pool."""
         taps = range(-padding, kernel_size * dilation - padding, dilation)
         return self.read(1, stride, lambda i: [i * stride + tap for tap in taps])
 
     def transposed_window(self, kernel_size: int, stride: int, padding: int, dilation: int) -> Reach:
-        """Behind a transposed convolution (M27)."""
+        """The reach after a transposed convolution."""
 
         def sources(place: int) -> list[int]:
             taps = (place + padding - dilation * k for k in range(kernel_size))
@@ -80,26 +84,26 @@ class Reach:
         return self.read(stride, 1, sources)
 
     def resized(self, step: Fraction, sources: Sources) -> Reach:
-        """Behind a layer with `step` places of this map between neighbours, such as interpolation."""
+        """The reach after interpolation, with `step` positions of this map between neighbors."""
         return self.read(step.denominator, step.numerator, sources)
 
     def all(self, places: int) -> Reach:
-        """What all of the first `places` depend on together."""
+        """The joint reach of the first `places` positions."""
         if not self.advance:
             return self
         ends = {*range(min(self.period, places)), *range(max(0, places - self.period), places)}
-        low, high = self._hull(map(self.at, ends))  # the places between reach no further
+        low, high = self._hull(map(self.at, ends))  # positions in between reach no further
         return Reach(1, 0, (low,), (high,))
 
     def only(self, place: int) -> Reach:
-        """What one place depends on."""
+        """The reach of a single position."""
         low, high = self.at(place)
         return Reach(1, 0, (low,), (high,))
 
     def joined(self, other: Reach, places: int) -> Reach | None:
-        """Behind a sum or a concatenation of two maps; None where their places lie at different distances.
+        """The reach after a sum or a concatenation of two maps; None if their jumps differ.
 
-        Where all of the `places` of one share a field, they share everything behind it.
+        If all positions of one map share a field, all positions of the result do.
         """
         if not (self.advance and other.advance):
             low, high = self._hull([self.all(places).at(0), other.all(places).at(0)])
@@ -113,12 +117,12 @@ class Reach:
 
     @staticmethod
     def _hull(fields: Iterable[tuple[int, int]]) -> tuple[int, int]:
-        """From the first to the last pixel of several fields."""
+        """The interval that covers several fields."""
         ends: Sequence[tuple[int, int]] = [NOTHING, *fields]
         return min(low for low, _ in ends), max(high for _, high in ends)
 
     def _shortest(self) -> Reach:
-        """The same with the shortest period."""
+        """The same reach with the shortest period."""
         for period in range(1, self.period):
             if self.period % period or self.advance * period % self.period:
                 continue

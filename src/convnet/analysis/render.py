@@ -1,4 +1,4 @@
-"""The layer table as text for a terminal and as Markdown."""
+"""Render a layer table for terminals, Markdown and HTML."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from rich.text import Text
 from convnet.analysis.table import UNKNOWN, Layer, LayerTable, one
 
 MOST_ROWS = 60
-"""A longer table is folded, unless a depth is asked for."""
+"""Longer tables are folded unless a depth is given."""
 
 COLUMNS = ("window", "output", "parameters", "memory", "MACs", "field", "offset", "own field")
 NARROW = 6
-"""How many of the columns fit into 80 characters beside the names; all do from 104 on."""
+"""The number of columns shown in less than 104 characters."""
 WIDE = 104
 NAME = 16
-"""Characters that names of layers keep at least."""
+"""The smallest width of layer names in characters."""
 
 
 def terminal(table: LayerTable, width: int = 80, depth: int | None = None) -> RenderableType:
-    """The table for rich, blocks below `depth` levels folded; without a depth, as deep as 60 rows allow."""
+    """The table for rich, with blocks below `depth` levels folded. Default: as deep as 60 rows allow."""
     chosen = fitting_depth(table) if depth is None else depth
     shown = list(visible(table.root, chosen))
     widths = _widths([layer for _, _, layer, _ in shown], width)
@@ -44,12 +44,12 @@ def terminal(table: LayerTable, width: int = 80, depth: int | None = None) -> Re
         rows.add_row(label, *(() if is_block else cells(layer)[: len(widths)]))
     lines = footer(table, folded)
     if len(widths) < NARROW:
-        lines.append(f"no room for {', '.join(COLUMNS[len(widths) :])}")
+        lines.append(f"hidden for lack of space: {', '.join(COLUMNS[len(widths) :])}")
     return Group(rows, Text(), *map(Text, lines))
 
 
 def _widths(layers: Sequence[Layer], width: int) -> list[int]:
-    """The widths of as many columns as leave room for names, none of their numbers cut."""
+    """The widths of the columns that fit next to the names without truncation."""
     rows = [cells(layer) for layer in layers]
     widths = [max(map(len, column)) for column in zip(COLUMNS, *rows, strict=True)]
     count = len(COLUMNS) if width >= WIDE else NARROW
@@ -59,14 +59,14 @@ def _widths(layers: Sequence[Layer], width: int) -> list[int]:
 
 
 def plain_text(table: LayerTable) -> str:
-    """The table in 80 columns, without colour."""
+    """The table in 80 columns without color."""
     out = io.StringIO()
     Console(file=out, width=80, color_system=None).print(terminal(table))
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
 def markdown(table: LayerTable) -> str:
-    """The innermost layers as a Markdown table, and the totals."""
+    """The innermost layers as a Markdown table, with the totals."""
     lines = [
         "| layer | type | " + " | ".join(COLUMNS) + " |",
         "|---|---|---|" + "---:|" * (len(COLUMNS) - 1),
@@ -78,12 +78,12 @@ def markdown(table: LayerTable) -> str:
 
 
 def _markdown_row(values: Iterable[str]) -> str:
-    r"""`+1|2` as `+1\|2`: a bar would begin the next column, a line break the next row."""
+    r"""A row with bars escaped (`+1|2` → `+1\|2`) and line breaks removed."""
     return "| " + " | ".join(" ".join(value.split()).replace("|", r"\|") for value in values) + " |"
 
 
 def visible(block: Layer, depth: int, level: int = 0) -> Iterator[tuple[int, str, Layer, bool]]:
-    """What a table of `depth` levels shows: level, name of the block around, layer, whether it is folded."""
+    """The rows of a table of `depth` levels: level, name of the block around, layer, whether it is folded."""
     layers = block.inside or (block,)
     for layer in layers:
         is_folded = bool(layer.inside) and level + 1 >= depth
@@ -93,7 +93,7 @@ def visible(block: Layer, depth: int, level: int = 0) -> Iterator[tuple[int, str
 
 
 def fitting_depth(table: LayerTable) -> int:
-    """The largest depth whose table has at most 60 rows, or the whole; at least one level."""
+    """The largest depth whose table has at most 60 rows; at least 1."""
     depth, rows = 1, -1
     while True:
         found = sum(1 for _ in visible(table.root, depth))
@@ -103,12 +103,12 @@ def fitting_depth(table: LayerTable) -> int:
 
 
 def short_name(layer: Layer, parent: str) -> str:
-    """The name below the block around it."""
+    """The name within the enclosing block."""
     return layer.name.removeprefix(f"{parent}.") if parent else layer.name
 
 
 def cells(layer: Layer) -> tuple[str, ...]:
-    """The columns behind the name."""
+    """The columns after the name."""
     output = "–" if layer.output is None else by(layer.output)
     memory = human(layer.activation_bytes, "B") if layer.activation_bytes else "–"
     macs = UNKNOWN if layer.macs is None else human(layer.macs) if layer.macs else "–"
@@ -142,7 +142,7 @@ def window(layer: Layer) -> str:
 
 
 def field(layer: Layer) -> str:
-    """Receptive field and jump in input pixels: 195 /32; a single number where all places share it."""
+    """Receptive field and jump in input pixels: 195 /32; no jump if all positions share the field."""
     if layer.receptive_field is None or layer.jump is None:
         return UNKNOWN
     if not layer.receptive_field:
@@ -152,7 +152,7 @@ def field(layer: Layer) -> str:
 
 
 def footer(table: LayerTable, folded: bool) -> list[str]:
-    """Totals, memory, what is not run, what does not fit."""
+    """Totals, memory, unused modules and notes on strides."""
     frozen = "" if table.trainable == table.parameters else f", {table.trainable:,} trainable"
     macs = UNKNOWN if table.macs is None else human(table.macs)
     training = UNKNOWN if table.training_bytes is None else human(table.training_bytes, "B")
@@ -165,7 +165,7 @@ def footer(table: LayerTable, folded: bool) -> list[str]:
     lines += [f"not run in evaluation: {name}, {count:,} parameters" for name, count in table.unused.items()]
     lines += table.notes
     if folded:
-        lines.append("… is folded; --depth N shows N levels")
+        lines.append("… is folded (--depth N shows N levels)")
     return lines
 
 
@@ -175,7 +175,7 @@ def by(sizes: Sequence[int]) -> str:
 
 
 def human(number: int, unit: str = "") -> str:
-    """Three digits and a prefix: 3.21 M, 12.8 MB."""
+    """A number with three digits and a prefix: 3.21 M, 12.8 MB."""
     value, prefixes = float(number), ["", "k", "M", "G", "T"]
     while value >= 999.5 and len(prefixes) > 1:
         value /= 1000
@@ -209,7 +209,7 @@ STYLE = """
 
 
 def fragment(table: LayerTable) -> str:
-    """A table with its own style, which can stand in any page; all text is escaped."""
+    """The table as HTML with its own style, for any page; all text is escaped."""
     depth = fitting_depth(table)
     layers = table.root.inside or (table.root,)
     around = table.root.name if table.root.inside else ""

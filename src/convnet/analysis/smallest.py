@@ -1,4 +1,4 @@
-"""Which inputs a network accepts: the smallest that leaves something in every layer."""
+"""The smallest input that a network accepts."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ LARGEST_TRIED = 1 << 14
 
 
 def fitting_trace(module: nn.Module, shape: tuple[int, ...], dtype: torch.dtype) -> Trace:
-    """The trace of a module that lies on the meta device, or a message that names an input that would do.
+    """Trace a module on the meta device.
 
     Raises:
-        ModelError: a layer fails; where nothing is left of the input, with the smallest that would do.
+        ModelError: A layer fails; if the input is too small, the message gives the smallest that works.
     """
     if not shape or min(shape) < 1:
-        raise ModelError(f"an input of {shape}: there must be sizes, each of at least 1")
+        raise ModelError(f"invalid input shape {shape}: every size must be at least 1")
     try:
         return trace(module, shape, dtype)
     except NothingLeftError as error:
         smallest = smallest_input(module, shape, dtype)
-        way_out = f"; the smallest input that would do is {'×'.join(map(str, smallest))}" if smallest else ""
+        way_out = f"; the smallest input that works is {'×'.join(map(str, smallest))}" if smallest else ""
         raise ModelError(f"{error}{way_out}") from None
 
 
 def smallest_input(module: nn.Module, shape: tuple[int, ...], dtype: torch.dtype) -> tuple[int, ...] | None:
-    """The smallest sizes, not below those of `shape`, with which no window is larger than what it reads.
+    """The smallest sizes, not below those of `shape`, for which no window exceeds its input.
 
-    None where no size helps. Sides are independent of each other, and larger ones never do worse.
+    None if no size works. The search assumes that sides are independent and larger sides never worse.
     """
     sides = list(shape[1:])
     if not sides or not _fits(module, (shape[0], *(LARGEST_TRIED for _ in sides)), dtype):
@@ -54,6 +54,6 @@ def _fits(module: nn.Module, shape: tuple[int, ...], dtype: torch.dtype) -> bool
         trace(module, shape, dtype)
     except NothingLeftError:
         return False
-    except ModelError:  # a later layer may want one size only; that is not asked here
+    except ModelError:  # a later layer may take one size only, which is not checked here
         return True
     return True

@@ -1,4 +1,4 @@
-"""The layer table of any network (M24, M25, M82): what every layer makes, holds, costs and sees."""
+"""The layer table of any network: output shapes, parameters, memory, costs and receptive fields."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from convnet.meta import on_meta
 
 
 class Summary(LayerTable):
-    """A layer table that prints itself, and shows itself folded in notebooks."""
+    """A layer table that prints as text and is shown as a folding table in notebooks."""
 
     def __repr__(self) -> str:
         return plain_text(self)
@@ -38,11 +38,10 @@ def summary(
     batch_size: int = 1,
     dtype: torch.dtype | None = None,
 ) -> Summary:
-    """The layer table of any `nn.Module` for inputs of `input_shape`, e.g. (3, 224, 224), without the batch.
+    """Make the layer table of any `nn.Module`.
 
-    The module is copied to the meta device and run there in evaluation mode: nothing is allocated, and the
-    module itself is left alone. Receptive fields follow the operations, over all branches. `dtype` of the
-    input is that of the weights unless given.
+    The module is copied to the meta device and run in evaluation mode, so nothing is allocated and the module
+    is unchanged. Receptive fields are exact, over all branches.
 
         >>> import convnet
         >>> from torch import nn
@@ -50,14 +49,24 @@ def summary(
         >>> table.parameters, table.layers[0].output, table.layers[0].receptive_field
         (760, (10, 32, 32), (5, 5))
 
+    Args:
+        module: The network.
+        input_shape: The shape of an input without the batch dimension, e.g. (3, 224, 224).
+        name: The name shown in the table. Default: the class of the module.
+        batch_size: The batch size for the memory figures.
+        dtype: The type of the input. Default: that of the weights.
+
+    Returns:
+        The table; print it, or use `layers`, `parameters`, `macs`, `to_dict()`.
+
     Raises:
-        ModelError: no module, or no shape; or a layer does not fit its input: the message names it, with
-            its arithmetic and the smallest input that would do.
+        ModelError: The arguments are invalid, or a layer does not fit its input; the message names the layer
+            with its arithmetic and the smallest input that works.
     """
     if not isinstance(module, nn.Module):
-        raise ModelError(f"a layer table is made of a torch.nn.Module, got {type(module).__name__}")
+        raise ModelError(f"expected a torch.nn.Module, got {type(module).__name__}")
     if not isinstance(input_shape, Sequence) or not all(isinstance(size, int) for size in input_shape):
-        raise ModelError(f"input_shape is a sequence of sizes, e.g. (3, 224, 224), got {input_shape!r}")
+        raise ModelError(f"input_shape must be a sequence of sizes, e.g. (3, 224, 224), got {input_shape!r}")
     module, shape = on_meta(module), tuple(input_shape)
     floats = (p.dtype for p in module.parameters() if p.is_floating_point())
     dtype = dtype or next(floats, torch.float32)
@@ -83,7 +92,7 @@ def summary(
 
 
 def unfitting_strides(module: nn.Module, input_shape: Sequence[int]) -> list[str]:
-    """What the table would say of strides that do not fit (M24); nothing where a network cannot be traced."""
+    """The notes of the table on strides that leave pixels unused; empty if the network cannot be traced."""
     try:
         found = trace(on_meta(module), tuple(input_shape))
     except ModelError:
@@ -99,7 +108,7 @@ def _training_bytes(
     batch_size: int,
     weight_bytes: int,
 ) -> int | None:
-    """Weights, gradients, Adam's two moments, and what the backward pass needs."""
+    """The bytes of weights, gradients, Adam's two moments and saved activations."""
     several = max(2, batch_size)  # batch norm refuses a single value per channel
     saved = saved_bytes(module, shape, dtype, several)
     if saved is None:
@@ -111,7 +120,7 @@ def _training_bytes(
 def _require_sizes(module: nn.Module) -> None:
     for name, parameter in module.named_parameters():
         if is_lazy(parameter):
-            raise ModelError(f"the lazy parameter '{name}' has no size: an evaluation does not use it")
+            raise ModelError(f"the lazy parameter '{name}' has no size because evaluation does not use it")
 
 
 class _Builder:
@@ -121,7 +130,7 @@ class _Builder:
         self.counted: set[int] = set()
 
     def root(self, found: Trace, module: nn.Module) -> Layer:
-        """The row of the whole network, which also holds parameters used without a call of their module."""
+        """The row of the whole network, including parameters used without a call of their module."""
         root = self.layer(found.call)
         named = [(name, p) for name, p in module.named_parameters() if id(p) in found.read - self.counted]
         loose = tuple(_held(name, root.input, *self._count([p])) for name, p in named)
@@ -167,14 +176,14 @@ class _Builder:
 
 
 def _held(name: str, shape: tuple[int, ...], parameters: int, trainable: int) -> Layer:
-    """Parameters outside of the layers that run."""
+    """A row for parameters outside the layers."""
     return Layer(
         name, "Parameter", shape, None, None, parameters, trainable, 0, 0, (), (), (), (), (), True, None
     )
 
 
 def _unused(module: nn.Module, counted: set[int]) -> dict[str, int]:
-    """Parameters that an evaluation does not use, by the outermost modules that hold nothing else."""
+    """Parameters that evaluation does not use, by the outermost modules that hold only such parameters."""
     found, seen = dict[str, int](), set(counted)
     for name, part in module.named_modules():
         parameters = {id(p): p for p in part.parameters()}
@@ -191,7 +200,7 @@ def _sizes(field: Field | None) -> tuple[int, ...] | None:
 
 
 def _each(field: Field | None, what: str) -> tuple[float, ...] | None:
-    """A property of every side's reach; None where a side is not known."""
+    """A property of the reach along every side; None if one is unknown."""
     if field is None:
         return ()
     if None in field.reaches:

@@ -1,4 +1,4 @@
-"""The rows and totals of a layer table (M82)."""
+"""The rows and totals of a layer table."""
 
 from __future__ import annotations
 
@@ -14,15 +14,26 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True)
 class Layer:
-    """A row of the table: a layer, or a block with the layers `inside` of it.
+    """A row of the table: a layer, or a block of layers. Unknown values are None.
 
-    Shapes are C×H×W, without the batch. `activation_bytes` is new memory for one input: 0 for a layer that
-    works in place or only looks at its input in another shape. `receptive_field`, `jump` and `offset` are in
-    input pixels, one number a side: the size of what one place of the output depends on, the distance between
-    neighbouring places, and the centre of the first place's field, where 0 is the centre of the first pixel.
-    A jump of 0 means that all places see the same. `own_field` is the size in the layer's own input. None
-    stands for what cannot be known; a field of no sides is that of an input without sides. `is_chain` says of
-    a block that every layer inside takes what the one before it gives: it has no branches.
+    Attributes:
+        name: The name in the network.
+        type: The class.
+        input: The shape of the input without the batch dimension.
+        output: The shape of the output.
+        window: The window of a convolution or pool.
+        parameters: The number of parameters.
+        trainable: The number of trainable parameters.
+        activation_bytes: New memory for one input; 0 for layers that work in place or only reshape.
+        macs: Multiply-accumulates for one input.
+        receptive_field: The size of the field of one position, in input pixels per side; empty if the input
+            has no sides.
+        jump: Input pixels between neighboring positions, per side; 0 if all positions share a field.
+        offset: The center of the first position's field; 0 is the center of the first pixel.
+        own_field: The size of the field in the layer's own input.
+        inside: The layers of a block.
+        is_chain: Whether the layers of a block form a chain without branches.
+        note: A note on a stride that leaves pixels unused.
     """
 
     name: str
@@ -43,14 +54,14 @@ class Layer:
     note: str | None
 
     def leaves(self) -> Iterator[Layer]:
-        """The layers without any inside, in the order in which they run."""
+        """The innermost layers in the order in which they run."""
         if not self.inside:
             yield self
         for layer in self.inside:
             yield from layer.leaves()
 
     def notes(self) -> list[str]:
-        """What the arithmetic has to say of the layers inside."""
+        """Notes on strides that leave pixels unused."""
         return [f"layer '{layer.name}' ({layer.type}): {layer.note}" for layer in self.leaves() if layer.note]
 
 
@@ -58,9 +69,17 @@ class Layer:
 class LayerTable:
     """The layer table of a network for inputs of one shape.
 
-    `parameters` counts every parameter once, those `unused` by an evaluation included; `forward_bytes` and
-    `training_bytes` are the memory of a forward pass and of a training step with Adam, for `batch_size`
-    inputs, with the inputs and the weights.
+    Attributes:
+        model: The name of the network.
+        input: The shape of the input without the batch dimension.
+        batch_size: The batch size of the memory figures.
+        root: The row of the whole network.
+        parameters: The number of parameters, each counted once.
+        trainable: The number of trainable parameters.
+        unused: Parameters that evaluation does not use, by module.
+        weight_bytes: The memory of weights and buffers.
+        forward_bytes: The memory of a forward pass, with inputs and weights.
+        training_bytes: The memory of a training step with Adam, with inputs and weights; None if unknown.
     """
 
     model: str
@@ -76,29 +95,28 @@ class LayerTable:
 
     @property
     def layers(self) -> list[Layer]:
-        """The innermost layers, in the order in which they run."""
+        """The innermost layers in the order in which they run."""
         return list(self.root.leaves())
 
     @property
     def macs(self) -> int | None:
-        """Multiply-accumulates for one input; None where those of a layer are not known."""
+        """Multiply-accumulates for one input; None if those of a layer are unknown."""
         return total(layer.macs for layer in self.layers)
 
     @property
     def activation_bytes(self) -> int:
-        """New memory of all layers together, for one input."""
+        """New memory of all layers for one input."""
         return sum(layer.activation_bytes for layer in self.layers)
 
     @property
     def notes(self) -> list[str]:
-        """What the arithmetic has to say: strides that do not fit."""
+        """Notes on strides that leave pixels unused."""
         return self.root.notes()
 
     def to_dict(self) -> dict[str, Any]:
-        """The table as JSON has it: the innermost layers, and the totals.
+        """The innermost layers and the totals as plain values, for JSON.
 
-        Where all sides agree, one number stands for them. "unknown" is what cannot be known, null what does
-        not apply.
+        One number is given where all sides agree. Unknown values are "unknown", inapplicable ones None.
         """
         return {
             "model": self.model,
@@ -142,14 +160,14 @@ def _row(layer: Layer) -> dict[str, Any]:
 
 
 def _padding(pairs: Sequence[tuple[int, int]]) -> Any:
-    """As `one`; where zeros before and behind differ, a pair of them for every side."""
+    """As `one`; pairs (before, after) per side if the two ends differ."""
     if all(before == behind for before, behind in pairs):
         return one([before for before, _ in pairs])
     return [list(pair) for pair in pairs]
 
 
 def one(values: Sequence[Any]) -> Any:
-    """One value where all sides agree, a list where they do not, None where there are no sides."""
+    """One value if all sides agree, a list if they do not, None if there are no sides."""
     values = [int(v) if isinstance(v, float) and v.is_integer() else v for v in values]
     if not values:
         return None

@@ -1,7 +1,6 @@
-"""Running a network on the meta device, and writing down what every layer did there.
+"""Run a network on the meta device and record every layer.
 
-Operations are seen where torch dispatches them, so that it makes no difference whether a network is made of
-modules or of functions.
+Operations are intercepted where torch dispatches them, so that modules and functions are treated alike.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ _PLAIN_NAMES = {
     "addmm": "linear",
 }
 _SILENT = {"clone", "copy", "_to_copy", "detach", "alias", "lift_fresh"}
-"""Operations that only move numbers; they get no row of their own."""
+"""Operations that only copy; they get no row."""
 
 
 class NothingLeftError(ModelError):
-    """A window is larger than what it slides over; `layer` names the layer."""
+    """A window is larger than its input; `layer` is the name of the layer."""
 
     def __init__(self, layer: str, message: str) -> None:
         super().__init__(message)
@@ -46,12 +45,23 @@ class NothingLeftError(ModelError):
 
 @dataclass
 class Call:
-    """A module at work, or an operation outside of the innermost modules.
+    """A call of a module, or an operation outside the innermost modules.
 
-    Shapes are without the batch. `made` are the bytes of new memory that the output holds, `macs` the
-    multiply-accumulates, None where they are not known. `takes` and `gives` are the identities of its first
-    input and output, the same for views. `own` is the receptive field in the input of this
-    call instead of the network's; it and the window are those of innermost modules.
+    Attributes:
+        name: The name of the module or operation.
+        kind: The class of the module, or the name of the operation.
+        module: The module; None for operations.
+        input: The shape of the first input without the batch dimension.
+        started: The memory clock at the start of the call.
+        takes: The identity of the first input; equal for views of one tensor.
+        gives: The identity of the first output.
+        inside: The calls within this call.
+        output: The shape of the first output.
+        made: The bytes of new memory held by the output.
+        macs: Multiply-accumulates; None if unknown.
+        field: The receptive field in the network's input.
+        own: The receptive field in the call's own input (innermost modules only).
+        window: The window (innermost modules only).
     """
 
     name: str
@@ -71,14 +81,19 @@ class Call:
 
     @property
     def is_layer(self) -> bool:
-        """Whether no module ran inside of it."""
+        """Whether no module ran inside the call."""
         return all(call.module is None for call in self.inside)
 
 
 @dataclass(frozen=True)
 class Trace:
-    """The call of a whole network, the most bytes of activations that lay in memory at once, and the
-    identities of all parameters that an operation read."""
+    """A traced network.
+
+    Attributes:
+        call: The call of the whole network.
+        peak: The largest number of bytes of activations in memory at once.
+        read: The ids of all parameters that an operation read.
+    """
 
     call: Call
     peak: int
@@ -86,11 +101,11 @@ class Trace:
 
 
 def trace(module: nn.Module, shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Trace:
-    """Run a module that lies on the meta device, in evaluation mode, on one input of `shape`.
+    """Run a module on the meta device, in evaluation mode, on one input of `shape`.
 
     Raises:
-        NothingLeftError: a window is larger than its input; names the layer and the arithmetic.
-        ModelError: a layer fails on its input; names the layer.
+        NothingLeftError: A window is larger than its input; the message names layer and arithmetic.
+        ModelError: A layer fails on its input; the message names the layer.
     """
     module.eval()
     recorder = _Recorder()
@@ -109,19 +124,19 @@ def trace(module: nn.Module, shape: Sequence[int], dtype: torch.dtype = torch.fl
 
 @contextmanager
 def _quiet_steps() -> Iterator[None]:
-    """Attention as separate operations, of which more is known than of the fused one; and no warnings."""
+    """Run attention as separate operations, which have known rules, and suppress warnings."""
     was = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's, about what a real run costs
+            warnings.simplefilter("ignore")  # torch's warnings about the cost of a real run
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(was)
 
 
 class _Recorder(MetaMode):
-    """Sees every operation, and knows by hooks which module it belongs to."""
+    """Records every operation, and by hooks the module that it belongs to."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -135,13 +150,13 @@ class _Recorder(MetaMode):
         self.tensors_seen = count()
 
     def begin(self, x: Tensor) -> None:
-        """Make `x` the origin of all receptive fields."""
+        """Set `x` as the origin of all receptive fields."""
         self.memory.see([x])
         self.fields[x] = Field.of_input(x.shape)
 
     @contextmanager
     def watching(self, module: nn.Module) -> Iterator[None]:
-        """Hooks on every module while it runs, except on the parts that compute parametrised weights."""
+        """Hook every module, except the parts that compute parametrized weights."""
         hooks = []
         for name, part in module.named_modules():
             if "parametrizations" not in name.split("."):
@@ -180,7 +195,7 @@ class _Recorder(MetaMode):
             call.inside = []
 
     def run(self, func: Any, arguments: Mapping[str, Any], args: Any, kwargs: Any) -> Any:
-        """An operation: refused where its window does not fit, else followed and recorded."""
+        """Run and record an operation; raises NothingLeftError if its window does not fit."""
         name = operation_name(func)
         window = window_of(name, arguments, self.pad)
         self.pad = pad_of(name, arguments)
@@ -204,7 +219,7 @@ class _Recorder(MetaMode):
             made = self.memory.made_since(clock, outputs[:1])
             if macs or window or not counted or not moves:
                 self._record(name, inputs[0], outputs[0], made, macs if counted else None, window)
-            else:  # the same numbers in another shape
+            else:  # a view
                 self.identities[outputs[0]] = self._identity(inputs[0])
         return out
 
@@ -228,31 +243,31 @@ class _Recorder(MetaMode):
 
 
 def _macs(func: Any, args: Any, kwargs: Any, out: Any) -> int:
-    """Half of the floating-point operations that torch's own counter sees."""
+    """Half of the floating-point operations counted by torch."""
     flops: int = flop_registry[func._overloadpacket](*args, **kwargs, out_val=out)
     return flops // 2
 
 
 def total(values: Iterable[int | None]) -> int | None:
-    """The sum; None where a part is not known."""
+    """The sum; None if a value is None."""
     known = list(values)
     return None if None in known else sum(value for value in known if value)
 
 
 def describe(call: Call) -> str:
-    """A layer as a message names it."""
+    """A layer as named in messages."""
     return f"layer '{call.name}' ({call.kind})" if call.name else f"the network ({call.kind})"
 
 
 def _explain(call: Call, error: Exception) -> str:
-    """Why a layer fails on its input, in words where the reason is a common one."""
+    """A message for a layer that fails on its input, with the reason if it is a common one."""
     given, place = "×".join(map(str, call.input)), describe(call)
     if "meta tensor" in str(error) or "SymInt" in str(error):
-        return f"{place} asks for values, not only for shapes, which a layer table has none of"
+        return f"{place} needs values, but a layer table has only shapes"
     channels = getattr(call.module, "in_channels", None)
     features = getattr(call.module, "in_features", None)
     if isinstance(channels, int) and len(call.input) >= 2 and call.input[0] != channels:
-        return f"{place} takes {channels} channels and gets {call.input[0]}, in an input of {given}"
+        return f"{place} takes {channels} channels but gets {call.input[0]}, in an input of {given}"
     if isinstance(features, int) and call.input and features not in (call.input[-1], math.prod(call.input)):
-        return f"{place} takes {features:,} numbers and gets {math.prod(call.input):,}, an input of {given}"
+        return f"{place} takes {features:,} numbers but gets {math.prod(call.input):,}, an input of {given}"
     return f"{place} fails on an input of {given}: {type(error).__name__}: {in_one_line(error)}"

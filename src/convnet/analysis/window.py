@@ -1,4 +1,4 @@
-"""The sliding window of a convolution or a pool, and its arithmetic in words (M24)."""
+"""The sliding window of a convolution or a pool, and its arithmetic."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _POOLS = {f"{kind}_pool{sides}d" for kind in ("max", "avg") for sides in (1, 2, 
 
 @dataclass(frozen=True)
 class Side:
-    """The window along one side of the input: sizes in pixels, zeros before and behind."""
+    """The window along one side of the input: sizes in pixels, zeros before and after."""
 
     size: int
     kernel_size: int
@@ -23,17 +23,17 @@ class Side:
 
     @property
     def span(self) -> int:
-        """Pixels from the first to the last that the window covers: D(F − 1) + 1."""
+        """The extent of the window in pixels: D(F − 1) + 1."""
         return self.dilation * (self.kernel_size - 1) + 1
 
     @property
     def room(self) -> int:
-        """How far the window can move: N + 2P − D(F − 1) − 1."""
+        """The distance that the window can move: N + 2P − D(F − 1) − 1."""
         return self.size + sum(self.padding) - self.span
 
     @property
     def unread(self) -> int:
-        """Pixels at the end that no window reaches, although windows that touch would."""
+        """The number of pixels at the end that no window reaches, if windows overlap or touch."""
         return max(0, self.room % self.stride - self.padding[1]) if self.span >= self.stride else 0
 
     def __str__(self) -> str:
@@ -47,7 +47,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Window:
-    """A window over an image or a signal, one Side each; `rounds_up` as pools do on request."""
+    """A window over an image or a signal, with one Side per dimension; pools may round up."""
 
     sides: tuple[Side, ...]
     transposed: bool = False
@@ -55,7 +55,7 @@ class Window:
 
     @property
     def impossible(self) -> str | None:
-        """Why there is no place for the window, in words; None where there is one."""
+        """The reason why the window does not fit; None if it fits."""
         for side in self.sides:
             if side.stride < 1 or side.kernel_size < 1 or side.dilation < 1:
                 return (
@@ -69,7 +69,7 @@ class Window:
 
     @property
     def complaint(self) -> str | None:
-        """Which pixels are never read because the stride does not fit, in words (M24); None where it fits."""
+        """A note on pixels that are never read because the stride does not fit; None if it fits."""
         if self.transposed or self.rounds_up:
             return None
         parts: dict[str, list[str]] = {}
@@ -84,9 +84,9 @@ class Window:
 
 
 def window_of(name: str, arguments: Mapping[str, Any], padded: Window | None) -> Window | None:
-    """The window of an operation by ATen's name and arguments; None where it has none.
+    """The window of an operation by ATen's name and arguments; None if it has none.
 
-    `padded` is the padding that came just before, as `pad_of` describes it.
+    `padded` is the preceding padding, as returned by `pad_of`.
     """
     if name == "convolution":
         sizes, kernels = arguments["input"].shape[2:], list(arguments["weight"].shape[2:])

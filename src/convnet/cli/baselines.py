@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def baselines(
     data: Annotated[str, typer.Argument(help="A data set, a folder of images or a table (.csv).")],
-    minutes: Annotated[float, typer.Option(min=0.05, max=1440, help="About how long it may take.")] = 2.0,
+    minutes: Annotated[float, typer.Option(min=0.05, max=1440, help="Approximate time limit.")] = 2.0,
     set_: Set = None,
     out: Out = None,
     data_dir: DataDir = None,
@@ -24,8 +24,8 @@ def baselines(
 ) -> None:
     """Fit the baselines to beat: majority, k-NN, linear, HoG, visual words and an MLP on the same split.
 
-    The table is stored in runs/NAME-baselines, a run per row, and 'convnet train' on the same data shows it
-    beside its network.
+    The table is stored in runs/NAME-baselines with one run per row. 'convnet train' on the same split shows
+    it next to its network.
     """
     from convnet.workflows import baselines as fit_baselines
 
@@ -49,7 +49,7 @@ def baselines(
 
 
 def print_baselines(table: Baselines, network: tuple[str, float | None, float | None] | None = None) -> None:
-    """The table, best first; `network` is a name, a validation and a test accuracy to stand among them."""
+    """Print the table, best first; `network` is (name, validation, test accuracy) of an additional row."""
     if network is None:
         lines = [_cells(row) for row in sorted(table.rows, key=lambda row: -row.accuracy)]
     else:

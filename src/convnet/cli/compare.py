@@ -23,7 +23,7 @@ def compare(
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Train variants of a recipe side by side: one picture, one table."""
+    """Train variants of a recipe and compare them in one table and one page."""
     from convnet.cli.progress import TrainingProgress
     from convnet.workflows import choose_recipe
     from convnet.workflows import compare as compare_variants
@@ -55,7 +55,7 @@ def compare(
 
 
 def parse_variants(entries: list[str]) -> dict[str, list[Any]]:
-    """["optimizer=adam,sgd"] → {"optimizer": ["adam", "sgd"]}: YAML, cut at commas outside of brackets."""
+    """["optimizer=adam,sgd"] → {"optimizer": ["adam", "sgd"]}: YAML values, split at top-level commas."""
     from convnet.errors import RecipeError
     from convnet.models.grammar.parse_pipeline import split_outside
     from convnet.recipes import parse_assignments
@@ -64,10 +64,10 @@ def parse_variants(entries: list[str]) -> dict[str, list[Any]]:
     for entry in entries:
         key, _, values = entry.partition("=")
         if key in varied:
-            raise RecipeError(f"--vary {key} is given twice; name all its values in one")
+            raise RecipeError(f"--vary {key} is given twice; list all its values in one option")
         parts = split_outside(values, ",") if values.strip() else []
         if not all(part.strip() for part in parts):
-            raise RecipeError(f"--vary {entry}: an empty value; write null for none")
+            raise RecipeError(f"--vary {entry}: empty value; write null for none")
         varied[key] = [parse_assignments([f"{key}={part}"])[key.strip()] for part in parts]
     return varied
 

@@ -15,10 +15,10 @@ from convnet.types import SplitName
 def evaluate(
     run: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
     data: Annotated[
-        str | None, typer.Argument(help="Other data: a set or a folder. Default: the run's own.")
+        str | None, typer.Argument(help="Other data: a data set or a folder. Default: the run's own.")
     ] = None,
     split: Annotated[
-        SplitName | None, typer.Option(help="train, val or test; default: what was held out.")
+        SplitName | None, typer.Option(help="train, val or test. Default: test, or val if there is none.")
     ] = None,
     data_dir: DataDir = None,
     as_json: Json = False,
@@ -61,7 +61,7 @@ def _print_classes(per_class: Mapping[str, Mapping[str, float]]) -> None:
 
 
 def _print_scores(scores: Mapping[str, Any]) -> None:
-    """A line for every figure; a table of those of single classes."""
+    """Print a line per metric and a table of the per-class metrics."""
     tables = {key: value for key, value in scores.items() if isinstance(value, dict)}
     for key, value in scores.items():
         if key not in tables:

@@ -13,14 +13,14 @@ from convnet.cli.options import DataDir
 def features(
     run: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
     data: Annotated[
-        str | None, typer.Argument(help="Other data: a set or a folder. Default: the run's own.")
+        str | None, typer.Argument(help="Other data: a data set or a folder. Default: the run's own.")
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="A .parquet, .csv or .npz file.")] = Path(
         "codes.parquet"
     ),
     data_dir: DataDir = None,
 ) -> None:
-    """Write embeddings: codes of an autoencoder, the last hidden layer of a classifier."""
+    """Write embeddings to a file: an autoencoder's codes or a classifier's last hidden layer."""
     from convnet.workflows import embed_data, load_run
 
     codes = embed_data(load_run(run), data, out)

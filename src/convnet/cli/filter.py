@@ -24,7 +24,7 @@ def filter_image(
         str | None, typer.Option(help="A point operation instead: darken, invert, lower-contrast, …")
     ] = None,
     hog: Annotated[
-        bool, typer.Option("--hog", help="Draw the picture's oriented gradients over it instead.")
+        bool, typer.Option("--hog", help="Draw the histograms of oriented gradients instead.")
     ] = False,
     set_: Annotated[
         list[str] | None,
@@ -38,10 +38,10 @@ def filter_image(
         Path | None, typer.Option("--out", "-o", help="File to write; default: IMAGE-KERNEL.png here.")
     ] = None,
 ) -> None:
-    """Filter a picture with a fixed kernel, by true convolution, and write the result.
+    """Filter an image with a fixed kernel (true convolution) and write the result.
 
-    Values are rounded and cut to 0…255; those of sobel-x and sobel-y, which are signed, are drawn as an
-    eighth of themselves around mid-grey. Outside of the image lies its border pixel (--set border=zeros).
+    Values are rounded and clipped to 0…255. sobel-x and sobel-y are signed: they are divided by 8 and shown
+    around mid-grey. The border is replicated (--set border=zeros pads with zeros).
     """
     import torch
 
@@ -52,7 +52,7 @@ def filter_image(
 
     if [kernel is not None, point is not None, hog].count(True) != 1:
         kernels, points = ", ".join(FILTERS), ", ".join(POINT_OPERATIONS)
-        raise RecipeError(f"name one --kernel ({kernels}) or one --point ({points}), or --hog")
+        raise RecipeError(f"choose one of --kernel ({kernels}), --point ({points}) and --hog")
     options = parse_assignments(set_ or [])
     if hog:
         _draw_hog(image, options, out or Path(f"{image.stem}-hog.png"))
@@ -74,7 +74,7 @@ def filter_image(
 
 
 def _write(image: Tensor, path: Path) -> None:
-    """Write 1×C×H×W values as a picture in the format of the suffix."""
+    """Write values 1×C×H×W as an image in the format given by the suffix."""
     import torch
     from PIL import Image
 
@@ -85,7 +85,7 @@ def _write(image: Tensor, path: Path) -> None:
     picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
     Image.init()
     if (format_ := Image.EXTENSION.get(path.suffix.lower())) not in Image.SAVE:
-        raise RunError(f"{path}: '{path.suffix}' is no format that pictures can be written in; use .png")
+        raise RunError(f"{path}: cannot write pictures as '{path.suffix}'; use .png")
     content = io.BytesIO()
     try:
         picture.save(content, format=format_)
@@ -95,7 +95,7 @@ def _write(image: Tensor, path: Path) -> None:
 
 
 def _draw_hog(image: Path, options: dict[str, Any], out: Path) -> None:
-    """Glyphs of the oriented gradients (M06) over the picture."""
+    """Draw the glyphs of the oriented gradients over the image."""
     import torch
 
     from convnet.atomic import require_picture, write_atomically

@@ -13,7 +13,7 @@ app = typer.Typer(help="Networks.", no_args_is_help=True)
 
 @app.command("list")
 def list_models(as_json: Json = False) -> None:
-    """Which networks there are: parameters, the images they were made for, the smallest they accept."""
+    """List the networks: parameters, native image size, smallest image size, source."""
     from convnet.models import MODELS
 
     rows = [
@@ -35,7 +35,7 @@ def show(
     name: Annotated[str, typer.Argument(help="A name that 'convnet models list' prints.")],
     as_json: Json = False,
 ) -> None:
-    """What a network is, and its options with their defaults."""
+    """Describe a network and its options with their defaults."""
     import inspect
 
     from convnet.models import MODELS
@@ -51,7 +51,7 @@ def show(
 
 
 def _facts(name: str) -> dict[str, Any]:
-    """What the registry knows of a network; nothing of a user's own factory."""
+    """The registry's facts about a network; empty for a user's own factory."""
     from dataclasses import asdict
 
     from convnet.models import MODELS

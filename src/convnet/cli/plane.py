@@ -13,15 +13,15 @@ from convnet.cli.options import Epochs, Json, Set, overrides, print_json
 
 def plane(
     data: Annotated[
-        str, typer.Option(help="circles, moons, spiral, corner, blobs, or a table of two columns.")
+        str, typer.Option(help="circles, moons, spiral, corner, blobs, or a table with two columns.")
     ] = "moons",
     model: Annotated[str | None, typer.Option(help="mlp, linear, knn, 'polar -> linear', …")] = None,
     vary: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=A,B,C", help="A field and its values: a panel each.")
+        list[str] | None, typer.Option(metavar="KEY=A,B,C", help="A field and its values; one panel each.")
     ] = None,
     warp: Annotated[
         bool,
-        typer.Option("--warp", help="Also draw the plane as two hidden units or polar features see it."),
+        typer.Option("--warp", help="Also draw the points as two hidden units or polar features map them."),
     ] = False,
     epochs: Epochs = None,
     seed: Annotated[int | None, typer.Option(help="Random seed of weights and order.")] = None,
@@ -29,7 +29,7 @@ def plane(
     out: Annotated[Path, typer.Option("--out", "-o", help="Picture to write.")] = Path("plane.png"),
     as_json: Json = False,
 ) -> None:
-    """Train models on points of the plane and draw their decision regions.
+    """Train models on points in the plane and draw their decision regions.
 
     For example: --vary "model.hidden=[3],[6],[20]" for capacity, --model knn --vary model.k=1,5,15.
     """

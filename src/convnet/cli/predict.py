@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from convnet.workflows import Run
 
 
-PADDED = ": the network pads its input with zeros, which single windows see at their borders"
+PADDED = " (zero padding affects single windows at their borders)"
 
 
 def predict(
@@ -30,7 +30,7 @@ def predict(
     dense: Annotated[
         bool,
         typer.Option(
-            "--dense", help="Run a classifier over whole photos: a map of classes, drawn over them."
+            "--dense", help="Apply a classifier at every position of a photo and draw the map of classes."
         ),
     ] = False,
     scale: Annotated[
@@ -38,7 +38,7 @@ def predict(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Print the most probable classes of images, or write the masks or images that the run makes of them."""
+    """Predict images: print the most probable classes, or write the predicted masks or images."""
     from convnet.workflows import load_run
 
     loaded = load_run(run)
@@ -91,11 +91,11 @@ def _print_dense(run: Run, images: list[Path], out: Path | None, scale: float | 
         print(f"{found.path}  " + "  ".join(f"{name} {share:.1%}" for name, share in shares if share))
         print(
             f"  {height}×{width} windows of {found.window[0]}×{found.window[1]}, {found.stride} apart, "
-            f"in {found.seconds:.2f} s; one by one {found.patch_seconds:.1f} s, "
+            f"in {found.seconds:.2f} s; one window at a time {found.patch_seconds:.1f} s, "
             f"{found.patch_seconds / found.seconds:.0f} times as long"
         )
         print(
-            f"  largest difference to single windows {found.difference:.1e}{PADDED if found.padded else ''}"
+            f"  largest difference from single windows {found.difference:.1e}{PADDED if found.padded else ''}"
         )
         print(f"  picture {target}")
     if as_json:
@@ -103,7 +103,7 @@ def _print_dense(run: Run, images: list[Path], out: Path | None, scale: float | 
 
 
 def _write_rows(run: Run, files: list[Path], out: Path | None, as_json: bool) -> None:
-    """A CSV file with the rows of all predictions."""
+    """Write the rows of all predictions to one CSV file."""
     import csv
     import io
 
@@ -124,7 +124,7 @@ def _write_rows(run: Run, files: list[Path], out: Path | None, as_json: bool) ->
 
 
 def _write_files(run: Run, images: list[Path], out: Path | None, tile: int | None, as_json: bool) -> None:
-    """The files that show each prediction, next to each other."""
+    """Write the files of each prediction next to each other."""
     from convnet.atomic import write_atomically
 
     first, *others = run.task.writes.items()
@@ -155,9 +155,9 @@ def _targets(images: list[Path], out: Path | None, word: str) -> list[Path]:
 
     single = out is not None and out.suffix.lower() == ".png" and not out.is_dir()
     if single and len(images) > 1:
-        raise RecipeError(f"--out {out}: a file for {len(images)} images; name a folder")
+        raise RecipeError(f"--out {out}: one file cannot hold {len(images)} images; pass a folder")
     if out is not None and out.suffix and not single and not out.is_dir():
-        raise RecipeError(f"--out {out}: pictures are written as .png; name such a file, or a folder")
+        raise RecipeError(f"--out {out}: pictures are written as PNG; pass a .png file or a folder")
     if out is not None and single:
         targets = [out]
     else:
@@ -175,7 +175,8 @@ def _require_apart(images: list[Path], targets: list[Path]) -> None:
     resolved = [target.resolve() for target in targets]
     if len(set(resolved)) < len(resolved) or {image.resolve() for image in images} & set(resolved):
         raise RecipeError(
-            "two images would be written to one file, or over an image; choose a folder with --out"
+            "two images would be written to one file, or an input would be overwritten; "
+            "choose a folder with --out"
         )
 
 

@@ -1,4 +1,4 @@
-"""What is seen of training while it runs, on standard error: a live bar, or plain lines."""
+"""Progress and log messages on standard error: a live bar in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SAMPLES = {
 
 
 class TrainingProgress:
-    """A listener: a bar with rate, loss, accuracy and time left in a terminal; a line per epoch elsewhere."""
+    """A listener that shows a bar with loss, metric and time left in a terminal, else a line per epoch."""
 
     def __init__(self) -> None:
         self.console = console()
@@ -44,7 +44,7 @@ class TrainingProgress:
         self.images = self.since = 0.0
 
     def _start(self, setup: TrainingSetup, label: str) -> None:
-        """Print what is about to be trained."""
+        """Print the data and the settings of the run."""
         recipe, training = setup.recipe, setup.training
         self.epochs, self.score = recipe.epochs, setup.task.score
         parameters = sum(p.numel() for p in training.model.parameters())
@@ -133,7 +133,7 @@ class TrainingProgress:
             self.stop()
 
     def stop(self) -> None:
-        """Take the bar off the screen."""
+        """Remove the bar."""
         if self.bar is not None:
             self.bar.stop()
             self.bar = None
@@ -146,7 +146,7 @@ class TrainingProgress:
 
 
 def describe_data(setup: TrainingSetup) -> str:
-    """The data, what is predicted, the sizes of the splits and the samples, in words."""
+    """One line about the data, the target, the split sizes and the sample shape."""
     info, task = setup.dataset.info, setup.task
     if not task.target.has_classes:
         options = ", ".join(f"{k}={v}" for k, v in setup.recipe.task.options.items())
@@ -168,17 +168,17 @@ def console() -> Console:
 
 
 class LogHandler(logging.Handler):
-    """Prints messages as they are; warnings and details are marked."""
+    """Prints log messages on standard error, above a progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print a record on standard error, above a progress bar."""
+        """Print a record; warnings and debug messages are marked."""
         prefix = {logging.WARNING: "warning: ", logging.DEBUG: "  debug: "}.get(record.levelno, "")
         console().print(prefix + record.getMessage(), soft_wrap=True, markup=False)
 
 
 def set_up_logging(*, verbose: bool, quiet: bool) -> None:
-    """Print the log of this package: everything, the usual, or warnings only."""
-    console.cache_clear()  # standard error may be another one than before
+    """Print the package's log at the level DEBUG, INFO or WARNING."""
+    console.cache_clear()  # standard error may have been replaced
     top = logging.getLogger("convnet")
     top.handlers = [LogHandler()]
     top.propagate = False
@@ -189,7 +189,7 @@ T = TypeVar("T")
 
 
 class WorkProgress:
-    """A bar in a terminal, nothing elsewhere; lines in between are printed above it."""
+    """A progress bar in a terminal, nothing elsewhere; log lines are printed above it."""
 
     def __init__(self, what: str) -> None:
         self.what = what

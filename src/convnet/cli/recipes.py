@@ -13,7 +13,7 @@ app = typer.Typer(help="Named recipes.", no_args_is_help=True)
 
 @app.command("list")
 def list_recipes(as_json: Json = False) -> None:
-    """Which recipes there are, and what each is known to reach on its test split."""
+    """List the named recipes and the test metrics measured with each."""
     from convnet.recipes import RECIPES, task_of
 
     if as_json:
@@ -31,7 +31,7 @@ def show(
     set_: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Print a complete recipe as YAML; save it, change it, and train the file."""
+    """Print a complete recipe as YAML, to save, change and train."""
     from convnet.workflows import choose_recipe
 
     recipe = choose_recipe(name, overrides(set_))

@@ -13,7 +13,7 @@ from convnet.cli.options import DataDir
 def report(
     run: Annotated[Path, typer.Argument(help="The folder of a finished run.")], data_dir: DataDir = None
 ) -> None:
-    """Write a run's report.html and its pictures anew, and print where it is."""
+    """Write a run's report.html and its pictures again and print the path."""
     from convnet.workflows import load_run
 
     print(load_run(run).report())

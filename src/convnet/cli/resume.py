@@ -13,7 +13,7 @@ from convnet.cli.train import print_result
 
 def resume(
     run: Annotated[Path, typer.Argument(help="The folder of an interrupted or finished run.")],
-    epochs: Annotated[int | None, typer.Option(help="New total, to train a run for longer.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="New total number of epochs, to train longer.")] = None,
     data_dir: DataDir = None,
     device: Device = None,
     as_json: Json = False,

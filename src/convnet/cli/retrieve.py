@@ -12,15 +12,15 @@ from convnet.cli.options import DataDir, Json, print_json
 
 def retrieve(
     run: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
-    image: Annotated[str, typer.Argument(help="An image file, or a sample's place as in predictions.csv.")],
+    image: Annotated[str, typer.Argument(help="An image file, or a sample's path as in predictions.csv.")],
     top: Annotated[int, typer.Option(min=1, help="How many images.")] = 10,
     space: Annotated[
         Literal["embedding", "features", "pixels"],
-        typer.Option(help="What is compared: what the last layer is given, a pipeline's features, pixels."),
+        typer.Option(help="Compare the input of the last layer, a pipeline's features, or pixels."),
     ] = "embedding",
-    metric: Annotated[Literal["l1", "l2", "cosine"], typer.Option(help="How.")] = "l2",
+    metric: Annotated[Literal["l1", "l2", "cosine"], typer.Option(help="Distance.")] = "l2",
     data: Annotated[
-        str | None, typer.Option(help="Other data to search: a set or a folder. Default: the run's own.")
+        str | None, typer.Option(help="Other data to search: a data set or a folder. Default: the run's own.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Picture to write; default: IMAGE-nearest.png here.")

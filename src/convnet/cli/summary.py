@@ -41,7 +41,7 @@ def summary(
 ) -> None:
     """Print the layer table: sizes, parameters, memory, multiply-accumulates, receptive fields.
 
-    Nothing is trained and nothing is allocated. What does not fit is said below the table.
+    Nothing is trained or allocated. Strides that leave pixels unused are listed below the table.
     """
     import torch
 
@@ -57,7 +57,7 @@ def summary(
     with torch.device("meta"):
         network = build_model(model, shape, classes or (facts.num_classes if facts else 10), **_options(set_))
     if any(isinstance(module, Fitted) for module in network.modules()):
-        raise ModelError(f"{model}: what is fitted to data has no layer table; see 'convnet models show'")
+        raise ModelError(f"{model}: a model fitted to data has no layer table; see 'convnet models show'")
     try:
         table = summarize(network, shape, name=model, batch_size=batch)
     except ModelError as error:

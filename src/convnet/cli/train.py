@@ -32,9 +32,9 @@ def train(
     ] = None,
     weights: Annotated[
         str | None,
-        typer.Option(help="Start from weights: a file, a run, an address, hf:owner/name/file, or imagenet."),
+        typer.Option(help="Initial weights: a file, a run, a URL, hf:owner/name/file, or imagenet."),
     ] = None,
-    optimizer: Annotated[str | None, typer.Option(help="Optimizer, at its default options.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="Optimizer, with its default options.")] = None,
     epochs: Epochs = None,
     batch_size: Annotated[int | None, typer.Option(help="Images per update.")] = None,
     balance: Annotated[
@@ -60,9 +60,9 @@ def train(
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Train a network and write a run: recipe, weights, metrics, predictions, report.
+    """Train a network and write a run folder: recipe, weights, metrics, predictions, report.
 
-    Data without a named recipe gets default choices, which are printed and stored.
+    Without a named recipe, settings are chosen from the data, printed and stored with the run.
     """
     from convnet.cli.progress import TrainingProgress
     from convnet.workflows import cross_validate, resolve
@@ -94,7 +94,7 @@ def train(
 
 
 def print_result(run: Run, as_json: bool) -> None:
-    """The final figures and where to look next."""
+    """Print the final metrics, the paths of the run and its report, and the baselines."""
     result = run.result
     if as_json:
         print_json(result)
@@ -123,7 +123,7 @@ def print_result(run: Run, as_json: bool) -> None:
 
 
 def _print_folds(done: CrossValidation, as_json: bool) -> None:
-    """A line for each fold, and the mean."""
+    """Print a line per fold, then the mean and standard deviation."""
     if as_json:
         print_json(done.summary)
         return
@@ -136,7 +136,7 @@ def _print_folds(done: CrossValidation, as_json: bool) -> None:
 
 
 def _beside(scores: Mapping[str, Any]) -> str:
-    """The other figures that say how good it is, where a task has some."""
+    """The task's other metrics, as a suffix to the line of the main one."""
     shown = {
         "balanced_accuracy": "balanced accuracy {:.2%}",
         "map": "mAP {:.2%}",

@@ -1,4 +1,4 @@
-"""From files to batches: data sets, splits, preprocessing, augmentation, the loader."""
+"""Data: images, files, audits, datasets, splits and batches."""
 
 from convnet.data.batches.augment.augment import Augment, augment_batch
 from convnet.data.batches.loader import BatchTransform, Loader

@@ -1,4 +1,4 @@
-"""Seeing inside a network."""
+"""What a network has learned: embeddings."""
 
 from convnet.explain.embedding import Encoder, embed, encoder_of
 

@@ -1,4 +1,4 @@
-"""Where a network puts its images: its code, or what its last dense layer is given (M80, M91)."""
+"""Embeddings: an autoencoder's code, or the input of a classifier's last dense layer."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from torch import Tensor, nn
 
 
 def encoder_of(model: nn.Module) -> nn.Module | None:
-    """The part of an autoencoder that makes its code; None of other networks."""
+    """The encoder of an autoencoder; None for other networks."""
     return next((getattr(m, "encoder", None) for m in model.modules() if hasattr(m, "code_size")), None)
 
 
 class Encoder(nn.Module):
-    """A trained network cut off where its representation is: images as the network takes them → N×D.
+    """The embedding of a trained network: images as the network takes them → N×D.
 
-    What the network's own `embed` says, the output of the part called `encoder`, or else the input of the
-    last dense layer that the network calls; of a network without dense layers, the input of its last stage.
+    This is the network's own `embed`, the output of its `encoder`, or the input of its last dense layer. For
+    a network without dense layers it is the input of the last stage.
     """
 
     def __init__(self, model: nn.Sequential) -> None:
@@ -50,16 +50,20 @@ class Encoder(nn.Module):
 
 
 def _dense_layers(model: nn.Sequential) -> list[nn.Module]:
-    """Those of a network that does not say where its representation is; its last stage where it has none."""
+    """The dense layers of a network, or its last stage if it has none."""
     return [m for m in model.modules() if isinstance(m, nn.Linear)] or [model[-1]]
 
 
 @torch.no_grad()
 def embed(model: nn.Sequential, batches: Iterable[Tensor]) -> Float[Tensor, "N D"]:
-    """The representation of every image, N×D float32.
+    """Compute the embedding of every image.
 
-    `batches` are images N×C×H×W as the model takes them; it is run in evaluation mode, and its own mode
-    restored.
+    Args:
+        model: The network; run in evaluation mode, and its own mode restored.
+        batches: Images N×C×H×W as the network takes them.
+
+    Returns:
+        float32 N×D.
     """
     encoder, was_training = Encoder(model), model.training
     model.eval()

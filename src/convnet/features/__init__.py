@@ -1,4 +1,4 @@
-"""What is computed from images without gradients: fixed filters, point operations, classical features."""
+"""Classical image processing: fixed filters, point operations, HoG, color histograms, visual words."""
 
 from convnet.features import color_histogram, hog, transforms, visual_words
 from convnet.features.filters import FILTERS, FixedFilter

@@ -1,4 +1,4 @@
-"""From patches to words: contrast normalisation, ZCA whitening, k-means (M07)."""
+"""Codebooks of visual words: contrast normalization, ZCA whitening, k-means."""
 
 from __future__ import annotations
 
@@ -10,34 +10,46 @@ from jaxtyping import Float
 from torch import Tensor
 
 CONTRAST_FLOOR = 10 / 255**2
-"""Added to the variance of a patch of 0…1, so that flat patches are not blown up."""
+"""Added to the variance of a patch of values 0…1, so that noise in flat patches is not amplified."""
 WHITENING_FLOOR = 0.1
-"""Added to the variance along each principal direction, which are about 1."""
+"""Added to the variance along each principal direction, which is about 1."""
 ITERATIONS = 30
 
 
 @dataclass(frozen=True)
 class Codebook:
-    """`words` K×D in whitened space, `whitening` D×D and `center` D that lead there."""
+    """A codebook.
+
+    Attributes:
+        words: K×D, in whitened space.
+        whitening: D×D.
+        center: D, subtracted before whitening.
+    """
 
     words: Tensor
     whitening: Tensor
     center: Tensor
 
     def patches(self) -> Float[Tensor, "K D"]:
-        """The words as normalised patches of pixels, the whitening undone."""
+        """The words as normalized patches of pixels, without whitening."""
         colored: Tensor = self.words @ torch.linalg.inv(self.whitening)
         return colored + self.center
 
 
 def normalize_patches(patches: Float[Tensor, "*P D"]) -> Float[Tensor, "*P D"]:
-    """Each patch minus its mean, over its deviation: brightness and contrast taken out."""
+    """Normalize brightness and contrast: each patch minus its mean, divided by its standard deviation."""
     centered = patches - patches.mean(-1, keepdim=True)
     return centered * (centered.square().mean(-1, keepdim=True) + CONTRAST_FLOOR).rsqrt()
 
 
 def learn_codebook(patches: Float[Tensor, "P D"], words: int, seed: int) -> Codebook:
-    """Normalise, whiten and cluster patches of 0…1 into so many words."""
+    """Normalize, whiten and cluster patches.
+
+    Args:
+        patches: P×D, values 0…1.
+        words: The number of words.
+        seed: The seed of k-means.
+    """
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
@@ -50,7 +62,7 @@ def learn_codebook(patches: Float[Tensor, "P D"], words: int, seed: int) -> Code
     white = ((normal - center) @ whitening).cpu().numpy()
     means = KMeans(words, init="random", n_init=1, max_iter=ITERATIONS, random_state=seed)
     with warnings.catch_warnings():
-        # Fewer different patches than words: drawings on a blank ground have such; words then repeat.
+        # Drawings may have fewer distinct patches than words; words then repeat.
         warnings.simplefilter("ignore", ConvergenceWarning)
         means.fit(white)
     found = torch.from_numpy(means.cluster_centers_).to(patches)

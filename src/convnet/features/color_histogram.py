@@ -1,4 +1,4 @@
-"""Colour histograms, raw and smoothed (M05)."""
+"""Color histograms, raw and smoothed."""
 
 from __future__ import annotations
 
@@ -21,11 +21,14 @@ PIXELS_AT_ONCE = 1 << 21
 
 
 class ColorHistogram(nn.Module):
-    """The share of an image's pixels in each cell of a grid over its colours: bins^C numbers that sum to 1.
+    """The fraction of pixels in each cell of a grid over color space: bins^C numbers that sum to 1.
 
-    Colours are 0…1, as RGB or as hue, saturation and value. With `sigma` the histogram is smoothed by a
-    Gaussian of that many bins along each axis, so that near colours count as similar: hue goes round, and at
-    the ends of the other axes what would leave is spread over the bins that there are.
+    Args:
+        channels: 1 or 3.
+        bins: Bins per channel.
+        space: "rgb" or "hsv"; values are 0…1.
+        sigma: The standard deviation, in bins, of a Gaussian that smooths the histogram, so that similar
+            colors share bins. Hue is circular; each kernel is normalized at the ends of other axes.
     """
 
     def __init__(self, channels: int, bins: int, space: ColorSpace, sigma: float) -> None:
@@ -35,7 +38,7 @@ class ColorHistogram(nn.Module):
 
     @torch.no_grad()
     def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D"]:
-        """Bins in the order of the first channel, then the second, then the third."""
+        """N×bins^C, in the order of the first channel, then the second, then the third."""
         group = max(1, PIXELS_AT_ONCE // math.prod(x.shape[1:]))
         counts = torch.cat([self._count(part) for part in x.split(group)])
         shares = counts.to(torch.float32) / math.prod(x.shape[2:])
@@ -82,12 +85,12 @@ def to_hsv(x: Float[Tensor, "N 3 H W"]) -> Float[Tensor, "N 3 H W"]:
 
 
 def _smoothing(bins: int, sigma: float, *, circular: bool) -> Float[Tensor, "B B"]:
-    """Row i: how the share of bin i is spread. Each row sums to 1."""
+    """The smoothing matrix: row i distributes bin i, and sums to 1."""
     place = torch.arange(bins)
     distance = (place[:, None] - place).abs()
     if circular:
         distance = torch.minimum(distance, bins - distance)
-    kernel = torch.exp(-0.5 * (distance / max(sigma, 0.01)) ** 2)  # 0.01 bins are none already
+    kernel = torch.exp(-0.5 * (distance / max(sigma, 0.01)) ** 2)  # 0.01 bins do not smooth
     return kernel / kernel.sum(1, keepdim=True)
 
 
@@ -100,9 +103,14 @@ def color(
     space: ColorSpace = "rgb",
     sigma: NonNegative = 0.0,
 ) -> nn.Module:
-    """The colours of an image, wherever they are (M05): bins³ shares, or bins of brightness for grey images.
+    """A color histogram of bins³ numbers, or of brightness for grey images.
 
-    `space` is rgb or hsv; `sigma` smooths the histogram, in bins.
+    Args:
+        in_channels: 1 or 3.
+        image_size: Not used.
+        bins: Bins per channel.
+        space: "rgb" or "hsv".
+        sigma: The standard deviation of the smoothing, in bins.
     """
     if in_channels not in (1, 3):
         raise ModelError(f"color takes grey or RGB images, got {in_channels} channels")

@@ -1,4 +1,4 @@
-"""Fixed filters (M21, M22): box, identity, shift, sharpen, Gaussian, Sobel, as modules N×C×H×W → N×C×H×W."""
+"""Fixed filters: box, identity, shift, sharpen, Gaussian, Sobel, as modules N×C×H×W → N×C×H×W."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from convnet.registry import Odd, Registry
 Border = Literal["zeros", "replicate", "reflect"]
 
 
-# A kernel has as many weights as the square of its side: larger ones would take hours and gigabytes.
+# The number of weights is the square of the side; larger kernels would take hours and gigabytes.
 Side = Annotated[Odd, Le(99)]
 Pixels = Annotated[int, Ge(-49), Le(49)]
 Sigma = Annotated[float, Gt(0), Le(16)]
@@ -26,10 +26,11 @@ FILTERS: Registry[Callable[..., nn.Module], Any] = Registry("kernel")
 
 
 class FixedFilter(nn.Module):
-    """True convolution of every channel with one kernel K×L of odd sizes: the kernel is flipped (M22).
+    """True convolution of every channel with one kernel, which is flipped (unlike in convolution layers).
 
-    The convolution layer of a network does not flip its kernel. `border` says what lies outside of the
-    image: zeros, the border pixel again, or the image mirrored.
+    Args:
+        kernel: K×L, with odd sides.
+        border: Pixels outside the image: "zeros", "replicate" (the border pixel) or "reflect".
     """
 
     kernel: Tensor
@@ -41,11 +42,11 @@ class FixedFilter(nn.Module):
 
     @property
     def is_signed(self) -> bool:
-        """Whether the weights sum to zero, so that the output lies around zero."""
+        """Whether the weights sum to zero, so that outputs have both signs."""
         return abs(float(self.kernel.sum())) < 1e-6
 
     def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
-        """y[i, j] = Σ_k Σ_l kernel[k, l] · x[i − k, j − l], with k and l counted from the middle."""
+        """y[i, j] = Σ_k Σ_l kernel[k, l] · x[i − k, j − l], with k and l counted from the center."""
         rows, columns = (size // 2 for size in self.kernel.shape)
         mode = "constant" if self.border == "zeros" else self.border
         padded = F.pad(x, (columns, columns, rows, rows), mode=mode)
@@ -55,7 +56,7 @@ class FixedFilter(nn.Module):
 
 
 class GradientMagnitude(nn.Module):
-    """sqrt(g_x² + g_y²) with Sobel's kernels: how steep the image is at every place."""
+    """The gradient magnitude sqrt(g_x² + g_y²) with Sobel kernels."""
 
     is_signed = False
 
@@ -72,7 +73,7 @@ class GradientMagnitude(nn.Module):
 
 @FILTERS.register("identity")
 def identity(*, border: Border = "zeros") -> FixedFilter:
-    """1 in the middle: the image itself."""
+    """1 at the center: the image itself."""
     return FixedFilter(torch.ones(1, 1), border=border)
 
 
@@ -84,7 +85,7 @@ def box(*, size: Side = 3, border: Border = "zeros") -> FixedFilter:
 
 @FILTERS.register("shift")
 def shift(*, right: Pixels = 1, down: Pixels = 0, border: Border = "zeros") -> FixedFilter:
-    """Moves the image: a single 1 beside the middle of the kernel."""
+    """Shift the image: a single 1 away from the center of the kernel."""
     reach = max(abs(right), abs(down))
     kernel = torch.zeros(2 * reach + 1, 2 * reach + 1)
     kernel[reach + down, reach + right] = 1
@@ -93,7 +94,7 @@ def shift(*, right: Pixels = 1, down: Pixels = 0, border: Border = "zeros") -> F
 
 @FILTERS.register("sharpen")
 def sharpen(*, size: Side = 3, border: Border = "zeros") -> FixedFilter:
-    """2·identity − box: adds what the box filter takes away."""
+    """2·identity − box: adds what the box filter removes."""
     kernel = torch.full((size, size), -1 / size**2)
     kernel[size // 2, size // 2] += 2
     return FixedFilter(kernel, border=border)
@@ -110,17 +111,17 @@ def gaussian(*, sigma: Sigma = 1.0, border: Border = "zeros") -> FixedFilter:
 
 @FILTERS.register("sobel-x")
 def sobel_x(*, border: Border = "zeros") -> FixedFilter:
-    """Brightness that grows to the right: [1 2 1]ᵀ·[1 0 −1]."""
+    """The horizontal gradient, positive where brightness increases to the right: [1 2 1]ᵀ·[1 0 −1]."""
     return FixedFilter(torch.outer(torch.tensor([1.0, 2, 1]), torch.tensor([1.0, 0, -1])), border=border)
 
 
 @FILTERS.register("sobel-y")
 def sobel_y(*, border: Border = "zeros") -> FixedFilter:
-    """Brightness that grows downwards: [1 0 −1]ᵀ·[1 2 1]."""
+    """The vertical gradient, positive where brightness increases downwards: [1 0 −1]ᵀ·[1 2 1]."""
     return FixedFilter(torch.outer(torch.tensor([1.0, 0, -1]), torch.tensor([1.0, 2, 1])), border=border)
 
 
 @FILTERS.register("sobel")
 def sobel(*, border: Border = "zeros") -> GradientMagnitude:
-    """The magnitude of Sobel's two: edges of any direction."""
+    """The magnitude of both Sobel gradients: edges of any direction."""
     return GradientMagnitude(border=border)

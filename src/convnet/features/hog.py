@@ -1,4 +1,4 @@
-"""Histograms of oriented gradients (M06; Dalal and Triggs 2005)."""
+"""Histograms of oriented gradients (Dalal and Triggs 2005)."""
 
 from __future__ import annotations
 
@@ -18,21 +18,26 @@ from convnet.registry import Count, CountOrZero
 BlockNorm = Literal["l1", "l1-sqrt", "l2", "l2-hys"]
 
 PIXELS_AT_ONCE = 1 << 20
-"""Images are taken in groups of about so many numbers, so that memory stays bounded."""
+"""The approximate number of elements processed at once, to bound memory."""
 EPSILON = 1e-5
 CLIP = 0.2
 CELLS = ((64, 8), (24, 4), (0, 2))
-"""Side of an image, and side of its cells unless another is chosen."""
+"""(smallest side of an image, default side of its cells)."""
 
 
 class HoG(nn.Module):
-    """How much edge of each direction there is in each cell, compared with the cells around it.
+    """Histograms of oriented gradients, equal to scikit-image's `hog`.
 
-    The gradient of a pixel (central differences, zero at the border; of the channel where it is largest)
-    votes with its magnitude for one of `orientations` bins over 180°; a cell holds the mean of its pixels'
-    votes. Blocks of `block`×`block` cells, one at every place, are normalised each by itself; with `block`
-    of 0 the cells are left as they are. Pixels beyond the last whole cell do not count. The same numbers,
-    in the same order, as scikit-image's `hog`.
+    The gradient of a pixel (central differences, zero at the border, of the channel with the largest
+    gradient) adds its magnitude to one of `orientations` bins over 180°. A cell holds the mean over its
+    pixels. Pixels beyond the last whole cell are ignored.
+
+    Args:
+        image_size: Height and width.
+        orientations: The number of bins.
+        cell_size: The side of cells in pixels.
+        block: The side of blocks of cells; each block, one at every position, is normalized. 0 for none.
+        norm: The normalization of blocks.
     """
 
     def __init__(
@@ -45,13 +50,13 @@ class HoG(nn.Module):
 
     @torch.no_grad()
     def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D"]:
-        """Blocks, row by row, each with its cells, row by row, each with its orientations."""
+        """N×D: blocks by row, each with its cells by row, each with its orientations."""
         x = x if x.is_floating_point() else x.float()
         group = max(1, PIXELS_AT_ONCE // math.prod(x.shape[1:]))
         return torch.cat([self._blocks(self.cells(part)).flatten(1) for part in x.split(group)])
 
     def _blocks(self, cells: Tensor) -> Tensor:
-        """Every block of cells, normalised: N×I×J×B×B×O; without blocks the cells, N×I×J×O."""
+        """Normalized blocks of cells, N×I×J×B×B×O; without blocks the cells, N×I×J×O."""
         if not self.block:
             return cells
         windows = cells.unfold(1, self.block, 1).unfold(2, self.block, 1)  # N×I×J×O×B×B
@@ -86,7 +91,7 @@ def _gradient(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     row, column, strongest = _differences(x[:, 0])
     for channel in x.unbind(1)[1:]:
         other_row, other_column, squares = _differences(channel)
-        stronger = (squares > strongest).to(x.dtype)  # 0 or 1: lerp is a choice, and faster than torch.where
+        stronger = (squares > strongest).to(x.dtype)  # 0 or 1: lerp selects, faster than torch.where
         row.lerp_(other_row, stronger)
         column.lerp_(other_column, stronger)
         strongest = torch.maximum(strongest, squares)
@@ -94,7 +99,7 @@ def _gradient(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _differences(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of one channel N×H×W: differences down and across, zero at the border, and their squared sum."""
+    """Vertical and horizontal differences of one channel N×H×W, zero at the border, and their squared sum."""
     row, column = torch.zeros(2, *x.shape, dtype=x.dtype, device=x.device)
     torch.sub(x[:, 2:], x[:, :-2], out=row[:, 1:-1])
     torch.sub(x[..., 2:], x[..., :-2], out=column[..., 1:-1])
@@ -103,13 +108,13 @@ def _differences(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 @lru_cache(maxsize=8)
 def _first_bins(cells: tuple[int, int, int], size: int, orientations: int, device: torch.device) -> Tensor:
-    """Where the histogram of the cell of every pixel begins: N×H×W, for N×I×J cells."""
+    """The first bin of the cell of every pixel, N×H×W, for N×I×J cells."""
     numbers = torch.arange(math.prod(cells), device=device).mul_(orientations).view(cells)
     return numbers.repeat_interleave(size, 1).repeat_interleave(size, 2)
 
 
 def _normalize(blocks: Tensor, norm: BlockNorm) -> Tensor:
-    """Each block N×I×J×(B×B×O) divided by its size, in place."""
+    """Divide each block N×I×J×(B×B×O) by its norm, in place."""
     if norm.startswith("l1"):
         scaled = blocks.div_(blocks.sum((-3, -2, -1), keepdim=True).add_(EPSILON))
         return scaled if norm == "l1" else scaled.sqrt_()
@@ -135,11 +140,15 @@ def hog(
     block: CountOrZero = 2,
     norm: BlockNorm = "l2-hys",
 ) -> nn.Module:
-    """Histograms of oriented gradients (M06): which edges there are where.
+    """Histograms of oriented gradients (Dalal and Triggs 2005).
 
-    `cell_size` of None is 8 pixels, 4 for images of less than 64, 2 for those of less than 24. `block` is the
-    side of the blocks of cells that are normalised (l1, l1-sqrt, l2, l2-hys); 0 leaves the histograms as
-    they are: 30×40×9 = 10,800 numbers for 240×320 pixels.
+    Args:
+        in_channels: Not used.
+        image_size: Height and width.
+        orientations: The number of bins over 180°.
+        cell_size: The side of cells. Default: 8 pixels; 4 for images below 64, 2 below 24.
+        block: The side of normalized blocks of cells; 0 for none (30×40×9 = 10,800 numbers for 240×320).
+        norm: "l1", "l1-sqrt", "l2" or "l2-hys".
     """
     cell = cell_size or next(cell for side, cell in CELLS if min(image_size) >= side)
     if image_size == (1, 1):

@@ -1,6 +1,6 @@
-"""The table of features: `builder(in_channels, image_size, **options)` → a module N×C×H×W → N×D.
+"""The registry of features: `builder(in_channels, image_size, **options)` → a module N×C×H×W → N×D.
 
-All of them take images of 0…1 and gradients of none; those that learn (a codebook) are `Fitted`.
+Features take images with values 0…1 and have no gradients; those that are fitted (codebooks) are `Fitted`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FEATURES: Registry[Callable[..., nn.Module], Any] = Registry("feature")
 
 
 class Features(Fitted):
-    """The numbers of several features one after the other, as the channels of images of one pixel."""
+    """Several features, concatenated as the channels of images of one pixel."""
 
     def __init__(self, parts: Iterable[nn.Module]) -> None:
         super().__init__()
@@ -27,17 +27,17 @@ class Features(Fitted):
         self.out_features = sum(int(getattr(part, "out_features", 0)) for part in self.parts)
 
     def require_samples(self, train: int, val: int) -> None:
-        """Whatever the parts need."""
+        """Check that there are enough samples for every feature."""
         for part in self._fitted():
             part.require_samples(train, val)
 
     def fit(self, train: Passes, val: Passes | None) -> None:
-        """Let each part learn from the same images."""
+        """Fit each feature to the same images."""
         for part in self._fitted():
             part.fit(train, val)
 
     def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D 1 1"]:
-        """N×C×H×W → N×D×1×1, which dense layers and k-NN take like any image."""
+        """N×C×H×W → N×D×1×1, a form that dense layers and k-NN take like images."""
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
             return torch.cat([part(x) for part in self.parts], 1)[:, :, None, None]
 

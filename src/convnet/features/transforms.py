@@ -1,4 +1,4 @@
-"""The simplest features: the pixels themselves, and polar coordinates of points of the plane (M04)."""
+"""The simplest features: pixels, and polar coordinates of points in the plane."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ class Pixels(nn.Flatten):
 
 
 class Polar(nn.Module):
-    """(x, y) → (r, θ): distance from the origin and direction, in half turns of −1…1 (M04)."""
+    """(x, y) → (r, θ): distance from the origin, and direction in half turns, −1…1."""
 
     out_features = 2
 
     def forward(self, x: Float[Tensor, "N 2 1 1"]) -> Float[Tensor, "N 2"]:
-        """N×2×1×1 points → N×2."""
+        """Points N×2×1×1 → N×2."""
         across, up = x.flatten(1).unbind(1)
         return torch.stack([torch.hypot(across, up), torch.atan2(up, across) / math.pi], 1)
 
 
 @FEATURES.register("pixels")
 def pixels(in_channels: int, image_size: tuple[int, int]) -> nn.Module:
-    """The numbers themselves: C·H·W of them."""
+    """The C·H·W pixels themselves."""
     return Pixels(in_channels * math.prod(image_size))
 
 
 @FEATURES.register("polar")
 def polar(in_channels: int, image_size: tuple[int, int]) -> nn.Module:
-    """Polar coordinates of points of the plane: what lies around something else becomes separable (M04)."""
+    """Polar coordinates of points in the plane, which make concentric classes separable."""
     if (in_channels, *image_size) != (2, 1, 1):
-        raise ModelError("polar takes points of the plane: data of two numbers a sample")
+        raise ModelError("polar takes points in the plane, that is, two numbers per sample")
     return Polar()
 
 

@@ -1,4 +1,4 @@
-"""Bags of visual words (M07; Coates, Lee and Ng 2011)."""
+"""Bags of visual words (Coates, Lee and Ng 2011)."""
 
 from __future__ import annotations
 
@@ -20,15 +20,26 @@ from convnet.registry import Count, CountOrZero
 Encoding = Literal["triangle", "hard"]
 
 NUMBERS_AT_ONCE = 1 << 21
-"""Distances that are worked on at a time: 8 MiB, which stay in the processor's cache."""
+"""The number of distances computed at once: 8 MiB, which fit into the processor's cache."""
 
 
 class VisualWords(Fitted):
-    """How much of each word of a learnt codebook there is in each part of an image.
+    """Bags of visual words over a fitted codebook.
 
-    Every patch (`patch_size`², at every `stride` pixels) is normalised, whitened and compared with the words.
-    "hard" counts it for the nearest one; "triangle" counts, for every word that is nearer than the words
-    are on average, by how much. The counts are averaged over the cells of a `grid`×`grid` raster.
+    Every patch is normalized, whitened and compared with the words. The "hard" encoding counts the nearest
+    word; "triangle" gives each word the amount by which it is nearer than the mean distance. Encodings are
+    averaged over the cells of a grid.
+
+    Args:
+        in_channels: Channels of the images.
+        image_size: Height and width.
+        count: The number of words.
+        patch_size: The side of patches in pixels.
+        stride: Pixels between patches.
+        encoding: "triangle" or "hard".
+        grid: Cells per side.
+        patches: The number of random patches that the codebook is fitted to.
+        seed: The seed of the patches and of k-means.
     """
 
     fitted_state = ("words", "whitening", "center")
@@ -57,12 +68,12 @@ class VisualWords(Fitted):
 
     @property
     def positions(self) -> tuple[int, int]:
-        """Rows and columns of patches in an image."""
+        """The number of rows and columns of patches in an image."""
         height, width = ((side - self.patch_size) // self.stride + 1 for side in self.image_size)
         return height, width
 
     def require_samples(self, train: int, val: int) -> None:
-        """There must be a patch for every word."""
+        """Check that there are as many patches as words."""
         there = train * math.prod(self.positions)
         if min(there, self.patches) < self.count:
             what = (
@@ -71,13 +82,13 @@ class VisualWords(Fitted):
                 else f"patches={self.patches:,}"
             )
             raise ModelError(
-                f"visual-words: a codebook of {self.count:,} words from {what}; "
-                f"use fewer words: visual-words(words={max(2, min(there, self.patches) // 10)})"
+                f"visual-words: {self.count:,} words are too many for {what}; "
+                f"use fewer: visual-words(words={max(2, min(there, self.patches) // 10)})"
             )
 
     @torch.no_grad()
     def fit(self, train: Passes, val: Passes | None) -> None:
-        """Learn whitening and words from random patches of the training images."""
+        """Fit whitening and words to random patches of the training images."""
         samples = sum(len(x) for x, _ in train())
         generator = torch.Generator().manual_seed(self.seed)
         taken, seen = [], 0
@@ -89,7 +100,7 @@ class VisualWords(Fitted):
         self.words, self.whitening, self.center = book.words, book.whitening, book.center
 
     def _random_patches(self, x: Tensor, count: int, generator: torch.Generator) -> Tensor:
-        """`count` patches from random places of random images: P×(C·p·p)."""
+        """`count` patches from random positions in random images, P×(C·p·p)."""
         size = self.patch_size
         windows = x.unfold(2, size, 1).unfold(3, size, 1)  # N×C×I×J×p×p, a view
         sizes = (len(x), windows.shape[2], windows.shape[3])
@@ -98,7 +109,7 @@ class VisualWords(Fitted):
 
     @torch.no_grad()
     def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D"]:
-        """Grid cells, row by row, each with its words: D = grid²·words."""
+        """N×D with D = grid²·words: grid cells by row, each with its words."""
         self.require_fitted()
         group = max(1, NUMBERS_AT_ONCE // (math.prod(self.positions) * self.count))
         with torch.autocast(x.device.type, enabled=False):
@@ -108,7 +119,7 @@ class VisualWords(Fitted):
         rows, columns = self.positions
         patches = F.unfold(x, self.patch_size, stride=self.stride).transpose(1, 2)
         white = (normalize_patches(patches) - self.center) @ self.whitening
-        # ‖p − w‖² = ‖p‖² − 2 p·w + ‖w‖² as one product, of p with two numbers more.
+        # ‖p − w‖² = ‖p‖² − 2 p·w + ‖w‖² as one product, with two more elements per patch.
         ends = white.square().sum(2, keepdim=True), torch.ones_like(white[:, :, :1])
         squares = torch.cat([white, *ends], 2) @ self._dictionary()
         codes = self._codes(squares).view(len(x), rows, columns, self.count).permute(0, 3, 1, 2)
@@ -120,14 +131,14 @@ class VisualWords(Fitted):
         return torch.cat([-2 * words, torch.ones_like(words[:1]), words.square().sum(0, keepdim=True)])
 
     def _codes(self, squares: Tensor) -> Tensor:
-        """Squared distances N×P×K → what each patch counts for each word."""
+        """Squared distances N×P×K → the encoding of each patch."""
         if self.encoding == "hard":
             return F.one_hot(squares.argmin(2), self.count).to(squares)
         distances = squares.clamp_min_(0).sqrt_()
         return torch.sub(distances.mean(2, keepdim=True), distances, out=distances).relu_()
 
     def codebook(self) -> Codebook:
-        """What was learnt, with the words as patches of pixels: for drawing."""
+        """The fitted codebook."""
         self.require_fitted()
         return Codebook(self.words, self.whitening, self.center)
 
@@ -149,10 +160,18 @@ def visual_words(
     patches: Count = 100_000,
     seed: CountOrZero | None = None,
 ) -> nn.Module:
-    """Which of `words` typical patches an image is made of (M07).
+    """Bags of visual words (Coates, Lee and Ng 2011): which typical patches an image is made of.
 
-    The codebook is the k-means of `patches` random patches of the training images. `encoding` is triangle
-    (soft) or hard; `grid` of 2 counts by quadrant; `seed` of None is drawn like weights are.
+    Args:
+        in_channels: Channels of the images.
+        image_size: Height and width.
+        words: The size of the codebook, found by k-means.
+        patch_size: The side of patches in pixels.
+        stride: Pixels between patches.
+        encoding: "triangle" (soft) or "hard".
+        grid: Cells per side over which encodings are averaged.
+        patches: The number of random training patches for k-means.
+        seed: Default: drawn like the weights.
     """
     least = patch_size + (grid - 1) * stride
     if min(image_size) < least:

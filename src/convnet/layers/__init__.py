@@ -1,4 +1,4 @@
-"""The pieces networks are made of. All images are N×C×H×W, channels first."""
+"""The layers of networks. All images are N×C×H×W, channels first."""
 
 from convnet.layers.activations import ACTIVATIONS, Maxout, make_activation, widening
 from convnet.layers.arithmetic import output_shape, output_size, require_size

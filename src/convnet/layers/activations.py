@@ -1,4 +1,4 @@
-"""Activation functions (M12): sigmoid, tanh, ReLU, leaky ReLU, maxout, ELU."""
+"""Activation functions: sigmoid, tanh, ReLU, leaky ReLU, maxout, ELU."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAXOUT_PIECES = 2
 class Maxout(nn.Module):
     """max(z_1, …, z_k) over k linear pieces: N×kC×… → N×C×… (Goodfellow et al. 2013).
 
-    The layer in front of it makes k times the channels; piece j of channel c is channel j·C + c.
+    The layer before it needs k times the channels; piece j of channel c is channel j·C + c.
     """
 
     def __init__(self, pieces: int = MAXOUT_PIECES) -> None:
@@ -28,7 +28,7 @@ class Maxout(nn.Module):
         self.pieces = pieces
 
     def forward(self, x: Float[Tensor, "N KC *space"]) -> Float[Tensor, "N C *space"]:
-        """The largest of the pieces."""
+        """The maximum over the pieces."""
         pieces: Tensor = x.unflatten(1, (self.pieces, -1))
         return pieces.amax(dim=1)
 
@@ -39,7 +39,7 @@ class Maxout(nn.Module):
 
 @ACTIVATIONS.register("identity")
 def identity() -> nn.Module:
-    """x: none, so that the layers around it collapse into one linear map (M09)."""
+    """x: no activation, so that adjacent layers form one linear map."""
     return nn.Identity()
 
 
@@ -86,5 +86,5 @@ def make_activation(name: str) -> nn.Module:
 
 
 def widening(name: str) -> int:
-    """How many times more channels the layer in front of the activation must make: 2 for maxout, else 1."""
+    """The factor of the channels that the layer before the activation needs: 2 for maxout, else 1."""
     return MAXOUT_PIECES if name == "maxout" else 1

@@ -1,4 +1,4 @@
-"""Convolution arithmetic (M24): how large the output of layers is, and which images are too small."""
+"""Convolution arithmetic: output sizes of layers, and the smallest images."""
 
 from __future__ import annotations
 
@@ -10,14 +10,21 @@ from convnet.meta import MetaMode
 
 
 def output_size(size: int, kernel_size: int, stride: int = 1, padding: int = 0) -> int:
-    """floor((N + 2P − F)/S) + 1, the number of places of a window along one side (M24)."""
+    """floor((N + 2P − F)/S) + 1, the number of positions of a window along one side.
+
+    Args:
+        size: The side N of the input.
+        kernel_size: The side F of the window.
+        stride: S.
+        padding: P zeros on either side.
+    """
     return (size + 2 * padding - kernel_size) // stride + 1
 
 
 def output_shape(module: nn.Module, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape that the module makes of one input of `shape`, both without the batch.
+    """The output shape of a module for an input of `shape`, both without the batch dimension.
 
-    Runs on torch's meta device: nothing is computed, and no memory is taken.
+    Runs on torch's meta device, without computing or allocating anything.
     """
     x = torch.empty(2, *shape, device="meta")
     with torch.no_grad(), torch.device("meta"), MetaMode():
@@ -26,7 +33,11 @@ def output_shape(module: nn.Module, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def require_size(model: str, image_size: tuple[int, int], smallest: int) -> None:
-    """Raise ModelError unless both sides of the image reach `smallest` pixels."""
+    """Check that both sides of the image have at least `smallest` pixels.
+
+    Raises:
+        ModelError: The image is smaller.
+    """
     height, width = image_size
     if min(height, width) < smallest:
         raise ModelError(

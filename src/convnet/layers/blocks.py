@@ -14,10 +14,18 @@ from convnet.layers.dropout import Dropout
 
 
 class ConvBlock(nn.Sequential):
-    """Convolution, batch norm, activation; optionally a 2×2 max pool at the end.
+    """Convolution, batch norm, activation and, optionally, a 2×2 max pool.
 
-    Without a `padding`, stride 1 keeps the size. `norm=False` leaves out batch norm and gives the convolution
-    a bias, `activation=None` leaves out the activation.
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel_size: The side of the kernel.
+        stride: The stride.
+        padding: Default: half of the kernel, which keeps the size at stride 1.
+        groups: Groups of the convolution.
+        norm: Whether to use batch norm; without it the convolution has a bias.
+        activation: The name of the activation, or None.
+        pool: Whether to end with a 2×2 max pool.
     """
 
     def __init__(
@@ -59,13 +67,13 @@ class Residual(nn.Module):
         self.activation = make_activation(activation) if activation else nn.Identity()
 
     def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D I J"]:
-        """N×C×H×W → the shape that both branches make of it."""
+        """N×C×H×W → the output shape of both branches."""
         out: Tensor = self.activation(self.shortcut(x) + self.body(x))
         return out
 
 
 class PaddedShortcut(nn.Module):
-    """The parameter-free shortcut to more channels: every `stride`-th pixel, zeros for the new channels.
+    """The shortcut without parameters to more channels: every `stride`-th pixel, zeros for new channels.
 
     Option A of He et al. 2016, used by their networks for CIFAR-10.
     """
@@ -82,9 +90,12 @@ class PaddedShortcut(nn.Module):
 
 
 def dense_head(shape: tuple[int, ...], num_classes: int, dropout: float) -> list[nn.Module]:
-    """Two dense layers of 4,096 units with dropout, and the class scores, over maps of `shape` C×H×W.
+    """The head of AlexNet, ZFNet and VGG: two dense layers of 4,096 units with dropout, and the logits.
 
-    The head of AlexNet, ZFNet and VGG.
+    Args:
+        shape: The shape C×H×W of the features.
+        num_classes: The number of classes.
+        dropout: The probability of dropout.
     """
     return [
         FlattenLinear(shape, 4096),
@@ -98,10 +109,10 @@ def dense_head(shape: tuple[int, ...], num_classes: int, dropout: float) -> list
 
 
 class ChannelMaxPool(nn.Module):
-    """The largest of `kernel_size` neighbouring channels, every `stride` channels: N×C×… → N×C'×….
+    """The maximum of `kernel_size` neighboring channels, every `stride` channels: N×C×… → N×C'×….
 
-    `stride` defaults to the kernel size. Unlike `Maxout`, whose pieces lie C channels apart, it pools
-    neighbours, and its windows may overlap.
+    `stride` defaults to the kernel size. Unlike in `Maxout`, whose pieces are C channels apart, neighboring
+    channels are pooled, and windows may overlap.
     """
 
     def __init__(self, kernel_size: int, stride: int | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What every classifier of the zoo offers: its features, and the head on top of them."""
+"""`Classifier`: the interface of all classifiers, with features and a head."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from torch import Tensor, nn
 
 
 class Classifier(nn.Sequential):
-    """Named layers in a row, the last of which is the head: logits = classifier(forward_features(x)).
+    """Named layers in sequence, the last of which is the head: logits = classifier(forward_features(x)).
 
-    The names are those of published weights. A subclass whose head has another name than `classifier` says so
-    in `head_name`.
+    Layers have the names used in published weights.
+
+    Attributes:
+        head_name: The name of the head, "classifier" unless published weights have another.
     """
 
     head_name: ClassVar[str] = "classifier"
@@ -34,13 +36,13 @@ class Classifier(nn.Sequential):
         return head  # type: ignore[no-any-return]
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """What the head is given: maps N×C×H×W, or vectors N×D."""
+        """The input of the head: maps N×C×H×W or vectors N×D."""
         for layer in self.sequence()[:-1]:
             x = layer(x)
         return x
 
     def embed(self, x: Tensor) -> Tensor:
-        """What the last dense layer is given, N×D."""
+        """The input of the last dense layer, N×D."""
         x = self.forward_features(x)
         if isinstance(self.classifier, nn.Sequential):
             x = self.classifier[:-1](x)
@@ -48,7 +50,7 @@ class Classifier(nn.Sequential):
 
 
 def layers_of(network: nn.Module) -> Iterator[nn.Module]:
-    """The layers of nested sequences in order; any other module is a layer of its own."""
+    """The layers of nested sequences in order; any other module counts as one layer."""
     if isinstance(network, Classifier):
         parts = network.sequence()
     elif type(network).forward is nn.Sequential.forward:
@@ -61,5 +63,5 @@ def layers_of(network: nn.Module) -> Iterator[nn.Module]:
 
 
 def classifier_of(features: nn.Module, *head: nn.Module) -> Classifier:
-    """Features and the layers of the head as a classifier."""
+    """A classifier from features and the layers of the head."""
     return Classifier(features=features, classifier=head[0] if len(head) == 1 else nn.Sequential(*head))

@@ -1,4 +1,4 @@
-"""Convolution layers whose padding can be given by its purpose (M23)."""
+"""Convolution layers with named padding ("same", "valid", "full", "causal")."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Padding = str | Sides
 
 
 class _PaddedByPurpose(nn.Module):
-    """What `Conv1d` and `Conv2d` add to torch's layers: checked arguments, and padding by purpose."""
+    """What `Conv1d` and `Conv2d` add to torch's layers: checked arguments and named padding."""
 
     sides: int
 
@@ -48,7 +48,7 @@ class _PaddedByPurpose(nn.Module):
 
     @property
     def pads_by_purpose(self) -> bool:
-        """Whether zeros are added that `padding`, a number, does not show."""
+        """Whether zeros are added that the number `padding` does not include."""
         return self._pad is not None
 
     def forward(self, x: Float[Tensor, "N C *space"]) -> Float[Tensor, "N D *places"]:
@@ -66,14 +66,21 @@ class Conv1d(_PaddedByPurpose, nn.Conv1d):
 class Conv2d(_PaddedByPurpose, nn.Conv2d):
     """2-D convolution N×C×H×W → N×D×H'×W'.
 
-    `padding` is a number of zeros on every side, (vertical, horizontal) numbers, or a purpose: "valid" adds
-    none; "full" adds as many as let the kernel reach every input pixel with each of its weights; "same"
-    keeps the size, or divides it by the stride, rounding up. Where "same" needs an odd number of zeros, the
-    surplus goes to the bottom and the right, as in TensorFlow and Keras. "causal" puts all zeros in front,
-    so that no output sees what comes after it (M34).
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel_size: One side, or (height, width).
+        stride: One number, or (vertical, horizontal).
+        padding: Zeros on every side, (vertical, horizontal) zeros, or a name. "valid" adds none. "full" adds
+            as many as let every weight reach every input pixel. "same" keeps the size, or divides it by the
+            stride, rounding up; an odd zero goes to the bottom and the right, as in TensorFlow. "causal" puts
+            all zeros in front, so that outputs do not depend on later inputs.
+        dilation: One number, or (vertical, horizontal).
+        groups: Groups of channels.
+        bias: Whether to add a bias.
 
     Raises:
-        ValueError: a size, stride or dilation below 1, negative padding, groups that do not divide the
+        ValueError: A size, stride or dilation is below 1, padding is negative, or groups do not divide the
             channels.
     """
 
@@ -81,10 +88,10 @@ class Conv2d(_PaddedByPurpose, nn.Conv2d):
 
 
 class UpConv2d(nn.ConvTranspose2d):
-    """Up-convolution (M27): transposed convolution whose output is exactly `stride` times as large.
+    """Up-convolution: transposed convolution whose output is exactly `stride` times as large.
 
     Raises:
-        ValueError: a stride below 2, or a kernel smaller than it, which would leave gaps.
+        ValueError: The stride is below 2, or the kernel is smaller than the stride and would leave gaps.
     """
 
     def __init__(

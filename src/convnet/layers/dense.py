@@ -34,7 +34,7 @@ class FlattenLinear(nn.Linear):
         return torch.addmm(self.bias.unsqueeze(1), self.weight, pixels.t()).t()
 
     def templates(self) -> Float[Tensor, "D C H W"]:
-        """The weights of every output as an image (M02): D×C×H×W."""
+        """The weights of every output as an image: D×C×H×W."""
         channels, height, width = self.shape
         maps: Tensor = self.weight.unflatten(1, (height, width, channels))
         return maps.permute(0, 3, 1, 2)

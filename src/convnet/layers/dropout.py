@@ -10,7 +10,7 @@ _LEVELS = 1 << 16
 
 
 class Dropout(nn.Module):
-    """Zeroes each element with probability `p` while training and scales the rest by 1/(1 − p) (M43).
+    """Zeroes each element with probability `p` while training and scales the rest by 1/(1 − p).
 
     On the CPU torch draws one Bernoulli number after the other, which takes a third of a step of a small
     network. Here a hash makes 16 bits for every element, with all threads; `p` is rounded to 1/65,536.

@@ -1,4 +1,4 @@
-"""Layers that learn from passes over the training samples instead of from gradients."""
+"""Layers that are fitted by passes over the training samples instead of by gradients."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from torch import Tensor, nn
 from convnet.errors import ModelError
 
 Passes = Callable[[], Iterable[tuple[Tensor, Tensor]]]
-"""Each call goes once over some samples: batches of inputs N×…, as the layer receives them, and targets N."""
+"""Each call is one pass over some samples: batches of the layer's inputs N×… and targets N."""
 
 MIN_DEVIATION = 1e-6
 
 
 class Fitted(nn.Module, ABC):
-    """A layer whose buffers are learnt by `fit`, once, before any gradient step.
+    """A layer whose buffers are set by `fit` before any gradient step.
 
-    The buffers named in `fitted_state` take whatever size the samples give them; a `state_dict` restores
-    them.
+    Attributes:
+        fitted_state: The names of these buffers; their sizes depend on the samples, and a `state_dict`
+            restores them.
     """
 
     fitted_state: tuple[str, ...] = ()
@@ -34,27 +35,32 @@ class Fitted(nn.Module, ABC):
 
     @abstractmethod
     def fit(self, train: Passes, val: Passes | None) -> None:
-        """Learn from the training samples; `val` is for choosing between settings, None without any."""
+        """Fit the layer.
+
+        Args:
+            train: Passes over the training samples.
+            val: Passes over the validation samples, for the choice of settings; None if there are none.
+        """
 
     def require_samples(self, train: int, val: int) -> None:
-        """Refuse, before anything is learnt, what so many training and validation samples are too few for.
+        """Check, before fitting, that there are enough samples.
 
         Raises:
-            ModelError: saying how many are needed.
+            ModelError: There are too few; the message says how many are needed.
         """
 
     def require_fitted(self) -> None:
-        """Refuse to guess.
+        """Check that the layer is fitted.
 
         Raises:
-            ModelError: `fit` was not called, nothing was loaded.
+            ModelError: `fit` was not called, and no state was loaded.
         """
         if any(not getattr(self, name).numel() for name in self.fitted_state):
-            raise ModelError(f"{type(self).__name__} has not learnt anything yet; call fit first")
+            raise ModelError(f"{type(self).__name__} is not fitted; call fit first")
 
 
 def _take_sizes(module: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
-    """Make room for what was learnt, of the size and type that it had."""
+    """Resize the buffers to the loaded state."""
     assert isinstance(module, Fitted)
     for name in module.fitted_state:
         if (value := state.get(prefix + name)) is not None:
@@ -62,9 +68,9 @@ def _take_sizes(module: nn.Module, state: dict[str, Any], prefix: str, *_: objec
 
 
 class Standardize(Fitted):
-    """(x − mean) · scale of every number by itself: N×D×1×1, or any N×….
+    """(x − mean) · scale, element by element, for inputs N×D×1×1 or any N×….
 
-    The scale is one over the deviation over the training samples; 0 for a number that never changes.
+    The scale is the inverse standard deviation over the training samples; 0 for constant elements.
     """
 
     fitted_state = ("mean", "scale")
@@ -73,7 +79,7 @@ class Standardize(Fitted):
 
     @torch.no_grad()
     def fit(self, train: Passes, val: Passes | None) -> None:
-        """Sums in float64, so that the size of the set costs no precision."""
+        """Compute mean and scale with sums in float64."""
         count, device = 0, self.mean.device
         total = squares = torch.zeros((), dtype=torch.float64)
         for x, _ in train():

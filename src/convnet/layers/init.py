@@ -1,4 +1,4 @@
-"""Initialisation of weights (M44): Xavier, He ("Xavier/2") and torch's own."""
+"""Initialization of weights: Xavier, He ("Xavier/2") and torch's default."""
 
 from __future__ import annotations
 
@@ -22,20 +22,27 @@ def xavier(weight: Tensor) -> object:
 
 @INITIALIZERS.register("he")
 def he(weight: Tensor) -> object:
-    """Normal with variance 2/fan_in, made for ReLU (He et al. 2015)."""
+    """Normal with variance 2/fan_in, for ReLU (He et al. 2015)."""
     return nn.init.kaiming_normal_(weight, nonlinearity="relu")
 
 
 @INITIALIZERS.register("torch")
 def torch_default(weight: Tensor) -> object:
-    """Uniform in ±1/sqrt(fan_in): what torch's layers start from."""
+    """Uniform in ±1/sqrt(fan_in), the default of torch's layers."""
     return nn.init.kaiming_uniform_(weight, a=5**0.5)
 
 
 def initialize(module: nn.Module, name: InitName) -> nn.Module:
-    """Draw every weight of two or more dimensions anew and zero the biases; returns the module.
+    """Initialize every weight of two or more dimensions and set biases to zero.
 
-    Norms keep their scale of 1 and shift of 0. On the meta device there is nothing to draw.
+    Norms keep their scale of 1 and shift of 0. Parameters on the meta device are skipped.
+
+    Args:
+        module: The module; changed in place.
+        name: The initializer.
+
+    Returns:
+        The module.
     """
     fill = INITIALIZERS[name]
     for key, parameter in module.named_parameters():

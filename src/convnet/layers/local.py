@@ -1,4 +1,4 @@
-"""The locally connected layer (M28): a convolution without weight sharing."""
+"""The locally connected layer: a convolution without weight sharing."""
 
 from __future__ import annotations
 
@@ -13,13 +13,21 @@ from convnet.layers.arithmetic import output_size
 
 
 class LocallyConnected2d(nn.Module):
-    """N×C×H×W → N×D×H'×W' with a kernel of its own at every place.
+    """N×C×H×W → N×D×H'×W' with a separate kernel at every position.
 
-    The same connections as a convolution, H'·W' times as many weights, and bound to one size of image
-    (height, width). `weight` is D×(C·K·K)×(H'·W'), `bias` D×H'×W'.
+    It has the connections of a convolution, H'·W' times as many weights, and a fixed image size. `weight` is
+    D×(C·K·K)×(H'·W'), `bias` is D×H'×W'.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        image_size: Height and width of the input.
+        kernel_size: The side of the kernels.
+        stride: The stride.
+        padding: Zeros on every side.
 
     Raises:
-        ValueError: the window does not fit into the image.
+        ValueError: The window does not fit into the image.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Exact nearest neighbours by comparing everything with everything, a block at a time (M01)."""
+"""Exact nearest neighbors by brute force, in blocks."""
 
 from __future__ import annotations
 
@@ -12,25 +12,32 @@ from torch.nn import functional as F
 Metric = Literal["l1", "l2", "cosine"]
 
 QUERIES, VECTORS, PAIRS = 1024, 4096, 4096
-"""Rows of a block, and pairs of rows measured at once, where a row is not long."""
+"""The largest number of rows of a block, and of pairs of rows compared at once."""
 NUMBERS = 1 << 24
-"""Numbers that a block of rows may hold: 64 MiB, however long its rows."""
+"""The largest number of elements of a block (64 MiB)."""
 SPARE = 8
-"""Candidates beyond k, since products of large numbers are rounded before they are compared."""
+"""Candidates beyond k, because products of large numbers are rounded."""
 GROUP = 64
 RUN = 8
-"""Numbers that are summed for the lower bound of an L1 distance."""
+"""The number of elements that are summed for the lower bound of an L1 distance."""
 
 
 @torch.no_grad()
 def nearest(
     queries: Shaped[Tensor, "Q D"], memory: Shaped[Tensor, "N D"], k: int, metric: Metric = "l2"
 ) -> tuple[Float[Tensor, "Q k"], Int[Tensor, "Q k"]]:
-    """The `k` rows of `memory` that are nearest to each query: distances, ascending, and their indices.
+    """Find the nearest rows of `memory` for each query.
 
-    Distances are Σ|q − m| (l1), √Σ(q − m)² (l2) or 1 − q·m/(‖q‖‖m‖) (cosine). Everything is compared, in
-    blocks of bounded size; candidates are found by products of centred rows and then measured directly.
-    `memory` may be of another type (uint8) than the queries: its blocks are converted. k is at most N.
+    Candidates are found by products of centered rows, in blocks of bounded size, and then measured directly.
+
+    Args:
+        queries: Q×D.
+        memory: N×D, of the same or another type (uint8).
+        k: The number of neighbors, at most N.
+        metric: Σ|q − m| ("l1"), √Σ(q − m)² ("l2") or 1 − q·m/(‖q‖‖m‖) ("cosine").
+
+    Returns:
+        Distances Q×k, ascending, and indices Q×k.
     """
     dtype = torch.promote_types(queries.dtype, torch.float32)
     center = None if metric == "l1" else _mean(memory, dtype, metric)
@@ -47,19 +54,19 @@ def _mean(memory: Tensor, dtype: torch.dtype, metric: Metric) -> Tensor:
 
 
 def _prepared(x: Tensor, dtype: torch.dtype, metric: Metric) -> Tensor:
-    """As floats; for the cosine of length 1, whose distance is half the square of the Euclidean one."""
+    """Rows as floats; normalized for the cosine, which is then half the squared Euclidean distance."""
     return F.normalize(x.to(dtype)) if metric == "cosine" else x.to(dtype)
 
 
 def _rows(most: int, x: Tensor) -> int:
-    """Rows of x in a block: fewer where they are long."""
+    """The number of rows of x per block; fewer if rows are long."""
     return max(16, min(most, NUMBERS // x.shape[1]))
 
 
 def _search(
     queries: Tensor, memory: Tensor, k: int, metric: Metric, center: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """One block of queries: the best of every block of memory, then the best of those, measured again."""
+    """Search for one block of queries: candidates from every block of memory, then exact distances."""
     queries = _prepared(queries, queries.dtype, metric)
     radius = queries.new_full((len(queries), 1), torch.inf)
     values, places, size = [], [], _rows(VECTORS, memory)
@@ -82,10 +89,10 @@ def _search(
 
 
 def _within_radius(queries: Tensor, vectors: Tensor, k: int, radius: Tensor) -> tuple[Tensor, Tensor]:
-    """L1 distances Q×N of all pairs that can matter, infinity for the others, and the radius that did.
+    """L1 distances Q×N of pairs within the radius, infinity for others, and the new radius.
 
-    |Σ(q − m)| over runs of numbers never exceeds Σ|q − m|, and costs an eighth. Pairs whose bound is larger
-    than the k-th distance known so far, the radius, are out: about 99 of 100 for pictures.
+    |Σ(q − m)| over runs of elements is a lower bound of Σ|q − m| at an eighth of the cost. Pairs whose bound
+    exceeds the k-th smallest distance so far, the radius, are skipped: about 99% for images.
     """
     if vectors.shape[1] < 4 * RUN:
         return torch.cdist(queries, vectors, p=1), radius
@@ -107,7 +114,7 @@ def _sums_of_runs(x: Tensor) -> Tensor:
 
 
 def _smallest(distances: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k smallest of every row: first the k groups of 64 with the smallest members, then among those."""
+    """The k smallest of every row, searched within the k groups of 64 with the smallest minima."""
     if 2 * k * GROUP >= distances.shape[1]:
         return distances.topk(k, largest=False)
     padded = F.pad(distances, (0, -distances.shape[1] % GROUP), value=torch.inf)
@@ -119,7 +126,7 @@ def _smallest(distances: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def _distance(queries: Tensor, vectors: Tensor, metric: Metric) -> Tensor:
-    """Row against row: Q×D and Q×D → Q. Queries are of length 1 where the metric is cosine."""
+    """Row-wise distances of Q×D and Q×D → Q; queries are normalized if the metric is cosine."""
     difference = queries - _prepared(vectors, queries.dtype, metric)
     if metric == "l1":
         return difference.abs_().sum(1)

@@ -1,4 +1,4 @@
-"""Local response normalisation (M33), as AlexNet defines it."""
+"""Local response normalization (as in AlexNet) and the normalization of pixels."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch.nn import functional as F
 class LocalResponseNorm(nn.Module):
     """x_c / (k + α Σ_j x_j²)^β over the `size` channels j around c (Krizhevsky et al. 2012).
 
-    α weighs the sum, as in the paper; torch's layer of this name divides it by `size` first, and does not
-    run in bf16 on the CPU. The squares are added channel by channel, so it counts no multiply-accumulates.
+    α is the weight of the sum, as in the paper; torch's layer of this name divides it by `size` first, and
+    does not run in bf16 on the CPU.
     """
 
     def __init__(self, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0) -> None:
@@ -34,10 +34,11 @@ class LocalResponseNorm(nn.Module):
 
 
 class Normalize(nn.Module):
-    """(pixels − mean) / std (M45), with mean and std as buffers, so that they travel with the weights.
+    """(pixels − mean) / std, with mean and std as buffers that are stored with the weights.
 
-    Pixels are 0…255, uint8 or float; `mean` and `std` broadcast over N×C×H×W: 1×C×1×1 for statistics per
-    channel, 1×C×H×W for statistics per pixel.
+    Args:
+        mean: In pixel values 0…255; 1×C×1×1 per channel, or 1×C×H×W per pixel.
+        std: Of the same shape.
     """
 
     mean: Tensor
@@ -49,7 +50,7 @@ class Normalize(nn.Module):
         self.register_buffer("std", std.float())
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """N×C×H×W pixels → float N×C×H×W."""
+        """Pixels N×C×H×W, uint8 or float → float N×C×H×W."""
         dtype = pixels.dtype if pixels.dtype is torch.float64 else torch.float32
         scale = self.std.to(dtype).reciprocal()
         return torch.addcmul(-self.mean.to(dtype) * scale, pixels.to(dtype), scale)  # one pass

@@ -1,4 +1,4 @@
-"""The structural similarity of images."""
+"""The structural similarity (SSIM) of images."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ Images = Float[Tensor, "N C H W"]
 
 
 def structural_similarity(a: Images, b: Images) -> Float[Tensor, " N"]:
-    """SSIM of each pair of images (Wang et al. 2004), at most 1; the mean over channels and windows.
+    """SSIM of each pair of images (Wang et al. 2004): the mean over channels and windows, at most 1.
 
-    Windows are Gaussian, 11×11 with deviation 1.5, and lie within the image; of smaller images they are as
-    large as fits.
+    Windows are Gaussian, 11×11 with standard deviation 1.5, or as large as fits into smaller images.
+
+    Args:
+        a: N×C×H×W, values 0…1.
+        b: N×C×H×W, values 0…1.
     """
     channels = a.shape[1]
     rows, columns = (_window(side, a) for side in a.shape[-2:])

@@ -1,4 +1,4 @@
-"""Networks from images to maps, over images of any size: padding to a size they take, tiles without seams."""
+"""Apply networks with an output per pixel to images of any size: padding and seamless tiles."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from convnet.errors import ModelError
 from convnet.layers.norm import Normalize
 
 WHOLE_SIDE = 1024
-"""Images with a longer side are computed in tiles, so that memory does not grow with them."""
+"""Images with a longer side are computed in tiles, to bound memory."""
 DEFAULT_TILE = 512
 
 Run = Callable[[Tensor], Tensor]
@@ -21,12 +21,14 @@ Run = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Sizes:
-    """Which sides a network from images to maps takes, and what of them its map shows.
+    """The image sizes that a network with an output per pixel takes, and the size of its output.
 
-    A side n is taken where n ≡ `remainder` mod `multiple`; its map has n − `shrink` pixels, of the centre (0
-    where convolutions are padded). No output depends on pixels further away than `context`; None: not known,
-    so that images are never cut into tiles. `fixed` is the one size (height, width) of a network that takes
-    no other.
+    Attributes:
+        multiple: A side n is accepted if n ≡ `remainder` mod `multiple`.
+        remainder: See `multiple`.
+        shrink: The output has n − `shrink` pixels, of the center; 0 if convolutions are padded.
+        context: No output depends on pixels further away; None if unknown, then images are never tiled.
+        fixed: The only size (height, width) that the network takes, if there is one.
     """
 
     multiple: int = 1
@@ -36,7 +38,7 @@ class Sizes:
     fixed: tuple[int, int] | None = None
 
     def taken(self, side: int) -> int:
-        """The smallest side that is taken and whose map has at least `side` pixels."""
+        """The smallest accepted side whose output has at least `side` pixels."""
         wanted = max(side + self.shrink, 1)
         return wanted + (self.remainder - wanted) % self.multiple
 
@@ -46,7 +48,7 @@ class Sizes:
 
 
 def sizes_of(model: nn.Module) -> Sizes:
-    """What the network says of itself (`sizes`, on whichever module has it); else that any size will do."""
+    """The `sizes` attribute of a network or of one of its modules; without one, any size is accepted."""
     said = (getattr(module, "sizes", None) for module in model.modules())
     sizes = next((sizes for sizes in said if isinstance(sizes, Sizes)), Sizes())
     for module in model.modules():
@@ -59,21 +61,28 @@ def sizes_of(model: nn.Module) -> Sizes:
 def tiled_outputs(
     run: Run, images: Shaped[Tensor, "N C H W"], sizes: Sizes, tile: int | None = None
 ) -> Float[Tensor, "N K H W"]:
-    """The maps of images of any size, N×C×H×W pixels → N×K×H×W.
+    """Compute the outputs for images of any size. The border is mirrored where the network needs more pixels.
 
-    What is needed beyond the borders is mirrored. With a `tile` (of images with a side over 1,024 pixels:
-    512), pieces of so many pixels a side are computed one after the other, each with the `context` that its
-    outputs can see: the same numbers as from the whole image, and no seams.
+    Tiles include the `context` of their outputs, so the result equals that of the whole image.
+
+    Args:
+        run: The network, as a function.
+        images: Pixels N×C×H×W.
+        sizes: The sizes that the network takes.
+        tile: The side of tiles in pixels. Default: 512 for images with a side over 1,024, else no tiles.
+
+    Returns:
+        N×K×H×W.
 
     Raises:
-        ModelError: the network takes only images of another size, or no tiles.
+        ModelError: The network takes only images of another size, or its context is unknown.
     """
     height, width = images.shape[-2:]
     if sizes.fixed not in (None, (height, width)):
         raise ModelError(f"the network takes {_shown(sizes.fixed)} images only, this one is {width}×{height}")
     if tile is not None and sizes.context is None:
         raise ModelError(
-            "the network does not say how far it sees, so that tiles of an image would show seams"
+            "the receptive field of the network is unknown, so tiles could show seams; leave out --tile"
         )
     if tile is None and sizes.context is not None and max(height, width) > WHOLE_SIDE:
         tile = DEFAULT_TILE
@@ -90,7 +99,7 @@ def tiled_outputs(
 
 
 def _pieces(side: int, sizes: Sizes, tile: int | None) -> list[tuple[int, Tensor, slice]]:
-    """Along one side: where each piece begins, the pixels it is computed from, and which outputs to keep."""
+    """The pieces along one side: the start of each, its input pixels, and the outputs to keep."""
     if sizes.shrink:
         step = side if tile is None else sizes.tile(tile)
         margin, length = sizes.shrink // 2, sizes.taken(step)
@@ -111,7 +120,7 @@ def _shown(size: tuple[int, int] | None) -> str:
 
 
 def _mirrored(first: int, last: int, side: int) -> Tensor:
-    """The pixels `first`…`last` of a row of `side`, mirrored at both ends as often as it takes."""
+    """The pixels `first`…`last` of a row of `side`, mirrored at both ends as often as needed."""
     period = max(1, 2 * (side - 1))
     places = torch.arange(first, last) % period
     return torch.minimum(places, period - places).clamp(0, side - 1)

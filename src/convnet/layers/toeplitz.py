@@ -1,4 +1,4 @@
-"""Convolution as a constrained linear layer (M29)."""
+"""Convolution as a sparse linear layer."""
 
 from __future__ import annotations
 
@@ -21,12 +21,19 @@ def toeplitz_matrix(
 ) -> Float[Tensor, "DIJ CHW"]:
     """The sparse matrix T with `conv2d(x, kernel).flatten() == T @ x.flatten()`, in COO format.
 
-    `kernel` is D×C/groups×K×L, or K×L for one channel; `image_shape` is (C, H, W). A fully connected layer
-    would have all D·H'·W' × C·H·W weights; here every row holds one kernel, moved by the stride, and all
-    other weights are zero: doubly blocked Toeplitz, the entries along each diagonal shared.
+    Every row holds one shifted kernel and is zero elsewhere (doubly block Toeplitz); a fully connected layer
+    would have D·H'·W' × C·H·W weights.
+
+    Args:
+        kernel: D×C/groups×K×L, or K×L for one channel.
+        image_shape: C, H, W.
+        stride: The stride.
+        padding: Zeros on every side.
+        dilation: The dilation.
+        groups: Groups of channels.
 
     Raises:
-        ValueError: the kernel does not fit the channels.
+        ValueError: The kernel does not fit the channels.
     """
     kernel = kernel if kernel.dim() == 4 else kernel[None, None]
     out_channels, group_channels = kernel.shape[:2]
@@ -34,7 +41,7 @@ def toeplitz_matrix(
         raise ValueError(
             f"a kernel of {tuple(kernel.shape)} in {groups} groups does not fit {image_shape[0]} channels"
         )
-    # Every input pixel carries its own number, from 1; what the unfolded patches then show is the column.
+    # Input pixels are numbered from 1, so the unfolded patches hold column numbers.
     numbers = torch.arange(1, image_shape[0] * image_shape[1] * image_shape[2] + 1, dtype=torch.float64)
     patches = F.unfold(
         numbers.view(1, *image_shape), kernel.shape[2:], dilation=dilation, padding=padding, stride=stride

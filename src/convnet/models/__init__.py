@@ -1,4 +1,4 @@
-"""The zoo: `builder(in_channels, num_classes, image_size, **options) → nn.Module`, images to logits."""
+"""Networks: `builder(in_channels, num_classes, image_size, **options) → nn.Module`, images → logits."""
 
 from convnet.models import (
     alexnet,

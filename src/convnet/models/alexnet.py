@@ -31,14 +31,22 @@ def alexnet(
     dropout: Fraction = 0.5,
     init: InitName = "he",
 ) -> nn.Module:
-    """AlexNet: five convolutions, two response norms, three dense layers, for 227-pixel images (M61).
+    """AlexNet: five convolutions, two response norms, three dense layers, for 227-pixel images.
 
     55×55×96 → 27×27×96 → 27×27×256 → 13×13×256 → 13×13×384 → 13×13×384 → 13×13×256 → 6×6×256 → 4096 → 4096
-    → 1000; 62,378,344 parameters, or 60,965,224 with `groups=2`: the paper's second, fourth and fifth
-    convolutions, each divided between two GPUs. The norms follow the pools, as the lectures have them.
-    `layout="one-tower"` is the later network that public weights are of (Krizhevsky 2014): 64, 192, 384,
-    256 and 256 channels, no norms, 61,100,840 parameters for 224-pixel images. Recipe `alexnet-imagenet`:
+    → 1000; 62,378,344 parameters. The norms follow the pools, as in the lectures. Recipe `alexnet-imagenet`:
     dropout 0.5, batch 128, SGD with momentum 0.9, rate 0.01.
+
+    Args:
+        in_channels: Channels of the images.
+        num_classes: The number of classes.
+        image_size: Height and width.
+        layout: "paper", or "one-tower" for the network of the public weights (Krizhevsky 2014): 64, 192, 384,
+            256 and 256 channels, no norms, 61,100,840 parameters for 224-pixel images.
+        groups: 2 divides the second, fourth and fifth convolutions as the paper does between two GPUs
+            (60,965,224 parameters).
+        dropout: The probability of dropout in the head.
+        init: The initializer.
     """
     paper = layout == "paper"
     widths = (96, 256, 384, 384, 256) if paper else (64, 192, 384, 256, 256)
@@ -59,6 +67,6 @@ def alexnet(
         nn.MaxPool2d(3, 2),
     )
     shape = output_shape(features, (in_channels, *image_size))
-    names = ("1", "2", "3", "4", "5", "dropout", "6")  # of published weights, whose dropouts come earlier
+    names = ("1", "2", "3", "4", "5", "dropout", "6")  # as in published weights, whose dropouts come earlier
     head = OrderedDict(zip(names, dense_head(shape, num_classes, dropout), strict=True))
     return initialize(Classifier(features=features, classifier=nn.Sequential(head)), init)

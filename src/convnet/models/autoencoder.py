@@ -1,4 +1,4 @@
-"""Autoencoders (M67): an image through a bottleneck of a few numbers, and back."""
+"""Autoencoders, fully connected and convolutional."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_HALVINGS = 4
 
 
 class Autoencoder(nn.Sequential):
-    """An `encoder` N×C×H×W → N×D and a `decoder` back; values of the images are 0…1."""
+    """An `encoder` N×C×H×W → N×D and a `decoder` N×D → N×C×H×W; images have values 0…1."""
 
     def __init__(
         self, encoder: nn.Module, decoder: nn.Module, image_size: tuple[int, int], code_size: int
@@ -48,9 +48,18 @@ def dense_autoencoder(
     activation: ActivationName = "relu",
     init: InitName = "he",
 ) -> nn.Module:
-    """Fully connected: hidden layers down to `code` numbers, and the same in reverse (M67).
+    """A fully connected autoencoder (Hinton and Salakhutdinov 2006).
 
-    Without hidden layers, and with squared error, it finds what the first principal components span.
+    Without hidden layers and with squared error it finds the span of the first principal components.
+
+    Args:
+        in_channels: Channels of the images.
+        num_classes: Channels of the output.
+        image_size: Height and width.
+        code: The size of the code.
+        hidden: The widths of the encoder's hidden layers; the decoder has them in reverse.
+        activation: The activation.
+        init: The initializer.
     """
     pixels = math.prod(image_size)
     down = _dense([in_channels * pixels, *hidden, code], activation)
@@ -78,10 +87,19 @@ def conv_autoencoder(
     activation: ActivationName = "relu",
     init: InitName = "he",
 ) -> nn.Module:
-    """Convolutional: strided convolutions and a dense layer down to `code` numbers, and back (M67).
+    """A convolutional autoencoder: strided convolutions and a dense layer, and the reverse.
 
-    Each halving doubles the `width`, at most four times, while maps of four pixels or more remain. On the way
-    back, nearest neighbours and convolutions double the maps.
+    Each halving doubles the width, at most four times, while maps have at least four pixels a side. The
+    decoder doubles the maps by nearest neighbors and convolutions.
+
+    Args:
+        in_channels: Channels of the images.
+        num_classes: Channels of the output.
+        image_size: Height and width.
+        code: The size of the code.
+        width: The channels of the first convolution.
+        activation: The activation.
+        init: The initializer.
     """
     sizes, widths = [image_size], [width]
     while min(sizes[-1]) >= 2 * SMALLEST_MAP - 1 and len(sizes) <= MOST_HALVINGS:

@@ -1,4 +1,4 @@
-"""The networks of the ConvNetJS demos (Karpathy 2014; M49, M69)."""
+"""The networks of the ConvNetJS demos (Karpathy 2014)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def convnetjs_mnist(
     activation: ActivationName = "relu",
     init: InitName = "he",
 ) -> nn.Module:
-    """ConvNetJS's MNIST demo: 8 and 16 filters of 5×5, pools 2 and 3 wide, one dense layer (M69)."""
+    """ConvNetJS's MNIST demo: 8 and 16 filters of 5×5, pools 2 and 3 wide, one dense layer."""
     stages = [(8, 2), (16, 3)]
     return _demo_network(in_channels, num_classes, image_size, stages, activation, init)
 
@@ -47,7 +47,7 @@ def convnetjs_cifar10(
     activation: ActivationName = "relu",
     init: InitName = "he",
 ) -> nn.Module:
-    """ConvNetJS's CIFAR-10 demo: 16, 20 and 20 filters of 5×5, each with a 2×2 pool, then dense (M49)."""
+    """ConvNetJS's CIFAR-10 demo: 16, 20 and 20 filters of 5×5, each with a 2×2 pool, then dense."""
     stages = [(16, 2), (20, 2), (20, 2)]
     return _demo_network(in_channels, num_classes, image_size, stages, activation, init)
 
@@ -60,7 +60,7 @@ def _demo_network(
     activation: ActivationName,
     init: InitName,
 ) -> nn.Module:
-    """5×5 convolution (pad 2) → activation → max pool, once per (filters, pool width), then dense."""
+    """5×5 convolution (pad 2) → activation → max pool, once per (filters, pool width), then a dense layer."""
     layers: list[nn.Module] = []
     channels = in_channels
     for filters, pool in stages:

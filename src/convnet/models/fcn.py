@@ -16,8 +16,8 @@ from convnet.types import ImageShape
 class Upsampled(nn.Sequential):
     """Maps at the stride of a classifier, interpolated bilinearly to the size of the image.
 
-    Convolutions without padding lose `margin` pixels, which are added around the image, its border repeated:
-    place i of the maps stays where its `stride` pixels lie.
+    Unpadded convolutions lose `margin` pixels, which are added around the image by replicating its border, so
+    that maps stay aligned with the image.
     """
 
     def __init__(self, maps: nn.Sequential, stride: int, margin: int) -> None:
@@ -44,10 +44,16 @@ class Upsampled(nn.Sequential):
 def fcn(
     in_channels: int, num_classes: int, image_size: tuple[int, int], *, classifier: str = "resnet18"
 ) -> nn.Module:
-    """A `classifier` of the zoo made fully convolutional: its scores at every place, interpolated (M31).
+    """A classifier made fully convolutional, with its logits interpolated to every pixel (Long et al. 2015).
 
-    The classifier is built for images of its native size; global means go, dense layers become convolutions
-    that keep the size of the maps. FCN-32s of the paper, with VGG: `classifier=vgg-d`.
+    The classifier is built for images of its native size. Global pools are removed, and dense layers become
+    convolutions that keep the size of the maps. `classifier=vgg16` is the paper's FCN-32s.
+
+    Args:
+        in_channels: Channels of the images.
+        num_classes: The number of classes.
+        image_size: Height and width.
+        classifier: The name of the classifier.
     """
     native = MODELS.facts(classifier).native if classifier in MODELS else ImageShape(in_channels, *image_size)
     shape = ImageShape(in_channels, native.height, native.width)

@@ -1,4 +1,4 @@
-"""A classifier read as convolutions (M26, M31): over a larger image it gives a map of class scores."""
+"""Convert a classifier into a fully convolutional network, which maps larger images to maps of logits."""
 
 from __future__ import annotations
 
@@ -17,16 +17,19 @@ from convnet.types import ImageShape
 Sides = tuple[int, int]
 
 FAR = 512
-"""A multiple of every stride, in pixels."""
+"""A size in pixels that is a multiple of every stride."""
 
 
 @dataclass(frozen=True)
 class Dense:
-    """A classifier as convolutions: `network` N×C×H×W → N×K×I×J, a score for every window of `window` pixels.
+    """A classifier as a fully convolutional network.
 
-    Windows lie `stride` pixels apart. `padded`: the classifier pads with zeros, which its own windows show
-    at their borders, while a larger image shows its pixels there; only without is the map exactly that of
-    all windows.
+    Attributes:
+        network: N×C×H×W → N×K×I×J, logits for every window.
+        window: Height and width of a window in pixels.
+        stride: Pixels between neighboring windows.
+        padded: Whether the classifier pads with zeros. The map then differs from single windows, which have
+            zeros at their borders where a larger image has pixels.
     """
 
     network: nn.Sequential
@@ -36,12 +39,19 @@ class Dense:
 
 
 def fully_convolutional(network: nn.Module, shape: ImageShape) -> Dense:
-    """The same weights for images of any size from `shape` on, the classifier's own.
+    """Convert a classifier, with its weights, for images of its own size or larger.
 
-    Dense layers become convolutions that cover the map they were fed, global pools become pools over windows.
+    Dense layers become convolutions that cover their input maps; global pools become pools over windows.
+
+    Args:
+        network: The classifier.
+        shape: The shape of its images.
+
+    Returns:
+        The fully convolutional network and the geometry of its windows.
 
     Raises:
-        ModelError: a layer depends on the size of the image in another way.
+        ModelError: A layer depends on the image size in another way.
     """
     layers = list(_converted(network, shape, whole=False))
     dense = nn.Sequential(*layers).eval()
@@ -50,10 +60,10 @@ def fully_convolutional(network: nn.Module, shape: ImageShape) -> Dense:
 
 
 def as_dense_network(network: nn.Module, shape: ImageShape) -> nn.Sequential:
-    """The classifier without its global mean, its dense layers padded: logits at the stride of its last maps.
+    """The classifier without its global pool and with padded dense layers: logits at the stride of its maps.
 
     Raises:
-        ModelError: as `fully_convolutional`.
+        ModelError: As for `fully_convolutional`.
     """
     return nn.Sequential(*_converted(network, shape, whole=True))
 
@@ -76,13 +86,11 @@ def _converted(network: nn.Module, shape: ImageShape, *, whole: bool) -> Iterato
         elif flat is not None and isinstance(layer, nn.BatchNorm1d):
             yield _as_2d(layer)
         elif flat is not None and not _pointwise(layer):
-            raise ModelError(f"{type(layer).__name__} behind a dense layer cannot be read as a convolution")
+            raise ModelError(f"{type(layer).__name__} after a dense layer cannot become a convolution")
         elif flat is None and isinstance(layer, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d):
             side = (maps.shape[2], maps.shape[3])
             if layer.output_size not in (1, (1, 1)):
-                raise ModelError(
-                    f"{layer} depends on the size of the image; only a global one can be converted"
-                )
+                raise ModelError(f"{layer} depends on the image size; only global pools can be converted")
             if not whole:
                 mean = isinstance(layer, nn.AdaptiveAvgPool2d)
                 yield nn.AvgPool2d(side, stride=1) if mean else nn.MaxPool2d(side, stride=1)
@@ -93,7 +101,7 @@ def _converted(network: nn.Module, shape: ImageShape, *, whole: bool) -> Iterato
                 maps = _shape_behind(layer, maps)
     if flat is None:
         raise ModelError(
-            f"{type(network).__name__} has no dense layer at its end to be read as a convolution"
+            f"{type(network).__name__} does not end in a dense layer that can become a convolution"
         )
 
 
@@ -102,11 +110,9 @@ def _shape_behind(layer: nn.Module, maps: Tensor) -> Tensor:
         with MetaMode(), torch.no_grad():
             out: Tensor = on_meta(layer).eval()(maps)
     except Exception as error:
-        raise ModelError(f"{type(layer).__name__} cannot be read as a convolution") from error
+        raise ModelError(f"{type(layer).__name__} cannot become a convolution") from error
     if out.dim() != 4:
-        raise ModelError(
-            f"{type(layer).__name__} turns maps into numbers; it cannot be read as a convolution"
-        )
+        raise ModelError(f"{type(layer).__name__} turns maps into vectors; it cannot become a convolution")
     return out
 
 
@@ -138,19 +144,19 @@ def _pads(layer: nn.Module) -> bool:
 
 
 def stride_of(dense: nn.Module, shape: ImageShape) -> int:
-    """How many pixels more make the map one place larger, once rounding at the end is evened out.
+    """The number of pixels by which the image must grow for one more position in the map.
 
     Raises:
-        ModelError: the network gives one score however large the image is.
+        ModelError: The output does not grow with the image.
     """
     near, far = (_places(dense, shape, shape.height + n * FAR) for n in (1, 2))
     if far == near:
-        raise ModelError("the network gives one score however large the image is")
+        raise ModelError("the output of the network does not grow with the image")
     return round(FAR / (far - near))
 
 
 def margin_of(dense: nn.Module, shape: ImageShape, stride: int) -> int:
-    """How many pixels of a side the map does not show, because convolutions are not padded."""
+    """The number of pixels of a side that the map does not cover, because convolutions are not padded."""
     side = -(-(shape.height + FAR) // stride) * stride
     return max(0, side - stride * _places(dense, shape, side))
 

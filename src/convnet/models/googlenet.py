@@ -23,7 +23,7 @@ from convnet.layers.init import InitName
 from convnet.models.registry import network
 from convnet.types import AuxiliaryLogits
 
-# Table 1 of the paper: 1×1; 3×3 reduced, 3×3; 5×5 reduced, 5×5; projection behind the pool.
+# Table 1 of the paper: 1×1; 3×3 reduced, 3×3; 5×5 reduced, 5×5; projection after the pool.
 INCEPTION = {
     "3a": (64, 96, 128, 16, 32, 32),
     "3b": (128, 128, 192, 32, 96, 64),
@@ -37,7 +37,7 @@ INCEPTION = {
 }
 AUXILIARY_WEIGHT = 0.3
 NORM_EPSILON = 1e-3
-"""What the published weights were trained with."""
+"""The epsilon of batch norm in the published weights."""
 
 
 @network(
@@ -58,13 +58,20 @@ def googlenet(
     layout: Literal["paper", "published"] = "paper",
     init: InitName = "he",
 ) -> nn.Module:
-    """GoogLeNet: nine Inception modules with 1×1 reductions and no large dense layer (M64).
+    """GoogLeNet: nine Inception modules with 1×1 reductions and no large dense layer.
 
     6,998,552 parameters for 3×224×224 images and 1000 classes, and 6,379,728 in the two auxiliary heads,
-    which only training uses: their losses count 0.3 each. `batch_norm` replaces the response norms and
-    biases; published weights are of that network with `layout="published"`: 3×3 convolutions for the paper's
-    5×5, and a smaller last pool.
-    Recipe `googlenet-imagenet`.
+    which are used in training only, with a loss weight of 0.3. Recipe `googlenet-imagenet`.
+
+    Args:
+        in_channels: Channels of the images.
+        num_classes: The number of classes.
+        image_size: Height and width.
+        batch_norm: Whether to use batch norm in place of response norms and biases.
+        auxiliary: Whether to add the auxiliary heads.
+        layout: "paper", or "published" for the network of the public weights: 3×3 convolutions instead of
+            5×5, and a smaller last pool.
+        init: The initializer.
     """
     return initialize(
         GoogLeNet(in_channels, num_classes, image_size, batch_norm, auxiliary, layout == "published"), init
@@ -127,11 +134,11 @@ class GoogLeNet(Classifier):
                 layer.eps = NORM_EPSILON
 
     def sequence(self) -> list[nn.Module]:
-        """From images to logits, without the auxiliary heads."""
+        """The layers from images to logits, without the auxiliary heads."""
         return [layer for name, layer in self.named_children() if not name.startswith("aux")]
 
     def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N K"] | AuxiliaryLogits:
-        """Scores of the classes; in training also those of the auxiliary heads."""
+        """N×C×H×W → logits; in training also those of the auxiliary heads."""
         others: list[Tensor] = []
         for name, layer in self.named_children():
             if name.startswith("aux"):
@@ -143,7 +150,7 @@ class GoogLeNet(Classifier):
 
 
 class Inception(nn.Module):
-    """Four branches over the same maps: 1×1, 1×1-3×3, 1×1-5×5, pool-1×1; their channels side by side."""
+    """Four branches over the same maps, concatenated: 1×1, 1×1-3×3, 1×1-5×5, pool-1×1."""
 
     def __init__(self, in_channels: int, name: str, *, norm: bool, five: int) -> None:
         super().__init__()
@@ -173,7 +180,7 @@ class AuxiliaryHead(nn.Module):
         self.fc2 = nn.Linear(1024, num_classes)
 
     def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N K"]:
-        """Maps in the middle of the network → logits."""
+        """Intermediate maps → logits."""
         logits: Tensor = self.fc2(self.dropout(self.act(self.fc1(self.conv(self.pool(x))))))
         return logits
 

@@ -1,4 +1,4 @@
-"""k nearest neighbours (M01): training is remembering, and the votes are the logits."""
+"""k nearest neighbors: the training samples are stored, and votes are the logits."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ CANDIDATES = (1, 3, 5, 7, 9, 11, 15, 21)
 
 
 class NearestNeighbours(Fitted):
-    """A sample is what most of the `k` most similar training samples are.
+    """The k-nearest-neighbor classifier.
 
-    `memory` is N×D, uint8 where the inputs are pixels divided by 255, `labels` N, `kept` N which training
-    samples they are, `chosen` the number of neighbours that vote. With `k` of None it is chosen on the
-    validation samples.
+    Attributes:
+        memory: The stored samples N×D; uint8 if inputs are pixels divided by 255.
+        labels: Their classes, N.
+        kept: Their positions among the training samples, N.
+        chosen: The number of neighbors that vote; chosen on the validation samples if `k` is None.
     """
 
     fitted_state = ("memory", "labels", "kept", "chosen")
@@ -33,19 +35,18 @@ class NearestNeighbours(Fitted):
         self.num_classes, self.k, self.metric, self.most = num_classes, k, metric, most
 
     def require_samples(self, train: int, val: int) -> None:
-        """There must be `k` neighbours to ask, or something to choose `k` on."""
-        remembered = min(train, self.most or train)
+        """Check that there are `k` samples, or validation samples to choose `k` on."""
+        stored = min(train, self.most or train)
         if self.k is None and not val:
             raise ModelError("knn: k is chosen on the validation split, which is empty; use --set model.k=1")
-        if self.k is not None and self.k > remembered:
+        if self.k is not None and self.k > stored:
             raise ModelError(
-                f"knn: k={self.k} neighbours of {remembered:,} training samples; "
-                "use at most that many (--set model.k=1)"
+                f"knn: k={self.k} exceeds the {stored:,} training samples; use fewer (--set model.k=1)"
             )
 
     @torch.no_grad()
     def fit(self, train: Passes, val: Passes | None) -> None:
-        """Remember all samples, or `most` of them, evenly spaced; choose `k` where none is given."""
+        """Store all samples, or `most` of them, evenly spaced; choose `k` if it is None."""
         inputs, targets = zip(*((_compact(x), targets) for x, targets in train()), strict=True)
         compact = all(x.dtype == torch.uint8 for x in inputs)
         memory = torch.cat(inputs if compact else [_expand(x) for x in inputs]).flatten(1)
@@ -58,7 +59,7 @@ class NearestNeighbours(Fitted):
             self.chosen[0] = self._choose(val)
 
     def _choose(self, val: Passes) -> int:
-        """The candidate with the most validation samples right, the smallest of several."""
+        """The candidate with the most correct validation samples; the smallest in a tie."""
         candidates = [k for k in CANDIDATES if k <= len(self.memory)]
         right = dict.fromkeys(candidates, 0)
         for x, targets in val():
@@ -68,7 +69,7 @@ class NearestNeighbours(Fitted):
         return max(candidates, key=lambda k: right[k])
 
     def neighbours(self, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """Distances and places in `memory` of the k nearest of each of N samples: N×k and N×k."""
+        """The k nearest neighbors of N samples: distances N×k, and positions in `memory` N×k."""
         self.require_fitted()
         queries = x.flatten(1).float()
         if self.memory.dtype == torch.uint8:
@@ -78,7 +79,7 @@ class NearestNeighbours(Fitted):
 
     @property
     def classifier(self) -> nn.Module:
-        """All of it: nothing is computed before samples are classified."""
+        """The model itself, because there are no features."""
         return self
 
     def forward_features(self, x: Tensor) -> Tensor:
@@ -86,13 +87,13 @@ class NearestNeighbours(Fitted):
         return x
 
     def forward(self, x: Tensor) -> Tensor:
-        """N×… → votes N×K. Nearer neighbours decide between classes with as many votes."""
+        """N×… → votes N×K; nearer neighbors break ties."""
         self.require_fitted()
         _, places = self.neighbours(x, int(self.chosen))
         return self._votes(self.labels[places])
 
     def _votes(self, labels: Tensor) -> Tensor:
-        """A vote each, and less than half a vote in all for being near: N×k labels → N×K."""
+        """Labels N×k → N×K: one vote per neighbor, plus less than half a vote in total for nearness."""
         k = labels.shape[1]
         votes = 1 + torch.arange(k, 0, -1, device=labels.device) / (2 * k * (k + 1))
         ballots = F.one_hot(labels, self.num_classes).to(votes)
@@ -104,7 +105,7 @@ class NearestNeighbours(Fitted):
 
 
 def _compact(x: Tensor) -> Tensor:
-    """Images of pixels divided by 255 as the uint8 they were, everything else as it is."""
+    """Images whose values are pixels divided by 255 as uint8; other inputs as float."""
     if not x.is_floating_point() or x.shape[2:] == (1, 1):
         return x.float()
     pixels = (x * 255).round()
@@ -126,9 +127,14 @@ def knn(
     metric: Metric = "l2",
     most: Count | None = None,
 ) -> nn.Module:
-    """The label that most of the k most similar training images have (M01).
+    """The most frequent label of the k most similar training images. Fitted in one pass (epochs is 0).
 
-    `k` of None is chosen on the validation split; `metric` is l1, l2 or cosine; `most` keeps the memory to
-    that many samples. Nothing is trained by steps: epochs is 0.
+    Args:
+        in_channels: Not used.
+        num_classes: The number of classes.
+        image_size: Not used.
+        k: The number of neighbors. Default: chosen on the validation split.
+        metric: "l1", "l2" or "cosine".
+        most: The largest number of stored samples. Default: all.
     """
     return NearestNeighbours(num_classes, k, metric, most)

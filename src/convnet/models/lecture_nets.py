@@ -1,4 +1,4 @@
-"""The network of the lectures' programming task (M48)."""
+"""The networks of the lectures: the programming task and the network of the pictures."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def lecture_mnist(
     dense_dropout: Fraction = 0.5,
     init: InitName = "xavier",
 ) -> nn.Module:
-    """The programming task's net: two convolutions, a pool, two dense layers, two dropouts (M48).
+    """The network of the programming task: two convolutions, a pool, two dense layers, two dropouts.
 
     conv 64 3×3 stride 2 valid ReLU → conv 32 2×2 same ReLU → max pool 2×2 stride 1 → dropout 0.35 →
     flatten → dense 256 tanh → dropout 0.5 → dense; 1,191,338 parameters on MNIST. The softmax is part of
-    the loss. Xavier initialisation is what Keras, for which the task was written, starts from.
+    the loss. Xavier initialization is the default of Keras, for which the task was written.
     """
     features = nn.Sequential(
         nn.Conv2d(in_channels, 64, 3, stride=2),
@@ -73,10 +73,9 @@ def lecture_picture(
     filters: Count = FILTERS,
     init: InitName = "he",
 ) -> nn.Module:
-    """Three times CONV-RELU-CONV-RELU-POOL with ten 3×3 filters each, then a dense layer (M69).
+    """Three times CONV-RELU-CONV-RELU-POOL with ten 3×3 filters each, then a dense layer.
 
-    Small enough that every activation fits into one picture; 6,440 parameters on CIFAR-10.
-    Recipe `lecture-picture-cifar10`.
+    All activations fit into one picture; 6,440 parameters on CIFAR-10. Recipe `lecture-picture-cifar10`.
     """
     layers: list[nn.Module] = []
     channels = in_channels

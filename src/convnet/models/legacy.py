@@ -1,4 +1,4 @@
-"""Tensors of runs that were written when layers had numbers instead of names."""
+"""Rename the tensors of runs written when layers had numbers instead of names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 State = dict[str, Tensor]
 
-# The order in which the parts of a module were registered, where it is not that of the alphabet.
+# The order in which parts were registered, where it is not alphabetical.
 ORDER = (
     "lower",
     "middle",
@@ -27,16 +27,16 @@ TENSORS = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked
 
 
 def with_current_names(state: State, names: Sequence[str]) -> State:
-    """The tensors under the names of today's network.
+    """Rename tensors to the names of the current network.
 
-    Names changed, the order of the layers did not: the tensors are matched in order.
+    The order of the layers has not changed, so tensors are matched in order.
 
     Args:
         state: Tensors by name.
-        names: The names of today's network, in the order of its `state_dict`.
+        names: The names in the `state_dict` of the current network, in order.
 
     Returns:
-        The same tensors; as they are where their number is another.
+        The renamed tensors, or `state` unchanged if the number of tensors differs.
     """
     new = [name for name in names if name not in state]
     old = sorted((name for name in state if name not in set(names)), key=_place)
@@ -47,7 +47,7 @@ def with_current_names(state: State, names: Sequence[str]) -> State:
 
 
 def _place(name: str) -> list[tuple[int, int, str]]:
-    """Where a tensor stood in the old network."""
+    """The sort key of a tensor by its position in the old network."""
     return [_rank(word) for word in name.split(".")]
 
 

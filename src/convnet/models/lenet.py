@@ -24,11 +24,18 @@ def lenet5(
     pool: Literal["max", "mean"] = "max",
     init: InitName = "xavier",
 ) -> nn.Module:
-    """LeNet-5: CONV-POOL-CONV-POOL-CONV-FC, 5×5 filters stride 1, 2×2 pools stride 2 (M60).
+    """LeNet-5: CONV-POOL-CONV-POOL-CONV-FC, 5×5 filters stride 1, 2×2 pools stride 2.
 
-    61,706 parameters for 1×32×32 images and ten classes, every map connected to every map. Images of 28 to
-    31 pixels are placed in a 32-pixel field by the first layer's padding, as the paper does with MNIST's.
-    The paper's pools are scaled means; maxima, the default, train better. Recipe `lenet5-mnist`.
+    61,706 parameters for 1×32×32 images and ten classes, with full connections between maps. Images of 28 to
+    31 pixels are padded to 32 by the first layer, as in the paper. Recipe `lenet5-mnist`.
+
+    Args:
+        in_channels: Channels of the images.
+        num_classes: The number of classes.
+        image_size: Height and width.
+        activation: The activation.
+        pool: "max", which trains better, or "mean" as in the paper.
+        init: The initializer.
     """
     padding = 2 if min(image_size) < 32 else 0
     pooling = nn.MaxPool2d if pool == "max" else nn.AvgPool2d

@@ -1,4 +1,4 @@
-"""The linear classifier s = Wx + b (M02)."""
+"""The linear classifier s = Wx + b."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from convnet.models.registry import network
 def linear(
     in_channels: int, num_classes: int, image_size: tuple[int, int], *, init: InitName = "xavier"
 ) -> nn.Module:
-    """Scores s = Wx + b over the pixels: one template per class (M02); 10×3072 weights on CIFAR-10."""
+    """Logits s = Wx + b of the pixels: one template per class; 10×3072 weights on CIFAR-10."""
     return initialize(
         classifier_of(nn.Identity(), FlattenLinear((in_channels, *image_size), num_classes)), init
     )

@@ -1,4 +1,4 @@
-"""The most frequent class: what anything that looks at the images has to beat."""
+"""The majority class, the simplest baseline."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from convnet.models.registry import network
 
 
 class Majority(Fitted):
-    """Every sample gets the logarithms of the classes' shares (+1 each) as logits, whatever it shows."""
+    """Returns the logarithms of the class counts (plus 1) as logits for every sample."""
 
     fitted_state = ("counts",)
     counts: Tensor
@@ -26,7 +26,7 @@ class Majority(Fitted):
 
     @property
     def classifier(self) -> nn.Module:
-        """All of it: nothing is computed before samples are classified."""
+        """The model itself, because there are no features."""
         return self
 
     def forward_features(self, x: Tensor) -> Tensor:
@@ -41,5 +41,5 @@ class Majority(Fitted):
 
 @network("majority", native=(3, 32, 32), num_classes=10, smallest=1, parameters=0, source="classical")
 def majority(in_channels: int, num_classes: int, image_size: tuple[int, int]) -> nn.Module:
-    """The most frequent class of the training split, for every image. Nothing is trained by steps."""
+    """Predicts the most frequent class of the training split. Fitted in one pass (epochs is 0)."""
     return Majority(num_classes)

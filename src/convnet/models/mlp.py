@@ -1,4 +1,4 @@
-"""The multi-layer perceptron (M09)."""
+"""The multi-layer perceptron."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def mlp(
     dropout: Fraction = 0.0,
     init: InitName = "he",
 ) -> nn.Module:
-    """Fully connected layers f = W2 max(0, W1 x), with one hidden layer per entry of `hidden` (M09)."""
+    """Fully connected layers f = W2 max(0, W1 x), with one hidden layer per entry of `hidden`."""
     if not hidden:
         layer = FlattenLinear((in_channels, *image_size), num_classes)
         return initialize(classifier_of(nn.Identity(), layer), init)

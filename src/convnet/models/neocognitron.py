@@ -1,4 +1,4 @@
-"""The neocognitron (Fukushima 1980) as a network that gradient descent trains."""
+"""The neocognitron (Fukushima 1980), trained by gradient descent."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from convnet.registry import Count
 
 
 class ComplexCells(nn.Module):
-    """C-cells: each pools the S-cells of its plane around it, tolerant to where exactly they fire (M70).
+    """C-cells: each pools the S-cells of its plane in its neighborhood. N×C×H×W → N×C×⌈H/S⌉×⌈W/S⌉.
 
-    A weighted mean with Gaussian weights over `kernel_size` × `kernel_size` places, every `stride` places,
-    through Fukushima's saturation x/(1 + x). Nothing is learnt here. N×C×H×W → N×C×⌈H/S⌉×⌈W/S⌉.
+    A mean with fixed Gaussian weights over `kernel_size` × `kernel_size` positions, every `stride` positions,
+    followed by Fukushima's saturation x/(1 + x).
     """
 
     weight: Tensor
@@ -31,7 +31,7 @@ class ComplexCells(nn.Module):
         self.register_buffer("weight", (kernel / kernel.sum())[None, None])
 
     def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C I J"]:
-        """Non-negative in, 0…1 out."""
+        """Non-negative inputs → values 0…1."""
         channels = x.shape[1]
         kernels = self.weight.to(x.dtype).expand(channels, -1, -1, -1)
         mean = F.conv2d(x, kernels, stride=self.stride, padding=self.padding, groups=channels)
@@ -54,11 +54,10 @@ def neocognitron(
     planes: tuple[Count, ...] = (24, 48, 96),
     init: InitName = "he",
 ) -> nn.Module:
-    """The S/C sandwich: simple cells learn patterns, complex cells pool them; three pairs (M70).
+    """Three pairs of simple cells, which learn patterns, and complex cells, which pool them.
 
-    S-cells are 5×5 convolutions and a ReLU, whose weights are shared over the plane as in the paper. The
-    paper's cells learn without a teacher; here the whole is trained by gradient descent.
-    Recipe `neocognitron-mnist`.
+    S-cells are 5×5 convolutions with a ReLU. The paper trains them without supervision; here the network is
+    trained by gradient descent. Recipe `neocognitron-mnist`.
     """
     layers: list[nn.Module] = []
     channels = in_channels

@@ -1,4 +1,4 @@
-"""Rosenblatt's perceptron (M03)."""
+"""Rosenblatt's perceptron."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from convnet.models.registry import network
     "perceptron", native=(1, 20, 20), num_classes=10, smallest=1, parameters=4_010, source="Rosenblatt 1958"
 )
 def perceptron(in_channels: int, num_classes: int, image_size: tuple[int, int]) -> nn.Module:
-    """One unit a class, f(x) = 1 if w·x + b > 0 else 0, from weights of 0 (M03); 20×20 pixels then.
+    """One unit per class, f(x) = 1 if w·x + b > 0 else 0, with zero weights at the start (Rosenblatt 1958).
 
-    Its update w ← w + α(d − y)x is the step of `sgd` on the loss `perceptron`. The logits are w·x + b: of
-    several units that fire, or none, the most certain one decides.
+    The update w ← w + α(d − y)x is the step of `sgd` with the loss `perceptron`. The logits are w·x + b; the
+    largest decides if several units fire, or none.
     """
     layer = FlattenLinear((in_channels, *image_size), num_classes)
     nn.init.zeros_(layer.weight)

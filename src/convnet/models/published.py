@@ -1,4 +1,4 @@
-"""The public ImageNet weights: where they are. Their tensors are called as those of the networks here."""
+"""Public ImageNet weights, whose tensors have the names of the networks here."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class PublishedFile:
-    """A public file: its address, the beginning of its sha256, and the options of the network it fits.
+    """A public weights file.
 
-    `normalize` is how its pixels were normalised.
+    Attributes:
+        address: Its URL.
+        sha256: The beginning of its checksum.
+        options: The options of the network that it fits.
+        normalize: The normalization of pixels that it was trained with.
     """
 
     address: str
@@ -24,7 +28,7 @@ _ROOT = "https://download.pytorch.org/models/"
 
 
 def _file(name: str, normalize: str = "imagenet", **options: Any) -> PublishedFile:
-    """The name of a public file ends in the beginning of its sha256."""
+    """A file of torchvision, whose name ends in the beginning of its sha256."""
     return PublishedFile(_ROOT + name, name.removesuffix(".pth").rpartition("-")[2], options, normalize)
 
 

@@ -1,4 +1,4 @@
-"""The table of networks, and building one for given images."""
+"""The registry of networks, and `build_model`."""
 
 from __future__ import annotations
 
@@ -16,18 +16,22 @@ from convnet.registry import Registry
 from convnet.types import ImageShape
 
 ARROW = "->"
-"""What makes a pipeline of a word in a model's place."""
+"""The sign that marks a pipeline."""
 
 B = TypeVar("B", bound=Callable[..., nn.Module])
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a network besides how to build it.
+    """Facts about a network.
 
-    `parameters` is the count for `native` images and `num_classes` logits at the default options;
-    `smallest` the side of the smallest image it accepts, `source` the paper, the course or the program.
-    `targets` are what it can be trained on: one class per image, or maps (masks, images).
+    Attributes:
+        native: The shape of the images that it was made for.
+        num_classes: The number of classes that it was made for.
+        smallest: The side of the smallest image that it accepts.
+        parameters: The number of parameters for `native` images and `num_classes` at the default options.
+        source: The paper, course or program.
+        targets: The targets that it can be trained on: "class", "mask", "image".
     """
 
     native: ImageShape
@@ -54,7 +58,7 @@ def network(
     targets: tuple[str, ...] = ("class",),
     aliases: tuple[str, ...] = (),
 ) -> Callable[[B], B]:
-    """Decorator that files a builder and its facts under `name`; the contract test checks the facts."""
+    """Decorator that registers a builder and its facts; see `Facts`. The contract test checks the facts."""
     facts = Facts(ImageShape(*native), num_classes, smallest, parameters, source, targets)
 
     def add(builder: B) -> B:
@@ -65,19 +69,26 @@ def network(
 
 
 def build_model(name: str, shape: ImageShape, num_classes: int, /, **options: Any) -> nn.Module:
-    """Build the network `name`, or a pattern of layers, for images of `shape` and `num_classes` logits.
+    """Build a network.
 
-    A factory of the user's (`package.module:factory`) is handed those of `in_channels`, `num_classes` and
-    `image_size` (height, width) that its signature names, and the options.
+    Args:
+        name: A registered name, a pattern of layers, a pipeline, or `package.module:factory`. A factory gets
+            those of `in_channels`, `num_classes` and `image_size` that its signature names, and the options.
+        shape: The shape of the images.
+        num_classes: The number of logits.
+        **options: The network's options.
+
+    Returns:
+        The network with initialized weights.
 
     Raises:
-        UnknownNameError: no such network.
-        RecipeError: an option is unknown or out of range.
-        ModelError: the images are too small for the network, or the factory failed.
+        UnknownNameError: There is no such network.
+        RecipeError: An option is unknown or out of range.
+        ModelError: The images are too small, or the factory failed.
     """
     name, options = _written_down(name, options)
     builder = MODELS[name]
-    own_layers = options.keys() & {"layers", "stages"}  # what is written down knows itself what it needs
+    own_layers = options.keys() & {"layers", "stages"}  # patterns and pipelines check sizes themselves
     options = MODELS.options(name, options)
     image_size = (shape.height, shape.width)
     if name in MODELS:
@@ -99,15 +110,15 @@ def build_model(name: str, shape: ImageShape, num_classes: int, /, **options: An
 
 
 def _written_down(name: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """A pattern or a pipeline in a model's place as the model that builds it."""
+    """The model and options for a name, a pattern or a pipeline."""
     choice = named_model(name)
     if twice := options.keys() & choice.keys():
-        raise RecipeError(f"model.{min(twice)}: the text in the model's place says it already")
+        raise RecipeError(f"model.{min(twice)}: already given by the text of the model")
     return choice.pop("name"), {**choice, **options}
 
 
 def named_model(word: str) -> dict[str, Any]:
-    """What a word in a model's place means: its name, a pattern of layers (M66), or a pipeline (M08)."""
+    """The model field of a recipe for a name, a pattern of layers or a pipeline."""
     if ARROW in word:
         return {"name": "pipeline", "stages": word}
     if word not in MODELS and is_pattern(word):

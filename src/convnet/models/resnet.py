@@ -16,13 +16,13 @@ Block = Callable[[int, int, int], nn.Module]
 
 
 class ResNet(Classifier):
-    """A stem, stages of residual blocks `layer1`, `layer2`, …, a global mean and a dense layer `fc`."""
+    """A stem, stages of residual blocks `layer1`, `layer2`, …, a global mean pool and a dense layer `fc`."""
 
     head_name = "fc"
 
 
 class BasicBlock(nn.Module):
-    """Two 3×3 convolutions beside a shortcut."""
+    """Two 3×3 convolutions with a shortcut."""
 
     expansion = 1
 
@@ -44,7 +44,7 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1×1 down to `width`, 3×3, 1×1 up to 4·`width`; the stride is the 3×3's, as in published weights."""
+    """1×1 to `width`, 3×3, 1×1 to 4·`width`, with a shortcut; the 3×3 is strided, as in public weights."""
 
     expansion = 4
 
@@ -69,17 +69,17 @@ class Bottleneck(nn.Module):
 
 
 def basic_block(in_channels: int, width: int, stride: int) -> nn.Module:
-    """A 1×1 projection where the shape changes, else the identity."""
+    """A basic block with a 1×1 projection where the shape changes."""
     return BasicBlock(in_channels, width, stride, _projection(in_channels, width, stride))
 
 
 def bottleneck(in_channels: int, width: int, stride: int) -> nn.Module:
-    """The same of three convolutions."""
+    """A bottleneck block with a 1×1 projection where the shape changes."""
     return Bottleneck(in_channels, width, stride, _projection(in_channels, 4 * width, stride))
 
 
 def padded_block(in_channels: int, width: int, stride: int) -> nn.Module:
-    """A shortcut without parameters: the block for CIFAR-10."""
+    """A basic block with a shortcut without parameters, for CIFAR-10."""
     shortcut = PaddedShortcut(width - in_channels, stride) if stride > 1 or width > in_channels else None
     return BasicBlock(in_channels, width, stride, shortcut)
 
@@ -94,7 +94,7 @@ def _projection(in_channels: int, out_channels: int, stride: int) -> nn.Module |
 def _stages(
     block: Block, in_channels: int, widths: list[int], depths: list[int], expansion: int
 ) -> dict[str, nn.Module]:
-    """One sequence of blocks per stage; every stage but the first halves the maps."""
+    """One sequence of blocks per stage; every stage except the first halves the maps."""
     stages: dict[str, nn.Module] = {}
     channels = in_channels
     for number, (width, depth) in enumerate(zip(widths, depths, strict=True)):
@@ -138,11 +138,11 @@ def _register_imagenet(
         return initialize(network, init)
 
     kind = "bottleneck" if expansion > 1 else "basic"
-    resnet.__doc__ = f"""ResNet-{depth}: {sum(depths)} {kind} blocks in four stages (M65).
+    resnet.__doc__ = f"""ResNet-{depth}: {sum(depths)} {kind} blocks in four stages.
 
     {parameters:,} parameters and {flops} billion multiply-accumulates for 3×224×224 images and 1000
-    classes. Batch norm after every convolution, He initialisation, no dropout, identity shortcuts and 1×1
-    projections where the shape changes. Any image size: the last maps are averaged.
+    classes. Batch norm after every convolution, He initialization, no dropout, identity shortcuts, and 1×1
+    projections where the shape changes. Any image size is accepted.
     Recipe `resnet{depth}-imagenet`: SGD with momentum 0.9, rate 0.1 divided by 10 on a plateau, batch 256,
     weight decay 1e-5.
     """
@@ -177,7 +177,7 @@ def _register_cifar(depth: int, parameters: int) -> None:
         )
         return initialize(network, init)
 
-    resnet.__doc__ = f"""ResNet-{depth} for small images: three stages of {(depth - 2) // 6} blocks (M65).
+    resnet.__doc__ = f"""ResNet-{depth} for small images: three stages of {(depth - 2) // 6} blocks.
 
     {parameters:,} parameters for 3×32×32 images and ten classes: 16, 32 and 64 channels, shortcuts without
     parameters. Recipe `resnet{depth}-cifar10`.

@@ -23,9 +23,9 @@ def resnet9(
     activation: ActivationName = "relu",
     init: InitName = "he",
 ) -> nn.Module:
-    """Eight 3×3 convolutions with two residual blocks and one dense layer; for images of 8 to 64 pixels.
+    """Eight 3×3 convolutions, two residual blocks and a dense layer, for images of 8 to 64 pixels.
 
-    6,573,130 parameters on CIFAR-10 at width 64. Batch norm after every convolution, He initialisation.
+    6,573,130 parameters on CIFAR-10 at width 64. Batch norm after every convolution, He initialization.
     """
 
     block = partial(ConvBlock, activation=activation)

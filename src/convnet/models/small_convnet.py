@@ -1,4 +1,4 @@
-"""The default network for data nobody has seen: small, any image size, trains anywhere."""
+"""The default network: small, for images of any size."""
 
 from __future__ import annotations
 
@@ -29,10 +29,19 @@ def small_convnet(
     activation: ActivationName = "relu",
     init: InitName = "he",
 ) -> nn.Module:
-    """VGG-like stages of two 3×3 convolutions, batch norm and a 2×2 pool, then a global mean.
+    """VGG-like stages of two 3×3 convolutions with batch norm and a 2×2 pool, then a global mean pool.
 
-    There are as many stages (at most five) as leave maps of four pixels or more, and each doubles the
-    channels up to eight times `width`; images of over 64 pixels are halved once more by the first stage.
+    There are at most five stages, while maps have at least four pixels a side. Each stage doubles the
+    channels, up to eight times `width`. Images of over 64 pixels are halved once more at the start.
+
+    Args:
+        in_channels: Channels of the images.
+        num_classes: The number of classes.
+        image_size: Height and width.
+        width: The channels of the first stage.
+        dropout: The probability of dropout before the head.
+        activation: The activation.
+        init: The initializer.
     """
     block = partial(ConvBlock, activation=activation)
     side = min(image_size)

@@ -1,4 +1,4 @@
-"""Convolutions in time (M34): dilated, causal or not, over series of any length."""
+"""Temporal convolutional networks: dilated convolutions over series of any length."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Valid = Tensor | None
 
 
 class MaskedNorm(nn.BatchNorm1d):
-    """Batch norm N×C×L over the steps that series have; those behind their ends stay out of it, and 0."""
+    """Batch norm N×C×L over valid steps only; steps after the end of a series stay 0."""
 
     def forward(self, x: Tensor, valid: Valid = None) -> Tensor:
-        """N×C×L, and which steps are there, N×L; None: all."""
+        """N×C×L, and a mask of valid steps N×L (None for all)."""
         if valid is None:
             return super().forward(x)
         normed = super().forward(x.transpose(1, 2)[valid])
@@ -30,7 +30,7 @@ class MaskedNorm(nn.BatchNorm1d):
 
 
 class TemporalBlock(nn.Module):
-    """Two dilated convolutions with norms, added to what came in (Bai et al. 2018)."""
+    """A residual block of two dilated convolutions with norms (Bai et al. 2018)."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class TemporalBlock(nn.Module):
 
 
 class Temporal(nn.Module):
-    """Blocks over time, the evidence for each class at each step, and its mean over the steps there are."""
+    """Residual blocks over time, logits at each step, and their mean over valid steps."""
 
     def __init__(self, blocks: list[TemporalBlock], channels: int, num_classes: int, per_step: bool) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class Temporal(nn.Module):
         return self.features(series)[0]
 
     def features(self, series: Tensor) -> tuple[Tensor, Valid]:
-        """N×C×H×L, NaN behind the ends → N×D×L, and which steps are there, N×L; None: all."""
+        """N×C×H×L, NaN after the end → N×D×L, and a mask of valid steps N×L (None for all)."""
         x, valid = series.flatten(1, 2), None
         if not x.is_meta and (missing := x.isnan().any(1)).any():
             valid = ~missing
@@ -85,11 +85,11 @@ class Temporal(nn.Module):
         return x, valid
 
     def embed(self, series: Tensor) -> Tensor:
-        """N×C×H×L → N×D: what the series is represented by, the mean of its features over time."""
+        """N×C×H×L → N×D, the mean of the features over time."""
         return _mean(*self.features(series))
 
     def steps(self, series: Tensor) -> tuple[Tensor, Valid]:
-        """N×C×H×L → evidence N×K×L for each class at each step, and which steps are there."""
+        """N×C×H×L → logits of each step N×K×L, and a mask of valid steps."""
         x, valid = self.features(series)
         return self.classifier(x), valid
 
@@ -102,7 +102,7 @@ class Temporal(nn.Module):
 
 
 def _mean(x: Tensor, valid: Valid) -> Tensor:
-    """Over the steps that are there: N×D×L → N×D."""
+    """The mean over valid steps, N×D×L → N×D."""
     if valid is None:
         return x.mean(2)
     return (x * valid[:, None]).sum(2) / valid.sum(1, keepdim=True)
@@ -131,11 +131,22 @@ def temporal(
     dropout: Fraction = 0.1,
     init: InitName = "he",
 ) -> nn.Module:
-    """Dilated convolutions in time with residual blocks; series of any length, padded ones masked (M34).
+    """Residual blocks of dilated convolutions in time, for series N×C×1×L of any length; padding is masked.
 
-    Block i of `depth` has dilation `growth`^i, so that the receptive field grows exponentially; `causal`
-    convolutions see no later step. The logits are the mean of the evidence at every step, which `per_step`
-    returns instead. Series are N×C×1×L; of an image every column is a step.
+    The logits are the mean of the logits of all steps. Each column of an image is a step.
+
+    Args:
+        in_channels: Channels of the series.
+        num_classes: The number of classes.
+        image_size: Height and width; the height is 1 for series.
+        width: Channels of the blocks.
+        depth: The number of blocks.
+        kernel_size: The length of the kernels.
+        growth: Block i has the dilation growth^i, so that the receptive field grows exponentially.
+        causal: Whether outputs depend on earlier steps only.
+        per_step: Whether to return the logits of every step.
+        dropout: The probability of dropout.
+        init: The initializer.
     """
     channels = in_channels * image_size[0]
     padding = "causal" if causal else "same"

@@ -18,7 +18,7 @@ Upsampling = Literal["transposed", "resize"]
 
 
 class UpBlock(nn.Module):
-    """One step up: twice the size, beside the skipped maps, two convolutions over both."""
+    """One decoder level: double the size, concatenate the skip connection, apply two convolutions."""
 
     def __init__(self, up: nn.Module, merge: nn.Module) -> None:
         super().__init__()
@@ -34,9 +34,13 @@ class UpBlock(nn.Module):
 
 
 class UNet(nn.Module):
-    """An encoder, a decoder with skips, and a 1×1 convolution as head; with `residual` the input is added.
+    """An encoder, a decoder with skip connections, and a 1×1 convolution as head.
 
-    The blocks of the encoder go down, the last one is the bottom; those of the decoder go up from there.
+    Attributes:
+        encoder: The blocks from the top to the bottom.
+        decoder: The blocks from the bottom to the top.
+        head: Features → outputs.
+        residual: Whether the input is added to the output.
     """
 
     def __init__(
@@ -90,14 +94,24 @@ def unet(
     residual: bool = False,
     init: InitName = "he",
 ) -> nn.Module:
-    """U-Net: down `depth` times to half the size and twice the channels, and up again with skips (M68).
+    """U-Net: halve the size and double the channels `depth` times, then reverse with skip connections.
 
-    `width` channels at the top. "same" convolutions keep the size of the image, padded at its borders; the
-    paper's are "valid": of 572×572 pixels the maps show the inner 388×388. Up-convolutions are transposed
-    2×2 ones, or nearest neighbours and a 1×1 convolution ("resize"). `norm` adds the batch norm that the
-    paper lacks, `dropout` acts at the bottom; `residual` adds the input, for making images. Sizes that
-    `depth` halvings do not divide are mirrored at the border. The paper's network, without norm: 31,030,658
-    parameters for two classes.
+    Images whose size is not a multiple of 2^depth are mirrored at the border. The paper's network has no
+    batch norm and 31,030,658 parameters for two classes.
+
+    Args:
+        in_channels: Channels of the images.
+        num_classes: Channels of the output.
+        image_size: Not used; the network takes any size.
+        depth: The number of halvings.
+        width: The channels of the first level.
+        convolutions: "same" keeps the size; "valid", as in the paper, maps 572×572 pixels to the inner
+            388×388.
+        upsampling: "transposed" convolutions, or "resize": nearest neighbors and a 1×1 convolution.
+        norm: Whether to use batch norm.
+        dropout: The probability of dropout at the bottom.
+        residual: Whether to add the input to the output, for image-to-image tasks.
+        init: The initializer.
     """
     block = _Blocks(convolutions, norm)
     widths = [width * 2**level for level in range(depth + 1)]
@@ -110,7 +124,7 @@ def unet(
     ]
     head = nn.Conv2d(width, num_classes, 1)
     network = initialize(UNet(encoder, decoder, head, _sizes(depth, convolutions), residual), init)
-    if residual:  # it begins by giving back what it was given
+    if residual:  # at the start the network returns its input
         nn.init.zeros_(head.weight)
     return network
 
@@ -135,7 +149,7 @@ def _raise(in_channels: int, out_channels: int, upsampling: Upsampling) -> nn.Mo
 
 
 def _sizes(depth: int, convolutions: Convolutions) -> Sizes:
-    """What 3×3 convolutions and halvings make of a side; at level l a pixel is 2^l pixels of the image."""
+    """The image sizes that the network takes; at level l a pixel covers 2^l pixels of the image."""
     reach = 12 * 2**depth - 8  # 4 pixels at every level on the way down and up, and at the bottom
     if convolutions == "valid":
         return Sizes(multiple=2**depth, remainder=-4 % 2**depth, shrink=reach, context=0)

@@ -11,7 +11,7 @@ from convnet.registry import Fraction
 
 WIDTHS = (64, 128, 256, 512, 512)
 
-# Table 1 of the paper: the kernel sizes of every stage's convolutions; "lrn" is response normalisation.
+# Table 1 of the paper: the kernel sizes of every stage's convolutions; "lrn" is response normalization.
 CONFIGURATIONS: dict[str, tuple[tuple[int | str, ...], ...]] = {
     "a": ((3,), (3,), (3, 3), (3, 3), (3, 3)),
     "a-lrn": ((3, "lrn"), (3,), (3, 3), (3, 3), (3, 3)),
@@ -21,7 +21,7 @@ CONFIGURATIONS: dict[str, tuple[tuple[int | str, ...], ...]] = {
     "e": ((3, 3), (3, 3), (3, 3, 3, 3), (3, 3, 3, 3), (3, 3, 3, 3)),
 }
 ALIASES = {"a": ("vgg11",), "b": ("vgg13",), "d": ("vgg16",), "e": ("vgg19",)}
-"""The names by the number of weight layers, which other libraries use."""
+"""Names by the number of weight layers, as in other libraries."""
 PARAMETERS = {
     "a": 132_863_336,
     "a-lrn": 132_863_336,
@@ -68,11 +68,11 @@ def _register(letter: str) -> None:
         shape = output_shape(features, (in_channels, *image_size))
         return initialize(classifier_of(features, *dense_head(shape, num_classes, dropout)), init)
 
-    vgg.__doc__ = f"""VGG {letter.upper()}: {depth} weight layers, 3×3 convolutions and 2×2 pools (M63).
+    vgg.__doc__ = f"""VGG {letter.upper()}: {depth} weight layers, 3×3 convolutions and 2×2 pools.
 
     {PARAMETERS[letter]:,} parameters for 3×224×224 images and 1000 classes. Every convolution has stride 1
-    and padding that keeps the size{"; C has 1×1 ones too" if letter == "c" else ""}. The paper trains the
-    deeper ones from A's weights; He initialisation, the default, trains them directly.
+    and padding that keeps the size{"; C also has 1×1 convolutions" if letter == "c" else ""}. The paper
+    initializes deeper networks from A; with He initialization, the default, this is not needed.
     Recipe `vgg-{letter}-imagenet`: dropout 0.5, batch 256, SGD with momentum 0.9, rate 0.01, decay 5e-4.
     """
 

@@ -27,11 +27,18 @@ def zfnet(
     dropout: Fraction = 0.5,
     init: InitName = "he",
 ) -> nn.Module:
-    """ZFNet: AlexNet with a first layer of 7×7 stride 2 and 512, 1024, 512 filters at the end (M62).
+    """ZFNet: AlexNet with a first layer of 7×7 stride 2 and 512, 1024, 512 filters at the end.
 
     110×110×96 → 55×55×96 → 26×26×256 → 13×13×256 → 13×13×512 → 13×13×1024 → 13×13×512 → 6×6×512 for
-    224-pixel images. `filters` are those of the last three convolutions; the paper's first version has
-    (384, 384, 256), AlexNet's. Recipe `zfnet-imagenet`: AlexNet's.
+    224-pixel images. Recipe `zfnet-imagenet`, with AlexNet's settings.
+
+    Args:
+        in_channels: Channels of the images.
+        num_classes: The number of classes.
+        image_size: Height and width.
+        filters: The filters of the last three convolutions; (384, 384, 256) in the paper's first version.
+        dropout: The probability of dropout in the head.
+        init: The initializer.
     """
     third, fourth, fifth = filters
     features = nn.Sequential(

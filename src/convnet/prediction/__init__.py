@@ -1,4 +1,4 @@
-"""From a trained network to predictions: no trainer, no recipes."""
+"""Prediction with a trained network, without the trainer and without recipes."""
 
 from convnet.prediction.dense import DenseMap
 from convnet.prediction.inputs import InputSpec, require_fitting_series

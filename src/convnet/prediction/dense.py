@@ -1,4 +1,4 @@
-"""A trained classifier over a whole photo: the class of every window, at the network's stride (M31)."""
+"""Dense prediction: a classifier applied to every window of a photo in one convolutional pass."""
 
 from __future__ import annotations
 
@@ -22,17 +22,25 @@ from convnet.types import ImageShape
 
 MIN_SCALE, MAX_SCALE = 0.01, 16.0
 COMPARED = 64
-"""Windows that are also given to the classifier one by one, to say how far the map agrees with it."""
+"""The number of windows that are also classified one by one, to measure the agreement with the map."""
 MOST_PIXELS = 4 << 20
 
 
 @dataclass(frozen=True)
 class DenseMap:
-    """The probabilities of the classes in every window of a photo, K×I×J.
+    """The class probabilities of every window of a photo.
 
-    Windows of `window` (height, width) pixels lie `stride` pixels apart. `difference` is the largest
-    between a probability of the map and of the classifier, given single windows. `seconds` is what the map
-    took, `patch_seconds` what all windows one by one would take, by the time of those compared.
+    Attributes:
+        path: The photo.
+        photo: Its pixels, uint8 H×W×C.
+        classes: The class names.
+        probabilities: K×I×J.
+        window: Height and width of a window in pixels.
+        stride: Pixels between neighbouring windows.
+        padded: Whether the network pads its input with zeros.
+        difference: The largest difference between the map and the probabilities of single windows.
+        seconds: The time of the map.
+        patch_seconds: The estimated time of all windows one by one.
     """
 
     path: str
@@ -48,7 +56,7 @@ class DenseMap:
 
     @property
     def shares(self) -> dict[str, float]:
-        """The share of the windows in which each class is the most probable."""
+        """The fraction of windows in which each class is the most probable."""
         counts = torch.bincount(self.probabilities.argmax(0).flatten(), minlength=len(self.classes))
         return dict(zip(self.classes, (counts / counts.sum()).tolist(), strict=True))
 
@@ -63,14 +71,14 @@ def dense_map(
     path: Path,
     scale: float = 1.0,
 ) -> DenseMap:
-    """Run a classifier, its dense layers read as convolutions, over a photo; see `Predictor.dense`."""
+    """Apply a classifier, its dense layers converted to convolutions, to a photo; see `Predictor.dense`."""
     if not task.target.exclusive or inputs.modality != "images":
         raise RunError(f"{name}: --dense applies to classifiers of images; this is a {task.name} run")
     normalize, network = model[0], model[1:]
     assert isinstance(normalize, Normalize)
     if normalize.mean.shape[2:] != (1, 1):
         raise RunError(
-            f"{name}: its mean per pixel has a size of its own; train with preprocess.normalize=channel"
+            f"{name}: the mean per pixel fixes the image size; train with preprocess.normalize=channel"
         )
     if not MIN_SCALE <= scale <= MAX_SCALE:  # also of NaN
         raise RecipeError(f"--scale {scale}: must lie between {MIN_SCALE} and {MAX_SCALE}")
@@ -79,7 +87,7 @@ def dense_map(
     begun = time.perf_counter()
     logits = dense.network(normalize(photo))
     seconds = time.perf_counter() - begun
-    # Where pools round up, the last windows reach beyond the photo
+    # Where pools round up, the last windows extend beyond the photo.
     rows, columns = ((n - w) // dense.stride + 1 for n, w in zip(photo.shape[2:], dense.window, strict=True))
     probabilities = logits[0, :, :rows, :columns].float().softmax(0)
     difference, each = _compared(model, photo, probabilities, dense.window, dense.stride)
@@ -110,8 +118,7 @@ def _read(shape: ImageShape, path: Path, scale: float) -> Tensor:
     if height * width > MOST_PIXELS:
         fitting = (MOST_PIXELS / (height * width)) ** 0.5
         raise DataError(
-            f"{path}: {width}×{height} pixels are more than one pass should hold; "
-            f"use --scale {fitting * scale:.2f}"
+            f"{path}: {width}×{height} pixels are too many for one pass; use --scale {fitting * scale:.2f}"
         )
     return torch.tensor(pixels)[None]
 
@@ -119,7 +126,7 @@ def _read(shape: ImageShape, path: Path, scale: float) -> Tensor:
 def _compared(
     model: nn.Module, photo: Tensor, probabilities: Tensor, window: tuple[int, int], stride: int
 ) -> tuple[float, float]:
-    """The largest difference to single windows, and the seconds that each of those took."""
+    """The largest difference from single windows, and the seconds per window."""
     rows, columns = probabilities.shape[1:]
     chosen = np.linspace(0, rows * columns - 1, min(COMPARED, rows * columns)).round().astype(int)
     places = [(int(i) // columns, int(i) % columns) for i in chosen]

@@ -1,4 +1,4 @@
-"""Files as the inputs of a trained network: images, rows of tables, series."""
+"""The inputs of a trained network, read from files: images, rows of tables, series."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ CLASS_AT_THE_END = (".csv",)
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What a network takes, and how files become that.
+    """The inputs that a network takes, and how they are read from files.
 
     Attributes:
-        modality: Images, a table or series.
-        shape: C×H×W of the samples that it was trained on.
+        modality: "images", "table" or "series".
+        shape: C×H×W of the training samples.
         preprocess: How images are decoded and resized.
-        columns: The columns of numbers of a table.
-        label: The column of the classes of series.
-        steps: The length of the series that it was trained on, where all had the same.
+        columns: The feature columns of a table.
+        label: The class column of series.
+        steps: The length of the training series, if all had the same.
         any_length: Whether the network takes series of other lengths.
         model: The name of the architecture, for messages.
     """
@@ -48,22 +48,25 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Samples of one file, N×C×H×W, and where each comes from."""
+    """Samples of one file: their locations, and their values N×C×H×W."""
 
     locations: list[str]
     images: Tensor
 
 
 def read_inputs(spec: InputSpec, path: Path, *, dense: bool) -> Iterator[Inputs]:
-    """The samples of a file in batches.
+    """Read the samples of a file in batches.
 
     Args:
-        spec: What the network takes.
+        spec: The inputs that the network takes.
         path: An image, a table or a file of series.
-        dense: Whether the network predicts a value per position: samples then keep their own sizes.
+        dense: Whether the network predicts a value per position; samples then keep their own sizes.
+
+    Yields:
+        Batches of samples.
 
     Raises:
-        DataError: the file is missing or unreadable, or does not have what the network takes.
+        DataError: The file is missing or unreadable, or does not fit the network.
     """
     if spec.modality == "series":
         yield from _series(spec, path, dense)
@@ -79,7 +82,7 @@ def read_inputs(spec: InputSpec, path: Path, *, dense: bool) -> Iterator[Inputs]
 
 
 def _whole(spec: InputSpec, path: Path) -> Tensor:
-    """A picture at its own size, 1×C×H×W uint8; resized where the training data was."""
+    """An image at its own size, uint8 1×C×H×W, or resized if the training data was."""
     side, channels = spec.preprocess.image_size, spec.shape.channels
     if side is None:
         return torch.tensor(read_picture(path, channels, background=spec.preprocess.background))[None]
@@ -101,7 +104,7 @@ def _series(spec: InputSpec, path: Path, dense: bool) -> Iterator[Inputs]:
 
 
 def _open_series(spec: InputSpec, path: Path) -> Dataset:
-    """The series of a file; where names do not tell, the number of steps says whether there are classes."""
+    """The series of a file; without column names, one more value than steps means a class column."""
     dataset = open_series(path, spec.label, labelled=False)
     length = spec.steps
     if length and dataset.info.shape.width == length + 1 and path.suffix.lower() in CLASS_AT_THE_END:
@@ -111,10 +114,10 @@ def _open_series(spec: InputSpec, path: Path) -> Dataset:
 
 
 def require_fitting_series(spec: InputSpec, dataset: Dataset) -> None:
-    """Refuse series that the network cannot take.
+    """Check that the network can take the series.
 
     Raises:
-        DataError: they have other channels, or, for a network of one length, another length.
+        DataError: They have other channels or, for a network of fixed length, another length.
     """
     name, shape = dataset.info.name, dataset.info.shape
     if shape.channels != spec.shape.channels:

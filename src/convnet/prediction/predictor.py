@@ -1,4 +1,4 @@
-"""A trained network with all it needs to answer: its task, its classes, how it takes inputs."""
+"""`Predictor`: a trained network with its task, its inputs and the names of its outputs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Predictor:
     """Predicts files with a trained network.
 
     Attributes:
-        name: What messages call it: the folder of a run or a bundle.
-        model: Pixels (or numbers) as they are read to outputs, in evaluation mode on the CPU.
-        task: What the outputs mean.
-        inputs: How files become inputs.
+        name: Its name in messages: the folder of a run or a bundle.
+        model: The network in evaluation mode on the CPU; takes uint8 pixels or numbers as they are read.
+        task: The meaning of the outputs.
+        inputs: How files are read.
         labels: The names, thresholds and colors of the outputs.
     """
 
@@ -36,20 +36,22 @@ class Predictor:
         """Predict files in the order given.
 
         Args:
-            files: Images; tables of numbers or files of series where the network takes those.
-            tile: Compute the outputs of large images in tiles of this many pixels a side; for tasks with an
-                output per pixel.
+            files: Images, or tables or files of series if the network takes those.
+            tile: For tasks with an output per pixel: compute large images in tiles of tile×tile pixels.
+
+        Returns:
+            One prediction per image, row or series.
 
         Raises:
-            DataError: a file is missing or cannot be read, or does not have what the network takes.
-            ModelError: the network does not take images of that size.
+            DataError: A file is missing, cannot be read or does not fit the network.
+            ModelError: The network does not take images of that size.
         """
         return list(self.iter_predictions(files, tile=tile))
 
     def iter_predictions(
         self, files: Sequence[str | Path], *, tile: int | None = None
     ) -> Iterator[Prediction]:
-        """The same, one after the other: masks and images of many files need not fit into memory."""
+        """As `predict`, one prediction at a time, so that not all have to fit into memory."""
         for file in files:
             for batch in read_inputs(self.inputs, Path(file), dense=self.task.target.dense):
                 with torch.no_grad():
@@ -60,12 +62,19 @@ class Predictor:
                     yield self.task.prediction(location, outputs[sample], batch.images[sample], self.labels)
 
     def dense(self, photo: str | Path, *, scale: float = 1.0) -> DenseMap:
-        """The classes of all windows of a photo, which is first resized by `scale`.
+        """Classify every window of a photo in one pass (sliding-window classification).
+
+        Args:
+            photo: An image file, at least as large as the network's images.
+            scale: The factor by which the photo is resized first, 0.01…16.
+
+        Returns:
+            The class probabilities of every window.
 
         Raises:
-            DataError: the photo cannot be read, or is smaller than the images of the network.
-            RunError: the network is no classifier of images.
-            RecipeError: the scale is out of range.
-            ModelError: a layer of the network depends on the size of the image.
+            DataError: The photo cannot be read or is too small.
+            RunError: The network is not an image classifier.
+            RecipeError: The scale is out of range.
+            ModelError: A layer of the network depends on the image size.
         """
         return dense_map(self.name, self.model, self.task, self.inputs, self.labels, Path(photo), scale)

@@ -1,4 +1,4 @@
-"""A recipe says everything about a run; it is checked, stored, and turned into objects here."""
+"""Recipes: typed documents that describe a run completely; how they are resolved, stored and built."""
 
 from convnet.data import Data
 from convnet.recipes import load

@@ -1,4 +1,4 @@
-"""Classes of which some are rare: three ways to make them count, behind one switch."""
+"""Class imbalance: weighted loss, weighted sampling or focal loss."""
 
 from __future__ import annotations
 
@@ -17,10 +17,15 @@ Balance = Literal["none", "weights", "sampler", "focal"]
 def choose_loss(
     balance: Balance, name: str, options: dict[str, object], dataset: Dataset, train: Tensor
 ) -> tuple[str, dict[str, object]]:
-    """The loss that is trained with, and its options.
+    """The name and options of the training loss.
 
-    `weights`: each class counts N/(K·Nₖ), so that all weigh the same together; of several labels those that
-    are there count as much as those that are not. `focal`: the focal loss instead of cross-entropy.
+    Args:
+        balance: "weights" gives each class the weight N/(K·Nₖ), and each label the ratio of its negatives to
+            its positives; "focal" replaces cross-entropy by the focal loss; others change nothing.
+        name: The recipe's loss.
+        options: Its options.
+        dataset: The data.
+        train: Indices of the training samples.
     """
     if balance == "focal":
         return "focal", {}
@@ -33,7 +38,7 @@ def choose_loss(
 
 
 def sampling_weights(balance: Balance, dataset: Dataset, train: Tensor) -> Tensor | None:
-    """How often each training sample is drawn, relative to the others; None for each once an epoch."""
+    """The relative frequency at which each training sample is drawn; None for once per epoch."""
     if balance != "sampler":
         return None
     return class_weights(dataset, train)[labels_of(dataset)[train]]
@@ -43,7 +48,7 @@ def class_weights(dataset: Dataset, train: Tensor) -> Tensor:
     """N/(K·Nₖ) for each of the K classes, float64.
 
     Raises:
-        DataError: a class has no training sample.
+        DataError: A class has no training sample.
     """
     counts = torch.bincount(labels_of(dataset)[train], minlength=len(dataset.info.classes)).double()
     if (counts == 0).any():
@@ -55,25 +60,23 @@ def class_weights(dataset: Dataset, train: Tensor) -> Tensor:
 
 
 def require_applicable(balance: Balance, target: Target, loss: str, options: dict[str, object]) -> None:
-    """Refuse a balance that would have no effect, or be a second one.
+    """Check that `balance` applies to the target and the loss.
 
     Raises:
-        RecipeError: naming what to change.
+        RecipeError: It would have no effect or conflicts with the loss; the message says what to change.
     """
     if balance == "none":
         return
     allowed = {"class": ("weights", "sampler", "focal"), "labels": ("weights",)}.get(target.name, ())
     if balance not in allowed:
         way_out = f"; use {' or '.join(allowed)}" if allowed else "; use loss.class_weights"
-        raise RecipeError(
-            f"balance={balance} does not apply to targets of that kind ({target.name}){way_out}"
-        )
+        raise RecipeError(f"balance={balance} does not apply to this kind of target ({target.name}){way_out}")
     weighable = {"class": ("cross-entropy", "focal"), "labels": ("binary-cross-entropy",)}[target.name]
     if balance == "weights" and loss not in weighable:
         raise RecipeError(f"balance=weights does not apply to loss '{loss}'; use {' or '.join(weighable)}")
     if balance == "focal" and loss != "cross-entropy":
         raise RecipeError(f"balance=focal replaces cross-entropy, not '{loss}'")
     if options.get("class_weights") is not None or options.get("label_weights") is not None:
-        raise RecipeError(f"balance={balance} and weights in the loss are two ways to do one thing; use one")
+        raise RecipeError(f"balance={balance} and the weights of the loss do the same; use one of them")
     if balance == "focal" and options.get("label_smoothing"):
         raise RecipeError("loss.label_smoothing does not apply: balance=focal replaces cross-entropy")

@@ -1,4 +1,4 @@
-"""From a recipe to the objects that train."""
+"""Build everything that trains a recipe: data, network, loss, optimizer, schedule."""
 
 from __future__ import annotations
 
@@ -41,14 +41,23 @@ from convnet.training import (
 from convnet.types import SplitName
 
 Opened = tuple[Dataset, Split]
-"""Data and its split."""
+"""A dataset and its split."""
 
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """Everything that a recipe asks for, ready to train or to predict.
+    """The objects that a recipe describes, ready to train or to evaluate.
 
-    `training` trains what remains of the network behind its `front`, whose outputs `inputs` holds.
+    Attributes:
+        recipe: The recipe.
+        task: Its task.
+        dataset: The data.
+        split: Its split.
+        front: The fixed first stages of the network, computed once for all samples; often empty.
+        inputs: The data as `front` maps it.
+        training: The training of the remaining stages.
+        batches: The training batches of `inputs`.
+        fit_seconds: The time spent on fitting stages.
     """
 
     recipe: Recipe
@@ -63,13 +72,13 @@ class TrainingSetup:
 
     @property
     def model(self) -> nn.Sequential:
-        """The whole network as it is evaluated, from pixels to logits."""
+        """The whole network in the form that is evaluated: pixels → logits."""
         head = self.training.evaluated
         assert isinstance(head, nn.Sequential)
         return nn.Sequential(*self.front, *head)
 
     def evaluate(self, split: SplitName) -> Evaluation | None:
-        """Predictions for a split of the recipe's data, at its loss, whatever the balance; None if empty."""
+        """Evaluate a split with the recipe's loss (without balancing); None if the split is empty."""
         indices = self.split[split]
         if not len(indices):
             return None
@@ -78,7 +87,15 @@ class TrainingSetup:
 
 
 def open_recipe_data(recipe: Recipe, spec: DataSpec | None = None) -> Dataset:
-    """The recipe's data, decoded and resized; `spec` where the data was identified already."""
+    """Open the recipe's data.
+
+    Args:
+        recipe: The recipe.
+        spec: Its data, if it is already identified.
+
+    Raises:
+        DataError: The data is missing or cannot be read.
+    """
     if spec is None or spec.source != recipe.data.source:
         spec = identify(recipe.data.source)
     return open_spec(spec, recipe.data, recipe.preprocess, task_of(recipe).annotation)
@@ -93,20 +110,23 @@ def build(
     fitted_state: State | None = None,
     load: bool = True,
 ) -> TrainingSetup:
-    """Open the data, split it, measure its statistics, build the network and what trains it.
+    """Open and split the data, build the network and everything that trains it.
 
     The same recipe gives the same weights.
 
     Args:
-        recipe: What to train.
-        compute: Where, and in which precision.
-        data: The data and its split, where they are opened already.
-        network: The recipe's network, where it is built already.
-        fitted_state: What fitted stages learned before.
-        load: Whether pretrained weights are read; not where a checkpoint follows.
+        recipe: The recipe.
+        compute: Device and precision.
+        data: The data and its split, if already open.
+        network: The recipe's network, if already built.
+        fitted_state: The state of fitted stages from an earlier call.
+        load: Whether to load pretrained weights; False if a checkpoint is restored afterwards.
+
+    Returns:
+        The objects, ready to train.
 
     Raises:
-        ConvnetError: whatever the recipe asks for cannot be had; the message says what to change.
+        ConvnetError: The recipe cannot be built; the message says what to change.
     """
     task = task_of(recipe)
     dataset, split = data or split_data(recipe, open_recipe_data(recipe))
@@ -143,14 +163,14 @@ def build(
 
 
 def split_data(recipe: Recipe, dataset: Dataset) -> Opened:
-    """The data and its split as the recipe says."""
+    """The dataset and its split according to the recipe."""
     return dataset, make_split(dataset, recipe.split)
 
 
 def _make_training(
     recipe: Recipe, loss: Loss, task: Task, model: nn.Sequential, batches: Loader, compute: Compute
 ) -> Training:
-    # Where nothing decays, nothing is spared: one group, one call of a fused optimizer.
+    # Without weight decay one group suffices: one call of a fused optimizer.
     decays = bool(recipe.optimizer.options.get("weight_decay"))
     weights, network = recipe.weights, model[-1]
     groups = parameter_groups(

@@ -1,4 +1,4 @@
-"""A component of a recipe: which of a registry, and how it is set."""
+"""A component of a recipe: a registered name and its options."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from convnet.models import named_model, parse_pipeline
 
 
 class Component(BaseModel):
-    """One entry of a registry and its options: `{name: adam, lr: 0.001}`.
+    """An entry of a registry and its options: `{name: adam, lr: 0.001}`.
 
-    Which options there are, and which values they take, is what the registered builder's signature says.
+    The signature of the registered builder defines the options and their valid values.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -21,7 +21,7 @@ class Component(BaseModel):
 
     @property
     def label(self) -> str:
-        """What to call it: its name; a pipeline by its stages, "hog+color-linear"."""
+        """Its name; for a pipeline its stages, "hog+color-linear"."""
         return parse_pipeline(self.options["stages"]).label if self.name == "pipeline" else self.name
 
     @property
@@ -31,5 +31,5 @@ class Component(BaseModel):
 
 
 def as_component(field: str, word: str) -> dict[str, Any]:
-    """What a word in place of a component means."""
+    """The component for a word in its place."""
     return named_model(word) if field == "model" else {"name": word}

@@ -1,4 +1,4 @@
-"""Sensible choices for data, and for a kind of model, that has no recipe of its own."""
+"""Default recipes for data, tasks and models that have no named recipe."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from convnet.training import Regularizers
 from convnet.types import Annotation
 
 BASELINES = frozenset({"majority", "knn", "linear", "perceptron", "pipeline"})
-"""Models that learn from the images as they are: not augmented."""
+"""Models that are trained without augmentation."""
 TASK_FOR: dict[Annotation, str] = {
     "class": "classification",
     "labels": "multi-label",
@@ -22,7 +22,7 @@ TASK_FOR: dict[Annotation, str] = {
     "pairs": "image-to-image",
     "photos": "denoise",
 }
-"""What data is used for when nobody says."""
+"""The default task for each kind of annotation."""
 SMALL_SIDE = 32
 """Images up to this size are not cropped."""
 WITHOUT_STEPS = frozenset({"majority", "knn"})
@@ -31,13 +31,17 @@ WITHOUT_STEPS = frozenset({"majority", "knn"})
 def default_recipe(
     data: str | DataSpec, model: str | None = None, task: str | None = None, label: str | None = None
 ) -> Recipe:
-    """Sensible choices for a data set, a folder or a table, and a model and a task if they are named.
+    """The default recipe for a data set, a folder or a table.
 
-    `label` is the column of the classes of series.
+    Images: a small convnet with Adam and a one-cycle schedule. Photos are flipped and shifted; digits and
+    characters, whose meaning a flip changes, are only shifted. Folders, which hold hundreds of images rather
+    than tens of thousands, get small batches. Tables: an MLP with one hidden layer.
 
-    Images: a small convnet with Adam on a one-cycle schedule. Photos are mirrored and moved about; sets of
-    digits and characters, whose meaning a mirror changes, are only moved. Folders, which hold hundreds of
-    images rather than tens of thousands, get small batches. Tables: an MLP with one hidden layer.
+    Args:
+        data: A path, the name of a data set, or data that is already identified.
+        model: A network, a pattern or a pipeline. Default: chosen from the data.
+        task: Default: chosen from the data.
+        label: The class column of series.
     """
     spec = _spec(data)
     choice = None if model is None else named_model(model)
@@ -67,10 +71,10 @@ def default_recipe(
 
 
 def dataset_recipe(info: DatasetInfo, preprocess: Preprocess) -> Recipe:
-    """Sensible choices for images with a class each that were opened in Python.
+    """The default recipe for a dataset opened in Python: images with one class each.
 
     Raises:
-        DataError: it holds something else.
+        DataError: The dataset is of another kind.
     """
     if info.modality != "images" or not info.target.exclusive:
         raise DataError(f"{info.name}: expected images with one class each")
@@ -96,9 +100,9 @@ def series_recipe(
     label: str | None = None,
     **fields: Any,
 ) -> Recipe:
-    """Dilated convolutions in time, Adam, one-cycle schedule (M34); a table's rows are read as series.
+    """The default recipe for series: dilated convolutions in time, Adam, one-cycle schedule.
 
-    Where the data has a class for every step, so has the network.
+    The rows of a table are read as series. If the data has a class per step, the network predicts one.
     """
     spec = _spec(data)
     series = spec.modality == "table"
@@ -120,10 +124,10 @@ def series_recipe(
 def dense_recipe(
     data: str | DataSpec, task: str, model: dict[str, Any] | None = None, **fields: Any
 ) -> Recipe:
-    """A small U-Net for masks or for images, on crops of photos or on small images as they are.
+    """The default recipe for masks and for image-to-image tasks: a small U-Net.
 
-    Masks: flips, and half of the loss is Dice's, which small classes need. Images: what the network adds to
-    what it is given. The reconstruction of images is learnt by an autoencoder.
+    Photos are cropped, small images are used whole. For image-to-image tasks the network predicts the
+    difference from its input (residual); `reconstruct` uses an autoencoder.
     """
     masks = task == "segmentation"
     spec = _spec(data)
@@ -152,10 +156,10 @@ def dense_recipe(
 
 
 def baseline_recipe(data: str | DataSpec, model: dict[str, Any], **fields: Any) -> Recipe:
-    """A model without convolutions, on the images or rows as they are (M01–M08).
+    """The default recipe for a model without convolutions, without augmentation.
 
-    Distances and features take pixels divided by 255 and the columns of a table as they are (knn: as
-    deviations from their means); what is trained, by Adam along a cosine, takes standardised numbers. The
+    k-NN and features take pixels divided by 255; trained models take standardised inputs and use Adam with a
+    cosine schedule. The columns of a table are standardised for k-NN and unchanged for features. The
     perceptron is trained by its own rule.
     """
     name = model["name"]
@@ -179,7 +183,7 @@ def baseline_recipe(data: str | DataSpec, model: dict[str, Any], **fields: Any) 
         chosen |= {"optimizer": Component(name="adam", lr=rate), "schedule": "cosine"}
         if table:  # few rows
             chosen["regularizers"] = Regularizers(l2=0.01)
-        elif name == "pipeline":  # thousands of numbers, some of which say nothing
+        elif name == "pipeline":  # thousands of features, some without information
             chosen["regularizers"] = Regularizers(l2=0.001)
         chosen |= {"epochs": 100 if table else 30 if small else 20}
         chosen |= {"batch_size": 16 if table else 32 if small else 128}
@@ -200,7 +204,7 @@ def _table_recipe(spec: DataSpec, model: dict[str, Any]) -> Recipe:
 
 
 def _recipe(spec: DataSpec, model: dict[str, Any], suffix: str = "", **fields: Any) -> Recipe:
-    """Named after the data, the task and the model."""
+    """A recipe named after the data, the task and the model."""
     label = parse_pipeline(model["stages"]).label if model["name"] == "pipeline" else model["name"]
     name = f"{spec.stem}{suffix}-{label.replace(':', '.')}"
     return Recipe.from_dict({"name": name, "data": Data(source=spec.source), "model": model, **fields})

@@ -1,4 +1,4 @@
-"""The network of a finished run, and its encoder as a feature for others (M67)."""
+"""The network of a finished run, and its encoder as a feature for other models."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def recipe_of(folder: RunFolder) -> Recipe:
 
 
 def trained_network(folder: RunFolder, recipe: Recipe) -> nn.Sequential:
-    """The trained network, normalisation included, in evaluation mode.
+    """The trained network, with normalisation, in evaluation mode.
 
     Raises:
-        RunError: the run is not finished, or its weights are damaged.
+        RunError: The run is not finished, or its weights are damaged.
     """
     if not folder.finished:
         raise RunError(f"{folder.path}: not finished; continue it with 'convnet resume {folder.path}'")
@@ -48,21 +48,21 @@ def trained_network(folder: RunFolder, recipe: Recipe) -> nn.Sequential:
 
 
 def require_code(folder: RunFolder, recipe: Recipe, model: nn.Module) -> None:
-    """Refuse a network that makes maps and has no encoder: it represents no sample as a whole.
+    """Check that the network has an embedding of whole samples.
 
     Raises:
-        RunError: it is one.
+        RunError: It predicts a value per position and has no encoder.
     """
     if task_of(recipe).target.dense and encoder_of(model) is None:
         raise RunError(
-            f"{folder.path}: a run of {recipe.task.name}, whose network has no code of a whole sample"
+            f"{folder.path}: the network of this {recipe.task.name} run has no embedding of whole samples"
         )
 
 
 class EncoderFeature(nn.Module):
-    """What a trained network makes of a sample, its weights as they are: N×C×H×W → N×D.
+    """The embedding of a trained network, with fixed weights: N×C×H×W → N×D.
 
-    Images are 0…1, as features take them; `scale` makes what the network was trained on of them.
+    Images have values 0…1, as all features take them; they are multiplied by `scale` first.
     """
 
     def __init__(self, model: nn.Sequential, shape: ImageShape, scale: float) -> None:
@@ -73,19 +73,22 @@ class EncoderFeature(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """N×C×H×W → N×D."""
-        self.encoder.eval()  # its norms keep what they learnt, also while others train
+        self.encoder.eval()  # batch norms keep their statistics while other layers are trained
         out: Tensor = self.encoder(images * self.scale)
         return out
 
 
 @FEATURES.register("encoder")
 def encoder(in_channels: int, image_size: tuple[int, int], *, run: str) -> nn.Module:
-    """The code of an autoencoder, the last hidden layer of a classifier; for short: "RUN:encoder"."""
+    """The embedding by a trained run: an autoencoder's code or a classifier's last hidden layer.
+
+    Short form: "RUN:encoder".
+    """
     folder = RunFolder.open(as_path(run))
     shape = ImageShape(*folder.read_json("data.json")["shape"])
     if shape != (in_channels, *image_size):
         here = ImageShape(in_channels, *image_size)
-        raise ModelError(f"{run}: its network takes {shape} images, these are {here}; train both on one size")
+        raise ModelError(f"{run}: the network takes {shape} images, not {here}; train both on the same size")
     recipe = recipe_of(folder)
     model = trained_network(folder, recipe)
     require_code(folder, recipe, model)

@@ -1,4 +1,4 @@
-"""The network of a recipe, and what is refused before it is trained."""
+"""Build the network of a recipe and check that it can be trained."""
 
 from __future__ import annotations
 
@@ -36,13 +36,20 @@ def build_network(
     *,
     load: bool = True,
 ) -> nn.Sequential:
-    """Normalisation, with the statistics of the training split, and the recipe's network behind it.
+    """Build normalisation (with the statistics of the training split) followed by the recipe's network.
 
-    Weights from elsewhere are put into it, and logged, unless `load` is off.
+    Args:
+        recipe: The recipe.
+        dataset: Its data.
+        split: Its split.
+        load: Whether to load pretrained weights.
+
+    Returns:
+        The untrained network: pixels → outputs.
 
     Raises:
-        ModelError: the network does not fit the images, or does not end in what the task needs.
-        RecipeError: it is to be trained by steps and cannot be, or the other way round.
+        ModelError: The network does not fit the images or the task.
+        RecipeError: The recipe asks for steps that the network cannot make, or for none where it needs them.
     """
     _require_sensible_augmentation(recipe, dataset)
     shape = network_shape(recipe, dataset)
@@ -56,7 +63,7 @@ def build_network(
     weights = recipe.loss.options.get("class_weights")
     if weights is not None and len(weights) != outputs:
         raise RecipeError(
-            f"loss.class_weights has {len(weights)} numbers for {outputs} classes; give one each"
+            f"loss.class_weights has {len(weights)} numbers for {outputs} classes; give one per class"
         )
     _require_learning(model, recipe, dataset, split)
     if recipe.weights is not None and load:
@@ -65,10 +72,10 @@ def build_network(
 
 
 def network_shape(recipe: Recipe, dataset: Dataset) -> ImageShape:
-    """The shape of the images that the network is trained on: crops, or whole images.
+    """The shape of the training images: crops or whole images.
 
     Raises:
-        RecipeError: images of different sizes make no batches unless crops are cut out of them.
+        RecipeError: The images differ in size and are neither cropped nor resized.
     """
     channels, height, width = dataset.info.shape
     crop = recipe.augment.crop
@@ -76,34 +83,33 @@ def network_shape(recipe: Recipe, dataset: Dataset) -> ImageShape:
         sides = torch.tensor([[height, width]]) if dataset.info.sizes is None else dataset.info.sizes
         if crop > int(sides.min()):
             raise RecipeError(
-                f"augment.crop={crop} is more than the smallest image of {dataset.info.name} has "
-                f"({int(sides.min())} pixels a side); use less"
+                f"augment.crop={crop} is larger than the smallest image of {dataset.info.name} "
+                f"({int(sides.min())} pixels a side); use a smaller crop"
             )
         return ImageShape(channels, crop, crop)
     if dataset.info.sizes is not None:
         raise RecipeError(
-            f"{dataset.info.name}: has images of different sizes, which make no batches; cut "
-            "crops out of them (--set augment.crop=96), or resize all (--set preprocess.image_size=128)"
+            f"{dataset.info.name}: the images have different sizes and cannot be batched; crop them "
+            "(--set augment.crop=96) or resize them (--set preprocess.image_size=128)"
         )
     return dataset.info.shape
 
 
 def _require_learning(model: nn.Sequential, recipe: Recipe, dataset: Dataset, split: Split) -> None:
-    """Refuse steps that would change nothing, weights that nothing would change, and too few samples."""
+    """Refuse training without effect, models that need steps but get none, and too few samples."""
     name, trainable = recipe.model.name, any(p.requires_grad for p in model.parameters())
     if trainable and not recipe.epochs:
-        raise RecipeError(f"epochs=0 would leave the weights of {name} as they were drawn; use at least 1")
+        raise RecipeError(f"epochs=0 would leave the weights of {name} untrained; use at least 1")
     if not trainable and recipe.epochs:
         raise RecipeError(
-            f"model '{name}' has nothing to train by steps, so that epochs={recipe.epochs} does not apply; "
-            "it learns in one pass with epochs=0"
+            f"epochs={recipe.epochs} does not apply: model '{name}' is fitted in one pass; use epochs=0"
         )
     numbers = dataset.info.modality != "images"
     wanted = "none" if numbers else "range"
     if any(isinstance(stage, Features) for stage in model) and recipe.preprocess.normalize != wanted:
         raise RecipeError(
             f"preprocess.normalize={recipe.preprocess.normalize} does not apply: features take "
-            f"{'numbers as they are' if numbers else 'pixels of 0…1'}; "
+            f"{'unchanged numbers' if numbers else 'pixels in the range 0…1'}; "
             f"use --set preprocess.normalize={wanted}"
         )
     if (
@@ -112,7 +118,7 @@ def _require_learning(model: nn.Sequential, recipe: Recipe, dataset: Dataset, sp
         and not _masks_padding(recipe.model)
     ):
         raise RecipeError(
-            f"{dataset.info.name}: series of different lengths, which '{name}' cannot tell apart from gaps; "
+            f"{dataset.info.name}: the series have different lengths, which '{name}' cannot take; "
             "use --model temporal"
         )
     for module in model.modules():
@@ -121,25 +127,25 @@ def _require_learning(model: nn.Sequential, recipe: Recipe, dataset: Dataset, sp
 
 
 def _masks_padding(model: Component) -> bool:
-    """Whether it knows where series end: convolutions in time, or their codes; of a user's it is assumed."""
+    """Whether the model masks the padding of series; assumed of a user's own model."""
     if model.name == "pipeline":
         return all(feature.name == "encoder" for feature in parse_pipeline(model.options["stages"]).features)
     return model.name == "temporal" or ":" in model.name
 
 
 def _require_sensible_augmentation(recipe: Recipe, dataset: Dataset) -> None:
-    """Refuse augmentation that would leave nothing of an image."""
+    """Refuse augmentation that does not apply or would leave nothing of an image."""
     if dataset.info.modality != "images" and recipe.augment != Augment():
         what = "a table of numbers" if dataset.info.modality == "table" else "series of numbers"
         raise RecipeError(f"augment does not apply: {dataset.info.name} is {what}, not of images")
     if recipe.augment.crop and not task_of(recipe).target.dense:
         raise RecipeError(
-            "augment.crop is for masks and images; a classifier's images are moved by pad_crop or shift, "
-            "or cropped by random_resized_crop"
+            "augment.crop is for segmentation and image-to-image tasks; for classification use pad_crop, "
+            "shift or random_resized_crop"
         )
     for name in ("saturation", "hue"):
         if getattr(recipe.augment, name) and dataset.info.shape.channels != 3:
-            raise RecipeError(f"augment.{name} does not apply: {dataset.info.shape} images have no colours")
+            raise RecipeError(f"augment.{name} does not apply: {dataset.info.shape} images have no color")
     side = min(dataset.info.shape.height, dataset.info.shape.width)
     for name in ("shift", "pad_crop", "cutout"):
         if getattr(recipe.augment, name) >= max(side, 2):
@@ -151,7 +157,7 @@ def _require_sensible_augmentation(recipe: Recipe, dataset: Dataset) -> None:
 
 @torch.no_grad()
 def _require_outputs(model: nn.Sequential, recipe: Recipe, shape: ImageShape, outputs: int) -> None:
-    """Run two images through a network whose output is not certain: a user's, or one that makes maps."""
+    """Run two images through a network whose output shape is not known: a user's own, or a dense one."""
     name, task = recipe.model.name, task_of(recipe)
     if name in MODELS and MODELS.facts(name).targets == ("class",):
         return
@@ -163,7 +169,7 @@ def _require_outputs(model: nn.Sequential, recipe: Recipe, shape: ImageShape, ou
             smaller = larger - sizes.multiple
             fits = f"{smaller} or {larger}" if smaller > sizes.shrink else f"{larger} or more"
             raise RecipeError(
-                f"model '{name}' does not take a side of {side} pixels, only {fits}; set augment.crop"
+                f"model '{name}' takes images of {fits} pixels a side, not {side}; set augment.crop"
             )
     try:
         with torch.random.fork_rng():

@@ -1,4 +1,4 @@
-"""`--set optimizer.lr=0.01`: one field of a recipe replaced by another value."""
+"""Overrides: `--set optimizer.lr=0.01` replaces one field of a recipe."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
     """["epochs=3", "optimizer.name=sgd"] → {"epochs": 3, "optimizer.name": "sgd"}; values are YAML.
 
     Raises:
-        RecipeError: an assignment without '=', or a value that is not YAML.
+        RecipeError: An assignment has no '=', or a value is not YAML.
     """
     values = {}
     for assignment in assignments:
@@ -34,13 +34,19 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
 
 
 def override(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
-    """The recipe with some fields replaced, checked again as a whole.
+    """Replace fields of a recipe and validate the result.
 
-    A name given for a component ("optimizer": "sgd") replaces it with that one at its own defaults;
-    "optimizer.lr" changes one option of the component that is there.
+    Args:
+        recipe: The recipe.
+        values: New values by dotted field. A name for a component ("optimizer": "sgd") replaces the whole
+            component with that one at its defaults; "optimizer.lr" changes one option.
+
+    Returns:
+        The changed recipe.
 
     Raises:
-        RecipeError, UnknownNameError: a field or option that does not exist, or a value out of range.
+        RecipeError: A field or option does not exist, or a value is out of range.
+        UnknownNameError: A component is not registered.
     """
     content = recipe.to_dict()
     if {"task", "task.name"} & values.keys() and not {"loss", "loss.name"} & values.keys():
@@ -67,7 +73,7 @@ def override(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
 
 
 def _names_first(item: tuple[str, Any]) -> tuple[int, bool]:
-    """A component is chosen before its options are set, in whatever order they were given."""
+    """Sort key: components are chosen before their options are set."""
     key = item[0]
     return key.count("."), not key.endswith(".name")
 

@@ -1,4 +1,4 @@
-"""The stages of a network: those that are fixed, those that are fitted, and those trained by steps."""
+"""Fit and precompute the first stages of a network, so that only the remaining ones are trained."""
 
 from __future__ import annotations
 
@@ -25,9 +25,13 @@ State = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Prepared:
-    """The network cut in two: what is fixed from now on, and has been computed, and what remains to train.
+    """A network divided into a fixed part, whose outputs are precomputed, and the part to train.
 
-    `inputs` is the source with every sample as `front` leaves it; `seconds` is what learning took.
+    Attributes:
+        front: The fixed stages; empty if nothing is precomputed.
+        head: The stages to train.
+        inputs: The dataset with the outputs of `front` in place of images.
+        seconds: The time spent on fitting and computing.
     """
 
     front: nn.Sequential
@@ -37,7 +41,7 @@ class Prepared:
 
 
 def assemble(normalize: Normalize, network: nn.Module) -> nn.Sequential:
-    """Normalisation and the network behind it; a pipeline stage by stage."""
+    """Normalisation followed by the network; a pipeline is unpacked into its stages."""
     return nn.Sequential(normalize, *(network if isinstance(network, Pipeline) else [network]))
 
 
@@ -49,11 +53,19 @@ def prepare(
     augmented: bool,
     fitted_state: State | None = None,
 ) -> Prepared:
-    """Fit what is fitted, in the order of the stages, and compute fixed features once for all samples.
+    """Fit stages in order and compute fixed features once for all samples.
 
-    Where images are augmented, or the features of all do not fit into memory, nothing is computed in
-    advance: then the front is empty. `fitted_state` is what an earlier call left in the stages' buffers;
-    with it nothing is fitted.
+    Nothing is precomputed if images are augmented or the features do not fit into memory.
+
+    Args:
+        model: The network.
+        dataset: The data.
+        split: Its split; stages are fitted to the training samples.
+        augmented: Whether training images are augmented.
+        fitted_state: The state of the fitted stages from an earlier call; then nothing is fitted.
+
+    Returns:
+        The divided network and the precomputed inputs.
     """
     if not any(isinstance(stage, Fitted) for stage in model):
         return Prepared(nn.Sequential(), model, dataset, 0.0)
@@ -97,9 +109,9 @@ def _fits(stages: nn.Module, dataset: Dataset) -> bool:
 
 @torch.no_grad()
 def _computed(stages: nn.Module, dataset: Dataset, *, own: bool) -> Dataset:
-    """The source with what the stages make of every sample in place of its image.
+    """The dataset with the outputs of the stages in place of images.
 
-    What an earlier call made is this module's `own` and overwritten where the shape stays.
+    Outputs of an earlier call (`own`) are overwritten if the shape stays the same.
     """
     batches = Loader(dataset, torch.arange(len(dataset)), BATCH).epoch()
     images: Tensor | None = None
@@ -117,7 +129,6 @@ def _computed(stages: nn.Module, dataset: Dataset, *, own: bool) -> Dataset:
     if images is None or done < len(dataset):
         raise DataError(
             f"{dataset.info.name}: {len(dataset) - done} images cannot be read "
-            f"({dataset.info.unreadable[-1]} …); look for them with "
-            "'convnet data audit', after which training skips them"
+            f"({dataset.info.unreadable[-1]} …); run 'convnet data audit', after which training skips them"
         )
     return with_images(dataset, images)

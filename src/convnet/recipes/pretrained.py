@@ -1,4 +1,4 @@
-"""Weights from files, addresses and runs, as tensors by name; no code in them is ever run (M47)."""
+"""Read pretrained weights from files, URLs and runs, without running any code in them."""
 
 from __future__ import annotations
 
@@ -24,24 +24,29 @@ _HUB = "https://huggingface.co/{repo}/resolve/main/{file}"
 
 
 def is_local(source: str) -> bool:
-    """Whether it is a path: no address, and not the name of public weights."""
+    """Whether `source` is a path, not a URL or the name of public weights."""
     return source != "imagenet" and not source.startswith("hf:") and not re.match(r"https?://", source)
 
 
 def locate(source: str, model: str) -> Path:
-    """The file that `source` means, downloaded into the user's cache where it is an address.
+    """Find a file of weights, downloading it into the user's cache if necessary.
 
-    `source` is a file, a run's folder, an address, "hf:owner/name/file", or "imagenet": the public file of
-    the network `model`.
+    Args:
+        source: A file, a run folder, a URL, "hf:owner/name/file", or "imagenet" for the public weights of
+            the network.
+        model: The name of the network.
+
+    Returns:
+        The path of the file.
 
     Raises:
-        DataError: it is not there, cannot be had, or has another checksum.
-        RecipeError: no public file is known for the network.
+        DataError: The file does not exist, cannot be downloaded, or has another checksum.
+        RecipeError: No public weights are known for the network.
     """
     if source == "imagenet":
         if model not in IMAGENET:
             raise RecipeError(
-                f"no public ImageNet weights are known for '{model}', only for {', '.join(IMAGENET)}"
+                f"no public ImageNet weights are known for '{model}' (known: {', '.join(IMAGENET)})"
             )
         published = IMAGENET[model]
         return fetch_address(published.address, cache_folder("weights"), published.sha256)
@@ -59,7 +64,7 @@ def locate(source: str, model: str) -> Path:
         if not path.exists():
             raise DataError(f"{source}: the run is not finished; continue it with 'convnet resume {source}'")
     if not path.is_file():
-        raise DataError(f"{source}: no such file of weights, and no run")
+        raise DataError(f"{source}: no such weights file or run")
     return path
 
 
@@ -70,10 +75,10 @@ def checksum(path: Path) -> str:
 
 
 def read_state(path: Path) -> State:
-    """The tensors of a .safetensors file, or of a .pth file that holds nothing but tensors.
+    """Read the tensors of a .safetensors file, or of a .pth file that holds only tensors.
 
     Raises:
-        DataError: it is damaged, would run code, or holds no tensors by name.
+        DataError: The file is damaged, would run code, or holds no state dict.
     """
     if path.suffix == ".safetensors":
         try:
@@ -86,23 +91,23 @@ def read_state(path: Path) -> State:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise DataError(
-            f"{path}: refused: it holds more than tensors, and loading it could run code; ask its author "
-            f"for a .safetensors file, or save its state_dict alone ({_reason(error)})"
+            f"{path}: not loaded because it holds more than tensors and could run code; get a .safetensors "
+            f"file, or save only the state_dict ({_reason(error)})"
         ) from error
     except Exception as error:  # damaged files make the reader raise nearly anything
-        raise DataError(f"{path}: not a readable file of weights: {in_one_line(error)}") from error
+        raise DataError(f"{path}: not a readable weights file: {in_one_line(error)}") from error
     for wrapper in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
     if not isinstance(content, dict) or not content:
-        raise DataError(f"{path}: holds no state dict, but {type(content).__name__}")
+        raise DataError(f"{path}: expected a state dict, got {type(content).__name__}")
     state = {str(name).removeprefix("module."): value for name, value in content.items()}
     if strange := [name for name, value in state.items() if not isinstance(value, Tensor)]:
-        raise DataError(f"{path}: '{strange[0]}' is no tensor; save the state_dict of the network alone")
+        raise DataError(f"{path}: '{strange[0]}' is not a tensor; save only the network's state_dict")
     return state
 
 
 def _reason(error: Exception) -> str:
-    """What it holds, out of torch's long advice."""
+    """The offending object named in torch's error message."""
     found = re.search(r"GLOBAL ([\w.]+)|Unsupported global: GLOBAL ([\w.]+)", str(error))
-    return f"it names {found[1] or found[2]}" if found else "it is a pickle of other objects"
+    return f"found {found[1] or found[2]}" if found else "found a pickle of other objects"

@@ -1,4 +1,4 @@
-"""The typed document that says everything about a run."""
+"""`Recipe`: the typed document that describes a run completely."""
 
 from __future__ import annotations
 
@@ -26,20 +26,43 @@ STEPS_ONLY = (
     "augment", "balance", "regularizers", "optimizer", "decay_biases", "schedule", "clip_norm", "ema",
     "early_stopping", "batch_size",
 )  # fmt: skip
-"""Fields that say how steps are made."""
+"""Fields that apply only to training in steps."""
 
 
 class EarlyStopping(Section):
-    """Stop after `patience` epochs without a lower validation loss, and return to the best epoch."""
+    """Stop after `patience` epochs without a lower validation loss and restore the best epoch."""
 
     patience: Count = 5
 
 
 class Recipe(Section):
-    """Task, data, preprocessing, augmentation, network, loss, regularisers, optimizer, schedule, length.
+    """A complete, frozen description of a run.
 
-    Frozen and complete: unknown or inapplicable fields are errors, and a stored recipe holds every option
-    with the value it had, so that the file alone reproduces the run.
+    Unknown or inapplicable fields are errors. A stored recipe holds every option with its value, so the file
+    alone reproduces the run.
+
+    Attributes:
+        name: The name of the run folder.
+        data: The data and how it is read.
+        task: What is predicted.
+        split: Fractions, folds and seed of the split.
+        preprocess: Decoding, resizing and normalisation.
+        augment: Random changes of the training images.
+        model: The network.
+        weights: Pretrained weights.
+        loss: Default: the task's.
+        balance: How rare classes are treated.
+        regularizers: L1, L2 and max-norm.
+        optimizer: The optimizer.
+        decay_biases: Whether weight decay also acts on biases and norms.
+        schedule: The learning-rate schedule.
+        epochs: Passes over the training samples; 0 for models that are fitted in one pass.
+        batch_size: Samples per step.
+        clip_norm: The largest norm of the gradient.
+        ema: The decay of the running average of the weights that is evaluated in their place.
+        early_stopping: When to stop before the last epoch.
+        precision: "auto", "fp32" or "bf16".
+        seed: The seed of weights, order, augmentation and dropout.
     """
 
     name: str
@@ -75,7 +98,7 @@ class Recipe(Section):
     @model_validator(mode="before")
     @classmethod
     def _default_loss(cls, content: Any) -> Any:
-        """Where no loss is named, it is the task's."""
+        """Use the task's loss if none is given."""
         if not isinstance(content, dict) or content.get("loss") is not None:
             return content
         task = content.get("task") or "classification"
@@ -104,7 +127,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _applicable(self) -> Recipe:
-        """Refuse what would have no effect."""
+        """Refuse fields that would have no effect."""
         if not self.epochs:
             self._without_steps()
         self._fit_the_task()
@@ -118,11 +141,11 @@ class Recipe(Section):
         if self.augment.shift and self.augment.pad_crop:
             raise RecipeError("augment.shift and augment.pad_crop both move the image; use one")
         if self.augment.random_resized_crop and (self.augment.shift or self.augment.pad_crop):
-            raise RecipeError("augment.random_resized_crop moves the image already; drop shift and pad_crop")
+            raise RecipeError("augment.random_resized_crop already moves the image; drop shift and pad_crop")
         return self
 
     def _fit_the_task(self) -> None:
-        """The network, the loss and the augmentation must be for the targets of the task."""
+        """Check that the network, the loss and the augmentation apply to the task's target."""
         target = TASKS.build(self.task.name, **self.task.options).target
         require_applicable(self.balance, target, self.loss.name, self.loss.options)
         if self.loss.name in LOSSES and target.name not in LOSSES.facts(self.loss.name):
@@ -132,10 +155,10 @@ class Recipe(Section):
             )
         if self.model.name in MODELS and target.head not in MODELS.facts(self.model.name).targets:
             fitting = ", ".join(name for name in MODELS if target.head in MODELS.facts(name).targets)
-            makes = "one class per image" if "class" in MODELS.facts(self.model.name).targets else "maps"
+            per = "image" if "class" in MODELS.facts(self.model.name).targets else "pixel"
             raise RecipeError(
-                f"model '{self.model.name}' makes {makes}, which is not what task {self.task.name} needs; "
-                f"use one of {fitting}"
+                f"model '{self.model.name}' has one output per {per} and does not fit task "
+                f"{self.task.name}; use one of {fitting}"
             )
         if self.weights is not None and self.weights.freeze_epochs >= max(1, self.epochs):
             raise RecipeError(
@@ -147,20 +170,21 @@ class Recipe(Section):
                 raise RecipeError(f"augment.{name} does not apply to task {self.task.name}")
 
     def _without_steps(self) -> None:
-        """What only acts on steps does not apply where there are none."""
+        """Refuse fields that act on steps if there are none."""
         for name in STEPS_ONLY:
             default = type(self).model_fields[name].default
             if isinstance(default, Component):
                 default = Component(name=default.name, **self.registries[name].options(default.name, {}))
             if getattr(self, name) != default:
-                raise RecipeError(f"{name} does not apply: epochs is 0, so nothing is trained by steps")
+                raise RecipeError(f"{name} does not apply: epochs is 0, so there are no training steps")
 
     @classmethod
     def from_dict(cls, content: Any, where: str = "") -> Recipe:
-        """Build from nested dictionaries, e.g. parsed YAML.
+        """Build a recipe from nested dictionaries, e.g. parsed YAML.
 
         Raises:
-            RecipeError, UnknownNameError: naming the field and the nearest valid name.
+            RecipeError: A field is unknown, missing or invalid; the message suggests the nearest name.
+            UnknownNameError: A component is not registered.
         """
         if not isinstance(content, dict):
             raise RecipeError(f"{where or 'recipe'}: expected named fields, got {type(content).__name__}")
@@ -171,7 +195,7 @@ class Recipe(Section):
         """Parse YAML text.
 
         Raises:
-            RecipeError: it is not YAML, or not a recipe; `where` names the file.
+            RecipeError: The text is not YAML or not a recipe; the message begins with `where`.
         """
         try:
             content = yaml.safe_load(text)
@@ -184,7 +208,7 @@ class Recipe(Section):
         """Read a YAML file.
 
         Raises:
-            RecipeError: it cannot be read or is not a recipe; names the file.
+            RecipeError: The file cannot be read or is not a recipe.
         """
         try:
             text = path.read_text(encoding="utf-8")
@@ -200,7 +224,7 @@ class Recipe(Section):
         """Nested dictionaries, lists and plain values.
 
         Raises:
-            RecipeError: an option of the user's own network is no plain value.
+            RecipeError: An option of the user's own network is not a plain value.
         """
         try:
             return self.model_dump(mode="json")

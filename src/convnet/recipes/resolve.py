@@ -1,4 +1,4 @@
-"""What a user's first word means: a named recipe, a recipe file, a data set, a folder or a table."""
+"""Resolve the first argument of a command: a named recipe, a recipe file, a data set, a folder or a table."""
 
 from __future__ import annotations
 
@@ -24,20 +24,26 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Resolved:
-    """A recipe, and its data where that was identified on the way."""
+    """A recipe, and its data if it has been identified."""
 
     recipe: Recipe
     data: DataSpec | None = None
 
 
 def resolve(data_or_recipe: str | Recipe, overrides: Mapping[str, Any] | None = None) -> Resolved:
-    """The recipe that `data_or_recipe` stands for, with `overrides` applied.
+    """Find the recipe for `data_or_recipe` and apply `overrides`.
 
-    Data that no recipe is named after gets sensible choices, also for the model that `overrides` name.
+    Args:
+        data_or_recipe: A recipe, the name of one, a recipe file, a data set, a folder or a table. Data gets
+            the default recipe for it and for the model and task in `overrides`.
+        overrides: New values by dotted field.
+
+    Returns:
+        The recipe, and its data if it was identified on the way.
 
     Raises:
-        UnknownNameError: it is no recipe, no data set, no folder and no table.
-        RecipeError: an override does not apply.
+        UnknownNameError: There is no such recipe, data set, folder or table.
+        RecipeError: An override does not apply.
     """
     changes = dict(overrides or {})
     given = data_or_recipe
@@ -57,16 +63,16 @@ def resolve(data_or_recipe: str | Recipe, overrides: Mapping[str, Any] | None = 
 
 
 def choose_recipe(data_or_recipe: str | Recipe, overrides: Mapping[str, Any] | None = None) -> Recipe:
-    """The recipe alone; see `resolve`."""
+    """The recipe only; see `resolve`."""
     return resolve(data_or_recipe, overrides).recipe
 
 
 def _as_published(model: str) -> dict[str, Any]:
-    """The options and the normalisation that the public weights of the chosen network need."""
+    """The model options and the normalisation that the public weights require."""
     model = named_model(model)["name"]
     if model not in IMAGENET:
         known = ", ".join(IMAGENET)
-        raise RecipeError(f"--weights imagenet: name a network that has public weights with --model: {known}")
+        raise RecipeError(f"--weights imagenet: choose a network with public weights (--model): {known}")
     published = IMAGENET[model]
     options = {f"model.{name}": value for name, value in published.options.items()}
     return {**options, "preprocess.normalize": published.normalize}

@@ -1,4 +1,4 @@
-"""Fine-tuning (M47): weights from elsewhere into a network, tensor by tensor, with an account of it."""
+"""Load pretrained weights into a network for fine-tuning, and report what was loaded."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ from convnet.registry import CountOrZero, Section
 
 SHOWN = 3
 COUNTER = "num_batches_tracked"
-"""What older files lack, and nothing depends on."""
+"""A buffer that older files lack and nothing depends on."""
 
 
 class Weights(Section):
-    """Where training starts from, instead of random weights (M47).
+    """Pretrained weights and how they are fine-tuned. The head always starts from random weights.
 
-    `source` is a file (.safetensors, .pth), a run, an address, hf:owner/name/file, or "imagenet"; `sha256`,
-    once written, refuses another file. The head is new; for `freeze_epochs` nothing but the head is
-    trained, then every part of the network at `rate_decay` times the rate of the part behind it.
+    Attributes:
+        source: A file (.safetensors, .pth), a run, a URL, hf:owner/name/file, or "imagenet".
+        sha256: The checksum of the file; another file is an error.
+        freeze_epochs: The number of first epochs in which only the head is trained.
+        rate_decay: The learning rate of each part of the network relative to the next part.
     """
 
     source: str
@@ -37,7 +39,15 @@ class Weights(Section):
 
 @dataclass(frozen=True)
 class WeightsReport:
-    """Names in our network that were loaded and that are new, and names in the file that were left over."""
+    """The result of loading weights.
+
+    Attributes:
+        source: Where they come from.
+        loaded: Names of the network's tensors that were loaded.
+        numbers: How many numbers these tensors have.
+        new: Names of the tensors that keep their random values.
+        unused: Names in the file that were not used.
+    """
 
     source: str
     loaded: tuple[str, ...]
@@ -52,18 +62,26 @@ class WeightsReport:
 
 
 def load_pretrained(model: nn.Sequential, name: str, weights: Weights) -> WeightsReport:
-    """Put the weights into the network behind the normalisation, all but those of its head.
+    """Load weights into a network, except its head.
+
+    Args:
+        model: Normalisation followed by the network; changed in place.
+        name: The name of the network.
+        weights: Where the weights come from.
+
+    Returns:
+        The names of loaded, new and unused tensors.
 
     Raises:
-        DataError: the file is not to be had, damaged, or not what it was.
-        ModelError: it is of another architecture; names the first tensors that differ.
+        DataError: The file is missing, damaged or has another checksum.
+        ModelError: The weights are of another architecture; the message names tensors that differ.
     """
     if len(model) != 2 or not any(True for _ in model[1].parameters()):
-        raise ModelError(f"--weights is for networks that are trained by steps as a whole, not for '{name}'")
+        raise ModelError(f"--weights does not apply to '{name}', only to networks trained as a whole")
     path = locate(weights.source, name)
     if weights.sha256 is not None and checksum(path) != weights.sha256:
         raise DataError(
-            f"{path}: has changed: its sha256 is {checksum(path)}, the recipe has {weights.sha256}"
+            f"{path}: the file has changed: its sha256 is {checksum(path)}, the recipe has {weights.sha256}"
         )
     state = read_state(path)
     normalize, network = model[0], model[1]
@@ -88,7 +106,7 @@ def load_pretrained(model: nn.Sequential, name: str, weights: Weights) -> Weight
 
 
 def head_names(network: nn.Module) -> tuple[str, ...]:
-    """The layers that depend on the number of classes: the last one with weights, and auxiliary heads."""
+    """The names of the layers that depend on the number of classes: the last one and auxiliary heads."""
     layers = [name for name, m in network.named_modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d)]
     main = [name for name in layers if not name.startswith("aux")]
     extra = sorted({name.partition(".")[0] for name in layers if name.startswith("aux")})
@@ -96,7 +114,7 @@ def head_names(network: nn.Module) -> tuple[str, ...]:
 
 
 def _names(network: nn.Module, own: State, state: State) -> tuple[dict[str, str], State]:
-    """Our names → those of the file, and the file's tensors: those of a run have its prefix."""
+    """A map from the network's names to those of the file, and the file's tensors."""
     if "0.mean" in state and any(key.startswith("1.") for key in state):
         state = with_current_names(state, [*_prefixed("0.", ("mean", "std")), *_prefixed("1.", own)])
         return {key: f"1.{key}" for key in own}, state
@@ -110,7 +128,7 @@ def _prefixed(prefix: str, names: Iterable[str]) -> list[str]:
 def _require_same(
     source: str, model: str, own: State, heads: set[str], theirs: dict[str, str], state: State
 ) -> None:
-    """Refuse the weights of another architecture."""
+    """Check that the weights are of this architecture."""
     differing = []
     for key, tensor in own.items():
         if key in heads or key.endswith(COUNTER):
@@ -132,7 +150,7 @@ def _require_same(
 
 
 def _take_statistics(normalize: Normalize, state: State) -> None:
-    """A run's network goes on seeing pixels as it did."""
+    """Copy the normalisation statistics of a run's network."""
     for name, own in (("mean", normalize.mean), ("std", normalize.std)):
         found = state.get(f"0.{name}")
         if found is not None and found.shape == own.shape:

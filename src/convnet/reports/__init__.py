@@ -1,4 +1,4 @@
-"""Pages and pictures of runs: views of the run folder that hold no state of their own.
+"""HTML pages and figures of runs, comparisons and audits.
 
-Callers import `run_page` and `compare_page` where they draw: matplotlib takes half a second to load.
+Callers import the modules inside functions, because matplotlib takes half a second to load.
 """

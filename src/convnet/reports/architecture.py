@@ -1,4 +1,4 @@
-"""A network as a row of boxes: its volumes, to scale, in the manner of the lectures' figures."""
+"""Draw a network as a row of boxes whose sizes are to scale, as in the lectures."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ FORMATS = (".svg", ".pdf", ".png")
 MOST_BOXES = 18
 
 TALLEST, THICKEST, LONGEST = 130.0, 44.0, 130.0
-"""Heights of the largest map, thickness of the most channels, length of the longest vector, in points."""
+"""The height of the largest map, the thickness of the most channels, the longest vector, in points."""
 SLANT = 0.35
-"""Of a map's width as it is drawn, seen from the side."""
+"""The drawn width of a map relative to its real width."""
 ROOM = 74.0
-"""Between two boxes, for the names below them."""
+"""The space for the labels of a box in points."""
 
 FACE, TOP, SIDE, EDGE = "#a9c3ea", "#d3e0f5", "#7fa1d6", "#3566b8"
 VECTOR = "#d9722e"
@@ -37,21 +37,25 @@ VECTOR = "#d9722e"
 
 @dataclass(frozen=True)
 class Volume:
-    """A box: the shape, and the layers that make it from the one before."""
+    """A box: its shape, and the layers that produce it."""
 
     shape: tuple[int, ...]
     labels: tuple[str, ...]
 
 
 def draw_architecture(table: LayerTable, path: Path) -> None:
-    """Write the picture; the suffix of `path` says whether it is an SVG, a PDF or a PNG.
+    """Write the picture of a network.
+
+    Args:
+        table: The layer table.
+        path: A .svg, .pdf or .png file.
 
     Raises:
-        ModelError: another suffix, or volumes that cannot be drawn as boxes.
-        RunError: the file cannot be written.
+        ModelError: The suffix is another, or the input is not an image.
+        RunError: The file cannot be written.
     """
     if path.suffix.lower() not in FORMATS:
-        raise ModelError(f"{path}: a picture is one of {', '.join(FORMATS)}")
+        raise ModelError(f"{path}: cannot write this format; use one of {', '.join(FORMATS)}")
     write_atomically(path, rendered(architecture(table), path.suffix.lower().removeprefix(".")))
 
 
@@ -69,7 +73,7 @@ def rendered(picture: Figure, format_: str) -> bytes:
 
 
 def volumes(table: LayerTable) -> list[Volume]:
-    """The input and what the layers make of it, as deep as 18 boxes show; equal neighbours are one."""
+    """The input and the outputs of layers, at most 18 boxes; equal neighbors are merged."""
     first = Volume(table.input, ("input",))
     found = [first]
     for depth in range(1, 12):
@@ -90,7 +94,7 @@ def volumes(table: LayerTable) -> list[Volume]:
 
 
 def _chain(layers: Sequence[Layer], depth: int) -> Iterator[Layer]:
-    """The layers in the order in which they run, down to a depth; blocks with branches stay whole."""
+    """The layers in the order in which they run, down to a depth; blocks with branches count as one."""
     for layer in layers:
         if depth > 1 and layer.inside and layer.is_chain:
             yield from _chain(layer.inside, depth - 1)
@@ -99,7 +103,7 @@ def _chain(layers: Sequence[Layer], depth: int) -> Iterator[Layer]:
 
 
 def _label(layer: Layer) -> str:
-    """What stands above a box; nothing for layers that leave the shape and hold no weights."""
+    """The label of a layer; empty for layers that keep the shape and have no weights."""
     if layer.window is not None:
         kind = "conv" if layer.parameters else "pool" if "ool" in layer.type else layer.type
         return f"{kind} {window(layer)}"
@@ -111,20 +115,18 @@ def _label(layer: Layer) -> str:
 
 
 def _flat(shape: Sequence[int]) -> tuple[int, ...]:
-    """1024×1×1 and 1024 are the same vector."""
+    """The shape with 1024×1×1 and 1024 treated alike."""
     return tuple(shape[:1]) if tuple(shape[1:]) == (1, 1) else tuple(shape)
 
 
 def architecture(table: LayerTable) -> Figure:
-    """The boxes from left to right: height and slant to scale with the map, thickness with its channels.
+    """The figure: height and slant are to scale with the map, thickness with its channels.
 
     Raises:
-        ModelError: an input that is no image.
+        ModelError: The input is not an image.
     """
     if len(table.input) != 3:
-        raise ModelError(
-            f"an input of {by(table.input)} is no image; the boxes are channels × height × width"
-        )
+        raise ModelError(f"an input of {by(table.input)} cannot be drawn; expected channels × height × width")
     boxes = volumes(table)
     maps = [v.shape for v in boxes if len(v.shape) == 3]
     vectors = [v.shape[-1] for v in boxes if len(v.shape) != 3]
@@ -151,7 +153,7 @@ def architecture(table: LayerTable) -> Figure:
 
 
 def _extent(volume: Volume, pixel: float, channel: float) -> tuple[float, float]:
-    """Thickness, and how far the slant reaches to the right."""
+    """The thickness, and the extent of the slant to the right."""
     if len(volume.shape) != 3:
         return 5.0, 0.0
     channels, _, columns = volume.shape
@@ -159,7 +161,7 @@ def _extent(volume: Volume, pixel: float, channel: float) -> tuple[float, float]
 
 
 def _draw(axes: Axes, volume: Volume, left: float, width: float, pixel: float, channel: float) -> float:
-    """One box around the middle line; returns how far it reaches up."""
+    """Draw one box around the center line and return its height above the line."""
     if len(volume.shape) != 3:
         half = max(volume.shape[-1] * channel / 2, 1.0)
         axes.add_patch(Polygon(
@@ -181,14 +183,14 @@ def _draw(axes: Axes, volume: Volume, left: float, width: float, pixel: float, c
 
 
 def _write(axes: Axes, volume: Volume, x: float, y: float) -> None:
-    """The shape below the box, and below that the layers that make it."""
+    """Write the shape and the layers below a box."""
     shape, lines = by(volume.shape), "\n".join(_counted(volume.labels))
     axes.text(x, y, shape, ha="center", va="top", fontsize=7.5, fontweight="bold", color="#23272e")
     axes.text(x, y - 11, lines, ha="center", va="top", fontsize=6.5, color="#5b616a", linespacing=1.25)
 
 
 def _counted(labels: Sequence[str]) -> list[str]:
-    """Equal neighbours as one line: conv 3×3 +1 (twice)."""
+    """The labels with equal neighbors counted: 2 × conv 3×3 +1."""
     lines: list[tuple[str, int]] = []
     for label in labels:
         if lines and lines[-1][0] == label:
@@ -200,12 +202,12 @@ def _counted(labels: Sequence[str]) -> list[str]:
 
 
 def write_summary_page(table: LayerTable, path: Path) -> None:
-    """Write a self-contained HTML page: totals, the picture of the volumes, the table.
+    """Write a self-contained HTML page: totals, the picture of the network, the table.
 
     Raises:
-        RunError: the file cannot be written.
+        RunError: The file cannot be written.
     """
     picture = rendered(architecture(table), "png") if len(table.input) == 3 else None
-    # The fragment has escaped its texts itself.
+    # The fragment is already escaped.
     content = Markup(fragment(table))
     write_atomically(path, render("summary.html", table=table, picture=picture, content=content))

@@ -1,4 +1,4 @@
-"""The page of an audit: what was found, with pictures."""
+"""The page of an audit: findings with thumbnails."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from convnet.errors import DataError
 from convnet.reports.html import render
 
 SHOWN = 48
-"""Findings of a kind that get a picture."""
+"""The number of findings of a kind that are shown with a thumbnail."""
 SIDE = 132
 WITHOUT_PICTURES: frozenset[Kind] = frozenset(
     {"unreadable", "not_an_image", "empty_class", "single_image_class", "ignored_file"}
@@ -50,7 +50,7 @@ EXPLAINED: dict[Kind, str] = {
 
 @dataclass(frozen=True)
 class Shown:
-    """A finding, its picture and the one it is compared with, as data URIs."""
+    """A finding, its thumbnail and that of the other image, as data URIs."""
 
     finding: Finding
     picture: str | None
@@ -58,10 +58,10 @@ class Shown:
 
 
 def write_audit_page(path: Path, audit: Audit) -> Path:
-    """Write the page, thumbnails inside; returns its path.
+    """Write the page of an audit, with thumbnails embedded.
 
     Raises:
-        RunError: it cannot be written.
+        RunError: The page cannot be written.
     """
     thumbs = _Thumbnails(audit.manifest, audit.scan)
     counts = sorted(audit.manifest.counts().items(), key=lambda item: -item[1])
@@ -96,7 +96,7 @@ def _shown(kind: Kind, found: Sequence[Finding], thumbs: _Thumbnails) -> list[Sh
 
 
 class _Thumbnails:
-    """Small pictures of samples, as JPEG within data URIs."""
+    """Thumbnails of samples as JPEG data URIs."""
 
     def __init__(self, manifest: Manifest, scan: Scan) -> None:
         self.manifest, self.scan = manifest, scan
@@ -104,13 +104,13 @@ class _Thumbnails:
         self.made: dict[str, str | None] = {}
 
     def of(self, path: str) -> str | None:
-        """The picture of a sample; None where it has no pixels."""
+        """The thumbnail of a sample; None if it has no pixels."""
         if path not in self.made:
             self.made[path] = self._make(path)
         return self.made[path]
 
     def named_in(self, finding: Finding) -> str | None:
-        """The picture that a finding about a pair names: the longest path in its detail."""
+        """The thumbnail of the other image of a pair: the longest path in the detail."""
         if finding.kind not in ("exact_duplicate", "near_duplicate", "conflicting_label"):
             return None
         named = [path for path in self.places if path in finding.detail]
@@ -127,7 +127,7 @@ class _Thumbnails:
             return None
         shown = pixels[:, :, :3] if pixels.shape[2] >= 3 else to_channels(pixels[:, :, :1], 3)
         height, width = shown.shape[:2]
-        enlarged = max(1, SIDE // 2 // max(height, width))  # pixels of tiny pictures are shown as squares
+        enlarged = max(1, SIDE // 2 // max(height, width))  # pixels of tiny images are shown as squares
         shown = shown.repeat(enlarged, 0).repeat(enlarged, 1)
         height, width = shown.shape[:2]
         scale = min(1.0, SIDE / max(height, width))

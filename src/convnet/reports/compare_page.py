@@ -1,4 +1,4 @@
-"""The page and the picture of a comparison: all curves in one picture, one table, what differs."""
+"""The page and the figure of a comparison: curves, a table of metrics, the differing fields."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from convnet.tasks import Score
 
 
 def write_compare_report(folder: Path, title: str, variants: Sequence[Variant], score: Score) -> Path:
-    """Write `compare.html` and `compare.png` into `folder`; returns the page's path."""
+    """Write `compare.html` and `compare.png` into `folder` and return the path of the page."""
     picture = to_png(compare_figure(variants, score))
     write_atomically(folder / "compare.png", picture)
     page = render(
@@ -36,14 +36,14 @@ def write_compare_report(folder: Path, title: str, variants: Sequence[Variant], 
 
 
 def differences(variants: Sequence[Variant]) -> list[tuple[str, list[Any]]]:
-    """The fields of the recipes that are not the same in all variants, with each one's value."""
+    """The fields of the recipes that differ between variants, with the value of each variant."""
     keys = sorted({key for variant in variants for key in variant.recipe} - {"name"})
     table = [(key, [variant.recipe.get(key, "–") for variant in variants]) for key in keys]
     return [(key, values) for key, values in table if any(value != values[0] for value in values)]
 
 
 def _scores(variants: Sequence[Variant], score: Score) -> Figure:
-    """Of models that learn in one pass, without curves: the score on what was held out, ± one deviation."""
+    """The figure for models without epochs: held-out metrics ± one standard deviation."""
     with figure(6, 1.2 + 0.4 * len(variants)) as picture:
         axes = picture.subplots()
         for i, variant in enumerate(variants):
@@ -61,7 +61,7 @@ def _scores(variants: Sequence[Variant], score: Score) -> Figure:
 
 
 def compare_figure(variants: Sequence[Variant], score: Score) -> Figure:
-    """Training loss and validation score per epoch, a curve per variant; bands are ± one deviation."""
+    """Loss and metric per epoch, one curve per variant; bands are ± one standard deviation."""
     if not any(rows for v in variants for rows in v.metrics):
         return _scores(variants, score)
     panels = [
@@ -81,7 +81,7 @@ def compare_figure(variants: Sequence[Variant], score: Score) -> Figure:
             for i, variant in enumerate(variants):
                 length = min(len(rows) for rows in variant.metrics)
                 if not length:
-                    continue  # it learnt in one pass
+                    continue  # fitted in one pass
                 values = np.array([[row[column] for row in rows[:length]] for rows in variant.metrics], float)
                 epochs, mean = np.arange(1, length + 1), values.mean(0)
                 colour = CYCLE[i % len(CYCLE)]
@@ -115,7 +115,14 @@ Row = dict[str, float | None]
 
 @dataclass(frozen=True)
 class Variant:
-    """One recipe of a comparison and its runs, one per seed: results, epoch rows, the flat recipe."""
+    """A variant of a comparison.
+
+    Attributes:
+        label: Its name.
+        results: The result of each run, one per seed.
+        metrics: The rows of metrics.csv of each run.
+        recipe: The recipe with dotted keys.
+    """
 
     label: str
     results: Sequence[dict[str, Any]]
@@ -123,7 +130,7 @@ class Variant:
     recipe: dict[str, Any]
 
     def spread(self, *path: str) -> tuple[float, float] | None:
-        """Mean and standard deviation over seeds of a figure such as ("test", "accuracy"); None if absent."""
+        """Mean and standard deviation over seeds of a result such as ("test", "accuracy"); None if absent."""
         values = []
         for result in self.results:
             value: Any = result

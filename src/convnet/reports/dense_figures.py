@@ -1,4 +1,4 @@
-"""Pictures of held-out samples and what a network made of each place of them."""
+"""Figures of held-out samples with predicted masks or images, and of dense classification."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Row = Mapping[str, str]
 def dense_pictures(
     task: Task, model: nn.Sequential, dataset: Dataset, predictions: Sequence[Row]
 ) -> Iterator[tuple[str, bytes]]:
-    """Held-out samples, from the worst to the best by the task's score; the codes of an autoencoder."""
+    """Held-out samples from the worst to the best by the task's metric, and the codes of an autoencoder."""
     if not task.target.dense or not predictions:
         return
     small = (
@@ -70,7 +70,7 @@ def _strips(
 
 
 def _codes(model: nn.Sequential, dataset: Dataset, indices: Sequence[int]) -> Figure:
-    """The codes of held-out samples, seen from where they vary most."""
+    """The codes of held-out samples, projected onto their first two principal components."""
     from sklearn.decomposition import PCA
 
     step = -(-len(indices) // MAPPED)
@@ -80,8 +80,8 @@ def _codes(model: nn.Sequential, dataset: Dataset, indices: Sequence[int]) -> Fi
     points = codes
     if codes.shape[1] > 2 and len(codes) > 2:
         points = PCA(2, random_state=0).fit_transform(codes)
-    points = np.pad(points[:, :2], ((0, 0), (0, max(0, 2 - points.shape[1]))))  # a single code: along a line
-    title = f"{codes.shape[1]} codes of {len(chosen):,} held-out samples in the plane"
+    points = np.pad(points[:, :2], ((0, 0), (0, max(0, 2 - points.shape[1]))))  # one code: along a line
+    title = f"Codes of {len(chosen):,} held-out samples ({codes.shape[1]} dimensions, projected)"
     return figures.code_map(points, labels_of(dataset)[chosen].numpy(), dataset.info.classes, title)
 
 
@@ -89,10 +89,10 @@ LISTED = 8
 
 
 def write_dense_figure(found: DenseMap, path: Path) -> None:
-    """Write a picture: the photo, the classes of its windows over it, and how sure the network is.
+    """Write a picture of a photo, the classes of its windows, and their probabilities.
 
     Raises:
-        RunError: the disk is full or the folder not writable.
+        RunError: The disk is full or the folder is not writable.
     """
     picture = dense_figure(
         found.photo, found.probabilities.numpy(), found.classes, found.window, found.stride
@@ -107,9 +107,14 @@ def dense_figure(
     window: tuple[int, int],
     stride: int,
 ) -> Figure:
-    """The photo, the most probable class around the centre of every window, and its probability.
+    """The photo, the most probable class of every window, and its probability.
 
-    `probabilities` are K×I×J; a place stands for the `stride` pixels around the centre of its window.
+    Args:
+        photo: uint8 H×W×C.
+        probabilities: K×I×J; each position is drawn on the `stride` pixels around the center of its window.
+        classes: Class names.
+        window: Height and width of a window.
+        stride: Pixels between windows.
     """
     best, sure = probabilities.argmax(0), probabilities.max(0)
     rows, columns = best.shape
@@ -121,7 +126,7 @@ def dense_figure(
     shown = photo[:, :, 0] if grey else photo
     with figure(12, 4 * tall + 1.0) as picture:
         axes = picture.subplots(1, 3)
-        for place, title in zip(axes, ("photo", "most probable class", "its probability"), strict=True):
+        for place, title in zip(axes, ("photo", "most probable class", "probability"), strict=True):
             bare(place)
             place.set_title(title)
             place.imshow(shown, cmap="gray" if grey else None, vmin=0, vmax=255)

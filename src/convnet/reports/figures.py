@@ -1,4 +1,4 @@
-"""The pictures of one run."""
+"""The figures of a run: curves, confusion matrix, ROC, columns, equivariance."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from convnet.tasks import Score
 Row = dict[str, float | None]
 MOST_COLUMNS = 12
 LABELLED_CLASSES = 30
-"""More classes than this have no room for names and numbers in a confusion matrix."""
+"""The largest number of classes whose names and counts are written into a confusion matrix."""
 
 
 def curves(rows: Sequence[Row], test: dict[str, float] | None, score: Score) -> Figure:
-    """Loss and score per epoch, training and validation, with the final test figure as a line."""
+    """Loss and metric per epoch, training and validation, with the final test value as a line."""
     epochs = [row["epoch"] for row in rows]
     with figure(10, 3.6) as picture:
         for axes, kind in zip(picture.subplots(1, 2), ("loss", score.key), strict=True):
@@ -33,7 +33,7 @@ def curves(rows: Sequence[Row], test: dict[str, float] | None, score: Score) -> 
                     label = {"train": "training", "val": "validation"}[split]
                     axes.plot(epochs, values, color=colour, marker=marker, markersize=3, label=label)
             if test is not None:
-                axes.axhline(test[kind], color=TEST, linestyle="--", linewidth=1, label="test, at the end")
+                axes.axhline(test[kind], color=TEST, linestyle="--", linewidth=1, label="test (final)")
             axes.set_title("Loss" if kind == "loss" else sentence(score.label))
             axes.set_xlabel("epoch")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -46,12 +46,12 @@ def curves(rows: Sequence[Row], test: dict[str, float] | None, score: Score) -> 
 
 
 def sentence(label: str) -> str:
-    """With a capital at the beginning: "Pixel accuracy", "PSNR"."""
+    """The label with a capital first letter: "Pixel accuracy", "PSNR"."""
     return label[:1].upper() + label[1:]
 
 
 def smooth(values: NDArray[np.float64], span: float) -> NDArray[np.float64]:
-    """Exponential moving average over about `span` values, without bias towards the start."""
+    """The bias-corrected exponential moving average over about `span` values."""
     decay = 1 - 1 / max(1.0, span)
     out, mean, weight = np.empty_like(values), 0.0, 0.0
     for i, value in enumerate(values):
@@ -61,7 +61,7 @@ def smooth(values: NDArray[np.float64], span: float) -> NDArray[np.float64]:
 
 
 def steps(rows: Sequence[Row]) -> Figure:
-    """Training loss of every batch, raw and smoothed, and the learning rate below it."""
+    """The training loss of every batch, raw and smoothed, and the learning rate."""
     number = np.array([row["step"] for row in rows], float)
     loss = np.array([row["loss"] for row in rows], float)
     rate = np.array([row["learning_rate"] for row in rows], float)
@@ -71,7 +71,7 @@ def steps(rows: Sequence[Row]) -> Figure:
         top.plot(number, smooth(loss, len(loss) / 50), color=TRAIN, label="smoothed")
         if loss.min() > 0 and loss.max() / loss.min() > 50:
             log_scale(top)
-        top.set_title("Training loss, step by step")
+        top.set_title("Training loss per step")
         top.legend(loc="upper right")
         bottom.plot(number, rate, color=MUTED)
         bottom.set_ylabel("rate")
@@ -81,7 +81,7 @@ def steps(rows: Sequence[Row]) -> Figure:
 
 
 def confusion(counts: NDArray[np.int64], classes: Sequence[str], title: str) -> Figure:
-    """Confusion matrix, each row as shares of its true class; counts written where there is room."""
+    """A confusion matrix, colored by the fraction of each true class; counts are written if they fit."""
     k, classes = len(classes), [shortened(name) for name in classes]
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = min(9.0, max(4.2, 2.6 + 0.42 * k))
@@ -113,7 +113,7 @@ def confusion(counts: NDArray[np.int64], classes: Sequence[str], title: str) -> 
 def code_map(
     points: NDArray[np.float32], labels: NDArray[np.int64], classes: Sequence[str], title: str
 ) -> Figure:
-    """Points of the plane N×2, coloured by class where there are a few."""
+    """Points N×2, colored by class if there are at most 20."""
     with figure(7.2, 6) as picture:
         axes = picture.subplots()
         few = 1 < len(classes) <= 20
@@ -130,7 +130,7 @@ def code_map(
 
 
 def roc(false: NDArray[np.float64], true: NDArray[np.float64], area: float, positive: str) -> Figure:
-    """True against false positive rate at every threshold, and the diagonal of guessing."""
+    """The ROC curve, and the diagonal of random guessing."""
     with figure(4.6, 4.4) as picture:
         axes = picture.subplots()
         axes.plot([0, 1], [0, 1], color=MUTED, linestyle="--", linewidth=1)
@@ -143,7 +143,7 @@ def roc(false: NDArray[np.float64], true: NDArray[np.float64], area: float, posi
 
 
 def columns(dataset: Dataset) -> Figure:
-    """Histograms by class of the columns of a table whose class means differ most."""
+    """Histograms per class of the columns whose class means differ most."""
     numbers, targets = all_images(dataset).flatten(1).cpu().numpy(), dataset.targets.cpu().numpy()
     means = np.stack([numbers[targets == k].mean(0) for k in np.unique(targets)])
     apart = np.ptp(means, 0) / np.maximum(numbers.std(0), 1e-12)
@@ -151,7 +151,7 @@ def columns(dataset: Dataset) -> Figure:
     width = min(4, len(chosen))
     rows = -(-len(chosen) // width)
     with figure(10, 2.0 * rows + 0.5) as picture:
-        title = f"{len(chosen)} of {numbers.shape[1]} columns, those that differ most between classes"
+        title = f"The {len(chosen)} of {numbers.shape[1]} columns that differ most between classes"
         picture.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=11)
         grid = picture.subplots(rows, width, squeeze=False)
         for axes in grid.flat[len(chosen) :]:
@@ -168,9 +168,13 @@ def columns(dataset: Dataset) -> Figure:
 
 
 def draw_equivariance(measured: Mapping[str, Equivariance]) -> Figure:
-    """Networks by name: how far their last maps are from moving along, and how much they change in place.
+    """Equivariance errors and changes of the last maps, per shift and network.
 
-    `to_png` of `convnet.reports.style`, or the figure's own `savefig`, make a file of it.
+    Args:
+        measured: Results of `equivariance` by the name of the network.
+
+    Returns:
+        The figure; write it with `savefig`.
     """
     with figure(10, 3.8) as picture:
         moving, staying = picture.subplots(1, 2)
@@ -180,7 +184,7 @@ def draw_equivariance(measured: Mapping[str, Equivariance]) -> Figure:
             moving.plot(shifts, found.maps.errors or (), "o-", color=colour, label=name)
             staying.plot(shifts, found.maps.changes, "o-", color=colour, label=name)
         moving.set_title("Last maps: error of equivariance")
-        staying.set_title("Last maps: change where they stay")
+        staying.set_title("Last maps: change in place")
         for axes in (moving, staying):
             axes.set_xlabel("shift (pixels)")
             axes.set_ylabel("relative difference")

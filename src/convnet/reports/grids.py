@@ -1,4 +1,4 @@
-"""Many pictures in one: grids, strips of samples, mosaics."""
+"""Figures of many images: grids, rows of samples, mosaics."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from convnet.reports.style import bare, figure
 from convnet.tasks import as_picture
 
 Image = NDArray[np.uint8]
-"""H×W×C, 0…255."""
+"""uint8 H×W×C."""
 Legend = Mapping[str, tuple[float, float, float]]
-"""The colours of classes, 0…1."""
+"""Colors of classes, 0…1."""
 
 LEGEND = 24
 WIDTH = 10.0
-"""Of a grid, in inches."""
+"""The width of a grid in inches."""
 FEWEST_COLUMNS = 6
-"""That there is room for: of fewer, images would be larger than anybody needs."""
+"""The smallest number of columns by which the width is divided."""
 FILLED = 0.94
-"""Share of the side of its cell that an image takes."""
+"""The side of an image relative to its cell."""
 
 
 def image_grid(images: Sequence[Image], captions: Sequence[str], columns: int, title: str) -> Figure:
@@ -42,7 +42,7 @@ def image_grid(images: Sequence[Image], captions: Sequence[str], columns: int, t
     with figure(WIDTH, height) as picture:
         picture.set_layout_engine("none")
         picture.text(0.01, 1 - 0.08 / height, title, va="top", fontweight="bold", fontsize=11)
-        axes = picture.add_axes((0, 0, 1, 1))  # one for all, in inches: an axes for each is slow to lay out
+        axes = picture.add_axes((0, 0, 1, 1))  # one axes in inches, because one per image is slow
         bare(axes)
         for number, (pixels, caption) in enumerate(zip(images, captions, strict=True)):
             row, column = divmod(number, columns)
@@ -62,7 +62,7 @@ def image_grid(images: Sequence[Image], captions: Sequence[str], columns: int, t
 def strips(
     rows: Sequence[tuple[str, Sequence[tuple[str, Image]]]], title: str, legend: Legend | None = None
 ) -> Figure:
-    """Samples one below the other, each a row of captioned pictures; a title beside every row."""
+    """One row of captioned images per sample, with a title per row."""
     widest = max(len(panels) for _, panels in rows)
     heights = [panels[0][1].shape[0] / panels[0][1].shape[1] for _, panels in rows]
     with figure(10, 0.4 + sum(9.6 / widest * height + 0.42 for height in heights)) as picture:
@@ -82,7 +82,7 @@ def strips(
 
 
 def _explain(picture: Figure, legend: Legend | None) -> None:
-    """What the colours of a mask mean, below."""
+    """Add a legend of the colors of a mask below the figure."""
     if legend:
         patches = [Patch(color=colour, label=name) for name, colour in legend.items()][:LEGEND]
         picture.legend(handles=patches, loc="outside lower center", ncols=min(8, len(patches)))
@@ -94,7 +94,7 @@ def upright_strips(
     title: str,
     legend: Legend | None = None,
 ) -> Figure:
-    """Small samples side by side, each a column of pictures, the rows named."""
+    """One column of images per sample, with named rows; for small samples."""
     tall = samples[0][0][1].shape[0] / samples[0][0][1].shape[1]
     with figure(10, 0.5 + len(names) * 9.3 / len(samples) * tall) as picture:
         picture.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=11)
@@ -113,7 +113,7 @@ def upright_strips(
 
 
 def mosaic(images: Sequence[Image], title: str) -> Figure:
-    """Many small images of one size, edge to edge, without captions."""
+    """Many small images of one size without captions."""
     columns = int(np.ceil(np.sqrt(2 * len(images))))
     rows = -(-len(images) // columns)
     height, width, channels = images[0].shape
@@ -136,7 +136,7 @@ def pictures(dataset: Dataset, indices: Sequence[int]) -> list[Image]:
 
 
 def resized(dataset: ImageDataset, indices: Sequence[int]) -> list[tuple[ResizePolicy, list[Image]]]:
-    """The same files by each policy, in the size that the network takes; none if one cannot be read."""
+    """Files resized by each policy to the network's size; empty if one of them cannot be read."""
     columns: list[tuple[ResizePolicy, list[Image]]] = [(policy, []) for policy in get_args(ResizePolicy)]
     size = (dataset.info.shape.height, dataset.info.shape.width)
     manifest, preprocess = dataset.files.manifest, dataset.files.preprocess
@@ -160,7 +160,7 @@ def resized(dataset: ImageDataset, indices: Sequence[int]) -> list[tuple[ResizeP
 
 
 def resized_figure(columns: Sequence[tuple[ResizePolicy, list[Image]]], used: ResizePolicy) -> Figure:
-    """A few training images by each resize policy; the one that was used is named."""
+    """Training images resized by each policy; the policy of the run is marked."""
     images = [picture for _, pictures in columns for picture in pictures]
     captions = [""] * len(images)
     for row, (policy, pictures) in enumerate(columns):

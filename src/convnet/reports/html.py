@@ -1,4 +1,4 @@
-"""Templates to self-contained HTML: pictures inside the file, nothing from the network."""
+"""Render templates to self-contained HTML pages."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WORDS = {
 
 
 def figure(value: float | int | None, key: str) -> str:
-    """A figure as its kind is written: shares in percent, ratios in decibels, counts whole."""
+    """A value as text: percent for fractions, dB for PSNR, whole numbers for counts."""
     if value is None:
         return "–"
     if key.endswith("psnr"):

@@ -1,4 +1,4 @@
-"""Points of the plane, what a model makes of every place, and what a hidden layer sees (M04, M09)."""
+"""Decision regions of models on points in the plane, and the space of a hidden layer."""
 
 from __future__ import annotations
 
@@ -22,9 +22,14 @@ MARGIN = 0.12
 
 @dataclass(frozen=True)
 class Panel:
-    """A trained model of points N×2×1×1, cut where it has two hidden numbers, if that is to be seen.
+    """A trained model of points N×2×1×1.
 
-    `hyperplanes`: also draw where each class's score is zero, as fits a linear model.
+    Attributes:
+        title: The title of the panel.
+        model: The model.
+        hidden: The layers up to two hidden units, to draw their space too.
+        head: The layers after them.
+        hyperplanes: Whether to draw where the logit of each class is zero, for linear models.
     """
 
     title: str
@@ -35,7 +40,7 @@ class Panel:
 
 
 def plane_figure(panels: Sequence[Panel], points: Tensor, targets: Tensor, classes: Sequence[str]) -> Figure:
-    """Decision regions side by side; below each the plane as its hidden layer sees it, where it has one."""
+    """Decision regions side by side, and below each the space of its hidden layer, if any."""
     warped = any(panel.hidden is not None for panel in panels)
     columns = min(3, len(panels))
     blocks = -(-len(panels) // columns)
@@ -68,9 +73,9 @@ def draw_regions(
     *,
     hyperplanes: bool = False,
 ) -> None:
-    """Every place in the colour of its most probable class, a line where two meet, the points N×2 on top.
+    """Draw decision regions with their boundaries, and the points N×2.
 
-    With `hyperplanes`, dashed in its colour, where the score of each class is zero.
+    With `hyperplanes`, a dashed line marks where the logit of each class is zero.
     """
     (left, right), (bottom, top) = _limits(points[:, 0]), _limits(points[:, 1])
     across, up = torch.linspace(left, right, RESOLUTION), torch.linspace(bottom, top, RESOLUTION)
@@ -109,7 +114,7 @@ def draw_regions(
 def _draw_warped(
     axes: Axes, hidden: nn.Module, head: nn.Module, points: Tensor, targets: Tensor, classes: Sequence[str]
 ) -> None:
-    """The points where `hidden` puts them, what `head` makes of that plane, and a grid of the first plane."""
+    """Draw the points as mapped by `hidden`, the decision regions of `head`, and the mapped grid."""
     moved = hidden(points[:, :, None, None]).flatten(1)
     draw_regions(axes, head, moved, targets, classes)
     (left, right), (bottom, top) = _limits(points[:, 0]), _limits(points[:, 1])
@@ -122,7 +127,7 @@ def _draw_warped(
         ):
             path = hidden(line[:, :, None, None]).flatten(1).numpy()
             axes.plot(path[:, 0], path[:, 1], color="#5b616a", alpha=0.45, linewidth=0.6, zorder=1)
-    axes.set_title("the same, as the hidden layer sees it", fontweight="normal", fontsize=9)
+    axes.set_title("in the space of the hidden layer", fontweight="normal", fontsize=9)
 
 
 def _scatter(axes: Axes, points: NDArray[np.float32], targets: Tensor, classes: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""`report.html`: what was trained on what, how it went, and where it is wrong."""
+"""The page of a run, `report.html`, and its figures."""
 
 from __future__ import annotations
 
@@ -41,13 +41,22 @@ def write_run_report(
     dataset: Dataset | None,
     baselines: Baselines | str,
 ) -> Path:
-    """Write `report.html` and `figures/*.png`; returns the page's path.
+    """Write `report.html` and `figures/*.png`.
 
-    Without `source` (the data is gone) the page has no pictures of samples; `baselines` are those of the same
-    data and split, or the command that measures them.
+    Args:
+        folder: The run folder.
+        recipe: Its recipe.
+        task: Its task.
+        result: The content of result.json.
+        model: The trained network.
+        dataset: The data; without it the page has no pictures of samples.
+        baselines: The baselines on the same split, or the command that measures them.
+
+    Returns:
+        The path of the page.
 
     Raises:
-        RunError: the folder is damaged or not writable.
+        RunError: The folder is damaged or not writable.
     """
     data = folder.read_json("data.json")
     held_out = "test" if result["test"] else "val" if result["val"] else None
@@ -102,7 +111,7 @@ def write_run_report(
 
 
 def _unchanged(folder: RunFolder, dataset: Dataset | None) -> Dataset | None:
-    """The source, where it is what the run was trained on; the pictures of another would mislead."""
+    """The dataset if it is unchanged since the run; None otherwise."""
     try:
         if dataset is not None:
             read_split(folder.read("split.csv"), dataset)
@@ -112,7 +121,7 @@ def _unchanged(folder: RunFolder, dataset: Dataset | None) -> Dataset | None:
 
 
 def _curves(folder: RunFolder, task: Task, result: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
-    """How training went."""
+    """Training curves."""
     epochs = MetricsLog(folder.file("metrics.csv")).rows
     if epochs:
         yield "curves", to_png(figures.curves(epochs, result["test"], task.score))
@@ -124,7 +133,7 @@ def _curves(folder: RunFolder, task: Task, result: dict[str, Any]) -> Iterator[t
 def _classified(
     evaluation: ClassificationResult, result: dict[str, Any], data: dict[str, Any]
 ) -> Iterator[tuple[str, bytes]]:
-    """Where a classifier is right and wrong."""
+    """The confusion matrix and the ROC curve."""
     split = "test" if result["test"] else "validation"
     title = f"Confusion on the {split} split (n = {len(evaluation.targets):,})"
     yield "confusion", to_png(figures.confusion(evaluation.confusion(), data["classes"], title))
@@ -140,7 +149,7 @@ def _samples(
     split: Split,
     mistakes: list[dict[str, str]],
 ) -> Iterator[tuple[str, bytes]]:
-    """What was learnt, and the samples it was learnt from."""
+    """Figures of weights, training images, augmentation and mistakes."""
     if task.target.exclusive:
         for name, picture in weight_figures(model, dataset, split):
             yield name, to_png(picture)
@@ -165,7 +174,7 @@ def _samples(
 def _series(
     task: Task, model: nn.Sequential, dataset: Dataset, split: Split, predictions: list[dict[str, str]]
 ) -> Iterator[tuple[str, bytes]]:
-    """Series of each class, and what the network sees in those held out along time."""
+    """Training series of each class, and evidence or predictions along time for held-out series."""
     yield "samples", to_png(series_figure.class_series(dataset, split.train.tolist()))
     key = "confidence" if not task.target.dense else task.score.key
     rows = sorted(predictions, key=lambda row: float(row[key]))
@@ -191,7 +200,7 @@ def _sample_figure(dataset: Dataset, split: Split) -> Figure:
 
 
 def _augmented_figure(dataset: Dataset, split: Split, recipe: Recipe, task: Task) -> Figure:
-    """The first training batch as the network saw it."""
+    """The first training batch as passed to the network."""
     loader = Loader(
         dataset,
         split.train,
@@ -225,7 +234,7 @@ def _predictions(folder: RunFolder) -> list[dict[str, str]]:
 
 
 def _tables(result: dict[str, Any]) -> dict[str, Any]:
-    """The figures of the held-out splits: those of all samples by name, and those of each class."""
+    """The metrics of the held-out splits, overall and per class."""
     splits = {
         name: result[split] for split, name in (("val", "validation"), ("test", "test")) if result[split]
     }
@@ -238,7 +247,7 @@ def _tables(result: dict[str, Any]) -> dict[str, Any]:
 def _evaluation(
     folder: RunFolder, split: str, rows: list[dict[str, str]], classes: list[str]
 ) -> ClassificationResult:
-    """The predictions for a split: as they were stored, or out of the table where a run has no arrays."""
+    """The predictions on a split from predictions.npz, or from predictions.csv of earlier runs."""
     file = folder.file("predictions.npz")
     if not file.exists():
         return _from_table(rows, classes)
@@ -253,7 +262,7 @@ def _evaluation(
 
 
 def _from_table(rows: list[dict[str, str]], classes: list[str]) -> ClassificationResult:
-    """Hard decisions; of two classes with their probabilities, which a ROC needs."""
+    """Predictions from the table: one-hot, or with probabilities for two classes, as the ROC needs."""
     number = {name: i for i, name in enumerate(classes)}
     predicted = torch.tensor([number[row["predicted"]] for row in rows])
     targets = torch.tensor([number[row["class"]] for row in rows])
@@ -262,7 +271,7 @@ def _from_table(rows: list[dict[str, str]], classes: list[str]) -> Classificatio
     if len(classes) == 2:
         own = torch.tensor([float(row["class_probability"]) for row in rows])
         second = torch.where(targets == 1, own, 1 - own)
-        # Rounded to six digits, a tie may have lost its winner.
+        # The table is rounded to six digits, so a tie may have lost its winner.
         second = torch.where((predicted == 1) & (second == 0.5), 0.5 + 1e-6, second)
         probabilities = torch.stack([1 - second, second], 1)
     return ClassificationResult(0.0, probabilities.clamp_min(1e-12).log(), targets, indices)

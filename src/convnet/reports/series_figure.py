@@ -1,4 +1,4 @@
-"""Pictures of series: by class, and with what a network sees in them along time (M34)."""
+"""Figures of series: by class, and with evidence or predictions along time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COLOURS = "coolwarm"
 
 
 def class_series(dataset: Dataset, indices: Sequence[int]) -> Figure:
-    """Some series of each class, their first channel, one over the other; without classes, the first ones."""
+    """The first channel of some series of each class, or of the first series if there are no classes."""
     labels = labels_of(dataset)[list(indices)].numpy()
     classes = list(np.unique(labels))[:SHOWN_CLASSES]
     with figure(10, 2.3 * -(-len(classes) // 3) + 0.5) as picture:
@@ -53,9 +53,15 @@ def class_series(dataset: Dataset, indices: Sequence[int]) -> Figure:
 def evidence_figure(
     model: nn.Sequential, dataset: Dataset, rows: Sequence[Mapping[str, str]]
 ) -> Figure | None:
-    """Held-out series, each step coloured by the evidence for the predicted class against the next best one.
+    """Held-out series, colored by the evidence for the predicted class relative to the next best one.
 
-    `rows` are those of predictions.csv, least certain first. None of a network that is no `Temporal`.
+    Args:
+        model: The network.
+        dataset: The series.
+        rows: Rows of predictions.csv, least confident first.
+
+    Returns:
+        The figure; None unless the network is a `Temporal`.
     """
     network = model[-1]
     if not isinstance(network, Temporal) or not rows:
@@ -79,7 +85,7 @@ def evidence_figure(
             axes.set_axis_off()
         for axes, (row, line, difference) in zip(grid.flat, drawn, strict=False):
             _coloured_line(axes, line, difference, most)
-            right = "right" if row["class"] == row["predicted"] else f"it is {row['class']}"
+            right = "correct" if row["class"] == row["predicted"] else f"true class {row['class']}"
             axes.set_title(
                 f"{row['predicted']} ({float(row['confidence']):.0%}, {right})",
                 fontsize=9,
@@ -92,11 +98,11 @@ def evidence_figure(
 
 @torch.no_grad()
 def steps_figure(model: nn.Sequential, dataset: Dataset, rows: Sequence[Mapping[str, str]]) -> Figure:
-    """Held-out series with the class of every step: the truth below, the prediction above it."""
+    """Held-out series with the predicted and the true class of every step."""
     chosen = rows[:: max(1, len(rows) // SHOWN)][:SHOWN]
     colours = class_colors(len(dataset.info.classes)) / 255
     with figure(10, 1.7 * len(chosen) + 0.7) as picture:
-        title = "Held-out series: the predicted class of every step, and below it the true one"
+        title = "Held-out series: predicted class of every step (upper strip) and true class (lower strip)"
         picture.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=11)
         for axes, row in zip(picture.subplots(len(chosen), 1, squeeze=False)[:, 0], chosen, strict=True):
             index = int(row["index"])
@@ -130,7 +136,7 @@ def steps_figure(model: nn.Sequential, dataset: Dataset, rows: Sequence[Mapping[
 
 
 def _own_steps(values: torch.Tensor) -> NDArray[np.float32]:
-    """Without what lies behind the end."""
+    """The values up to the end of the series."""
     numbers: NDArray[np.float32] = values.numpy()
     return numbers[~np.isnan(numbers)]
 

@@ -1,4 +1,4 @@
-"""How every picture looks, and how a figure becomes a file."""
+"""The style of all figures, and their conversion to PNG."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TRAIN, VAL, TEST, MUTED = "#3566b8", "#d9722e", "#2f8f5b", "#8a8f98"
 CYCLE = ("#3566b8", "#d9722e", "#2f8f5b", "#a0489c", "#c43d4b", "#5d6a7a", "#8a7414", "#1d8a99")
 
 LONGEST_NAME = 24
-"""In columns of a terminal, of which wide characters take two."""
+"""In terminal columns; wide characters take two."""
 
 _RC: Any = {
     "font.family": "DejaVu Sans",
@@ -38,19 +38,19 @@ _RC: Any = {
     "legend.frameon": False,
     "axes.prop_cycle": cycler(color=CYCLE),
     "figure.facecolor": "white",
-    "text.parse_math": False,  # class names are names, whatever they contain
+    "text.parse_math": False,  # class names may contain dollar signs
 }
 
 
 @contextmanager
 def figure(width: float, height: float) -> Iterator[Figure]:
-    """A figure of that many inches in the house style, laid out without overlaps."""
+    """A figure in the common style; sizes are in inches."""
     with mpl.rc_context(_RC):
         yield Figure(figsize=(width, height), layout="constrained")
 
 
 def to_png(picture: Figure, dpi: int = 144) -> bytes:
-    """The figure as the bytes of a PNG file, the same for the same figure."""
+    """The figure as the bytes of a PNG file, reproducible."""
     buffer = io.BytesIO()
     with mpl.rc_context(_RC), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # drawn as a box
@@ -59,7 +59,7 @@ def to_png(picture: Figure, dpi: int = 144) -> bytes:
 
 
 def shortened(name: str) -> str:
-    """A name of a class as there is room for."""
+    """A class name, truncated if it is too long."""
     return name if cell_len(name) <= LONGEST_NAME else f"{set_cell_size(name, LONGEST_NAME - 1).rstrip()}…"
 
 
@@ -72,7 +72,7 @@ def log_scale(axes: Axes) -> None:
 
 
 def bare(axes: Axes) -> None:
-    """Axes that only hold a picture."""
+    """Remove ticks, grid and spines from axes that hold an image."""
     axes.set_xticks([])
     axes.set_yticks([])
     axes.grid(False)

@@ -1,4 +1,4 @@
-"""Pictures of what a model learnt (M80): templates, codebook, HoG glyphs, neighbours."""
+"""Figures of what a model has learned: templates, codebook, HoG glyphs, neighbors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SAMPLES = 8
 
 
 def weight_figures(model: nn.Sequential, dataset: Dataset, split: Split) -> Iterator[tuple[str, Figure]]:
-    """Names and pictures of whatever in the model can be seen; nothing for what cannot."""
+    """Names and figures of the parts of a model that can be shown as images."""
     if dataset.info.modality == "table":
         return
     shown = (split.test if len(split.test) else split.val if len(split.val) else split.train)[:SAMPLES]
@@ -43,18 +43,18 @@ def weight_figures(model: nn.Sequential, dataset: Dataset, split: Split) -> Iter
 
 
 def template_figure(templates: Tensor, classes: Sequence[str] | None) -> Figure:
-    """D×C×H×W weights as images, 0 as mid-grey: one per class with its name, else the hidden units'."""
+    """Weights D×C×H×W as images with 0 as mid-grey: one per class, or those of the hidden units."""
     if classes is not None:
         return grids.image_grid(
             [_as_signed(t) for t in templates], classes, min(10, len(classes)), "One template per class"
         )
     strongest = templates.flatten(1).norm(dim=1).argsort(descending=True)[:MOST_PATCHES]
-    title = f"Templates of the hidden units ({len(strongest)} of {len(templates)}, the strongest first)"
+    title = f"Templates of the hidden units ({len(strongest)} of {len(templates)}, strongest first)"
     return grids.mosaic([_as_signed(templates[i]) for i in strongest.tolist()], title)
 
 
 def codebook_figure(codebook: Codebook, channels: int, size: int) -> Figure:
-    """The words as patches, those with the most contrast first."""
+    """The words as patches, highest contrast first."""
     patches = codebook.patches().unflatten(1, (channels, size, size)).cpu()
     order = codebook.words.norm(dim=1).argsort(descending=True)[:MOST_PATCHES]
     title = f"Visual words: {len(order)} of {len(patches)} patches of {size}×{size} pixels"
@@ -62,7 +62,7 @@ def codebook_figure(codebook: Codebook, channels: int, size: int) -> Figure:
 
 
 def glyph_figure(hog: HoG, images: Tensor) -> Figure:
-    """HoG drawn over images N×C×H×W of 0…255: in every cell a line along each edge, as strong as its vote."""
+    """HoG glyphs over images N×C×H×W, 0…255: lines along edges, as opaque as the histogram values."""
     histograms = hog.cells(images.float() / 255).numpy()
     columns = min(4, len(images))
     rows = -(-len(images) // columns)
@@ -81,7 +81,7 @@ def glyph_figure(hog: HoG, images: Tensor) -> Figure:
 
 
 def _glyphs(cells: NDArray[np.float32], size: int) -> LineCollection:
-    """Cells I×J×O as lines along the edges, which are across the gradients."""
+    """Cells I×J×O as lines along edges, perpendicular to gradients."""
     rows, columns, orientations = cells.shape
     angle = np.pi * (np.arange(orientations) + 0.5) / orientations
     reach = 0.48 * size * np.stack([-np.sin(angle), np.cos(angle)], 1)  # x to the right, y down
@@ -94,7 +94,7 @@ def _glyphs(cells: NDArray[np.float32], size: int) -> LineCollection:
 
 
 def _neighbour_figure(model: nn.Sequential, dataset: Dataset, split: Split, shown: Tensor) -> Figure:
-    """Held-out images and beside each the training images nearest to it."""
+    """Held-out images, each with its nearest training images."""
     memory = model[-1]
     assert isinstance(memory, NearestNeighbours)
     queries = dataset.read(shown).images.cpu()
@@ -113,7 +113,7 @@ def _neighbour_figure(model: nn.Sequential, dataset: Dataset, split: Split, show
 
 
 def _as_signed(weights: Tensor) -> grids.Image:
-    """C×H×W weights → H×W×C uint8, 0 as mid-grey, the largest as black or white; grey unless 3 channels."""
+    """Weights C×H×W → uint8 H×W×C with 0 as mid-grey; grey unless there are 3 channels."""
     if weights.shape[0] not in (1, 3):
         weights = weights.mean(0, keepdim=True)
     scaled = 127.5 + 127.5 * weights / weights.abs().amax().clamp_min(1e-12)

@@ -1,4 +1,4 @@
-"""A run on disk: its folder, checkpoints and logs."""
+"""Runs on disk: the folder, checkpoints, logs and tables of baselines."""
 
 from convnet.runs.baselines import BaselineRow, Baselines, baselines_beside, split_fingerprint
 from convnet.runs.checkpoint import load_checkpoint, save_checkpoint

@@ -1,4 +1,4 @@
-"""What simple models reach on some data and split, on disk: `baselines-SPLIT.json` beside the runs."""
+"""The table of baselines for a data set and a split, stored as `baselines-SPLIT.json`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,17 @@ from convnet.runs.folder import RunFolder
 
 @dataclass(frozen=True)
 class BaselineRow:
-    """One model: accuracies (None where a split is empty), the 95% interval of the test accuracy, costs.
+    """One model.
 
-    `fit_seconds` is learning, without reading the data; `ms_per_image` predicting, in batches; `bytes` what
-    is stored; `run` the folder's name beside the table.
+    Attributes:
+        name: Its name in the table.
+        val_accuracy: None if the split is empty.
+        test_accuracy: None if the split is empty.
+        test_interval: The 95% confidence interval of the test accuracy (Wilson).
+        fit_seconds: The time of fitting, without reading the data.
+        ms_per_image: The time of prediction per image, in batches.
+        bytes: The size of the stored weights.
+        run: The name of its run folder next to the table.
     """
 
     name: str
@@ -33,30 +40,30 @@ class BaselineRow:
 
     @property
     def accuracy(self) -> float:
-        """On the test split, or the validation split where there is no test."""
+        """The test accuracy, or the validation accuracy if there is no test split."""
         return self.test_accuracy if self.test_accuracy is not None else self.val_accuracy or 0.0
 
 
 @dataclass(frozen=True)
 class Baselines:
-    """All rows for one data set; `split` is the fingerprint of the split they were made on."""
+    """The rows for one data set; `split` is the fingerprint of the split."""
 
     data: str
     split: str
     rows: tuple[BaselineRow, ...]
 
     def write(self, folder: Path) -> Path:
-        """Store in `folder`; returns the file.
+        """Write the table into `folder` and return the path of the file.
 
         Raises:
-            RunError: the disk is full or the folder not writable.
+            RunError: The disk is full or the folder is not writable.
         """
         file = folder / f"baselines-{self.split[:8]}.json"  # other splits have tables of their own
         write_atomically(file, json.dumps(asdict(self), indent=2, ensure_ascii=False))
         return file
 
     def ranked(self, own: float) -> list[BaselineRow | None]:
-        """Best first; None is the place of a model whose accuracy is `own`."""
+        """The rows, best first, with None at the rank of a model whose accuracy is `own`."""
         rows: list[tuple[float, BaselineRow | None]] = [
             (own, None),
             *((row.accuracy, row) for row in self.rows),
@@ -64,18 +71,18 @@ class Baselines:
         return [row for _, row in sorted(rows, key=lambda pair: -pair[0])]
 
     def public(self) -> dict[str, Any]:
-        """What `--json` prints."""
+        """The content of `--json`."""
         rows = [{k: v for k, v in asdict(row).items() if k != "run"} for row in self.rows]
         return {"data": self.data, "rows": rows}
 
 
 def split_fingerprint(text: str) -> str:
-    """Of a split.csv: the same where the same samples are in the same splits."""
+    """The fingerprint of a split.csv; equal if the same samples are in the same splits."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def baselines_beside(run: RunFolder) -> Baselines | None:
-    """The newest table below the run's own and the next folder up that was made on the same split."""
+    """The newest table for the run's split near the run folder or in runs/; None if there is none."""
     try:
         wanted = split_fingerprint(run.read("split.csv"))
     except RunError:
@@ -90,7 +97,7 @@ def baselines_beside(run: RunFolder) -> Baselines | None:
 
 
 def _read(file: Path) -> Baselines | None:
-    """None where the file is not what we wrote: it only adds to a report."""
+    """The table in a file; None if the file is not a valid table."""
     try:
         content = json.loads(file.read_bytes())
         rows: Iterable[dict[str, Any]] = content["rows"]

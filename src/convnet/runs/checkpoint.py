@@ -18,10 +18,14 @@ _TENSOR = "$tensor"
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write `content` atomically: tensors as they are, the rest as JSON in the file's header.
+    """Write a checkpoint atomically: tensors as such, everything else as JSON in the file's header.
+
+    Args:
+        path: The file.
+        content: Nested dicts and lists of tensors and plain values.
 
     Raises:
-        RunError: the disk is full or the folder not writable; the previous checkpoint stays readable.
+        RunError: The disk is full or the folder is not writable; the previous checkpoint stays readable.
     """
     tensors: dict[str, Tensor] = {}
     tree = _take_out_tensors(content, "", tensors)
@@ -29,10 +33,10 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """What `save_checkpoint` wrote, tensors on the CPU.
+    """Read a checkpoint; its tensors are on the CPU.
 
     Raises:
-        RunError: the file is missing or damaged.
+        RunError: The file is missing or damaged.
     """
     try:
         with safe_open(str(path), framework="pt") as file:
@@ -48,7 +52,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 def _take_out_tensors(node: Any, place: str, tensors: dict[str, Tensor]) -> Any:
     if isinstance(node, Tensor):
-        # A copy: tied weights share memory, which the format does not allow.
+        # Copied because tied weights share memory, which the format does not allow.
         tensors[place] = node.detach().cpu().clone(memory_format=torch.contiguous_format)
         return {_TENSOR: place}
     if isinstance(node, dict):

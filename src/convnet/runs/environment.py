@@ -1,4 +1,4 @@
-"""The facts about this machine that a result depends on."""
+"""Facts about the machine and the installed versions that results depend on."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def describe_environment() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """The processor's name, or its architecture where the system does not tell."""
+    """The processor's name, or its architecture if the name is unknown."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

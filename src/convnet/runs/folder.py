@@ -1,4 +1,4 @@
-"""The folder that holds a run, and who may write to it."""
+"""`RunFolder`: the files of a run, their creation and the lock for writing."""
 
 from __future__ import annotations
 
@@ -19,39 +19,39 @@ from convnet.atomic import PART, cannot_write, sync_folder, write_atomically
 from convnet.errors import RunError, RunExistsError
 
 FORMAT = 1
-"""Version of the folder's layout; a run of another version is refused."""
+"""Version of the folder's layout; runs of other versions are not opened."""
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The paths of a run. `run.json` is what makes a folder a run."""
+    """The paths of a run. A folder is a run if it holds `run.json`."""
 
     path: Path
 
     @property
     def checkpoint(self) -> Path:
-        """Where training goes on from."""
+        """The checkpoint from which training resumes."""
         return self.path / "checkpoints" / "last.safetensors"
 
     @property
     def best_checkpoint(self) -> Path:
-        """The epoch with the lowest validation loss; kept where early stopping may return to it."""
+        """The checkpoint of the epoch with the lowest validation loss, kept for early stopping."""
         return self.path / "checkpoints" / "best.safetensors"
 
     @property
     def learnt_checkpoint(self) -> Path:
-        """What fitted stages learnt before the first step."""
+        """The state of stages that were fitted before the first step."""
         return self.path / "checkpoints" / "learnt.safetensors"
 
     def file(self, name: str) -> Path:
-        """A file of the run: recipe.yaml, environment.json, split.csv, metrics.csv, …"""
+        """The path of a file of the run: recipe.yaml, environment.json, split.csv, metrics.csv, …"""
         return self.path / name
 
     def read(self, name: str) -> str:
-        """Text of a file of the run.
+        """The text of a file of the run.
 
         Raises:
-            RunError: it is missing.
+            RunError: The file is missing or damaged.
         """
         try:
             return self.file(name).read_bytes().decode()
@@ -64,36 +64,40 @@ class RunFolder:
         """Write a file of the run atomically.
 
         Raises:
-            RunError: the disk is full or the folder not writable.
+            RunError: The disk is full or the folder is not writable.
         """
         write_atomically(self.file(name), content)
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """Content of a JSON file of the run.
+        """The content of a JSON file of the run.
 
         Raises:
-            RunError: it is missing, or no JSON object.
+            RunError: The file is missing or does not hold a JSON object.
         """
         try:
             content = json.loads(self.read(name))
         except ValueError as error:
             raise RunError(f"{self.file(name)}: damaged: {error}") from error
         if not isinstance(content, dict):
-            raise RunError(f"{self.file(name)}: damaged: it holds no JSON object")
+            raise RunError(f"{self.file(name)}: damaged: not a JSON object")
         return content
 
     @property
     def finished(self) -> bool:
-        """Whether the run reached its end: its result is written."""
+        """Whether the run is finished, that is, result.json exists."""
         return self.file("result.json").exists()
 
     @classmethod
     def create(cls, path: Path, files: Mapping[str, str]) -> RunFolder:
-        """A new run with these files in it; it appears under its name complete or not at all.
+        """Create a run folder with these files, atomically.
+
+        Args:
+            path: The folder; must not exist, or be empty.
+            files: Text by file name.
 
         Raises:
-            RunExistsError: something is there already.
-            RunError: the place is not writable.
+            RunExistsError: The folder is not empty.
+            RunError: The parent is not writable.
         """
         path = path.absolute()
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -101,7 +105,7 @@ class RunFolder:
         temporary = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            if path.is_dir():  # an empty folder that somebody may stand in or have mounted
+            if path.is_dir():  # an existing empty folder may be a mount point
                 _fill(path, files)
                 return cls(path)
             temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART))
@@ -110,7 +114,7 @@ class RunFolder:
             temporary.replace(path)
             sync_folder(path.parent)
         except OSError as error:
-            if error.errno in (errno.EEXIST, errno.ENOTEMPTY) and path.exists():  # somebody was faster
+            if error.errno in (errno.EEXIST, errno.ENOTEMPTY) and path.exists():  # another process was first
                 raise RunExistsError(_occupied(path)) from None
             raise RunError(cannot_write(path, error)) from error
         finally:
@@ -120,10 +124,10 @@ class RunFolder:
 
     @classmethod
     def create_numbered(cls, parent: Path, stem: str, files: Mapping[str, str]) -> RunFolder:
-        """A new run `parent/stem-1`, or the next number that is not taken, even if others do the same.
+        """Create `parent/stem-N` with the next free number N; safe if several processes do so at once.
 
         Raises:
-            RunError: the place is not writable.
+            RunError: `parent` is not writable.
         """
         while True:
             with suppress(RunExistsError):
@@ -131,29 +135,29 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
-        """An existing run.
+        """Open an existing run.
 
         Raises:
-            RunError: there is no run, or one of another version.
+            RunError: The folder holds no run, or a run of another version.
         """
         folder = cls(path.absolute())
         if not folder.file("run.json").exists():
-            raise RunError(f"{path}: no run there; a run is a folder that 'convnet train' made")
+            raise RunError(f"{path}: not a run; pass a folder written by 'convnet train'")
         found = folder.read_json("run.json")
         version = found.get("format")
         if version != FORMAT:
             raise RunError(
-                f"{path}: a run of format {version}, this version of convnet reads format {FORMAT}; "
-                "use the version that made it, or train it again from its recipe.yaml"
+                f"{path}: this run has format {version}, but this version of convnet reads format {FORMAT}; "
+                "use the version that wrote it, or train it again from its recipe.yaml"
             )
         return folder
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Hold the run for this process; the lock goes with the process, however it ends.
+        """Lock the run for this process; the lock ends with the block or the process.
 
         Raises:
-            RunError: another process is writing the run, or the folder is not writable.
+            RunError: Another process is writing the run, or the folder is not writable.
         """
         lock = FileLock(self.file(".lock"))
         try:
@@ -169,21 +173,21 @@ class RunFolder:
             lock.release()
 
     def _sweep(self) -> None:
-        """Remove the temporary files of a process that was killed while it wrote."""
+        """Remove temporary files of a process that was killed while writing."""
         for folder in (self.path, self.checkpoint.parent, self.file("figures")):
             for leftover in folder.glob(f".*{PART}"):
                 leftover.unlink(missing_ok=True)
 
 
 def _fill(folder: Path, files: Mapping[str, str]) -> None:
-    """The files of a new run; `run.json`, which makes it one, last."""
+    """Write the files of a new run, `run.json` last."""
     (folder / "checkpoints").mkdir()
     for name, content in {**files, "run.json": json.dumps({"format": FORMAT})}.items():
         write_atomically(folder / name, content)
 
 
 def as_file_name(label: str) -> str:
-    """A label as one harmless part of a path."""
+    """A label turned into a valid file name."""
     return re.sub(r"[^\w.=-]+", "_", label).strip("._") or "run"
 
 

@@ -1,4 +1,4 @@
-"""`metrics.csv` (a row per epoch) and `steps.csv` (a row per update)."""
+"""The logs of a run: `metrics.csv` (one row per epoch) and `steps.csv` (one row per update)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ Row = dict[str, float | None]
 
 
 class MetricsLog:
-    """The epochs of a run; the file is rewritten whole and atomically after each.
+    """The log of epochs; the file is rewritten atomically after each epoch.
 
-    Numbers are written with all their digits. Columns with "second" in their name are measurements of
-    time; all others are the same however often a run was interrupted. `score` is what the figure of merit
-    is called.
+    Numbers are written with full precision. Except for the columns of time, the file does not depend on how
+    often a run was interrupted.
+
+    Args:
+        path: The CSV file; existing rows are read.
+        score: The name of the main metric.
     """
 
     def __init__(self, path: Path, score: str = "accuracy") -> None:
@@ -31,20 +34,20 @@ class MetricsLog:
         self.rows: list[Row] = _read(path) if path.exists() else []
 
     def rewind(self, epoch: int) -> None:
-        """Forget the epochs after `epoch`: the run goes on from there."""
+        """Discard the rows after `epoch`."""
         self.rows = [row for row in self.rows if (row["epoch"] or 0) <= epoch]
 
     def append(self, row: Row) -> None:
-        """Add an epoch and write the file."""
+        """Add a row and write the file."""
         self.rows.append(row)
         write_atomically(self.path, _to_csv(self.columns, self.rows))
 
 
 class StepLog:
-    """The updates of a run, appended; `flush` brings them to the disk before a checkpoint counts on them."""
+    """The log of updates; rows are appended, and `flush` writes them to disk before a checkpoint."""
 
     def __init__(self, path: Path, last_step: int, score: str = "accuracy") -> None:
-        """Open for appending after `last_step`; later rows, which no checkpoint vouches for, are cut off."""
+        """Open for appending after `last_step`; later rows are discarded."""
         self.path = path
         kept = [row for row in (_read(path) if path.exists() else []) if (row["step"] or 0) <= last_step]
         write_atomically(path, _to_csv(("step", "learning_rate", "loss", score), kept))
@@ -56,10 +59,10 @@ class StepLog:
         self._writer.writerow([_plain(value) for value in values])
 
     def flush(self) -> None:
-        """Write what is buffered through to the disk.
+        """Write buffered rows to disk.
 
         Raises:
-            RunError: the disk is full.
+            RunError: The disk is full.
         """
         try:
             self._file.flush()
@@ -68,7 +71,7 @@ class StepLog:
             raise RunError(cannot_write(self.path, error)) from error
 
     def close(self) -> None:
-        """Flush and close, however the run ended."""
+        """Flush and close the file."""
         try:
             self._file.close()
         except OSError as error:
@@ -81,7 +84,7 @@ class StepLog:
 
 
 def _read(path: Path) -> list[Row]:
-    """The rows of a log; a last line that was cut off by a kill is left out."""
+    """The rows of a log, without an incomplete last line (after a kill)."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             lines = [line for line in file if line.endswith("\n")]
@@ -93,10 +96,10 @@ def _read(path: Path) -> list[Row]:
 
 
 def _rows(lines: Sequence[str]) -> csv.DictReader[str]:
-    """The rows of a log, which has at least the columns of a step."""
+    """A reader of the rows; a log has at least the columns step and learning_rate."""
     reader = csv.DictReader(lines)
     if lines and not {"step", "learning_rate"} <= set(reader.fieldnames or ()):
-        raise ValueError("not a log of training")
+        raise ValueError("not a training log")
     return reader
 
 
@@ -109,7 +112,7 @@ def _to_csv(columns: Sequence[str], rows: Sequence[Row]) -> str:
 
 
 def _plain(value: float | None) -> float | int | str:
-    """Whole numbers without a decimal point, so that a row reads the same the second time it is written."""
+    """Whole numbers without a decimal point, so that rewriting a row does not change it."""
     if value is None:
         return ""
     return int(value) if float(value).is_integer() and abs(value) < 2**53 else value

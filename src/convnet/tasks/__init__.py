@@ -1,4 +1,4 @@
-"""What a network can be for: one module per task."""
+"""Tasks: classification, multi-label, segmentation, image-to-image; one module each."""
 
 from convnet.tasks import classification, image_to_image, multi_label, segmentation
 from convnet.tasks.classification import ClassificationResult

@@ -1,4 +1,4 @@
-"""A class for each sample: images, rows of a table, series."""
+"""Classification: one class per image, row or series."""
 
 from __future__ import annotations
 
@@ -22,7 +22,14 @@ from convnet.tasks.task import TASKS, Evaluation, Labels, Prediction, Score, Tas
 
 @dataclass(frozen=True)
 class ClassificationResult(Evaluation):
-    """Predictions for N samples: mean loss, logits N×K, targets N, indices N, all on the CPU."""
+    """The evaluation of a classifier on N samples.
+
+    Attributes:
+        loss: The mean loss.
+        logits: N×K, on the CPU like all tensors here.
+        targets: Class indices N.
+        indices: The indices of the samples, N.
+    """
 
     loss: float
     logits: Float[Tensor, "N K"]
@@ -41,12 +48,12 @@ class ClassificationResult(Evaluation):
 
     @property
     def accuracy(self) -> float:
-        """Share of samples whose most probable class is the right one."""
+        """The fraction of samples whose most probable class is correct."""
         return int((self.predicted == self.targets).sum()) / max(1, len(self.targets))
 
     @property
     def balanced_accuracy(self) -> float:
-        """The mean of the recall over the classes that there are samples of."""
+        """The mean recall over the classes that have samples."""
         confusion = self.confusion()
         there = confusion.sum(1) > 0
         recall = confusion.diagonal()[there] / confusion.sum(1)[there]
@@ -58,7 +65,7 @@ class ClassificationResult(Evaluation):
         return self.accuracy
 
     def scores(self) -> dict[str, Any]:
-        """The accuracy, over samples and as the mean over classes."""
+        """Accuracy and balanced accuracy."""
         return {"accuracy": self.accuracy, "balanced_accuracy": self.balanced_accuracy}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -66,7 +73,7 @@ class ClassificationResult(Evaluation):
         return {"logits": self.logits.numpy(), "targets": self.targets.numpy()}
 
     def rows(self, dataset: Dataset) -> Iterator[Mapping[str, object]]:
-        """The class, what was predicted, and how sure the network was of both."""
+        """Class, predicted class, and the probabilities of both."""
         confidence = self.probabilities.amax(1)
         own = self.probabilities.gather(1, self.targets[:, None])[:, 0]
         columns = (self.targets, self.predicted, confidence, own)
@@ -79,11 +86,11 @@ class ClassificationResult(Evaluation):
             }
 
     def roc(self) -> tuple[NDArray[np.float64], NDArray[np.float64], float] | None:
-        """False and true positive rates at every threshold, and the area under that curve.
+        """False and true positive rates at every threshold, and the area under the ROC curve.
 
-        Of two classes, both present; the second is the positive one. None of any other number of classes.
+        The second class is the positive one. None unless there are exactly two classes, both with samples.
         """
-        from sklearn.metrics import auc, roc_curve  # half a second, only where there are two classes
+        from sklearn.metrics import auc, roc_curve  # imported here because it takes half a second
 
         if self.probabilities.shape[1] != 2 or len(self.targets.unique()) < 2:
             return None
@@ -91,13 +98,13 @@ class ClassificationResult(Evaluation):
         return false, true, float(auc(false, true))
 
     def confusion(self) -> NDArray[np.int64]:
-        """K×K counts: row = true class, column = predicted class."""
+        """The confusion matrix K×K: rows are true classes, columns predicted classes."""
         k = self.probabilities.shape[1]
         counts = torch.bincount(self.targets * k + self.predicted, minlength=k * k)
         return counts.view(k, k).numpy()
 
     def per_class(self) -> list[dict[str, float]]:
-        """Precision, recall, F1 and support of every class; a ratio whose denominator is 0 is 0."""
+        """Precision, recall, F1 and support of every class; 0 where a denominator is 0."""
         confusion = self.confusion()
         right = confusion.diagonal()
         predicted, support = confusion.sum(0), confusion.sum(1)
@@ -119,7 +126,7 @@ class ClassPrediction(Prediction):
     probabilities: tuple[float, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """The class, and the probability of each."""
+        """The class and all probabilities."""
         return {
             "image": self.location,
             "class": self.classes[0],
@@ -132,7 +139,7 @@ class ClassPrediction(Prediction):
 
 
 def most_probable(classes: Sequence[str], probabilities: Sequence[float], top: int) -> str:
-    """The first classes and their probabilities in words."""
+    """The first classes and their probabilities as text."""
     best = list(zip(classes, probabilities, strict=True))[:top]
     return "  ".join(f"{name} {share:.1%}" for name, share in best)
 
@@ -155,11 +162,11 @@ class Classification(Task):
     loss = "cross-entropy"
 
     def metric(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Right classes, of so many samples."""
+        """The number of correct samples and of samples."""
         return correct_classes(outputs, targets)
 
     def prediction(self, location: str, outputs: Tensor, images: Tensor, labels: Labels) -> ClassPrediction:
-        """The most probable class, and the probabilities of all."""
+        """All classes with their probabilities."""
         return ClassPrediction(location, *by_probability(outputs[0].float().softmax(0), labels.classes))
 
     def evaluate(

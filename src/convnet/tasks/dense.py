@@ -1,4 +1,4 @@
-"""What tasks share whose networks return a value for every place: masks and images."""
+"""Functions shared by tasks with an output per pixel: segmentation and image-to-image."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ BATCH_PIXELS = 1 << 19
 
 
 def center_crop(targets: Tensor, outputs: Tensor) -> Tensor:
-    """The centre of the targets, of the size of the outputs: valid convolutions lose the border."""
+    """The center of the targets in the size of the outputs; valid convolutions lose the border."""
     (height, width), (rows, columns) = targets.shape[-2:], outputs.shape[-2:]
     top, left = (height - rows) // 2, (width - columns) // 2
     return targets[..., top : top + rows, left : left + columns]
 
 
 def samples(dataset: Dataset, indices: Tensor, transform: BatchTransform) -> Iterator[Batch]:
-    """Batches of small samples of one size; large ones, and those of different sizes, one by one."""
+    """Batches of samples; large samples, and samples of different sizes, come one at a time."""
     pixels = dataset.info.shape.height * dataset.info.shape.width
     if dataset.info.sizes is None and pixels <= SMALL_PIXELS:
         yield from Loader(dataset, indices, max(1, BATCH_PIXELS // pixels), transform=transform).epoch()
@@ -38,10 +38,19 @@ def samples(dataset: Dataset, indices: Tensor, transform: BatchTransform) -> Ite
 def dense_outputs(
     model: nn.Module, images: Tensor, compute: Compute | None = None, tile: int | None = None
 ) -> Tensor:
-    """The model's maps of images of any size, float32 N×K×H×W.
+    """The outputs of a network for images of any size, float32 N×K×H×W.
+
+    Args:
+        model: The network.
+        images: N×C×H×W.
+        compute: The precision. Default: the network's own.
+        tile: Compute in tiles of tile×tile pixels. Default: chosen from the memory needed.
+
+    Returns:
+        The outputs, the same for every tile size.
 
     Raises:
-        ModelError: the network does not take the size of the images.
+        ModelError: The network does not take images of this size.
     """
     sizes = sizes_of(model)
 

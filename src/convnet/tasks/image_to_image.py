@@ -1,4 +1,4 @@
-"""Another image for each image (M99): restored from what befell it, or as given pairs teach it."""
+"""Image-to-image: restore degraded images, or learn from pairs of images."""
 
 from __future__ import annotations
 
@@ -36,21 +36,25 @@ from convnet.tasks.task import (
 from convnet.types import Batch
 
 FLOOR = 1e-10
-"""Of the mean squared error: equal images have a PSNR of 100 dB instead of infinity."""
+"""The smallest mean squared error: equal images have a PSNR of 100 dB instead of infinity."""
 
 FIGURES = ("input_psnr", "psnr", "input_ssim", "ssim", "squared_error")
 
 
 def psnr(outputs: Tensor, targets: Tensor) -> Float[Tensor, " N"]:
-    """Peak signal to noise ratio of each image in dB, −10 log₁₀ of the mean squared error; values 0…1."""
+    """The peak signal-to-noise ratio of each image in dB, −10 log₁₀ MSE, for values 0…1."""
     return -10 * (outputs - targets).square().flatten(1).mean(1).clamp_min(FLOOR).log10()
 
 
 @dataclass(frozen=True)
 class ImageResult(Evaluation):
-    """The loss, averaged over samples, and N×5 FIGURES of each sample.
+    """The evaluation of an image-to-image network on N samples.
 
-    `plain`: what is given is what should come out, so that figures of it say nothing.
+    Attributes:
+        loss: The mean loss.
+        figures: The metrics `FIGURES` of each sample, N×5.
+        indices: The indices of the samples, N.
+        plain: Whether the input equals the target, so that metrics of the input have no meaning.
     """
 
     loss: float
@@ -64,35 +68,35 @@ class ImageResult(Evaluation):
         return float(self.scores()["psnr"])
 
     def scores(self) -> dict[str, Any]:
-        """Means over the samples, of what was made and, unless it is the target itself, of what was given."""
+        """Mean metrics of the outputs and, unless the input equals the target, of the inputs."""
         means = dict(zip(FIGURES, self.figures.double().mean(0).tolist(), strict=True))
         if self.plain:
             del means["input_psnr"], means["input_ssim"]
         return means
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """The figures N×5."""
+        """The metrics N×5."""
         return {"figures": self.figures.numpy()}
 
     def rows(self, dataset: Dataset) -> Iterator[Mapping[str, object]]:
-        """The figures of each sample."""
+        """The metrics of each sample."""
         for values in self.figures.tolist():
             yield {name: f"{value:.6f}" for name, value in zip(FIGURES, values, strict=True)}
 
 
 @dataclass(frozen=True)
 class ImagePrediction(Prediction):
-    """The image that a network made of another, H×W×C."""
+    """An output image, H×W×C."""
 
     location: str
     image: Picture
 
     def as_dict(self) -> dict[str, Any]:
-        """Where the other image is."""
+        """The path of the input image."""
         return {"image": self.location}
 
     def as_text(self, top: int) -> str:
-        """Where the other image is."""
+        """The path of the input image."""
         return self.location
 
     def files(self) -> dict[str, bytes]:
@@ -100,17 +104,21 @@ class ImagePrediction(Prediction):
         return {"made": self.png()}
 
     def png(self) -> bytes:
-        """The image as a file."""
+        """The image as a PNG."""
         grey = self.image.shape[2] == 1
         return to_png(PIL.Image.fromarray(self.image[:, :, 0] if grey else self.image))
 
 
 class ImageToImage(Task):
-    """An image of the same size for each image; values are 0…1.
+    """An output image of the same size for each image.
 
-    `degrade` makes what the network is given; None where the data has pairs. `prepare` is what a picture of
-    a user's goes through before the network sees it. `colours`: grey images will not do; `plain`: the
-    image is given as it should come out.
+    Args:
+        name: The name of the task.
+        degrade: Makes the input from the target; None if the data has pairs.
+        prepare: Applied to images before prediction.
+        colours: Whether the task needs color images.
+        plain: Whether the input equals the target.
+        loss: The default loss.
     """
 
     target = IMAGE
@@ -132,52 +140,52 @@ class ImageToImage(Task):
         self.writes = {"made": name}
 
     def outputs(self, dataset: Dataset) -> int:
-        """As many channels as the image has.
+        """The number of channels of the images.
 
         Raises:
-            DataError: the images lack what the task needs.
+            DataError: The data holds no images, or grey images where the task needs color.
         """
         if dataset.info.modality != "images":
             raise DataError(
                 f"{dataset.info.name}: a {dataset.info.modality}, not images; task {self.name} needs images"
             )
         if self.colours and dataset.info.shape.channels != 3:
-            raise DataError(f"{dataset.info.name}: has grey images; task {self.name} needs colours")
+            raise DataError(f"{dataset.info.name}: has grey images; task {self.name} needs color images")
         return dataset.info.shape.channels
 
     def transform(self, batch: Batch, seed: int | None) -> Batch:
-        """The degraded image, and the image; pairs as the data has them."""
+        """The degraded images as inputs and the originals as targets; pairs are unchanged."""
         if self.degrade is None:
             return batch
         targets = batch.images.float() / 255
         return Batch(degrade.degraded(batch, self.degrade, seed), targets, batch.indices, batch.sizes)
 
     def prepare_input(self, images: Tensor) -> Tensor:
-        """What the task does to an image before it is restored: grey, enlarged, …"""
+        """Prepare images for prediction: convert to grey, enlarge, …"""
         return self.prepare(images.float())
 
     def outputs_for(self, model: nn.Module, images: Tensor, tile: int | None = None) -> Tensor:
-        """The images that the network makes, computed in tiles where they are large."""
+        """The output images, computed in tiles if they are large."""
         return dense_outputs(model, images, tile=tile)
 
     def prediction(self, location: str, outputs: Tensor, images: Tensor, labels: Labels) -> ImagePrediction:
-        """The image made."""
+        """The output image."""
         return ImagePrediction(location, as_picture(255 * outputs[0].clamp(0, 1)))
 
     def metric(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """The sum of the PSNR, and the number of images."""
+        """The sum of PSNR and the number of images."""
         ratios = psnr(outputs.float(), center_crop(targets, outputs))
         return ratios.sum(), ratios.new_tensor(len(ratios))
 
     def fit_loss(self, loss: Loss) -> Loss:
-        """In single precision, on the part of the image that the network sees."""
+        """The loss in single precision, on the part of the image that the outputs cover."""
         return lambda outputs, targets: loss(outputs.float(), center_crop(targets, outputs))
 
     @torch.no_grad()
     def evaluate(
         self, model: nn.Module, dataset: Dataset, indices: Tensor, loss: Loss, compute: Compute
     ) -> ImageResult:
-        """Every sample at its own size, large ones in tiles; outputs are cut to 0…1 and then judged."""
+        """Evaluate every sample at its own size, large ones in tiles; outputs are clipped to 0…1."""
         total, figures = 0.0, []
         with evaluating(model):
             for batch in samples(dataset, indices, self.transform):
@@ -195,7 +203,7 @@ class ImageToImage(Task):
         return ImageResult(total / max(1, len(indices)), torch.cat(figures), indices, self.plain)
 
     def panels(self, dataset: Dataset, batch: Batch, output: Tensor) -> list[tuple[str, Picture]]:
-        """Before, after, truth."""
+        """The input, the output and the target."""
         given, made = batch.images.float() / 255, output.clamp(0, 1)
         before = psnr(given, batch.targets).item()
         after = psnr(made, batch.targets).item()
@@ -212,31 +220,42 @@ class ImageToImage(Task):
 def denoise(
     *, noise: degrade.Noise = "gaussian", sigma: NonNegative = 25.0, share: Probability = 0.1
 ) -> Task:
-    """Take away Gaussian noise of deviation `sigma` (of 255), or of a `share` of pixels black and white."""
+    """Remove Gaussian noise of standard deviation `sigma` (of 255), or salt-and-pepper noise.
+
+    Args:
+        noise: "gaussian" or "salt-pepper".
+        sigma: The standard deviation of Gaussian noise.
+        share: The fraction of pixels that are replaced by black or white.
+    """
     return ImageToImage("denoise", degrade.noisy(noise, sigma, share))
 
 
 @TASKS.register("deblur")
 def deblur(*, sigma: Positive = 2.0) -> Task:
-    """Sharpen what a Gaussian of `sigma` pixels blurred."""
+    """Sharpen images blurred by a Gaussian of `sigma` pixels."""
     return ImageToImage("deblur", degrade.blurred(sigma))
 
 
 @TASKS.register("inpaint")
 def inpaint(*, holes: Count = 4, side: Annotated[float, Gt(0), Le(1)] = 0.2) -> Task:
-    """Fill in white rectangles, so many, of up to that share of the side."""
+    """Fill in white rectangles.
+
+    Args:
+        holes: The number of rectangles.
+        side: Their largest side as a fraction of the image's.
+    """
     return ImageToImage("inpaint", degrade.holed(holes, side))
 
 
 @TASKS.register("colorize")
 def colorize() -> Task:
-    """Give a grey photo its colours."""
+    """Color grey photos."""
     return ImageToImage("colorize", degrade.grey, degrade.grey, colours=True)
 
 
 @TASKS.register("super-resolution")
 def super_resolution(*, factor: Annotated[int, Ge(2), Le(8)] = 2) -> Task:
-    """Enlarge `factor` times: the details that interpolation does not know."""
+    """Enlarge images by `factor` and restore the details that interpolation loses."""
 
     def enlarge(picture: Tensor) -> Tensor:
         height, width = picture.shape[-2:]
@@ -247,11 +266,11 @@ def super_resolution(*, factor: Annotated[int, Ge(2), Le(8)] = 2) -> Task:
 
 @TASKS.register("reconstruct")
 def reconstruct(*, sigma: NonNegative = 0.0) -> Task:
-    """The image itself, through a bottleneck (M67); with `sigma`, out of noise of that deviation."""
+    """Reconstruct images through a bottleneck, from noise of standard deviation `sigma` if it is not 0."""
     return ImageToImage("reconstruct", degrade.noisy("gaussian", sigma, 0.0), plain=sigma == 0, loss="l2")
 
 
 @TASKS.register("image-to-image")
 def image_to_image() -> Task:
-    """What pairs of pictures show: a folder of inputs/ and one of targets/, matched by name."""
+    """Learn from pairs of images in the folders inputs/ and targets/, matched by name."""
     return ImageToImage("image-to-image", None)

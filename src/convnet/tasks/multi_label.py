@@ -1,4 +1,4 @@
-"""Any number of labels for each image: a sigmoid for each."""
+"""Multi-label classification: any number of labels per image."""
 
 from __future__ import annotations
 
@@ -25,9 +25,15 @@ HALF = 0.5
 
 @dataclass(frozen=True)
 class MultiLabelResult(Evaluation):
-    """Predictions for N samples: mean loss, logits and targets N×K, indices N, all on the CPU.
+    """The evaluation of a multi-label classifier on N samples.
 
-    A label is said of a sample where its probability is at least its threshold, K.
+    Attributes:
+        loss: The mean loss.
+        logits: N×K, on the CPU like all tensors here.
+        targets: N×K, 1 for each label that applies.
+        indices: The indices of the samples, N.
+        classes: The names of the K labels.
+        thresholds: K; a label is predicted if its probability is at least its threshold.
     """
 
     loss: float
@@ -44,16 +50,16 @@ class MultiLabelResult(Evaluation):
 
     @cached_property
     def predicted(self) -> Tensor:
-        """Which labels are said of each sample, N×K."""
+        """The predicted labels, boolean N×K."""
         return self.probabilities >= self.thresholds
 
     @property
     def score(self) -> float:
-        """F1 over all labels of all samples at a probability of ½, the one that training watches."""
+        """Micro-averaged F1 at thresholds of 0.5."""
         return float(_f1(self.probabilities >= HALF, self.targets > 0, over=(0, 1)))
 
     def scores(self) -> dict[str, Any]:
-        """Means over the labels that occur, and for each label its figures; AP needs no threshold."""
+        """F1, mAP and macro F1 over the labels that occur, and the metrics of each label."""
         there = self.targets.sum(0) > 0
         precision = average_precision(self.probabilities, self.targets)
         single = _f1(self.predicted, self.targets > 0, over=(0,))
@@ -74,7 +80,7 @@ class MultiLabelResult(Evaluation):
         return {"logits": self.logits.numpy(), "targets": self.targets.numpy()}
 
     def rows(self, dataset: Dataset) -> Iterator[Mapping[str, object]]:
-        """The labels, those that were predicted, and the probability of each."""
+        """True labels, predicted labels, and the probability of each label."""
         for given, said, shares in zip(self.targets, self.predicted, self.probabilities, strict=True):
             yield {
                 "class": "|".join(self.classes[k] for k in given.nonzero()[:, 0].tolist()),
@@ -83,20 +89,20 @@ class MultiLabelResult(Evaluation):
             }
 
     def tune_thresholds(self) -> dict[str, float]:
-        """The threshold of each label at which its F1 on these samples is best, midway to the next below."""
+        """The threshold with the best F1 for each label, halfway to the next lower probability."""
         best = {}
         for k, name in enumerate(self.classes):
             order = self.probabilities[:, k].argsort(descending=True, stable=True)
             values, right = self.probabilities[order, k], self.targets[order, k].cumsum(0)
             f1 = 2 * right / (torch.arange(1, len(order) + 1) + self.targets[:, k].sum())
-            last = torch.cat([values[1:] < values[:-1], torch.tensor([True])])  # equal values stand together
+            last = torch.cat([values[1:] < values[:-1], torch.tensor([True])])  # the last of equal values
             place = int(torch.where(last, f1, -1.0).argmax())
             below = values[place + 1] if place + 1 < len(values) else values[place]
             best[name] = float(values[place] + below) / 2 if right[-1] > 0 else HALF
         return best
 
     def with_thresholds(self, thresholds: Mapping[str, float]) -> MultiLabelResult:
-        """The same predictions, cut at other thresholds."""
+        """The same outputs with other thresholds."""
         if not thresholds:
             return self
         return replace(self, thresholds=torch.tensor([thresholds[name] for name in self.classes]))
@@ -105,8 +111,8 @@ class MultiLabelResult(Evaluation):
 def average_precision(
     probabilities: Float[Tensor, "N K"], targets: Float[Tensor, "N K"]
 ) -> Float[Tensor, " K"]:
-    """The area under each label's precision-recall curve, Σ (Rᵢ − Rᵢ₋₁) Pᵢ; 0 where a label never occurs."""
-    from sklearn.metrics import average_precision_score  # half a second, only where there are labels
+    """The average precision of each label, Σ (Rᵢ − Rᵢ₋₁) Pᵢ; 0 for labels that never occur."""
+    from sklearn.metrics import average_precision_score  # imported here because it takes half a second
 
     return torch.tensor(
         [
@@ -123,7 +129,7 @@ def _f1(said: Tensor, right: Tensor, over: tuple[int, ...]) -> Tensor:
 
 @dataclass(frozen=True)
 class LabelsPrediction(Prediction):
-    """The labels that apply to a sample, and the probabilities of all, most probable first."""
+    """The predicted labels of a sample, and all probabilities, most probable first."""
 
     location: str
     classes: tuple[str, ...]
@@ -131,7 +137,7 @@ class LabelsPrediction(Prediction):
     labels: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """The labels, and the probability of each."""
+        """The labels and all probabilities."""
         return {
             "image": self.location,
             "labels": list(self.labels),
@@ -139,7 +145,7 @@ class LabelsPrediction(Prediction):
         }
 
     def as_text(self, top: int) -> str:
-        """The labels, and the most probable ones."""
+        """The predicted labels, and the most probable ones with their probabilities."""
         best = most_probable(self.classes, self.probabilities, top)
         return f"{self.location}  [{', '.join(self.labels)}]  {best}"
 
@@ -154,21 +160,21 @@ class MultiLabel(Task):
     loss = "binary-cross-entropy"
 
     def outputs(self, dataset: Dataset) -> int:
-        """A logit for each label.
+        """One logit per label.
 
         Raises:
-            DataError: there is none.
+            DataError: The data has no labels.
         """
         if not dataset.info.classes:
             raise DataError(f"{dataset.info.name}: none of its samples has a label")
         return len(dataset.info.classes)
 
     def metric(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Labels that are said and right, twice, of those that are said and those that are right."""
+        """The terms of micro-averaged F1."""
         return label_agreement(outputs, targets)
 
     def prediction(self, location: str, outputs: Tensor, images: Tensor, labels: Labels) -> LabelsPrediction:
-        """The labels above their thresholds, and the probabilities of all."""
+        """The labels above their thresholds, and all probabilities."""
         names, values = by_probability(outputs[0].float().sigmoid(), labels.classes)
         apply = (
             name for name, p in zip(names, values, strict=True) if p >= labels.thresholds.get(name, HALF)
@@ -178,7 +184,7 @@ class MultiLabel(Task):
     def evaluate(
         self, model: nn.Module, dataset: Dataset, indices: Tensor, loss: Loss, compute: Compute
     ) -> MultiLabelResult:
-        """Predict every sample, at thresholds of ½."""
+        """Predict every sample, with thresholds of 0.5."""
         mean, logits, targets, found = predict_all(model, dataset, indices, loss, compute)
         halves = torch.full((len(dataset.info.classes),), HALF)
         return MultiLabelResult(mean, logits, targets, found, tuple(dataset.info.classes), halves)

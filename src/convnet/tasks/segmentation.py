@@ -1,4 +1,4 @@
-"""A class for every pixel of an image, or for every step of a series (M93)."""
+"""One class per pixel of an image, or per step of a series."""
 
 from __future__ import annotations
 
@@ -37,7 +37,14 @@ from convnet.types import IGNORED, Batch
 
 @dataclass(frozen=True)
 class SegmentationResult(Evaluation):
-    """The loss, averaged over samples, and the confusion counts N×K×K (row = true class) of each sample."""
+    """The evaluation of a segmentation network on N samples.
+
+    Attributes:
+        loss: The mean loss.
+        confusions: The confusion matrix of each sample, N×K×K; rows are true classes.
+        indices: The indices of the samples, N.
+        classes: The names of the K classes.
+    """
 
     loss: float
     confusions: Int[Tensor, "N K K"]
@@ -50,7 +57,7 @@ class SegmentationResult(Evaluation):
         return _accuracy(self.confusions.sum(0))
 
     def scores(self) -> dict[str, Any]:
-        """Pixel accuracy; the means of IoU and Dice over the classes that occur, and those of each class."""
+        """Pixel accuracy, mean IoU and mean Dice over the classes that occur, and IoU and Dice per class."""
         confusion = self.confusions.sum(0)
         iou, dice = _overlaps(confusion)
         return {
@@ -62,7 +69,7 @@ class SegmentationResult(Evaluation):
         }
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """The confusion counts N×K×K."""
+        """The confusion matrices N×K×K."""
         return {"confusions": self.confusions.numpy()}
 
     def rows(self, dataset: Dataset) -> Iterator[Mapping[str, object]]:
@@ -77,7 +84,15 @@ class SegmentationResult(Evaluation):
 
 @dataclass(frozen=True)
 class MaskPrediction(Prediction):
-    """The class index of every pixel, H×W, and the picture it belongs to, H×W×C."""
+    """A predicted mask.
+
+    Attributes:
+        location: The path of the image.
+        indices: Class indices H×W.
+        classes: The names of the K classes.
+        colors: The color of each class, K×3.
+        picture: The image, H×W×C.
+    """
 
     location: str
     indices: NDArray[np.int64]
@@ -87,25 +102,25 @@ class MaskPrediction(Prediction):
 
     @property
     def shares(self) -> dict[str, float]:
-        """The share of the pixels that each class has."""
+        """The fraction of pixels of each class."""
         counts = np.bincount(self.indices.ravel(), minlength=len(self.classes))
         return dict(zip(self.classes, (counts / counts.sum()).tolist(), strict=True))
 
     def as_dict(self) -> dict[str, Any]:
-        """The share of each class."""
+        """The fraction of pixels of each class."""
         return {"image": self.location, "classes": self.shares}
 
     def as_text(self, top: int) -> str:
-        """The share of each class."""
+        """The fraction of pixels of each class."""
         return self.location + "".join(f"  {name} {share:.1%}" for name, share in self.shares.items())
 
     def files(self) -> dict[str, bytes]:
-        """The mask, and the picture under the colors of its classes."""
+        """The mask, and the image overlaid with the colors of the classes."""
         overlay = blended(self.picture, self.colors[self.indices])
         return {"mask": self.png(), "overlay": to_png(PIL.Image.fromarray(overlay))}
 
     def png(self) -> bytes:
-        """Class indices with a palette of the classes' colors; of more than 256 classes 16-bit grey."""
+        """The mask as a PNG with a palette of the classes' colors; 16-bit grey for more than 256 classes."""
         if len(self.classes) > 256:
             return to_png(PIL.Image.fromarray(self.indices.astype(np.uint16)))
         image = PIL.Image.fromarray(self.indices.astype(np.uint8), "P")
@@ -115,7 +130,7 @@ class MaskPrediction(Prediction):
 
 @dataclass(frozen=True)
 class StepPrediction(Prediction):
-    """The class of every step of a series."""
+    """The predicted class of every step of a series."""
 
     location: str
     classes: tuple[str, ...]
@@ -129,12 +144,12 @@ class StepPrediction(Prediction):
         return f"{self.location}  {' '.join(self.classes)}"
 
     def rows(self) -> list[tuple[object, ...]]:
-        """A row per step."""
+        """One row per step."""
         return [(self.location, step, name) for step, name in enumerate(self.classes)]
 
 
 class Segmentation(Task):
-    """One of K classes for each place; places without a class count nowhere."""
+    """One of K classes per pixel; pixels without a class are ignored."""
 
     name = "segmentation"
     annotation = "mask"
@@ -145,15 +160,15 @@ class Segmentation(Task):
     columns = ("series", "step", "class")
 
     def metric(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Right pixels, of so many that have a class."""
+        """The number of correct pixels, and of pixels that have a class."""
         return correct_classes(outputs, center_crop(targets, outputs))
 
     def fit_loss(self, loss: Loss) -> Loss:
-        """On the part of the mask that the network sees."""
+        """The loss on the part of the mask that the outputs cover."""
         return lambda outputs, targets: loss(outputs, center_crop(targets, outputs))
 
     def outputs_for(self, model: nn.Module, images: Tensor, tile: int | None = None) -> Tensor:
-        """Logits at every position, computed in tiles where images are large."""
+        """Logits per pixel, computed in tiles for large images."""
         return dense_outputs(model, images, tile=tile)
 
     def prediction(self, location: str, outputs: Tensor, images: Tensor, labels: Labels) -> Prediction:
@@ -171,7 +186,7 @@ class Segmentation(Task):
     def evaluate(
         self, model: nn.Module, dataset: Dataset, indices: Tensor, loss: Loss, compute: Compute
     ) -> SegmentationResult:
-        """Every sample at its own size; large ones in tiles."""
+        """Evaluate every sample at its own size, large ones in tiles."""
         k, total = len(dataset.info.classes), 0.0
         confusions = []
         with evaluating(model):
@@ -184,7 +199,7 @@ class Segmentation(Task):
         )
 
     def panels(self, dataset: Dataset, batch: Batch, output: Tensor) -> list[tuple[str, Picture]]:
-        """The image; the true mask and the predicted one over it; what is wrong, in red."""
+        """The image, the true mask and the predicted mask over it, and the wrong pixels in red."""
         image, truth = as_picture(batch.images[0]), batch.targets[0].cpu().numpy()
         predicted = output.argmax(1)[0].cpu().numpy()
         wrong = (predicted != truth) & (truth != IGNORED)
@@ -198,7 +213,7 @@ class Segmentation(Task):
 
 @TASKS.register("segmentation")
 def segmentation() -> Task:
-    """A class for every pixel of an image, or for every step of a series."""
+    """One class per pixel of an image, or per step of a series."""
     return Segmentation()
 
 
@@ -215,7 +230,7 @@ def _accuracy(confusion: Tensor) -> float:
 
 
 def _overlaps(confusion: Tensor) -> tuple[list[float | None], list[float | None]]:
-    """IoU and Dice of each class; None of a class that is neither there nor predicted."""
+    """IoU and Dice of each class; None for a class that neither occurs nor is predicted."""
     both = confusion.diagonal().double().numpy()
     true, predicted = confusion.sum(1).double().numpy(), confusion.sum(0).double().numpy()
     union = true + predicted - both
@@ -243,7 +258,7 @@ Mask = NDArray[np.integer]
 
 
 def class_colors(count: int) -> NDArray[np.uint8]:
-    """A colour for each class, K×3: twelve that differ well, then darker and darker ones."""
+    """A color for each class, K×3: twelve distinct colors, then darker versions of them."""
     colours = [
         tuple(int(c * 0.7 ** (k // len(PALETTE))) for c in PALETTE[k % len(PALETTE)]) for k in range(count)
     ]
@@ -251,14 +266,14 @@ def class_colors(count: int) -> NDArray[np.uint8]:
 
 
 def coloured(mask: Mask) -> Picture:
-    """H×W class indices → H×W×3; black where there is none."""
+    """Class indices H×W → colors H×W×3; black where there is no class."""
     inside = mask >= 0
     colours = class_colors(int(mask.max(initial=0)) + 1)
     return np.where(inside[..., None], colours[np.where(inside, mask, 0)], 0).astype(np.uint8)
 
 
 def blended(image: Picture, colours: Picture, where: NDArray[np.bool_] | None = None) -> Picture:
-    """Colours over an image (grey or RGB), `where` there are any."""
+    """An image (grey or RGB) with colors blended over it, everywhere or only at `where`."""
     base = np.broadcast_to(image, colours.shape).astype(np.float32)
     mixed = (1 - ALPHA) * base + ALPHA * colours
     if where is not None:
@@ -267,6 +282,6 @@ def blended(image: Picture, colours: Picture, where: NDArray[np.bool_] | None = 
 
 
 def marked(image: Picture, where: NDArray[np.bool_]) -> Picture:
-    """An image with some pixels in red."""
+    """An image with the pixels at `where` in red."""
     base = np.broadcast_to(image, (*image.shape[:2], 3))
     return np.where(where[..., None], np.array(WRONG, np.uint8), base).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""What a task says: its targets, its head, its loss and figures, how predictions are written and drawn."""
+"""`Task`, and what tasks share: evaluations, predictions, labels, the main metric."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ from convnet.types import Annotation, Batch, ImageShape
 EVALUATION_BATCH = 512
 
 Picture = NDArray[np.uint8]
-"""H×W×C, 0…255."""
+"""uint8 H×W×C."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """The figure of merit of a task: its key in results, its name in words, and how it is written."""
+    """The main metric of a task: its key in results, its label, and whether it is in decibels."""
 
     key: str
     label: str
     decibels: bool = False
 
     def show(self, value: float | None, digits: int = 2) -> str:
-        """ "98.25%", "31.20 dB", or "–" where there is none."""
+        """The value as text: "98.25%", "31.20 dB", or "–" for None."""
         if value is None:
             return "–"
         return f"{value:.{digits}f} dB" if self.decibels else f"{value:.{digits}%}"
 
 
 class Evaluation(ABC):
-    """What became of some samples: the mean loss, the figures, and a row for each sample."""
+    """The result of an evaluation: mean loss, metrics, and a row per sample."""
 
     loss: float
     indices: Tensor
@@ -53,26 +53,26 @@ class Evaluation(ABC):
     @property
     @abstractmethod
     def score(self) -> float:
-        """The task's figure of merit."""
+        """The value of the task's main metric."""
 
     @abstractmethod
     def scores(self) -> dict[str, Any]:
-        """All figures by name; those of single classes in dictionaries of their own."""
+        """All metrics by name; per-class metrics are dictionaries by class."""
 
     @abstractmethod
     def rows(self, dataset: Dataset) -> Iterator[Mapping[str, object]]:
-        """What predictions.csv says of each sample, in the order of `indices`."""
+        """The rows of predictions.csv, in the order of `indices`."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """What predictions.npz holds of the samples, in the order of `indices`."""
+        """The arrays of predictions.npz, in the order of `indices`."""
         return {}
 
     def tune_thresholds(self) -> dict[str, float]:
-        """Thresholds chosen on these samples, by class; none where nothing has to be chosen."""
+        """Thresholds tuned on these samples, by class; empty for tasks without thresholds."""
         return {}
 
     def with_thresholds(self, thresholds: Mapping[str, float]) -> Evaluation:
-        """The same predictions, decided with other thresholds."""
+        """The same outputs with other thresholds."""
         return self
 
     def __len__(self) -> int:
@@ -81,13 +81,13 @@ class Evaluation(ABC):
 
 @dataclass(frozen=True)
 class Labels:
-    """What the outputs of a network are called.
+    """The names of a network's outputs, and how they are shown.
 
     Attributes:
         classes: Class names, in the order of the outputs.
-        thresholds: By class, the probability from which a label applies; of multi-label tasks.
-        colors: By class, how it is drawn over an image: "#rrggbb".
-        series: Whether samples are series, so that an output per position is one per step.
+        thresholds: The probability from which a label applies, by class (multi-label tasks).
+        colors: The color of a class over an image, "#rrggbb", by class.
+        series: Whether samples are series; an output per position is then one per step.
     """
 
     classes: tuple[str, ...]
@@ -103,27 +103,33 @@ class Prediction(ABC):
 
     @abstractmethod
     def as_dict(self) -> dict[str, Any]:
-        """For machines."""
+        """The prediction as plain values, for JSON."""
 
     @abstractmethod
     def as_text(self, top: int) -> str:
-        """One line for people; of many classes the `top` ones."""
+        """The prediction as one line of text, with at most `top` classes."""
 
     def files(self) -> dict[str, bytes]:
-        """The PNG files that show it, by the keys of the task's `writes`."""
+        """The prediction as PNG files, by the keys of the task's `writes`."""
         return {}
 
     def rows(self) -> list[tuple[object, ...]]:
-        """Rows for a table, under the task's `columns`."""
+        """The prediction as rows of a table with the task's `columns`."""
         return []
 
 
 class Task(ABC):
-    """One of the things a network can be for.
+    """A kind of prediction: its target, its metric, its default loss, and how predictions are written.
 
-    `annotation` is what it takes from data, `target` the kind of target that its networks learn from,
-    `score` its metric, `loss` the default. A prediction is shown by files (`writes`: their keys, and what is
-    added to the name of the input) or by rows of a table with these `columns`; else in words.
+    Attributes:
+        name: Its name in recipes.
+        annotation: What it reads from the data.
+        target: The kind of target that its networks learn.
+        score: The main metric.
+        loss: The name of the default loss.
+        writes: The files of a prediction: keys, and the word added to the name of the input file. Empty if
+            predictions are printed.
+        columns: The columns of predictions that are written as rows of a table.
     """
 
     name: str
@@ -135,56 +141,70 @@ class Task(ABC):
     columns: tuple[str, ...] = ()
 
     def outputs(self, dataset: Dataset) -> int:
-        """The size of the head: a logit, or a map of logits, per class.
+        """The number of output channels of the network, by default one per class.
 
         Raises:
-            DataError: there is nothing to tell apart, or the data lacks what the task needs.
+            DataError: The data has fewer than two classes, or lacks what the task needs.
         """
         if len(dataset.info.classes) < 2:
             only = f"one class, '{dataset.info.classes[0]}'" if dataset.info.classes else "no classes"
-            raise DataError(f"{dataset.info.name}: has only {only}; there must be two or more to tell apart")
+            raise DataError(f"{dataset.info.name}: has only {only}; training needs two or more")
         return len(dataset.info.classes)
 
     @abstractmethod
     def metric(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """The score of a batch as a sum and a weight, for the loop."""
+        """The metric of a batch as (sum, weight), for the training loop."""
 
     @abstractmethod
     def evaluate(
         self, model: nn.Module, dataset: Dataset, indices: Tensor, loss: Loss, compute: Compute
     ) -> Evaluation:
-        """Run the model over samples, in evaluation mode, and judge it; its own mode is restored."""
+        """Evaluate a model.
+
+        Args:
+            model: The network; evaluated in evaluation mode, and its own mode restored.
+            dataset: The data.
+            indices: The samples to evaluate.
+            loss: The loss.
+            compute: Device and precision.
+
+        Returns:
+            Loss, metrics and predictions.
+        """
 
     @abstractmethod
     def prediction(self, location: str, outputs: Tensor, images: Tensor, labels: Labels) -> Prediction:
-        """The prediction for a sample.
+        """The prediction for one sample.
 
         Args:
-            location: Where the sample comes from.
-            outputs: What the network returned, 1×….
+            location: The path of the sample.
+            outputs: The network's outputs, 1×….
             images: The sample as it was read, 1×C×H×W.
             labels: The names of the outputs.
+
+        Returns:
+            The prediction.
         """
 
     def prepare_input(self, images: Tensor) -> Tensor:
-        """What is done to a user's images before the network is given them."""
+        """Prepare images for prediction, before they are passed to the network."""
         return images
 
     def outputs_for(self, model: nn.Module, images: Tensor, tile: int | None = None) -> Tensor:
-        """The outputs of the network for images N×C×H×W; `tile` applies to outputs per position."""
+        """The outputs of the network for images N×C×H×W; `tile` applies to outputs per pixel."""
         outputs: Tensor = model(images)
         return outputs
 
     def transform(self, batch: Batch, seed: int | None) -> Batch:
-        """What the network is given and what it should say; as the source has it, unless a task makes it."""
+        """Turn a batch of the data into inputs and targets; by default it is unchanged."""
         return batch
 
     def fit_loss(self, loss: Loss) -> Loss:
-        """The loss on what this task's networks return."""
+        """Adapt the loss to the outputs of this task's networks."""
         return loss
 
     def panels(self, dataset: Dataset, batch: Batch, output: Tensor) -> list[tuple[str, Picture]]:
-        """A sample (a batch of one) and what the network made of it, as captioned pictures side by side."""
+        """Captioned pictures of a sample (a batch of one) and its output, side by side."""
         return []
 
 
@@ -192,12 +212,12 @@ TASKS: Registry[Callable[..., Task], Any] = Registry("task")
 
 
 def evaluation_batch(shape: ImageShape) -> int:
-    """Samples per batch without gradients: fewer where they are large."""
+    """The batch size of evaluation; smaller for larger images."""
     return max(4, EVALUATION_BATCH * 32**2 // max(32**2, shape.height * shape.width))
 
 
 def as_picture(image: Tensor) -> Picture:
-    """C×H×W, 0…255 → H×W×1 or H×W×3 uint8; of other channels the first, or the first three."""
+    """C×H×W, 0…255 → uint8 H×W×1 or H×W×3; other numbers of channels are cut to the first, or first three."""
     image = image[: 3 if len(image) >= 3 else 1]
     return image.float().round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy().astype(np.uint8)
 
@@ -213,7 +233,7 @@ def to_png(image: PIL.Image.Image) -> bytes:
 def predict_all(
     model: nn.Module, dataset: Dataset, indices: Tensor, loss: Loss, compute: Compute
 ) -> tuple[float, Tensor, Tensor, Tensor]:
-    """The mean loss over samples, whatever the batches; logits N×K, targets, indices N; all on the CPU."""
+    """The mean loss over samples, logits N×K, targets and indices N, all on the CPU."""
     total = torch.zeros((), dtype=torch.float64)
     logits, targets, places = [], [], []
     with evaluating(model):
@@ -227,7 +247,7 @@ def predict_all(
             places.append(batch.indices.cpu())
     if not places:
         raise DataError(
-            f"{dataset.info.name}: of {len(indices)} images none can be read; {dataset.info.unreadable[-1]}"
+            f"{dataset.info.name}: none of {len(indices)} images can be read; {dataset.info.unreadable[-1]}"
         )
     found = torch.cat(places)
     return total.item() / max(1, len(found)), torch.cat(logits), torch.cat(targets), found
@@ -235,7 +255,7 @@ def predict_all(
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """The model in evaluation mode; its own mode is restored."""
+    """A block in which the model is in evaluation mode."""
     was_training = model.training
     model.eval()
     try:

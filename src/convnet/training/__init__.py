@@ -1,4 +1,4 @@
-"""The loop and what it needs: losses, optimizers, schedules, regularisers, metrics, the gradient check."""
+"""Training: the loop, losses, optimizers, schedules, regularizers, and the gradient check."""
 
 from convnet.targets import Loss
 from convnet.training import image_losses

@@ -1,4 +1,4 @@
-"""What the loop tells its listeners: progress bars, checkpoints, early stopping, a web page."""
+"""Events that the training loop sends to its listeners (progress, checkpoints, early stopping, …)."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
 
 
 class StopTraining(Exception):  # noqa: N818 (a signal, like StopIteration)
-    """Raised by a listener to end training after the event at hand."""
+    """Raised by a listener to end training after the current event."""
 
 
 @dataclass(frozen=True)
 class TrainingStart:
-    """Training is about to begin, or to go on.
+    """Sent before training starts or resumes.
 
     Attributes:
-        setup: What is trained, and on what; a `recipes.TrainingSetup` where a recipe is trained.
-        label: Which of several runs it is: a variant, a fold; empty of a single run.
+        setup: The model and the data; a `recipes.TrainingSetup` when a recipe is trained.
+        label: The name of the run among several (a variant, a fold); empty for a single run.
     """
 
     setup: Any
@@ -29,7 +29,18 @@ class TrainingStart:
 
 @dataclass(frozen=True)
 class StepEnd:
-    """An update was made. `loss` and `score` are of its training batch, before the update."""
+    """Sent after each update.
+
+    Attributes:
+        epoch: The current epoch, counted from 1.
+        step: Updates so far.
+        steps_per_epoch: Updates per epoch.
+        lr: The learning rate of the update.
+        loss: The loss of the training batch before the update.
+        score: The metric of the training batch before the update.
+        images: The size of the batch.
+        training: The training.
+    """
 
     epoch: int
     step: int
@@ -43,12 +54,20 @@ class StepEnd:
 
 @dataclass(frozen=True)
 class EpochEnd:
-    """An epoch is over; `epoch` counts from 1. Training figures are running means over the epoch.
+    """Sent after each epoch and its validation.
 
-    A score is the task's metric: accuracy, PSNR, ….
-    `val_loss` and `val_score` are None without validation data. `seconds` is the time spent training
-    (without validation) since the epoch began, or since the run went on; `images` what was trained on in
-    that time; `data_seconds` the part of it spent waiting for batches.
+    Attributes:
+        epoch: The number of the epoch, counted from 1.
+        step: Updates so far.
+        lr: The learning rate of the last update.
+        train_loss: The running mean of the training loss over the epoch.
+        train_score: The running mean of the metric (accuracy, PSNR, …) over the epoch.
+        val_loss: None without validation data.
+        val_score: None without validation data.
+        seconds: The training time without validation since the epoch started or was resumed.
+        data_seconds: The part of `seconds` spent waiting for batches.
+        images: The number of images trained on in `seconds`.
+        training: The training.
     """
 
     epoch: int
@@ -69,10 +88,10 @@ Listener = Callable[[Event], object]
 
 
 def notify(listeners: Sequence[Listener], event: Event) -> None:
-    """Tell all listeners, also those behind one that ends training.
+    """Send an event to all listeners, even if one of them stops training.
 
     Raises:
-        StopTraining: a listener asked for it.
+        StopTraining: A listener raised it.
     """
     stop = None
     for listener in listeners:

@@ -1,4 +1,4 @@
-"""Numerical against analytic gradients (M40), as a tool for layers of a user's own."""
+"""Gradient check: compare autograd with numerical gradients, for custom layers."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """Largest relative error per tensor ("input 0", "weight", …), and whether all are within tolerance."""
+    """The result of a gradient check.
+
+    Attributes:
+        errors: The largest relative error per tensor ("input 0", "weight", …).
+        tolerance: The largest error that passes.
+    """
 
     errors: dict[str, float]
     tolerance: float
 
     @property
     def passed(self) -> bool:
-        """Whether every tensor's gradient is right."""
+        """Whether every gradient is within the tolerance."""
         return all(error <= self.tolerance for error in self.errors.values())
 
     def __str__(self) -> str:
@@ -40,16 +45,26 @@ def check_gradients(
     max_entries: int = 50,
     seed: int = 0,
 ) -> GradientCheck:
-    """Compare autograd with the central difference (f(x + h) − f(x − h)) / 2h, in float64 (M40).
+    """Compare autograd with the central difference (f(x + h) − f(x − h)) / 2h, in float64.
 
-    The output, of any shape, is reduced to a scalar by fixed random weights. Of every floating-point input
-    and parameter up to `max_entries` random entries are checked; the relative error of an entry is
+    The output is reduced to a scalar by fixed random weights. The relative error of an entry is
     |analytic − numerical| / max(|analytic|, |numerical|, floor), where the floor is 1e-3 of the largest
-    gradient of its tensor (what the difference resolves); a gradient that is not finite is wrong. The
-    module is copied, not changed; random draws in its forward pass (dropout) are repeated from the seed.
+    gradient of its tensor. A gradient that is not finite fails. The module is copied; random draws in its
+    forward pass (dropout) are repeated from the seed.
+
+    Args:
+        module: A module or a function of tensors.
+        inputs: Its inputs; floating-point inputs are checked.
+        step: The step h.
+        tolerance: The largest relative error that passes.
+        max_entries: The number of random entries that are checked per input and parameter.
+        seed: The seed of the weights, the entries and the module's own draws.
+
+    Returns:
+        The errors per tensor; print it for a table.
 
     Raises:
-        ValueError: there is no floating-point input or parameter to differentiate.
+        ValueError: There is no floating-point input or trainable parameter.
     """
     if isinstance(module, nn.Module):
         module = copy.deepcopy(module).double()
@@ -98,7 +113,7 @@ def _difference(run: Callable[[], Tensor], weights: Tensor, flat: Tensor, i: int
 
 
 def _largest_error(analytic: Tensor, numerical: Tensor) -> float:
-    """The largest relative error of some entries of one tensor; infinite where a gradient is not finite."""
+    """The largest relative error of some entries of a tensor; infinite if a gradient is not finite."""
     sizes = torch.maximum(analytic.abs(), numerical.abs())
     if not sizes.isfinite().all():
         return float("inf")

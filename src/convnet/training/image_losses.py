@@ -1,4 +1,4 @@
-"""Losses between images (M99): outputs and targets N×C×H×W, values 0…1 → the mean over the batch."""
+"""Losses between images N×C×H×W with values 0…1; each returns the mean over the batch."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ Images = Float[Tensor, "N C H W"]
 
 @loss_for("l1", "image")
 def l1() -> Loss:
-    """The mean of |y − t|: sharper than L2 where several answers are possible."""
+    """The mean of |y − t|; gives sharper images than L2 where several outputs are plausible."""
     return F.l1_loss
 
 
 @loss_for("l2", "image")
 def l2() -> Loss:
-    """The mean of (y − t)² (M41), whose minimum has the highest PSNR."""
+    """The mean of (y − t)²; its minimum has the highest PSNR."""
     return F.mse_loss
 
 
 @loss_for("ssim", "image")
 def ssim() -> Loss:
-    """1 − SSIM: structure instead of single pixels."""
+    """1 − SSIM (Wang et al. 2004)."""
 
     def loss(outputs: Images, targets: Images) -> Float[Tensor, ""]:
         return 1 - structural_similarity(outputs, targets).mean()
@@ -38,7 +38,7 @@ def ssim() -> Loss:
 
 @loss_for("l1-ssim", "image")
 def l1_ssim(*, ssim_share: Probability = 0.84) -> Loss:
-    """A share of 1 − SSIM, the rest L1 (Zhao et al. 2017)."""
+    """`ssim_share` times 1 − SSIM, the rest L1 (Zhao et al. 2017)."""
 
     def loss(outputs: Images, targets: Images) -> Float[Tensor, ""]:
         alike = structural_similarity(outputs, targets).mean()

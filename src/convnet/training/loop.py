@@ -1,4 +1,4 @@
-"""The training loop. Everything around it listens to its events; it knows none of them."""
+"""The training loop; everything around it listens to its events."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from convnet.types import Batch
 
 
 class Batches(Protocol):
-    """What the loop trains on: `steps` batches an epoch, from any place on."""
+    """The training data of the loop: `steps` batches per epoch, starting at any position."""
 
     steps: int
 
     def epoch(self, epoch: int = 0, first: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch, from the one at place `first` on."""
+        """The batches of an epoch, starting at index `first`."""
         ...
 
 
@@ -37,15 +37,15 @@ def fit(
     """Train from `training.progress` to the end of epoch `epochs`.
 
     Args:
-        training: The model and all that trains it; it is changed in place.
-        batches: What to train on.
+        training: The model and everything that trains it; changed in place.
+        batches: The training data.
         epochs: The number of the last epoch, counted from 1.
-        step: What is done with a batch. Another function may replace the usual update.
+        step: The function that trains on a batch; replaces the default `train_step`.
         validate: Called after every epoch.
-        listeners: Told of every step and every epoch. One may raise StopTraining to end training cleanly.
+        listeners: Receive an event per step and per epoch; may raise StopTraining to end training.
 
     Raises:
-        DivergedError: the loss of a batch or of the validation became NaN or infinite.
+        DivergedError: A training or validation loss became NaN or infinite.
     """
     progress = training.progress
     with torch.random.fork_rng(), suppress(StopTraining):

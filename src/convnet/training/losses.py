@@ -1,4 +1,4 @@
-"""Losses (M41): what a network says and what it should say → the mean over the batch."""
+"""Losses: functions of outputs and targets that return the mean over the batch."""
 
 from __future__ import annotations
 
@@ -24,15 +24,17 @@ DICE_SMOOTHING = 1.0
 
 
 def loss_for(name: str, *targets: str) -> Callable[[Builder], Builder]:
-    """Decorator that files a builder under `name`, for the targets of those names."""
+    """Decorator that registers a builder under `name` for targets of these kinds."""
     return LOSSES.register(name, targets)
 
 
 @loss_for("cross-entropy", "class", "mask")
 def cross_entropy(*, label_smoothing: Fraction = 0.0, class_weights: ClassWeights = None) -> Loss:
-    """−log softmax(s)_y; smoothing ε moves that share of the target evenly onto all classes.
+    """−log softmax(s)_y.
 
-    With `class_weights`, one per class, the mean is weighted by those of the targets.
+    Args:
+        label_smoothing: The fraction of the target distribution that is spread evenly over all classes.
+        class_weights: One per class; the mean is weighted by the weights of the targets.
     """
 
     def loss(logits: Float[Tensor, "N K *places"], targets: Int[Tensor, N * places]) -> Float[Tensor, ""]:
@@ -50,14 +52,14 @@ def cross_entropy(*, label_smoothing: Fraction = 0.0, class_weights: ClassWeight
 
 @loss_for("focal", "class", "mask")
 def focal(*, gamma: NonNegative = 2.0, class_weights: ClassWeights = None) -> Loss:
-    """−(1 − p_y)^γ log p_y: what is already right counts less (Lin et al. 2017)."""
+    """−(1 − p_y)^γ log p_y, which gives well-classified samples less weight (Lin et al. 2017)."""
 
     def loss(logits: Float[Tensor, "N K *places"], targets: Int[Tensor, N * places]) -> Float[Tensor, ""]:
         counted = targets != IGNORED
         log_p = logits.log_softmax(1).gather(1, targets.clamp_min(0)[:, None])[:, 0]
         weights = _weights(class_weights, logits)
         share = counted.to(logits.dtype) if weights is None else weights[targets.clamp_min(0)] * counted
-        # exp of a value just above 0 would make the base negative, and its power NaN
+        # log_p may be slightly above 0; then the base would be negative and its power NaN.
         terms = -((1 - log_p.exp()).clamp_min(0) ** gamma) * log_p * share
         return terms.sum() / share.sum().clamp_min(1e-12)
 
@@ -68,7 +70,7 @@ def focal(*, gamma: NonNegative = 2.0, class_weights: ClassWeights = None) -> Lo
 def dice(*, class_weights: ClassWeights = None) -> Loss:
     """1 − (2 Σ p t + 1) / (Σ p + Σ t + 1) of each class and image, averaged (Milletari et al. 2016).
 
-    p are softmax probabilities, t is 1 where the class is right; the sums run over the places that count.
+    p are softmax probabilities, t is 1 for the true class; the sums run over positions that have a class.
     """
 
     def loss(logits: Float[Tensor, "N K *places"], targets: Int[Tensor, N * places]) -> Float[Tensor, ""]:
@@ -86,7 +88,7 @@ def dice(*, class_weights: ClassWeights = None) -> Loss:
 
 @loss_for("cross-entropy-dice", "mask")
 def cross_entropy_dice(*, dice_share: Probability = 0.5, class_weights: ClassWeights = None) -> Loss:
-    """A share of the Dice loss, the rest cross-entropy: regions and single pixels both count."""
+    """`dice_share` times the Dice loss, the rest cross-entropy."""
     pixels, regions = cross_entropy(class_weights=class_weights), dice(class_weights=class_weights)
 
     def loss(logits: Float[Tensor, "N K *places"], targets: Int[Tensor, N * places]) -> Float[Tensor, ""]:
@@ -97,7 +99,7 @@ def cross_entropy_dice(*, dice_share: Probability = 0.5, class_weights: ClassWei
 
 @loss_for("hinge", "class")
 def hinge(*, margin: Positive = 1.0) -> Loss:
-    """The multiclass SVM loss Σ_{j≠y} max(0, s_j − s_y + margin) (M02; Weston and Watkins 1999)."""
+    """The multiclass SVM loss Σ_{j≠y} max(0, s_j − s_y + margin) (Weston and Watkins 1999)."""
 
     def loss(logits: Float[Tensor, "N K"], targets: Int[Tensor, N]) -> Float[Tensor, ""]:
         right = logits.gather(1, targets[:, None])
@@ -110,9 +112,10 @@ def hinge(*, margin: Positive = 1.0) -> Loss:
 
 @loss_for("binary-cross-entropy", "labels")
 def binary_cross_entropy(*, label_weights: ClassWeights = None) -> Loss:
-    """−t log σ(s) − (1 − t) log(1 − σ(s)) of each label, averaged over labels and samples.
+    """−t log σ(s) − (1 − t) log(1 − σ(s)), averaged over labels and samples.
 
-    With `label_weights`, one per label, the first term counts so many times as much.
+    Args:
+        label_weights: One per label; factors of the first term.
     """
 
     def loss(logits: Float[Tensor, "N K"], targets: Float[Tensor, "N K"]) -> Float[Tensor, ""]:
@@ -124,7 +127,7 @@ def binary_cross_entropy(*, label_weights: ClassWeights = None) -> Loss:
 
 @loss_for("squared-error", "class")
 def squared_error() -> Loss:
-    """Σ_k (s_k − t_k)² against the one-hot target t: the L2 loss (M41)."""
+    """The L2 loss Σ_k (s_k − t_k)² with the one-hot target t."""
 
     def loss(logits: Float[Tensor, "N K"], targets: Int[Tensor, N]) -> Float[Tensor, ""]:
         wanted = F.one_hot(targets, logits.shape[1]).to(logits.dtype)
@@ -135,7 +138,7 @@ def squared_error() -> Loss:
 
 @loss_for("perceptron", "class")
 def perceptron() -> Loss:
-    """Σ_k (y_k − d_k)·s_k with y = 1 where s > 0, else 0, and d one-hot (M03; Rosenblatt 1958).
+    """Σ_k (y_k − d_k)·s_k with y = 1 where s > 0, else 0, and d one-hot (Rosenblatt 1958).
 
     Its gradient is (y − d)x: a step of gradient descent at rate α is w ← w + α(d − y)x.
     """
@@ -149,15 +152,15 @@ def perceptron() -> Loss:
 
 
 def _weights(class_weights: ClassWeights, logits: Tensor, name: str = "class_weights") -> Tensor | None:
-    """The weights beside the logits.
+    """The class weights as a tensor on the device of the logits.
 
     Raises:
-        RecipeError: there is not one for each class.
+        RecipeError: Their number differs from the number of classes.
     """
     if class_weights is None:
         return None
     if len(class_weights) != logits.shape[1]:
         raise RecipeError(
-            f"loss.{name} has {len(class_weights)} numbers for {logits.shape[1]} classes; give one each"
+            f"loss.{name} has {len(class_weights)} numbers for {logits.shape[1]} classes; give one per class"
         )
     return logits.new_tensor(class_weights)

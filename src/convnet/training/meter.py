@@ -1,4 +1,4 @@
-"""The figures of an epoch: times, running means, deferred reads from the device, the check for NaN."""
+"""`Meter`: timing, running means, deferred reads from the device and the check for NaN."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from convnet.training.state import Training
 from convnet.training.step import StepResult
 
 FETCH_EVERY = 16
-"""Steps between reads of the loss from an accelerator, which each wait for it; on the CPU every step."""
+"""Steps between reads of the loss from an accelerator, because each read synchronizes; 1 on the CPU."""
 T = TypeVar("T")
 
 
@@ -34,10 +34,15 @@ class Validation(Protocol):
 
 
 class Meter:
-    """Counts the steps of one epoch and tells the listeners."""
+    """Counts the steps of an epoch and sends events to the listeners.
+
+    Args:
+        training: The training.
+        steps: The number of steps per epoch.
+        listeners: Receive the events.
+    """
 
     def __init__(self, training: Training, steps: int, listeners: Sequence[Listener]) -> None:
-        """`steps` are those of a whole epoch."""
         self.training, self.steps, self.listeners = training, steps, listeners
         self.fetch_every = 1 if training.compute.device.type == "cpu" else FETCH_EVERY
         self.began = time.perf_counter()
@@ -46,7 +51,7 @@ class Meter:
         self.pending: list[tuple[int, float, StepResult]] = []
 
     def timed(self, items: Iterable[T]) -> Iterator[T]:
-        """The same items; the time spent waiting for them is counted."""
+        """Yield the items and count the time spent waiting for them."""
         asked = time.perf_counter()
         for item in items:
             self.waiting += time.perf_counter() - asked
@@ -54,7 +59,11 @@ class Meter:
             asked = time.perf_counter()
 
     def add(self, result: StepResult) -> None:
-        """Count a step; its figures are read from the device now or a few steps later."""
+        """Count a step; its loss and metric are read from the device now or a few steps later.
+
+        Raises:
+            DivergedError: The loss became NaN or infinite.
+        """
         progress = self.training.progress
         progress.step += 1
         progress.step_in_epoch += 1
@@ -64,7 +73,7 @@ class Meter:
             self._report()
 
     def _report(self) -> None:
-        """Read the figures of the last steps, check them, add them up, and tell the listeners."""
+        """Read, check and sum the results of the last steps, and notify the listeners."""
         progress, results = self.training.progress, [result for _, _, result in self.pending]
         losses = torch.stack([result.loss for result in results]).tolist()
         scores = torch.stack([result.score for result in results]).tolist()
@@ -81,10 +90,10 @@ class Meter:
             notify(self.listeners, event)
 
     def finish_epoch(self, validate: Callable[[], Validation] | None) -> None:
-        """Validate, adapt the schedule, and tell the listeners.
+        """Validate, update the schedule, and notify the listeners.
 
         Raises:
-            DivergedError: a weight or the validation loss is NaN or infinite.
+            DivergedError: A weight or the validation loss is NaN or infinite.
         """
         training, seconds = self.training, time.perf_counter() - self.began
         progress = training.progress

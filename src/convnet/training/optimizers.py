@@ -1,4 +1,4 @@
-"""Optimizers (M42), each with its standard parameters; fused where torch has a fused kernel."""
+"""Optimizers with their standard parameters, fused where torch has a fused kernel."""
 
 from __future__ import annotations
 
@@ -19,10 +19,18 @@ OPTIMIZERS: Registry[Callable[..., optim.Optimizer], Any] = Registry("optimizer"
 def parameter_groups(
     model: nn.Module, *, decay_all: bool, lr: float = 0.0, factors: Mapping[int, float] | None = None
 ) -> Groups:
-    """The trainable parameters, those that weight decay spares (biases and norms) in a group of their own.
+    """Divide the trainable parameters into groups for an optimizer.
 
-    With `decay_all`, nothing is spared. A parameter of fewer than two dimensions is a bias or belongs to a
-    norm. `factors`, by a parameter's id, are what its rate `lr` is multiplied by; the highest come first.
+    Parameters of fewer than two dimensions (biases, norms) form groups without weight decay.
+
+    Args:
+        model: The model.
+        decay_all: Whether weight decay also acts on biases and norms.
+        lr: The learning rate, if there are `factors`.
+        factors: Factors of the learning rate by id of the parameter; the largest come first.
+
+    Returns:
+        The parameter groups.
     """
     trainable = [p for p in model.parameters() if p.requires_grad]
     groups: Groups = []
@@ -95,7 +103,7 @@ def adam(
     amsgrad: bool = False,
     weight_decay: NonNegative = 0.0,
 ) -> optim.Optimizer:
-    """Bias-corrected first and second moments (Kingma and Ba 2015); decay through the gradient."""
+    """Bias-corrected first and second moments (Kingma and Ba 2015), with L2 weight decay."""
     return optim.Adam(
         groups, lr=lr, betas=betas, eps=eps, amsgrad=amsgrad, weight_decay=weight_decay, fused=True
     )
@@ -126,20 +134,20 @@ def adadelta(
     eps: Positive = 1e-6,
     weight_decay: NonNegative = 0.0,
 ) -> optim.Optimizer:
-    """Steps scaled by the ratio of two running means (Zeiler 2012); its rate is 1, not Keras's 0.001."""
+    """Steps scaled by the ratio of two running means (Zeiler 2012); the default rate is 1, not 0.001."""
     return optim.Adadelta(groups, lr=lr, rho=rho, eps=eps, weight_decay=weight_decay)
 
 
 @dataclass(frozen=True)
 class Freezing:
-    """For so many epochs nothing but `head` is trained: the rest neither moves nor updates its statistics."""
+    """Trains only `head` in the first `epochs` epochs; other weights and statistics are frozen."""
 
     model: nn.Module
     head: tuple[nn.Module, ...]
     epochs: int
 
     def begin(self, epoch: int) -> None:
-        """Freeze or thaw for the epoch number `epoch`, counted from 0; the model is in training mode."""
+        """Freeze or unfreeze for the epoch `epoch`, counted from 0; the model is in training mode."""
         frozen = epoch < self.epochs
         kept = {id(part) for module in self.head for part in module.modules()}
         own = {id(p) for module in self.head for p in module.parameters()}
@@ -151,10 +159,10 @@ class Freezing:
 
 
 def rate_factors(network: nn.Module, decay: float) -> dict[int, float]:
-    """The factor of the rate for each parameter, by its id: 1 for the last part with weights.
+    """Layer-wise factors of the learning rate, by id of the parameter.
 
-    Each part before it has `decay` times the factor of the one behind. Parts are the layers or stages of the
-    network, each with the norms that follow it; auxiliary heads have the rate of the head.
+    The last part of the network has the factor 1, each earlier part `decay` times the factor of the next.
+    Parts are layers or stages with the norms that follow them; auxiliary heads have the factor of the head.
     """
     parts: list[list[nn.Parameter]] = []
     for layer in _parts(network):

@@ -1,4 +1,4 @@
-"""Regularisers (M43) that act on weights: L2, L1, elastic net (both), max-norm."""
+"""Regularizers of weights: L2, L1, elastic net (both), max-norm."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from convnet.registry import NonNegative, Positive, Section
 
 
 class Regularizers(Section):
-    """R(W) = ½ l2 ‖W‖² + l1 ‖W‖₁, added to the loss, and the constraint ‖w‖ ≤ max_norm per output unit.
+    """The penalty R(W) = ½ l2 ‖W‖² + l1 ‖W‖₁, added to the loss, and the constraint ‖w‖ ≤ max_norm.
 
-    Weights are the parameters of two or more dimensions; `biases` includes the others in R(W).
+    Attributes:
+        l2: The strength of the L2 penalty.
+        l1: The strength of the L1 penalty.
+        max_norm: The largest norm of the weights of an output unit.
+        biases: Whether R(W) includes parameters of fewer than two dimensions.
     """
 
     l2: NonNegative = 0.0
@@ -20,7 +24,7 @@ class Regularizers(Section):
     biases: bool = False
 
     def penalty(self, model: nn.Module) -> Tensor | None:
-        """R(W) as a scalar with a gradient, or None where both strengths are zero."""
+        """R(W) as a differentiable scalar; None if both strengths are zero."""
         if not (self.l1 or self.l2):
             return None
         weights = [p for p in model.parameters() if p.requires_grad and (self.biases or p.dim() >= 2)]
@@ -30,7 +34,7 @@ class Regularizers(Section):
 
     @torch.no_grad()
     def project(self, model: nn.Module) -> None:
-        """After a step: scale the weights of every output unit whose norm exceeds `max_norm` back to it."""
+        """Scale the weights of every output unit whose norm exceeds `max_norm`; called after each step."""
         if self.max_norm is None:
             return
         for weight in model.parameters():

@@ -1,4 +1,4 @@
-"""Learning-rate schedules (M42): the factor by which the optimizer's rate is multiplied at a step."""
+"""Learning-rate schedules: factors of the optimizer's learning rate per step."""
 
 from __future__ import annotations
 
@@ -14,22 +14,25 @@ SCHEDULES: Registry[Callable[..., Schedule], Any] = Registry("schedule")
 
 @dataclass(frozen=True)
 class Timing:
-    """How long a run is, in steps."""
+    """The length of a run in steps and epochs."""
 
     steps_per_epoch: int
     epochs: int
 
     @property
     def total(self) -> int:
-        """Steps of the whole run."""
+        """The number of steps of the run."""
         return self.steps_per_epoch * self.epochs
 
 
 class Schedule:
-    """A curve over the steps, with a linear warm-up in front of it.
+    """A linear warm-up followed by a curve.
 
-    `curve(t, total)` is the factor after t of `total` steps, both counted from the end of the warm-up. A
-    schedule that only depends on the step keeps no state.
+    Args:
+        timing: The length of the run.
+        warmup_epochs: The length of the warm-up.
+        curve: `curve(t, total)` is the factor after t of `total` steps, both counted from the end of the
+            warm-up.
     """
 
     def __init__(self, timing: Timing, warmup_epochs: float, curve: Callable[[int, int], float]) -> None:
@@ -38,25 +41,25 @@ class Schedule:
         self.curve = curve
 
     def factor(self, step: int) -> float:
-        """The factor for the update number `step`, counted from 0."""
+        """The factor for update `step`, counted from 0."""
         if step < self.warmup:
             return (step + 1) / (self.warmup + 1)
         return self.curve(step - self.warmup, self.length)
 
     def observe(self, error: float) -> None:
-        """Told the validation loss after every epoch."""
+        """Called with the validation loss after every epoch."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run must know."""
+        """The state that a resumed run needs; empty if the schedule depends on the step only."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state."""
+        """Restore a saved state."""
 
 
 @SCHEDULES.register("constant")
 def constant(timing: Timing, *, warmup_epochs: NonNegative = 0.0) -> Schedule:
-    """The same rate throughout."""
+    """A constant rate."""
     return Schedule(timing, warmup_epochs, lambda step, total: 1.0)
 
 
@@ -88,7 +91,14 @@ def one_cycle(
     final: Fraction = 0.0001,
     warmup_epochs: NonNegative = 0.0,
 ) -> Schedule:
-    """Up from `start` to 1 and down to `final`, both along a cosine (Smith 2018); the rate is the peak."""
+    """Cosine from `start` up to 1, then down to `final` (Smith 2018); `lr` is the peak.
+
+    Args:
+        peak_at: The position of the peak as a fraction of the run.
+        start: The first factor.
+        final: The last factor.
+        warmup_epochs: The length of a linear warm-up before the cycle.
+    """
 
     def curve(step: int, total: int) -> float:
         place = min(1.0, step / total)
@@ -108,12 +118,19 @@ def plateau(
     threshold: NonNegative = 1e-3,
     warmup_epochs: NonNegative = 0.0,
 ) -> Schedule:
-    """Multiplied by `gamma` once the validation loss has not fallen for more than `patience` epochs."""
+    """Multiplied by `gamma` when the validation loss has not improved for more than `patience` epochs.
+
+    Args:
+        gamma: The factor.
+        patience: Epochs without improvement that are tolerated.
+        threshold: The smallest relative improvement that counts.
+        warmup_epochs: The length of a linear warm-up.
+    """
     return Plateau(timing, warmup_epochs, gamma, patience, threshold)
 
 
 class Plateau(Schedule):
-    """Divides the rate when the validation loss stalls: falls by less than `threshold`, relatively."""
+    """The schedule behind `plateau`."""
 
     def __init__(
         self, timing: Timing, warmup_epochs: float, gamma: float, patience: int, threshold: float
@@ -123,7 +140,7 @@ class Plateau(Schedule):
         self.scale, self.best, self.stalled = 1.0, math.inf, 0
 
     def observe(self, error: float) -> None:
-        """Count the epochs without a new best, and act when there are too many."""
+        """Count the epochs without improvement and reduce the rate after `patience` of them."""
         if error < self.best * (1 - self.threshold):
             self.best, self.stalled = error, 0
             return
@@ -137,6 +154,6 @@ class Plateau(Schedule):
         return {"scale": self.scale, "best": best, "stalled": self.stalled}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state."""
+        """Restore a saved state."""
         self.scale, self.stalled = state["scale"], state["stalled"]
         self.best = math.inf if state["best"] is None else state["best"]

@@ -1,4 +1,4 @@
-"""Everything that training changes, in one object that can be saved and restored."""
+"""`Training`: the complete state of training, which can be saved and restored."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from convnet.training.schedules import Schedule, Timing
 
 @dataclass
 class Progress:
-    """Where training stands: whole epochs and steps done, and the sums of the epoch in progress."""
+    """The position of training: epochs and steps done, and the sums of the current epoch."""
 
     epoch: int = 0
     step: int = 0
@@ -37,19 +37,29 @@ class Progress:
         self.score_weight += weight
 
     def next_epoch(self) -> None:
-        """Close the epoch in progress."""
+        """Start the next epoch."""
         self.epoch += 1
         self.step_in_epoch, self.loss_sum, self.seen, self.score_sum, self.score_weight = 0, 0.0, 0, 0, 0
 
 
 @dataclass
 class Training:
-    """A model and all that trains it.
+    """A model and everything that trains it.
 
-    `seed` decides every draw inside the model (dropout): the draws of a step depend on the seed and the
-    step alone. `ema`, if given, is the running average of the weights that is evaluated in their stead;
-    `metric` is what is watched beside the loss, `freezing` what is not trained at first, `compute` the device
-    and the precision.
+    Attributes:
+        model: The network.
+        loss: A function of outputs and targets.
+        optimizer: The optimizer.
+        schedule: The learning-rate schedule. Default: constant.
+        regularizers: Penalties and constraints.
+        clip_norm: The largest norm of the gradient.
+        ema: A running average of the weights that is evaluated in their place.
+        metric: The metric shown next to the loss.
+        freezing: Parts that are not trained at first.
+        compute: Device and precision.
+        seed: The seed of random draws in the model (dropout); the draws of a step depend only on the seed
+            and the step.
+        progress: The position of training.
     """
 
     model: nn.Module
@@ -71,37 +81,37 @@ class Training:
 
     @property
     def lr(self) -> float:
-        """The learning rate of the last step, of the first parameter group."""
+        """The learning rate of the last step, in the first parameter group."""
         return float(self.optimizer.param_groups[0]["lr"])
 
     def begin_epoch(self) -> None:
-        """Put the model into training mode, the frozen part of it excepted."""
+        """Put the model into training mode, except for frozen parts."""
         self.model.train()
         if self.freezing is not None:
             self.freezing.begin(self.progress.epoch)
 
     def begin_step(self) -> None:
-        """Seed the draws of the step and set its learning rate."""
+        """Seed the random draws of the step and set its learning rate."""
         seed_draws(derived_seed(self.seed, "step", self.progress.step), self.compute.device)
         factor = self.schedule.factor(self.progress.step)
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
 
     def forward(self, images: Tensor) -> Any:
-        """The model's output in the precision that is trained in."""
+        """The model's outputs in the training precision."""
         with self.compute.autocast():
             return self.model(images)
 
     @property
     def evaluated(self) -> nn.Module:
-        """The model whose predictions count: the averaged one where there is one."""
+        """The model that is evaluated: the averaged one if there is one."""
         return self.model if self.ema is None else self.ema.module
 
     def require_finite(self) -> None:
-        """What is not finite must not be saved as good.
+        """Check the weights before they are saved.
 
         Raises:
-            DivergedError: a weight is NaN or infinite.
+            DivergedError: A weight is NaN or infinite.
         """
         if not all(torch.isfinite(p).all() for p in self.model.parameters()):
             raise DivergedError(
@@ -109,7 +119,7 @@ class Training:
             )
 
     def capture(self) -> dict[str, Any]:
-        """Nested dicts and lists of tensors and numbers; the tensors are not copied."""
+        """The state as nested dicts and lists of tensors and numbers; tensors are not copied."""
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -119,7 +129,7 @@ class Training:
         }
 
     def restore(self, captured: dict[str, Any]) -> None:
-        """Go on exactly where `capture` was called."""
+        """Restore the state returned by `capture`."""
         self.model.load_state_dict(captured["model"])
         self.optimizer.load_state_dict(captured["optimizer"])
         self._match_layouts()
@@ -129,10 +139,7 @@ class Training:
         self.progress = Progress(**captured["progress"])
 
     def _match_layouts(self) -> None:
-        """Give each moment the memory layout of its parameter, as it had before it was saved.
-
-        Fused kernels walk through parameter and moments side by side in memory.
-        """
+        """Give each moment the memory layout of its parameter, which fused kernels require."""
         for parameter, state in self.optimizer.state.items():
             for key, value in state.items():
                 if torch.is_tensor(value) and value.shape == parameter.shape:

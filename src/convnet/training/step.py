@@ -1,4 +1,4 @@
-"""One update: forward, loss, backward, clip, update."""
+"""`train_step`: forward, loss, backward, clip, update."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from convnet.types import AuxiliaryLogits, Batch
 
 @dataclass(frozen=True)
 class StepResult:
-    """The figures of one step, still on the device.
+    """The result of a step; its tensors are scalars on the device.
 
     Attributes:
-        loss: The mean loss of the batch before the update, a scalar.
-        score: The sum of the metric over the batch, a scalar.
-        weight: What that sum is divided by, a scalar.
-        images: The samples of the batch.
+        loss: The mean loss of the batch before the update.
+        score: The sum of the metric over the batch.
+        weight: The divisor of that sum.
+        images: The number of samples in the batch.
     """
 
     loss: Tensor
@@ -29,7 +29,15 @@ class StepResult:
 
 
 def train_step(training: Training, batch: Batch) -> StepResult:
-    """Update the model once."""
+    """Train on one batch.
+
+    Args:
+        training: The model and everything that trains it; changed in place.
+        batch: The batch.
+
+    Returns:
+        Loss and metric before the update.
+    """
     training.optimizer.zero_grad(set_to_none=True)
     logits, auxiliary = _outputs(training.forward(batch.images))
     loss = _batch_loss(training, logits, batch)
@@ -49,14 +57,14 @@ def train_step(training: Training, batch: Batch) -> StepResult:
 
 
 def _outputs(output: Tensor | AuxiliaryLogits) -> tuple[Tensor, list[tuple[Tensor, float]]]:
-    """The logits, and those of auxiliary heads with the weight of their losses."""
+    """The logits, and the logits of auxiliary heads with their weights."""
     if isinstance(output, AuxiliaryLogits):
         return output.logits.float(), [(logits.float(), output.weight) for logits in output.auxiliary]
     return output.float(), []
 
 
 def _batch_loss(training: Training, logits: Tensor, batch: Batch) -> Tensor:
-    """The loss; of a mixed batch, the mean of both losses weighted by the shares of the images."""
+    """The loss; for a mixed batch, the weighted mean of the losses for both sets of targets."""
     loss = training.loss(logits, batch.targets)
     if batch.mixed_targets is None:
         return loss

@@ -1,4 +1,4 @@
-"""The verbs: train, resume, compare, evaluate, predict, report, as the command line and Python call them."""
+"""Workflows: train, resume, compare, cross-validate, baselines, retrieve; called by the API and commands."""
 
 from convnet.recipes.resolve import choose_recipe, resolve
 from convnet.runs.environment import describe_environment

@@ -1,4 +1,4 @@
-"""What nearest neighbours, linear models and classical features reach, in a minute or two (M01–M09)."""
+"""Baselines: nearest neighbours, linear models and classical features within a time limit."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from convnet.workflows.time_budget import MEMORY, epochs_within, neighbours_with
 from convnet.workflows.train import resolve_environment, train
 
 OWN_FIELDS = ("data", "split", "preprocess.image_size", "preprocess.channels", "preprocess.resize", "seed")
-"""What may be set: all rows share it. How each is trained is its own."""
+"""The fields that may be overridden, because all rows share them."""
 TIMED_IMAGES = 256
 LONGEST = 24 * 60
-"""Minutes, a day: more than anything here can use."""
+"""The largest time limit in minutes."""
 
 
 @dataclass(frozen=True)
 class BaselineSpec:
-    """A row to be: its name, its model, its loss, and its share of the time."""
+    """A planned row: its name, its model, its share of the time, its loss."""
 
     name: str
     model: str
@@ -67,16 +67,24 @@ def baselines(
     out: Path | None = None,
     on_row: Callable[[BaselineRow], object] = lambda row: None,
 ) -> tuple[Baselines, Path]:
-    """Fit simple models to the same samples and the same split; returns their table and its folder.
+    """Fit simple models to the same samples and the same split.
 
-    All of it takes about `minutes`: where the data is large, k-NN remembers fewer images, the codebook has
-    fewer words, training ends earlier. `overrides` are the recipe's fields for data, split, image size and
-    seed. `out` (default: runs/NAME-baselines) gets a run per row, and a table per split, which `train` finds
-    there. A run that is there already, of exactly the same recipe, is taken over.
+    For large data, k-NN stores fewer images, the codebook has fewer words and training ends earlier, so that
+    the time limit holds. An existing run of exactly the same recipe is reused.
+
+    Args:
+        data: A path or the name of a data set.
+        minutes: Approximate time limit for all models.
+        overrides: Recipe fields for data, split, image size and seed, which all models share.
+        out: The folder for one run per row and one table per split. Default: runs/NAME-baselines.
+        on_row: Called with each finished row.
+
+    Returns:
+        The table and its folder.
 
     Raises:
-        RecipeError: an override that is not common to all rows.
-        ConvnetError: as `train`.
+        RecipeError: An override is not common to all rows.
+        ConvnetError: As for `train`.
     """
     started = time.perf_counter()
     keep_freed_memory()
@@ -103,8 +111,9 @@ def baselines(
                     recipe, data=(dataset, split), below=folder, report=False
                 )
         except InterruptedRunError:
-            done = f"{place} of {len(plans)} models are fitted"
-            raise InterruptedRunError(f"stopped; {done}; the same command begins the table again") from None
+            raise InterruptedRunError(
+                f"stopped after {place} of {len(plans)} models; run the same command to continue"
+            ) from None
         rows.append(_row(name, run, dataset, split))
         on_row(rows[-1])
     table = Baselines(dataset.info.name, fingerprint, tuple(rows))
@@ -125,14 +134,14 @@ def _base(data: str, overrides: dict[str, Any]) -> Recipe:
 def _affordable(
     plan: BaselineSpec, base: Recipe, dataset: Dataset, split: Split, seconds: float
 ) -> tuple[str, Recipe]:
-    """The row's recipe, cut to the time; its name says so."""
+    """The row's name and recipe, reduced to what fits into the time."""
     name, model = plan.name, plan.model
     if model.endswith("knn"):
         queries = 2 * len(split.val) + len(split.test)
         vectors = _vectors(model, dataset, split)
         most = neighbours_within(vectors, len(split.train), queries, seconds)
         if most is not None:
-            name = f"{name} ({most:,} remembered)"
+            name = f"{name} ({most:,} stored)"
         options = {"k": None if len(split.val) else 1, "most": most}
         written = ", ".join(f"{key}={value}" for key, value in options.items() if value is not None)
         model = f"{model}({written})" if written else model
@@ -149,7 +158,7 @@ def _affordable(
 
 
 def _choice(model: str) -> dict[str, Any]:
-    """A name, a name with options in brackets, or a pipeline."""
+    """The model field for a name, a name with options in brackets, or a pipeline."""
     if "->" in model:
         return named_model(model)
     call = parse_call(model, MODELS, "model")
@@ -157,7 +166,7 @@ def _choice(model: str) -> dict[str, Any]:
 
 
 def _vectors(model: str, dataset: Dataset, split: Split) -> torch.Tensor:
-    """What k-NN would compare of some training samples: N×D."""
+    """The vectors N×D that k-NN compares, for some training samples."""
     images = dataset.read(split.train[:MEMORY]).images
     if "->" not in model:
         return images.flatten(1).float()
@@ -167,7 +176,7 @@ def _vectors(model: str, dataset: Dataset, split: Split) -> torch.Tensor:
 
 
 def _finished(recipe: Recipe, folder: Path, fingerprint: str) -> Run | None:
-    """A finished run of the same recipe on the same split, where there is one."""
+    """A finished run of the same recipe on the same split; None if there is none."""
     for there in sorted(folder.glob(f"{as_file_name(recipe.name)}-*/result.json"), reverse=True):
         run = Run(RunFolder(there.parent))
         if run.recipe == recipe and split_fingerprint(run.folder.read("split.csv")) == fingerprint:
@@ -180,7 +189,7 @@ def _row(name: str, run: Run, dataset: Dataset, split: Split) -> BaselineRow:
     val, test = result["val"], result["test"]
     interval = None
     if test:
-        from scipy.stats import binomtest  # a second, which no other command need pay
+        from scipy.stats import binomtest  # imported here because it takes a second
 
         right = round(test["accuracy"] * test["samples"])
         found = binomtest(right, test["samples"]).proportion_ci(method="wilson")
@@ -199,7 +208,7 @@ def _row(name: str, run: Run, dataset: Dataset, split: Split) -> BaselineRow:
 
 @torch.no_grad()
 def _ms_per_image(run: Run, dataset: Dataset, split: Split) -> float:
-    """Predicting a batch of images, from pixels to logits: the median of three."""
+    """Milliseconds per image from pixels to logits, the median of three batches."""
     held_out: Sequence[torch.Tensor] = [part for part in (split.test, split.val, split.train) if len(part)]
     images = dataset.read(held_out[0][:TIMED_IMAGES]).images
     times = []

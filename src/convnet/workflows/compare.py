@@ -1,4 +1,4 @@
-"""Several variants of a recipe, several seeds each, side by side."""
+"""Compare variants of a recipe over several seeds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,14 @@ from convnet.workflows.train import require_buildable, resolve_environment, trai
 
 @dataclass(frozen=True)
 class Comparison:
-    """The runs by label, the page, mean and deviation of each figure by variant, and the figure of merit."""
+    """The result of a comparison.
+
+    Attributes:
+        runs: The runs of each variant, by label.
+        page: The path of compare.html.
+        summary: Mean and standard deviation of each figure, one entry per variant.
+        score: The main metric.
+    """
 
     runs: Mapping[str, Sequence[Run]]
     page: Path
@@ -40,18 +47,28 @@ def compare(
     out: Path | None = None,
     listeners: Sequence[Listener] = (),
 ) -> Comparison:
-    """Train every combination of the values in `vary`, with `seeds` seeds from the recipe's own on.
+    """Train every combination of the values in `vary` with several seeds.
 
-    `out` (default: runs/NAME-compare) gets a folder per run, `compare.html`, `compare.png` and
-    `compare.json`. Runs that are there already with the same recipe are taken over, unfinished ones go on:
-    an interrupted comparison continues where it was.
+    Finished runs of the same recipe are reused and unfinished ones resumed, so an interrupted comparison
+    continues where it stopped.
+
+    Args:
+        recipe: The recipe that the variants share.
+        vary: The values of each varied field.
+        seeds: Runs per variant; the seeds count from the recipe's own.
+        out: The folder of the runs, `compare.html`, `compare.png` and `compare.json`. Default:
+            runs/NAME-compare.
+        listeners: Callables that receive every event.
+
+    Returns:
+        The runs, the page and the summary.
 
     Raises:
-        RecipeError: a variant is no valid recipe; all are checked before the first is trained.
-        ConvnetError: as `train`.
+        RecipeError: A variant is not a valid recipe; all are checked before the first is trained.
+        ConvnetError: As for `train`.
     """
     if not vary or not all(vary.values()):
-        raise RecipeError("nothing to compare; name a field and its values: --vary optimizer=adam,sgd")
+        raise RecipeError("nothing to compare; give a field and its values: --vary optimizer=adam,sgd")
     folder = (out or Path("runs") / f"{as_file_name(recipe.name)}-compare").absolute()
     recipe = resolve_environment(recipe, settings().device or default_device(), folder)
     variants_of = _variants(recipe, vary)
@@ -91,11 +108,11 @@ def _require_distinct(labels: Sequence[str]) -> None:
     for names in (labels, [as_file_name(label) for label in labels]):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise RecipeError(f"two variants are called '{twice[0]}'; each value may be given once")
+            raise RecipeError(f"two variants have the name '{twice[0]}'; give each value once")
 
 
 def _variants(recipe: Recipe, vary: Mapping[str, Sequence[Any]]) -> list[tuple[str, Recipe]]:
-    """Labels and recipes; a single varied field is known by its value alone."""
+    """Labels and recipes; the label of a single varied field is its value."""
     variants = []
     for values in itertools.product(*vary.values()):
         chosen = dict(zip(vary, values, strict=True))
@@ -105,7 +122,7 @@ def _variants(recipe: Recipe, vary: Mapping[str, Sequence[Any]]) -> list[tuple[s
 
 
 def _summary(variants: Sequence[Variant], score: str) -> list[dict[str, Any]]:
-    """Mean and deviation of each figure, and the runs behind them."""
+    """Mean and standard deviation of each figure, and the runs of each variant."""
     figures = {
         "train.loss": ("train", "loss"),
         "val.loss": ("val", "loss"),

@@ -1,4 +1,4 @@
-"""k-fold cross-validation: k runs, and a prediction for every sample by a network that has not seen it."""
+"""k-fold cross-validation: k runs and an out-of-fold prediction for every sample."""
 
 from __future__ import annotations
 
@@ -25,7 +25,14 @@ from convnet.workflows.train import require_buildable, resolve_environment, trai
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """The run of each fold, its figures and their mean, and the file of all predictions."""
+    """The result of a cross-validation.
+
+    Attributes:
+        runs: One run per fold.
+        summary: The metrics of each fold, their means and standard deviations.
+        predictions: The path of the CSV file of all out-of-fold predictions.
+        score: The main metric.
+    """
 
     runs: Sequence[Run]
     summary: dict[str, Any]
@@ -40,18 +47,26 @@ def cross_validate(
     out: Path | None = None,
     listeners: Sequence[Listener] = (),
 ) -> CrossValidation:
-    """Train on all folds but one, for each in turn, and test on that one.
+    """Train once per fold on all other folds and test on that fold.
 
-    `out` (default: runs/NAME-FOLDS-folds) gets a run per fold, `folds.json` with mean and standard deviation
-    of every figure, and `predictions.csv`, in which every sample stands once. Folds that are there already
-    are taken over: interrupted cross-validation continues where it was.
+    Finished folds are reused, so interrupted cross-validation continues where it stopped.
+
+    Args:
+        recipe: The recipe of every fold.
+        folds: The number of folds.
+        out: The folder of the runs, `folds.json` (metrics) and `predictions.csv` (one row per sample).
+            Default: runs/NAME-FOLDS-folds.
+        listeners: Callables that receive every event.
+
+    Returns:
+        The runs, the metrics and the path of the predictions.
 
     Raises:
-        RecipeError: the recipe names shares or a fold of its own.
-        ConvnetError: as `train`.
+        RecipeError: The recipe sets `split.folds` itself.
+        ConvnetError: As for `train`.
     """
     if recipe.split.folds is not None:
-        raise RecipeError("split.folds is set already; leave it to --folds")
+        raise RecipeError("split.folds is already set; use --folds instead")
     folder = (out or Path("runs") / f"{as_file_name(recipe.name)}-{folds}-folds").absolute()
     recipe = resolve_environment(recipe, settings().device or default_device(), folder)
     planned = [override(recipe, {"split.folds": folds, "split.fold": fold}) for fold in range(folds)]
@@ -73,7 +88,7 @@ def cross_validate(
 
 
 def _summary(runs: Sequence[Run]) -> dict[str, Any]:
-    """Mean and deviation of the figures of the folds, and the figures."""
+    """The metrics of the folds, their means and standard deviations."""
     rows = [run.result["test"] for run in runs]
     figures = [key for key, value in rows[0].items() if isinstance(value, float)]
     spread = {

@@ -1,4 +1,4 @@
-"""The representation that a network learnt, as a table: a row per sample, a column per number (M67)."""
+"""Embeddings of a data set as a table: one row per sample, one column per dimension."""
 
 from __future__ import annotations
 
@@ -23,14 +23,22 @@ SUFFIXES = (".parquet", ".csv", ".npz")
 
 
 def embed_data(run: Run, data: str | None, out: Path) -> NDArray[np.float32]:
-    """Write what the run's encoder makes of its own data, or of other data; returns N×D.
+    """Compute embeddings with the run's network and write them to a file.
 
-    The table has the columns sample, class (where there are classes), and 0, 1, …: Parquet, CSV or NumPy
-    (arrays `samples`, `classes`, `features`), as the suffix of `out` says.
+    Parquet and CSV files have the columns sample, class (if there are classes), 0, 1, …. NumPy files have
+    the arrays `samples`, `classes` and `features`.
+
+    Args:
+        run: The run.
+        data: The data to embed. Default: the run's own.
+        out: A .parquet, .csv or .npz file.
+
+    Returns:
+        The embeddings, float32 N×D.
 
     Raises:
-        DataError: the data cannot be read, or `out` has another suffix.
-        RunError: the network represents no sample as a whole.
+        DataError: The data cannot be read, or `out` has another suffix.
+        RunError: The network has no embedding of whole samples.
     """
     if out.suffix.lower() not in SUFFIXES:
         raise DataError(f"{out}: features are written as one of {', '.join(SUFFIXES)}")
@@ -55,7 +63,7 @@ def _written(suffix: str, names: dict[str, list[str]], codes: NDArray[np.float32
         return buffer.getvalue()
     columns = {**names, **{str(i): codes[:, i] for i in range(codes.shape[1])}}
     if suffix == ".parquet":
-        import pyarrow as pa  # a tenth of a second, only where it is wanted
+        import pyarrow as pa  # imported here because it takes a tenth of a second
         import pyarrow.parquet as pq
 
         pq.write_table(pa.table(columns), buffer)

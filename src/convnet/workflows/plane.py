@@ -1,4 +1,4 @@
-"""The playground: models of points of the plane, and what they make of all of it (M02, M04, M09)."""
+"""Train models on points in the plane and draw their decision regions."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from convnet.recipes.resolve import choose_recipe
 from convnet.training import fit
 
 STEPS = {"epochs": 150, "regularizers.l2": 0.0}
-"""How models are trained here unless told otherwise: quickly, to the end."""
+"""Defaults of training on points: many epochs, no regularisation."""
 
 
 @dataclass(frozen=True)
 class PlaneModel:
-    """A trained model of the plane: what is special about it, and its accuracy on the points held out."""
+    """A trained model, the label of its panel, and its accuracy on the held-out points."""
 
     label: str
     recipe: Recipe
@@ -42,19 +42,26 @@ def plane(
     warp: bool = False,
     out: Path = Path("plane.png"),
 ) -> tuple[PlaneModel, ...]:
-    """Train one model of `data`, or one for every combination of the values in `vary`, and draw them.
+    """Train a model on points, or one for every combination of the values in `vary`, and draw the results.
 
-    `data` is circles, moons, spiral, corner, blobs or a table of two columns and a class. With `warp` the
-    picture also shows the plane as the last hidden layer sees it, which must have two units.
+    Args:
+        data: circles, moons, spiral, corner, blobs, or a table with two columns of numbers and a class.
+        overrides: Fields of the recipe.
+        vary: The values of each varied field; one panel per combination.
+        warp: Whether to also draw the points as the last hidden layer, which must have two units, maps them.
+        out: The PNG file to write.
+
+    Returns:
+        The trained models.
 
     Raises:
-        DataError: the data does not have two columns.
-        RecipeError: a field that does not exist or apply; nothing of the plane to see in two dimensions.
+        DataError: The data does not have two columns.
+        RecipeError: A field does not exist or apply, or the hidden layer does not have two units.
     """
     from convnet.reports.plane_figure import plane_figure  # matplotlib, once all is trained
     from convnet.reports.style import to_png
 
-    set_threads(1)  # a step is microseconds: threads would only wait for each other
+    set_threads(1)  # a step takes microseconds; threads would wait for each other
     vary = vary or {}
     require_picture(out)
     if any(key.startswith("data") for key in vary) or not all(vary.values()):
@@ -83,7 +90,7 @@ def plane(
 
 
 def _recipe(data: str, overrides: dict[str, Any]) -> Recipe:
-    """The data's own recipe for the model, trained to the end where it is trained by steps."""
+    """The default recipe for the data and the model, with `STEPS` if it is trained in steps."""
     recipe = choose_recipe(data, overrides)
     if not recipe.epochs:
         return recipe
@@ -105,12 +112,12 @@ def _panel(model: PlaneModel, warp: bool) -> Any:
 
 
 def _is_linear(network: nn.Module) -> bool:
-    """Whether a classifier is a single dense layer over what it is given."""
+    """Whether a classifier is a single dense layer."""
     return [type(layer) for layer in layers_of(network)] == [nn.Identity, FlattenLinear]
 
 
 def _cut(network: nn.Sequential) -> tuple[nn.Sequential | None, nn.Sequential | None]:
-    """What comes before the last layer, if it ends in two numbers, and the last layer."""
+    """The layers up to a hidden layer of two units, and the layers after it."""
     stages = list(network)
     if any(isinstance(stage, Features) for stage in stages):
         place = next(i for i, stage in enumerate(stages) if isinstance(stage, Features)) + 1

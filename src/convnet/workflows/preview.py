@@ -1,4 +1,4 @@
-"""Training images before and after everything that happens to them."""
+"""A picture of training images before and after preprocessing and augmentation."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ DRAWS = 5
 
 
 def draw_preview(recipe: Recipe, count: int, out: Path, spec: DataSpec | None = None) -> None:
-    """Write a picture with a row per image: as the network takes it, resized otherwise, and augmented.
+    """Write a picture with one row per image: the network's input, other resize policies, augmentations.
 
     Raises:
-        DataError: the data holds no images.
-        RunError: the picture cannot be written.
+        DataError: The data holds no images.
+        RunError: The picture cannot be written.
     """
     require_picture(out)
     dataset = open_recipe_data(recipe, spec)
@@ -39,7 +39,7 @@ def draw_preview(recipe: Recipe, count: int, out: Path, spec: DataSpec | None = 
     )
     indices = train[order[:count]]
     originals = dataset.read(indices)
-    columns = [("as the network takes it", [as_picture(image) for image in originals.images])]
+    columns = [("network input", [as_picture(image) for image in originals.images])]
     if isinstance(dataset, ImageDataset):
         others = resized(dataset, originals.indices.tolist())
         used = recipe.preprocess.resize
@@ -65,7 +65,7 @@ def draw_preview(recipe: Recipe, count: int, out: Path, spec: DataSpec | None = 
 
 
 def _words(augment: Augment) -> list[str]:
-    """What is switched on."""
+    """The options that differ from their defaults."""
     off = Augment()
     return [
         f"{name} {value}" if value is not True else name

@@ -1,4 +1,4 @@
-"""The listener that writes a run down while it trains: logs, checkpoints, a clean stop on Ctrl-C."""
+"""The listener that records a run during training: logs, checkpoints, a clean stop on Ctrl-C."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from convnet.runs import MetricsLog, RunFolder, StepLog, save_checkpoint
 from convnet.training import EpochEnd, Event, StepEnd, StopTraining, Training
 
 SAVE_EVERY_SECONDS = 30
-"""How much work a kill may cost within an epoch; every epoch ends with a checkpoint anyway."""
+"""The interval of checkpoints within an epoch; every epoch also ends with one."""
 
 
 class Recorder:
-    """Writes `metrics.csv`, `steps.csv` and `checkpoints/`; stops early when the recipe says so.
+    """Writes `metrics.csv`, `steps.csv` and `checkpoints/`, and stops early if the recipe says so.
 
-    A checkpoint counts on the rows of its steps being on the disk, so the logs are flushed first. Of what
-    follows a checkpoint nothing is kept when a killed run goes on: it comes again, the same.
+    The logs are flushed before each checkpoint, so that they cover its steps. When a killed run is resumed,
+    rows after the checkpoint are discarded and computed again.
     """
 
     def __init__(
@@ -35,7 +35,16 @@ class Recorder:
         stop_asked: Callable[[], bool],
         identity: Mapping[str, Any],
     ) -> None:
-        """`score` is the name of the figure of merit; `identity`, what may not change when a run goes on."""
+        """Open the logs of a run.
+
+        Args:
+            folder: The run folder.
+            training: The training, at the step where it starts or resumes.
+            score: The name of the main metric.
+            patience: Epochs without improvement before early stopping; None for never.
+            stop_asked: Whether the user asked to stop.
+            identity: The recipe fields that may not change when the run is resumed.
+        """
         self.folder, self.score = folder, score
         self.identity = dict(identity)
         self.patience = patience
@@ -49,8 +58,8 @@ class Recorder:
         """Record an event.
 
         Raises:
-            InterruptedRunError: the user asked to stop; everything up to this step is saved.
-            StopTraining: the validation loss has not fallen for too long.
+            InterruptedRunError: The user asked to stop; everything up to this step is saved.
+            StopTraining: The validation loss has not improved for `patience` epochs.
         """
         if isinstance(event, StepEnd):
             self._step(event)
@@ -60,7 +69,7 @@ class Recorder:
     def _step(self, event: StepEnd) -> None:
         self.steps.append((event.step, event.lr, event.loss, event.score))
         if event.step != event.training.progress.step:
-            return  # an accelerator reports several steps at once; the last one is what a checkpoint holds
+            return  # an accelerator reports several steps at once; a checkpoint holds the last one
         if self.stop_asked():
             self._save(event.training)
             self._stop_if_asked(event)
@@ -91,7 +100,7 @@ class Recorder:
         self._stop_if_asked(event)
 
     def epochs_since_best(self) -> int:
-        """0 where the last epoch has the lowest loss so far (of the validation, if there is one)."""
+        """Epochs since the lowest loss (validation loss if there is one); 0 if the last epoch has it."""
         losses = [
             row["train_loss"] if row["val_loss"] is None else row["val_loss"] for row in self.metrics.rows
         ]
@@ -116,9 +125,9 @@ class Recorder:
 
 @contextmanager
 def stop_on_signal() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C or SIGTERM into a question that the recorder asks after every step.
+    """Turn the first Ctrl-C or SIGTERM into a flag that the recorder checks after every step.
 
-    A second one acts as usual. Only the main thread can receive signals; elsewhere nothing changes.
+    A second signal acts as usual. Outside the main thread, which alone receives signals, nothing changes.
     """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():

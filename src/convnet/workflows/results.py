@@ -1,4 +1,4 @@
-"""The end of a run: weights, predictions, result."""
+"""The results of a finished run: weights, predictions, metrics."""
 
 from __future__ import annotations
 
@@ -24,14 +24,16 @@ Row = dict[str, float | None]
 
 
 def write_results(folder: RunFolder, setup: TrainingSetup, rows: Sequence[Row]) -> None:
-    """Write the weights, the predictions for what was held out, and, last of all, the result.
+    """Write the weights, the predictions on held-out samples and, last, result.json.
 
-    `rows` are the epochs of the run, none where nothing is trained by steps; the training's weights may be
-    those of an earlier one than the last.
+    Args:
+        folder: The run folder.
+        setup: The finished training; its weights may be those of an earlier epoch than the last.
+        rows: The rows of metrics.csv; none for models that are fitted in one pass.
 
     Raises:
-        DivergedError: the loss on held-out data is not finite.
-        RunError: the disk is full.
+        DivergedError: The loss on held-out data is not finite.
+        RunError: The disk is full.
     """
     held_out: dict[SplitName, Evaluation | None] = {name: setup.evaluate(name) for name in ("val", "test")}
     thresholds = held_out["val"].tune_thresholds() if held_out["val"] is not None else {}
@@ -45,13 +47,10 @@ def write_results(folder: RunFolder, setup: TrainingSetup, rows: Sequence[Row]) 
     folder.write("predictions.csv", _predictions(setup.dataset, held_out))
     folder.write("predictions.npz", _arrays(held_out))
     data = folder.read_json("data.json")
-    if data["skipped"] != list(
-        setup.dataset.info.unreadable
-    ):  # of very many files not all are looked at before
-        folder.write(
-            "data.json",
-            json.dumps({**data, "skipped": setup.dataset.info.unreadable}, indent=2, ensure_ascii=False),
-        )
+    unreadable = list(setup.dataset.info.unreadable)
+    if data["skipped"] != unreadable:  # in a very large set files are first read during training
+        data["skipped"] = unreadable
+        folder.write("data.json", json.dumps(data, indent=2, ensure_ascii=False))
     epoch, score = setup.training.progress.epoch, setup.task.score.key
     row = next((row for row in rows if row["epoch"] == epoch), None)
     stepping = sum(row["seconds"] or 0.0 for row in rows)
@@ -99,7 +98,7 @@ def _arrays(held_out: dict[SplitName, Evaluation | None]) -> bytes:
 
 
 def _predictions(dataset: Dataset, held_out: dict[SplitName, Evaluation | None]) -> str:
-    """CSV text: each held-out sample and what the task says of it."""
+    """CSV text with one row per held-out sample; the task defines the columns."""
     rows = [
         {"index": index, "split": name, "sample": location(dataset, index), **row}
         for name, evaluation in held_out.items()

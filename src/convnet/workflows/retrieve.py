@@ -1,4 +1,4 @@
-"""The images of a set that are most like another one (M91)."""
+"""Image retrieval: the images of a data set nearest to a given image."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Space = Literal["embedding", "features", "pixels"]
 
 @dataclass(frozen=True)
 class Match:
-    """A sample of the searched set: where it is, its class, how far away it is."""
+    """A sample of the searched data: index, path, class and distance."""
 
     index: int
     path: str
@@ -38,7 +38,14 @@ class Match:
 
 @dataclass(frozen=True)
 class Retrieval:
-    """The nearest samples, nearest first, and the pixels of what was asked, uint8 C×H×W."""
+    """The result of a search.
+
+    Attributes:
+        query: The path of the query image.
+        pixels: Its pixels as the network takes them, uint8 C×H×W.
+        matches: The nearest samples, nearest first.
+        dataset: The searched data.
+    """
 
     query: str
     pixels: Tensor
@@ -46,10 +53,10 @@ class Retrieval:
     dataset: Dataset
 
     def draw(self, path: Path) -> None:
-        """Write a picture: the image, and beside it what was found.
+        """Write a picture of the query and the matches.
 
         Raises:
-            RunError: the disk is full or the folder not writable.
+            RunError: The disk is full or the folder is not writable.
         """
         from convnet.reports.grids import image_grid, pictures
         from convnet.reports.style import to_png
@@ -70,15 +77,23 @@ def retrieve(
     metric: Metric = "l2",
     data: str | None = None,
 ) -> Retrieval:
-    """Search the run's own data, all splits of it, or other data, for what is nearest to `image`.
+    """Search all splits of the run's own data, or other data, for the images nearest to `image`.
 
-    `image` is a file, or the place of a sample as predictions.csv has it ("t10k-images-idx3-ubyte.gz[5]").
-    `space` is what is compared: "embedding" is what the network's last dense layer is given, "features" what
-    a pipeline computes, "pixels" the resized pixels divided by 255.
+    Args:
+        run: A classification run on images.
+        image: A file, or the path of a sample as in predictions.csv ("t10k-images-idx3-ubyte.gz[5]").
+        top: The number of matches.
+        space: "embedding" (the input of the network's last dense layer), "features" (the output of a
+            pipeline's features) or "pixels" (the resized pixels divided by 255).
+        metric: The distance.
+        data: The data to search. Default: the run's own.
+
+    Returns:
+        The matches, nearest first.
 
     Raises:
-        DataError: the image or the data cannot be read, or the run is of a table.
-        RecipeError: a space that the network does not have.
+        DataError: The image or the data cannot be read, or the run is not on images.
+        RecipeError: The network does not have that space.
     """
     if top < 1 or space not in get_args(Space) or metric not in get_args(Metric):
         raise RecipeError(
@@ -111,7 +126,7 @@ def retrieve(
 
 
 def _query(run: Run, image: str, dataset: Dataset) -> Tensor:
-    """A file in the run's shape, or a sample of the searched data."""
+    """The pixels of a file in the run's shape, or of a sample of the searched data."""
     places = [location(dataset, i) for i in range(len(dataset))]
     if not Path(image).exists() and image in places:
         return read_sample(dataset, places.index(image)).images[0]
@@ -119,7 +134,7 @@ def _query(run: Run, image: str, dataset: Dataset) -> Tensor:
 
 
 def _images(run: Run, dataset: Dataset, kept: list[Tensor]) -> Iterator[Tensor]:
-    """All images in batches; `kept` gets their places, for some may be unreadable."""
+    """All images in batches; their indices are appended to `kept`, because some may be unreadable."""
     for batch in Loader(dataset, torch.arange(len(dataset)), evaluation_batch(run.shape)).epoch():
         kept.append(batch.indices)
         yield batch.images
@@ -145,5 +160,5 @@ def _computed(stages: nn.Module, batches: Iterable[Tensor]) -> Iterator[Tensor]:
 
 
 def _path(folder: Path, place: str) -> str:
-    """The file of a sample of a folder; the place within the set of any other."""
+    """The path of a sample's file; its location in the data set if it has no file of its own."""
     return str(folder / place) if (folder / place).is_file() else place

@@ -1,4 +1,4 @@
-"""A trained run, as Python sees it: its figures, evaluation on other data, prediction, its report."""
+"""A trained run: its results, evaluation on other data, prediction, its report."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from convnet.workflows.run_data import held_out, in_classes_of, open_other_data,
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder; nothing is read before it is asked for."""
+    """A run folder. Files are read when they are first needed."""
 
     folder: RunFolder
 
@@ -45,12 +45,16 @@ class Run:
 
     @cached_property
     def task(self) -> Task:
-        """What the network is for."""
+        """The task that the network was trained for."""
         return task_of(self.recipe)
 
     @cached_property
     def result(self) -> dict[str, Any]:
-        """The final figures: loss and accuracy of each split, seconds, images per second, parameters."""
+        """The final figures: loss and metrics per split, seconds, images per second, parameters.
+
+        Raises:
+            RunError: The run is not finished.
+        """
         if not self.folder.finished:
             raise RunError(f"{self.path}: not finished; continue it with 'convnet resume {self.path}'")
         result: dict[str, Any] = self.folder.read_json("result.json")
@@ -58,12 +62,12 @@ class Run:
 
     @property
     def baselines(self) -> Baselines | None:
-        """What simple models reach on the same samples and the same split, where that was measured."""
+        """The baselines measured on the same samples and the same split; None if there are none."""
         return baselines_beside(self.folder) if self.task.target.exclusive else None
 
     @property
     def baselines_command(self) -> str:
-        """What measures them: `convnet baselines` with this run's data and split."""
+        """The `convnet baselines` command for this run's data and split."""
         recipe, words = self.recipe, ["convnet", "baselines", self.recipe.data.source]
         sections = {"data": recipe.data, "split": recipe.split, "preprocess": recipe.preprocess}
         for name, section in sections.items():
@@ -75,7 +79,7 @@ class Run:
 
     @property
     def metrics(self) -> list[dict[str, float | None]]:
-        """A row per epoch: losses, scores, rate, seconds."""
+        """One row per epoch: losses, metrics, learning rate, seconds."""
         return MetricsLog(self.folder.file("metrics.csv")).rows
 
     @cached_property
@@ -91,32 +95,32 @@ class Run:
 
     @property
     def shape(self) -> ImageShape:
-        """Shape of the images that the network takes."""
+        """The shape of the network's inputs."""
         return ImageShape(*self.data["shape"])
 
     @property
     def modality(self) -> Modality:
-        """What its samples are: images, a table or series."""
+        """The kind of samples: "images", "table" or "series"."""
         modality: Modality = self.data.get("form", "table" if self.data.get("columns") else "images")
         return modality
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of numbers that a table's run takes; none of a run of images."""
+        """The feature columns of a run on a table; empty otherwise."""
         return tuple(self.data.get("columns", ()))
 
     @cached_property
     def model(self) -> nn.Sequential:
-        """The trained network, normalisation included: uint8 N×C×H×W → logits, in evaluation mode.
+        """The trained network in evaluation mode, with normalisation: uint8 N×C×H×W → logits.
 
         Raises:
-            RunError: the run is not finished, or its weights are damaged.
+            RunError: The run is not finished, or its weights are damaged.
         """
         return trained_network(self.folder, self.recipe)
 
     @cached_property
     def predictor(self) -> Predictor:
-        """The trained network with all it needs to predict files."""
+        """The trained network with its preprocessing, classes and thresholds."""
         recipe = self.recipe
         inputs = InputSpec(
             self.modality,
@@ -134,15 +138,18 @@ class Run:
         return Predictor(str(self.path), self.model, self.task, inputs, labels)
 
     def evaluate(self, data: str | Dataset | None = None, *, split: SplitName | None = None) -> Evaluation:
-        """Measure the network on held-out data.
+        """Evaluate the network on held-out data.
 
         Args:
-            data: Other data than the run's own.
-            split: Which split of it. Default: test, or val where there is no test; everything where the data
-                has no splits.
+            data: A path, the name of a data set or a `Dataset`. Default: the run's own data.
+            split: The split to evaluate. Default: "test", or "val" if there is no test split; all samples
+                of data without splits.
+
+        Returns:
+            Loss, metrics and predictions of every sample; the class depends on the task.
 
         Raises:
-            DataError: the data has classes that the run does not know, or nothing in that split.
+            DataError: The data has classes that the run does not know, or no samples in that split.
         """
         if data is None:
             dataset = open_own_data(self)
@@ -164,31 +171,44 @@ class Run:
             model.cpu()
 
     def predict(self, files: Sequence[str | Path], *, tile: int | None = None) -> list[Prediction]:
-        """Predict files: classes, masks or images, as the task has it; see `Predictor.predict`."""
+        """Predict files; see `Predictor.predict`."""
         return self.predictor.predict(files, tile=tile)
 
     def predict_dense(self, photo: str | Path, *, scale: float = 1.0) -> DenseMap:
-        """The classes of all windows of a photo; see `Predictor.dense`."""
+        """Classify every window of a photo; see `Predictor.dense`."""
         return self.predictor.dense(photo, scale=scale)
 
     def report(self) -> Path:
-        """Write `report.html` and the pictures anew; returns the page's path."""
+        """Write `report.html` and its pictures again.
+
+        Returns:
+            The path of the page.
+
+        Raises:
+            RunError: The run is not finished.
+        """
         _ = self.result
         return write_report(self)
 
 
 def load_run(path: str | Path) -> Run:
-    """The run in a folder.
+    """Open a run.
+
+    Args:
+        path: The run folder.
+
+    Returns:
+        The run; its network is loaded when it is first used.
 
     Raises:
-        RunError: there is none, or it is of another version.
+        RunError: The folder holds no run, or a run of another version.
     """
     return Run(RunFolder.open(Path(path)))
 
 
 def write_report(run: Run, dataset: Dataset | None = None) -> Path:
-    """The run's page; without pictures of samples where the data is no longer to be had."""
-    # Here, because it imports matplotlib: half a second that predicting need not pay.
+    """Write the run's page, without pictures of samples if the data is no longer available."""
+    # Imported here because matplotlib costs half a second, which prediction does not need.
     from convnet.reports.run_page import write_run_report
 
     if dataset is None:

@@ -1,4 +1,4 @@
-"""The data of a run: what it was trained on, and other data in its shape."""
+"""The data of a run: the data it was trained on, and other data in the same shape."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 def open_own_data(run: Run) -> Dataset:
-    """The data that the run was trained on, from where it was then or from the data folder of the settings.
+    """Open the data that the run was trained on, at its recorded path or in the settings' data folder.
 
     Raises:
-        DataError: it is not there, or cannot be read.
+        DataError: The data is missing or cannot be read.
     """
     name = run.recipe.data.source
     if run.data.get("opened"):
@@ -41,10 +41,10 @@ def open_own_data(run: Run) -> Dataset:
 
 
 def open_other_data(run: Run, data: str) -> Dataset:
-    """Other data in the run's shape, its targets renumbered to the run's classes.
+    """Open other data in the run's shape, with its targets renumbered to the run's classes.
 
     Raises:
-        DataError: it cannot be read, or has classes that the run does not know.
+        DataError: The data cannot be read, or has classes that the run does not know.
     """
     options = run.recipe.data
     spec = identify(data)
@@ -68,10 +68,10 @@ def open_other_data(run: Run, data: str) -> Dataset:
 
 
 def in_classes_of(run: Run, dataset: Dataset) -> Dataset:
-    """The data set with its classes renumbered to those of the run.
+    """The dataset with its classes renumbered to those of the run.
 
     Raises:
-        DataError: it has classes that the run does not know, or series that its network cannot take.
+        DataError: It has classes that the run does not know, or series that its network cannot take.
     """
     info = dataset.info
     if not run.task.target.has_classes:
@@ -90,7 +90,7 @@ def in_classes_of(run: Run, dataset: Dataset) -> Dataset:
 
 
 def held_out(dataset: Dataset, split: SplitName | None) -> torch.Tensor:
-    """The samples of a split; unless given the test split, else the val split, else everything."""
+    """The indices of a split. Default: the test split, else the validation split, else all samples."""
     given = dataset.info.given_split
     if given is None:
         if split is not None:

@@ -31,9 +31,23 @@ def run_training(
     label: str = "",
     network: nn.Sequential | None = None,
 ) -> Run:
-    """Train from the last checkpoint, or the start, to the end; the caller holds the folder's lock.
+    """Train from the last checkpoint, or from the start, to the end; the caller holds the folder's lock.
 
-    `network` is the recipe's, where it was built already, untrained.
+    Args:
+        folder: The run folder.
+        recipe: The recipe in it.
+        data: The opened and split data.
+        compute: Device and precision.
+        listeners: Callables that receive every event.
+        label: The name of the run among several, for listeners.
+        network: The recipe's network, if it is already built and untrained.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        DivergedError: The loss became NaN or infinite.
+        InterruptedRunError: The user stopped training; the run can be resumed.
     """
     setup = _build(folder, recipe, data, compute, network)
     identity = _identity(recipe)
@@ -87,7 +101,7 @@ def _fit(setup: TrainingSetup, listeners: Sequence[Listener]) -> None:
 def _build(
     folder: RunFolder, recipe: Recipe, data: Opened, compute: Compute, network: nn.Sequential | None
 ) -> TrainingSetup:
-    """What trains; what its fitted stages learn is kept, so that a resumed run need not learn it again."""
+    """Build the setup; the state of fitted stages is saved, so that a resumed run does not fit them again."""
     identity = _identity(recipe)
     if folder.learnt_checkpoint.exists():
         kept = load_checkpoint(folder.learnt_checkpoint)
@@ -102,14 +116,14 @@ def _build(
 
 
 def _identity(recipe: Recipe) -> dict[str, Any]:
-    """What of a recipe may not change while its run goes on. Whether data is the same, split.csv knows."""
+    """The fields of a recipe that may not change when a run is resumed; split.csv identifies the data."""
     content = recipe.to_dict()
     del content["name"], content["epochs"], content["data"]["source"]
     return content
 
 
 def _restore(setup: TrainingSetup, checkpoint: Path, identity: dict[str, Any]) -> None:
-    """Go on from a checkpoint of the same recipe."""
+    """Restore a checkpoint of the same recipe."""
     content = load_checkpoint(checkpoint)
     _require_same(checkpoint, content.pop("recipe", None), identity)
     try:
@@ -119,7 +133,7 @@ def _restore(setup: TrainingSetup, checkpoint: Path, identity: dict[str, Any]) -
 
 
 def _with_current_names(content: dict[str, Any], training: Training) -> dict[str, Any]:
-    """Checkpoints written when layers had other names."""
+    """Rename the tensors of a checkpoint written when layers had other names."""
     content["model"] = with_current_names(content["model"], list(training.model.state_dict()))
     if training.ema is not None:
         averaged = {key.removeprefix("module."): value for key, value in content["ema"].items()}

@@ -1,4 +1,4 @@
-"""How much of a baseline fits into a time: measured on some of the samples, before it is begun."""
+"""How much of a baseline fits into a time limit, measured on a few samples beforehand."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from convnet.recipes import Recipe, build, override
 from convnet.training import fit
 
 WORDS = ((1600, 1), (800, 1), (400, 1), (400, 2), (200, 2), (100, 2), (50, 2), (20, 2))
-"""Words of a codebook and pixels between its patches, the best and dearest first."""
+"""(words of a codebook, pixels between its patches), from the best and slowest to the fastest."""
 PATCHES_PER_WORD = 10
 QUERIES, MEMORY = 1024, 4096
 IMAGES = 16
@@ -27,7 +27,7 @@ BATCHES = 16
 
 
 def epochs_within(recipe: Recipe, dataset: Dataset, split: Split, seconds: float) -> int:
-    """How many epochs, at most the recipe's, there is time for after the features of all samples."""
+    """The number of epochs, at most the recipe's, that fit after the features of all samples are computed."""
     count = min(len(split.train), BATCHES * recipe.batch_size)
     some = split.train[torch.arange(count) * len(split.train) // count]
     part = subset(dataset, some)
@@ -49,9 +49,16 @@ def epochs_within(recipe: Recipe, dataset: Dataset, split: Split, seconds: float
 
 
 def neighbours_within(vectors: Tensor, samples: int, queries: int, seconds: float) -> int | None:
-    """How many of the training samples k-NN may remember to answer `queries` in time; None for all.
+    """The number of training samples that k-NN may store to answer all queries in time.
 
-    `vectors` are some of the samples, N×D.
+    Args:
+        vectors: Some of the samples, N×D, on which a search is timed.
+        samples: The number of training samples.
+        queries: The number of queries.
+        seconds: The time limit.
+
+    Returns:
+        The number to store, or None for all.
     """
     taken = _seconds(partial(nearest, vectors[:QUERIES], vectors, 1))
     comparisons = seconds / taken * min(QUERIES, len(vectors)) * len(vectors)
@@ -60,7 +67,7 @@ def neighbours_within(vectors: Tensor, samples: int, queries: int, seconds: floa
 
 
 def words_within(dataset: Dataset, samples: int, seconds: float) -> str:
-    """A visual-words feature for images of that size, with as many words as there is time for."""
+    """The visual-words feature with the most words that fit into the time, for images of that size."""
     channels, height, width = dataset.info.shape
     side = min(height, width)
     patch = 6 if side >= 16 else max(2, side // 3)
@@ -78,7 +85,7 @@ def words_within(dataset: Dataset, samples: int, seconds: float) -> str:
         length = channels * patch**2
         feature.words, feature.whitening = torch.randn(words, length), torch.eye(length)
         feature.center = torch.zeros(length)
-        # The other half is for the codebook, and for the classifier behind it.
+        # The other half of the time is for the codebook and the classifier.
         if _seconds(partial(feature, images)) / len(images) * len(dataset) < seconds / 2:
             break
     written = ", ".join(f"{key}={value}" for key, value in options.items())
@@ -86,7 +93,7 @@ def words_within(dataset: Dataset, samples: int, seconds: float) -> str:
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    """The second time, when everything is in place."""
+    """The time of the second call, when caches are warm."""
     work()
     begun = time.perf_counter()
     work()

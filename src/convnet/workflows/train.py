@@ -1,4 +1,4 @@
-"""Training a recipe into a run folder, and going on with one."""
+"""Train a recipe into a run folder, and resume a run."""
 
 from __future__ import annotations
 
@@ -50,26 +50,30 @@ def train(
     label: str = "",
     reopens: bool = True,
 ) -> Run:
-    """Train `recipe` from the start; returns the finished run, its report written.
+    """Train `recipe` from the start.
 
     Args:
-        recipe: What to train.
-        out: The run's folder. Default: NAME-1, -2, … `below` runs/.
-        data: The recipe's data, where it was identified already, or opened and split.
-        below: Where numbered folders are made.
-        report: Whether the page is written now, or left to `convnet report`.
-        listeners: Told of every event.
-        label: Which of several runs it is, for listeners.
-        reopens: Whether the recipe's `data.source` opens the data again; not if it was opened in Python.
+        recipe: The recipe.
+        out: The run folder. Default: a new folder NAME-1, NAME-2, … in `below`.
+        data: The recipe's data, if it is already identified, or opened and split.
+        below: The parent of numbered folders.
+        report: Whether to write the report.
+        listeners: Callables that receive every event.
+        label: The name of the run among several, for listeners.
+        reopens: Whether `data.source` of the recipe opens the data again; False for data opened in Python.
+
+    Returns:
+        The finished run.
 
     Raises:
-        ConvnetError: bad recipe, data or folder (nothing is left behind), a diverging loss, an interrupt.
+        ConvnetError: The recipe, the data or the folder is invalid (nothing is left behind), the loss
+            diverged, or the user interrupted training.
     """
     keep_freed_memory()
     threads = set_threads(settings().threads)
     device = settings().device or default_device()
     recipe = resolve_environment(recipe, device, out or below, named=reopens)
-    # All that can fail is tried before there is a folder: a device that is not here, data, a network.
+    # Everything that can fail comes before the folder: the device, the data, the network.
     compute = make_compute(device, recipe.precision)
     dataset, split, network = require_buildable(recipe, data)
     data_dir = settings().data_dir
@@ -104,17 +108,17 @@ def train(
 def require_buildable(
     recipe: Recipe, data: DataSpec | Opened | None = None
 ) -> tuple[Dataset, Split, nn.Sequential]:
-    """Open and split the data, unless they are open already, and build the network once.
+    """Open and split the data, unless they are already open, and build the network.
 
     Raises:
-        ConvnetError: what would stop the recipe from being trained.
+        ConvnetError: The recipe cannot be trained.
     """
     opened = data if isinstance(data, tuple) else split_data(recipe, open_recipe_data(recipe, data))
     return *opened, build_network(recipe, *opened)
 
 
 def resolve_environment(recipe: Recipe, device: str, out: Path, *, named: bool = True) -> Recipe:
-    """Write out what depends on here and now: precision, the place of a folder, the checksum of weights."""
+    """Fill in what depends on this machine: precision, absolute paths, the checksum of weights."""
     settled: dict[str, Any] = {"precision": resolve_precision(recipe.precision, device)}
     if recipe.weights is not None:
         path = locate(recipe.weights.source, recipe.model.name)
@@ -137,17 +141,17 @@ def resume(
     listeners: Sequence[Listener] = (),
     label: str = "",
 ) -> Run:
-    """Resume an interrupted run, exactly as if it had not stopped; or train a run for longer.
+    """Resume an interrupted run exactly where it stopped, or train a finished run longer.
 
-    A device in the settings replaces the one the run began on, and with it bit-for-bit equality. Where the
-    schedule depends on the length of the run (cosine, one-cycle), it is the longer run's from here on. A
-    finished run without `epochs` is returned as it is.
+    The weights are bit-for-bit those of an uninterrupted run, unless the settings name another device.
+    Schedules that depend on the length of the run (cosine, one-cycle) follow the new length from here on. A
+    finished run without `epochs` is returned unchanged.
 
     Args:
-        path: The run's folder.
-        epochs: The new total.
-        listeners: Told of every event.
-        label: Which of several runs it is, for listeners.
+        path: The run folder.
+        epochs: The new total number of epochs.
+        listeners: Callables that receive every event.
+        label: The name of the run among several, for listeners.
 
     Raises:
         RunError: no run, one of another version, in use, or longer than `epochs` already.
@@ -176,7 +180,7 @@ def resume(
     split = read_split(folder.read("split.csv"), dataset)
     with folder.writing():
         if longer:
-            # In this order a kill in between leaves the shorter run, to be concluded anew.
+            # In this order a kill in between leaves the shorter run, which can be resumed.
             for outdated in ("report.html", "result.json"):
                 folder.file(outdated).unlink(missing_ok=True)
             recipe = override(recipe, {"epochs": epochs})
@@ -189,11 +193,11 @@ def resume(
 def train_or_resume(
     path: Path, recipe: Recipe, *, listeners: Sequence[Listener] = (), label: str = ""
 ) -> Run:
-    """Train into `path`, or take over the run of the same recipe that is there, finished or not.
+    """Train into `path`, or resume the run of the same recipe that is there.
 
     Raises:
-        RunError: it is a run of another recipe.
-        ConvnetError: as `train`.
+        RunError: The folder holds a run of another recipe.
+        ConvnetError: As for `train`.
     """
     if not (path / "run.json").exists():
         return train(recipe, path, listeners=listeners, label=label)
@@ -204,14 +208,14 @@ def train_or_resume(
 
 
 def _steps(dataset: Dataset) -> int | None:
-    """How many steps all series have; None where they differ, and of other data."""
+    """The length of all series; None if they differ, and for other data."""
     if dataset.info.modality != "series" or all_images(dataset).isnan().any():
         return None
     return dataset.info.shape.width
 
 
 def _describe_data(recipe: Recipe, dataset: Dataset, split: Split, reopens: bool) -> dict[str, Any]:
-    """What prediction needs to know of the data without opening it."""
+    """The facts about the data that prediction and reports need without opening it."""
     info = dataset.info
     counts: dict[SplitName, int] = {name: len(split[name]) for name in ("train", "val", "test")}
     return {

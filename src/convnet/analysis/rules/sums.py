@@ -1,4 +1,4 @@
-"""Operations that sum or compare over whole dimensions: what runs along them is then shared by all."""
+"""Rules for operations that reduce over whole dimensions, so that all positions share a field."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _along_one(operation: Operation) -> Field | None:
 
 @rule("native_batch_norm", "_native_batch_norm_legit")
 def _batch_norm(operation: Operation) -> Field | None:
-    """With statistics of its input, as an instance norm has them always, every place depends on all."""
+    """With statistics of its input (always so in instance norm), every position depends on all."""
     if operation["training"]:
         return operation.field("input").summed(range(2, operation.out.dim()), keep=True)
     return elementwise(operation)
@@ -39,7 +39,7 @@ def _batch_norm(operation: Operation) -> Field | None:
 
 @rule("native_layer_norm", "native_group_norm")
 def _norm(operation: Operation) -> Field | None:
-    """A layer norm shares over the dimensions it norms, a group norm over all places."""
+    """Layer norm reduces over the normalized dimensions, group norm over all positions."""
     normed = operation.get("normalized_shape")
     dims: Iterable[int] = range(-len(normed), 0) if normed else range(1, operation.out.dim())
     return operation.field("input").summed(dims, keep=True)
@@ -47,7 +47,7 @@ def _norm(operation: Operation) -> Field | None:
 
 @rule("mm", "addmm", "bmm", "baddbmm")
 def _matmul(operation: Operation) -> Field | None:
-    """The dimension that is summed over is shared by all; the others stay where they are."""
+    """The summed dimension is shared by all positions; the others are unchanged."""
     out, fields = operation.out, []
     left = next(name for name in ("mat1", "batch1", "self") if name in operation.arguments)
     right = next(name for name in ("mat2", "batch2") if name in operation.arguments)
@@ -63,7 +63,7 @@ def _matmul(operation: Operation) -> Field | None:
     "_scaled_dot_product_efficient_attention", "_scaled_dot_product_attention_math",
 )  # fmt: skip
 def _attention(operation: Operation) -> Field | None:
-    """Every place attends to all."""
+    """Every position depends on all positions."""
     fields = [field.summed(range(len(field.dims)), keep=True) for field in operation.fields()]
     plain = fields[0].unknown(operation.out.shape).dims
     return join([Field(plain, field.reaches) for field in fields])

@@ -1,4 +1,4 @@
-"""The table of rules, and the rule for everything that works element by element."""
+"""The table of rules for receptive fields, and the rule for elementwise operations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from convnet.analysis.field import Field, join
 
 @dataclass(frozen=True)
 class Operation:
-    """An operation whose output `out` is known: its arguments by ATen's names, and the fields of tensors."""
+    """An operation: its arguments by ATen's names, its output, and a lookup of the fields of tensors."""
 
     arguments: Mapping[str, Any]
     out: Tensor
@@ -23,14 +23,14 @@ class Operation:
         return self.arguments[name]
 
     def get(self, name: str, default: Any = None) -> Any:
-        """An argument that some variants of the operation do not have."""
+        """An argument that some variants of the operation lack."""
         return self.arguments.get(name, default)
 
     def field(self, name: str = "self") -> Field:
         """The field of a tensor among the arguments.
 
         Raises:
-            LookupError: it does not depend on the input, which the rule does not foresee.
+            LookupError: The tensor does not depend on the input.
         """
         found = self.lookup(self.arguments[name])
         if found is None:
@@ -50,13 +50,13 @@ class Operation:
 
 
 Rule = Callable[[Operation], Field | None]
-"""The field of the output; None where it cannot be known."""
+"""Returns the field of the output; None if it is unknown."""
 
 _RULES: dict[str, Rule] = {}
 
 
 def rule(*names: str) -> Callable[[Rule], Rule]:
-    """File a rule under ATen's names of operations."""
+    """Register a rule under ATen's names of operations."""
 
     def add(function: Rule) -> Rule:
         _RULES.update(dict.fromkeys(names, function))
@@ -66,7 +66,7 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 
 
 def has_rule(name: str) -> bool:
-    """Whether the operation is one of those that move, compare or sum numbers, and multiply none."""
+    """Whether there is a rule for the operation."""
     return name in _RULES
 
 
@@ -77,9 +77,9 @@ def propagate(
     arguments: Mapping[str, Any],
     out: Tensor,
 ) -> Field | None:
-    """The field of the output `out` of the operation `name`; None where it does not depend on the input.
+    """The field of the output of an operation; None if it does not depend on the input.
 
-    Nothing is known of an output that there is no rule for, unless the operation is `pointwise`.
+    The field is unknown if there is no rule, unless the operation is pointwise.
     """
     operation = Operation(arguments, out, lookup)
     inputs = operation.fields()
@@ -88,7 +88,7 @@ def propagate(
     found = _RULES.get(name) or (elementwise if pointwise else None)
     try:
         field = found(operation) if found else None
-    except (LookupError, ValueError):  # arguments that the rule does not foresee
+    except (LookupError, ValueError):  # arguments that the rule does not cover
         field = None
     known = field is not None and field.shape == tuple(out.shape)
     return field if known else inputs[0].unknown(out.shape)
@@ -99,11 +99,11 @@ def propagate(
     "lift_fresh",
 )  # fmt: skip
 def elementwise(operation: Operation) -> Field | None:
-    """Every element depends on its own of all inputs."""
+    """Every element depends on the corresponding elements of all inputs."""
     return join([field.expanded(operation.out.shape) for field in operation.fields()])
 
 
 def each(value: Any, count: int) -> list[Any]:
-    """One entry for each of `count` sides, from a number, a list of one number, or a list of all."""
+    """One entry per side, from a number, a list of one number, or a list of all."""
     values = list(value) if isinstance(value, Sequence) else [value]
     return values * count if len(values) == 1 else values

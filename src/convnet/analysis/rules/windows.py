@@ -1,4 +1,4 @@
-"""Operations that read neighbouring places: convolution, pooling, padding, resizing."""
+"""Rules for operations that read neighboring positions: convolution, pooling, padding, resizing."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _pool(operation: Operation) -> Field | None:
 
 @rule("im2col")
 def _patches_as_columns(operation: Operation) -> Field | None:
-    """The two sides become one dimension."""
+    """Both sides become one dimension."""
     field, sides = operation.field(), operation["self"].shape[2:]
     for side, size in enumerate(sides):
         k, s, p, d = (operation[name][side] for name in ("kernel_size", "stride", "padding", "dilation"))
@@ -93,7 +93,7 @@ def _nearest(operation: Operation) -> Field | None:
 
 
 def _interpolated(beside: int) -> Rule:
-    """Each place reads the two places around its own in the smaller map, and `beside` more on both sides."""
+    """Each position reads the two nearest positions of the input, and `beside` more on either side."""
 
     def interpolated(operation: Operation) -> Field | None:
         aligned = bool(operation["align_corners"])
@@ -130,13 +130,13 @@ def _pixel_unshuffle(operation: Operation) -> Field | None:
 def _resized(
     operation: Operation, count: int, sources: Callable[[Fraction], Sources], aligned: bool = False
 ) -> Field:
-    """The last `count` sides get new sizes; `sources` are the places read for a step in the map before."""
+    """The field after resizing the last `count` sides; `sources` returns the positions read, for a step."""
     field, out = operation.field(), operation.out
     for dim, factor in zip(range(-count, 0), _factors(operation, count), strict=True):
         before, after = field.shape[dim], out.shape[dim]
-        if aligned:  # the centres of the first and the last places lie on each other
+        if aligned:  # the centers of the first and last positions coincide
             step = Fraction(before - 1, max(1, after - 1))
-        elif factor:  # torch takes it at its word, however the size was rounded
+        elif factor:  # torch uses the factor, not the ratio of the rounded sizes
             step = 1 / Fraction(factor).limit_denominator(1000)
         else:
             step = Fraction(before, after)
@@ -145,6 +145,6 @@ def _resized(
 
 
 def _factors(operation: Operation, count: int) -> list[float | None]:
-    """The scale factor of every side; None where the new size was given instead."""
+    """The scale factor of every side; None if the new size was given instead."""
     names = ["scales"] if count == 1 else [f"scales_{side}" for side in "dhw"[-count:]]
     return [operation.get(name) for name in names]

@@ -17,12 +17,12 @@ LISTED = 10
 
 
 def audit(
-    data: Annotated[str, typer.Argument(help="A folder, .zip, table or shards of images; a named set.")],
+    data: Annotated[str, typer.Argument(help="A folder, .zip, table or shards of images; a data set.")],
     html: Annotated[
         Path | None, typer.Option(help="Write a page with thumbnails (default: NAME-audit.html).")
     ] = None,
     labels: Annotated[
-        bool, typer.Option(help="Whether a simple classifier looks for labels that may be wrong.")
+        bool, typer.Option(help="Whether to look for suspicious labels with a simple classifier.")
     ] = True,
     strict: Annotated[bool, typer.Option("--strict", help="Exit status 1 if anything is found.")] = False,
     label: Label = None,
@@ -71,7 +71,7 @@ def _print(found: Audit, page: Path | None) -> None:
             + " ".join(f"{d:.1f}" for d in deviation)
         )
     if found.profiles:
-        print(f"  {found.profiles:,} images carry a colour profile (ICC), which is ignored")
+        print(f"  {found.profiles:,} images have a colour profile (ICC), which is ignored")
     for kind, findings in found.by_kind.items():
         print(f"\n{kind.replace('_', ' ')} ({len(findings):,})")
         for finding in findings[:LISTED]:
@@ -89,5 +89,5 @@ def _more(count: int) -> str:
 
 
 def _line(text: str) -> str:
-    """On one line: control characters as they are written in code."""
+    """The text with control characters escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

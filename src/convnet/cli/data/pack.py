@@ -11,7 +11,7 @@ from convnet.cli.options import Label, Labels, Set, overrides
 
 def pack(
     data: Annotated[str, typer.Argument(help="A folder, .zip or table of images.")],
-    size: Annotated[int | None, typer.Option(min=1, help="Side of the images; default: as train.")] = None,
+    size: Annotated[int | None, typer.Option(min=1, help="Image size. Default: as 'convnet train'.")] = None,
     label: Label = None,
     task: Labels = None,
     set_: Set = None,
@@ -31,7 +31,7 @@ def pack(
         found = resolve(data, chosen)
         dataset = open_recipe_data(found.recipe, found.data)
         if not isinstance(dataset, ImageDataset):
-            raise DataError(f"{data}: is in memory already; only images in files are cached")
+            raise DataError(f"{data}: already in memory; only image files are cached")
         made = dataset.files.build(progress.over)
     readable = int((made.state == 1).sum())
     print(f"{readable:,} images of {dataset.info.shape}, {made.nbytes / 1e6:,.1f} MB  {made.folder}")

@@ -24,7 +24,7 @@ def preview(
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Draw training images, the three resize policies, and augmented versions."""
+    """Draw training images, the three resize policies and augmented versions."""
     from convnet.workflows import resolve
     from convnet.workflows.preview import draw_preview
 

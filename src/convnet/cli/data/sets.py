@@ -29,7 +29,7 @@ def get(
     name: Annotated[str, typer.Argument(help="A name that 'convnet data list' prints.")],
     data_dir: DataDir = None,
 ) -> None:
-    """Find a set, or download it into the cache, and check that it can be read."""
+    """Find a data set or download it into the cache, and check that it can be read."""
     from convnet.data.datasets.named.catalog import locate, named_set
 
     dataset = named_set(name)

@@ -12,12 +12,12 @@ from convnet.cli.options import DataDir, Label, Labels
 
 def split(
     data: Annotated[str, typer.Argument(help="A folder, .zip or table of images; a named set.")],
-    val: Annotated[float | None, typer.Option(help="Share that is held out to watch training.")] = None,
-    test: Annotated[float | None, typer.Option(help="Share that is held out to the end.")] = None,
+    val: Annotated[float | None, typer.Option(help="Validation fraction.")] = None,
+    test: Annotated[float | None, typer.Option(help="Test fraction.")] = None,
     folds: Annotated[
         int | None,
         typer.Option(
-            min=2, help="Number the samples 0…k−1 instead, for other tools; 'train --folds' does it itself."
+            min=2, help="Assign folds 0…k−1 instead, for other tools ('train --folds' makes its own)."
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Random seed of the split.")] = 0,
@@ -28,9 +28,9 @@ def split(
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Split images, copies and groups kept together, and write a table: path, label, split, group.
+    """Split a data set and write a table: path, label, split, group. Copies and groups stay together.
 
-    Of images in a folder or a table it is data in its own right: 'convnet train' follows its splits.
+    The table of a folder or a table of images can itself be trained on: 'convnet train' follows its splits.
     """
     import sys
 
@@ -41,7 +41,7 @@ def split(
     from convnet.registry import validate
 
     if folds is not None and (val is not None or test is not None):
-        raise RecipeError("--val and --test do not apply: with --folds every sample is in a fold")
+        raise RecipeError("--val and --test do not apply with --folds, where every sample is in a fold")
     dataset = open_data(data, label=label, annotation="labels" if task == "multi-label" else "class")
     for line in (*dataset.info.warnings, *dataset.info.unreadable):
         print(line, file=sys.stderr)
@@ -50,7 +50,8 @@ def split(
     text = split_table(dataset, options, folds, base=out.absolute().parent if out else Path.cwd())
     if isinstance(dataset, ImageDataset) and not dataset.files.manifest.store.root.is_dir():
         print(
-            f"its paths are those within {data}, which training on the table would not find", file=sys.stderr
+            f"paths in the table are relative to {data}; 'convnet train' cannot read them from the table",
+            file=sys.stderr,
         )
     if out is None:
         sys.stdout.write(text)

@@ -1,4 +1,4 @@
-"""The audit of a data set: scan, compare, doubt the labels, report."""
+"""The audit of a data set: scan all files, find copies, check labels."""
 
 from __future__ import annotations
 
@@ -24,14 +24,21 @@ from convnet.types import ImageShape, Progress, unseen
 logger = logging.getLogger(__name__)
 
 OUTLIERS = 8
-"""How many of the darkest, brightest and flattest images are shown."""
+"""The number of darkest, brightest and least contrasted images that are shown."""
 MOST_JUDGED = 20_000
-"""Images of which labels are doubted; of more, nobody has the time."""
+"""The largest number of images whose labels are checked."""
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What was found in a listing, and the seconds that it took to scan, to compare and to doubt labels."""
+    """The result of an audit.
+
+    Attributes:
+        manifest: The audited files.
+        scan: A record per file.
+        findings: The problems found.
+        seconds: The time of each step.
+    """
 
     manifest: Manifest
     scan: Scan
@@ -40,30 +47,30 @@ class Audit:
 
     @property
     def files(self) -> int:
-        """All files that were met, whether images or not."""
+        """The number of all files, images or not."""
         return len(self.manifest) + len(self.manifest.ignored)
 
     @property
     def images(self) -> int:
-        """Files that are sound images."""
+        """The number of readable images."""
         return int(self.scan.sound.sum())
 
     @cached_property
     def by_kind(self) -> dict[Kind, list[Finding]]:
-        """The findings of each kind that there are any of."""
+        """The findings by kind; only kinds that occur."""
         grouped = {kind: [f for f in self.findings if f.kind == kind] for kind in KINDS}
         return {kind: found for kind, found in grouped.items() if found}
 
     @cached_property
     def channel_names(self) -> tuple[str, str, str]:
-        """What the three channels are that figures are given of."""
+        """The names of the three channels in the statistics."""
         if (self.scan.records["channels"] > 3).any():
             return "first", "second", "third channel"
         return "red", "green", "blue"
 
     @cached_property
     def channels(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Mean and deviation of the first three channels, 0…255; every image weighs the same."""
+        """Mean and standard deviation of the first three channels, 0…255; images have equal weight."""
         records = self.scan.records[self.scan.decoded]
         mean = records["mean"].astype(np.float64).mean(0)
         square = records["square"].astype(np.float64).mean(0)
@@ -71,12 +78,12 @@ class Audit:
 
     @cached_property
     def profiles(self) -> int:
-        """Images with a colour profile, which is ignored."""
+        """The number of images with a color profile, which is ignored."""
         return int(self.scan.records["profile"].sum())
 
     @cached_property
     def sizes(self) -> tuple[str, str, str]:
-        """Smallest, middle and largest width×height, by the number of pixels."""
+        """The smallest, median and largest width×height, by number of pixels."""
         records = self.scan.records[self.scan.decoded]
         order = np.argsort(records["width"].astype(np.int64) * records["height"], kind="stable")
         chosen = records[order[[0, len(order) // 2, -1]]]
@@ -84,7 +91,7 @@ class Audit:
         return low, middle, high
 
     def outliers(self) -> dict[str, list[tuple[str, float]]]:
-        """The darkest, the brightest and the flattest images, and by how much."""
+        """The darkest, brightest and least contrasted images, with their values."""
         places = (self.scan.decoded & ~self.scan.records["blank"]).nonzero()[0]
         brightness = self.scan.records["mean"][places].mean(1)
         contrast = self.scan.records["contrast"][places]
@@ -99,7 +106,7 @@ class Audit:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """Files, images, classes and findings, as JSON has them."""
+        """Files, images, classes and findings as plain values, for JSON."""
         return document(self.manifest, self.scan, self.findings)
 
 
@@ -109,9 +116,15 @@ def audit(
     doubt_labels: bool = True,
     progress: Progress = unseen,
 ) -> Audit:
-    """Decode every file, compare all with all, and let a cross-validated classifier doubt the labels.
+    """Decode every file, find copies, and check labels with a cross-validated classifier.
 
-    `progress` may show how far the decoding is.
+    Args:
+        manifest: The files.
+        doubt_labels: Whether to check the labels.
+        progress: Shows the progress of decoding.
+
+    Returns:
+        The findings and the records of all files.
     """
     begun = time.perf_counter()
     found = scan(manifest, progress=progress)
@@ -136,7 +149,7 @@ def audit(
 
 
 def _suspects(manifest: Manifest, found: Scan) -> list[Finding]:
-    """Labels that look wrong, the worst first, among images that can be read and show something."""
+    """Suspicious labels, most suspicious first, among readable images that are not blank."""
     places = (found.sound & ~found.records["blank"]).nonzero()[0]
     if not len(places):
         return []

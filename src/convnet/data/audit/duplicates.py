@@ -1,4 +1,4 @@
-"""Which images are the same: in every pixel, or to the eye."""
+"""Find copies of images: equal in every pixel, or nearly equal."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from convnet.data.images.pixels import DecodeError
 from convnet.errors import DataError
 
 HASH_BITS = 10
-"""Bits of 64 in which the hashes of two pictures may differ for them to be compared."""
+"""The largest number of bits, of 64, in which the hashes of candidates may differ."""
 LIKENESS = 0.98
-"""Least correlation of the small pictures of near duplicates."""
+"""The smallest correlation of the thumbnails of near copies."""
 LEVELS = 8.0
-"""Largest mean difference of their small pictures, of 255."""
+"""The largest mean difference of the thumbnails of near copies, of 255."""
 BLOCK = 2048
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two samples that are the same; `exact` in every pixel."""
+    """The positions of two copies; `exact` if all pixels are equal."""
 
     first: int
     second: int
@@ -39,10 +39,17 @@ class Pair:
 
 
 def duplicates(manifest: Manifest, found: Scan) -> list[Pair]:
-    """Pairs of the same picture, each sample paired with the first of its kind.
+    """Find pairs of copies; each copy is paired with the first image of its kind.
 
-    Blank pictures are all alike and left out. What the hashes propose is compared: exact duplicates by all
-    their pixels, near ones (resized, compressed again, slightly cropped) by small colour pictures.
+    Candidates are found by perceptual hashes. Exact copies are confirmed by all pixels, near copies (resized,
+    recompressed, slightly cropped) by small color thumbnails. Blank images are left out.
+
+    Args:
+        manifest: The files.
+        found: Their scan.
+
+    Returns:
+        The pairs, in order.
     """
     records = found.records
     usable = (found.decoded & ~records["blank"]).nonzero()[0]
@@ -54,14 +61,14 @@ def duplicates(manifest: Manifest, found: Scan) -> list[Pair]:
 
 
 def together(count: int, pairs: list[Pair]) -> NDArray[np.int64]:
-    """A number for each sample, the same for those that pairs connect."""
+    """A number per sample, equal for samples connected by pairs."""
     if not pairs:
         return np.arange(count)
     return _components(count, np.array([[pair.first, pair.second] for pair in pairs]).T)
 
 
 def _exact(manifest: Manifest, records: Records, usable: NDArray[np.int64]) -> Iterator[Pair]:
-    """Samples of one size whose small pictures are equal, then compared whole."""
+    """Pairs of images with equal size and thumbnail whose pixels are all equal."""
     alike: dict[bytes, list[int]] = defaultdict(list)
     for place in usable.tolist():
         record = records[place]
@@ -81,9 +88,9 @@ def _exact(manifest: Manifest, records: Records, usable: NDArray[np.int64]) -> I
 
 
 def _digests(manifest: Manifest) -> Callable[[int], bytes]:
-    """A checksum of all pixels of a sample; empty where they can no longer be had.
+    """A function that returns a checksum of a sample's pixels; empty if they cannot be read.
 
-    Files of the same bytes are decoded once.
+    Files with equal bytes are decoded once.
     """
     known: dict[bytes, bytes] = {}
 
@@ -102,11 +109,11 @@ def _digests(manifest: Manifest) -> Callable[[int], bytes]:
 
 
 def _near(records: Records, places: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Pairs whose hashes are close and whose small pictures agree; of many that are alike, a tree of them."""
+    """Pairs with similar hashes and thumbnails; a spanning tree for each group of similar images."""
     edges = np.empty((2, 0), np.int64)
     kin = np.arange(len(records))
     for pairs in _proposed(records["hash"][places], places):
-        # What others connect already need not be compared: of a series of like pictures, nearly all.
+        # Pairs that are already connected through others need not be compared.
         unknown = pairs[:, kin[pairs[0]] != kin[pairs[1]]]
         alike = unknown[:, _alike(records, unknown)]
         if alike.size:
@@ -114,7 +121,7 @@ def _near(records: Records, places: NDArray[np.int64]) -> list[tuple[int, int]]:
             kin = _components(len(records), edges)
     if not edges.size:
         return []
-    from scipy.sparse import coo_matrix  # a quarter of a second, only where there are copies
+    from scipy.sparse import coo_matrix  # imported here because it takes a quarter of a second
     from scipy.sparse.csgraph import minimum_spanning_tree
 
     links = coo_matrix((np.ones(edges.shape[1]), edges), (len(records), len(records)))
@@ -123,7 +130,7 @@ def _near(records: Records, places: NDArray[np.int64]) -> list[tuple[int, int]]:
 
 
 def _proposed(hashes: NDArray[np.uint64], places: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Pairs of places whose hashes are close, 2×M with at most `BLOCK` of them at a time."""
+    """Pairs of positions with similar hashes, 2×M, in blocks of at most `BLOCK`."""
     hashes = np.ascontiguousarray(hashes)
     for top in range(0, len(places), BLOCK):
         rows = hashes[top : top + BLOCK, None]
@@ -136,8 +143,8 @@ def _proposed(hashes: NDArray[np.uint64], places: NDArray[np.int64]) -> Iterator
 
 
 def _components(count: int, edges: NDArray[np.int64]) -> NDArray[np.int64]:
-    """A number for each of `count` places, the same for those that 2×M edges connect."""
-    from scipy.sparse import coo_matrix  # a quarter of a second, only where there are copies
+    """The number of the connected component of each of `count` positions, for edges 2×M."""
+    from scipy.sparse import coo_matrix  # imported here because it takes a quarter of a second
     from scipy.sparse.csgraph import connected_components
 
     links = coo_matrix((np.ones(edges.shape[1], np.bool_), edges), (count, count))
@@ -146,7 +153,7 @@ def _components(count: int, edges: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _alike(records: Records, pairs: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which of 2×M pairs have small pictures that agree, in level and in what they show."""
+    """Which of 2×M pairs have similar thumbnails, in level and in content."""
     a, b = (records["thumb"][side].reshape(len(side), 3 * THUMB**2).astype(np.float32) for side in pairs)
     close = np.abs(a - b).mean(1) <= LEVELS
     a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)

@@ -1,4 +1,4 @@
-"""What an audit has to say of single files, in the words of its JSON."""
+"""The findings of an audit about files and classes."""
 
 from __future__ import annotations
 
@@ -29,20 +29,26 @@ Kind = Literal[
     "ignored_file",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-"""In the order of how much harm they do."""
+"""All kinds, most harmful first."""
 
 TINY = 16
-"""Pixels a side; smaller pictures are suspicious where the others are not as small."""
+"""Pixels a side; smaller images are reported if most others are larger."""
 USUAL = 2
-"""A picture is tiny only if the median of all is at least so many times larger."""
+"""An image is tiny only if the median size is at least this many times larger."""
 EXTREME = 4.0
-"""Width over height, or height over width."""
+"""The largest usual ratio of the longer to the shorter side."""
 USUAL_MODES = frozenset({"RGB", "L", "YCbCr", "array"})
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something about a file, or a class; a finding about a pair names the other path in `detail`."""
+    """A problem of a file or a class.
+
+    Attributes:
+        kind: The kind of problem.
+        path: The file or class.
+        detail: Further information; for copies the path of the other file.
+    """
 
     kind: Kind
     path: str
@@ -50,7 +56,7 @@ class Finding:
 
 
 def findings(manifest: Manifest, found: Scan, pairs: Sequence[Pair]) -> list[Finding]:
-    """Everything that decoding and comparing the files of a listing brought to light."""
+    """All findings from decoding and comparing the files, most harmful kinds first."""
     all_found = [
         *_damaged(manifest, found),
         *_copies(manifest, pairs),
@@ -62,7 +68,7 @@ def findings(manifest: Manifest, found: Scan, pairs: Sequence[Pair]) -> list[Fin
 
 
 def document(manifest: Manifest, found: Scan, said: Sequence[Finding]) -> dict[str, Any]:
-    """Files, sound images, images of each class, and the findings: an audit as JSON has it."""
+    """Files, readable images, images per class and findings as plain values, for JSON."""
     return {
         "files": len(manifest) + len(manifest.ignored),
         "images": int(found.sound.sum()),
@@ -74,12 +80,12 @@ def document(manifest: Manifest, found: Scan, said: Sequence[Finding]) -> dict[s
 def _damaged(manifest: Manifest, found: Scan) -> Iterator[Finding]:
     for place, reason in found.reasons.items():
         kind = found.trouble(place)
-        assert kind is not None, "what has a reason is in trouble"
+        assert kind is not None, "a reason implies a problem"
         yield Finding(kind, manifest.samples[place].entry.name, reason)
 
 
 def _copies(manifest: Manifest, pairs: Sequence[Pair]) -> Iterator[Finding]:
-    """Each copy beside one that it is of; and, of other labels, as a conflict."""
+    """A finding per copy, and one more if the labels of a pair differ."""
     for pair in pairs:
         first, second = manifest.samples[pair.first], manifest.samples[pair.second]
         here, there = first.split or "", second.split or ""
@@ -92,7 +98,7 @@ def _copies(manifest: Manifest, pairs: Sequence[Pair]) -> Iterator[Finding]:
 
 
 def conflicting(manifest: Manifest, pairs: Sequence[Pair]) -> int:
-    """How many pairs have different labels."""
+    """The number of pairs with different labels."""
     samples = manifest.samples
     return sum(samples[pair.first].labels != samples[pair.second].labels for pair in pairs)
 
@@ -107,7 +113,7 @@ def _looks(manifest: Manifest, found: Scan) -> Iterator[Finding]:
             continue
         name, size = sample.entry.name, f"{width}×{height} pixels"
         if record["blank"]:
-            yield Finding("blank", name, f"{size} of one colour")
+            yield Finding("blank", name, f"{size} of one color")
         if min(width, height) < TINY and usual >= USUAL * min(width, height):
             yield Finding("tiny", name, f"{size}; half of the images have {usual} or more")
         if max(width, height) > EXTREME * min(width, height):

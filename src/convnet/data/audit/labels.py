@@ -1,4 +1,4 @@
-"""Labels that look wrong: a simple classifier, trained on the others, is sure of another one."""
+"""Find suspicious labels with a simple cross-validated classifier."""
 
 from __future__ import annotations
 
@@ -14,25 +14,32 @@ from convnet.features import FEATURES
 from convnet.layers import Fitted
 
 SIDE = 64
-"""Of the pictures that features are computed of."""
+"""The size of the images that features are computed from."""
 FOLDS = 5
 BATCH = 256
 ITERATIONS = 200
 FEWEST = 10
-"""Images that a class needs for its labels to be judged."""
+"""The smallest class whose labels are checked."""
 SHARE = 0.05
-"""At most so many of the labels are suspected, those first that look most wrong."""
+"""The largest fraction of labels that are reported."""
 REPEATS = 2
-"""Ways of dealing out the folds, over which probabilities are averaged."""
+"""The number of cross-validations whose probabilities are averaged."""
 PATCHES = 30_000
-"""Of which the visual words are learnt."""
+"""The number of patches that visual words are fitted to."""
 GRID = 3
-"""Parts of a side whose colours are looked at one by one."""
+"""Cells per side of the local color histograms."""
 
 
 @dataclass(frozen=True)
 class Suspect:
-    """A sample whose label is less probable than another class, and both probabilities."""
+    """A suspicious label.
+
+    Attributes:
+        place: The position of the sample.
+        other: The more probable class.
+        probability: The probability of `other`.
+        own: The probability of the given label.
+    """
 
     place: int
     other: str
@@ -41,11 +48,16 @@ class Suspect:
 
 
 def suspects(images: NDArray[np.uint8], labels: NDArray[np.int64], classes: tuple[str, ...]) -> list[Suspect]:
-    """The labels that a cross-validated classifier contradicts with confidence, the worst first.
+    """Labels that a cross-validated classifier contradicts with confidence, most suspicious first.
 
-    `images` are N×H×W×C. The classifier is logistic regression on gradients, colours (histograms of
-    the whole and of its parts) and visual words. Confident is a probability of another class above what its
-    own members have on average (confident learning; Northcutt et al. 2021).
+    The classifier is logistic regression on HoG, global and local color histograms, and visual words. It is
+    confident if the probability of another class exceeds the mean probability that the members of that class
+    have (confident learning; Northcutt et al. 2021).
+
+    Args:
+        images: uint8 N×H×W×C.
+        labels: Class indices N.
+        classes: The class names.
     """
     counts = np.bincount(labels, minlength=len(classes))
     judged = (counts[labels] >= FEWEST).nonzero()[0]
@@ -101,14 +113,14 @@ def _batches(images: NDArray[np.uint8]) -> Iterator[torch.Tensor]:
 
 
 def _probabilities(features: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """N×K, each sample judged by a classifier that has not seen it."""
-    from sklearn.exceptions import ConvergenceWarning  # a second, only where labels are doubted
+    """Out-of-fold probabilities N×K."""
+    from sklearn.exceptions import ConvergenceWarning  # imported here because it takes a second
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
     total = np.zeros((len(labels), len(np.unique(labels))))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # good enough long before that
+        warnings.simplefilter("ignore", ConvergenceWarning)  # full convergence is not needed
         for seed in range(REPEATS):
             folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
             model = LogisticRegression(max_iter=ITERATIONS)

@@ -1,4 +1,4 @@
-"""What a scan says of one file, and how it is remembered."""
+"""The record of a scanned file, and the cache of records."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from convnet.data.images.pixels import Trouble
 from convnet.errors import ConvnetError
 
 THUMB = 16
-"""Side of the small colour pictures that are compared."""
+"""The size of the color thumbnails that are compared."""
 TROUBLES: tuple[Trouble, ...] = ("unreadable", "truncated", "not_an_image")
 VERSION = 4
 
 RECORD = np.dtype(
     [
-        ("trouble", np.uint8),  # 0, or 1 + place in TROUBLES
-        ("passing", np.bool_),  # nobody could read the file, which says nothing of what is in it
-        ("width", np.int32),  # upright; 0 where nothing could be decoded
+        ("trouble", np.uint8),  # 0, or 1 + index in TROUBLES
+        ("passing", np.bool_),  # the file could not be read now, which may change
+        ("width", np.int32),  # upright; 0 if nothing could be decoded
         ("height", np.int32),
         ("mode", "U8"),
         ("channels", np.uint8),
@@ -44,7 +44,7 @@ Records = NDArray[np.void]
 
 
 class Memory:
-    """What earlier scans of the same place found, in the cache, by path, size and time of change."""
+    """The cached records of earlier scans of the same folder, by path, size and modification time."""
 
     def __init__(self, manifest: Manifest) -> None:
         where = hashlib.sha256(os.fsencode(manifest.store.root.absolute())).hexdigest()[:12]
@@ -56,19 +56,19 @@ class Memory:
                     reasons = json.loads(file["reasons"].tobytes())
                     rows = zip(file["keys"].tolist(), file["records"], reasons, strict=True)
                     self.found = {key: (record, reason) for key, record, reason in rows}
-        except Exception:  # whatever an old or damaged cache holds, it is made again
+        except Exception:  # an old or damaged cache is built again
             self.found = {}
 
     def find(self, sample: Sample) -> tuple[Records, str] | None:
-        """The record of a file, and in words what is wrong with it; None if it is new or was changed."""
+        """The record of a file and the reason of its problem, if any; None if it is new or was changed."""
         return self.found.get(_key(sample))
 
     def has_all(self, manifest: Manifest) -> bool:
-        """Whether every file of the listing was scanned before."""
+        """Whether every file of the manifest has been scanned."""
         return bool(self.found) and all(self.find(sample) is not None for sample in manifest.samples)
 
     def save(self, samples: Sequence[Sample], found: Sequence[tuple[Records, str]], *, others: bool) -> None:
-        """Remember it, beside what is known of `others` if there are any; a full disk forgets."""
+        """Store records, together with those of `others` if wanted; write errors are ignored."""
         lasting = {_key(s): f for s, f in zip(samples, found, strict=True) if not f[0]["passing"]}
         all_found = {**self.found, **lasting} if others else lasting
         content = io.BytesIO()

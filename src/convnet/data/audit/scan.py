@@ -1,4 +1,4 @@
-"""Every file of a listing decoded once, small: what it is, how it looks, whether it can be read at all."""
+"""Scan the files of a manifest: decode each once, small, and record size, statistics and problems."""
 
 from __future__ import annotations
 
@@ -23,35 +23,40 @@ from convnet.errors import DataError
 from convnet.types import Progress, unseen
 
 SMALL = 32
-"""Side of the picture that the perceptual hash is taken of, and of the pixels that statistics are of."""
+"""The size of the image that hashes and statistics are computed from."""
 CHUNK = 64
-"""Files that a thread looks at in a row: threads that talk about each one wait for each other."""
+"""Files per task of a thread; smaller tasks make threads wait for each other."""
 BLANK_RANGE = 2
-"""Between the darkest and the brightest value of a picture that shows nothing."""
+"""The largest range of values of a blank image."""
 NOTHING = np.empty((0, 0, 0), np.uint8)
 
 
 @dataclass(frozen=True)
 class Scan:
-    """A record for each sample of a listing, and in words what is wrong with those that have trouble."""
+    """The result of a scan.
+
+    Attributes:
+        records: One record per sample.
+        reasons: The reasons of problems, by position.
+    """
 
     records: Records
     reasons: dict[int, str]
 
     @property
     def decoded(self) -> NDArray[np.bool_]:
-        """Which samples have pixels: sound ones, and truncated ones as far as they go."""
+        """Which samples have pixels; includes truncated images."""
         found: NDArray[np.bool_] = self.records["width"] > 0
         return found
 
     @property
     def sound(self) -> NDArray[np.bool_]:
-        """Which samples have no trouble."""
+        """Which samples have no problem."""
         found: NDArray[np.bool_] = self.records["trouble"] == 0
         return found
 
     def trouble(self, place: int) -> Trouble | None:
-        """What kind of trouble a sample has."""
+        """The kind of problem of a sample; None if it has none."""
         number = int(self.records["trouble"][place])
         return TROUBLES[number - 1] if number else None
 
@@ -63,10 +68,16 @@ def scan(
     memory: Memory | None = None,
     progress: Progress = unseen,
 ) -> Scan:
-    """Decode the files of a listing (or `only` those at these places), a thread per core.
+    """Decode the files of a manifest, with one thread per core.
 
-    What is in `memory` (default: that of the listing) is not decoded again, and what is not comes into it.
-    `progress` may show how far it is.
+    Args:
+        manifest: The files.
+        only: The positions to scan. Default: all.
+        memory: Cached records, which are not decoded again. Default: those of the manifest.
+        progress: Shows the progress.
+
+    Returns:
+        A record per scanned file.
     """
     places = range(len(manifest)) if only is None else only
     samples = [manifest.samples[place] for place in places]
@@ -86,11 +97,17 @@ def scan(
 
 
 class Look(NamedTuple):
-    """What decoding one file showed.
+    """The result of decoding one file.
 
-    `small` is the whole picture in 32×32×3, `some` so many of its pixels as they are; None where there are
-    none; of more than three channels they show the first three. `picture` is without its pixels, of which
-    the number of `channels` is left.
+    Attributes:
+        trouble: The kind of problem, if any.
+        reason: The reason of the problem.
+        picture: Facts about the image, without its pixels.
+        channels: The number of its channels.
+        small: The first three channels resized to 32×32×3; None if it has no pixels.
+        some: 32×32×3 of its pixels, not resized.
+        beyond: The range of values in further channels.
+        passing: Whether the problem may disappear although the file stays the same.
     """
 
     trouble: Trouble | None
@@ -100,19 +117,17 @@ class Look(NamedTuple):
     small: NDArray[np.uint8] | None = None
     some: NDArray[np.uint8] | None = None
     beyond: int = 0
-    """The range of the values of channels beyond the third."""
     passing: bool = False
-    """May be otherwise next time, though the file is the same."""
 
 
 def _recorded(store: Storage, samples: Sequence[Sample]) -> list[tuple[Records, str]]:
-    """Records of some files, with the reasons of their troubles."""
+    """Records of some files, with the reasons of their problems."""
     looks = [_examine(store, sample) for sample in samples]
     return [(record, look.reason) for record, look in zip(_described(looks), looks, strict=True)]
 
 
 def _examine(store: Storage, sample: Sample) -> Look:
-    """Decode one file; what all files need alike is left to `_described`."""
+    """Decode one file; `_described` computes the statistics of many files together."""
     if sample.entry.size == MISSING:
         return Look("unreadable", "no such file")
     try:
@@ -141,7 +156,7 @@ def _examine(store: Storage, sample: Sample) -> Look:
 
 
 def _described(looks: Sequence[Look]) -> Records:
-    """The records of some files; what is computed of their pixels, for all of them together."""
+    """The records of some files, with statistics computed for all of them together."""
     records = np.zeros(len(looks), RECORD)
     for record, look in zip(records, looks, strict=True):
         record["passing"] = look.passing
@@ -175,13 +190,13 @@ def _described(looks: Sequence[Look]) -> Records:
 
 
 def _planes(parts: Sequence[NDArray[np.uint8] | None]) -> NDArray[np.float32]:
-    """Pictures 32×32×3, where there are any, as N×3×32×32: the last axes are fast to reduce."""
+    """Images 32×32×3, where there are any, as N×3×32×32, which is fast to reduce."""
     stacked = np.stack([part for part in parts if part is not None])
     return stacked.transpose(0, 3, 1, 2).astype(np.float32, order="C")
 
 
 def perceptual_hashes(grey: NDArray[np.float32]) -> NDArray[np.uint64]:
-    """64 bits for each of N×32×32: which low frequencies exceed their median (pHash; Zauner 2010)."""
+    """Perceptual hashes of N×32×32, 64 bits each: low frequencies above their median (Zauner 2010)."""
     basis = _cosines()
     low = (basis @ grey @ basis.T).reshape(len(grey), -1)[:, 1:]
     bits = low > np.median(low, axis=1, keepdims=True)

@@ -1,1 +1,1 @@
-"""A Dataset to batches: loader, samplers, prefetching, augmentation."""
+"""Batches: the loader, samplers, prefetching and augmentation."""

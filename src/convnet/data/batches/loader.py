@@ -1,4 +1,4 @@
-"""From a source to batches: shuffled, augmented, reproducible, and able to start anywhere."""
+"""`Loader`: shuffled, augmented, reproducible batches that can start at any step."""
 
 from __future__ import annotations
 
@@ -14,27 +14,30 @@ from convnet.data.datasets.dataset import Dataset
 from convnet.device import derived_seed
 from convnet.types import Batch
 
-AHEAD = 4
-"""Batches that are ready before they are needed."""
+PREFETCHED = 4
+"""The number of batches that are prepared in advance."""
 BatchTransform = Callable[[Batch, int | None], Batch]
-"""Makes what a network is given, and what it should say, of a batch; the seed decides what is random.
+"""Turns a batch of the data into inputs and targets; the seed determines what is random.
 
-Without a seed every sample gets the same each time, whatever batch it is in.
+Without a seed every sample gets the same result in whatever batch it is.
 """
 
 
 class Loader:
-    """The batches of some samples of a source, epoch after epoch.
+    """The batches of some samples of a dataset.
 
-    With a `seed`, an epoch is a permutation that depends on the seed and the epoch alone, and the
-    augmentation of a batch on the seed, the epoch and the place of the batch: a run that goes on from any
-    step sees what it would have seen. With `weights`, one for each sample, an epoch is as many samples drawn
-    again and again, with probabilities in that proportion. Shards are read one after the other, mixed in a
-    buffer. Without a seed the samples come in
-    order, unaugmented. `transform` comes last.
+    The order of an epoch depends only on the seed and the epoch, and the augmentation of a batch only on the
+    seed, the epoch and the position of the batch, so a resumed run sees the same batches. The last batch of a
+    shuffled epoch may be smaller; it is dropped if it would hold a single image, which batch norm cannot use.
 
-    The last batch of a shuffled epoch is smaller than the others; it is dropped if it would hold a single
-    image, which batch norm cannot use.
+    Args:
+        dataset: The data.
+        indices: The samples.
+        batch_size: Samples per batch.
+        seed: The seed of order and augmentation. Without one, samples come in order and unaugmented.
+        augment: The augmentation.
+        transform: Applied last.
+        weights: Relative frequencies of the samples, which are then drawn with replacement.
     """
 
     def __init__(
@@ -61,12 +64,12 @@ class Loader:
         self.steps = -(-count // batch_size) - drop
 
     def epoch(self, epoch: int = 0, first: int = 0) -> Iterator[Batch]:
-        """The batches of epoch number `epoch`, from the one at place `first` on.
+        """The batches of an epoch, starting at index `first`.
 
-        Where images have to be decoded, that and the augmentation happen ahead, in another thread.
+        Images that have to be decoded are prefetched in another thread.
         """
         batches = self._batches(epoch, first)
-        return batches if self.dataset.info.in_memory else prefetch(batches, AHEAD)
+        return batches if self.dataset.info.in_memory else prefetch(batches, PREFETCHED)
 
     def _batches(self, epoch: int, first: int) -> Iterator[Batch]:
         order = self.indices

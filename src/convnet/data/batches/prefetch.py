@@ -1,4 +1,4 @@
-"""An iterator that another thread runs ahead."""
+"""Run an iterator ahead in another thread."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _POLL_SECONDS = 0.1
 
 
 def prefetch(items: Iterator[T], count: int) -> Iterator[T]:
-    """The same items, up to `count` of them made before they are asked for.
+    """Yield the items of an iterator, with up to `count` of them computed in advance by a thread.
 
-    What `items` raises is raised here in its place. The thread ends with this iterator, wherever that stops.
+    Exceptions of `items` are raised here. The thread ends when this iterator ends or is closed.
     """
     ready: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(count)
     stop = threading.Event()
@@ -37,7 +37,7 @@ def prefetch(items: Iterator[T], count: int) -> Iterator[T]:
                 if not put(item):
                     return
             put(None, end)
-        except BaseException as error:  # whatever it is, the reader must hear of it
+        except BaseException as error:  # raised again by the reader
             put(None, error)
 
     worker = threading.Thread(target=run, daemon=True)

@@ -1,4 +1,4 @@
-"""Data that is open in Python already: torch data sets, arrays, Hugging Face data sets, tables of paths."""
+"""Adapters for data in Python: torch datasets, arrays, Hugging Face datasets, tables of paths."""
 
 from __future__ import annotations
 
@@ -26,21 +26,23 @@ from convnet.errors import DataError
 from convnet.types import ImageShape
 
 DEFAULT_SIDE = 128
-"""Images of different sizes are resized to this unless `preprocess.image_size` says otherwise."""
+"""The size of images that differ in size, unless `preprocess.image_size` is set."""
 
 
 def as_dataset(data: Any, preprocess: Preprocess) -> Dataset:
-    """Adapt data that is open in Python.
+    """Adapt data that is already open in Python.
 
     Args:
-        data: A data set of this package, a `torch.utils.data.Dataset` of (image, class index) pairs, a pair
-            of arrays (images N×H×W[×C] or N×C×H×W, labels N), a Hugging Face dataset with an image and a
-            class
-            column, or a pandas or pyarrow table with a column of paths and one of labels.
-        preprocess: The size and channels to decode to.
+        data: A dataset of this package, a `torch.utils.data.Dataset` of (image, class index) pairs, a pair
+            of arrays (images N×H×W[×C] or N×C×H×W, labels N), a Hugging Face dataset with an Image and a
+            ClassLabel column, or a pandas or pyarrow table with a column of paths and one of labels.
+        preprocess: The size and channels of the images.
+
+    Returns:
+        The dataset.
 
     Raises:
-        DataError: it is none of these, or its samples have another form.
+        DataError: The data is of another type, or its samples have another form.
     """
     if hasattr(data, "info") and hasattr(data, "read") and hasattr(data, "targets"):
         adapted: Dataset = data
@@ -67,7 +69,9 @@ def _from_arrays(images: Any, labels: Any) -> TensorDataset:
     pixels = np.asarray(images.cpu() if isinstance(images, Tensor) else images)
     words = np.asarray(labels.cpu() if isinstance(labels, Tensor) else labels)
     if words.ndim != 1 or len(words) != len(pixels):
-        raise DataError(f"arrays: {len(pixels)} images and labels of shape {words.shape}; expected one each")
+        raise DataError(
+            f"arrays: {len(pixels)} images and labels of shape {words.shape}; expected one label per image"
+        )
     names, targets = np.unique(words, return_inverse=True)
     return from_tensors(
         "arrays",
@@ -85,11 +89,11 @@ def _pair(sample: Any, index: int) -> tuple[Any, int]:
     try:
         return image, int(label)
     except (TypeError, ValueError):
-        raise DataError(f"sample {index}: the label {label!r} is no class index") from None
+        raise DataError(f"sample {index}: the label {label!r} is not a class index") from None
 
 
 def _hugging_face(data: Any) -> tuple[str, Iterable[tuple[Any, int]], Sequence[str] | None]:
-    """The image column, and the column of classes, by their features."""
+    """The rows and class names of a Hugging Face dataset, by the types of its columns."""
     kinds = {name: type(feature).__name__ for name, feature in data.features.items()}
     image = next((name for name, kind in kinds.items() if kind == "Image"), None)
     label = next((name for name, kind in kinds.items() if kind == "ClassLabel"), None)
@@ -102,7 +106,7 @@ def _hugging_face(data: Any) -> tuple[str, Iterable[tuple[Any, int]], Sequence[s
 def _from_pairs(
     name: str, pairs: Iterable[tuple[Any, int]], classes: Sequence[str] | None, preprocess: Preprocess
 ) -> TensorDataset:
-    """All samples read into memory."""
+    """Read all samples into memory."""
     pictures: list[NDArray[np.uint8]] = []
     targets: list[int] = []
     for index, (image, label) in enumerate(pairs):
@@ -125,7 +129,7 @@ def _from_pairs(
     names = [str(c) for c in classes] if classes is not None else [str(i) for i in range(max(targets) + 1)]
     if min(targets) < 0 or max(targets) >= len(names):
         raise DataError(
-            f"{name}: class indices reach from {min(targets)} to {max(targets)}, classes are {names}"
+            f"{name}: class indices range from {min(targets)} to {max(targets)}, but the classes are {names}"
         )
     locations = [f"{name}[{i}]" for i in range(len(pictures))]
     return from_tensors(name, torch.from_numpy(stacked), torch.tensor(targets), names, locations)
@@ -143,13 +147,13 @@ def _pixels(image: Any, index: int) -> NDArray[np.uint8]:
     if array.dtype != np.uint8:
         raise DataError(
             f"sample {index}: pixels of {array.dtype} from {array.min():g} to {array.max():g}; expected "
-            "uint8, or fractions from 0 to 1 (leave normalisation to preprocess.normalize)"
+            "uint8, or floats from 0 to 1 (normalization is done by preprocess.normalize)"
         )
     return array.astype(np.uint8, copy=False)
 
 
 def _from_table(table: Any, preprocess: Preprocess) -> Dataset:
-    """Paths, absolute or relative to the current folder, and labels; as a CSV file of the same columns."""
+    """Paths (absolute, or relative to the current folder) and labels, read like a CSV file."""
     columns = table.to_pydict() if hasattr(table, "to_pydict") else table.to_dict("list")
     names = tuple(str(name) for name in columns)
     rows = [["" if v is None else str(v) for v in row] for row in zip(*columns.values(), strict=True)]

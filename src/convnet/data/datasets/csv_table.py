@@ -1,4 +1,4 @@
-"""Tables of numbers (M11): CSV with a column of classes."""
+"""Tables of numbers in CSV files, with a column of classes."""
 
 from __future__ import annotations
 
@@ -23,27 +23,36 @@ def open_table(
     ignore: Sequence[str] = (),
     columns: Sequence[str] | None = None,
 ) -> TensorDataset:
-    """Read a CSV file: every column a number but the one of the classes.
+    """Read a CSV file with numbers in all columns except the one of the classes.
 
-    A first line names the columns if it has text where the second has a number, or no number at all; else
-    they are called 1, 2, …. The classes are in
-    the column `label`, else in the one called label, class, target, species or diagnosis, else in the last.
-    `columns`, if given, are those that a trained network takes, in its order; then any classes will do.
+    The first line is a header if it has text where the second has a number, or no number at all. Without a
+    header the columns are called 1, 2, ….
+
+    Args:
+        path: The file.
+        label: The class column. Default: the column called label, class, target, species or diagnosis, else
+            the last one.
+        ignore: Columns that are not used.
+        columns: The columns that a trained network takes, in its order.
+
+    Returns:
+        The dataset, with one channel per column.
 
     Raises:
-        DataError: naming the file, line and column of what is missing, no number, or of no use.
+        DataError: A column is missing, or a cell is empty or not a number; the message names file, line and
+            column.
     """
     cells = read_cells(path)
     others = [c for c in cells.columns if c not in (columns or ()) and c not in ignore]
     if not (label or others):
-        raise DataError(f"{path}: has no column of classes beside the numbers")
+        raise DataError(f"{path}: has no class column in addition to the numbers")
     named = label or next((c for c in others if c.lower() in LABEL_NAMES), others[-1])
     for column in (named, *ignore):
         if column not in cells.columns:
             raise DataError(f"{path}: has no column '{column}'{nearest(column, cells.columns)}")
     wanted = columns or [c for c in others if c != named]
     if not wanted:
-        raise DataError(f"{path}: has no column of numbers beside '{named}'")
+        raise DataError(f"{path}: has no column of numbers in addition to '{named}'")
     texts = _column(cells, named)
     classes = sorted_labels(texts) if columns else _classes(cells, named, texts)
     number = {name: place for place, name in enumerate(classes)}
@@ -55,13 +64,13 @@ def open_table(
 
 
 def _require_resolution(cells: Cells, columns: Sequence[str], table: np.ndarray) -> None:
-    """Numbers are kept in single precision: what differs in the seventh digit only would be the same."""
+    """Refuse columns whose values differ too little for single precision."""
     spread, size = np.ptp(table, axis=0), np.abs(table).max(0)
     for column, apart, large in zip(columns, spread, size, strict=True):
         if 0 < apart < max(1e-5 * large, 1e-30):
             raise DataError(
-                f"{cells.path}: column '{column}' differs by {apart:g} at a size of {large:g}, which single "
-                "precision does not resolve; subtract its mean, scale it, or leave it out "
+                f"{cells.path}: the values of column '{column}' differ by only {apart:g} at a magnitude of "
+                f"{large:g}, too little for single precision; subtract the mean, or ignore the column "
                 f"(--set 'data.ignore=[{column}]')"
             )
 
@@ -78,14 +87,14 @@ def _column(cells: Cells, name: str) -> list[str]:
 
 
 def _classes(cells: Cells, name: str, texts: Sequence[str]) -> tuple[str, ...]:
-    """The different texts, if they can be classes."""
+    """The distinct values, if they can be classes."""
     found = set(texts)
-    other = "; name the column of the classes with --set data.label=NAME"
+    other = "; choose the class column with --set data.label=NAME"
     if len(found) < 2:
-        raise DataError(f"{cells.path}: column '{name}' holds one class only, '{texts[0]}'{other}")
+        raise DataError(f"{cells.path}: column '{name}' holds only one class, '{texts[0]}'{other}")
     if len(found) > min(MOST_CLASSES, max(2, len(texts) // 2)):
         raise DataError(
-            f"{cells.path}: column '{name}' holds {len(found)} different values in {len(texts)} rows, which "
-            f"are no classes{other} (columns: {', '.join(cells.columns[:20])})"
+            f"{cells.path}: column '{name}' holds {len(found)} distinct values in {len(texts)} rows, too "
+            f"many for classes{other} (columns: {', '.join(cells.columns[:20])})"
         )
     return sorted_labels(texts)

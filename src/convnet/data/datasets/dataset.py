@@ -1,4 +1,4 @@
-"""What a data set must answer, and the functions over every data set."""
+"""`Dataset` and `DatasetInfo`, and functions that work on every dataset."""
 
 from __future__ import annotations
 
@@ -16,31 +16,32 @@ from convnet.targets import CLASS_INDEX, Target
 from convnet.types import Batch, ImageShape, SplitName
 
 Modality = Literal["images", "table", "series"]
-"""What samples are: images; rows of numbers, N×C×1×1; series of numbers, N×C×1×L."""
+"""The kind of samples: images N×C×H×W, table rows N×C×1×1, or series N×C×1×L."""
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """Everything known of a data set beside its samples.
+    """Facts about a dataset.
 
     Attributes:
-        name: What the user calls it.
-        shape: C×H×W of every image that `read` returns.
+        name: Its name.
+        shape: C×H×W of the images that `read` returns.
         classes: Class names, in the order of the class indices.
-        locations: Where each sample comes from: a path, or a file and a position in it.
-        target: What is to be predicted.
-        modality: What its samples are.
-        given_split: The split that the makers of the data gave each sample; None where they gave none.
-        groups: A number per sample, int64 N; a group is never divided between splits.
-        duplicates: A number per sample, int64 N, the same for copies of one image; None if unknown.
-        shards: The number of the archive that holds each sample, int64 N, where archives are read in order.
-        sizes: Height and width per sample, int64 N×2, where they differ; `shape` then holds all of them.
-        excluded: Samples that are not trained on, and why.
-        unreadable: Files that could not be read, each with the reason.
-        warnings: What the user should know before training, a line each.
-        columns: The names of the columns of a table.
-        in_memory: Whether reading is free; else batches are prefetched and statistics taken from a sample.
+        locations: The path of each sample, or a file and a position in it.
+        target: The kind of target.
+        modality: The kind of samples.
+        given_split: The split of each sample given by the data; None if there is none.
+        groups: A group number per sample, int64 N; groups are never divided between splits.
+        duplicates: A number per sample, int64 N, equal for copies of one image; None if unknown.
+        shards: The number of each sample's archive, int64 N, if archives are read in order.
+        sizes: Height and width per sample, int64 N×2, if they differ; `shape` is then their maximum.
+        excluded: Samples that are not used for training, with reasons.
+        unreadable: Files that could not be read, with reasons.
+        warnings: Lines that are shown before training.
+        columns: The column names of a table.
+        in_memory: Whether samples are in memory. If not, batches are prefetched, and statistics are
+            computed on a subset.
     """
 
     name: str
@@ -62,16 +63,16 @@ class DatasetInfo:
 
 
 class Dataset(Protocol):
-    """A data set: every sample has one index, whatever split it belongs to."""
+    """A dataset: info, targets and samples, with one index per sample across all splits."""
 
     @property
     def info(self) -> DatasetInfo:
-        """What is known of it."""
+        """Facts about the dataset."""
         ...
 
     @property
     def targets(self) -> Tensor:
-        """The stored targets of all samples, as `info.target` describes them."""
+        """The stored targets of all samples, in the form that `info.target` defines."""
         ...
 
     def __len__(self) -> int: ...
@@ -83,18 +84,18 @@ class Dataset(Protocol):
             indices: int64 B.
 
         Returns:
-            Images B×C×H×W with their targets and indices; samples that cannot be read are missing.
+            Images B×C×H×W with their targets and indices. Samples that cannot be read are left out.
         """
         ...
 
 
 def location(dataset: Dataset, index: int) -> str:
-    """Where a sample comes from: its path, or its position in the file that holds it."""
+    """The path of a sample, or its file and position."""
     return dataset.info.locations[index]
 
 
 def class_names(dataset: Dataset) -> list[str]:
-    """The name of the class of each sample, several separated by |; empty where samples have none."""
+    """The class name of each sample; several labels are separated by |, and no class is an empty string."""
     return dataset.info.target.names(dataset.targets, dataset.info.classes)
 
 
@@ -114,12 +115,12 @@ def read_sample(dataset: Dataset, index: int) -> Batch:
 
 
 def all_images(dataset: Dataset) -> Tensor:
-    """The images of all samples at once: for tables and series, which are small."""
+    """The images of all samples at once; for tables and series, which are small."""
     return dataset.read(torch.arange(len(dataset))).images
 
 
 def subset_info(info: DatasetInfo, indices: Tensor) -> DatasetInfo:
-    """The same facts about some of the samples, numbered anew."""
+    """The facts about a subset of the samples, renumbered."""
     kept = indices.tolist()
 
     def chosen(values: Tensor | None) -> Tensor | None:
@@ -139,7 +140,7 @@ def subset_info(info: DatasetInfo, indices: Tensor) -> DatasetInfo:
 
 @dataclass(frozen=True)
 class View:
-    """Some samples of another data set, with targets of its own, read onto a device."""
+    """A subset of another dataset, with its own targets and device."""
 
     base: Dataset
     indices: Tensor
@@ -151,7 +152,7 @@ class View:
         return len(self.indices)
 
     def read(self, indices: Tensor) -> Batch:
-        """Samples of the other data set under the indices of this one."""
+        """Read samples of the other dataset by the indices of this one."""
         indices = indices.cpu()
         batch = self.base.read(self.indices[indices])
         if len(batch) < len(indices):  # some could not be read
@@ -167,36 +168,51 @@ def _whole(dataset: Dataset) -> View:
 
 @singledispatch
 def subset(dataset: Dataset, indices: Tensor) -> Dataset:
-    """Some of the samples, numbered anew."""
+    """A subset of the samples, renumbered.
+
+    Args:
+        dataset: The dataset.
+        indices: int64, the samples to keep.
+    """
     return View(dataset, indices, dataset.targets[indices], subset_info(dataset.info, indices))
 
 
 @singledispatch
 def with_targets(dataset: Dataset, targets: Tensor, classes: Sequence[str]) -> Dataset:
-    """The same samples with other targets of the same kind."""
+    """The dataset with other targets of the same kind.
+
+    Args:
+        dataset: The dataset.
+        targets: Stored targets of all samples.
+        classes: The new class names.
+    """
     return replace(_whole(dataset), targets=targets, info=replace(dataset.info, classes=tuple(classes)))
 
 
 @singledispatch
 def to_device(dataset: Dataset, device: torch.device) -> Dataset:
-    """The same data set, whose batches lie on `device`."""
+    """The dataset with its batches on `device`."""
     return replace(_whole(dataset), device=device)
 
 
 def select_classes(dataset: Dataset, names: Sequence[str]) -> Dataset:
-    """The samples of some of the classes, which are then all there are.
+    """The samples of some classes, with the classes renumbered.
+
+    Args:
+        dataset: A dataset with one class per sample.
+        names: The classes to keep, in their new order.
 
     Raises:
-        DataError: a name is no class, or samples have no class.
+        DataError: A name is not a class, or samples do not have one class each.
     """
     info = dataset.info
     if not info.target.exclusive:
-        raise DataError(f"{info.name}: data.classes does not apply: its samples have no class each")
+        raise DataError(f"{info.name}: data.classes does not apply: the samples do not have one class each")
     for name in names:
         if name not in info.classes:
             raise DataError(f"{info.name}: data.classes: no class '{name}'{nearest(name, info.classes)}")
     if len(set(names)) < max(2, len(names)):
-        raise DataError(f"{info.name}: data.classes: name two or more different classes")
+        raise DataError(f"{info.name}: data.classes: give two or more different classes")
     numbers = torch.tensor([info.classes.index(name) for name in names])
     kept = torch.isin(dataset.targets, numbers).nonzero()[:, 0]
     renumbered = torch.zeros(len(info.classes), dtype=torch.int64)

@@ -1,4 +1,4 @@
-"""What the user's word for data means: one ordered table of formats, one reading of a folder."""
+"""Identify data by name or path, with one ordered table of formats and one reading of the folder."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ KINDS_OF_FILES = (
 
 @dataclass(frozen=True)
 class DataSpec:
-    """What data is, without its samples.
+    """The kind and place of data, before its samples are read.
 
     Attributes:
-        source: A named set, an address, or an absolute path.
-        kind: The name of its format in `FORMATS`; "named" of a named set.
-        modality: What its samples are.
-        path: The file or folder; None of named sets and addresses.
-        contents: What a folder holds, read once.
+        source: The name of a data set, a URL, or an absolute path.
+        kind: The name of its format in `FORMATS`; "named" for a data set known by name.
+        modality: The kind of samples.
+        path: The file or folder; None for named data sets and URLs.
+        contents: The listing of a folder.
     """
 
     source: str
@@ -49,18 +49,18 @@ class DataSpec:
 
     @property
     def named(self) -> bool:
-        """Whether it is a named set."""
+        """Whether it is a data set known by name."""
         return self.kind == "named"
 
     @property
     def file(self) -> Path:
-        """The path of data that has one."""
+        """The file or folder, for data that has a path."""
         assert self.path is not None, f"{self.kind} has a path"
         return self.path
 
     @property
     def stem(self) -> str:
-        """What recipes are named after."""
+        """A short name, used in the names of recipes."""
         if self.named:
             return self.source
         if self.kind == "shards":
@@ -68,7 +68,7 @@ class DataSpec:
         return self.file.name if self.file.is_dir() else self.file.stem
 
     def annotation(self, label: str | None = None) -> Annotation:
-        """What the samples bring by nature; of series it depends on the column `label`."""
+        """The annotation that the data offers by default; for series it depends on the column `label`."""
         if self.named:
             return DATASETS[self.source].annotation
         if self.modality == "series":
@@ -78,12 +78,12 @@ class DataSpec:
         return by_kind.get(self.kind, "class")
 
     def as_series(self) -> DataSpec:
-        """The same file, its numbers read as series."""
+        """The same file, read as series."""
         return replace(self, kind="series", modality="series")
 
 
 class Place:
-    """A path that is to be identified; each thing is looked up once."""
+    """A path to identify; every fact about it is looked up once."""
 
     def __init__(self, word: str) -> None:
         self.path = as_path(word)
@@ -95,7 +95,7 @@ class Place:
 
     @cached_property
     def contents(self) -> Contents | None:
-        """What a folder holds; None of a file."""
+        """The listing of a folder; None for a file."""
         if not self.is_folder:
             return None
         with without_collections():
@@ -103,17 +103,17 @@ class Place:
 
     @property
     def suffix(self) -> str:
-        """Of a file, in small letters."""
+        """The suffix of a file in lower case."""
         return "" if self.is_folder else self.path.suffix.lower()
 
     def folder(self, test: Callable[[Contents], bool]) -> bool:
-        """Whether it is a folder whose contents pass a test."""
+        """Whether it is a folder whose listing passes `test`."""
         return self.contents is not None and test(self.contents)
 
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of data on disk and how it is recognised."""
+    """A format of data on disk and how it is recognized."""
 
     kind: str
     matches: Callable[[Place], bool]
@@ -135,18 +135,21 @@ FORMATS = (
     ),
     Format("image folder", lambda place: place.is_folder),
 )
-"""The formats of files and folders; the first that matches is the one."""
+"""The formats of files and folders; the first that matches applies."""
 
 
 def identify(source: str) -> DataSpec:
-    """Find out what data is.
+    """Identify data.
 
     Args:
-        source: The name of a named set, an address, or a path.
+        source: The name of a data set, a URL, or a path.
+
+    Returns:
+        Its kind, path and, for a folder, its listing.
 
     Raises:
-        UnknownNameError: it is none of them.
-        DataError: the path does not exist, or is of no known format.
+        UnknownNameError: There is no such data set or folder.
+        DataError: The path does not exist or has no known format.
     """
     if source in DATASETS:
         named = DATASETS[source]
@@ -158,35 +161,35 @@ def identify(source: str) -> DataSpec:
         raise _not_found(source, place.path)
     known = next((known for known in FORMATS if known.matches(place)), None)
     if known is None:
-        raise DataError(f"{place.path}: no known kind of data; {KINDS_OF_FILES}")
+        raise DataError(f"{place.path}: unknown kind of data; {KINDS_OF_FILES}")
     path = place.path.resolve()
     return DataSpec(str(path), known.kind, known.modality, path, place.contents)
 
 
 def as_path(word: str) -> Path:
-    """A user's word as a path that can be asked whether it exists.
+    """A user's word as a path, with ~ expanded.
 
     Raises:
-        DataError: it is no possible path (an unknown user's home, too long, …).
+        DataError: It is not a valid path (unknown user, too long, …).
     """
     try:
         path = Path(word).expanduser()
         path.exists()
     except (OSError, RuntimeError, ValueError) as error:
-        raise DataError(f"'{word[:80]}': no possible path: {error}") from None
+        raise DataError(f"'{word[:80]}': not a valid path: {error}") from None
     return path
 
 
 def exists(source: str) -> bool:
-    """Whether data of that name or path may be there; of addresses only opening tells."""
+    """Whether the data exists; URLs are assumed to."""
     return source in DATASETS or names_shards(source) or as_path(source).exists()
 
 
 def _not_found(source: str, path: Path) -> ConvnetError:
     if "/" in source or path.suffix:
         what = "file" if path.suffix else "folder"
-        return DataError(f"{path}: no such {what}; --set data.source=PATH names another")
+        return DataError(f"{path}: no such {what}; choose another with --set data.source=PATH")
     return UnknownNameError(
         f"'{source}' is neither a data set nor a folder{nearest(source, DATASETS)}; "
-        "--set data.source=FOLDER names another"
+        "choose another with --set data.source=FOLDER"
     )

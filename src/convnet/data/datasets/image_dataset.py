@@ -1,4 +1,4 @@
-"""Data sets of image files, decoded when they are read."""
+"""`ImageDataset`: image files that are decoded when they are read."""
 
 from __future__ import annotations
 
@@ -18,9 +18,15 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class ImageDataset:
-    """Images in files; `rows` are the positions of the samples among the `files`.
+    """A dataset of image files. Batches leave out images that cannot be read.
 
-    A batch lacks the images that could not be read. `audit`, where all files were scanned, has every finding.
+    Attributes:
+        known: Facts known when the dataset was opened.
+        files: Reads the images.
+        rows: The position of each sample among the files.
+        targets: Stored targets of all samples.
+        audit: The findings, if all files were scanned.
+        device: The device of the batches.
     """
 
     known: DatasetInfo
@@ -32,7 +38,7 @@ class ImageDataset:
 
     @property
     def info(self) -> DatasetInfo:
-        """What is known so far: files that turn out to be unreadable while they are decoded are added."""
+        """The facts known so far; files found unreadable during decoding are added."""
         if not self.files.problems:
             return self.known
         found = (why for _, why in sorted(self.files.problems.items()))
@@ -42,7 +48,7 @@ class ImageDataset:
         return len(self.rows)
 
     def read(self, indices: Tensor) -> Batch:
-        """The images that can be read, B×C×H×W in channels-last order, on the device of the data set."""
+        """Read samples; B×C×H×W in channels-last order. Unreadable images are left out."""
         indices = indices.cpu()
         pixels, readable = self.files.read(self.rows[indices].numpy())
         indices = indices[torch.from_numpy(readable)]

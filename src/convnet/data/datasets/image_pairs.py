@@ -1,4 +1,4 @@
-"""Pictures at their own sizes, and folders of them that belong together by name."""
+"""Folders of photos without classes, and pairs of folders matched by file name."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TARGET_FOLDERS = ("targets", "target", "after")
 
 @dataclass(frozen=True)
 class File:
-    """A picture, the split its folder gave it, and its partner (a mask, a target) if it has one."""
+    """An image file, the split given by its folder, and its partner (mask or target), if any."""
 
     path: Path
     split: SplitName | None
@@ -41,18 +41,24 @@ class File:
 def open_photos(
     root: Path, contents: Contents, preprocess: Preprocess, channels: int | None = None
 ) -> TensorDataset:
-    """Every picture below `root`, at its own size unless the preprocessing names one; no classes.
+    """Open all images in a folder, without classes, at their own sizes unless `preprocess` sets one.
 
-    Those that cannot be read are left out and listed in `unreadable`.
+    Images that cannot be read are left out and listed in `info.unreadable`.
+
+    Args:
+        root: The folder.
+        contents: Its listing.
+        preprocess: Size and channels.
+        channels: The channels that a trained network takes.
 
     Raises:
-        DataError: no pictures, or more pixels than fit.
+        DataError: There are no readable images, or they do not fit into memory.
     """
     files = list_photos(root, contents)
     pictures, _, problems = read_pictures([f.path for f in files], preprocess, channels)
     files = [f for i, f in enumerate(files) if i not in problems]
     if not files:
-        raise DataError(f"{root}: no picture can be read: {next(iter(problems.values()))}")
+        raise DataError(f"{root}: no image can be read: {next(iter(problems.values()))}")
     images, sizes = stack(str(root), pictures)
     return from_tensors(
         name=root.resolve().name,
@@ -69,10 +75,17 @@ def open_photos(
 def open_pairs(
     root: Path, contents: Contents, preprocess: Preprocess, channels: int | None = None
 ) -> TensorDataset:
-    """Pictures in inputs/ and what should be made of them in targets/, matched by name.
+    """Open pairs of images in inputs/ and targets/, matched by name.
+
+    Args:
+        root: The folder that holds both.
+        contents: Its listing.
+        preprocess: Size and channels.
+        channels: The channels that a trained network takes.
 
     Raises:
-        DataError: a picture without partner, of another size, unreadable, or more pixels than fit.
+        DataError: An image has no partner, is unreadable or differs in size from its partner, or the images
+            do not fit into memory.
     """
     files = list_pairs(root, contents, INPUT_FOLDERS, TARGET_FOLDERS)
     partners = [f.partner for f in files if f.partner]
@@ -97,7 +110,7 @@ def open_pairs(
 
 
 def list_photos(root: Path, contents: Contents) -> list[File]:
-    """All pictures of a folder; train/, val/ and test/ are the splits."""
+    """All images of a folder; train/, val/ and test/ are splits."""
     files = [
         File(root / name, split)
         for prefix, split in _split_folders(contents)
@@ -109,7 +122,7 @@ def list_photos(root: Path, contents: Contents) -> list[File]:
 
 
 def has_folders(contents: Contents, first: Sequence[str], second: Sequence[str]) -> bool:
-    """Whether a folder, or the train/ in it, holds a `first` and a `second` folder."""
+    """Whether a folder, or its train/, holds a folder named in `first` and one named in `second`."""
     return any(
         _folder(contents, prefix, first) and _folder(contents, prefix, second)
         for prefix in ("", "train/", "training/")
@@ -117,13 +130,18 @@ def has_folders(contents: Contents, first: Sequence[str], second: Sequence[str])
 
 
 def list_pairs(root: Path, contents: Contents, first: Sequence[str], second: Sequence[str]) -> list[File]:
-    """Pictures of a `first` folder with their partners, of the same name, in a `second` one.
+    """List the images of one folder with their partners of the same name in another.
 
-    `root` holds both folders, or train/, val/ and test/ with both each. A partner may be of another format,
-    and end in _mask, _label or _target.
+    A partner may have another format and end in _mask, _label or _target.
+
+    Args:
+        root: The folder that holds both, or train/, val/ and test/ with both in each.
+        contents: Its listing.
+        first: Names for the folder of images.
+        second: Names for the folder of partners.
 
     Raises:
-        DataError: a folder or a partner is missing.
+        DataError: A folder or a partner is missing.
     """
     files: list[File] = []
     for prefix, split in _split_folders(contents):
@@ -138,20 +156,20 @@ def list_pairs(root: Path, contents: Contents, first: Sequence[str], second: Seq
             partner = partners.pop(_key(name, ours), None)
             if partner is None:
                 raise DataError(
-                    f"{root / name}: has no partner of the same name in {root / theirs}; add it, or remove "
+                    f"{root / name}: there is no file of the same name in {root / theirs}; add it, or remove "
                     "the image"
                 )
             files.append(File(root / name, split, root / partner))
         if partners:
             lonely = root / next(iter(partners.values()))
             raise DataError(
-                f"{lonely}: has no image of the same name in {root / ours}; add it, or remove the file"
+                f"{lonely}: there is no image of the same name in {root / ours}; add it, or remove the file"
             )
     return files
 
 
 def _split_folders(contents: Contents) -> list[tuple[str, SplitName | None]]:
-    """The prefix of each split's folder; the whole where there are none."""
+    """The prefix of each split's folder, or an empty prefix if there are none."""
     top = [folder for folder in contents.folders if "/" not in folder and folder.lower() in SPLIT_FOLDERS]
     return [(f"{folder}/", SPLIT_FOLDERS[folder.lower()]) for folder in top] or [("", None)]
 
@@ -188,10 +206,17 @@ def _key(name: str, prefix: str) -> str:
 def read_pictures(
     paths: Sequence[Path], preprocess: Preprocess, channels: int | None = None
 ) -> tuple[list[Pixels], list[tuple[int, ...]], dict[int, str]]:
-    """Pictures C×H×W in order, their sizes before they were resized, and what is wrong with the others.
+    """Read images into memory.
 
-    Problems are told by position and message. All pictures have the same channels: the ones asked for, else
-    1 where all are grey, else 3.
+    All images get the same channels: those asked for, else 1 if all are grey, else 3.
+
+    Args:
+        paths: The files.
+        preprocess: Size and channels.
+        channels: The channels that a trained network takes.
+
+    Returns:
+        The readable images C×H×W in order, their sizes before resizing, and the problems by position.
     """
     channels = channels or preprocess.channels
     side = preprocess.image_size
@@ -221,10 +246,18 @@ def read_pictures(
 
 
 def stack(name: str, arrays: Sequence[NDArray[np.generic]], fill: int = 0) -> tuple[Tensor, Tensor | None]:
-    """Arrays …×H×W of different sizes as one, each in the upper left; and their sizes, if they differ.
+    """Stack arrays …×H×W of different sizes.
+
+    Args:
+        name: The name of the data, for messages.
+        arrays: The arrays.
+        fill: The value outside smaller arrays, which fill the upper left.
+
+    Returns:
+        The stacked arrays, and their heights and widths N×2 if they differ.
 
     Raises:
-        DataError: they would not fit into memory.
+        DataError: They do not fit into memory.
     """
     sizes = [array.shape[-2:] for array in arrays]
     height, width = (max(size[i] for size in sizes) for i in (0, 1))
@@ -238,16 +271,16 @@ def stack(name: str, arrays: Sequence[NDArray[np.generic]], fill: int = 0) -> tu
 
 
 def given_split_of(files: Sequence[File]) -> list[SplitName] | None:
-    """The splits that folders gave their files."""
+    """The splits given by folders; None if there are none."""
     splits = [file.split for file in files if file.split]
     return splits or None
 
 
 def require_same_size(file: File, given: tuple[int, ...], wanted: tuple[int, ...]) -> None:
-    """Refuse a partner of another size."""
+    """Check that a partner has the size of its image."""
     if given != wanted:
         (height, width), (rows, columns) = given, wanted
         raise DataError(
-            f"{file.partner}: is {columns}×{rows} pixels, its image {file.path} is {width}×{height}; "
+            f"{file.partner}: is {columns}×{rows} pixels, but its image {file.path} is {width}×{height}; "
             "both must have the same size"
         )

@@ -1,4 +1,4 @@
-"""Folders of images and masks (M93): images/ and masks/, matched by name."""
+"""Folders of images and masks (images/ and masks/), matched by file name."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ IMAGE_FOLDERS = ("images", "image", "imgs", "img")
 MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "segmentation")
 MOST_CLASSES = 1000
 VOID = 255
-"""What palettes leave out by convention (Pascal VOC)."""
+"""The index of pixels without a class in palette masks, by convention (Pascal VOC)."""
 
 Values = NDArray[np.int64]
-"""H×W; a colour is red · 65536 + green · 256 + blue."""
+"""H×W; colors are encoded as red · 65536 + green · 256 + blue."""
 Colors = Mapping[str, str | int]
 
 
 @dataclass(frozen=True)
 class RawMask:
-    """A mask as the file has it: indices or greys, or colours."""
+    """The values of a mask file: indices, grey values or colors."""
 
     path: Path
     values: Values
@@ -59,13 +59,19 @@ def open_masks(
     ignore_index: int | None = None,
     channels: int | None = None,
 ) -> TensorDataset:
-    """Images and a class for each of their pixels.
+    """Open a folder of images and masks.
 
-    Masks are pictures of class indices (grey or palette), of 0 and 255, or of the `colors` of a table
-    {class: "#rrggbb" or index}. `ignore_index` is a value that means no class (of palettes: 255).
+    Args:
+        root: The folder.
+        contents: Its listing.
+        preprocess: Size and channels.
+        colors: The classes and their colors ("#rrggbb") or indices. Default: masks hold class indices (grey
+            or palette) or the values 0 and 255.
+        ignore_index: The value of pixels without a class. Default: 255 in palette masks.
+        channels: The channels that a trained network takes.
 
     Raises:
-        DataError: naming the image without mask, the mask of another size, the value or colour of no class.
+        DataError: An image has no mask, a mask has another size, or a mask value is not a class.
     """
     files = list_pairs(root, contents, IMAGE_FOLDERS, MASK_FOLDERS)
     pictures, own_sizes, problems = read_pictures([f.path for f in files], preprocess, channels)
@@ -99,9 +105,7 @@ def open_masks(
 def _read(path: Path, by_colour: bool) -> RawMask:
     with _opened(path) as image:
         if image.format == "JPEG":
-            raise DataError(
-                f"{path}: a mask in JPEG, whose compression changes its values; save masks as PNG"
-            )
+            raise DataError(f"{path}: JPEG compression changes the values of a mask; save masks as PNG")
         palette = image.mode in ("P", "PA")
         if image.mode in ("I", "I;16") or (not by_colour and (palette or image.mode in ("1", "L"))):
             values = np.asarray(image.convert("L") if image.mode == "1" else image).astype(np.int64)
@@ -114,7 +118,7 @@ def _read(path: Path, by_colour: bool) -> RawMask:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """A mask's file as it is; whatever goes wrong within ends in one message that names it."""
+    """Open a mask; any error becomes a DataError that names the file."""
     try:
         with Image.open(io.BytesIO(file_bytes(path))) as image:
             yield image
@@ -125,28 +129,28 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 def _table(colors: Colors) -> dict[str, int]:
-    """{class: value}, colours as numbers."""
+    """The mask value of each class, with colors encoded as numbers."""
     codes = {}
     for name, value in colors.items():
         try:
             red, green, blue = ImageColor.getrgb(value)[:3] if isinstance(value, str) else (0, 0, 0)
         except ValueError:
             raise DataError(
-                f"data.colors.{name}: '{value}' is no colour; write #rrggbb, or an index"
+                f"data.colors.{name}: '{value}' is not a color; write #rrggbb or an index"
             ) from None
         codes[str(name)] = value if isinstance(value, int) else red << 16 | green << 8 | blue
     if len(codes) < 2 or len(set(codes.values())) < len(codes):
-        raise DataError("data.colors: expected two or more classes, each with a colour of its own")
+        raise DataError("data.colors: expected two or more classes with different colors")
     return codes
 
 
 def _guess(raws: Sequence[RawMask], ignore_index: int | None) -> dict[str, int]:
-    """The classes of masks of indices, or of two values 0 and 255."""
+    """The classes of masks that hold indices, or the values 0 and 255."""
     for raw in raws:
         if raw.coloured:
             found = ", ".join(f"#{value:06x}" for value in np.unique(raw.values)[:6])
             raise DataError(
-                f"{raw.path}: a mask of colours ({found}); say which class each is: "
+                f"{raw.path}: this is a color mask ({found}); name the class of each color: "
                 '--set \'data.colors={sky: "#0000ff", bird: "#ff0000"}\''
             )
     present: set[int] = set().union(*(np.unique(raw.values).tolist() for raw in raws))
@@ -156,8 +160,8 @@ def _guess(raws: Sequence[RawMask], ignore_index: int | None) -> dict[str, int]:
         values = [0, 255]
     elif VOID in values and len(values) > 1 and values[-2] < VOID - 1:
         raise DataError(
-            f"{raws[0].path.parent}: masks hold the indices 0…{values[-2]} and 255; if 255 is no class, "
-            "say so: --set data.ignore_index=255"
+            f"{raws[0].path.parent}: masks hold the indices 0…{values[-2]} and 255; if 255 means no class, "
+            "use --set data.ignore_index=255"
         )
     elif values:
         values = [value for value in range(values[-1] + 1) if value not in voids]
@@ -169,7 +173,7 @@ def _guess(raws: Sequence[RawMask], ignore_index: int | None) -> dict[str, int]:
 def _classes(
     raw: RawMask, values: Sequence[int], ignore_index: int | None, names: Sequence[str]
 ) -> NDArray[np.int16]:
-    """Values → class indices."""
+    """The class indices of a mask's values."""
     order = np.argsort(values)
     ordered = np.array(values)[order]
     place = np.searchsorted(ordered, raw.values).clip(0, len(values) - 1)
@@ -177,9 +181,9 @@ def _classes(
     known = (ordered[place] == raw.values) & ~void
     if (strange := ~(known | void)).any():
         value = int(raw.values[strange][0])
-        what = f"the colour #{value:06x}" if raw.coloured else f"the value {value}"
+        what = f"the color #{value:06x}" if raw.coloured else f"the value {value}"
         raise DataError(
-            f"{raw.path}: {strange.sum():,} pixels have {what}, which is no class "
+            f"{raw.path}: {strange.sum():,} pixels have {what}, which is not a class "
             f"(known: {', '.join(names[:12])}); add it to data.colors, or set data.ignore_index"
         )
     return np.where(known, order[place], IGNORED).astype(np.int16)

@@ -1,4 +1,4 @@
-"""Arrays of images in an .npz file."""
+"""Images and labels in an .npz file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Array = NDArray[np.generic]
 
 
 def holds_images(path: Path) -> bool:
-    """Whether an .npz file's arrays are images: uint8 of three axes, or anything of four."""
+    """Whether an .npz file holds images: uint8 arrays of three axes, or any arrays of four."""
     if path.suffix.lower() != ".npz" or not path.is_file():
         return False
     try:
@@ -38,22 +38,26 @@ def holds_images(path: Path) -> bool:
                         file
                     )
                 return len(shape) == 4 or (len(shape) == 3 and dtype == np.uint8)
-    except Exception:  # zip, zlib and NumPy raise nearly anything; opening it says what
+    except Exception:  # zip, zlib and NumPy raise nearly anything; opening the file reports it
         return True
     return False
 
 
 def open_arrays(path: Path, *, multi_label: bool) -> TensorDataset:
-    """`images` (or x) with `labels` (or y); or x_train, y_train, x_test, y_test, as Keras has them.
+    """Open the arrays `images` (or x) and `labels` (or y), or x_train, y_train, x_test, y_test as in Keras.
 
-    Images are N×H×W, N×H×W×C or N×C×H×W: bytes, 16-bit numbers or fractions 0…1. Labels are names or
-    numbers, N; with `multi_label` 0 and 1, N×K. `classes` may name them; `split` and `group` are followed.
+    Images are N×H×W, N×H×W×C or N×C×H×W of uint8, uint16 or floats 0…1. Labels are N names or numbers, or
+    N×K zeros and ones if `multi_label`. The arrays `classes`, `split` and `group` are optional.
+
+    Args:
+        path: The file.
+        multi_label: Whether an image may have several labels.
 
     Raises:
-        DataError: the file is damaged, an array is missing, or their shapes do not fit.
+        DataError: The file is damaged, an array is missing, or shapes do not match.
     """
     if not zipfile.is_zipfile(path):
-        raise DataError(f"{path}: cannot be read: no .npz file, or a damaged one")
+        raise DataError(f"{path}: cannot be read: not an .npz file, or damaged")
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name.lower(): file[name] for name in file.files}
@@ -98,7 +102,7 @@ def _parts(path: Path, arrays: dict[str, Array]) -> tuple[Array, Array, list[Spl
             f"{path}: expected arrays images and labels, or x_train, y_train, …; found {', '.join(arrays)}"
         ) from None
     except ValueError as error:
-        raise DataError(f"{path}: the parts do not fit together: {error}") from error
+        raise DataError(f"{path}: the arrays do not fit together: {error}") from error
     splits = arrays.get("split")
     if splits is None:
         return images, _flat(labels), None
@@ -111,26 +115,26 @@ def _parts(path: Path, arrays: dict[str, Array]) -> tuple[Array, Array, list[Spl
 
 
 def _flat(labels: Array) -> Array:
-    """Keras keeps labels N×1."""
+    """Labels N×1, as in Keras, as N."""
     return labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
 
 
 def _single(path: Path, labels: Array, names: list[str] | None) -> tuple[Array, tuple[str, ...]]:
     if labels.ndim != 1:
         raise DataError(
-            f"{path}: labels are {labels.shape}; expected one per image, or use --task multi-label"
+            f"{path}: labels have the shape {labels.shape}; expected one per image, or use --task multi-label"
         )
     found, numbers = np.unique(labels, return_inverse=True)
     if names is None:
         return numbers.astype(np.int64), tuple(str(value) for value in found)
     if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= len(names):
-        raise DataError(f"{path}: labels must be whole numbers below {len(names)}, so many does classes name")
+        raise DataError(f"{path}: labels must be integers below {len(names)}, the number of classes")
     return labels.astype(np.int64), tuple(names)
 
 
 def _several(path: Path, labels: Array, names: list[str] | None) -> tuple[Array, tuple[str, ...]]:
     if labels.ndim != 2 or not np.isin(labels, (0, 1)).all():
-        raise DataError(f"{path}: labels are {labels.shape} {labels.dtype}; expected 0 and 1, N×K")
+        raise DataError(f"{path}: labels are {labels.shape} {labels.dtype}; expected zeros and ones, N×K")
     classes = names or [str(i) for i in range(labels.shape[1])]
     if len(classes) != labels.shape[1]:
         raise DataError(f"{path}: classes has {len(classes)} names for {labels.shape[1]} columns of labels")
@@ -138,17 +142,21 @@ def _several(path: Path, labels: Array, names: list[str] | None) -> tuple[Array,
 
 
 def images_from_array(name: Path | str, images: Array) -> NDArray[np.uint8]:
-    """Images N×H×W, N×H×W×C or N×C×H×W of bytes, 16-bit numbers or fractions as uint8 N×C×H×W.
+    """Convert images to uint8 N×C×H×W.
+
+    Args:
+        name: The name of the data, for messages.
+        images: N×H×W, N×H×W×C or N×C×H×W of uint8, uint16 or floats 0…1.
 
     Raises:
-        DataError: they have another shape or other values; `name` is what they are called.
+        DataError: The images have another shape or type, or values out of range.
     """
     return np.ascontiguousarray(_channels_first(_bytes(name, images)))
 
 
 def _bytes(path: Path | str, images: Array) -> NDArray[np.uint8]:
     if images.ndim not in (3, 4) or 0 in images.shape:
-        raise DataError(f"{path}: images are {images.shape}; expected N×H×W, N×H×W×C or N×C×H×W")
+        raise DataError(f"{path}: images have the shape {images.shape}; expected N×H×W, N×H×W×C or N×C×H×W")
     if images.dtype == np.uint8:
         return images.astype(np.uint8, copy=False)
     if images.dtype == np.uint16:
@@ -156,14 +164,12 @@ def _bytes(path: Path | str, images: Array) -> NDArray[np.uint8]:
     if images.dtype.kind == "f" and np.isfinite(images).all() and images.min() >= 0 and images.max() <= 1:
         return (images.astype(np.float32) * 255).round().astype(np.uint8)
     if images.dtype.kind == "f" and not np.isfinite(images).all():
-        raise DataError(
-            f"{path}: images hold values that are not finite (NaN); expected fractions from 0 to 1"
-        )
-    raise DataError(f"{path}: images of {images.dtype}; expected uint8, uint16, or fractions from 0 to 1")
+        raise DataError(f"{path}: images hold values that are not finite (NaN); expected floats from 0 to 1")
+    raise DataError(f"{path}: images are {images.dtype}; expected uint8, uint16 or floats from 0 to 1")
 
 
 def _channels_first(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """N×C×H×W; the channels are the shorter of the second and the last axis."""
+    """N×C×H×W; the channel axis is the shorter of the second and the last."""
     if images.ndim == 3:
         return images[:, None]
     return images if images.shape[1] < images.shape[3] else images.transpose(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""Identified data, opened as a data set."""
+"""Open identified data as a dataset."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from convnet.registry import validate
 from convnet.types import Annotation, ImageShape
 
 LABELLED = ("image folder", "archive", "image table", "coco", "shards", "mask folder", "pair folder")
-"""Formats whose images may have classes."""
+"""Formats of images with classes."""
 TABLES = ("table", "image table", "series")
 """Formats with columns."""
 
@@ -36,25 +36,28 @@ def open_data(
     shape: ImageShape | None = None,
     **options: Any,
 ) -> Dataset:
-    """Open a named set ("digits", "mnist", …), images in files or arrays, a table of numbers, or series.
+    """Open a data set by name ("digits", "mnist", …), or images, arrays, a table or series by path.
 
     Args:
-        source: A name or a path.
-        preprocess: The size and channels of images; as the data has them by default.
-        annotation: What the task takes from the data.
-        shape: What a trained network takes; of whole pictures only its channels count.
-        options: Fields of the `data` section of a recipe: label, ignore, series, classes, colors, ….
+        source: A name, a path or a URL.
+        preprocess: The size and channels of images. Default: those of the data.
+        annotation: The annotation to read: "class", "labels", "mask", "photos" or "pairs".
+        shape: The input shape of a trained network; for masks and photos only its channels are used.
+        **options: Fields of the `data` section of a recipe: label, ignore, series, classes, colors, ….
+
+    Returns:
+        The dataset.
 
     Raises:
-        UnknownNameError: there is no such data set.
-        DataError: files are damaged, missing, or lack what is asked for.
+        UnknownNameError: There is no such data set.
+        DataError: Files are damaged or missing, or the data lacks the annotation.
     """
     chosen = validate(Data, {"source": source, **options}, "data")
     return open_spec(identify(source), chosen, preprocess or Preprocess(), annotation, shape)
 
 
 def list_data(source: str, label: str | None = None, *, multi_label: bool = False) -> Manifest:
-    """The images of data with their labels, before any of them is decoded; see `list_spec`."""
+    """List the images of data with their labels, without decoding them; see `list_spec`."""
     return list_spec(identify(source), label, multi_label=multi_label)
 
 
@@ -65,7 +68,7 @@ def open_spec(
     annotation: Annotation = "class",
     shape: ImageShape | None = None,
 ) -> Dataset:
-    """Open data that was identified before, as the `data` section of a recipe says; see `open_data`."""
+    """Open identified data according to the `data` section of a recipe; see `open_data`."""
     if (options.colors or options.ignore_index is not None) and annotation != "mask":
         raise DataError(
             f"{options.source}: data.colors and data.ignore_index are for masks (--task segmentation)"
@@ -74,7 +77,7 @@ def open_spec(
         spec = spec.as_series()
     has_columns = spec.kind in TABLES or (spec.kind in LABELLED and options.label is not None)
     if (options.ignore and spec.kind != "table") or (options.label is not None and not has_columns):
-        raise DataError(f"{options.source}: data.label and data.ignore are for tables (CSV); this is none")
+        raise DataError(f"{options.source}: data.label and data.ignore apply to tables only")
     dataset = _open(spec, options, preprocess, annotation, shape)
     return dataset if options.classes is None else select_classes(dataset, options.classes)
 
@@ -106,7 +109,7 @@ def _open(
         opener = open_pairs if annotation == "pairs" else open_photos
         return opener(spec.file, spec.contents, preprocess, channels)
     if annotation not in ("class", "labels"):
-        raise DataError(f"{options.source}: images with labels; the task needs a folder of images")
+        raise DataError(f"{options.source}: holds images with labels, but the task needs a folder of images")
     if spec.kind == "arrays":
         arrays = open_arrays(spec.file, multi_label=annotation == "labels")
         return preprocess_images(scan_arrays(arrays, spec.source), preprocess, shape, shape)
@@ -115,10 +118,18 @@ def _open(
 
 
 def list_spec(spec: DataSpec, label: str | None = None, *, multi_label: bool = False) -> Manifest:
-    """The images of data with their labels, before any of them is decoded.
+    """List the images of identified data with their labels, without decoding them.
+
+    Args:
+        spec: The data.
+        label: The label column of a table.
+        multi_label: Whether an image may have several labels.
+
+    Returns:
+        The images, their labels, splits and groups.
 
     Raises:
-        DataError: it cannot be listed, or holds no images with labels.
+        DataError: The data cannot be listed or holds no images with labels.
     """
     if spec.named:
         return list_arrays(named_set(spec.source))
@@ -132,25 +143,28 @@ def list_spec(spec: DataSpec, label: str | None = None, *, multi_label: bool = F
 
 
 def _require_annotation(dataset: TensorDataset, annotation: Annotation) -> None:
-    """A named set has what it has; its images alone can always be taken."""
+    """Check that a data set has the annotation; its images alone are always available."""
     info = dataset.info
     if annotation != info.target.name and not (annotation == "photos" and info.modality == "images"):
         what = "series" if info.modality == "series" else "images"
-        has = f"{what} with {'classes per place' if info.target.dense else 'a class each'}"
+        per = "position" if info.target.dense else what.removesuffix("s")
         wanted = {
-            "class": "a class each",
-            "labels": "any number of labels each",
-            "mask": "a class per place",
+            "class": "one class per sample",
+            "labels": "any number of labels per sample",
+            "mask": "one class per position",
             "pairs": "pairs of images",
             "photos": "images",
         }.get(annotation, f"{annotation} targets")
-        raise DataError(f"{info.name}: holds {has}, the task needs {wanted}; choose another --task")
+        raise DataError(
+            f"{info.name}: holds {what} with one class per {per}, but the task needs {wanted}; "
+            "choose another --task"
+        )
 
 
 def _open_series(
     spec: DataSpec, options: Data, preprocess: Preprocess, annotation: Annotation, shape: ImageShape | None
 ) -> TensorDataset:
-    """Series, where the task can use them and the preprocessing does not ask for images."""
+    """Open series, and check that the task and the preprocessing apply to series."""
     dataset = (
         named_set(spec.source)
         if spec.named
@@ -160,7 +174,7 @@ def _open_series(
     pixels = ("range", "symmetric", "pixel", "imagenet")
     if preprocess.image_size or preprocess.channels or preprocess.normalize in pixels:
         raise DataError(
-            f"{options.source}: series of numbers; of preprocess only normalize=channel or none applies"
+            f"{options.source}: holds series of numbers; only preprocess.normalize=channel or none applies"
         )
     channels = dataset.info.shape.channels
     if shape is not None and shape.channels != channels:
@@ -171,7 +185,7 @@ def _open_series(
 def _open_table(
     spec: DataSpec, options: Data, preprocess: Preprocess, shape: ImageShape | None
 ) -> TensorDataset:
-    """Rows of numbers, which have no size, no channels to convert, and no 255."""
+    """Open a table, and check that the preprocessing applies to numbers."""
     dataset = (
         named_set(spec.source)
         if spec.named
@@ -179,9 +193,9 @@ def _open_table(
     )
     name = dataset.info.name
     if preprocess.image_size or preprocess.channels:
-        raise DataError(f"{name}: a table of numbers; preprocess.image_size and channels do not apply")
+        raise DataError(f"{name}: is a table of numbers; preprocess.image_size and channels do not apply")
     if preprocess.normalize == "range":
-        raise DataError(f"{name}: a table of numbers; preprocess.normalize=range is for pixels")
+        raise DataError(f"{name}: is a table of numbers; preprocess.normalize=range does not apply")
     if shape is not None and shape != dataset.info.shape:
         raise DataError(f"{name}: has {dataset.info.shape.channels} columns, the run takes {shape.channels}")
     return dataset

@@ -1,4 +1,4 @@
-"""Images in files, opened: listed, scanned, and made a data set."""
+"""Open image files as a dataset: list them, scan them, and leave out what cannot be read."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from convnet.types import ImageShape
 
 DEFAULT_IMAGE_SIZE = 128
 SCANNED = 20_000
-"""Files that are all scanned before training; of more, only a sample, unless an audit has seen them all."""
+"""The largest number of files that are all scanned before training, unless an audit has scanned them."""
 SAMPLED = 512
 
 logger = logging.getLogger(__name__)
@@ -48,12 +48,19 @@ logger = logging.getLogger(__name__)
 def list_images(
     path: Path, contents: Contents | None, label: str | None = None, *, multi_label: bool = False
 ) -> Manifest:
-    """The images of a folder, a zip archive, a table of paths or COCO annotations, with their labels.
+    """List the images of a folder, a zip archive, a table of paths or COCO annotations.
 
-    `contents` is what a folder holds; `label` is the column of the labels of a table.
+    Args:
+        path: The folder or file.
+        contents: The listing of a folder.
+        label: The label column of a table.
+        multi_label: Whether an image may have several labels.
+
+    Returns:
+        The images, their labels, splits and groups.
 
     Raises:
-        DataError: naming what is missing, damaged, or not as it should be.
+        DataError: Something is missing or damaged; the message names it.
     """
     with without_collections():
         if is_coco(path):
@@ -66,18 +73,18 @@ def list_images(
         if tables := tables_within(store, contents):
             return list_tables(store, contents, tables, label=label, multi_label=multi_label)
         if label is not None:
-            raise DataError(f"{path}: data.label is a column of a table; here folders say the classes")
+            raise DataError(f"{path}: data.label applies to tables; here the folders are the classes")
         if multi_label:
             raise DataError(
-                f"{path}: folders give each image one class; for several labels each, use a table of paths "
-                "and labels (.csv, .tsv, .parquet), or COCO annotations (.json)"
+                f"{path}: folders give each image one class; for several labels use a table of paths and "
+                "labels (.csv, .tsv, .parquet) or COCO annotations (.json)"
             )
         return list_folder(store, contents)
 
 
 @contextmanager
 def without_collections() -> Iterator[None]:
-    """A listing is hundreds of thousands of tuples without cycles; looking for some takes as long again."""
+    """Pause garbage collection: it doubles the time of listing hundreds of thousands of files."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -90,16 +97,19 @@ def without_collections() -> Iterator[None]:
 def open_images(
     listed: Manifest, data: str, preprocess: Preprocess, shape: ImageShape | None = None
 ) -> ImageDataset:
-    """A data set of the images that can be read; the others are in its `unreadable`.
+    """Open the images that can be read; the others are listed in `info.unreadable`.
 
     Args:
         listed: The images and their labels.
-        data: What the user calls them, for advice.
-        preprocess: The size and the channels to decode to.
-        shape: What a trained network takes, if it is for one: then a single class is enough.
+        data: The user's name for the data, for messages.
+        preprocess: Size and channels.
+        shape: The input shape of a trained network; a single class is then enough.
+
+    Returns:
+        The dataset.
 
     Raises:
-        DataError: no image of a class can be read.
+        DataError: No image of some class can be read.
     """
     found, places = _scanned(listed)
     lost = _damaged(found, places, allow_truncated=preprocess.allow_truncated)
@@ -150,7 +160,7 @@ def open_images(
 
 
 def scan_arrays(dataset: TensorDataset, data: str) -> TensorDataset:
-    """Images in memory with what a scan of them shows: copies of each other, and blank ones."""
+    """Scan images in memory for copies and blank images."""
     listed = list_arrays(dataset)
     found, places = _scanned(listed)
     pairs = duplicates(listed, found) if len(places) == len(listed) else None
@@ -170,7 +180,7 @@ def scan_arrays(dataset: TensorDataset, data: str) -> TensorDataset:
 
 
 def _scanned(listed: Manifest) -> tuple[Scan, Sequence[int]]:
-    """The scan of all files, or of a sample of many, and the places it is of."""
+    """The scan of all files, or of a sample if there are many, and the positions of the scanned files."""
     memory = Memory(listed)
     if len(listed) <= SCANNED or memory.has_all(listed):
         if len(listed) > SAMPLED:
@@ -182,7 +192,7 @@ def _scanned(listed: Manifest) -> tuple[Scan, Sequence[int]]:
 
 
 Lost = dict[int, tuple[str, str]]
-"""Of files that are not to be had, by their places, the kind of trouble and the reason."""
+"""The kind of problem and the reason, by position of the file."""
 
 
 def _damaged(found: Scan, places: Sequence[int], *, allow_truncated: bool) -> Lost:
@@ -195,32 +205,31 @@ def _damaged(found: Scan, places: Sequence[int], *, allow_truncated: bool) -> Lo
 
 
 def _other_channels(found: Scan, places: Sequence[int], channels: int) -> Lost:
-    """Pictures whose channels cannot become those that the network takes."""
+    """Images whose channels cannot be converted to those of the network."""
     numbers = found.records["channels"]
     odd = [i for i in found.decoded.nonzero()[0].tolist() if not converts(int(numbers[i]), channels)]
-    why = "has {} channels, which do not become {}"
+    why = "has {} channels, which cannot be converted to {}"
     return {places[i]: ("other channels", why.format(numbers[i], channels)) for i in odd}
 
 
 def _require_classes(listed: Manifest, kept: Manifest, lost: Lost, *, alone: bool) -> None:
-    """Something of every class must be left, and two classes, unless one may be `alone`."""
+    """Check that every class has a readable image, and that there are two classes unless one is enough."""
     there = {label for sample in kept.samples for label in sample.labels}
     for name in listed.classes:
         if name not in there:
             place = next(i for i in lost if name in listed.samples[i].labels)
             raise DataError(
-                f"{listed.store.root}: no picture of class '{name}' can be read: "
+                f"{listed.store.root}: no image of class '{name}' can be read: "
                 f"{listed.samples[place].entry.name}: {lost[place][1]}"
             )
     if len(listed.classes) < 2 and not alone and not listed.multi_label:
         raise DataError(
-            f"{listed.store.root}: only one class, '{listed.classes[0]}'; a classifier needs two or more "
-            "class folders"
+            f"{listed.store.root}: only one class, '{listed.classes[0]}'; a classifier needs two or more"
         )
 
 
 def _shape(found: Scan, preprocess: Preprocess) -> ImageShape:
-    """The size that is asked for, else the one that all pictures share where it is small; their channels."""
+    """The size in `preprocess`, else the common size of small images, else the default; with channels."""
     records = found.records[found.decoded]
     sizes = set(zip(records["height"].tolist(), records["width"].tolist(), strict=True))
     side = preprocess.image_size
@@ -234,7 +243,7 @@ def _shape(found: Scan, preprocess: Preprocess) -> ImageShape:
 
 
 def _channels(numbers: NDArray[np.uint8]) -> int:
-    """Those that most pictures have; colours where there are any among grey ones."""
+    """The most frequent number of channels; 3 if there are color images among grey ones."""
     values, counts = np.unique(numbers, return_counts=True)
     common = int(values[counts.argmax()])
     return 3 if common == 1 and 3 in values else common

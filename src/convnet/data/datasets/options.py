@@ -1,4 +1,4 @@
-"""How data is read: the `data` section of a recipe."""
+"""`Data`: the `data` section of a recipe."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ from convnet.registry import CountOrZero, Section
 
 
 class Data(Section):
-    """What is trained on: a named set or a folder of images.
+    """The data of a recipe and how it is read.
 
-    Images that cannot be read are listed in the run and left out. Of a table (CSV) `label` is the column of
-    the classes (default: the one called label, class, target, species or diagnosis, else the last), and
-    `ignore` are columns that are no features; with `series` its rows are series, or the steps of some.
-    `classes`, if given, are the only ones that are kept. Of masks `colors` names the classes and says how
-    each looks ({sky: "#0000ff"}) or which index it has, and `ignore_index` is a value that means no class.
+    Attributes:
+        source: The name of a data set, a path or a URL.
+        label: The class column of a table. Default: the column called label, class, target, species or
+            diagnosis, else the last one.
+        ignore: Columns of a table that are not used.
+        series: Whether the rows of a table are series, or steps of series.
+        classes: The classes to keep. Default: all.
+        colors: The classes of masks and their colors ({sky: "#0000ff"}) or indices.
+        ignore_index: The value of mask pixels without a class.
     """
 
     source: str

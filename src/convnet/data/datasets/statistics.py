@@ -1,4 +1,4 @@
-"""Mean and standard deviation of pixels, for normalisation."""
+"""Mean and standard deviation of pixels, for normalization."""
 
 from __future__ import annotations
 
@@ -11,30 +11,40 @@ from convnet.data.images.preprocess import Normalization
 from convnet.errors import DataError
 
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-"""Of the pixels 0…255 of ImageNet's photos, as the public weights expect them."""
+"""Statistics of ImageNet's pixels 0…255, which public weights expect."""
 SAMPLED = 2048
-"""Images that statistics are taken of, where they have to be decoded first."""
+"""The number of images used for statistics if they have to be decoded."""
 CHUNK, CHUNK_OF_FILES = 2048, 64
 MIN_STD = 1.0
-"""Statistics are in pixel values 0…255; a constant channel would otherwise be divided by zero."""
+"""The smallest standard deviation, in pixel values 0…255; avoids division by zero."""
 CONSTANT = 1e-7
-"""Deviation of a column of a table, relative to its mean, below which it is taken for constant."""
+"""The relative deviation below which a column of a table counts as constant."""
 
 
 def pixel_statistics(
     dataset: Dataset, indices: Tensor, normalize: Normalization
 ) -> tuple[Float[Tensor, "1 C *"], Float[Tensor, "1 C *"]]:
-    """Mean and standard deviation of the images at `indices`, in pixel values, for `layers.Normalize`.
+    """Mean and standard deviation of images, for `layers.Normalize`.
 
-    Summed in float64 over chunks, so that the whole set never becomes float at once; of files a seeded
-    sample of `SAMPLED` images has to do. Shapes 1×C×1×1, or
-    1×C×H×W where `normalize` is "pixel".
+    Sums are computed in float64 over chunks. Of image files only a seeded sample of `SAMPLED` is used.
+
+    Args:
+        dataset: The data.
+        indices: The images to use.
+        normalize: The kind of normalization.
+
+    Returns:
+        Mean and standard deviation in pixel values, 1×C×1×1, or 1×C×H×W for "pixel".
+
+    Raises:
+        DataError: The normalization does not apply to the images.
     """
     channels = dataset.info.shape.channels
     if normalize == "imagenet":
         if channels != 3:
             raise DataError(
-                f"{dataset.info.name}: preprocess.normalize=imagenet is for colours, not {dataset.info.shape}"
+                f"{dataset.info.name}: preprocess.normalize=imagenet needs color images, "
+                f"not {dataset.info.shape}"
             )
         return torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), torch.tensor(IMAGENET_STD).view(1, 3, 1, 1)
     if normalize in ("range", "symmetric", "none"):
@@ -44,7 +54,7 @@ def pixel_statistics(
     if normalize == "pixel" and dataset.info.sizes is not None:
         raise DataError(
             f"{dataset.info.name}: images of different sizes have no mean per pixel; use "
-            "preprocess.normalize=channel, or one size for all (--set preprocess.image_size=128)"
+            "preprocess.normalize=channel, or resize them (--set preprocess.image_size=128)"
         )
     if not dataset.info.in_memory and len(indices) > SAMPLED:
         order = torch.randperm(len(indices), generator=torch.Generator().manual_seed(0))
@@ -68,6 +78,6 @@ def pixel_statistics(
         squares = squares + pixels.square().nansum(over, keepdim=True)
     mean = total / count
     std = (squares / count - mean.square()).clamp_min(0).sqrt()
-    if dataset.info.modality != "images":  # a column that never changes says nothing
+    if dataset.info.modality != "images":  # constant columns become 0
         return mean.float(), std.masked_fill(std <= CONSTANT * mean.abs(), 1 / CONSTANT).float()
     return mean.float(), std.clamp_min(MIN_STD).float()

@@ -1,4 +1,4 @@
-"""Data sets that lie in memory, or on the accelerator, as one tensor."""
+"""`TensorDataset`: all samples in memory, or on the accelerator, as one tensor."""
 
 from __future__ import annotations
 
@@ -35,11 +35,13 @@ from convnet.types import Batch, ImageShape, SplitName
 
 @dataclass(frozen=True)
 class TensorDataset:
-    """All samples as tensors.
+    """A dataset whose samples are in one tensor.
 
-    `images` is uint8 N×C×H×W; samples of different sizes fill its upper left. The rows of a table are float
-    images N×C×1×1, whose channels are its columns; series are float images N×C×1×L, NaN behind the end of the
-    shorter ones. `targets` are stored as `info.target` describes them.
+    Attributes:
+        info: Facts about the data.
+        images: uint8 N×C×H×W; samples of different sizes fill the upper left. Tables are float N×C×1×1 with
+            one channel per column, series float N×C×1×L with NaN after the end of shorter ones.
+        targets: Stored targets, in the form that `info.target` defines.
     """
 
     info: DatasetInfo
@@ -50,7 +52,7 @@ class TensorDataset:
         return len(self.images)
 
     def read(self, indices: Tensor) -> Batch:
-        """An index-select: B×C×H×W, on the device of the data set."""
+        """Read samples, B×C×H×W, on the device of the dataset."""
         indices = indices.to(self.images.device)
         images, targets = self.images.index_select(0, indices), self.targets.index_select(0, indices)
         sizes = None if self.info.sizes is None else self.info.sizes[indices.to(self.info.sizes.device)]
@@ -85,14 +87,24 @@ def from_tensors(
     given_split: Sequence[SplitName] | None = None,
     **facts: Any,
 ) -> TensorDataset:
-    """A data set of these tensors; `facts` are further fields of its `DatasetInfo`."""
+    """Make a dataset from tensors.
+
+    Args:
+        name: Its name.
+        images: N×C×H×W.
+        targets: Stored targets.
+        classes: Class names.
+        locations: The path or position of each sample.
+        given_split: The split of each sample, if given by the data.
+        **facts: Further fields of `DatasetInfo`.
+    """
     shape = ImageShape(*images.shape[1:])
     info = DatasetInfo(name, shape, tuple(classes), locations, given_split=given_split, **facts)
     return TensorDataset(info, images, targets)
 
 
 def with_images(dataset: Dataset, images: Tensor) -> TensorDataset:
-    """The same samples with other images N×C×H×W, in memory."""
+    """The dataset with other images N×C×H×W, in memory."""
     info = replace(dataset.info, shape=ImageShape(*images.shape[1:]), sizes=None, shards=None, in_memory=True)
     return TensorDataset(info, images, dataset.targets.to(images.device))
 
@@ -100,7 +112,7 @@ def with_images(dataset: Dataset, images: Tensor) -> TensorDataset:
 def preprocess_images(
     dataset: TensorDataset, preprocess: Preprocess, shape: ImageShape | None, channels: ImageShape | None
 ) -> TensorDataset:
-    """The images in the `shape` of a trained network, else as the preprocessing wants them."""
+    """Resize images in memory to the `shape` of a trained network, or according to `preprocess`."""
     own, side = dataset.info.shape, preprocess.image_size
     wanted = ImageShape(preprocess.channels or own.channels, side or own.height, side or own.width)
     if channels is not None:
@@ -109,12 +121,12 @@ def preprocess_images(
 
 
 def _adapt(dataset: TensorDataset, shape: ImageShape, policy: ResizePolicy) -> TensorDataset:
-    """Resize and convert images in memory where another size or other channels are asked for."""
+    """Resize images and convert their channels if `shape` differs."""
     info = dataset.info
     if shape == info.shape:
         return dataset
     if info.target.dense:
-        raise DataError(f"{info.name}: its images and masks are used as they are, {info.shape}")
+        raise DataError(f"{info.name}: images with masks cannot be resized; their shape is {info.shape}")
     if info.sizes is not None and shape[1:] == info.shape[1:]:
         raise DataError(f"{info.name}: preprocess.channels does not apply without preprocess.image_size")
     require_room(info.name, len(dataset), shape)
@@ -130,7 +142,7 @@ def _adapt(dataset: TensorDataset, shape: ImageShape, policy: ResizePolicy) -> T
 
 
 class ArrayStorage:
-    """The images of a data set, each as the bytes of an array H×W×C."""
+    """The images of a dataset in memory, each as the bytes of a NumPy array H×W×C."""
 
     remote = False
 
@@ -148,10 +160,10 @@ class ArrayStorage:
 
 
 def list_arrays(dataset: TensorDataset) -> Manifest:
-    """The samples of a data set in memory that holds images and their classes or labels.
+    """List the samples of a dataset in memory that holds images with classes or labels.
 
     Raises:
-        DataError: it holds something else.
+        DataError: The dataset holds something else.
     """
     info = dataset.info
     if info.modality != "images" or info.target.dense:

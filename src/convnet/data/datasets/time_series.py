@@ -1,4 +1,4 @@
-"""Sequences (M34): series of numbers with a class each, or a class per step, as one source."""
+"""Series of numbers with one class each, or one class per step."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ PARTS: dict[str, SplitName] = {"train": "train", "val": "val", "test": "test"}
 
 @dataclass(frozen=True)
 class Part:
-    """A file of series and the split that its name gives them."""
+    """A file of series and the split given by its name."""
 
     path: Path
     split: SplitName | None
 
 
 def is_series_file(path: Path) -> bool:
-    """Whether a file holds series by its name: .arff, .npz without images, .txt."""
+    """Whether a file holds series: .arff, .txt, or .npz without images."""
     return path.suffix.lower() in SERIES_SUFFIXES - {".csv", ".tsv"} and not holds_images(path)
 
 
 def is_series_folder(contents: Contents) -> bool:
-    """Whether a folder holds series: NAME_TRAIN files and nothing below, or folders of .wav files."""
+    """Whether a folder holds series: NAME_TRAIN files without subfolders, or subfolders of .wav files."""
     parts = not contents.folders and any(_split_of(PurePosixPath(e.name)) for e in contents.entries)
     return parts or any(_is_recording(entry.name) for entry in contents.entries)
 
@@ -47,15 +47,21 @@ def is_series_folder(contents: Contents) -> bool:
 def open_series(
     path: Path, label: str | None = None, *, contents: Contents | None = None, labelled: bool = True
 ) -> TensorDataset:
-    """Series of one or many channels and any lengths, with a class each or a class per step.
+    """Open series of one or many channels and any lengths.
 
-    Files: ARFF and UCR text (a row per series), CSV (a row per series; with a column `series`, a row per
-    step), .npz (arrays x, N×L or N×C×L, and y), a folder of NAME_TRAIN and NAME_TEST files, or one with a
-    subfolder of .wav files per class. Shorter series end in NaN. `label` is the column of the classes; where
-    they need not be known (not `labelled`), a single .wav file will do, too.
+    Args:
+        path: ARFF or UCR text (one row per series), CSV (one row per series, or with a column `series` one
+            row per step), .npz (arrays x, N×L or N×C×L, and y), a folder of NAME_TRAIN and NAME_TEST files,
+            or a folder with one subfolder of .wav files per class.
+        label: The class column.
+        contents: The listing of a folder.
+        labelled: Whether classes are required; if not, `path` may be a single .wav file.
+
+    Returns:
+        The dataset, N×C×1×L; shorter series end in NaN.
 
     Raises:
-        DataError: naming the file and place of what is missing, no number, NaN or of another shape.
+        DataError: Something is missing, not a number or of another shape; the message names file and place.
     """
     given_split: list[SplitName] | None = None
     if path.is_dir():
@@ -81,12 +87,12 @@ def _folder(root: Path, contents: Contents, label: str | None) -> tuple[list[Ser
     recordings = [entry.name for entry in contents.entries if _is_recording(entry.name)]
     series = [read_wav(root / name, name.partition("/")[0], root) for name in recordings]
     if not series:
-        raise DataError(f"{root}: holds neither NAME_TRAIN files of series nor folders of .wav files")
+        raise DataError(f"{root}: holds neither NAME_TRAIN files nor folders of .wav files")
     return series, None
 
 
 def _split_of(name: PurePosixPath) -> SplitName | None:
-    """The split of a file called NAME_TRAIN, NAME_VAL or NAME_TEST that holds series."""
+    """The split of a file NAME_TRAIN, NAME_VAL or NAME_TEST; None for other files."""
     _, underscore, word = name.stem.rpartition("_")
     readable = underscore and name.suffix.lower() in READERS and len(name.parts) == 1
     return PARTS.get(word.lower()) if readable else None
@@ -105,11 +111,9 @@ def _parts(root: Path, contents: Contents) -> list[Part]:
     ]
     names = sorted({part.path.stem.rpartition("_")[0] for part in found})
     if len(names) > 1:
-        raise DataError(
-            f"{root}: holds the files of several sets ({', '.join(names[:4])}); give each a folder"
-        )
+        raise DataError(f"{root}: holds several data sets ({', '.join(names[:4])}); use one folder for each")
     formats = [part.path.suffix.lower() for part in found]
-    chosen = next((suffix for suffix in PREFERRED if suffix in formats), None)  # the same in several formats
+    chosen = next((suffix for suffix in PREFERRED if suffix in formats), None)  # of several formats, one
     return sorted(
         (part for part in found if part.path.suffix.lower() == chosen),
         key=lambda part: list(PARTS).index(part.split or "train"),
@@ -130,12 +134,12 @@ def _source(path: Path, series: Sequence[Series], given_split: list[SplitName] |
     if len(channels) > 1:
         odd = next(s for s in series if len(s.values) != len(series[0].values))
         raise DataError(
-            f"{odd.place}: has {len(odd.values)} channels, the first series has {len(series[0].values)}"
+            f"{odd.place}: has {len(odd.values)} channels, but the first series has {len(series[0].values)}"
         )
     rates = {s.rate for s in series}
     if len(rates) > 1:
         odd = next(s for s in series if s.rate != series[0].rate)
-        raise DataError(f"{odd.place}: is sampled at {odd.rate} Hz, the first one at {series[0].rate} Hz")
+        raise DataError(f"{odd.place}: is sampled at {odd.rate} Hz, but the first at {series[0].rate} Hz")
     longest = max(s.values.shape[1] for s in series)
     needed = 4 * len(series) * channels.pop() * longest
     if needed > MEMORY_LIMIT_BYTES:
@@ -172,7 +176,7 @@ def _source(path: Path, series: Sequence[Series], given_split: list[SplitName] |
 
 
 def require_numbers(one: Series) -> None:
-    """Refuse NaN and infinities: only behind the end of a series may there be nothing."""
+    """Refuse NaN and infinities within a series."""
     strange: NDArray[np.bool_] = ~np.isfinite(one.values)
     if strange.any():
         channel, step = (int(i[0]) for i in np.nonzero(strange))

@@ -1,4 +1,4 @@
-"""The lines that training prints about data in files."""
+"""The lines that are printed about data before training."""
 
 from __future__ import annotations
 
@@ -20,10 +20,16 @@ def data_warnings(
     conflicts: int,
     scanned: int,
 ) -> tuple[str, ...]:
-    """At most five lines: classes, what is left out, copies, what is ignored.
+    """At most five lines about classes, skipped images, copies and ignored files.
 
-    `data` is how the user calls it, `kinds` count what was lost of each kind, `pairs` are None where only
-    some files were looked at; in `conflicts` of them the labels differ.
+    Args:
+        kept: The readable images.
+        data: The user's name for the data.
+        kinds: The number of skipped images by reason.
+        blank: The number of blank images.
+        pairs: Copies; None if only some files were scanned.
+        conflicts: The number of copies with different labels.
+        scanned: The number of scanned files.
     """
     counts = [count for count in kept.counts().values() if count]
     lines = [f"{len(kept):,} images, {_classes(kept, counts) if counts else 'no labels'}"]
@@ -40,7 +46,7 @@ def data_warnings(
         text = f"copies: {exact:,} exact, {len(pairs) - exact:,} near{labels}"
         lines.append(f"{text}; kept in the same split")
     if pairs is None:
-        lines.append(f"only {scanned} files were scanned, so copies were not looked for")
+        lines.append(f"only {scanned} files were scanned; copies were not searched for")
     if kept.ignored:
         lines.append(f"ignored {len(kept.ignored):,} other file{'s' if len(kept.ignored) > 1 else ''}")
     if len(lines) > 1:

@@ -1,4 +1,4 @@
-"""Which tables say what images show: a file of its own, or some that lie among the images."""
+"""Find the tables that hold the labels of images: a file of its own, or tables among the images."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from convnet.types import SplitName
 
 TABLE_FILES = (".csv", ".tsv", ".parquet")
 TABLE_NAMES = frozenset({"metadata", "labels", "annotations"})
-"""What a table in a folder of images is called."""
+"""The names of label tables in a folder of images."""
 
 
 def is_image_table(path: Path) -> bool:
-    """Whether it is a table whose first rows name image files."""
+    """Whether the first rows of a table name image files."""
     if path.suffix.lower() not in TABLE_FILES or not path.is_file():
         return False
     if path.suffix.lower() == ".parquet":
-        return True  # of numbers only CSV is read
+        return True  # tables of numbers are read from CSV only
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             return _names_images(list(islice(file, LOOKED_AT + 1)))
@@ -33,10 +33,10 @@ def is_image_table(path: Path) -> bool:
 
 
 def tables_within(store: Storage, contents: Contents) -> list[str]:
-    """The tables that say the labels of a folder or an archive of images; none where folders say them.
+    """The label tables in a folder or an archive of images; empty if there are none.
 
-    They name images, and lie at the top, or one in each folder of a split. In a folder they are called
-    metadata, labels or annotations.
+    They name images, and are at the top or in each folder of a split. In a folder they are called metadata,
+    labels or annotations.
     """
     names = [entry.name for entry in contents.entries if entry.name.lower().endswith(TABLE_FILES)]
     if store.root.is_dir():
@@ -51,14 +51,15 @@ def tables_within(store: Storage, contents: Contents) -> list[str]:
 def list_tables(
     store: Storage, contents: Contents, names: list[str], *, label: str | None, multi_label: bool
 ) -> Manifest:
-    """The images of all tables, each of the split whose folder its table lies in.
+    """List the images of several tables; the folder of a table gives the split of its images.
 
     Raises:
-        DataError: as `list_table`; two lie in one folder; a class is only held out.
+        DataError: As for `list_table`, or two tables are in one folder, or a class is not in the training
+            split.
     """
     for one, other in pairwise(names):
         if one.rpartition("/")[0] == other.rpartition("/")[0]:
-            raise DataError(f"{store.root}: {one} and {other} both name images; keep one, or name it as data")
+            raise DataError(f"{store.root}: {one} and {other} both name images; remove one, or train on one")
     parts = [
         list_table(store, store.read(name), name, label=label, multi_label=multi_label, contents=contents)
         for name in names

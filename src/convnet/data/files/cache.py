@@ -1,4 +1,4 @@
-"""Decoded, resized images in a memory-mapped file: each is decoded once, whoever asks for it first."""
+"""A cache of decoded, resized images in a memory-mapped file, shared by processes."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from convnet.errors import DataError, in_one_line
 
 VERSION = 1
 RESERVE_BYTES = 1 << 30
-"""What is left free on the disk."""
+"""The space that is left free on the disk."""
 LIMIT_VARIABLE, DEFAULT_LIMIT_GB = "CONVNET_PACK_LIMIT_GB", 100.0
 CHECKED = 64
-"""Images of a pack that are compared with their checksums when it is opened."""
+"""The number of images whose checksums are verified when a cache is opened."""
 
 
 class NoSpaceError(DataError):
-    """A pack would not fit: the disk is too full, or the pack larger than allowed."""
+    """A cache does not fit on the disk, or is larger than allowed."""
 
 
 class DecodedCache:
-    """N×H×W×C uint8 on disk, with a state and a checksum for each image; 0: not there yet.
+    """Images uint8 N×H×W×C on disk, each with a state (0: missing, 1: present) and a checksum.
 
-    Rows are written before they are marked, and always with the same bytes, so that any number of processes
-    may fill one pack, and a killed one leaves nothing that has to be repaired.
+    Pixels are written before the state, and always with the same bytes, so that several processes may fill a
+    cache and a killed process leaves nothing to repair.
     """
 
     def __init__(self, folder: Path, shape: tuple[int, int, int, int]) -> None:
-        """Map the files of a pack; `shape` is N×H×W×C."""
+        """Map the files in `folder`; `shape` is N×H×W×C."""
         self.folder, self.shape = folder, shape
         self._pixels = os.open(folder / "pixels", os.O_RDWR)
         weakref.finalize(self, os.close, self._pixels)
@@ -54,37 +54,37 @@ class DecodedCache:
 
     @cached_property
     def rows(self) -> NDArray[np.uint8]:
-        """All images, N×H×W×C, memory-mapped: reading a part of one touches only that part."""
+        """All images, N×H×W×C, memory-mapped."""
         return np.frombuffer(mmap.mmap(self._pixels, 0), np.uint8).reshape(self.shape)
 
     @property
     def nbytes(self) -> int:
-        """Of all pixels."""
+        """The size of all pixels in bytes."""
         return int(np.prod(self.shape, dtype=np.int64))
 
     def put(self, place: int, pixels: NDArray[np.uint8]) -> None:
-        """Keep the pixels H×W×C of an image."""
+        """Store the pixels H×W×C of an image."""
         content = np.ascontiguousarray(pixels).tobytes()
-        # Written, not assigned: the first touch of a page of a map costs many times as much.
+        # pwrite, because the first access to a page of a memory map is many times slower.
         os.pwrite(self._pixels, content, place * len(content))
         self.sums[place] = zlib.crc32(content)
         self.state[place] = 1
 
     def read(self, places: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """A copy of some images, B×H×W×C; what is read does not stay in this process's memory."""
+        """A copy of some images, B×H×W×C; the pages read do not stay mapped."""
         taken = np.empty((len(places), *self.shape[1:]), np.uint8)
         for row, place in zip(taken, places.tolist(), strict=True):
             os.preadv(self._pixels, [row.data], place * row.nbytes)
         return taken
 
     def flush(self) -> None:
-        """Make what was put survive a power cut."""
+        """Write everything to disk, to survive a power failure."""
         os.fsync(self._pixels)
         for file in self._maps:
             file.flush()
 
     def sound(self) -> bool:
-        """Whether some of the images that are there have the checksums they had."""
+        """Whether a sample of the stored images has the right checksums."""
         there = self.state.nonzero()[0]
         some = there[np.linspace(0, len(there) - 1, min(CHECKED, len(there))).astype(int)]
         pixels = self.read(some)
@@ -99,46 +99,56 @@ def open_cache(
     shape: tuple[int, int, int, int],
     say: Callable[[str], object],
 ) -> DecodedCache:
-    """The pack of `content` (a checksum of the files) in `shape`, made where there is none.
+    """Open the cache of some files, or create it.
 
-    `folder` holds packs; `settings` are the place of the files and how they are preprocessed. A pack of the
-    same settings and other content, that of an earlier state of the files, is removed.
+    A cache of the same settings and other content, from an earlier state of the files, is removed.
+
+    Args:
+        folder: The folder of all caches.
+        name: The name of the data.
+        settings: The place of the files and how they are preprocessed.
+        content: A checksum of the files.
+        shape: N×H×W×C.
+        say: Called with a line about a damaged cache.
 
     Raises:
-        NoRoomError: it does not fit.
-        DataError: it cannot be written.
+        NoSpaceError: The cache does not fit or cannot be written.
     """
     stem = f"{name}-{_digest(settings)}"
     place = folder / f"{stem}-{content[:12]}"
     document = {"version": VERSION, "content": content, "shape": list(shape), **settings}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(f"{folder.name}.lock")):  # two that begin at once make one
+        with FileLock(folder.with_name(f"{folder.name}.lock")):  # processes that start together share one
             if (pack := _existing(place, document, shape)) is not None:
                 return pack
             if place.exists():
-                say(f"{place}: damaged; packing anew")
+                say(f"{place}: the cache is damaged and is built again")
             for outdated in folder.glob(f"{_escaped(stem)}-*"):
                 _remove(outdated)
             require_space(folder, shape)
             _create(folder, place, document, shape)
             return DecodedCache(place, shape)
     except OSError as error:
-        raise NoSpaceError(f"no pack can be made in {folder}: {in_one_line(error)}") from None
+        raise NoSpaceError(f"cannot create a cache in {folder}: {in_one_line(error)}") from None
 
 
 def require_space(folder: Path, shape: Sequence[int]) -> None:
-    """Raise NoRoomError where a pack of that shape is larger than allowed, or than the free disk."""
+    """Check that a cache of that shape is allowed and fits on the disk.
+
+    Raises:
+        NoSpaceError: It does not.
+    """
     needed = int(np.prod(shape, dtype=np.int64))
     limit = _limit()
     if needed > limit:
-        raise NoSpaceError(f"a pack of {_size(needed)} is more than {LIMIT_VARIABLE}={limit / 1e9:g} allows")
+        raise NoSpaceError(f"a cache of {_size(needed)} exceeds {LIMIT_VARIABLE}={limit / 1e9:g}")
     parent = next(p for p in (folder, *folder.parents) if p.exists())
     free = shutil.disk_usage(parent).free
     if needed + RESERVE_BYTES > free:
         raise NoSpaceError(
-            f"a pack of {_size(needed)} does not fit into {folder} ({_size(free)} free, of which "
-            f"{_size(RESERVE_BYTES)} stay so)"
+            f"a cache of {_size(needed)} does not fit into {folder} ({_size(free)} free, of which "
+            f"{_size(RESERVE_BYTES)} are reserved)"
         )
 
 
@@ -167,7 +177,7 @@ def _existing(
 
 
 def _create(folder: Path, place: Path, document: dict[str, object], shape: tuple[int, int, int, int]) -> None:
-    """Reserve the space under another name and rename: what has the name is whole."""
+    """Reserve the space under a temporary name and rename, so that a cache is always complete."""
     temporary = None
     try:
         temporary = Path(tempfile.mkdtemp(dir=folder, prefix=".new-"))
@@ -180,12 +190,12 @@ def _create(folder: Path, place: Path, document: dict[str, object], shape: tuple
         if temporary is not None:
             _remove(temporary)
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise NoSpaceError(f"a pack does not fit into {folder}: {error.strerror}") from None
+            raise NoSpaceError(f"a cache does not fit into {folder}: {error.strerror}") from None
         raise
 
 
 def _reserve(path: Path, size: int) -> None:
-    """A file of zeros whose blocks are there: writing to it cannot run out of disk."""
+    """A file of zeros with allocated blocks, so that writing to it cannot run out of disk space."""
     with path.open("wb") as file:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, size)
@@ -199,7 +209,7 @@ def _mapped(path: Path) -> mmap.mmap:
 
 
 def _remove(place: Path) -> None:
-    """A process that still uses it keeps its files until it ends."""
+    """Remove a cache; a process that still uses it keeps the open files."""
     shutil.rmtree(place, ignore_errors=True)
 
 
@@ -208,5 +218,5 @@ def _digest(settings: dict[str, object]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """A file name in which glob sees no patterns."""
+    """A file name with glob's special characters escaped."""
     return "".join(f"[{c}]" if c in "*?[" else c for c in text)

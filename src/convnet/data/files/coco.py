@@ -1,4 +1,4 @@
-"""COCO annotations: a .json file of images, categories, and which of them each image shows."""
+"""COCO annotations: a .json file of images, categories and annotations."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ from convnet.data.files.storage import FolderStorage, entry_of
 from convnet.errors import DataError
 
 FOLDERS = ("", "images", "..", "../images")
-"""Where the images lie, seen from the annotations; below that, also in a folder of the file's split."""
+"""Where images are searched for, relative to the annotations; also in a subfolder named after the split."""
 
 
 def is_coco(path: Path) -> bool:
-    """Whether it is a .json file."""
+    """Whether the path is a .json file."""
     return path.suffix.lower() == ".json" and path.is_file()
 
 
 def list_coco(path: Path, *, multi_label: bool) -> Manifest:
-    """The images of a COCO file, with the categories that their annotations name.
+    """List the images of a COCO file with the categories of their annotations.
 
-    Where samples have one label each, every image must show one category.
+    Args:
+        path: The .json file.
+        multi_label: Whether an image may have several categories.
 
     Raises:
-        DataError: it is no such file, its images are not there, or an image shows several categories.
+        DataError: The file is not COCO, images are missing, or an image has several categories without
+            `multi_label`.
     """
     document = _read(path)
     names = {category["id"]: str(category["name"]) for category in document["categories"]}
@@ -34,7 +37,7 @@ def list_coco(path: Path, *, multi_label: bool) -> Manifest:
     known = {image["id"] for image in document["images"]}
     for number, annotation in enumerate(document["annotations"]):
         if annotation["image_id"] not in known:
-            raise DataError(f"{path}: annotations[{number}] is of the unknown image {annotation['image_id']}")
+            raise DataError(f"{path}: annotations[{number}] has the unknown image {annotation['image_id']}")
         if annotation["category_id"] not in names:
             raise DataError(
                 f"{path}: annotations[{number}] has the unknown category {annotation['category_id']}"
@@ -47,7 +50,7 @@ def list_coco(path: Path, *, multi_label: bool) -> Manifest:
         odd = next(((name, labels) for name, labels in files if len(labels) != 1), None)
         if odd is not None:
             raise DataError(
-                f"{path}: {odd[0]} shows {len(odd[1])} categories ({', '.join(odd[1]) or 'none'}), not one; "
+                f"{path}: {odd[0]} has {len(odd[1])} categories ({', '.join(odd[1]) or 'none'}), not one; "
                 "use --task multi-label"
             )
     root = _root(path, files[0][0])
@@ -70,19 +73,19 @@ def _read(path: Path) -> dict[str, list[dict[str, Any]]]:
     for part, keys in PARTS.items():
         items = document.get(part) if isinstance(document, dict) else None
         if not isinstance(items, list):
-            raise DataError(f"{path}: no COCO annotations: there is no list '{part}'")
+            raise DataError(f"{path}: not COCO annotations: there is no list '{part}'")
         for number, item in enumerate(items):
             lacking = [key for key in keys if not isinstance(item, dict) or key not in item]
             if lacking:
-                raise DataError(f"{path}: no COCO annotations: {part}[{number}] has no '{lacking[0]}'")
+                raise DataError(f"{path}: not COCO annotations: {part}[{number}] has no '{lacking[0]}'")
     return dict(document)
 
 
 def _root(path: Path, first: str) -> Path:
-    """The folder in which the first image lies."""
+    """The folder that holds the first image."""
     split = path.stem.rpartition("_")[2]
     for place in FOLDERS:
         for folder in (path.parent / place, path.parent / place / split):
             if (folder / first).is_file():
                 return folder
-    raise DataError(f"{path}: its images are not there; {first} lies neither beside it nor in images/")
+    raise DataError(f"{path}: images are missing; {first} is neither next to the file nor in images/")

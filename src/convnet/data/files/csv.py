@@ -1,4 +1,4 @@
-"""The text of tables: CSV and TSV files as named columns of cells."""
+"""Read CSV and TSV files as named columns of text cells."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LARGEST = 1e30
 
 @dataclass(frozen=True)
 class Cells:
-    """The text of a table: its column names, its rows, and the line of the file each row begins on."""
+    """The cells of a table: column names, rows, and the line of the file that each row starts on."""
 
     path: Path
     columns: tuple[str, ...]
@@ -31,10 +31,10 @@ class Cells:
 
 
 def read_cells(path: Path) -> Cells:
-    """The text of a CSV file, separated by commas, semicolons or tabs.
+    """Read a CSV file separated by commas, semicolons or tabs.
 
     Raises:
-        DataError: it cannot be read, is empty, or a row is longer or shorter than the others.
+        DataError: The file cannot be read, is empty, or its rows differ in length.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -44,10 +44,15 @@ def read_cells(path: Path) -> Cells:
 
 
 def parse_cells(path: Path, text: str, *, header: bool | None = None) -> Cells:
-    """The cells of CSV text; `header` says whether the first row has names, None finds out.
+    """Parse CSV text.
+
+    Args:
+        path: The file, for messages.
+        text: Its text.
+        header: Whether the first row holds column names; None to detect it.
 
     Raises:
-        DataError: it is empty, or a row is longer or shorter than the others; `path` names it.
+        DataError: The text is empty, or its rows differ in length.
     """
     first = text.partition("\n")[0]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=first.count))
@@ -67,9 +72,9 @@ def parse_cells(path: Path, text: str, *, header: bool | None = None) -> Cells:
         columns, rows, lines = [c or str(i + 1) for i, c in enumerate(rows[0])], rows[1:], lines[1:]
     twice = sorted({c for c in columns if columns.count(c) > 1})
     if twice:
-        raise DataError(f"{path}: two columns are called '{twice[0]}'; rename one")
+        raise DataError(f"{path}: two columns have the name '{twice[0]}'; rename one")
     if not rows:
-        raise DataError(f"{path}: has column names and no rows")
+        raise DataError(f"{path}: has column names but no rows")
     for row, line in zip(rows, lines, strict=True):
         if len(row) != len(columns):
             raise DataError(f"{path}: line {line} has {len(row)} fields, expected {len(columns)}")
@@ -77,11 +82,11 @@ def parse_cells(path: Path, text: str, *, header: bool | None = None) -> Cells:
 
 
 def numbers(cells: Cells, columns: Sequence[str]) -> np.ndarray:
-    """The columns as float64 N×C.
+    """Some columns as float64 N×C.
 
     Raises:
-        DataError: naming the column that is missing, or the line and column of a missing value or of what
-            is no finite number.
+        DataError: A column is missing, or a cell is empty or not a finite number; the message names line and
+            column.
     """
     for column in columns:
         if column not in cells.columns:
@@ -94,23 +99,23 @@ def numbers(cells: Cells, columns: Sequence[str]) -> np.ndarray:
                 text = texts[place]
                 what = f"'{text}' is not a number" if text else "the value is missing"
                 if _number(text.replace(",", ".")) is not None and value is None:
-                    what += f" (with a decimal point it would be: {text.replace(',', '.')})"
+                    what += f" (write {text.replace(',', '.')} with a decimal point)"
                 if value is not None:
-                    what = f"{text} is no number below {LARGEST:g}"
+                    what = f"{text} is not below {LARGEST:g}"
                 raise DataError(
                     f"{cells.path}: line {line}, column '{column}': {what}; correct it, remove the line, or "
-                    f"leave the column out (in training: --set 'data.ignore=[{column}]')"
+                    f"ignore the column (in training: --set 'data.ignore=[{column}]')"
                 )
     return np.array(values, np.float64)
 
 
 def places(cells: Cells) -> list[str]:
-    """Where each row is: "file.csv:7"."""
+    """The location of each row, "file.csv:7"."""
     return [f"{cells.path.name}:{line}" for line in cells.lines]
 
 
 def sorted_labels(texts: Sequence[str]) -> tuple[str, ...]:
-    """The different texts, by their numbers where they are numbers."""
+    """The distinct values in order, by number if all are numbers."""
     found = set(texts)
     values = {text: _number(text) for text in found}
     if any(value is None for value in values.values()):
@@ -119,7 +124,7 @@ def sorted_labels(texts: Sequence[str]) -> tuple[str, ...]:
 
 
 def _names(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the first row names the columns."""
+    """Whether the first row holds column names."""
     first, second = rows[0], rows[1] if len(rows) > 1 else rows[0]
     numeric = [_number(cell) is not None for cell in first]
     below = [_number(cell) is not None for cell in second]

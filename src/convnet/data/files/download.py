@@ -1,4 +1,4 @@
-"""Fetching the files of a named set: several mirrors, a checksum, no half file in place."""
+"""Download files from several mirrors, with checksums and resumed downloads."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from convnet.errors import DataError
 TIMEOUT_SECONDS = 20
 ATTEMPTS = 2
 CHUNK_BYTES = 1 << 15
-"""What a broken connection may cost; a chunk that is cut off is not written."""
+"""The chunk size of downloads; an incomplete chunk is not written."""
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A published file: its name, its sha256, and the folders (URLs ending in '/') that carry it."""
+    """A published file: its name, its sha256, and its mirrors (URLs ending in '/')."""
 
     name: str
     sha256: str
@@ -33,43 +33,53 @@ class RemoteFile:
 
     @property
     def addresses(self) -> list[str]:
-        """One full address per mirror."""
+        """One URL per mirror."""
         return [mirror + self.name for mirror in self.mirrors]
 
 
 def fetch(files: Iterable[RemoteFile], folder: Path) -> None:
-    """Download the files that `folder` lacks, trying every mirror of each.
+    """Download the files that are missing in `folder`, trying every mirror.
 
-    A file appears under its name only once it is whole and its checksum is right. What a broken
-    connection left stays beside it as `.NAME.part`, and the next attempt goes on from there.
+    A file gets its name only when it is complete and its checksum is right. An interrupted download stays
+    next to it as `.NAME.part` and is resumed by the next attempt.
+
+    Args:
+        files: The files.
+        folder: Where they are stored.
 
     Raises:
-        DataError: some file could not be had; names the files, their addresses and the folder.
+        DataError: A file could not be downloaded; the message names the files, URLs and folder.
     """
-    pooch.get_logger().setLevel(logging.CRITICAL)  # it would print each address it tries
+    pooch.get_logger().setLevel(logging.CRITICAL)  # pooch prints every URL that it tries
     failures = {file: reason for file in files if (reason := _fetch_one(file, folder))}
     if failures:
         lines = [
             f"  {file.name}: {' or '.join(file.addresses)} ({reason})" for file, reason in failures.items()
         ]
         raise DataError(
-            "these files could not be downloaded; get them elsewhere and put them into "
-            f"{folder}:\n" + "\n".join(lines)
+            f"these files could not be downloaded; get them elsewhere and put them into {folder}:\n"
+            + "\n".join(lines)
         )
 
 
 def cache_folder(name: str) -> Path:
-    """Where downloaded files lie: of the set `name`, or weights."""
+    """The folder of downloaded or cached files called `name`."""
     return Path(pooch.os_cache("convnet")) / name
 
 
 def fetch_address(address: str, folder: Path, sha256: str = "") -> Path:
-    """The file at an address, downloaded into `folder` where it is not there yet.
+    """Download the file at a URL into `folder`, unless it is already there.
 
-    `sha256` is its checksum or the beginning of it. A broken download goes on where it stopped.
+    Args:
+        address: The URL.
+        folder: Where the file is stored.
+        sha256: Its checksum, or the beginning of it.
+
+    Returns:
+        The path of the file.
 
     Raises:
-        DataError: it cannot be had, or has another checksum.
+        DataError: The file cannot be downloaded or has another checksum.
     """
     pooch.get_logger().setLevel(logging.CRITICAL)
     name = _name_of(address)
@@ -78,22 +88,22 @@ def fetch_address(address: str, folder: Path, sha256: str = "") -> Path:
         path = Path(pooch.retrieve(address, known_hash=None, fname=name, path=folder, downloader=downloader))
     except OSError as error:
         raise DataError(
-            f"{address}: cannot be downloaded ({_short(error)}); get the file elsewhere and name its path"
+            f"{address}: cannot be downloaded ({_short(error)}); get the file elsewhere and pass its path"
         ) from error
     if not pooch.file_hash(str(path), alg="sha256").startswith(sha256):
         path.unlink()
-        raise DataError(f"{address}: what was downloaded has another checksum than {sha256}…; try again")
+        raise DataError(f"{address}: the downloaded file does not have the checksum {sha256}…; try again")
     return path
 
 
 def _name_of(address: str) -> str:
-    """The last part of an address, behind a few characters of its checksum: two addresses may end alike."""
+    """The last part of a URL, prefixed with a hash of the whole, because two URLs may end alike."""
     digest = hashlib.sha256(address.encode()).hexdigest()[:8]
     return f"{digest}-{Path(urlsplit(address).path).name or 'file'}"
 
 
 def _fetch_one(file: RemoteFile, folder: Path) -> str:
-    """The reason why the file cannot be had, or nothing where it now lies in `folder`."""
+    """The reason why a file cannot be downloaded; empty if it is in `folder` now."""
     reason = "no mirror"
     for address in file.addresses:
         try:
@@ -105,7 +115,7 @@ def _fetch_one(file: RemoteFile, folder: Path) -> str:
                 downloader=_resuming_download,
             )
             return ""
-        except OSError as error:  # requests' errors are OSErrors; so is an unwritable folder
+        except OSError as error:  # errors of requests and of the file system
             reason = _short(error)
         except ValueError:
             reason = "wrong checksum"
@@ -113,9 +123,9 @@ def _fetch_one(file: RemoteFile, folder: Path) -> str:
 
 
 def _resuming_download(url: str, output: str | Path, _pooch: object, *, name: str = "") -> None:
-    """pooch's downloader: continue `.NAME.part`, then move it to `output`, where the checksum is checked.
+    """A downloader for pooch that resumes `.NAME.part` and then moves it to `output`.
 
-    NAME is the last part of the address, the same for all mirrors of a file, unless it is given.
+    NAME is the last part of the URL, the same for all mirrors, unless `name` is given.
     """
     target = Path(output)
     part = target.parent / f".{name or url.rsplit('/', 1)[-1]}.part"
@@ -131,11 +141,11 @@ def _resuming_download(url: str, output: str | Path, _pooch: object, *, name: st
 
 
 def _append(url: str, part: Path, done: int) -> None:
-    """Get the bytes from `done` on; from the start where the server ignores the range."""
+    """Download the bytes from `done` on, or all of them if the server ignores ranges."""
     headers = {"Range": f"bytes={done}-"} if done else {}
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as response:
         if response.status_code == requests.codes.requested_range_not_satisfiable:
-            return  # the part is whole already
+            return  # the download was already complete
         response.raise_for_status()
         resumed = response.status_code == requests.codes.partial_content
         total = int(response.headers.get("content-length", 0)) + (done if resumed else 0)

@@ -19,10 +19,10 @@ from convnet.types import SplitName
 
 LABEL_COLUMNS = (*LABEL_NAMES, "labels", "category", "categories", "tags")
 SEPARATORS = "|;,"
-"""Between several labels of one image."""
+"""Separators between several labels of one image."""
 LOOKED_AT = 20
 UNUSED: Literal["unused"] = "unused"
-"""The split of samples that are left out."""
+"""The split of samples that are not used."""
 
 
 def list_table(
@@ -34,12 +34,21 @@ def list_table(
     multi_label: bool,
     contents: Contents | None = None,
 ) -> Manifest:
-    """The images that a table names, by paths relative to it.
+    """List the images named in a table, by paths relative to the table.
 
-    Files of `contents` that the table does not name are ignored and listed. See `manifest_of_cells`.
+    Args:
+        store: The storage of the images.
+        content: The bytes of the table.
+        name: Its name within the storage, or its path.
+        label: The label column.
+        multi_label: Whether an image may have several labels.
+        contents: The listing of the storage; images in it that the table does not name are ignored.
+
+    Returns:
+        The images; see `manifest_of_cells`.
 
     Raises:
-        DataError: naming the file, line and column of what is missing or wrong.
+        DataError: Something is missing or wrong; the message names file, line and column.
     """
     where = store.root / name if contents is not None else Path(name)
     prefix = name.rpartition("/")[0] + "/" if contents is not None and "/" in name else ""
@@ -66,23 +75,22 @@ def manifest_of_cells(
     prefix: str = "",
     known: Mapping[str, FileEntry] = MappingProxyType({}),
 ) -> Manifest:
-    """The images that rows name.
+    """List the images named in the rows of a table.
 
-    The paths are in the first column that holds names of images, the labels in the column `label`, else the
-    one called label, class, …, else in the only other one. Where samples are `multi_label`, labels are
-    separated by |, ; or a comma, or there is a column of 0 and 1 for each. Columns `split` (train, val,
-    test) and `group` (what must not be divided) are followed.
+    Paths are in the first column that holds image names. The columns `split` (train, val, test) and `group`
+    (samples that stay together) are optional.
 
     Args:
-        store: Where the files lie.
+        store: The storage of the images.
         cells: The rows.
-        label: The column of the labels.
-        multi_label: Whether an image may have any number of labels.
-        prefix: What the paths are relative to, within the storage.
-        known: Files that were listed already, by name.
+        label: The label column. Default: the column called label, class, …, else the only other column.
+        multi_label: Whether an image may have several labels: separated by |, ; or a comma, or one column
+            of 0 and 1 per label.
+        prefix: The folder within the storage that paths are relative to.
+        known: Files that are already listed, by name.
 
     Raises:
-        DataError: naming the line and column of what is missing or wrong.
+        DataError: Something is missing or wrong; the message names line and column.
     """
     where = cells.path
     path_column = _path_column(cells)
@@ -113,7 +121,7 @@ def manifest_of_cells(
         found[sample.entry.name] = sample
     if found and all(sample.entry.size == MISSING for sample in found.values()):
         first = next(iter(found))
-        raise DataError(f"{where}: none of its files is there; the first would be {store.root / first}")
+        raise DataError(f"{where}: none of the files exists; the first is {store.root / first}")
     return make_manifest(where.stem, store, list(found.values()), ignored=unused, multi_label=multi_label)
 
 
@@ -127,7 +135,7 @@ def _cells(where: Path, content: bytes) -> Cells:
             [text.partition("\n")[0]], delimiter=max(DELIMITERS, key=text.partition("\n")[0].count)
         )
         return parse_cells(where, text, header=not any(has_image_name(cell) for cell in next(first, [])))
-    import pyarrow as pa  # a tenth of a second, only for this format
+    import pyarrow as pa  # imported here because it takes a tenth of a second
     import pyarrow.parquet as pq
 
     try:
@@ -169,8 +177,8 @@ def _labels(cells: Cells, path_column: str, label: str | None, multi_label: bool
         return _indicators(cells, others)
     if chosen is None:
         raise DataError(
-            f"{cells.path}: which column holds the labels? Name it: --label NAME, or --set "
-            f"data.label=NAME (columns: {', '.join(others[:20]) or 'none beside the paths'})"
+            f"{cells.path}: the label column is not known; set it with --label NAME or --set "
+            f"data.label=NAME (columns: {', '.join(others[:20]) or 'only the paths'})"
         )
     texts = [row[cells.columns.index(chosen)] for row in cells.rows]
     if multi_label:
@@ -179,23 +187,23 @@ def _labels(cells: Cells, path_column: str, label: str | None, multi_label: bool
         return [tuple(sorted({part for part in parts if part})) for parts in split]
     for text, line in zip(texts, cells.lines, strict=True):
         if not text or SEPARATORS[0] in text:
-            what = f"'{text}' are several labels" if text else "the label is missing"
+            what = f"'{text}' is more than one label" if text else "the label is missing"
             raise DataError(
-                f"{cells.path}: line {line}, column '{chosen}': {what}; where images have none or several, "
+                f"{cells.path}: line {line}, column '{chosen}': {what}; if images have no or several labels, "
                 "use --task multi-label"
             )
     return [(text,) for text in texts]
 
 
 def _indicators(cells: Cells, columns: Sequence[str]) -> list[tuple[str, ...]]:
-    """A column of 0 and 1 for each label."""
+    """The labels of each row, from one column of 0 and 1 per label."""
     places = [cells.columns.index(column) for column in columns]
     for row, line in zip(cells.rows, cells.lines, strict=True):
         for column, place in zip(columns, places, strict=True):
             if row[place] not in ("0", "1"):
                 raise DataError(
-                    f"{cells.path}: line {line}, column '{column}': '{row[place]}' is neither 0 nor 1; name "
-                    "the column of labels with --label NAME or --set data.label=NAME"
+                    f"{cells.path}: line {line}, column '{column}': '{row[place]}' is neither 0 nor 1; set "
+                    "the label column with --label NAME or --set data.label=NAME"
                 )
     return [
         tuple(sorted(c for c, place in zip(columns, places, strict=True) if row[place] == "1"))
@@ -211,7 +219,7 @@ def _splits(cells: Cells) -> list[SplitName | Literal["unused"] | None]:
             continue
         if text and text.lower() not in SPLIT_FOLDERS:
             raise DataError(
-                f"{cells.path}: line {line}, column 'split': '{text}' is no split; use train, val or test"
+                f"{cells.path}: line {line}, column 'split': '{text}' is not a split; use train, val or test"
             )
         splits.append(SPLIT_FOLDERS.get(text.lower()))
     return splits

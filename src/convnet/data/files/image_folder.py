@@ -1,4 +1,4 @@
-"""A folder per class, or train/ val/ test/ of those; in a folder or in a zip archive."""
+"""One folder per class, or train/ val/ test/ of them; in a folder or a zip archive."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from convnet.types import SplitName
 
 
 def list_folder(store: Storage, contents: Contents) -> Manifest:
-    """The images below a store's folders, each with the class that its folder names.
+    """List images with the classes given by their folders.
 
-    A folder that holds images is a class, with everything below it. One that holds only folders is part of
-    the names of the classes in it: animals/cat. A single folder that wraps everything is looked through.
+    A folder that holds images is a class, including its subfolders. A folder that holds only folders becomes
+    part of their class names: animals/cat. A single outer folder is skipped.
+
+    Args:
+        store: The storage.
+        contents: Its listing.
 
     Raises:
-        DataError: naming the folder that is missing, or what was expected.
+        DataError: A folder is missing, or there are no class folders.
     """
     pictures: list[FileEntry] = []
     ignored = list(contents.ignored)
@@ -26,7 +30,7 @@ def list_folder(store: Storage, contents: Contents) -> Manifest:
         if has_image_name(entry.name):
             pictures.append(entry)
         else:
-            ignored.append(Ignored(entry.name, "not an image by its name"))
+            ignored.append(Ignored(entry.name, "its suffix is not that of an image"))
     root, folders = _wrapping(contents, pictures)
     splits = {f: SPLIT_FOLDERS[f.lower()] for f in folders if f.lower() in SPLIT_FOLDERS}
     if splits and ("train" not in splits.values() or len(splits) < len(folders)):
@@ -48,7 +52,7 @@ def list_folder(store: Storage, contents: Contents) -> Manifest:
         for entry in own:
             label = label_of(entry.name[len(place) :].rpartition("/")[0])
             if label is None:
-                ignored.append(Ignored(entry.name, "an image beside the class folders"))
+                ignored.append(Ignored(entry.name, "an image outside the class folders"))
             else:
                 samples.append(Sample(entry, (label,), split))
         empty += _empty(place, contents.folders, names)
@@ -61,9 +65,9 @@ def list_folder(store: Storage, contents: Contents) -> Manifest:
 
 
 def _wrapping(contents: Contents, pictures: list[FileEntry]) -> tuple[str, list[str]]:
-    """The prefix below which the class or split folders are, and their names.
+    """The prefix of the class or split folders, and their names.
 
-    One folder that holds nothing but folders is taken for a wrapping, as archives have it.
+    A single folder that holds only folders is skipped, as archives often have one.
     """
     prefix = ""
     while True:
@@ -80,7 +84,7 @@ def _wrapping(contents: Contents, pictures: list[FileEntry]) -> tuple[str, list[
 
 
 def _class_folders(place: str, pictures: list[FileEntry]) -> set[str]:
-    """The folders below `place` that hold images themselves, and lie in no other that does."""
+    """The folders below `place` that hold images and are not inside another such folder."""
     holding = {entry.name[len(place) :].rpartition("/")[0] for entry in pictures} - {""}
     return {name for name in holding if not _parents(name) & holding}
 
@@ -91,12 +95,12 @@ def _parents(name: str) -> set[str]:
 
 
 def _class_of(folder: str, *, classes: set[str]) -> str | None:
-    """The class that a folder is, or lies in."""
+    """The class of a folder or of one of its parents."""
     return next((name for name in (folder, *_parents(folder)) if name in classes), None)
 
 
 def _empty(place: str, folders: tuple[str, ...], classes: set[str]) -> list[str]:
-    """Folders without an image in them or below, that are no part of a class."""
+    """Folders without images, in them or below, that are not part of a class."""
     own = [folder[len(place) :] for folder in folders if folder.startswith(place)]
     leading = {parent for name in classes for parent in _parents(name)}
     lonely = [n for n in own if n not in classes and n not in leading and not (_parents(n) & classes)]

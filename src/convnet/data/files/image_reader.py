@@ -1,4 +1,4 @@
-"""The images of a listing as a network takes them: decoded when asked for, and kept in a pack."""
+"""`ImageReader`: decodes and resizes the images of a manifest, and caches them."""
 
 from __future__ import annotations
 
@@ -26,18 +26,21 @@ logger = logging.getLogger(__name__)
 
 BATCH = 64
 WAITING_THREADS = 32
-"""Where most of the time is spent waiting for a network."""
+"""Threads for remote files, where most of the time is spent waiting."""
 
 
 class ImageReader:
-    """N images of C×H×W, read by position; those that cannot be read are in `problems`, and never given.
+    """Reads N images C×H×W by position; without space for a cache they are decoded every time.
 
-    Without room for a pack they are decoded each time: then `no_room` says why. `note` is what a user
-    should know of the pack.
+    Attributes:
+        problems: Images that could not be read, by position, with reasons.
+        note: A line about the cache for the user.
+        no_room: Why there is no cache; None if there is one.
+        pack: The cache.
     """
 
     def __init__(self, manifest: Manifest, preprocess: Preprocess, shape: ImageShape) -> None:
-        """Open the pack of these images, or make an empty one."""
+        """Open the cache of these images, or create an empty one."""
         self.manifest, self.preprocess, self.shape = manifest, preprocess, shape
         self.problems: dict[int, str] = {}
         self.note: str | None = None
@@ -58,13 +61,13 @@ class ImageReader:
             self.pack = open_cache(folder, manifest.name, settings, manifest.fingerprint(), extent, self._say)
         except NoSpaceError as error:
             self.no_room = str(error)
-            self._say(f"{error}; images are decoded anew in every epoch")
+            self._say(f"{error}; images are decoded again in every epoch")
 
     def __len__(self) -> int:
         return len(self.manifest)
 
     def read(self, places: NDArray[np.int64]) -> tuple[Pixels, NDArray[np.bool_]]:
-        """B×H×W×C of the images that can be read, and which of the B asked for those are."""
+        """The readable images among those asked for, B×H×W×C, and a mask that tells which they are."""
         if self.pack is None:
             decoded = list(self._pool.map(self._decoded, places.tolist()))
             readable = np.array([pixels is not None for pixels in decoded], np.bool_)
@@ -76,18 +79,18 @@ class ImageReader:
         return self.pack.read(places[readable]), readable
 
     def build(self, progress: Progress) -> DecodedCache:
-        """Decode all that is not in the pack yet; of two processes one does it, and the other waits.
+        """Decode all images that are not in the cache; a second process waits for the first.
 
         Raises:
-            NoRoomError: there is no room for a pack.
+            NoSpaceError: There is no space for a cache.
         """
         if self.pack is None:
-            raise NoSpaceError(f"{self.no_room}; free some, or let XDG_CACHE_HOME name another")
+            raise NoSpaceError(f"{self.no_room}; free some space, or set XDG_CACHE_HOME to another disk")
         lock = FileLock(self.pack.folder / "lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            logger.info("another process fills this cache; waiting for it")
+            logger.info("another process is filling this cache; waiting")
             lock.acquire()
         try:
             waiting = (self.pack.state == 0).nonzero()[0]
@@ -100,7 +103,7 @@ class ImageReader:
         return self.pack
 
     def _fill(self, places: NDArray[np.int64]) -> None:
-        """Decode those that are not in the pack."""
+        """Decode the images that are not in the cache."""
         pack = self.pack
         assert pack is not None
         missing = np.unique(places[pack.state[places] == 0]).tolist()
@@ -123,10 +126,10 @@ class ImageReader:
 
 
 def read_image(content: bytes, shape: ImageShape, preprocess: Preprocess) -> Pixels:
-    """The bytes of a file as a network takes them, H×W×C.
+    """Decode and resize the content of an image file, H×W×C.
 
     Raises:
-        DecodeError: they are no picture that can be read.
+        DecodeError: The content is not a readable image.
     """
     size = (shape.height, shape.width)
     picture = decode(
@@ -140,10 +143,10 @@ def read_image(content: bytes, shape: ImageShape, preprocess: Preprocess) -> Pix
 
 
 def read_image_file(path: Path, shape: ImageShape, preprocess: Preprocess) -> Pixels:
-    """A file as a network takes it, C×H×W.
+    """Decode and resize an image file, C×H×W.
 
     Raises:
-        DataError: it is missing or no picture that can be read; names it.
+        DataError: The file is missing or not a readable image.
     """
     try:
         return read_image(file_bytes(path), shape, preprocess).transpose(2, 0, 1)

@@ -1,4 +1,4 @@
-"""What is to be learnt from which files: paths, labels, splits and groups, before anything is decoded."""
+"""`Manifest`: the image files of a data set with labels, splits and groups, before decoding."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ SPLIT_FOLDERS: dict[str, SplitName] = {
     "validation": "val",
     "test": "test",
 }
-"""What splits are called, in folders and in columns."""
+"""The names of splits in folders and columns."""
 
 
 class Sample(NamedTuple):
-    """An image file with its labels (one, unless samples may have several), split and group."""
+    """An image file with its labels (one, unless multi-label), split and group."""
 
     entry: FileEntry
     labels: tuple[str, ...]
@@ -39,7 +39,14 @@ class Sample(NamedTuple):
 class Manifest:
     """The image files of a data set, sorted by path.
 
-    `multi_label`: a sample may have any number of labels, and none. `empty` are class folders without images.
+    Attributes:
+        name: The name of the data.
+        store: Where the files are.
+        samples: The files.
+        classes: The class names that occur.
+        ignored: Other files, with reasons.
+        empty: Class folders without images.
+        multi_label: Whether a sample may have any number of labels.
     """
 
     name: str
@@ -55,25 +62,25 @@ class Manifest:
 
     @property
     def given_split(self) -> list[SplitName] | None:
-        """The split that each sample was given, if any was."""
+        """The split of each sample, if any has one."""
         if not any(sample.split for sample in self.samples):
             return None
         return [sample.split or "train" for sample in self.samples]
 
     @property
     def groups(self) -> list[str] | None:
-        """What belongs together, for each sample; None where nothing is said of it."""
+        """The group of each sample; None if there are no groups."""
         if not any(sample.group for sample in self.samples):
             return None
         return [sample.group or f"\0{i}" for i, sample in enumerate(self.samples)]
 
     def group_numbers(self) -> Tensor | None:
-        """A number for each sample, the same within a group; None where nothing is said of groups."""
+        """A group number per sample; None if there are no groups."""
         groups = self.groups
         return None if groups is None else numbered(groups)
 
     def targets(self) -> Tensor:
-        """int64 N; where samples may have several labels uint8 N×K, 1 for each that is there."""
+        """Class indices int64 N, or uint8 N×K if multi-label."""
         number = {name: i for i, name in enumerate(self.classes)}
         if not self.multi_label:
             return torch.tensor([number[sample.labels[0]] for sample in self.samples], dtype=torch.int64)
@@ -83,12 +90,12 @@ class Manifest:
         return targets
 
     def counts(self) -> dict[str, int]:
-        """How many images each class has; 0 for class folders that hold none."""
+        """The number of images per class; 0 for empty class folders."""
         found = Counter(label for sample in self.samples for label in sample.labels)
         return {name: found[name] for name in sorted({*self.classes, *self.empty})}
 
     def without(self, left_out: Iterable[int]) -> Manifest:
-        """The same without the samples at these places; classes stay."""
+        """The manifest without the samples at these positions; the classes stay the same."""
         lost = set(left_out)
         if not lost:
             return self
@@ -96,7 +103,7 @@ class Manifest:
         return replace(self, samples=kept)
 
     def fingerprint(self) -> str:
-        """A checksum of names, sizes and times: another one where a file came, went or was changed."""
+        """A checksum of names, sizes and times, which changes when a file is added, removed or changed."""
         lines = (f"{name}\0{size}\0{stamp}\n" for (name, size, stamp), *_ in self.samples)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -110,10 +117,10 @@ def make_manifest(
     empty: Sequence[str] = (),
     multi_label: bool = False,
 ) -> Manifest:
-    """A listing in the order of the paths, its classes those that occur.
+    """Make a manifest in the order of paths, with the classes that occur.
 
     Raises:
-        DataError: there is no image, or a class that is only held out.
+        DataError: There are no images, or a class is not in the training split.
     """
     ordered = tuple(sorted(samples, key=lambda sample: sample.entry.name))
     if not ordered:
@@ -126,18 +133,18 @@ def make_manifest(
 
 
 def numbered(names: Sequence[str]) -> Tensor:
-    """The same number for equal names, int64."""
+    """A number per name, int64, equal for equal names."""
     numbers: dict[str, int] = {}
     return torch.tensor([numbers.setdefault(name, len(numbers)) for name in names])
 
 
 def _require_known_classes(made: Manifest) -> None:
-    """A class that is only ever tested could not be learned."""
+    """Check that every class of the given split is in its training part."""
     trained = {label for sample in made.samples if sample.split in (None, "train") for label in sample.labels}
     for sample in made.samples:
         for label in sample.labels:
             if label not in trained:
                 raise DataError(
                     f"{made.store.root}: class '{label}' is in {sample.split}/ but not in train/; known "
-                    f"classes: {', '.join(sorted(trained))}; move some of it to train/, or remove it"
+                    f"classes: {', '.join(sorted(trained))}; move some of its images to train/, or remove it"
                 )

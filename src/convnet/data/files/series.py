@@ -1,4 +1,4 @@
-"""The formats of series: ARFF, UCR text, CSV, .npz, WAV."""
+"""File formats of series: ARFF, UCR text, CSV, .npz, WAV."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ LABEL_NAMES = ("label", "class", "target")
 SERIES_NAMES = ("series", "series_id", "series id")
 STEP_NAMES = ("step", "time", "t", "timestamp")
 UNKNOWN = "?"
-"""The class of series that have none, where none is needed."""
+"""The class of series without a class, where none is required."""
 EMPTY = ("", "nan", "na", "?")
 
 
 @dataclass(frozen=True)
 class Series:
-    """C×L numbers, a class or one per step, where they come from, and the sampling rate if there is one."""
+    """A series: values C×L, one label or one per step, its location, and its sampling rate, if any."""
 
     values: NDArray[np.float32]
     label: str | Sequence[str]
@@ -33,14 +33,14 @@ class Series:
 
 
 Reader = Callable[[Path, str | None, bool], list[Series]]
-"""A file, the column of the classes, if it is named, and whether there have to be classes → its series."""
+"""(file, class column, whether classes are required) → the series of the file."""
 
 
 def read_arff(path: Path, label: str | None = None, labelled: bool = True) -> list[Series]:
-    """Attributes are steps; the class is `label`, else the last nominal attribute.
+    """Read ARFF: attributes are steps; the class is `label`, or the last nominal attribute.
 
     Raises:
-        DataError: it is no ARFF, has no class attribute, or a row has another number of values.
+        DataError: The file is not ARFF, has no class attribute, or a row has another number of values.
     """
     from scipy.io import arff
 
@@ -55,14 +55,14 @@ def read_arff(path: Path, label: str | None = None, labelled: bool = True) -> li
     nominal = [name for name, kind in zip(meta.names(), meta.types(), strict=True) if kind == "nominal"]
     chosen = label or next(iter(nominal[::-1]), None)
     if labelled and (chosen is None or chosen not in meta.names()):
-        wanted = f"attribute '{chosen}'" if chosen else "nominal attribute of the classes, {a, b, …}"
+        wanted = f"attribute '{chosen}'" if chosen else "nominal attribute {a, b, …} for the classes"
         raise DataError(f"{path}: has no {wanted}; its attributes are {', '.join(meta.names()[-6:])}")
     steps = [name for name in meta.names() if name != chosen]
     kinds = dict(zip(meta.names(), meta.types(), strict=True))
     if strange := [name for name in steps if kinds[name] != "numeric"]:
-        raise DataError(f"{path}: the attribute '{strange[0]}' is {kinds[strange[0]]}, no number of a step")
+        raise DataError(f"{path}: the attribute '{strange[0]}' is {kinds[strange[0]]}, not numeric")
     if not steps:
-        raise DataError(f"{path}: has no attributes besides the classes")
+        raise DataError(f"{path}: has no attributes other than the class")
     return [
         _ended(
             np.array([row[name] for name in steps], np.float32)[None],
@@ -74,10 +74,12 @@ def read_arff(path: Path, label: str | None = None, labelled: bool = True) -> li
 
 
 def read_ucr(path: Path, label: str | None = None, labelled: bool = True) -> list[Series]:
-    """The text of the UCR archive: a row per series, the class first; separated by spaces, tabs or commas.
+    """Read the text format of the UCR archive: one row per series, the class first.
+
+    Values are separated by spaces, tabs or commas.
 
     Raises:
-        DataError: it cannot be read, or something is no number.
+        DataError: The file cannot be read, or a value is not a number.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -90,19 +92,20 @@ def read_ucr(path: Path, label: str | None = None, labelled: bool = True) -> lis
         mark = next((mark for mark in (",", "\t") if mark in line), None)
         words = line.split(mark)
         if len(words) < 2:
-            raise DataError(f"{path}: line {number} has no numbers behind the class")
+            raise DataError(f"{path}: line {number} has no numbers after the class")
         values = _row(path, number, words[1:])
         found.append(_ended(values[None], _plain(words[0]), f"{path.name}:{number}"))
     return found
 
 
 def read_csv(path: Path, label: str | None = None, labelled: bool = True) -> list[Series]:
-    """A row per series, its columns the steps; with a column `series`, a row per step, a column per channel.
+    """Read CSV with one row per series and one column per step.
 
-    A class that changes within a series is a class per step.
+    With a column `series` there is one row per step and one column per channel; a class that changes within a
+    series is then a class per step.
 
     Raises:
-        DataError: a column is missing, or something is no number.
+        DataError: A column is missing, or a value is not a number.
     """
     cells = read_cells(path)
     named = {name.lower(): name for name in cells.columns}
@@ -138,10 +141,10 @@ def read_csv(path: Path, label: str | None = None, labelled: bool = True) -> lis
 
 
 def read_npz(path: Path, label: str | None = None, labelled: bool = True) -> list[Series]:
-    """Arrays x (N×L or N×C×L, NaN behind the end of shorter series) and y (N, or N×L: a class per step).
+    """Read arrays x (N×L or N×C×L, NaN after the end of shorter series) and y (N, or N×L per step).
 
     Raises:
-        DataError: it is damaged, an array is missing, or the shapes do not fit.
+        DataError: The file is damaged, an array is missing, or shapes do not match.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -173,16 +176,16 @@ def read_npz(path: Path, label: str | None = None, labelled: bool = True) -> lis
 
 
 def read_wav(path: Path, label: str, root: Path) -> Series:
-    """A recording: values −1…1, a row per channel.
+    """Read a recording: values −1…1, one row per channel.
 
     Raises:
-        DataError: it is damaged, or in a compressed format.
+        DataError: The file is damaged or compressed.
     """
     from scipy.io import wavfile
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", wavfile.WavFileWarning)  # chunks of notes and names
+            warnings.simplefilter("ignore", wavfile.WavFileWarning)  # about chunks of metadata
             rate, samples = wavfile.read(path)
     except Exception as error:  # damaged files make the reader raise nearly anything
         raise DataError(f"{path}: not a readable WAV file: {in_one_line(error)}") from error
@@ -195,12 +198,12 @@ def read_wav(path: Path, label: str, root: Path) -> Series:
 
 
 def _row(path: Path, line: int, words: Sequence[str]) -> NDArray[np.float32]:
-    """Numbers; NaN where a cell is empty."""
+    """The numbers of a row; NaN for empty cells."""
     try:
         return np.array([np.nan if w.strip().lower() in EMPTY else float(w) for w in words], np.float32)
     except ValueError:
         strange = next(w for w in words if not _is_number(w))
-        raise DataError(f"{path}: line {line}: '{strange[:40]}' is no number") from None
+        raise DataError(f"{path}: line {line}: '{strange[:40]}' is not a number") from None
 
 
 def _is_number(word: str) -> bool:
@@ -212,7 +215,7 @@ def _is_number(word: str) -> bool:
 
 
 def _ended(values: NDArray[np.float32], label: str, place: str) -> Series:
-    """Without the NaN behind the end."""
+    """A series without the NaN after its end."""
     there = np.nonzero(~np.isnan(values).all(0))[0]
     length = int(there[-1]) + 1 if len(there) else 0
     return Series(values[:, :length], label, place)
@@ -223,7 +226,7 @@ def _text(value: object) -> str:
 
 
 def _plain(word: str) -> str:
-    """Classes that are written as 1.0000000e+00 are called 1."""
+    """The name of a class; 1.0000000e+00 becomes 1."""
     try:
         number = float(word)
     except ValueError:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from convnet.data.files.manifest import SPLIT_FOLDERS, Manifest, Sample, make_manifest
 from convnet.data.files.storage import Contents, FileEntry, Ignored
 from convnet.data.images.formats import has_image_name
-from convnet.errors import DataError, MissingExtraError, in_one_line
+from convnet.errors import DataError, in_one_line
 from convnet.types import SplitName
 
 if TYPE_CHECKING:
@@ -112,7 +112,6 @@ def list_shards(address: str, *, multi_label: bool) -> Manifest:
 
     Raises:
         DataError: an archive is missing or damaged, or a sample has no label.
-        MissingExtraError: fsspec is not installed.
     """
     system, shards = _expanded(address)
     store = ShardStorage(address, system)
@@ -160,11 +159,8 @@ def _state(system: AbstractFileSystem, shard: str) -> str:
 
 def _expanded(address: str) -> tuple[AbstractFileSystem, list[str]]:
     """The file system of an address, and the shards that it names, sorted."""
-    try:
-        import fsspec
-        from braceexpand import braceexpand
-    except ImportError:
-        raise MissingExtraError("shards need another package: pip install 'convnet[shards]'") from None
+    import fsspec
+    from braceexpand import braceexpand
 
     if not address.endswith(".tar"):
         address = f"{address.rstrip('/')}/*.tar"

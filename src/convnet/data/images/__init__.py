@@ -1,1 +1,1 @@
-"""Bytes to pixels: decoding, orientation, resizing, preprocessing, degradations."""
+"""Images: decoding, orientation, resizing, preprocessing and degradations."""

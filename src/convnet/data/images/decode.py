@@ -1,7 +1,7 @@
-"""Decoding: one function, used for training, evaluation, prediction and the audit.
+"""Decode image files: one function for training, evaluation, prediction and the audit.
 
-JPEG by libjpeg-turbo through simplejpeg, everything else by Pillow. On a JPEG the two agree to
-`AGREEMENT_DB` or better. Colour profiles (ICC) are ignored.
+JPEG is decoded by libjpeg-turbo through simplejpeg, everything else by Pillow. On a JPEG the two agree to
+`AGREEMENT_DB` or better. Color profiles (ICC) are ignored.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from convnet.data.images.pixels import MAX_PIXELS, DecodeError, Picture, Pixels,
 from convnet.errors import DataError
 
 AGREEMENT_DB = 50.0
-"""Least PSNR between a whole JPEG as simplejpeg decodes it and as Pillow does."""
+"""The smallest PSNR between a JPEG decoded by simplejpeg and by Pillow."""
 
 
 def decode(
@@ -29,14 +29,23 @@ def decode(
     allow_truncated: bool = False,
     at_least: tuple[int, int] | None = None,
 ) -> Picture:
-    """Pixels of an image file: turned upright (EXIF), the first frame of an animation.
+    """Decode the content of an image file: upright according to EXIF, the first frame of an animation.
 
-    `channels` 1 or 3 converts to grey or colours; None keeps what the picture has. Transparency is laid over
-    `background`. Numbers of more than 8 bits are scaled by their depth. `at_least` (height, width) allows a
-    JPEG to be decoded at ½, ¼ or ⅛ of its size where both sides remain a few times that.
+    Values of more than 8 bits are scaled by their depth.
+
+    Args:
+        content: The bytes of the file.
+        channels: 1 converts to grey, 3 to color; None keeps the channels.
+        background: The color behind transparent pixels.
+        allow_truncated: Whether a truncated image is decoded as far as possible.
+        at_least: Height and width that are needed; a much larger JPEG may be decoded at ½, ¼ or ⅛ of its
+            size.
+
+    Returns:
+        The pixels and facts about the file.
 
     Raises:
-        DecodeError: no image, a damaged one, a truncated one (unless allowed), a decompression bomb.
+        DecodeError: The content is not an image, is damaged or truncated, or is a decompression bomb.
     """
     if not content:
         raise DecodeError("not_an_image", "the file is empty")
@@ -55,7 +64,7 @@ def decode(
                 )
             size, mode, profile = image.size, image.mode, "icc_profile" in image.info
             whole = loaded(content, image, allow_truncated)
-            turned = orientation(whole)  # of a PNG behind the pixels, whose errors it would hide
+            turned = orientation(whole)  # read after the pixels: in a PNG it would hide their errors
             pixels = pixels_of(whole, channels, background)
             return Picture(apply_orientation(pixels, turned), size, mode, turned, profile)
     except DecodeError:
@@ -67,10 +76,16 @@ def decode(
 def read_picture(
     path: Path, channels: int | None = None, *, background: str = "white", allow_truncated: bool = False
 ) -> Pixels:
-    """The pixels of a file, C×H×W uint8 at its own size; by default as many channels as it has.
+    """Read the pixels of an image file, uint8 C×H×W at its own size.
+
+    Args:
+        path: The file.
+        channels: 1 converts to grey, 3 to color; None keeps the channels.
+        background: The color behind transparent pixels.
+        allow_truncated: Whether a truncated image is decoded as far as possible.
 
     Raises:
-        DataError: it is missing, no image, truncated, or a decompression bomb; names the file.
+        DataError: The file is missing, not an image, truncated, or a decompression bomb.
     """
     picture = decode_file(path, channels=channels, background=background, allow_truncated=allow_truncated)
     return picture.pixels.transpose(2, 0, 1)
@@ -84,7 +99,7 @@ def decode_file(
     allow_truncated: bool = False,
     at_least: tuple[int, int] | None = None,
 ) -> Picture:
-    """`decode` of a file; its errors name it."""
+    """Decode a file; see `decode`. Errors name the file."""
     try:
         return decode(
             file_bytes(path),
@@ -98,10 +113,10 @@ def decode_file(
 
 
 def file_bytes(path: Path) -> bytes:
-    """What is in a file.
+    """The content of a file.
 
     Raises:
-        DataError: it is missing, or may not be read.
+        DataError: The file is missing or cannot be read.
     """
     try:
         return path.read_bytes()
@@ -112,15 +127,15 @@ def file_bytes(path: Path) -> bytes:
 
 
 def _trouble(content: bytes, error: Exception) -> DecodeError:
-    """What a decoder's complaint means."""
+    """The kind of problem behind a decoder's error."""
     text = " ".join(str(error).split()) or type(error).__name__
     known = format_of(content)
     if isinstance(error, Image.DecompressionBombError):
         return DecodeError("unreadable", text)
     if "truncated" in text.lower() or lacks_end(content):
-        return DecodeError("truncated", "the file is truncated: its end is missing")
+        return DecodeError("truncated", "the file is truncated")
     if isinstance(error, UnidentifiedImageError):
         if known is None:
-            return DecodeError("not_an_image", "it is in no known image format")
+            return DecodeError("not_an_image", "not in a known image format")
         return DecodeError("unreadable", f"{known} that cannot be read")
     return DecodeError("unreadable", f"{known + ': ' if known else ''}{text}")

@@ -1,7 +1,6 @@
-"""What can befall an image: noise, blur, holes, lost colour, lost resolution (M99).
+"""Degradations of images: noise, blur, holes, loss of color, loss of resolution.
 
-Every function takes pixels N×C×H×W of 0…255 and a generator, and returns whole pixels of 0…255, as a file
-would hold them.
+Every degradation takes pixels N×C×H×W, 0…255, and a generator, and returns integer values 0…255.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ Degrade = Callable[[Tensor, torch.Generator], Tensor]
 Noise = Literal["gaussian", "salt-and-pepper"]
 
 HOLE = 255
-"""Missing pixels are white: transparent places of a picture are laid over white, too."""
+"""The value of missing pixels: white, as transparent pixels become."""
 LUMINANCE = (0.299, 0.587, 0.114)
 
 
 def degraded(batch: Batch, degrade: Degrade, seed: int | None) -> Tensor:
-    """The images of a batch, degraded; without a seed each sample by draws of its own, always the same."""
+    """Degrade the images of a batch; without a seed every sample has its own fixed random draws."""
     clean = batch.images.float()
     if seed is not None:
         return degrade(clean, torch.Generator(clean.device).manual_seed(seed))
@@ -37,7 +36,7 @@ def degraded(batch: Batch, degrade: Degrade, seed: int | None) -> Tensor:
 
 
 def noisy(kind: Noise, sigma: float, share: float) -> Degrade:
-    """Gaussian noise of deviation `sigma`, or a `share` of the pixels black or white."""
+    """Gaussian noise of standard deviation `sigma`, or a fraction `share` of pixels black or white."""
 
     def gaussian(clean: Tensor, generator: torch.Generator) -> Tensor:
         noise = torch.randn(clean.shape, device=clean.device, generator=generator)
@@ -52,7 +51,7 @@ def noisy(kind: Noise, sigma: float, share: float) -> Degrade:
 
 
 def blurred(sigma: float) -> Degrade:
-    """Out of focus: a Gaussian of deviation `sigma` pixels; beyond the border the image is mirrored."""
+    """Gaussian blur of standard deviation `sigma` pixels; the border is mirrored."""
 
     def blur(clean: Tensor, _generator: torch.Generator) -> Tensor:
         return gaussian_blur(clean, sigma).round().clamp(0, 255)
@@ -61,7 +60,7 @@ def blurred(sigma: float) -> Degrade:
 
 
 def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
-    """N×C×H×W, any values, each channel blurred; windows reach four deviations."""
+    """Blur each channel of N×C×H×W; the window extends to four standard deviations."""
     reach = max(1, round(4 * sigma))
     places = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
     window = (-(places**2) / (2 * sigma**2)).exp()
@@ -77,7 +76,7 @@ def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
 
 
 def holed(holes: int, side: float) -> Degrade:
-    """So many white rectangles, each up to that share of the image's side."""
+    """White rectangles: their number, and their largest side as a fraction of the image's."""
 
     def cut(clean: Tensor, generator: torch.Generator) -> Tensor:
         n, _, height, width = clean.shape
@@ -96,13 +95,13 @@ def holed(holes: int, side: float) -> Degrade:
 
 
 def grey(clean: Tensor, _generator: torch.Generator | None = None) -> Tensor:
-    """Colour taken away: three equal channels of luminance (Rec. 601)."""
+    """Three equal channels of luminance (Rec. 601)."""
     weights = clean.new_tensor(LUMINANCE).view(1, 3, 1, 1)
     return (clean * weights).sum(1, keepdim=True).round().clamp(0, 255).expand_as(clean)
 
 
 def small(factor: int) -> Degrade:
-    """1/factor of the resolution, enlarged again: what super-resolution starts from."""
+    """The input of super-resolution: reduced to 1/factor of the resolution and enlarged again."""
 
     def reduce(clean: Tensor, _generator: torch.Generator) -> Tensor:
         height, width = clean.shape[-2:]
@@ -114,5 +113,5 @@ def small(factor: int) -> Degrade:
 
 
 def enlarged(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bicubic interpolation to a larger size; whole pixels."""
+    """Bicubic interpolation to a larger size, rounded."""
     return F.interpolate(images, size, mode="bicubic", align_corners=False).round().clamp(0, 255)

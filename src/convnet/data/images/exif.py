@@ -1,4 +1,4 @@
-"""EXIF orientation: how a stored picture is turned upright."""
+"""EXIF orientation: read it, and turn images upright."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 ORIENTATION = 0x0112
-"""The tag, in EXIF."""
+"""The EXIF tag."""
 
 
 def orientation_of(value: object) -> int:
-    """1…8 as EXIF has it; what is none of these means upright."""
+    """An EXIF orientation 1…8; other values become 1 (upright)."""
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def jpeg_orientation(content: bytes) -> int:
-    """The orientation in the EXIF segment of a JPEG; 1 where there is none, or a damaged one.
+    """The orientation in the EXIF segment of a JPEG; 1 if it is missing or damaged.
 
-    Only the first directory is looked at, for one tag: a general reader takes as long as decoding does.
+    Only one tag of the first directory is read; a general reader takes as long as decoding.
     """
     place = 2
     while place + 1 < len(content) and content[place] == 0xFF and content[place + 1] not in (0xD9, 0xDA):
@@ -41,7 +41,7 @@ def _tiff_orientation(block: bytes) -> int:
 
 
 def apply_orientation(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """H×W×C as it is to be seen, for an EXIF orientation of 1…8."""
+    """Turn pixels H×W×C upright, given an EXIF orientation 1…8."""
     if orientation >= 5:
         pixels = pixels.transpose(1, 0, 2)
     if orientation in (3, 4, 7, 8):

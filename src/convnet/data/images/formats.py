@@ -1,4 +1,4 @@
-"""Which files are images, by their names and by their first bytes."""
+"""Image formats by file name and by the first bytes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ FORMATS = {
     "AVIF": (".avif",),
     "ICO": (".ico",),
 }
-"""The formats of pictures that are read, as Pillow calls them, and how their files' names end."""
+"""The supported formats by Pillow's names, and their suffixes."""
 IMAGE_SUFFIXES = frozenset(chain(*FORMATS.values())) | {".npy"}
-"""Every format that is read; `.npy` holds an array H×W or H×W×C, of any number of channels."""
+"""The suffixes of all supported formats; `.npy` holds an array H×W or H×W×C with any number of channels."""
 
 _SIGNATURES = {
     b"\xff\xd8\xff": "JPEG",
@@ -35,13 +35,13 @@ _END_BYTES = 64
 
 
 def has_image_name(name: str) -> bool:
-    """Whether a file is an image by its suffix."""
+    """Whether a file name has the suffix of an image."""
     _, dot, suffix = name.rpartition(".")
     return dot + suffix.lower() in IMAGE_SUFFIXES
 
 
 def format_of(content: bytes) -> str | None:
-    """What the first bytes say: "JPEG", "PNG", …, or None where they belong to no image."""
+    """The format by the first bytes: "JPEG", "PNG", …, or None."""
     for signature, name in _SIGNATURES.items():
         if content.startswith(signature):
             return name
@@ -49,6 +49,6 @@ def format_of(content: bytes) -> str | None:
 
 
 def lacks_end(content: bytes) -> bool:
-    """Whether the mark is missing that the format ends with."""
+    """Whether the end marker of the format is missing."""
     end = _ENDS.get(format_of(content) or "")
     return end is not None and end not in content[-_END_BYTES:]

@@ -1,4 +1,4 @@
-"""JPEG by libjpeg-turbo, through simplejpeg."""
+"""JPEG decoding by libjpeg-turbo through simplejpeg."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from convnet.data.images.formats import lacks_end
 from convnet.data.images.pixels import MAX_PIXELS, DecodeError, Picture, Pixels, to_channels
 
 SPARE = 3
-"""A JPEG is decoded at ½, ¼ or ⅛ of its size where that is still so many times what is needed."""
+"""A JPEG is decoded at ½, ¼ or ⅛ of its size if that is still this many times what is needed."""
 FACTORS = (8, 4, 2)
 """The reductions that libjpeg-turbo has fast code for."""
 PROFILE_WITHIN = 1 << 16
-"""Bytes of a JPEG in which a colour profile is looked for."""
+"""The number of first bytes that are searched for a color profile."""
 _DAMAGE = ("premature end of data segment", "bad huffman code", "corrupt jpeg data: bad")
 
 
 def decode_jpeg(content: bytes, channels: int | None, at_least: tuple[int, int] | None) -> Picture | None:
-    """A sound grey or colour JPEG; None of all else, which is for Pillow to judge."""
+    """Decode a valid grey or color JPEG; None for anything else, which is left to Pillow."""
     try:
         height, width, space, _ = simplejpeg.decode_jpeg_header(content)
     except ValueError:

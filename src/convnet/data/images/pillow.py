@@ -1,4 +1,4 @@
-"""All formats but JPEG by Pillow: modes, depths, transparency, truncated files."""
+"""Decoding by Pillow, for all formats except JPEG: modes, depths, transparency, truncated files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BITS_PER_SAMPLE = 258
 
 
 class _Lenience:
-    """When truncated files pass: Pillow has one switch for the whole process, and there are threads."""
+    """Guards Pillow's process-wide switch for truncated files against other threads."""
 
     lock = threading.Lock()
     times = 0
@@ -26,18 +26,18 @@ class _Lenience:
 
 @cache
 def _formats() -> list[str]:
-    """Those of our formats that this Pillow reads; no others, of which some start programs."""
+    """The supported formats that this Pillow reads; others are excluded because some start programs."""
     Image.init()
     return [name for name in FORMATS if name in Image.OPEN]
 
 
 def opened(content: bytes) -> Image.Image:
-    """The header of an image."""
+    """Open an image and read its header."""
     return Image.open(io.BytesIO(content), formats=_formats())
 
 
 def loaded(content: bytes, image: Image.Image, allow_truncated: bool) -> Image.Image:
-    """The image with its pixels; one whose end is missing only where that is allowed."""
+    """Load the pixels of an image; a truncated image only if allowed."""
     times, lenient = _Lenience.times, ImageFile.LOAD_TRUNCATED_IMAGES
     try:
         image.load()
@@ -53,7 +53,7 @@ def loaded(content: bytes, image: Image.Image, allow_truncated: bool) -> Image.I
                 _Lenience.times += 1
                 ImageFile.LOAD_TRUNCATED_IMAGES = False
     lenient = lenient or ImageFile.LOAD_TRUNCATED_IMAGES
-    if not allow_truncated and (lenient or times != _Lenience.times):  # another thread let it pass
+    if not allow_truncated and (lenient or times != _Lenience.times):  # another thread had set the switch
         with _Lenience.lock:
             return _reloaded(content)
     return image
@@ -66,16 +66,16 @@ def _reloaded(content: bytes) -> Image.Image:
 
 
 def orientation(image: Image.Image) -> int:
-    """The EXIF orientation of an image whose pixels are loaded."""
+    """The EXIF orientation of a loaded image."""
     try:
         value = image.getexif().get(ORIENTATION, 1)
-    except Exception:  # damaged metadata does not make a picture unreadable
+    except Exception:  # damaged metadata does not make an image unreadable
         return 1
     return orientation_of(value)
 
 
 def pixels_of(image: Image.Image, channels: int | None, background: str) -> Pixels:
-    """H×W×C of a loaded image: numbers scaled by their depth, transparency over the background."""
+    """Pixels H×W×C of a loaded image: scaled to 8 bits, with transparency over the background."""
     grey = image.mode in GREY_MODES
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         flat: Image.Image = Image.fromarray(scaled(np.asarray(image), _depth(image)))
@@ -91,16 +91,14 @@ def pixels_of(image: Image.Image, channels: int | None, background: str) -> Pixe
 
 
 def _depth(image: Image.Image) -> int:
-    """The bits of a number of more than eight.
+    """The number of bits of values with more than 8.
 
     Raises:
-        DecodeError: its range is not known.
+        DecodeError: The range of the values is not known.
     """
     if image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM")):
-        numbers = "fractions" if image.mode == "F" else "whole numbers"
-        raise DecodeError(
-            "unreadable", f"32-bit {numbers}, whose range is not known; save it with 8 or 16 bits"
-        )
+        numbers = "floats" if image.mode == "F" else "integers"
+        raise DecodeError("unreadable", f"32-bit {numbers} of unknown range; save it with 8 or 16 bits")
     if image.format == "TIFF":
         bits = image.tag_v2.get(_BITS_PER_SAMPLE, (16,))  # type: ignore[attr-defined]
         return int(bits[0] if isinstance(bits, tuple) else bits)

@@ -1,4 +1,4 @@
-"""What decoding gives: a picture, or an error that says what kind of trouble there is."""
+"""`Picture` and `DecodeError`, the results of decoding, and conversions of pixels."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 from convnet.errors import DataError
 
 Pixels = NDArray[np.uint8]
-"""H×W×C, 0…255."""
+"""uint8 H×W×C."""
 Trouble = Literal["unreadable", "truncated", "not_an_image"]
 
 MAX_PIXELS = 178_956_970
-"""Larger pictures are taken for decompression bombs; Pillow's own limit for refusing them."""
+"""Pillow's limit; larger images are refused as decompression bombs."""
 
 LUMA = (0.299, 0.587, 0.114)
 """ITU-R 601."""
 
 
 class DecodeError(DataError):
-    """Content that is no picture, or a damaged one; `kind` says which."""
+    """The content is not an image or is damaged; `kind` tells which."""
 
     def __init__(self, kind: Trouble, reason: str) -> None:
         super().__init__(reason)
@@ -33,7 +33,15 @@ class DecodeError(DataError):
 
 @dataclass(frozen=True)
 class Picture:
-    """Decoded pixels, upright, and what the file said of itself: its size is that before it was turned."""
+    """A decoded image.
+
+    Attributes:
+        pixels: Upright, uint8 H×W×C.
+        size: Width and height in the file, before turning.
+        mode: Pillow's mode.
+        orientation: The EXIF orientation, 1…8.
+        profile: Whether the file has a color profile.
+    """
 
     pixels: Pixels
     size: tuple[int, int]
@@ -43,21 +51,25 @@ class Picture:
 
 
 def converts(found: int, channels: int) -> bool:
-    """Whether a picture of so many channels can be made one of others."""
+    """Whether an image with `found` channels can be converted to `channels`."""
     return found in (channels, 1) or (found == 3 and channels == 1)
 
 
 def to_channels(pixels: Pixels, channels: int | None) -> Pixels:
-    """Grey made of colours (ITU-R 601 luma), colours made of grey; otherwise as it is.
+    """Convert color to grey (ITU-R 601 luma) or grey to color.
+
+    Args:
+        pixels: H×W×C.
+        channels: The wanted channels; None keeps them.
 
     Raises:
-        DecodeError: there is no such conversion.
+        DecodeError: There is no such conversion.
     """
     found = pixels.shape[2]
     if channels is None or found == channels:
         return pixels
     if not converts(found, channels):
-        raise DecodeError("unreadable", f"has {found} channels, which do not become {channels}")
+        raise DecodeError("unreadable", f"has {found} channels, which cannot be converted to {channels}")
     if found == 3:
         red, green, blue = np.moveaxis(pixels.astype(np.uint32), 2, 0)
         grey: Pixels = ((19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16).astype(np.uint8)
@@ -66,13 +78,13 @@ def to_channels(pixels: Pixels, channels: int | None) -> Pixels:
 
 
 def scaled(values: NDArray[np.generic], bits: int) -> NDArray[np.uint8]:
-    """0…2ᵇ − 1 → 0…255, rounded."""
+    """Scale 0…2ᵇ − 1 to 0…255, rounded."""
     scaled = values.astype(np.float32) * np.float32(255 / (2**bits - 1))
     return scaled.round().clip(0, 255).astype(np.uint8)
 
 
 def decode_array(content: bytes, channels: int | None) -> Picture:
-    """An array H×W or H×W×C: bytes, 16-bit numbers, true and false, or fractions 0…1."""
+    """Decode a .npy array H×W or H×W×C of uint8, uint16, bool or floats 0…1."""
     array = np.load(io.BytesIO(content), allow_pickle=False)
     if array.ndim not in (2, 3) or 0 in array.shape:
         raise DecodeError("unreadable", f"an array of shape {array.shape}; expected H×W or H×W×C")
@@ -89,7 +101,7 @@ def decode_array(content: bytes, channels: int | None) -> Picture:
     else:
         raise DecodeError(
             "unreadable",
-            f"an array of {array.dtype}; expected uint8, uint16, bool, or fractions from 0 to 1",
+            f"an array of {array.dtype}; expected uint8, uint16, bool or floats from 0 to 1",
         )
     pixels = np.atleast_3d(pixels)
     return Picture(to_channels(pixels, channels), (pixels.shape[1], pixels.shape[0]), "array", 1, False)

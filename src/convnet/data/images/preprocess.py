@@ -1,4 +1,4 @@
-"""The deterministic part of what happens to an image: channels, resize, normalisation statistics."""
+"""`Preprocess`: the deterministic preparation of images (channels, resizing, normalization)."""
 
 from __future__ import annotations
 
@@ -22,20 +22,22 @@ def _require_colour(text: str) -> str:
     try:
         ImageColor.getrgb(text)
     except ValueError:
-        raise PydanticCustomError("colour", "must be a colour, by name or as #rrggbb") from None
+        raise PydanticCustomError("color", "must be a color, by name or as #rrggbb") from None
     return text
 
 
 class Preprocess(Section):
-    """How a picture file becomes a uint8 C×H×W array, and how pixels are normalised (M45).
+    """How image files become uint8 arrays C×H×W, and how pixels are normalized.
 
-    `image_size` and `channels` of None take the data as it is (folders of photos need a size: 128).
-    Grey becomes any number of channels, colours become grey. `resize`: stretch ignores the aspect ratio,
-    letterbox keeps it and pads with black, crop keeps it and cuts the centre out. What is transparent shows
-    the `background`, a colour by name or as #rrggbb. With `allow_truncated`, files whose end is missing are
-    taken as far as they go. `normalize`: (x − mean)/std per channel, mean and std per pixel, those of
-    ImageNet's photos (for weights that were trained on them), x/127.5 − 1 ("symmetric"), x/255 ("range"),
-    or the numbers as they are ("none"). The columns of a table are channels.
+    Attributes:
+        image_size: The side of square images. Default: the size of the data (128 for folders of photos).
+        channels: Default: the channels of the data.
+        resize: "stretch" ignores the aspect ratio, "letterbox" keeps it and pads with black, "crop" keeps it
+            and crops the center.
+        background: The color behind transparent pixels, by name or as #rrggbb.
+        allow_truncated: Whether truncated files are decoded as far as possible.
+        normalize: (x − mean)/std per "channel" (of a table: per column) or per "pixel", with the statistics
+            of "imagenet", x/127.5 − 1 ("symmetric"), x/255 ("range"), or "none".
     """
 
     image_size: Count | None = None
@@ -47,7 +49,11 @@ class Preprocess(Section):
 
 
 def require_room(name: str, count: int, shape: ImageShape) -> None:
-    """Raise DataError where `count` uint8 images of `shape` are more than should lie in memory."""
+    """Check that `count` uint8 images of `shape` fit into memory.
+
+    Raises:
+        DataError: They exceed the limit.
+    """
     needed = count * math.prod(shape)
     if needed > MEMORY_LIMIT_BYTES:
         raise DataError(

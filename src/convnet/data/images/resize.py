@@ -1,4 +1,4 @@
-"""The resize policies: from any size to the one that a network takes."""
+"""Resize images and masks to a given size."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ Number = TypeVar("Number", bound=np.generic)
 
 
 def resize(pixels: NDArray[np.uint8], size: tuple[int, int], policy: ResizePolicy) -> NDArray[np.uint8]:
-    """H×W×C resized to `size` (height, width) with an antialiased bilinear filter.
+    """Resize with an antialiased bilinear filter.
 
-    stretch ignores the aspect ratio; letterbox keeps it and pads with black; crop keeps it and cuts the
-    centre out.
+    Args:
+        pixels: uint8 H×W×C.
+        size: Height and width.
+        policy: "stretch" ignores the aspect ratio; "letterbox" keeps it and pads with black; "crop" keeps it
+            and crops the center.
     """
     if pixels.shape[:2] == size:
         return pixels
@@ -35,7 +38,7 @@ def resize(pixels: NDArray[np.uint8], size: tuple[int, int], policy: ResizePolic
 
 
 def resize_mask(mask: NDArray[np.int16], size: tuple[int, int], policy: ResizePolicy) -> NDArray[np.int16]:
-    """Resize H×W class indices as `resize` does an image, to the nearest; what is added is void."""
+    """Resize class indices H×W by nearest neighbor; added pixels are `IGNORED`."""
     if mask.shape == size:
         return mask
     if policy == "letterbox":
@@ -47,7 +50,7 @@ def resize_mask(mask: NDArray[np.int16], size: tuple[int, int], policy: ResizePo
 
 
 def stretch(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """H×W×C to (height, width), antialiased, bilinear: torch's vectorised filter, which rounds as Pillow."""
+    """Resize H×W×C to (height, width) with torch's antialiased bilinear filter, which rounds like Pillow."""
     if pixels.shape[:2] == size:
         return pixels
     images = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
@@ -63,7 +66,7 @@ def _nearest(mask: NDArray[np.int16], size: tuple[int, int]) -> NDArray[np.int16
 
 
 def _centre(pixels: NDArray[Number], size: tuple[int, int]) -> NDArray[Number]:
-    """The largest part in the middle that has the aspect ratio of `size`, in whole pixels."""
+    """The largest center crop with the aspect ratio of `size`."""
     height, width = pixels.shape[:2]
     scale = max(size[0] / height, size[1] / width)
     rows, columns = (
@@ -74,7 +77,7 @@ def _centre(pixels: NDArray[Number], size: tuple[int, int]) -> NDArray[Number]:
 
 
 def _boxed(own: tuple[int, ...], size: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
-    """The size that a picture has within a letterbox, and its top left corner there."""
+    """The size of an image within a letterbox, and its top left corner."""
     scale = min(size[0] / own[0], size[1] / own[1])
     inner = min(size[0], max(1, round(own[0] * scale))), min(size[1], max(1, round(own[1] * scale)))
     return inner, ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2)

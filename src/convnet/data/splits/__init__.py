@@ -1,1 +1,1 @@
-"""Training, validation and test splits: stratified, grouped, without duplicates across them."""
+"""Training, validation and test splits: stratified, grouped, with copies kept together."""

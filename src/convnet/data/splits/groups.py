@@ -1,4 +1,4 @@
-"""What a split must not tear apart, and how it is drawn: stratified by the label of the first of each."""
+"""Groups of samples that stay together in a split, and stratified draws of whole groups."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from convnet.data.datasets.dataset import Dataset, labels_of
 
 
 def group_ids(dataset: Dataset) -> Tensor:
-    """A number for each sample, the same for those that must not be torn apart."""
+    """A number per sample, equal for samples that must stay together (groups and copies)."""
     known = [numbers for numbers in (dataset.info.groups, dataset.info.duplicates) if numbers is not None]
     if not known:
         return torch.arange(len(dataset))
     if len(known) == 1:
         return known[0]
-    from scipy.sparse import bmat, coo_matrix  # a quarter of a second, only where there are both
+    from scipy.sparse import bmat, coo_matrix  # imported here because it takes a quarter of a second
     from scipy.sparse.csgraph import connected_components
 
     groups, copies = (numbers.numpy() for numbers in known)
@@ -28,34 +28,40 @@ def group_ids(dataset: Dataset) -> Tensor:
 
 
 class GroupIndex:
-    """The units among some samples: `of` each sample its unit, `size` of each, by the label of the first."""
+    """The groups among some samples.
 
-    def __init__(self, dataset: Dataset, units: Tensor, samples: Tensor) -> None:
-        names, self.of = units[samples].unique(return_inverse=True)
+    Attributes:
+        of: The group of each sample.
+        size: The number of samples of each group.
+        label: The label of the first sample of each group, by which groups are stratified.
+    """
+
+    def __init__(self, dataset: Dataset, ids: Tensor, samples: Tensor) -> None:
+        names, self.of = ids[samples].unique(return_inverse=True)
         self.size = torch.bincount(self.of, minlength=len(names))
         first = torch.full((len(names),), len(samples))
         first = first.scatter_reduce(0, self.of, torch.arange(len(samples)), "amin")
         self.label = labels_of(dataset)[samples[first]]
 
     def strata(self, generator: torch.Generator) -> Iterator[tuple[int, Tensor]]:
-        """The units of each label, shuffled, and how many samples they have."""
+        """For each label the number of samples and the shuffled groups."""
         for label in self.label.unique():
             mine = (self.label == label).nonzero().flatten()
             yield int(self.size[mine].sum()), mine[torch.randperm(len(mine), generator=generator)]
 
 
 def drawn(
-    dataset: Dataset, units: Tensor, candidates: Tensor, fraction: float, generator: torch.Generator
+    dataset: Dataset, ids: Tensor, candidates: Tensor, fraction: float, generator: torch.Generator
 ) -> Tensor:
-    """A boolean mask over `candidates`: the same share of every class, at least one left in each."""
-    unit = GroupIndex(dataset, units, candidates)
-    held = torch.zeros(len(unit.size), dtype=torch.bool)
-    for total, order in unit.strata(generator):
+    """A boolean mask over `candidates` that holds out the same fraction of every class, but never all."""
+    groups = GroupIndex(dataset, ids, candidates)
+    held = torch.zeros(len(groups.size), dtype=torch.bool)
+    for total, order in groups.strata(generator):
         room = min(round(total * fraction), total - 1)
-        for number, size in zip(order.tolist(), unit.size[order].tolist(), strict=True):
+        for number, size in zip(order.tolist(), groups.size[order].tolist(), strict=True):
             if size <= room:
                 held[number] = True
                 room -= size
             if not room:
                 break
-    return held[unit.of]
+    return held[groups.of]

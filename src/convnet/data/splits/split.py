@@ -1,4 +1,4 @@
-"""Which samples are trained on, watched, and tested on: stratified, seeded, written to `split.csv`."""
+"""Stratified, seeded splits into training, validation and test samples, stored as `split.csv`."""
 
 from __future__ import annotations
 
@@ -27,14 +27,16 @@ Members = dict[SplitName, Tensor]
 
 
 class SplitOptions(Section):
-    """Shares of the samples that are held out.
+    """The `split` section of a recipe. A split given by the data is always used as it is.
 
-    None means: the data's own split where it has one, else a tenth. A share for a split that the data
-    brings along is an error: its makers' split is used as it is. Of the training samples that remain,
-    `per_class` of each class are used, if given: what few labels teach.
-
-    With `folds`, all samples but those of a test split that the data brings along are dealt out to so many
-    parts; part number `fold` is the test split, and nothing is held out for validation unless `val` says so.
+    Attributes:
+        val: The validation fraction. Default: the data's own split, else 0.1.
+        test: The test fraction. Default: the data's own split, else 0.1.
+        per_class: The number of training samples per class that are used. Default: all.
+        folds: The number of folds of a cross-validation. A test split given by the data is left out, and
+            `val` is 0 by default.
+        fold: The fold that is the test split.
+        seed: The seed of the split.
     """
 
     val: Fraction | None = None
@@ -51,13 +53,13 @@ class SplitOptions(Section):
         if self.folds is not None and self.fold is not None and self.fold >= self.folds:
             raise ValueError(f"split.fold={self.fold}: the folds are 0…{self.folds - 1}")
         if self.folds is not None and self.test is not None:
-            raise ValueError("split.test does not apply: with split.folds the test split is a fold")
+            raise ValueError("split.test does not apply with split.folds, where the test split is a fold")
         return self
 
 
 @dataclass(frozen=True)
 class Split:
-    """Positions of the samples in their source, int64 and ascending; `val` and `test` may be empty."""
+    """Sample indices of the splits, int64, ascending; `val` and `test` may be empty."""
 
     train: Tensor
     val: Tensor
@@ -68,26 +70,31 @@ class Split:
 
 
 def make_split(dataset: Dataset, options: SplitOptions) -> Split:
-    """Follow the data's own split, and hold out stratified, seeded shares for what it lacks.
+    """Split a dataset: use its given split, and hold out stratified, seeded fractions for what it lacks.
 
-    The test split of a set is never touched; a validation split is taken out of its training samples. A
-    folder that brings `val/` but no `test/` is not robbed of training images for a test split.
+    A missing validation split is taken from the training samples. Data with a validation split but no test
+    split gets no test split. Groups and copies stay on one side; where the given split has copies on both
+    sides, the training copies are not used, and neither are excluded samples.
 
-    Samples of one group, and copies of one picture, stay on one side. Where the data's own split has copies
-    on both sides, those that would be trained on are used for nothing, and so are unfit samples.
+    Args:
+        dataset: The data.
+        options: Fractions, folds and seed.
+
+    Returns:
+        The indices of each split.
 
     Raises:
-        RecipeError: a share is given for a split that the data has, or leaves nothing to train on.
-        DataError: a class has a single sample, or the data's own split tears a group apart.
+        RecipeError: A fraction is given for a split that the data has, or nothing is left for training.
+        DataError: A class has a single sample, or the given split divides a group.
     """
-    units = group_ids(dataset)
+    ids = group_ids(dataset)
     given = dataset.info.given_split or ["train"] * len(dataset)
     members = {
         name: torch.tensor([i for i, s in enumerate(given) if s == name], dtype=torch.int64) for name in NAMES
     }
     _require_whole_groups(dataset, members)
     if options.folds is not None:
-        members = _fold(dataset, units, members, options)
+        members = _fold(dataset, ids, members, options)
     brings_own = bool(len(members["val"]) or len(members["test"]))
     if brings_own:
         members = _without_copies(dataset, members)
@@ -105,11 +112,11 @@ def make_split(dataset: Dataset, options: SplitOptions) -> Split:
         if share:
             _require_pairs(dataset, candidates)
         generator = torch.Generator().manual_seed(options.seed * 2 + offset)
-        held = drawn(dataset, units, members["train"], share, generator)
-        if not held.any() and round(len(held) * share) and len(units.unique()) < len(units):
+        held = drawn(dataset, ids, members["train"], share, generator)
+        if not held.any() and round(len(held) * share) and len(ids.unique()) < len(ids):
             raise RecipeError(
-                f"nothing of {dataset.info.name} can be held out for {name} without tearing groups apart; "
-                f"make smaller groups, or do without: --set split.{name}=0"
+                f"{dataset.info.name}: no {name} split is possible without dividing groups; "
+                f"make smaller groups, or use --set split.{name}=0"
             )
         members[name], members["train"] = members["train"][held], members["train"][~held]
     fit = torch.tensor([i not in dataset.info.excluded for i in members["train"].tolist()], dtype=torch.bool)
@@ -140,7 +147,7 @@ def _require_whole_groups(dataset: Dataset, members: Members) -> None:
 
 
 def _without_copies(dataset: Dataset, members: Members) -> Members:
-    """What is trained on has no copy among what is held out, nor the validation one in the test split."""
+    """Remove training samples with copies in held-out splits, and validation samples with test copies."""
     if dataset.info.duplicates is None:
         return members
     kept, held = dict(members), torch.tensor([], dtype=torch.int64)
@@ -151,31 +158,31 @@ def _without_copies(dataset: Dataset, members: Members) -> Members:
     return kept
 
 
-def _fold(dataset: Dataset, units: Tensor, members: Members, options: SplitOptions) -> Members:
-    """One of the folds as the test split, the others to train on; a test split of the data is left out."""
+def _fold(dataset: Dataset, ids: Tensor, members: Members, options: SplitOptions) -> Members:
+    """One fold as the test split and the others for training, without the data's own test split."""
     assert options.folds is not None
     pool = torch.cat([members["train"], members["val"]]).sort().values
     generator = torch.Generator().manual_seed(options.seed * 2)
-    unit = GroupIndex(dataset, units, pool)
-    dealt = torch.zeros(len(unit.size), dtype=torch.int64)
+    groups = GroupIndex(dataset, ids, pool)
+    dealt = torch.zeros(len(groups.size), dtype=torch.int64)
     sizes = [0] * options.folds
-    for _, order in unit.strata(generator):
-        same = [0] * options.folds  # of this class; of equals the smallest fold
-        for number, size in zip(order.tolist(), unit.size[order].tolist(), strict=True):
+    for _, order in groups.strata(generator):
+        same = [0] * options.folds  # of this class; ties go to the smallest fold
+        for number, size in zip(order.tolist(), groups.size[order].tolist(), strict=True):
             dealt[number] = smallest = min(range(options.folds), key=lambda k: (same[k], sizes[k]))
             same[smallest] += size
             sizes[smallest] += size
     if not all(sizes):
         raise RecipeError(
-            f"split.folds={options.folds} is more than {dataset.info.name} has separate samples"
+            f"split.folds={options.folds} exceeds the number of separate samples of {dataset.info.name}"
         )
-    test = dealt[unit.of] == options.fold
+    test = dealt[groups.of] == options.fold
     none = torch.tensor([], dtype=torch.int64)
     return {"train": pool[~test], "val": none, "test": pool[test]}
 
 
 def _require_pairs(dataset: Dataset, candidates: Tensor) -> None:
-    """A class of one sample cannot be both learnt and held out."""
+    """Refuse classes with a single sample, which cannot be both trained on and held out."""
     if dataset.info.target is MULTI_HOT:
         return
     labels = labels_of(dataset)[candidates]
@@ -184,21 +191,21 @@ def _require_pairs(dataset: Dataset, candidates: Tensor) -> None:
         place = location(dataset, int(candidates[labels == label][0]))
         what = f"class '{dataset.info.classes[label]}' has" if dataset.info.target.exclusive else "there is"
         raise DataError(
-            f"{dataset.info.name}: {what} a single sample ({place}), which cannot be "
-            "both learnt and held out; add more, remove the class, or hold nothing out "
+            f"{dataset.info.name}: {what} a single sample ({place}), which cannot be both trained on and "
+            "held out; add samples, remove the class, or hold nothing out "
             "(--set split.val=0 --set split.test=0)"
         )
 
 
 def _few(dataset: Dataset, candidates: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """So many of each class, ascending.
+    """`count` samples of each class, ascending.
 
     Raises:
-        RecipeError: a class has fewer.
+        RecipeError: A class has fewer samples.
     """
     if not dataset.info.target.exclusive:
         raise RecipeError(
-            f"split.per_class does not apply: the samples of {dataset.info.name} have no class each"
+            f"split.per_class does not apply: samples of {dataset.info.name} do not have one class each"
         )
     labels, chosen = labels_of(dataset)[candidates], []
     for number, name in enumerate(dataset.info.classes):
@@ -210,7 +217,7 @@ def _few(dataset: Dataset, candidates: Tensor, count: int, generator: torch.Gene
 
 
 def write_split(split: Split, dataset: Dataset) -> str:
-    """CSV text with a row per sample: index, split (or "unused"), class, and where the sample comes from."""
+    """CSV text with one row per sample: index, split (or "unused"), class, location."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")  # RFC 4180; names with line breaks are then quoted
     writer.writerow(["index", "split", "class", "sample"])
@@ -222,10 +229,10 @@ def write_split(split: Split, dataset: Dataset) -> str:
 
 
 def read_split(text: str, dataset: Dataset) -> Split:
-    """The split that `write_split` wrote.
+    """Read a split written by `write_split`.
 
     Raises:
-        DataError: the samples are no longer those that were split.
+        DataError: The text is damaged, or the samples of the dataset have changed since.
     """
     members: dict[str, list[int]] = {name: [] for name in (*NAMES, UNUSED)}
     try:
@@ -234,18 +241,20 @@ def read_split(text: str, dataset: Dataset) -> Split:
             members[row["split"]].append(int(row["index"]))
     except (KeyError, ValueError, TypeError) as error:
         raise DataError(f"split.csv is damaged ({error!r}); start a new run") from error
+    if not rows:
+        raise DataError("split.csv is damaged (it has no rows); start a new run")
     there = [(str(i), label, location(dataset, i)) for i, label in enumerate(class_names(dataset))]
     then = [(row["index"], row["class"], row["sample"]) for row in rows]
     if then != there:
         raise DataError(
-            f"{dataset.info.name} has changed since the run began: {_difference(then, there)}; "
+            f"{dataset.info.name} differs from the data in split.csv: {_difference(then, there)}; "
             "restore the data, or start a new run"
         )
     return Split(*(torch.tensor(members[name], dtype=torch.int64) for name in NAMES))
 
 
 def _difference(then: list[tuple[str, str, str]], there: list[tuple[str, str, str]]) -> str:
-    """The first sample (index, class, place) that went, came, or has another class."""
+    """A description of the first sample that was removed, added, or has another class."""
     before, now = ({place: label for _, label, place in rows} for rows in (then, there))
     gone, new = ([p for p in one if p not in other] for one, other in ((before, now), (now, before)))
     if gone:

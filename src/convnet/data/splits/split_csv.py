@@ -1,4 +1,4 @@
-"""A split as a table of images that can be trained on."""
+"""Write a split as a table of images that can be trained on."""
 
 from __future__ import annotations
 
@@ -18,21 +18,27 @@ from convnet.errors import DataError
 
 
 def split_table(dataset: Dataset, options: SplitOptions, folds: int | None, base: Path) -> str:
-    """CSV text with a row per sample: path, label, split (or fold, if there are to be `folds`), group.
+    """CSV text with one row per sample: path, label, split or fold, group.
 
-    Paths of images in a folder are relative to `base`, where the table is to lie. What must stay together
-    has the same group. Samples that nothing should be learnt from are "unused", which training leaves out.
+    Samples that stay together have the same group. Excluded samples have the split "unused".
+
+    Args:
+        dataset: The images.
+        options: How to split.
+        folds: The number of folds, or None for a split.
+        base: The folder of the table, to which paths of images in a folder are relative.
 
     Raises:
-        RecipeError, DataError: as `make_split`.
+        RecipeError: As for `make_split`.
+        DataError: The data holds no images, or as for `make_split`.
     """
     if dataset.info.modality != "images":
         raise DataError(
-            f"{dataset.info.name}: holds no images; split.csv of a run has the split of other data"
+            f"{dataset.info.name}: holds no images; a run on other data stores its split in split.csv"
         )
     root = dataset.files.manifest.store.root if isinstance(dataset, ImageDataset) else None
-    units = group_ids(dataset)
-    counts = torch.bincount(units)
+    ids = group_ids(dataset)
+    counts = torch.bincount(ids)
     column = "fold" if folds else "split"
     words = _folds(dataset, options, folds) if folds else _splits(dataset, options)
     text = io.StringIO(newline="")
@@ -43,8 +49,8 @@ def split_table(dataset: Dataset, options: SplitOptions, folds: int | None, base
         place = location(dataset, i)
         if root is not None and root.is_dir():
             place = Path(os.path.relpath(root / place, base)).as_posix()
-        unit = int(units[i])
-        writer.writerow([place, names[i], words[i], f"g{unit}" if counts[unit] > 1 else ""])
+        group = int(ids[i])
+        writer.writerow([place, names[i], words[i], f"g{group}" if counts[group] > 1 else ""])
     return text.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""The grammar of network patterns (M66): text in, a flat list of layers out.
+"""The grammar of network patterns: text → a flat list of layers.
 
 sequence = item {"-" item}
 item     = (layer | "(" sequence ")" | "[" sequence "]") ["*" number]
@@ -27,7 +27,7 @@ _TOKEN = re.compile(r"\s*(?:([A-Za-z]+)(\d*)(\??)|(\d+)|(\S))")
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer: its name, its width where one is written, and its place in the text, from 0."""
+    """A layer: its name, its width if given, whether it is optional, and its position in the text."""
 
     name: str
     number: int | None
@@ -36,28 +36,28 @@ class Layer:
 
 
 def is_pattern(word: str) -> bool:
-    """Whether a word in a model's place is meant as a pattern: it has brackets, or layers in a row."""
+    """Whether the name of a model is a pattern: it starts with a bracket or contains layers."""
     parts = re.split(r"[-–—*()\[\]\s]+", word)
     return word[:1] in BRACKETS or any(_LAYER.fullmatch(part) for part in parts)
 
 
 def pointed(text: str, place: int, message: str) -> str:
-    """A message with the pattern below it, and a mark below the place it speaks of."""
+    """A message with the pattern below it and a mark under the position."""
     return f"{message}\n  {text}\n  {' ' * place}^"
 
 
 @cache
 def parse(text: str) -> tuple[Layer, ...]:
-    """The layers of a pattern, groups repeated.
+    """Parse a pattern into its layers, with groups repeated.
 
     Raises:
-        RecipeError: it does not follow the grammar, has over 1,000 layers or 50 nested brackets, or does not
-            end in its only SOFTMAX; the message points at the place.
+        RecipeError: The pattern does not follow the grammar, has over 1,000 layers or 50 nested brackets, or
+            does not end in its only SOFTMAX; the message marks the position.
     """
     layers = _Parser(text).parse()
     for layer in layers[:-1]:
         if layer.name == "SOFTMAX":
-            raise RecipeError(pointed(text, layer.place, "model pattern: SOFTMAX can only be the end"))
+            raise RecipeError(pointed(text, layer.place, "model pattern: SOFTMAX can only be the last layer"))
     if not layers or layers[-1].name != "SOFTMAX":
         raise RecipeError(pointed(text, len(text.rstrip()), "model pattern: it must end in -SOFTMAX"))
     return layers
@@ -90,11 +90,11 @@ class _Parser:
         if opened in BRACKETS:
             start = self.next
             if self.depth == DEEPEST:
-                raise self._error(f"over {DEEPEST} brackets inside of each other")
+                raise self._error(f"over {DEEPEST} nested brackets")
             self.next, self.depth = self.next + 1, self.depth + 1
             layers = self._sequence()
             if self._peek() != BRACKETS[opened]:
-                opening = f"to close the '{opened}' at place {self.tokens[start].start(5) + 1}"
+                opening = f"to close the '{opened}' at position {self.tokens[start].start(5) + 1}"
                 raise self._error(f"expected '-', '*' or '{BRACKETS[opened]}' {opening}")
             self.next, self.depth = self.next + 1, self.depth - 1
         else:
@@ -122,9 +122,9 @@ class _Parser:
         if name not in NAMES:
             raise self._error(f"unknown layer '{name}'{nearest(name, NAMES)}")
         if number and name not in NUMBERED:
-            raise self._error(f"'{number}' does not apply to {name}; CONV64 and FC256 have numbers")
+            raise self._error(f"'{number}' does not apply to {name}; only CONV and FC take a number")
         if number and not 0 < int(number[:9]) <= MOST_UNITS:
-            raise self._error(f"{name} has a number from 1 to {MOST_UNITS:,}, not {number}")
+            raise self._error(f"{name} takes a number from 1 to {MOST_UNITS:,}, not {number}")
         if optional and name != "POOL":
             raise self._error(f"'?' does not apply to {name}, only to POOL")
         place = self.tokens[self.next].start(1)

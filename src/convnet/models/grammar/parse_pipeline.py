@@ -1,4 +1,4 @@
-"""Pipelines written down: features, an arrow, what learns from them (M08).
+"""The grammar of pipelines: features, an arrow, and a classifier.
 
 pipeline = call {"+" call} "->" call
 call     = name ["(" option "=" value {"," option "=" value} ")"] | run ":encoder"
@@ -22,13 +22,13 @@ from convnet.registry import Registry, nearest
 
 _CALL = re.compile(r"\s*([a-z][a-z0-9]*(?:-[a-z0-9]+)*)\s*(?:\((.*)\))?\s*", re.DOTALL)
 ENCODER = ":encoder"
-"""What makes a feature of a run: "runs/mnist-1:encoder"."""
+"""The suffix that turns a run into a feature: "runs/mnist-1:encoder"."""
 _PLAIN = re.compile(r"[A-Za-z][\w-]*")
 
 
 @dataclass(frozen=True)
 class Call:
-    """A registered builder and all of its options."""
+    """A registered builder with all of its options."""
 
     name: str
     options: Mapping[str, Any]
@@ -40,7 +40,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Stages:
-    """What a pipeline computes, and what learns from it."""
+    """The features and the classifier of a pipeline."""
 
     features: tuple[Call, ...]
     classifier: Call
@@ -50,15 +50,16 @@ class Stages:
 
     @property
     def label(self) -> str:
-        """The names alone: "hog+color-linear"."""
+        """The names only: "hog+color-linear"."""
         return f"{'+'.join(call.name for call in self.features)}-{self.classifier.name}"
 
 
 def parse_pipeline(text: str) -> Stages:
-    """The stages of a pipeline, their options checked and complete.
+    """Parse a pipeline; options are validated and completed.
 
     Raises:
-        RecipeError, UnknownNameError: it does not follow the grammar; names the part that does not.
+        RecipeError: The text does not follow the grammar, or an option is invalid.
+        UnknownNameError: A feature or classifier is not registered.
     """
     sides = split_outside(text, ARROW)
     if len(sides) != 2:
@@ -66,15 +67,16 @@ def parse_pipeline(text: str) -> Stages:
     features = tuple(parse_call(part, FEATURES, "feature") for part in split_outside(sides[0], "+"))
     classifier = parse_call(sides[1], MODELS, "model")
     if classifier.name in ("pipeline", "pattern"):
-        raise RecipeError(f"model pipeline: '{classifier.name}' cannot stand behind features; use mlp")
+        raise RecipeError(f"model pipeline: '{classifier.name}' cannot follow features; use mlp")
     return Stages(features, classifier)
 
 
 def parse_call(text: str, registry: Registry[Any, Any], kind: str) -> Call:
-    """One name with its options in brackets, checked against `registry` and complete.
+    """Parse a name with options in brackets; options are validated and completed.
 
     Raises:
-        RecipeError, UnknownNameError: it is no call, or no such name or option.
+        RecipeError: The text is not such a call, or an option is invalid.
+        UnknownNameError: The name is not in `registry`.
     """
     if registry is FEATURES and text.strip().endswith(ENCODER):
         run = str(Path(text.strip().removesuffix(ENCODER)).expanduser().resolve())
@@ -82,8 +84,8 @@ def parse_call(text: str, registry: Registry[Any, Any], kind: str) -> Call:
     match = _CALL.fullmatch(text)
     if match is None:
         raise RecipeError(
-            f"model pipeline: '{text.strip()}' is no {kind}{nearest(text.strip(), registry)}; "
-            "options are written name(option=value)"
+            f"model pipeline: '{text.strip()}' is not a {kind}{nearest(text.strip(), registry)}; "
+            "write options as name(option=value)"
         )
     name, written = match[1], match[2] or ""
     return Call(name, registry.options(name, _options(name, written)))
@@ -104,7 +106,7 @@ def _options(name: str, written: str) -> dict[str, Any]:
 
 
 def split_outside(text: str, mark: str) -> list[str]:
-    """Split at `mark` where it stands outside of all brackets."""
+    """Split at `mark` outside of brackets."""
     parts, depth, start = [], 0, 0
     for place, character in enumerate(text):
         depth += (character in "([{") - (character in ")]}")
@@ -115,7 +117,7 @@ def split_outside(text: str, mark: str) -> list[str]:
 
 
 def _written(value: Any) -> str:
-    """A value as it stands in a pipeline: a plain word, a number, a list."""
+    """A value as written in a pipeline: a plain word, a number, a list."""
     if isinstance(value, str) and _PLAIN.fullmatch(value):
         return value
     return json.dumps(value)

@@ -1,4 +1,4 @@
-"""Networks written down: [(CONV-RELU)*2-POOL]*3-(FC-RELU)*1-SOFTMAX (M66)."""
+"""Networks from patterns: [(CONV-RELU)*2-POOL]*3-(FC-RELU)*1-SOFTMAX."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from convnet.registry import Count, Fraction, Odd
 
 DEFAULT = "[(CONV-RELU)*2-POOL]*3-(FC-RELU)*1-SOFTMAX"
 WIDEST = 8
-"""Without a number, convolutions get at most this many times the first width."""
+"""Convolutions without a number get at most this many times the first width."""
 
 
 def _well_formed(text: str) -> str:
@@ -47,14 +47,24 @@ def pattern(
     dropout: Fraction = 0.5,
     init: InitName = "he",
 ) -> nn.Module:
-    """A network from a pattern like [(CONV-RELU)*2-POOL]*3-(FC-RELU)*1-SOFTMAX (M66).
+    """A network from a pattern like [(CONV-RELU)*2-POOL]*3-(FC-RELU)*1-SOFTMAX.
 
-    `--model "[(CONV64-RELU)*2-POOL]*2-FC256-RELU-SOFTMAX"` is short for this network with its `layers`.
-    CONV keeps the size; without a number it has `width` filters, doubled by every POOL (2×2, stride 2) up
-    to eight times. FC without a number has `hidden` units. SOFTMAX, the end, is a dense layer of one score
-    per class; the softmax itself is part of the loss. POOL? pools where two rows and columns are left.
-    RELU, TANH, SIGMOID, ELU, BN (batch norm) and DROPOUT stand between. Layers repeat: (…)*3, […]*3.
-    Recipe `pattern-mnist`.
+    `--model "[(CONV64-RELU)*2-POOL]*2-FC256-RELU-SOFTMAX"` is short for this network with these `layers`.
+    CONV keeps the size; POOL is 2×2 with stride 2; POOL? is left out where the maps are smaller. SOFTMAX, the
+    last layer, is a dense layer with one logit per class (the softmax is part of the loss). RELU, TANH,
+    SIGMOID, ELU, BN (batch norm) and DROPOUT are also available. (…)*3 and […]*3 repeat layers. Recipe
+    `pattern-mnist`.
+
+    Args:
+        in_channels: Channels of the images.
+        num_classes: The number of classes.
+        image_size: Height and width.
+        layers: The pattern.
+        width: The filters of CONV without a number, doubled by every POOL up to eight times.
+        kernel_size: The side of the kernels.
+        hidden: The units of FC without a number.
+        dropout: The probability of DROPOUT.
+        init: The initializer.
     """
     sketch = _Sketch(layers, in_channels, image_size)
     for layer in parse(layers):
@@ -80,7 +90,7 @@ def pattern(
 
 
 class _Sketch:
-    """The layers so far, and the shape they make: C×H×W, or units once a dense layer came."""
+    """The layers so far and their output shape: C×H×W, or units after a dense layer."""
 
     def __init__(self, text: str, in_channels: int, image_size: tuple[int, int]) -> None:
         self.text, self.image_size = text, image_size
@@ -91,13 +101,13 @@ class _Sketch:
 
     def convolution(self, layer: Layer, filters: int, kernel_size: int) -> None:
         if self.size is None:
-            raise self._refusal(layer, "CONV after FC: there are no maps left")
+            raise self._refusal(layer, "CONV cannot follow FC")
         self.modules.append(Conv2d(self.channels, filters, kernel_size, padding="same"))
         self.channels = filters
 
     def pool(self, layer: Layer) -> None:
         if self.size is None:
-            raise self._refusal(layer, "POOL after FC: there are no maps left")
+            raise self._refusal(layer, "POOL cannot follow FC")
         if min(self.size) < 2:
             if layer.optional:
                 return
@@ -105,7 +115,7 @@ class _Sketch:
             least = 2 ** (self.pools + 1)
             raise self._refusal(
                 layer,
-                f"of {height}×{width} images, {rows}×{columns} is left here, too little for a 2×2 POOL; "
+                f"images of {height}×{width} are reduced to {rows}×{columns} here, too small for a 2×2 POOL; "
                 f"use images of at least {least}×{least}, fewer pools, or POOL?",
             )
         self.modules.append(nn.MaxPool2d(2))

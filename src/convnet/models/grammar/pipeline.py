@@ -1,4 +1,4 @@
-"""Features in front of a classifier (M08): "hog+color -> linear"."""
+"""Features followed by a classifier: "hog+color -> linear"."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ StagesText = Annotated[str, AfterValidator(_complete)]
 
 
 class Pipeline(nn.Sequential):
-    """Stages that can be fitted, computed and trained one after the other: features, …, classifier."""
+    """Stages that are fitted, computed and trained one after the other: features, …, classifier."""
 
 
 @network("pipeline", native=(3, 32, 32), num_classes=10, smallest=8, parameters=22_770, source="the lectures")
 def pipeline(
     in_channels: int, num_classes: int, image_size: tuple[int, int], *, stages: StagesText = DEFAULT
 ) -> nn.Module:
-    """Features, side by side, and a classifier on top of them: "hog+color -> linear" (M08).
+    """Concatenated features followed by a classifier: "hog+color -> linear".
 
-    `--model "hog(cell_size=4)+color(space=hsv) -> mlp(hidden=[256])"` is short for this network with its
-    `stages`. Features: color, hog, pixels, polar, visual-words. Each of their numbers is standardised over
-    the training split, except for knn, which compares them as they are.
+    `--model "hog(cell_size=4)+color(space=hsv) -> mlp(hidden=[256])"` is short for this network with these
+    `stages`. The features are color, hog, pixels, polar and visual-words. They are standardized over the
+    training split, except for knn.
     """
     parsed = parse_pipeline(stages)
     parts = [FEATURES.build(f.name, in_channels, image_size, **f.options) for f in parsed.features]

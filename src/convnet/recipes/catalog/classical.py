@@ -16,70 +16,70 @@ ALL_IMAGES = SplitOptions(val=0.0)
 
 @named("knn-mnist", expected="0.969")
 def knn_mnist() -> Recipe:
-    """The nearest of all 60,000 digits, by the distance of their pixels (M01)."""
+    """The nearest of all 60,000 digits, by the distance of their pixels."""
     return _named("knn-mnist", "mnist", {"name": "knn", "k": 1}, split=ALL_IMAGES)
 
 
 @named("linear-mnist", expected="0.926 ± 0.001 (n=3 seeds)")
 def linear_mnist() -> Recipe:
-    """Softmax regression on the pixels: a template per digit (M02)."""
+    """Softmax regression on the pixels: a template per digit."""
     return _named("linear-mnist", "mnist", named_model("linear"))
 
 
 @named("svm-mnist", expected="0.923 ± 0.001 (n=3 seeds)")
 def svm_mnist() -> Recipe:
-    """The same with the multiclass SVM loss (M02)."""
+    """The same with the multiclass SVM loss."""
     return _named("svm-mnist", "mnist", named_model("linear"), loss="hinge")
 
 
 @named("perceptron-mnist", expected="0.908 ± 0.003 (n=3 seeds)")
 def perceptron_mnist() -> Recipe:
-    """Rosenblatt's rule, one digit at a time, the weights averaged (M03)."""
+    """Rosenblatt's rule, one digit at a time, the weights averaged."""
     return _named("perceptron-mnist", "mnist", named_model("perceptron"))
 
 
 @named("hog-mnist", expected="0.982 ± 0.000 (n=3 seeds)")
 def hog_mnist() -> Recipe:
-    """Softmax regression on oriented gradients of two cell sizes (M06)."""
+    """Softmax regression on oriented gradients of two cell sizes."""
     model = named_model("hog(cell_size=4)+hog(cell_size=7) -> linear")
     return _named("hog-mnist", "mnist", model)
 
 
 @named("knn-cifar10", expected="0.386")
 def knn_cifar10() -> Recipe:
-    """The nearest of all 50,000 photos, by the sum of absolute differences of their pixels (M01)."""
+    """The nearest of all 50,000 photos, by the sum of absolute differences of their pixels."""
     return _named("knn-cifar10", "cifar10", {"name": "knn", "k": 1, "metric": "l1"}, split=ALL_IMAGES)
 
 
 @named("linear-cifar10", expected="0.403 ± 0.001 (n=3 seeds)")
 def linear_cifar10() -> Recipe:
-    """Softmax regression on the pixels, 10×3072 weights (M02)."""
+    """Softmax regression on the pixels, 10×3072 weights."""
     return _named("linear-cifar10", "cifar10", named_model("linear"))
 
 
 @named("hog-color-cifar10", expected="0.590 ± 0.001 (n=3 seeds)")
 def hog_color_cifar10() -> Recipe:
-    """Softmax regression on oriented gradients and a colour histogram (M05, M06, M08)."""
+    """Softmax regression on oriented gradients and a colour histogram."""
     return _named("hog-color-cifar10", "cifar10", named_model("hog+color -> linear"))
 
 
 @named("hog-color-mlp-cifar10", expected="0.669 ± 0.001 (n=3 seeds)")
 def hog_color_mlp_cifar10() -> Recipe:
-    """The same features under a two-layer network (M09)."""
+    """The same features under a two-layer network."""
     model = named_model("hog+color -> mlp(hidden=[512], dropout=0.5)")
     return _named("hog-color-mlp-cifar10", "cifar10", model)
 
 
 @named("visual-words-cifar10", expected="0.716 ± 0.003 (n=3 seeds)")
 def visual_words_cifar10() -> Recipe:
-    """Softmax regression on how much of 800 visual words there is in each quadrant (M07)."""
+    """Softmax regression on how much of 800 visual words there is in each quadrant."""
     model = named_model("visual-words(words=800) -> linear")
     return _named("visual-words-cifar10", "cifar10", model)
 
 
 @named("tumours", expected="0.975 ± 0.001 (n=3 seeds, 5-fold)")
 def tumours() -> Recipe:
-    """Benign or malignant from 30 measurements of cells, by a two-layer network (M11)."""
+    """Benign or malignant from 30 measurements of cells, by a two-layer network."""
     return default_recipe("tumours").model_copy(update={"name": "tumours"})
 
 

@@ -27,7 +27,7 @@ def digits() -> Recipe:
 
 @named("lecture-mnist", expected="0.991 ± 0.002 (n=3 seeds)")
 def lecture_mnist() -> Recipe:
-    """The lectures' programming task on MNIST: two convolutions, dropout, Adam (M48)."""
+    """The lectures' programming task on MNIST: two convolutions, dropout, Adam."""
     return Recipe(
         name="lecture-mnist",
         data=Data(source="mnist"),
@@ -41,7 +41,7 @@ def lecture_mnist() -> Recipe:
 
 @named("lenet5-mnist", expected="0.992 ± 0.001 (n=3 seeds)")
 def lenet5_mnist() -> Recipe:
-    """LeNet-5 on MNIST, moved by up to 2 pixels, one-cycle Adam (M60)."""
+    """LeNet-5 on MNIST, moved by up to 2 pixels, one-cycle Adam."""
     return Recipe(
         name="lenet5-mnist",
         data=Data(source="mnist"),
@@ -56,7 +56,7 @@ def lenet5_mnist() -> Recipe:
 
 @named("convnetjs-mnist", expected="0.986 ± 0.001 (n=3 seeds)")
 def convnetjs_mnist() -> Recipe:
-    """ConvNetJS's MNIST demo: Adadelta, batches of 20, L2 0.001, shifts of up to 2 pixels (M69)."""
+    """ConvNetJS's MNIST demo: Adadelta, batches of 20, L2 0.001, shifts of up to 2 pixels."""
     return Recipe(
         name="convnetjs-mnist",
         data=Data(source="mnist"),
@@ -72,7 +72,7 @@ def convnetjs_mnist() -> Recipe:
 
 @named("convnetjs-cifar10", expected="0.45 (n=1 seed)")
 def convnetjs_cifar10() -> Recipe:
-    """ConvNetJS's CIFAR-10 demo: Adadelta, batches of 4, L2 0.0001, flips and 2-pixel shifts (M49)."""
+    """ConvNetJS's CIFAR-10 demo: Adadelta, batches of 4, L2 0.0001, flips and 2-pixel shifts."""
     return Recipe(
         name="convnetjs-cifar10",
         data=Data(source="cifar10"),
@@ -103,19 +103,19 @@ def resnet9_cifar10() -> Recipe:
 
 @named("pattern-mnist", expected="0.995 (n=1 seed)")
 def pattern_mnist() -> Recipe:
-    """[(CONV-RELU)*2-POOL]*3-(FC-RELU)*1-SOFTMAX on MNIST, moved by up to 2 pixels, one-cycle Adam (M66)."""
+    """[(CONV-RELU)*2-POOL]*3-(FC-RELU)*1-SOFTMAX on MNIST, moved by up to 2 pixels, one-cycle Adam."""
     return _small("pattern", "mnist", Augment(shift=2), epochs=5)
 
 
 @named("neocognitron-mnist", expected="0.990 (n=1 seed)")
 def neocognitron_mnist() -> Recipe:
-    """The S/C sandwich on MNIST, moved by up to 2 pixels, one-cycle Adam (M70)."""
+    """The S/C sandwich on MNIST, moved by up to 2 pixels, one-cycle Adam."""
     return _small("neocognitron", "mnist", Augment(shift=2), epochs=5)
 
 
 @named("lecture-picture-cifar10", expected="0.604 (n=1 seed)")
 def lecture_picture_cifar10() -> Recipe:
-    """The network of the lectures' pictures on CIFAR-10, flips and 2-pixel shifts, one-cycle Adam (M69)."""
+    """The network of the lectures' pictures on CIFAR-10, flips and 2-pixel shifts, one-cycle Adam."""
     return _small("lecture-picture", "cifar10", Augment(flip=True, shift=2), epochs=10)
 
 

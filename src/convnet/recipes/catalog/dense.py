@@ -17,7 +17,7 @@ WHOLE = SplitOptions(val=0.0)
 
 @named("unet-digit-scenes", expected="0.992 (n=1 seed)")
 def unet_digit_scenes() -> Recipe:
-    """A class for every pixel of scenes of digits, by a small U-Net (M68, M93): runs anywhere."""
+    """A class for every pixel of scenes of digits, by a small U-Net: runs anywhere."""
     return dense_recipe(
         "digit-scenes", "segmentation", optimizer=Component(name="adam", lr=0.003), name="unet-digit-scenes"
     )
@@ -25,7 +25,7 @@ def unet_digit_scenes() -> Recipe:
 
 @named("fcn-digit-scenes", expected="not measured")
 def fcn_digit_scenes() -> Recipe:
-    """The same scenes by ResNet-20 made fully convolutional (M31, M93)."""
+    """The same scenes by ResNet-20 made fully convolutional."""
     model = {"name": "fcn", "classifier": "resnet20"}
     return dense_recipe(
         "digit-scenes",
@@ -38,13 +38,13 @@ def fcn_digit_scenes() -> Recipe:
 
 @named("unet-membrane", expected="0.923 (n=1 seed)")
 def unet_membrane() -> Recipe:
-    """U-Net, 31 million parameters, on crops of 25 slices of a neuron stack (M68, M93)."""
+    """U-Net, 31 million parameters, on crops of 25 slices of a neuron stack."""
     return _membrane("unet-membrane", width=64, epochs=32)
 
 
 @named("unet-small-membrane", expected="0.924 (n=1 seed)")
 def unet_small_membrane() -> Recipe:
-    """The same at a quarter of the width: 1.9 million parameters (M68, M93)."""
+    """The same at a quarter of the width: 1.9 million parameters."""
     return _membrane("unet-small-membrane", width=16, epochs=200)
 
 
@@ -68,37 +68,37 @@ def _membrane(name: str, *, width: int, epochs: int) -> Recipe:
 
 @named("denoise-photos", expected="32.3 dB, 11.2 more than the noisy photo (n=1 seed)")
 def denoise_photos() -> Recipe:
-    """Gaussian noise of 25 taken from photos, by a residual U-Net trained on one photo (M68, M99)."""
+    """Gaussian noise of 25 taken from photos, by a residual U-Net trained on one photo."""
     return _restored("denoise-photos", "denoise")
 
 
 @named("deblur-photos", expected="not measured")
 def deblur_photos() -> Recipe:
-    """Photos blurred by 2 pixels, sharpened (M68, M99)."""
+    """Photos blurred by 2 pixels, sharpened."""
     return _restored("deblur-photos", "deblur")
 
 
 @named("inpaint-photos", expected="not measured")
 def inpaint_photos() -> Recipe:
-    """White rectangles in photos, filled in (M68, M99)."""
+    """White rectangles in photos, filled in."""
     return _restored("inpaint-photos", "inpaint")
 
 
 @named("colorize-photos", expected="not measured")
 def colorize_photos() -> Recipe:
-    """Grey photos, coloured (M68, M99)."""
+    """Grey photos, coloured."""
     return _restored("colorize-photos", "colorize", tone=0.0)
 
 
 @named("super-resolution-photos", expected="not measured")
 def super_resolution_photos() -> Recipe:
-    """Photos at twice the size (M68, M99)."""
+    """Photos at twice the size."""
     return _restored("super-resolution-photos", "super-resolution")
 
 
 @named("denoise-cifar10", expected="not measured")
 def denoise_cifar10() -> Recipe:
-    """Gaussian noise of 25 taken from 32×32 photos (M68, M99)."""
+    """Gaussian noise of 25 taken from 32×32 photos."""
     return dense_recipe("cifar10", "denoise", epochs=3, name="denoise-cifar10")
 
 
@@ -120,14 +120,14 @@ def _restored(name: str, task: str, *, tone: float = 0.9) -> Recipe:
 
 @named("autoencoder-digits", expected="not measured")
 def autoencoder_digits() -> Recipe:
-    """The bundled digits through a bottleneck of 8 numbers (M67)."""
+    """The bundled digits through a bottleneck of 8 numbers."""
     model = {"name": "dense-autoencoder", "code": 8, "hidden": (64,)}
     return dense_recipe("digits", "reconstruct", model, epochs=60, batch_size=32, name="autoencoder-digits")
 
 
 @named("conv-autoencoder-digits", expected="not measured")
 def conv_autoencoder_digits() -> Recipe:
-    """The bundled digits out of noise of 60, through a convolutional bottleneck of 8 numbers (M67)."""
+    """The bundled digits out of noise of 60, through a convolutional bottleneck of 8 numbers."""
     model = {"name": "conv-autoencoder", "code": 8, "width": 16}
     recipe = dense_recipe("digits", "reconstruct", model, epochs=60, batch_size=32)
     return override(recipe, {"name": "conv-autoencoder-digits", "task.sigma": 60})
@@ -135,7 +135,7 @@ def conv_autoencoder_digits() -> Recipe:
 
 @named("autoencoder-mnist", expected="19.4 dB, squared error 0.0134 (n=1 seed)")
 def autoencoder_mnist() -> Recipe:
-    """MNIST through a bottleneck of 32 numbers, fully connected (M67)."""
+    """MNIST through a bottleneck of 32 numbers, fully connected."""
     return dense_recipe(
         "mnist", "reconstruct", {"name": "dense-autoencoder", "code": 32}, epochs=20, name="autoencoder-mnist"
     )
@@ -143,13 +143,13 @@ def autoencoder_mnist() -> Recipe:
 
 @named("temporal-digits", expected="not measured")
 def temporal_digits() -> Recipe:
-    """The bundled digits read column by column, as series of 8 steps (M34)."""
+    """The bundled digits read column by column, as series of 8 steps."""
     return series_recipe("digits", preprocess=Preprocess(), epochs=30, batch_size=64, name="temporal-digits")
 
 
 @named("temporal-ecg200", expected="0.904 ± 0.011 (n=5 seeds)")
 def temporal_ecg200() -> Recipe:
-    """Heart beats, normal or an infarction, by dilated convolutions in time (M34)."""
+    """Heart beats, normal or an infarction, by dilated convolutions in time."""
     return series_recipe("ecg200", split=WHOLE, name="temporal-ecg200")
 
 
@@ -160,25 +160,25 @@ REST = ("dog", "frog", "horse", "ship", "truck")
 
 @named("digits-low", expected="not measured")
 def digits_low() -> Recipe:
-    """The bundled digits 0 to 4: where `digits-high` begins (M47)."""
+    """The bundled digits 0 to 4: where `digits-high` begins."""
     return _some("digits-low", "digits", "small-convnet", LOW, epochs=10)
 
 
 @named("digits-high", expected="not measured")
 def digits_high() -> Recipe:
-    """The digits 5 to 9 from 20 labels each, fine-tuned from runs/digits-low-1 (M47)."""
+    """The digits 5 to 9 from 20 labels each, fine-tuned from runs/digits-low-1."""
     return _few("digits-high", "digits", "small-convnet", HIGH, "runs/digits-low-1", per_class=20)
 
 
 @named("cifar10-first", expected="not measured")
 def cifar10_first() -> Recipe:
-    """ResNet-20 on five classes of CIFAR-10: where `cifar10-rest` begins (M47)."""
+    """ResNet-20 on five classes of CIFAR-10: where `cifar10-rest` begins."""
     return _some("cifar10-first", "cifar10", "resnet20", FIRST, epochs=8)
 
 
 @named("cifar10-rest", expected="not measured")
 def cifar10_rest() -> Recipe:
-    """The other five classes from 50 labels each, fine-tuned from runs/cifar10-first-1 (M47)."""
+    """The other five classes from 50 labels each, fine-tuned from runs/cifar10-first-1."""
     return _few("cifar10-rest", "cifar10", "resnet20", REST, "runs/cifar10-first-1", per_class=50)
 
 

@@ -24,10 +24,10 @@ class Settings(NamedTuple):
     epochs: int
 
 
-ALEXNET = Settings(0.01, 128, 5e-4, 90)  # M61; ZFNet was trained the same way
+ALEXNET = Settings(0.01, 128, 5e-4, 90)  # ZFNet was trained the same way
 VGG = Settings(0.01, 256, 5e-4, 74)
 GOOGLENET = Settings(0.01, 128, 2e-4, 90)
-RESNET = Settings(0.1, 256, 1e-5, 120)  # M65
+RESNET = Settings(0.1, 256, 1e-5, 120)
 CIFAR_RESNET = Settings(0.1, 128, 1e-4, 164)
 
 IMAGENET = {

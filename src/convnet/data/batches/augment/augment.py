@@ -1,4 +1,4 @@
-"""The random part of what happens to an image, a batch at a time, on the device, training only (M45)."""
+"""Random augmentation of training images, on the device, for a whole batch at a time."""
 
 from __future__ import annotations
 
@@ -21,25 +21,35 @@ JITTERS = {"brightness": brighter, "contrast": contrasted, "saturation": saturat
 
 
 class Augment(Section):
-    """What may happen to a training image, and alike to its mask; everything off by default.
+    """The `augment` section of a recipe: random changes of training images and, alike, of their masks.
 
-    `crop`: a random square of n pixels is cut out; `crops` of them from each image make an epoch. `flip`,
-    `flip_vertical`: mirrored left to right, top to bottom, with probability ½. `quarter_turns`: turned by a
-    random multiple of 90°. `shift`: moved by up to n pixels each way, zeros moving in. `pad_crop`: the same
-    with the border mirrored instead of zeros. `random_resized_crop`: a random part of at least this share
-    of the area (aspect ratio ¾…4⁄3), stretched to full size.
+    Everything is off by default. Pixels from outside the image are mirrored, except for `shift`.
 
-    `rotate`, `shear`: turned, sheared by up to so many degrees; `translate`: moved by up to that share of a
-    side; `scale`: larger or smaller by up to that share. `elastic`: bent by smooth displacements of this
-    deviation in pixels (Ronneberger et al. 2015). Where these pull in what lies outside, it is mirrored.
-
-    `tone`: each channel is squeezed, by up to this share of its range, towards a random level: darker,
-    brighter, paler, of other colours. `brightness`, `contrast`, `saturation`: a factor of 1 ± up to that
-    much; `hue`: turned by up to that share of the circle. `policy`: operations that each image draws for
-    itself, by TrivialAugment or RandAugment. `erase`: with this probability a rectangle of 2–33% of the area
-    is filled with noise (Zhong et al. 2020). `cutout`: a square of n pixels filled with the mean of the
-    image. `mixup`, `cutmix`: α of the Beta distribution from which the share of a second image is drawn, for
-    a batch at a time.
+    Attributes:
+        crop: The side of a random crop in pixels.
+        crops: The number of crops of each image per epoch.
+        flip: Flip left to right with probability ½.
+        flip_vertical: Flip top to bottom with probability ½.
+        quarter_turns: Rotate by a random multiple of 90°.
+        shift: The largest shift in pixels; zeros move in.
+        pad_crop: The largest shift in pixels; the mirrored border moves in.
+        random_resized_crop: Crop a random part of at least this fraction of the area (aspect ratio ¾…4⁄3)
+            and resize it to the full size.
+        rotate: The largest rotation in degrees.
+        translate: The largest shift as a fraction of the side.
+        scale: The largest relative change of size.
+        shear: The largest shear in degrees.
+        elastic: The standard deviation of smooth displacements in pixels (Ronneberger et al. 2015).
+        tone: Compress each channel by up to this fraction towards a random level.
+        brightness: The largest relative change of brightness.
+        contrast: The largest relative change of contrast.
+        saturation: The largest relative change of saturation.
+        hue: The largest rotation of the hue, as a fraction of the circle.
+        policy: "trivial" (TrivialAugment) or "rand" (RandAugment), with operations drawn per image.
+        erase: The probability of filling a rectangle of 2–33% of the area with noise (Zhong et al. 2020).
+        cutout: The side in pixels of a square that is filled with the mean of the image.
+        mixup: α of the Beta distribution of the mixing weight (per batch).
+        cutmix: α of the Beta distribution of the mixing weight (per batch).
     """
 
     crop: CountOrZero = 0
@@ -68,9 +78,15 @@ class Augment(Section):
 
 
 def augment_batch(batch: Batch, augment: Augment, seed: int) -> Batch:
-    """A new batch, every draw a function of `seed`: images B×C×H×W 0…255 in, the same out.
+    """Augment a batch.
 
-    Targets that are masks or images are moved with their images.
+    Args:
+        batch: Images B×C×H×W, 0…255. Masks and target images are transformed with their images.
+        augment: The augmentation.
+        seed: The seed of all random draws.
+
+    Returns:
+        A new batch.
     """
     generator = torch.Generator(batch.images.device).manual_seed(seed)
     resized = augment.random_resized_crop is not None
@@ -109,7 +125,7 @@ def augment_batch(batch: Batch, augment: Augment, seed: int) -> Batch:
 
 
 def _maps(batch: Batch) -> list[Tensor]:
-    """What has a height and a width: the images, and targets that have them too."""
+    """The images, and the targets if they have a height and a width."""
     return [batch.images, batch.targets] if batch.targets.dim() > 2 else [batch.images]
 
 
@@ -118,7 +134,7 @@ def _with(batch: Batch, images: Tensor, targets: Tensor | None = None) -> Batch:
 
 
 def _move(batch: Batch, augment: Augment, generator: torch.Generator) -> Batch:
-    """Crop, flip and shift in one gather: every output pixel looks up its row and column of origin."""
+    """Crop, flip and shift in one gather: every output pixel has a source row and column."""
     n, _, height, width = batch.images.shape
     device = batch.images.device
     whole = torch.tensor([[height, width]], device=device).expand(n, 2)
@@ -158,10 +174,9 @@ def _move(batch: Batch, augment: Augment, generator: torch.Generator) -> Batch:
 
 
 def _tone(batch: Batch, strength: float, generator: torch.Generator) -> Batch:
-    """x → g·x + (1 − g)·u of every channel, with g from 1 − strength to 1 and a level u; of a pair alike.
+    """x → g·x + (1 − g)·u per channel, with a gain g from 1 − strength to 1 and a level u; pairs alike.
 
-    Levels reach half the range beyond black and white, so that there are places where a channel has no
-    light, or too much, as photos have.
+    Levels extend half the range beyond black and white, so that some areas are clipped, as in photos.
     """
     shape = (*batch.images.shape[:2], 1, 1)
     gain = 1 - strength * torch.rand(shape, device=batch.images.device, generator=generator)
@@ -173,7 +188,7 @@ def _tone(batch: Batch, strength: float, generator: torch.Generator) -> Batch:
 
 
 def _jitter(images: Tensor, augment: Augment, generator: torch.Generator) -> Tensor:
-    """Brightness, contrast, saturation and hue, in this order, each image by its own amounts."""
+    """Change brightness, contrast, saturation and hue, in this order, by random amounts per image."""
     images = images.float()
     for name, change in JITTERS.items():
         reach = getattr(augment, name)
@@ -184,7 +199,7 @@ def _jitter(images: Tensor, augment: Augment, generator: torch.Generator) -> Ten
 
 
 def _gather(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """N×…×H×W at N×I rows and N×J columns → N×…×I×J."""
+    """Pick N×I rows and N×J columns of N×…×H×W → N×…×I×J."""
     n, width = len(x), x.shape[-1]
     places = (rows[:, :, None] * width + columns[:, None, :]).view(n, 1, -1)
     flat = x.reshape(n, -1, x.shape[-2] * width)
@@ -193,7 +208,7 @@ def _gather(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
 
 def _turn(batch: Batch, generator: torch.Generator) -> Batch:
-    """Each image by a multiple of 90° of its own; half turns where it is no square."""
+    """Rotate each image by a random multiple of 90°, or of 180° if it is not square."""
     n, _, height, width = batch.images.shape
     step = 1 if height == width else 2
     turns = torch.randint(0, 4 // step, (n,), device=batch.images.device, generator=generator) * step
@@ -205,7 +220,7 @@ def _turn(batch: Batch, generator: torch.Generator) -> Batch:
 
 
 def mixed(batch: Batch, mixup: float, cutmix: float, generator: torch.Generator) -> Batch:
-    """Mixup (Zhang et al. 2018) or CutMix (Yun et al. 2019); with both on, either at even odds."""
+    """Apply mixup (Zhang et al. 2018) or CutMix (Yun et al. 2019); with both on, one of them at random."""
     coin = torch.rand((), device=generator.device, generator=generator).item() < 0.5
     use_cutmix = cutmix > 0 and (mixup == 0 or coin)
     mix = _beta(cutmix if use_cutmix else mixup, generator)

@@ -1,4 +1,4 @@
-"""Brightness, contrast, saturation, hue: each image its own, values 0…255 in and out."""
+"""Brightness, contrast, saturation, sharpness and hue, with amounts per image; values 0…255."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ Amounts = Float[Tensor, " N"]
 
 
 def brighter(images: Images, factor: Amounts) -> Images:
-    """All values times the factor."""
+    """Multiply all values by the factor."""
     return (images * _each(factor)).clamp(0, 255)
 
 
 def contrasted(images: Images, factor: Amounts) -> Images:
-    """Distances to the mean grey of the image times the factor."""
+    """Multiply differences from the mean grey of the image by the factor."""
     mean = luma(images).mean((1, 2, 3), keepdim=True)
     return _blend(mean, images, factor)
 
 
 def saturated(images: Images, factor: Amounts) -> Images:
-    """Distances to the grey of each pixel times the factor."""
+    """Multiply differences from the grey of each pixel by the factor."""
     return _blend(luma(images), images, factor)
 
 
 def sharpened(images: Images, factor: Amounts) -> Images:
-    """Distances to the smoothed image times the factor: below 1 softer, above 1 sharper."""
+    """Multiply differences from the smoothed image by the factor; above 1 sharpens."""
     channels = images.shape[1]
     kernel = torch.tensor([[1.0, 1, 1], [1, 5, 1], [1, 1, 1]], device=images.device) / 13
     padded = F.pad(images, (1, 1, 1, 1), mode="replicate")
@@ -39,7 +39,7 @@ def sharpened(images: Images, factor: Amounts) -> Images:
 
 
 def hue_turned(images: Images, turn: Amounts) -> Images:
-    """Colours turned around the grey axis by a share of the circle (of YIQ, which keeps the luma)."""
+    """Rotate colors around the grey axis of YIQ by a fraction of the circle; luma is kept."""
     angle = 2 * torch.pi * turn
     cos, sin = angle.cos()[:, None, None], angle.sin()[:, None, None]
     to_yiq = images.new_tensor(
@@ -52,7 +52,7 @@ def hue_turned(images: Images, turn: Amounts) -> Images:
 
 
 def luma(images: Images) -> Float[Tensor, "N 1 H W"]:
-    """The grey of each pixel; of other than three channels their mean."""
+    """The grey of each pixel; the mean of the channels unless there are three."""
     if images.shape[1] != len(LUMA):
         return images.mean(1, keepdim=True)
     weights = images.new_tensor(LUMA).view(1, 3, 1, 1)

@@ -1,6 +1,6 @@
-"""TrivialAugment (Müller and Hutter 2021) and RandAugment (Cubuk et al. 2020), each image by itself.
+"""TrivialAugment (Müller and Hutter 2021) and RandAugment (Cubuk et al. 2020), drawn per image.
 
-All images of a batch that drew the same operation go through it together.
+Images of a batch that drew the same operation are processed together.
 """
 
 from __future__ import annotations
@@ -19,16 +19,22 @@ Policy = Literal["none", "trivial", "rand"]
 Images = Float[Tensor, "N C H W"]
 Amounts = Float[Tensor, " N"]
 Operation = Callable[[Images, Amounts, bool], Images]
-"""Images, amounts −1…1, and whether the wide ranges of TrivialAugment apply → images."""
+"""(images, amounts −1…1, whether the wide ranges of TrivialAugment apply) → images."""
 
 LEVELS = 30
 RAND_LEVEL, RAND_OPERATIONS = 9, 2
 GREY = 128.0
-"""What moves in from outside."""
+"""The value of pixels from outside the image."""
 
 
 def apply_policy(images: Tensor, policy: Policy, generator: torch.Generator) -> Images:
-    """N×C×H×W, 0…255: trivial, one operation of random strength; rand, two of strength 9 of 30."""
+    """Apply a policy to images N×C×H×W, 0…255.
+
+    Args:
+        images: The images.
+        policy: "trivial": one operation of random strength; "rand": two operations of strength 9 of 30.
+        generator: The source of random draws.
+    """
     images = images.float()
     n, wide = len(images), policy == "trivial"
     for _ in range(1 if wide else RAND_OPERATIONS):
@@ -41,7 +47,7 @@ def apply_policy(images: Tensor, policy: Policy, generator: torch.Generator) -> 
             chosen = (drawn == number).nonzero()[:, 0]
             if len(chosen):
                 changed[chosen] = operation(images[chosen], amounts[chosen], wide)
-        images = changed.clamp(0, 255)  # interpolation may overshoot in the last digit
+        images = changed.clamp(0, 255)  # interpolation may overshoot slightly
     return images
 
 
@@ -86,7 +92,7 @@ def _sharpness(images: Images, amounts: Amounts, wide: bool) -> Images:
 
 
 def _posterize(images: Images, amounts: Amounts, wide: bool) -> Images:
-    """To 8 bits and fewer, down to 2 or 4."""
+    """Reduce the number of bits from 8 down to 2 or 4."""
     step = 2 ** (amounts.abs() * (6 if wide else 4)).round().view(-1, 1, 1, 1)
     return (images / step).floor() * step
 
@@ -103,7 +109,7 @@ def _autocontrast(images: Images, amounts: Amounts, wide: bool) -> Images:
 
 
 def _equalize(images: Images, amounts: Amounts, wide: bool) -> Images:
-    """Each channel's values spread over 0…255 by their ranks."""
+    """Spread the values of each channel over 0…255 by rank."""
     planes = images.flatten(2).round().long().clamp(0, 255).flatten(0, 1)
     counts = torch.zeros(len(planes), 256, device=images.device)
     counts.scatter_add_(1, planes, torch.ones_like(planes, dtype=counts.dtype))

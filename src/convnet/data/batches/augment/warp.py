@@ -1,4 +1,4 @@
-"""Smooth deformations of images and masks: one grid of origins, looked up bilinearly or by the nearest."""
+"""Geometric deformations of images and masks by one sampling grid."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 COARSE = 3
-"""Displacements are drawn on so many points a side, and interpolated (Ronneberger et al. 2015)."""
+"""The points per side on which displacements are drawn, before interpolation (Ronneberger et al. 2015)."""
 
 
 def sampling_grid(
@@ -21,11 +21,14 @@ def sampling_grid(
     warps: Mapping[str, float],
     generator: torch.Generator,
 ) -> Float[Tensor, "N H W 2"]:
-    """Where each pixel comes from, x and y in −1…1.
+    """A random sampling grid for `grid_sample`, x and y in −1…1.
 
-    `smallest`: from a random rectangle of at least that share of the area, with a `flip` at even odds.
-    `warps`: rotate and shear, by up to so many degrees; translate, by up to that share of a side; scale, by
-    up to that share; elastic, displaced by that deviation in pixels.
+    Args:
+        images: The images.
+        smallest: The smallest area of a random crop as a fraction; None for no crop.
+        flip: Whether to flip with probability ½; applies with a crop.
+        warps: The strength of rotate and shear (degrees), translate and scale (fractions), elastic (pixels).
+        generator: The source of random draws.
     """
     rotate, shear, elastic = warps["rotate"], warps["shear"], warps["elastic"]
     translate, scale = warps["translate"], warps["scale"]
@@ -68,7 +71,7 @@ def resample(x: Tensor, grid: Tensor) -> Tensor:
 
 
 def _rectangles(n: int, smallest: float, flip: bool, generator: torch.Generator) -> Float[Tensor, "N 2 3"]:
-    """The affine maps onto random rectangles within the image."""
+    """Affine maps onto random rectangles within the image."""
     area = _uniform(n, smallest, 1.0, generator)
     ratio = _uniform(n, math.log(3 / 4), math.log(4 / 3), generator).exp()
     scale_x, scale_y = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
@@ -86,7 +89,7 @@ def _uniform(n: int, low: float, high: float, generator: torch.Generator) -> Ten
 
 
 def erased(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Some images with a rectangle of noise; its aspect ratio is 0.3…3.3."""
+    """Fill a rectangle of noise, of aspect ratio 0.3…3.3, into a fraction `share` of the images."""
     n, _, height, width = images.shape
     device = images.device
 
@@ -105,7 +108,7 @@ def erased(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
 
 
 def box(n: int, shape: torch.Size, sides: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """A boolean N×1×H×W mask of one rectangle (height, width) per image, its centre anywhere in it."""
+    """A boolean mask N×1×H×W of one rectangle per image, with its center anywhere in the image."""
     height, width = shape[-2:]
     device = generator.device
     y = torch.randint(0, height, (n, 1), device=device, generator=generator)
@@ -118,7 +121,7 @@ def box(n: int, shape: torch.Size, sides: tuple[int, int], generator: torch.Gene
 
 
 def cut_out(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
-    """A square of each image filled with its mean (DeVries & Taylor 2017)."""
+    """Fill a square of each image with the mean of the image (DeVries and Taylor 2017)."""
     hole = box(len(images), images.shape, (side, side), generator)
     mean = images.float().mean((2, 3), keepdim=True).to(images.dtype)
     return torch.where(hole, mean, images)

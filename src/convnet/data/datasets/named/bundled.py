@@ -1,4 +1,4 @@
-"""Sets that are on every machine: scikit-learn's digits and tumours, and points of the plane."""
+"""Data sets without downloads: scikit-learn's digits, tumours and photos, and points in the plane."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ SCENES, TEST_SCENES, SCENE_SIDE, DIGITS_PER_SCENE = 600, 100, 48, 14
 
 
 def read_digits(name: str, classes: tuple[str, ...]) -> TensorDataset:
-    """The 1,797 8×8 digits of the UCI set that scikit-learn carries; 17 grey levels, scaled to 0…255."""
-    from sklearn.datasets import load_digits  # half a second; only where digits are wanted
+    """scikit-learn's 1,797 digits of 8×8 pixels (UCI); 17 grey levels, scaled to 0…255."""
+    from sklearn.datasets import load_digits  # imported here because it takes half a second
 
     pixels, targets = load_digits(return_X_y=True)
     images = np.rint(pixels.reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
@@ -31,7 +31,7 @@ def read_digits(name: str, classes: tuple[str, ...]) -> TensorDataset:
 
 
 def read_photos(name: str, classes: tuple[str, ...]) -> TensorDataset:
-    """scikit-learn's photos: the upper part of a temple trains, the lower one validates; a flower tests."""
+    """scikit-learn's photos: the upper part of a temple (train), its lower part (val), a flower (test)."""
     from sklearn.datasets import load_sample_images
 
     temple, flower = (np.ascontiguousarray(image.transpose(2, 0, 1)) for image in load_sample_images().images)
@@ -44,9 +44,9 @@ def read_photos(name: str, classes: tuple[str, ...]) -> TensorDataset:
 
 
 def read_scenes(name: str, classes: tuple[str, ...]) -> TensorDataset:
-    """Digits strewn over scenes of 48×48 pixels, and the class of every pixel; test scenes have their own.
+    """Scenes of 48×48 pixels with scattered digits and masks; test scenes use other digits.
 
-    A pixel belongs to a digit where its ink is at least a quarter of black, else to the paper.
+    Pixels darker than a quarter of black belong to a digit, all others to the paper.
     """
     digits = read_digits("digits", ())
     draws = np.random.default_rng(0)
@@ -59,7 +59,7 @@ def read_scenes(name: str, classes: tuple[str, ...]) -> TensorDataset:
             top, left = draws.integers(0, SCENE_SIDE - 8, 2)
             part = np.s_[top : top + 8, left : left + 8]
             if mask[part].any():
-                continue  # digits do not lie on each other
+                continue  # digits do not overlap
             ink = digits.images[index, 0].numpy()
             image[part] = np.maximum(image[part], ink)
             mask[part] = np.where(ink >= 64, int(digits.targets[index]) + 1, 0)
@@ -76,7 +76,7 @@ def read_scenes(name: str, classes: tuple[str, ...]) -> TensorDataset:
 
 
 def read_tumours(name: str, classes: tuple[str, ...]) -> TensorDataset:
-    """The Wisconsin set (M11): 30 measurements of the cells of 569 tumours, benign or malignant."""
+    """The Wisconsin breast cancer set: 30 measurements of the cells of 569 tumours."""
     from sklearn.datasets import load_breast_cancer
 
     found = load_breast_cancer()
@@ -85,7 +85,7 @@ def read_tumours(name: str, classes: tuple[str, ...]) -> TensorDataset:
 
 
 def read_plane(make: Callable[[], Points]) -> Callable[[str, tuple[str, ...]], TensorDataset]:
-    """Points of the plane that `make` draws, the same every time."""
+    """A reader of the points that `make` draws."""
 
     def read(name: str, classes: tuple[str, ...]) -> TensorDataset:
         return as_table(name, *make(), classes, ("x", "y"))
@@ -94,7 +94,7 @@ def read_plane(make: Callable[[], Points]) -> Callable[[str, tuple[str, ...]], T
 
 
 def circles() -> Points:
-    """A ring of points within another."""
+    """Two concentric rings."""
     from sklearn.datasets import make_circles
 
     points, targets = make_circles(PER_PLANE, noise=0.08, factor=0.45, random_state=0)
@@ -102,7 +102,7 @@ def circles() -> Points:
 
 
 def moons() -> Points:
-    """Two half moons that reach into each other."""
+    """Two interleaving half moons."""
     from sklearn.datasets import make_moons
 
     points, targets = make_moons(PER_PLANE, noise=0.2, random_state=0)
@@ -119,7 +119,7 @@ def spiral() -> Points:
 
 
 def blobs() -> Points:
-    """Three clouds that lines can separate, nearly."""
+    """Three clouds that are nearly linearly separable."""
     from sklearn.datasets import make_blobs
 
     centers = np.array([[-1.0, -0.6], [1.0, -0.6], [0.0, 1.1]])
@@ -128,10 +128,10 @@ def blobs() -> Points:
 
 
 def corner() -> Points:
-    """Points in one corner, and those around it: two half planes make what one cannot."""
+    """Points inside and outside a corner, which two half planes separate but one does not."""
     draws = np.random.default_rng(0)
     points = draws.uniform(-1, 1, (4 * PER_PLANE, 2))
-    edge = points.min(1)  # how far inside of the quarter x > 0, y > 0
+    edge = points.min(1)  # the distance from the edges of the quadrant x > 0, y > 0
     kept = np.abs(edge) > 0.08
     points, inside = points[kept], edge[kept] > 0
     each = [np.flatnonzero(inside == side)[: PER_PLANE // 2] for side in (True, False)]
@@ -147,7 +147,7 @@ def as_table(
     columns: tuple[str, ...],
     places: list[str] | None = None,
 ) -> TensorDataset:
-    """Rows of numbers N×C as images of one pixel with C channels."""
+    """Make a dataset from rows of numbers N×C: images of one pixel with C channels."""
     return from_tensors(
         name,
         torch.from_numpy(numbers.astype(np.float32))[:, :, None, None],

@@ -1,4 +1,4 @@
-"""The named sets: what they are called, where their files are, how they are read."""
+"""The catalog of named data sets, and how they are located and read."""
 
 from __future__ import annotations
 
@@ -52,16 +52,16 @@ DATASETS: dict[str, NamedSet] = {
         *(
             NamedSet(name, title, classes, bundled(read_plane(make)), table=True)
             for name, title, classes, make in (
-                ("circles", "600 points of the plane: a ring in a ring", ("inner", "outer"), circles),
-                ("moons", "600 points of the plane: two half moons", ("upper", "lower"), moons),
-                ("spiral", "600 points of the plane: three arms", ("one", "two", "three"), spiral),
-                ("corner", "600 points of the plane: a corner", ("inside", "outside"), corner),
-                ("blobs", "600 points of the plane: three clouds", ("left", "right", "top"), blobs),
+                ("circles", "600 points in the plane: two rings", ("inner", "outer"), circles),
+                ("moons", "600 points in the plane: two half moons", ("upper", "lower"), moons),
+                ("spiral", "600 points in the plane: three arms", ("one", "two", "three"), spiral),
+                ("corner", "600 points in the plane: a corner", ("inside", "outside"), corner),
+                ("blobs", "600 points in the plane: three clouds", ("left", "right", "top"), blobs),
             )
         ),
         NamedSet(
             "photos",
-            "2 photos, 427×640 colour: a temple to train on, a flower to test",
+            "2 photos, 427×640 color: a temple to train on, a flower to test",
             ("photo",),
             bundled(read_photos),
             photos=True,
@@ -157,7 +157,7 @@ DATASETS: dict[str, NamedSet] = {
         ),
         NamedSet(
             "cifar10",
-            "60,000 photos in 10 classes, 32×32 colour",
+            "60,000 photos in 10 classes, 32×32 color",
             CIFAR10_CLASSES,
             cifar(CIFAR10),
             (
@@ -174,7 +174,7 @@ DATASETS: dict[str, NamedSet] = {
         ),
         NamedSet(
             "cifar100",
-            "60,000 photos in 100 classes, 32×32 colour",
+            "60,000 photos in 100 classes, 32×32 color",
             CIFAR100_CLASSES,
             cifar(CIFAR100),
             (
@@ -194,17 +194,17 @@ DATASETS: dict[str, NamedSet] = {
 
 
 def folders_to_search(name: str) -> list[Path]:
-    """The data folders (each with one subfolder per set, or the set's own), then the cache."""
+    """The folders that may hold the set: the data folders, their subfolders of that name, and the cache."""
     roots = settings().data_folders()
     return [folder for root in roots for folder in (root / name, root)] + [cache_folder(name)]
 
 
 def named_set(name: str) -> TensorDataset:
-    """The set `name`, read from where it is found first, else downloaded into the user's cache.
+    """Read a data set by name; files that are not found are downloaded into the user's cache.
 
     Raises:
-        UnknownNameError: no such set.
-        DataError: a file is damaged, or missing and not to be had from any mirror.
+        UnknownNameError: There is no such data set.
+        DataError: A file is damaged, or missing and not available from any mirror.
     """
     if name not in DATASETS:
         raise UnknownNameError(f"unknown data set '{name}'{nearest(name, DATASETS)}")
@@ -215,8 +215,8 @@ def named_set(name: str) -> TensorDataset:
             return read()
     if not chosen.files:
         raise DataError(
-            f"{name}: not found in {' nor in '.join(map(str, folders))}; it needs {chosen.where}; say where "
-            "they are with --data-dir"
+            f"{name}: not found in {' or '.join(map(str, folders))}; it needs {chosen.where}; set their "
+            "folder with --data-dir"
         )
     fetch(chosen.files, cache_folder(name))
     read = chosen.find(chosen, cache_folder(name))
@@ -225,8 +225,8 @@ def named_set(name: str) -> TensorDataset:
 
 
 def locate(name: str) -> str | None:
-    """The folder in which the set's files are found, without reading them; None where they are not."""
+    """The folder that holds the files of a data set, without reading them; None if there is none."""
     chosen = DATASETS[name]
     if not chosen.files and not chosen.where:
-        return "comes with the package"
+        return "included"
     return next((str(f) for f in folders_to_search(name) if chosen.find(chosen, f) is not None), None)

@@ -28,7 +28,7 @@ Files = dict[SplitName, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class CifarLayout:
-    """The files of one of the two sets, and where the label stands in them."""
+    """The files of CIFAR-10 or CIFAR-100, and the position of the label in them."""
 
     archives: tuple[str, str]
     subfolders: tuple[str, str]
@@ -62,25 +62,25 @@ CIFAR100 = CifarLayout(
 
 
 def parse_binary(raw: bytes, layout: CifarLayout, name: str) -> Arrays:
-    """Records of one or two label bytes and 3,072 pixel bytes → N×3×32×32 images, N labels.
+    """Records of one or two label bytes and 3,072 pixel bytes → images N×3×32×32, labels N.
 
     Raises:
-        DataError: no whole number of records, or a label that no class has.
+        DataError: The content is not a whole number of records, or a label is out of range.
     """
     record = layout.label_bytes + PIXELS
     if not raw or len(raw) % record:
         raise DataError(
-            f"{name}: truncated or not a CIFAR batch: {len(raw):,} bytes are no multiple of {record:,}"
+            f"{name}: truncated or not a CIFAR batch: {len(raw):,} bytes is not a multiple of {record:,}"
         )
     rows = np.frombuffer(raw, np.uint8).reshape(-1, record)
     return _checked(rows[:, layout.label_bytes :], rows[:, layout.label_bytes - 1], layout, name)
 
 
 def parse_python(raw: bytes, layout: CifarLayout, name: str) -> Arrays:
-    """A pickled batch (`data`: N×3072 bytes, labels: a list) → N×3×32×32 images, N labels.
+    """A pickled batch (`data`: N×3072 bytes, labels: a list) → images N×3×32×32, labels N.
 
     Raises:
-        DataError: the pickle is damaged, would run code, or holds something else.
+        DataError: The pickle is damaged, would run code, or holds something else.
     """
     content = restricted_loads(raw, name)
     if not isinstance(content, dict):
@@ -99,13 +99,11 @@ def parse_python(raw: bytes, layout: CifarLayout, name: str) -> Arrays:
 
 
 def find_cifar(folder: Path, layout: CifarLayout) -> Callable[[], list[Part]] | None:
-    """How to read the set in `folder`, from whichever of its forms lies there; None where none does.
+    """A function that reads the data set in `folder`; None if it is not there.
 
-    Tried in turn: binary batches, python batches (in the folder or its usual subfolder), then the archive
-    of either. Reading gives (split, file name, (images, labels)) for each batch.
-
-    Raises:
-        DataError: (on reading) a file is damaged.
+    Binary batches, Python batches (in the folder or its usual subfolder) and the archives of both are tried
+    in turn. Reading returns (split, file name, (images, labels)) for each batch and raises DataError if a
+    file is damaged.
     """
     forms = ((layout.binary, parse_binary), (layout.python, parse_python))
     for (files, parse), subfolder in itertools.product(forms, ("", *layout.subfolders)):

@@ -1,4 +1,4 @@
-"""How a named set is found in a folder, and read from there."""
+"""`NamedSet`, and functions that find and read the files of a named data set."""
 
 from __future__ import annotations
 
@@ -29,7 +29,21 @@ Finder = Callable[["NamedSet", Path], Read | None]
 
 @dataclass(frozen=True)
 class NamedSet:
-    """A public set: `find` says how to read it from a folder, or None where its files are not there."""
+    """A public data set.
+
+    Attributes:
+        name: Its name.
+        title: One line about it.
+        classes: Class names.
+        find: Returns a function that reads the set from a folder, or None if its files are not there.
+        files: Files that can be downloaded.
+        photos: Whether a flipped image keeps its class: true of photos, not of digits.
+        table: Whether the samples are rows of numbers.
+        annotation: The annotation of the samples.
+        series: Whether the samples are series.
+        large: Whether the images are so large that training uses crops.
+        where: Where to get files that cannot be downloaded.
+    """
 
     name: str
     title: str
@@ -37,26 +51,20 @@ class NamedSet:
     find: Finder
     files: tuple[RemoteFile, ...] = ()
     photos: bool = field(default=False, kw_only=True)
-    """Whether a mirrored image still shows its class: true of photos, not of digits."""
     table: bool = field(default=False, kw_only=True)
-    """Whether the samples are rows of numbers."""
     annotation: Annotation = field(default="class", kw_only=True)
-    """What it is for: classes, masks, or pictures that have neither."""
     series: bool = field(default=False, kw_only=True)
-    """Whether the samples are series of numbers."""
     large: bool = field(default=False, kw_only=True)
-    """Whether its images are so large that crops of them are trained on."""
     where: str = field(default="", kw_only=True)
-    """Where to get files that cannot be downloaded."""
 
 
 def bundled(read: Callable[[str, tuple[str, ...]], TensorDataset]) -> Finder:
-    """A set that needs no files: it is there whatever the folder."""
+    """A finder for a data set that needs no files."""
     return lambda named, _folder: lambda: read(named.name, named.classes)
 
 
 def idx(named: NamedSet, folder: Path) -> Read | None:
-    """Four IDX files, gzipped or not."""
+    """A finder for four IDX files, gzipped or not."""
     stems: dict[SplitName, str] = {"train": "train", "test": "t10k"}
     found: dict[SplitName, list[Path]] = {}
     for split, stem in stems.items():
@@ -76,7 +84,7 @@ def idx(named: NamedSet, folder: Path) -> Read | None:
 
 
 def cifar(layout: CifarLayout) -> Finder:
-    """The batches of CIFAR-10 or CIFAR-100, as published."""
+    """A finder for the published batches of CIFAR-10 or CIFAR-100."""
 
     def find(named: NamedSet, folder: Path) -> Read | None:
         read_batches = find_cifar(folder, layout)
@@ -88,7 +96,7 @@ def cifar(layout: CifarLayout) -> Finder:
 
 
 def membrane(named: NamedSet, folder: Path) -> Read | None:
-    """Thirty slices of a stack and their masks; the last five, which lie together, are for testing."""
+    """A finder for the thirty membrane slices and their masks; the last five are the test split."""
     if not folder.is_dir() or not {f.name.lower() for f in visible_folders(folder)} & set(IMAGE_FOLDERS):
         return None
     contents = FolderStorage(folder).contents()
@@ -109,7 +117,7 @@ def membrane(named: NamedSet, folder: Path) -> Read | None:
 
 
 def ucr(folder_name: str) -> Finder:
-    """NAME_TRAIN and NAME_TEST files of the UCR archive, in a folder of that name."""
+    """A finder for NAME_TRAIN and NAME_TEST files of the UCR archive in a folder of that name."""
 
     def find(named: NamedSet, folder: Path) -> Read | None:
         places = [
@@ -130,7 +138,7 @@ def _named(dataset: TensorDataset, name: str) -> TensorDataset:
 def _in_memory(
     named: NamedSet, parts: list[tuple[SplitName, str, tuple[np.ndarray, np.ndarray]]]
 ) -> TensorDataset:
-    """Concatenate the parts of a set; each sample remembers its split, file and place."""
+    """Concatenate the parts of a data set, with the split, file and position of each sample."""
     sizes = sorted({images.shape[1:] for _, _, (images, _) in parts})
     if len(sizes) > 1:
         raise DataError(f"{named.name}: the parts of the set hold images of different sizes: {sizes}")

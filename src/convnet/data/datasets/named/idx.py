@@ -17,13 +17,11 @@ _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E:
 
 
 def read_idx(path: Path) -> NDArray[np.generic]:
-    """The array in an IDX file, in native byte order.
-
-    The file is two zero bytes, a type code, the number of dimensions, each dimension as a big-endian
-    32-bit number, then the values in row-major order: nothing less and nothing more.
+    """Read an IDX file: two zero bytes, a type code, the number of dimensions, each dimension as a
+    big-endian 32-bit number, then the values in row-major order.
 
     Raises:
-        DataError: the file cannot be read, is no IDX file, is truncated, or has trailing bytes.
+        DataError: The file cannot be read, is not IDX, is truncated, or has trailing bytes.
     """
     try:
         raw = path.read_bytes()
@@ -35,13 +33,13 @@ def read_idx(path: Path) -> NDArray[np.generic]:
 
 
 def parse_idx(raw: bytes, name: str) -> NDArray[np.generic]:
-    """The array in the bytes of an IDX file; `name` is what error messages call it.
+    """Parse the content of an IDX file; `name` is used in messages.
 
     Raises:
-        DataError: the bytes are not exactly one IDX array.
+        DataError: The content is not exactly one IDX array.
     """
     if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] not in _TYPES:
-        raise DataError(f"{name}: not an IDX file: it begins with {raw[:4].hex(' ') or 'nothing'}")
+        raise DataError(f"{name}: not an IDX file: it starts with {raw[:4].hex(' ') or 'nothing'}")
     dtype, dimensions = np.dtype(_TYPES[raw[2]]), raw[3]
     header = 4 + 4 * dimensions
     if not 1 <= dimensions <= MAX_DIMENSIONS:
@@ -56,16 +54,16 @@ def parse_idx(raw: bytes, name: str) -> NDArray[np.generic]:
         raise DataError(f"{name}: {len(raw) - expected:,} bytes too many after the {shape} array")
     try:
         values = np.frombuffer(raw, dtype, math.prod(shape), offset=header).reshape(shape)
-    except ValueError as error:  # sides whose product overflows although one of them is 0
+    except ValueError as error:  # the product of dimensions overflows although one of them is 0
         raise DataError(f"{name}: not an IDX file: {shape}: {error}") from None
     return values.astype(dtype.newbyteorder("="))
 
 
 def read_idx_images(images: Path, labels: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A pair of IDX files: N×1×H×W uint8 images and N uint8 labels.
+    """Read a pair of IDX files: images uint8 N×1×H×W and labels uint8 N.
 
     Raises:
-        DataError: a file is damaged, or they are not images and as many labels.
+        DataError: A file is damaged, or the files do not hold images and as many labels.
     """
     pixels, targets = read_idx(images), read_idx(labels)
     if pixels.ndim != 3 or pixels.dtype != np.uint8 or 0 in pixels.shape:

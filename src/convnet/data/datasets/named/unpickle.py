@@ -1,4 +1,4 @@
-"""Reading the pickles of CIFAR's python batches without running anything they might carry."""
+"""Read the pickles of CIFAR's Python batches without running code."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from convnet.errors import DataError
 
 
 def restricted_loads(raw: bytes, name: str) -> Any:
-    """Unpickle containers, numbers, bytes, text and numeric numpy arrays, and nothing else.
+    """Unpickle only containers, numbers, bytes, text and numeric NumPy arrays.
 
-    The unpickler is the one written in Python: its memo cannot be made to allocate gigabytes by a few
-    hostile bytes, and BUILD, which sets attributes, can be confined to arrays.
+    This uses the unpickler written in Python: a few hostile bytes cannot make its memo allocate gigabytes,
+    and BUILD, which sets attributes, can be restricted to arrays.
 
     Raises:
-        DataError: the bytes name any other class or function, or are no pickle.
+        DataError: The pickle names another class or function, or is damaged.
     """
     try:
         return _RestrictedUnpickler(io.BytesIO(raw), encoding="bytes").load()
@@ -29,14 +29,14 @@ def restricted_loads(raw: bytes, name: str) -> Any:
 
 
 def _reconstruct(kind: object, shape: object, _typecode: object) -> np.ndarray[Any, Any]:
-    """numpy's empty array, filled by BUILD afterwards."""
+    """NumPy's empty array, which BUILD fills afterwards."""
     if kind is not np.ndarray or shape != (0,):
         raise DataError(f"an array of kind {kind!r} and shape {shape!r}")
     return np.ndarray((0,), np.uint8)
 
 
 def _frombuffer(content: object, dtype: object, shape: object, order: object) -> np.ndarray[Any, Any]:
-    """How numpy writes arrays in protocol 5."""
+    """An array written by NumPy in protocol 5."""
     if (
         not isinstance(content, bytes | bytearray)
         or not isinstance(dtype, np.dtype)
@@ -54,7 +54,7 @@ def _dtype(code: object, *_flags: object) -> np.dtype[Any]:
 
 
 def _encode(text: str, encoding: object = "latin1") -> bytes:
-    """How Python 3 writes bytes in protocol 2."""
+    """Bytes written by Python 3 in protocol 2."""
     if encoding not in ("latin1", b"latin1"):
         raise DataError(f"text encoded as {encoding!r}")
     return text.encode("latin1")
@@ -83,7 +83,7 @@ class _RestrictedUnpickler(pickle._Unpickler):
             raise DataError(f"the pickle would load {module}.{name}") from None
 
     def load_build(self) -> None:
-        """Set the state of an array or of its type; of nothing else."""
+        """Set the state of an array or a dtype only."""
         state = self.stack.pop()
         target = self.stack[-1]
         if isinstance(target, np.ndarray):
@@ -102,7 +102,7 @@ class _RestrictedUnpickler(pickle._Unpickler):
             raise DataError(f"the pickle would set attributes of {type(target).__name__}")
 
     def _forget(self, old: object, new: object) -> None:
-        """Later references to a type must see its byte order too."""
+        """Let later references to a dtype use its byte order."""
         for key, value in self.memo.items():
             if value is old:
                 self.memo[key] = new
