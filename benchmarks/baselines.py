@@ -1,4 +1,4 @@
-"""Features and neighbours against scikit-image, scikit-learn and NumPy, in turn; medians and ratios.
+"""Features and neighbors against scikit-image, scikit-learn and NumPy, in turn; medians and ratios.
 
 python benchmarks/baselines.py [--rounds 7] [--data-dir DIR] [--only hog color l2 l1 memory]
 
@@ -50,7 +50,7 @@ def hog(rounds: int) -> None:
 
     from convnet.features import FEATURES
 
-    for channels, what in ((1, "grey"), (3, "colour")):
+    for channels, what in ((1, "gray"), (3, "color")):
         images = torch.rand(1000, channels, 96, 96, generator=torch.Generator().manual_seed(0))
         feature = FEATURES.build("hog", channels, (96, 96), block=3)
         arrays = images.permute(0, 2, 3, 1).numpy()
@@ -74,7 +74,7 @@ def color(rounds: int) -> None:
     feature = FEATURES.build("color", 3, (256, 256))
     few = images[:100].permute(0, 2, 3, 1).reshape(100, -1, 3).numpy()
     compare(
-        "colour histogram of 1,000 photos 256×256, numpy.histogramdd in a loop",
+        "color histogram of 1,000 photos 256×256, numpy.histogramdd in a loop",
         rounds,
         lambda: feature(images),
         lambda: [np.histogramdd(pixels, 8, [(0, 1)] * 3) for pixels in few],
@@ -82,18 +82,18 @@ def color(rounds: int) -> None:
     )
 
 
-def neighbours(metric: str, rounds: int) -> None:
+def neighbors(metric: str, rounds: int) -> None:
     """2,000 queries against 60,000 digits, from labels to labels."""
     from sklearn.neighbors import KNeighborsClassifier
 
     from convnet.data import open_data
-    from convnet.models.knn import NearestNeighbours
+    from convnet.models.knn import NearestNeighbors
 
     dataset = open_data("mnist")
     pixels = dataset.images.float() / 255
     memory, asked, targets = pixels[:60_000], pixels[60_000:62_000], dataset.targets[:60_000]
     for k in (1, 5):
-        model = NearestNeighbours(10, k, "l2" if metric == "l2" else "l1")
+        model = NearestNeighbors(10, k, "l2" if metric == "l2" else "l1")
         model.fit(lambda: [(memory, targets)], None)
         rival = KNeighborsClassifier(
             k, algorithm="brute", metric="euclidean" if metric == "l2" else "manhattan", n_jobs=-1
@@ -136,7 +136,7 @@ def main() -> None:
         color(arguments.rounds)
     for metric in ("l2", "l1"):
         if metric in arguments.only:
-            neighbours(metric, arguments.rounds)
+            neighbors(metric, arguments.rounds)
     if "memory" in arguments.only:
         memory(arguments.data_dir)
 

@@ -22,7 +22,7 @@ MEAN, STD = (
 
 
 class Folder(Dataset[tuple[torch.Tensor, int]]):
-    """A folder per class; every image decoded, cropped, flipped and normalised by itself."""
+    """A folder per class; every image decoded, cropped, flipped and normalized by itself."""
 
     def __init__(self, root: Path) -> None:
         classes = sorted(path.name for path in root.iterdir() if path.is_dir())

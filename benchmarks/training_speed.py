@@ -2,7 +2,7 @@
 
 Every contender trains a stretch of batches when told to, in a process that stays alive. The stretches take
 turns, in a new order each round, so that a machine whose speed drifts slows all of them alike; what counts is
-the ratio of each stretch to its neighbours, and the median of those ratios. Where a process lies in memory is
+the ratio of each stretch to its neighbors, and the median of those ratios. Where a process lies in memory is
 worth several per cent too, so all are started anew a few times.
 
     python benchmarks/training_speed.py --network lecture-mnist --data-dir DATA

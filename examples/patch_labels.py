@@ -1,4 +1,4 @@
-"""The lectures' patch labelling on a real photo: what is sky, what is lake, temple, tree?
+"""The lectures' patch labeling on a real photo: what is sky, what is lake, temple, tree?
 
 A small convnet learns from patches of 32×32 out of a few hand-drawn rectangles. Read as convolutions, it
 then labels every window of the photo, also of the parts that no rectangle covers.

@@ -56,9 +56,9 @@ def plant(photos: Path, root: Path, seed: int = 0) -> Planted:
         target = root / "train" / others[generator.integers(len(others))] / f"swapped_{path.name}"
         path.rename(target)
         planted.add("suspect_label", target)
-    for i, grey in enumerate((0, 80, 127, 200, 255)):
+    for i, gray in enumerate((0, 80, 127, 200, 255)):
         path = root / "train" / classes[i] / f"blank_{i}.png"
-        Image.new("RGB", (320, 240), (grey, grey, grey)).save(path)
+        Image.new("RGB", (320, 240), (gray, gray, gray)).save(path)
         planted.add("blank", path)
     _odd_files(planted, classes)
     for name, path in zip(("a b", "größe é", "two\nlines", "🌹🌷"), take(4), strict=True):

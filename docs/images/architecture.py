@@ -15,7 +15,7 @@ LAYERS = [
     ("tasks", "metrics, losses and predictions of each task"),
     ("training   |   analysis   |   explain", "loop, step, meter   |   layer table   |   embeddings"),
     ("models   |   data   |   runs", "networks   |   from files to batches   |   run folders"),
-    ("features", "HoG, colour histograms, visual words"),
+    ("features", "HoG, color histograms, visual words"),
     ("layers", "what networks are made of"),
     ("device · registry · settings · targets · types · errors", "words and tools that all rooms share"),
 ]

@@ -51,7 +51,7 @@ def test_padding_breaks_it_where_fields_reach_over_the_border() -> None:
     found = equivariance(wide, IMAGES, (4,))
     assert not found.maps.is_interior and found.error > 0
     *_, marked, _, note = str(found).splitlines()
-    assert "*" in marked and "reaches over the border" in note
+    assert "*" in marked and "extend beyond the border" in note
 
 
 def test_the_model_is_left_as_it_was_and_its_table_reads() -> None:
@@ -66,10 +66,10 @@ def test_the_model_is_left_as_it_was_and_its_table_reads() -> None:
 @pytest.mark.parametrize(
     ("images", "shifts", "message"),
     [
-        (IMAGES, (40,), "leaves nothing"),
-        (IMAGES, 3, "shifts are whole pixels"),
-        (IMAGES, (1.5,), "shifts are whole pixels"),
-        (IMAGES, (), "shifts are whole pixels"),
+        (IMAGES, (40,), "too large for images"),
+        (IMAGES, 3, "shifts are integers"),
+        (IMAGES, (1.5,), "shifts are integers"),
+        (IMAGES, (), "shifts are integers"),
         (IMAGES[0], (1,), "images are N×C×H×W and float, got 2×32×40"),
         (IMAGES.byte(), (1,), "got 3×2×32×40 and torch.uint8"),
     ],

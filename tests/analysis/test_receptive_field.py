@@ -53,7 +53,7 @@ def seen(model: nn.Module, shape: tuple[int, ...], place: tuple[int, ...]) -> li
 def check(model: nn.Module, shape: tuple[int, ...]) -> int:
     """Places see what the table says; returns how many sides of places were compared exactly.
 
-    A field that reaches over the border also counts what places outside of the maps would have seen: there,
+    A field that extend beyond the border also counts what places outside of the maps would have seen: there,
     the real one must lie within it.
     """
     field = trace(on_meta(model), shape).call.field

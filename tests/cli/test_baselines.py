@@ -26,8 +26,8 @@ def test_baselines_and_what_train_says_of_them(call: Cli, tmp_path: Path) -> Non
     assert "convnet baselines moons" in call("train", "moons", "--epochs", 1).stdout
 
 
-def test_flowers_by_their_colours(call: Cli, flowers: Path) -> None:
-    """A folder of photos without a test split: the interval is unknown, the neighbours are paths."""
+def test_flowers_by_their_colors(call: Cli, flowers: Path) -> None:
+    """A folder of photos without a test split: the interval is unknown, the neighbors are paths."""
     arguments = ("--set", "preprocess.image_size=32", "--model", "color(space=hsv) -> linear", "--out", "f")
     done = result_of(call("train", flowers, *arguments, "--json"))
     assert done["test"] is None
@@ -36,7 +36,7 @@ def test_flowers_by_their_colours(call: Cli, flowers: Path) -> None:
     found = result_of(call("retrieve", "f", picture, "--space", "features", "--top", 3, "--json"))
     assert Path(found["matches"][0]["path"]).samefile(picture)
     assert found["matches"][0]["class"] == "roses"
-    assert "computes no features" not in call("retrieve", "f", picture).stderr
+    assert call("retrieve", "f", picture).returncode == 0
 
 
 def test_pictures(call: Cli, tmp_path: Path) -> None:
@@ -60,16 +60,19 @@ def test_pictures(call: Cli, tmp_path: Path) -> None:
         (["baselines", "nowhere/"], "nowhere: no such folder"),
         (["baselines", "digits", "--set", "epochs=3"], "'epochs' is not common to all baselines"),
         (["baselines", "digits", "--set", "preprocess.image_size=2"], "at least 4×4 pixels"),
-        (["train", "digits", "--model", "knn", "--set", "model.k=5000"], "k=5000 neighbours of 1,458"),
-        (["train", "digits", "--model", "knn", "--epochs", "3"], "nothing to train by steps"),
+        (
+            ["train", "digits", "--model", "knn", "--set", "model.k=5000"],
+            "k=5000 exceeds the 1,458 training samples",
+        ),
+        (["train", "digits", "--model", "knn", "--epochs", "3"], "is fitted in one pass; use epochs=0"),
         (["train", "digits", "--model", "hog(cell_size=9) -> linear"], "at least 18×18 pixels"),
         (["train", "digits", "--model", "visual-words(words=900, patches=800) -> linear"], "900 words"),
         (["train", "digits", "--model", "hgo -> linear"], "did you mean 'hog'"),
         (["plane", "--data", "digits"], "a plane has two columns"),
         (["plane", "--data", "moons", "--model", "lenet5"], "lenet5 needs images of at least"),
         (["plane", "--vary", "model.hiden=[3]"], "did you mean 'hidden'"),
-        (["retrieve", "nowhere", "x.jpg"], "no run there"),
-        (["filter", "photo.png", "--hog", "--kernel", "box"], "name one --kernel"),
+        (["retrieve", "nowhere", "x.jpg"], "not a run; pass a folder"),
+        (["filter", "photo.png", "--hog", "--kernel", "box"], "choose one of --kernel"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -102,8 +102,8 @@ def test_without_network_the_files_the_addresses_and_the_folder_are_named(call: 
             ["train", "recipe.yaml"],
             "recipe.yaml: 'epochz' is not an option of a recipe; did you mean 'epochs'",
         ),
-        (["resume", "old"], "a run of format 99"),
-        (["evaluate", "nowhere"], "no run there"),
+        (["resume", "old"], "this run has format 99"),
+        (["evaluate", "nowhere"], "not a run; pass a folder"),
         (["compare", "digits", "--vary", "optimizer=adam,sgdd"], "did you mean 'sgd'"),
         (["compare", "digits", "--vary", "optimizer="], "nothing to compare"),
         (["train", "--frobnicate"], "No such option"),
@@ -121,7 +121,7 @@ def test_bad_input(call: Cli, tmp_path: Path, arguments: list[str], message: str
 def test_folders_that_cannot_be_trained_on(call: Cli, picture_folder: Path, tmp_path: Path) -> None:
     (picture_folder / "green").mkdir()
     (picture_folder / "green" / "text.jpg").write_text("hello")
-    assert "green/text.jpg: it is in no known image format" in refused(call("train", picture_folder))
+    assert "green/text.jpg: not in a known image format" in refused(call("train", picture_folder))
     (tmp_path / "void").mkdir()
     assert "holds no class folders" in refused(call("train", tmp_path / "void"))
 
@@ -172,7 +172,7 @@ def test_flowers_from_the_command_line(call: Cli, flowers: Path) -> None:
     line = call("predict", "f", picture).stdout
     assert str(picture) in line
     assert line.count("%") == 3
-    assert "no known image format" in refused(call("predict", "f", flowers / "SOURCE.txt"))
+    assert "not in a known image format" in refused(call("predict", "f", flowers / "SOURCE.txt"))
 
 
 def test_cifar10_from_the_command_line(cli: Cli, cifar10_dir: Path) -> None:

@@ -42,7 +42,7 @@ def test_the_table_in_all_its_forms(call: Cli, tmp_path: Path) -> None:
     assert re.search(r"0 FlattenLinear +4096 102,764,544", text) and "138,357,544 parameters" in text
     assert all(len(line) <= 80 for line in text.splitlines())
     markdown = call("summary", "lenet5", "--markdown").stdout
-    assert markdown.count("\n|") == 13 and "| 6 | Conv2d | 5×5 | 120×1×1 | 48,120 |" in markdown
+    assert markdown.count("\n|") == 13 and "| features.6 | Conv2d | 5×5 | 120×1×1 | 48,120 |" in markdown
     files = "--html", "net.html", "--picture", "net.svg"
     content = result_of(call("summary", "resnet18", "--classes", 5, "--batch", 32, "--json", *files))
     assert content["layers"][-1]["output"] == [5] and content["batch_size"] == 32
@@ -81,7 +81,7 @@ def test_training_says_first_what_does_not_fit(call: Cli) -> None:
     ("arguments", "message"),
     [
         (("alexnet", "--input", "3x32x32"), "alexnet needs images of at least 67×67 pixels, got 32×32"),
-        (("nets:deep", "--input", "3x20x40"), "smallest input that would do is 3×46×46"),
+        (("nets:deep", "--input", "3x20x40"), "smallest input that works is 3×46×46"),
         (("CONV-(RELU-SOFTMAX",), "expected '-', '*' or ')' to close the '(' at position 6"),
         (("alexnet", "--input", "3x224"), "--input '3x224': expected channels x height x width"),
         (("alexnet", "--input", "3x0x9"), "every size must lie between 1 and 65,536"),
@@ -90,15 +90,15 @@ def test_training_says_first_what_does_not_fit(call: Cli) -> None:
         (("nets:groups",), "groups must divide the channels: 2 groups, 3 channels in, 4 out"),
         (("alexnet", "--set", "model.groups=3"), "model alexnet: groups: must be 1 or 2, got 3"),
         (("alexnet", "--json", "--markdown"), "choose one of --json and --markdown"),
-        (("CONV-SOFTMAX", "--set", "model.layers=SOFTMAX"), "the text in the model's place"),
-        (("nets:third",), "takes 1 channels and gets 3"),
+        (("CONV-SOFTMAX", "--set", "model.layers=SOFTMAX"), "already given by the text of the model"),
+        (("nets:third",), "takes 1 channels but gets 3"),
         (("nets:third",), "(without --input, for images of 3x224x224)"),
-        (("alexnet", "--html", "."), "it is a folder; name a file"),
+        (("alexnet", "--html", "."), "it is a folder; pass a file"),
         (("alexnet", "--set", "epochs=3"), "--set epochs: only options of the network apply"),
-        (("alexnet", "--picture", "net.gif"), "net.gif: a picture is one of .svg, .pdf, .png"),
+        (("alexnet", "--picture", "net.gif"), "net.gif: cannot write this format; use one of .svg, .pdf, .png"),
         (("alexnet", "--html", "no/where.html"), "cannot write no/where.html"),
         (("alexnet", "--set", "model.num_classes=3"), "'num_classes' is not an option of model alexnet"),
-        (("(" * 999 + "CONV" + ")" * 999 + "-SOFTMAX",), "over 50 brackets inside of each other"),
+        (("(" * 999 + "CONV" + ")" * 999 + "-SOFTMAX",), "over 50 nested brackets"),
         (("nets:broken",), "failed to build: ValueError: one line and another"),
         (("alexnet", "--html", "/dev/full"), "cannot write /dev/full: not an ordinary file"),
         (("alexnett",), "did you mean 'alexnet'"),
@@ -140,9 +140,9 @@ def test_filtering_a_picture(call: Cli, tmp_path: Path) -> None:
     np.testing.assert_array_equal(moved[:, 2:], pixels[:, :-2])
     assert call("filter", "in.png", "--point", "invert", "-o", "out.bmp").returncode == 0
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out.bmp")), 255 - pixels)
-    Image.fromarray(pixels[:, :, 0]).save(tmp_path / "grey.png")
-    assert call("filter", "grey.png", "--kernel", "sobel-x").returncode == 0
-    with Image.open(tmp_path / "grey-sobel-x.png") as picture:
+    Image.fromarray(pixels[:, :, 0]).save(tmp_path / "gray.png")
+    assert call("filter", "gray.png", "--kernel", "sobel-x").returncode == 0
+    with Image.open(tmp_path / "gray-sobel-x.png") as picture:
         assert picture.mode == "L"
 
 
@@ -151,10 +151,10 @@ def test_filtering_a_picture(call: Cli, tmp_path: Path) -> None:
     [
         (("in.png", "--kernel", "sharpn"), "unknown kernel 'sharpn'; did you mean 'sharpen'"),
         (("in.png", "--point", "invrt"), "unknown point operation 'invrt'; did you mean 'invert'"),
-        (("in.png",), "name one --kernel"),
+        (("in.png",), "choose one of --kernel"),
         (("in.png", "--kernel", "box", "--set", "size=4"), "kernel box: size: must be odd, got 4"),
         (("in.png", "--kernel", "box", "--set", "sigma=4"), "'sigma' is not an option of kernel box"),
-        (("in.png", "--kernel", "box", "-o", "out.xyz"), "'.xyz' is no format"),
+        (("in.png", "--kernel", "box", "-o", "out.xyz"), "cannot write pictures as '.xyz'"),
         (("in.png", "--kernel", "box", "-o", "out.xbm"), "out.xbm: cannot write mode RGB as XBM; use .png"),
         (("none.png", "--kernel", "box"), "none.png: no such file"),
         (("text.png", "--kernel", "box"), "text.png: not a readable image"),
@@ -170,9 +170,12 @@ def test_filters_refuse_in_one_message(
 
 
 def test_every_odd_picture_is_filtered_or_refused(call: Cli, odd_images: Path, tmp_path: Path) -> None:
+    codes = set()
     for path in sorted(p for p in odd_images.rglob("*") if p.is_file())[:12]:
         done = call("filter", path, "--kernel", "gaussian", "-o", tmp_path / "out.png")
-        assert done.returncode in (0, 2) and "Traceback" not in done.stderr, done.stderr
+        assert "Traceback" not in done.stderr, done.stderr
+        codes.add(done.returncode)
+    assert codes == {0, 2}
 
 
 def test_a_table_as_a_process(cli: Cli) -> None:

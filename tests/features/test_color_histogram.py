@@ -1,4 +1,4 @@
-"""Colour histograms against NumPy (M05)."""
+"""Color histograms against NumPy (M05)."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def test_equal_to_numpy(bins: int, seed: int) -> None:
     images = torch.randint(0, 256, (2, 3, 9, 8), generator=torch.Generator().manual_seed(seed)) / 255
     found = FEATURES.build("color", 3, (9, 8), bins=bins)(images)
     for image, histogram in zip(images, found, strict=True):
-        colours = image.permute(1, 2, 0).reshape(-1, 3).numpy()
-        expected = np.histogramdd(colours, bins, [(0, 1)] * 3)[0] / len(colours)
+        colors = image.permute(1, 2, 0).reshape(-1, 3).numpy()
+        expected = np.histogramdd(colors, bins, [(0, 1)] * 3)[0] / len(colors)
         # At a bin's very edge NumPy may round the other way.
-        assert np.abs(histogram.numpy() - expected.ravel()).sum() <= 2 * 3 / len(colours)
+        assert np.abs(histogram.numpy() - expected.ravel()).sum() <= 2 * 3 / len(colors)
 
 
-def test_smoothing_makes_near_colours_alike() -> None:
+def test_smoothing_makes_near_colors_alike() -> None:
     """Two reds a bin apart: nothing in common raw, much in common smoothed, far from blue either way."""
-    colours = torch.tensor([[0.70, 0, 0], [0.80, 0, 0], [0, 0, 1.0]])
-    images = colours[:, :, None, None].expand(-1, -1, 4, 4)
+    colors = torch.tensor([[0.70, 0, 0], [0.80, 0, 0], [0, 0, 1.0]])
+    images = colors[:, :, None, None].expand(-1, -1, 4, 4)
 
     def overlap(sigma: float, other: int) -> float:
         found = FEATURES.build("color", 3, (4, 4), sigma=sigma)(images)
@@ -50,9 +50,9 @@ def test_smoothing_makes_near_colours_alike() -> None:
 
 
 def test_hue_goes_round() -> None:
-    """Two reds of hue just above 0 and just below 1 are neighbours."""
-    colours = torch.tensor([[1.0, 0.05, 0], [1.0, 0, 0.05], [0, 1.0, 1.0]])
-    images = colours[:, :, None, None].expand(-1, -1, 2, 2)
+    """Two reds of hue just above 0 and just below 1 are neighbors."""
+    colors = torch.tensor([[1.0, 0.05, 0], [1.0, 0, 0.05], [0, 1.0, 1.0]])
+    images = colors[:, :, None, None].expand(-1, -1, 2, 2)
     found = FEATURES.build("color", 3, (2, 2), space="hsv", sigma=1.0)(images)
     assert float(torch.minimum(found[0], found[1]).sum()) > 0.5
     assert float(torch.minimum(found[0], found[2]).sum()) < 0.2
@@ -65,8 +65,8 @@ def test_hsv_is_the_standard_librarys() -> None:
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_grey_images_have_no_hue() -> None:
-    with pytest.raises(ModelError, match="grey images have no hue"):
+def test_gray_images_have_no_hue() -> None:
+    with pytest.raises(ModelError, match="gray images have no hue"):
         FEATURES.build("color", 1, (8, 8), space="hsv")
     with pytest.raises(ModelError, match="got 4 channels"):
         FEATURES.build("color", 4, (8, 8))

@@ -67,7 +67,7 @@ def test_a_shifted_image_gives_a_shifted_grid(down: int, right: int, seed: int) 
     moved = image.roll((4 * down, 4 * right), (2, 3))
     feature = FEATURES.build("hog", 3, (48, 48), cell_size=4, block=0)
     before, after = feature.cells(image)[0], feature.cells(moved)[0]
-    # Without the cells at the border and at the seam, whose pixels have other neighbours.
+    # Without the cells at the border and at the seam, whose pixels have other neighbors.
     inner = before[1 : 11 - down, 1 : 11 - right]
     torch.testing.assert_close(after[1 + down : 11, 1 + right : 11], inner, rtol=1e-4, atol=1e-5)
 

@@ -84,7 +84,7 @@ def test_more_words_than_patches() -> None:
         feature.require_samples(10, 2)
     with pytest.raises(ModelError, match="at least 7×7 pixels"):
         FEATURES.build("visual-words", 1, (6, 9), patch_size=6)
-    with pytest.raises(ModelError, match="has not learnt anything yet"):
+    with pytest.raises(ModelError, match="has not learned anything yet"):
         feature(torch.rand(1, 1, 8, 8))
 
 

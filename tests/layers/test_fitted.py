@@ -13,7 +13,7 @@ def test_standardize_is_over_the_training_samples() -> None:
     x = torch.randn(50, 6, 1, 1, generator=torch.Generator().manual_seed(0)) * 7 + 1000
     x[:, 2] = 5.0
     layer = Standardize()
-    with pytest.raises(ModelError, match="has not learnt anything yet"):
+    with pytest.raises(ModelError, match="has not learned anything yet"):
         layer(x)
     layer.fit(lambda: [(x[:30], torch.zeros(30)), (x[30:], torch.zeros(20))], None)
     out = layer(x)
@@ -23,7 +23,7 @@ def test_standardize_is_over_the_training_samples() -> None:
     assert out[:, 2].abs().max() == 0
 
 
-def test_what_was_learnt_survives_saving() -> None:
+def test_what_was_learned_survives_saving() -> None:
     x = torch.rand(20, 3, 4, 4)
     layer, other = Standardize(), Standardize()
     layer.fit(lambda: [(x, torch.zeros(20))], None)

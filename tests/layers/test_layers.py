@@ -177,7 +177,7 @@ def test_dropout_rates_outside_the_range_are_refused() -> None:
 
 
 @pytest.mark.parametrize("name", list(INITIALIZERS))
-def test_initialisation_has_its_variance(name: str) -> None:
+def test_initialization_has_its_variance(name: str) -> None:
     """M44: Xavier 2/(fan_in + fan_out), He 2/fan_in, torch 1/(3 fan_in)."""
     torch.manual_seed(0)
     layer = initialize(nn.Sequential(nn.Conv2d(64, 128, 3), nn.BatchNorm2d(128)), name)  # type: ignore[arg-type]

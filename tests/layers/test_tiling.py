@@ -65,7 +65,7 @@ def test_large_images_are_tiled_by_themselves() -> None:
 
 
 def test_what_a_network_does_not_take_is_refused() -> None:
-    with pytest.raises(ModelError, match="would show seams"):
+    with pytest.raises(ModelError, match="could show seams"):
         tiled_outputs(lambda x: x, torch.zeros(1, 1, 8, 8), Sizes(), tile=4)
     with pytest.raises(ModelError, match="takes 8×6 images only, this one is 8×8"):
         tiled_outputs(lambda x: x, torch.zeros(1, 1, 8, 8), Sizes(fixed=(6, 8)))

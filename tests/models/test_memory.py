@@ -11,7 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from convnet.errors import ModelError
 from convnet.models import build_model
-from convnet.models.knn import NearestNeighbours
+from convnet.models.knn import NearestNeighbors
 from convnet.training import LOSSES, OPTIMIZERS, parameter_groups
 from convnet.types import ImageShape
 
@@ -25,7 +25,7 @@ def draw(n: int, seed: int, classes: int = 4) -> tuple[torch.Tensor, torch.Tenso
 @given(st.integers(1, 12), st.sampled_from(["l1", "l2", "cosine"]), st.integers(0, 99))
 def test_votes_are_scikit_learns(k: int, metric: str, seed: int) -> None:
     (x, y), (asked, _) = draw(60, seed), draw(9, seed + 1)
-    model = NearestNeighbours(4, k, metric)  # type: ignore[arg-type]
+    model = NearestNeighbors(4, k, metric)  # type: ignore[arg-type]
     model.fit(lambda: [(x[:40], y[:40]), (x[40:], y[40:])], None)
     theirs = KNeighborsClassifier(
         k, metric={"l1": "manhattan", "l2": "euclidean", "cosine": "cosine"}[metric], algorithm="brute"
@@ -36,20 +36,20 @@ def test_votes_are_scikit_learns(k: int, metric: str, seed: int) -> None:
     np.testing.assert_allclose(model(asked).floor(), known * k, atol=1e-4)
 
 
-def test_ties_go_to_the_nearer_neighbours() -> None:
+def test_ties_go_to_the_nearer_neighbors() -> None:
     x = torch.tensor([0.0, 1, 2, 3])[:, None, None, None]
-    model = NearestNeighbours(2, 2, "l2")
+    model = NearestNeighbors(2, 2, "l2")
     model.fit(lambda: [(x, torch.tensor([1, 0, 0, 1]))], None)
     assert model(torch.tensor([[[[0.4]]], [[[0.6]]]])).argmax(1).tolist() == [1, 0]
 
 
 def test_k_is_chosen_on_the_validation_samples() -> None:
-    """Labels of which a fifth are wrong: one neighbour is too few."""
+    """Labels of which a fifth are wrong: one neighbor is too few."""
     x, _ = draw(600, 0)
     truth = (x[:, 0, 0, 0] > 0.5).long()
     noisy = torch.where(torch.rand(600, generator=torch.Generator().manual_seed(1)) < 0.2, 1 - truth, truth)
     features = x[:, :1, :1, :1]
-    model = NearestNeighbours(2, None, "l2")
+    model = NearestNeighbors(2, None, "l2")
     model.fit(lambda: [(features[:400], noisy[:400])], lambda: [(features[400:], truth[400:])])
     assert int(model.chosen) >= 5
     with pytest.raises(ModelError, match="validation split, which is empty"):
@@ -58,23 +58,23 @@ def test_k_is_chosen_on_the_validation_samples() -> None:
 
 def test_memory_is_as_small_as_the_pixels_were() -> None:
     pixels = torch.randint(0, 256, (30, 1, 5, 5), dtype=torch.uint8)
-    model = NearestNeighbours(2, 1, "l2", most=10)
+    model = NearestNeighbors(2, 1, "l2", most=10)
     model.fit(lambda: [(pixels / 255, torch.zeros(30, dtype=torch.int64))], None)
     assert model.memory.dtype == torch.uint8
     assert model.kept.tolist() == list(range(0, 30, 3))
     assert torch.equal(model.memory, pixels[model.kept].flatten(1))
-    distances, _ = model.neighbours(pixels[3:4] / 255, 2)
+    distances, _ = model.neighbors(pixels[3:4] / 255, 2)
     assert distances[0, 0] == 0
-    other = NearestNeighbours(2, 1, "l2")
+    other = NearestNeighbors(2, 1, "l2")
     other.load_state_dict(model.state_dict())
     assert torch.equal(other(pixels / 255), model(pixels / 255))
 
 
-def test_more_neighbours_than_samples() -> None:
+def test_more_neighbors_than_samples() -> None:
     model = build_model("knn", ImageShape(1, 4, 4), 2, k=31)
-    with pytest.raises(ModelError, match="k=31 neighbours of 30 training samples"):
+    with pytest.raises(ModelError, match="k=31 neighbors of 30 training samples"):
         model.require_samples(30, 5)
-    with pytest.raises(ModelError, match="has not learnt anything yet"):
+    with pytest.raises(ModelError, match="has not learned anything yet"):
         model(torch.rand(1, 1, 4, 4))
 
 
@@ -112,7 +112,7 @@ def test_memory_keeps_numbers_that_are_no_pixels(batches: int) -> None:
     """Negative ones, tiny ones, and columns of a table that happen to be whole 255ths."""
     pixels = torch.randint(0, 256, (8, 1, 4, 4)).float() / 255
     numbers = torch.cat([pixels, torch.full((8, 1, 4, 4), -0.2)])
-    model = NearestNeighbours(2, 1, "l2")
+    model = NearestNeighbors(2, 1, "l2")
     parts = numbers.chunk(batches)
     model.fit(lambda: [(part, torch.zeros(len(part), dtype=torch.int64)) for part in parts], None)
     torch.testing.assert_close(model.memory.view_as(numbers), numbers)

@@ -16,7 +16,7 @@ from convnet.types import AuxiliaryLogits, ImageShape
 
 
 def build(name: str, channels: int, size: int, classes: int, **options: object) -> torch.nn.Module:
-    """With what it learns in one pass learnt, from random images."""
+    """With what it learns in one pass learned, from random images."""
     torch.manual_seed(0)
     model = build_model(name, ImageShape(channels, size, size), classes, **options)
     if not any(p.is_meta for p in model.parameters()):
@@ -57,7 +57,7 @@ FITTED = {"knn", "majority"}
 GRADIENTS = [name for name in MODELS if MODELS.facts(name).parameters]
 """Models that are trained by steps."""
 WHOLE = [name for name in GRADIENTS if name != "pipeline"]
-"""Models of which nothing has to be learnt before they can be run, so that their shapes need no data."""
+"""Models of which nothing has to be learned before they can be run, so that their shapes need no data."""
 
 
 def small(name: str) -> int:
@@ -83,8 +83,9 @@ class TestEveryModel:
     def test_any_channels_and_classes(self, name: str, channels: int, classes: int) -> None:
         size = small(name)
         if name not in WHOLE:
-            channels = min(channels, 3)  # colours, or grey
-            assert build(name, channels, size, classes).eval()(torch.rand(2, channels, size, size)).shape
+            channels = min(channels, 3)  # colors, or gray
+            model = build(name, channels, size, classes).eval()
+            assert model(torch.rand(2, channels, size, size)).shape == (2, classes)
             return
         with torch.device("meta"):
             model = build(name, channels, size, classes).eval()
@@ -169,8 +170,12 @@ def test_activations_are_selectable(name: str, activation: str) -> None:
 
 
 @pytest.mark.parametrize("init", list(INITIALIZERS))
-def test_initialisations_are_selectable(init: str) -> None:
-    assert build("lecture-mnist", 1, 28, 10, init=init) is not None
+def test_initializers_have_their_variance(init: str) -> None:
+    model = build("lecture-mnist", 1, 28, 10, init=init)
+    weight = [module for module in model.modules() if isinstance(module, torch.nn.Conv2d)][1].weight
+    fan_in, fan_out = weight[0].numel(), weight[:, 0].numel()
+    variance = {"xavier": 2 / (fan_in + fan_out), "he": 2 / fan_in, "torch": 1 / (3 * fan_in)}[init]
+    assert weight.var().item() == pytest.approx(variance, rel=0.05)
 
 
 def test_lecture_mnist_is_the_programming_task() -> None:

@@ -9,7 +9,7 @@ from convnet.errors import ConvnetError, RecipeError
 from convnet.features import Features
 from convnet.layers import Classifier, Standardize
 from convnet.models import Pipeline, build_model, parse_pipeline
-from convnet.models.knn import NearestNeighbours
+from convnet.models.knn import NearestNeighbors
 from convnet.types import ImageShape
 
 SHAPE = ImageShape(3, 32, 32)
@@ -22,7 +22,7 @@ def test_stages() -> None:
     assert model[0].out_features == 16 * 9 + 64
     assert [type(stage) for stage in build_model("hog -> knn(k=3)", SHAPE, 10)] == [
         Features,
-        NearestNeighbours,
+        NearestNeighbors,
     ]
     deep = build_model("hog->mlp(hidden=[20, 10],dropout=0.1)", SHAPE, 10)
     assert [m.out_features for m in deep.modules() if isinstance(m, torch.nn.Linear)] == [20, 10, 10]
@@ -39,17 +39,17 @@ def test_the_complete_text_says_every_option_and_is_read_back() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("hog+colour -> linear", "unknown feature 'colour'; did you mean 'color'"),
+        ("hog+color -> linear", "unknown feature 'color'; did you mean 'color'"),
         ("hog -> liner", "did you mean 'linear'"),
         ("hog(cells=3) -> linear", "'cells' is not an option of feature hog"),
         ("hog(cell_size=0) -> linear", "greater than or equal to 1, got 0"),
         ("hog(8) -> linear", "expected option=value, got '8'"),
         ("hog(cell_size=[) -> linear", "expected 'features -> classifier'"),
         ("hog -> color -> linear", "expected 'features -> classifier'"),
-        (" -> linear", "is no feature"),
-        ("hog -> pipeline", "cannot stand behind features"),
+        (" -> linear", "is not a feature"),
+        ("hog -> pipeline", "cannot follow features"),
         ("hog(cell_size=20) -> linear", "at least 40×40 pixels"),
-        ("polar -> linear", "points of the plane"),
+        ("polar -> linear", "points in the plane"),
         ("hog -> lenet5", "lenet5 needs images of at least"),
     ],
 )
@@ -59,5 +59,5 @@ def test_what_does_not_fit_is_said(text: str, message: str) -> None:
 
 
 def test_a_pipeline_is_not_given_twice() -> None:
-    with pytest.raises(RecipeError, match="says it already"):
+    with pytest.raises(RecipeError, match="already given by the text"):
         build_model("hog -> linear", SHAPE, 10, stages="color -> linear")

@@ -58,7 +58,7 @@ def test_googlenet_volumes_and_auxiliary_heads() -> None:
 
 
 def test_resnets_norm_every_convolution() -> None:
-    """M65: batch norm after every convolution, no dropout, He initialisation."""
+    """M65: batch norm after every convolution, no dropout, He initialization."""
     for name in ("resnet18", "resnet50", "resnet20"):
         model = native(name)
         norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]

@@ -46,7 +46,10 @@ def test_the_sampler_draws_all_classes_equally_often() -> None:
         ({"balance": "focal", "loss": "hinge"}, "replaces cross-entropy, not 'hinge'"),
         ({"balance": "weights", "loss": "hinge"}, "use cross-entropy or focal"),
         ({"balance": "weights", "loss": {"name": "cross-entropy", "class_weights": [1, 2]}}, "use one"),
-        ({"balance": "weights", "task": "segmentation", "model": "unet"}, "does not apply to targets"),
+        (
+            {"balance": "weights", "task": "segmentation", "model": "unet"},
+            "does not apply to this kind of target",
+        ),
         ({"balance": "sampler", "task": "multi-label"}, "use weights"),
         ({"balance": "all"}, "balance"),
     ],

@@ -88,7 +88,7 @@ def test_a_run_appears_whole_and_only_once(tmp_path: Path) -> None:
 
 
 def test_other_versions_and_other_folders_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="no run there"):
+    with pytest.raises(RunError, match="not a run; pass a folder"):
         RunFolder.open(tmp_path)
     (tmp_path / "run.json").write_text('{"format": 99}')
     with pytest.raises(RunError, match="format 99, this version of convnet reads format 1"):

@@ -15,7 +15,7 @@ from convnet.tasks.multi_label import MultiLabelResult
 from tests.conftest import Cli, refused, result_of
 
 
-def labelled(n: int = 200) -> MultiLabelResult:
+def labeled(n: int = 200) -> MultiLabelResult:
     generator = torch.Generator().manual_seed(0)
     targets = (torch.rand((n, 3), generator=generator) < torch.tensor([0.5, 0.2, 0.05])).float()
     noise = torch.rand((n, 3), generator=generator)
@@ -25,7 +25,7 @@ def labelled(n: int = 200) -> MultiLabelResult:
 
 
 def test_thresholds_are_those_of_the_best_f1() -> None:
-    found = labelled()
+    found = labeled()
     tuned = found.with_thresholds(found.tune_thresholds())
     for k, name in enumerate(found.classes):
         truth, shares = found.targets[:, k].numpy(), found.probabilities[:, k].numpy()
@@ -35,7 +35,7 @@ def test_thresholds_are_those_of_the_best_f1() -> None:
 
 
 def test_f1_is_that_of_scikit_learn() -> None:
-    found = labelled()
+    found = labeled()
     said = (found.probabilities >= 0.5).numpy()
     assert found.score == pytest.approx(f1_score(found.targets.numpy(), said, average="micro"))
     assert found.scores()["macro_f1"] == pytest.approx(f1_score(found.targets.numpy(), said, average="macro"))

@@ -73,12 +73,12 @@ def test_segmentation_from_folder_to_mask(call: Cli, tmp_path: Path) -> None:
     assert "--dense applies to classifiers" in refused(
         call("predict", "run", "things/images/00.png", "--dense")
     )
-    assert "no code of a whole sample" in refused(call("features", "run"))
+    assert "no embedding of whole samples" in refused(call("features", "run"))
 
 
 @pytest.mark.parametrize("task", ["denoise", "inpaint", "colorize", "super-resolution", "deblur"])
 def test_images_from_images(call: Cli, tmp_path: Path, photo: Path, task: str) -> None:
-    """M99: every damage is learnt from in a few steps, and any size is predicted."""
+    """M99: every damage is learned from in a few steps, and any size is predicted."""
     done = result_of(
         call("train", "photos", "--task", task, *SMALL_UNET, "--set", "augment.crop=32", "--set",
              "augment.crops=32", "--epochs", 1, "--out", "run", "--json")
@@ -257,21 +257,21 @@ def test_a_classifier_over_a_photo(call: Cli, tmp_path: Path, photo: Path) -> No
             ["digits", "--task", "denoise", "--set", "augment.mixup=1"],
             "augment.mixup does not apply to task denoise",
         ),
-        (["digits", "--task", "colorize"], "digits: has grey images; task colorize needs colours"),
+        (["digits", "--task", "colorize"], "digits: has gray images; task colorize needs colors"),
         (["digits", "--task", "dense"], "unknown task 'dense'"),
         (
             ["photos", "--set", "augment.crop=0", "--set", "augment.crops=1"],
-            "different sizes, which make no batches; cut crops",
+            "different sizes and cannot be batched; crop",
         ),
         (["photos", "--set", "augment.crop=400"], "more than the smallest image of photos has"),
-        (["digits", "--set", "augment.crop=4"], "augment.crop is for masks and images"),
+        (["digits", "--set", "augment.crop=4"], "augment.crop is for segmentation and image-to-image"),
         (["digits", "--set", "data.classes=[a]"], "data.classes: no class 'a'"),
         (["digits", "--set", "split.per_class=900"], "class '0' has 144 training samples"),
         (
             ["digit-scenes", "--set", "model.convolutions=valid", "--set", "model.depth=3"],
             "does not take a side of 48 pixels, only 92 or more",
         ),
-        (["digits", "--weights", "imagenet"], "name a network that has public weights with --model"),
+        (["digits", "--weights", "imagenet"], "choose a network with public weights"),
         (
             ["digits", "--set", "weights.source=x", "--set", "weights.freeze_epochs=30"],
             "leaves nothing to fine-tune",

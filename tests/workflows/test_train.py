@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -132,14 +133,14 @@ def test_a_diverging_run_names_step_rate_and_checkpoint(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_built_leaves_nothing_behind(tmp_path: Path) -> None:
-    with pytest.raises(convnet.ConvnetError):
+    with pytest.raises(convnet.ConvnetError, match="lenet5 needs images"):
         convnet.train("digits", out=tmp_path / "r", model="lenet5")
-    with pytest.raises(RecipeError), use_settings(device="abacus"):
+    with pytest.raises(RecipeError, match="got 'abacus'"), use_settings(device="abacus"):
         convnet.train("digits", out=tmp_path / "r")
     with pytest.raises(RecipeError, match="raise batch_size"):
         convnet.train("digits", out=tmp_path / "one", batch_size=1, model={"name": "resnet9", "width": 4})
     assert [p.name for p in tmp_path.iterdir()] == ["one"]
-    with pytest.raises(RecipeError, match=r"augment\.shift=8 leaves nothing"):
+    with pytest.raises(RecipeError, match=r"augment\.shift=8 too large for images"):
         convnet.train("digits", out=tmp_path / "r", augment={"shift": 8})
 
 
@@ -173,7 +174,7 @@ def test_damaged_files_of_a_run_are_named(tmp_path: Path) -> None:
         whole = (run.path / name).read_bytes()
         for damage in (b"\xff\xfe", b"[1, 2]\n"):
             (run.path / name).write_bytes(damage)
-            with pytest.raises(convnet.ConvnetError):
+            with pytest.raises(convnet.ConvnetError, match=re.escape(name)):
                 use(convnet.load_run(run.path))  # type: ignore[no-untyped-call]
         (run.path / name).write_bytes(whole)
     assert convnet.load_run(run.path).evaluate().accuracy == run.result["test"]["accuracy"]

@@ -208,9 +208,9 @@ def _inside(layer: Layer, side: int, places: int, shift: int, size: int) -> set[
     """The positions whose receptive field holds only shifted pixels, for a shift."""
     assert layer.jump and layer.offset and layer.receptive_field
     half = (layer.receptive_field[side] - 1) / 2
-    centres = {place: layer.offset[side] + place * layer.jump[side] for place in range(places)}
+    centers = {place: layer.offset[side] + place * layer.jump[side] for place in range(places)}
     low, high = max(shift, 0), size - 1 + min(shift, 0)
-    return {p for p, centre in centres.items() if low <= centre - half and centre + half <= high}
+    return {p for p, center in centers.items() if low <= center - half and center + half <= high}
 
 
 def _relative(a: Tensor, b: Tensor, reference: Tensor) -> float:

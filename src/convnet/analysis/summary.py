@@ -113,8 +113,8 @@ def _training_bytes(
     saved = saved_bytes(module, shape, dtype, several)
     if saved is None:
         return None
-    learnt = sum(p.nbytes for p in module.parameters() if p.requires_grad)
-    return weight_bytes + 3 * learnt + max(saved * batch_size // several, batch_size * found.peak)
+    learned = sum(p.nbytes for p in module.parameters() if p.requires_grad)
+    return weight_bytes + 3 * learned + max(saved * batch_size // several, batch_size * found.peak)
 
 
 def _require_sizes(module: nn.Module) -> None:

@@ -41,7 +41,7 @@ def filter_image(
     """Filter an image with a fixed kernel (true convolution) and write the result.
 
     Values are rounded and clipped to 0…255. sobel-x and sobel-y are signed: they are divided by 8 and shown
-    around mid-grey. The border is replicated (--set border=zeros pads with zeros).
+    around mid-gray. The border is replicated (--set border=zeros pads with zeros).
     """
     import torch
 
@@ -89,7 +89,7 @@ def _write(image: Tensor, path: Path) -> None:
     content = io.BytesIO()
     try:
         picture.save(content, format=format_)
-    except (OSError, ValueError) as error:  # a format of few colours, or one that Pillow has no writer for
+    except (OSError, ValueError) as error:  # a format of few colors, or one that Pillow has no writer for
         raise RunError(f"{path}: {in_one_line(error)}; use .png") from error
     write_atomically(path, content.getvalue())
 

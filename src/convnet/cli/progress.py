@@ -60,7 +60,7 @@ class TrainingProgress:
             f"{training.compute.device.type}",
         ]
         if not setup.fit_seconds:  # features and memories have no strides
-            network = list(training.model.children())[-1]  # what follows the normalisation
+            network = list(training.model.children())[-1]  # what follows the normalization
             lines += [f"  {line}" for line in unfitting_strides(network, setup.dataset.info.shape)]
         lines += [f"  {line}" for line in setup.dataset.info.warnings]
         if training.progress.step:

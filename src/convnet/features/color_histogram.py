@@ -103,7 +103,7 @@ def color(
     space: ColorSpace = "rgb",
     sigma: NonNegative = 0.0,
 ) -> nn.Module:
-    """A color histogram of bins³ numbers, or of brightness for grey images.
+    """A color histogram of bins³ numbers, or of brightness for gray images.
 
     Args:
         in_channels: 1 or 3.
@@ -113,7 +113,7 @@ def color(
         sigma: The standard deviation of the smoothing, in bins.
     """
     if in_channels not in (1, 3):
-        raise ModelError(f"color takes grey or RGB images, got {in_channels} channels")
+        raise ModelError(f"color takes gray or RGB images, got {in_channels} channels")
     if space == "hsv" and in_channels == 1:
-        raise ModelError("color: grey images have no hue; use color(space=rgb)")
+        raise ModelError("color: gray images have no hue; use color(space=rgb)")
     return ColorHistogram(in_channels, bins, space, sigma)

@@ -10,7 +10,7 @@ from convnet.layers.dropout import Dropout
 from convnet.layers.fitted import Fitted, Passes, Standardize
 from convnet.layers.init import INITIALIZERS, initialize
 from convnet.layers.local import LocallyConnected2d
-from convnet.layers.neighbours import Metric, nearest
+from convnet.layers.neighbors import Metric, nearest
 from convnet.layers.norm import LocalResponseNorm, Normalize
 from convnet.layers.similarity import structural_similarity
 from convnet.layers.tiling import Sizes, sizes_of, tiled_outputs

@@ -159,7 +159,7 @@ def _require_groups(groups: int, in_channels: int, out_channels: int) -> None:
 def guard_narrow_convolutions(model: nn.Module) -> None:
     """Let every padded, strided 2-D convolution of `model` step by one along maps of a single column.
 
-    There, the gradient of a bf16 kernel takes what lies in uninitialised memory for the taps that only meet
+    There, the gradient of a bf16 kernel takes what lies in uninitialized memory for the taps that only meet
     padding. With one column before and behind the layer, its stride along it means nothing, and with a stride
     of 1 the gradient is right. A network with four halvings meets such maps in images below 32 pixels.
     """

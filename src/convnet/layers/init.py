@@ -11,7 +11,7 @@ from convnet.registry import Registry
 
 InitName = Literal["he", "xavier", "torch"]
 
-INITIALIZERS: Registry[Callable[[Tensor], object], Any] = Registry("initialisation")
+INITIALIZERS: Registry[Callable[[Tensor], object], Any] = Registry("initialization")
 
 
 @INITIALIZERS.register("xavier")

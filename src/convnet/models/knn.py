@@ -14,7 +14,7 @@ from convnet.registry import Count
 CANDIDATES = (1, 3, 5, 7, 9, 11, 15, 21)
 
 
-class NearestNeighbours(Fitted):
+class NearestNeighbors(Fitted):
     """The k-nearest-neighbor classifier.
 
     Attributes:
@@ -63,12 +63,12 @@ class NearestNeighbours(Fitted):
         candidates = [k for k in CANDIDATES if k <= len(self.memory)]
         right = dict.fromkeys(candidates, 0)
         for x, targets in val():
-            labels = self.neighbours(x, candidates[-1])[1]
+            labels = self.neighbors(x, candidates[-1])[1]
             for k in candidates:
                 right[k] += int((self._votes(self.labels[labels[:, :k]]).argmax(1) == targets).sum())
         return max(candidates, key=lambda k: right[k])
 
-    def neighbours(self, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    def neighbors(self, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """The k nearest neighbors of N samples: distances N×k, and positions in `memory` N×k."""
         self.require_fitted()
         queries = x.flatten(1).float()
@@ -89,7 +89,7 @@ class NearestNeighbours(Fitted):
     def forward(self, x: Tensor) -> Tensor:
         """N×… → votes N×K; nearer neighbors break ties."""
         self.require_fitted()
-        _, places = self.neighbours(x, int(self.chosen))
+        _, places = self.neighbors(x, int(self.chosen))
         return self._votes(self.labels[places])
 
     def _votes(self, labels: Tensor) -> Tensor:
@@ -137,4 +137,4 @@ def knn(
         metric: "l1", "l2" or "cosine".
         most: The largest number of stored samples. Default: all.
     """
-    return NearestNeighbours(num_classes, k, metric, most)
+    return NearestNeighbors(num_classes, k, metric, most)

@@ -36,7 +36,7 @@ class DenseMap:
         classes: The class names.
         probabilities: K×I×J.
         window: Height and width of a window in pixels.
-        stride: Pixels between neighbouring windows.
+        stride: Pixels between neighboring windows.
         padded: Whether the network pads its input with zeros.
         difference: The largest difference between the map and the probabilities of single windows.
         seconds: The time of the map.

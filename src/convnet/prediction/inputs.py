@@ -105,7 +105,7 @@ def _series(spec: InputSpec, path: Path, dense: bool) -> Iterator[Inputs]:
 
 def _open_series(spec: InputSpec, path: Path) -> Dataset:
     """The series of a file; without column names, one more value than steps means a class column."""
-    dataset = open_series(path, spec.label, labelled=False)
+    dataset = open_series(path, spec.label, labeled=False)
     length = spec.steps
     if length and dataset.info.shape.width == length + 1 and path.suffix.lower() in CLASS_AT_THE_END:
         dataset = open_series(path, spec.label)

@@ -158,8 +158,8 @@ def dense_recipe(
 def baseline_recipe(data: str | DataSpec, model: dict[str, Any], **fields: Any) -> Recipe:
     """The default recipe for a model without convolutions, without augmentation.
 
-    k-NN and features take pixels divided by 255; trained models take standardised inputs and use Adam with a
-    cosine schedule. The columns of a table are standardised for k-NN and unchanged for features. The
+    k-NN and features take pixels divided by 255; trained models take standardized inputs and use Adam with a
+    cosine schedule. The columns of a table are standardized for k-NN and unchanged for features. The
     perceptron is trained by its own rule.
     """
     name = model["name"]

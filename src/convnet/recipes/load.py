@@ -27,7 +27,7 @@ def recipe_of(folder: RunFolder) -> Recipe:
 
 
 def trained_network(folder: RunFolder, recipe: Recipe) -> nn.Sequential:
-    """The trained network, with normalisation, in evaluation mode.
+    """The trained network, with normalization, in evaluation mode.
 
     Raises:
         RunError: The run is not finished, or its weights are damaged.

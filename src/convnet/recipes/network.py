@@ -36,7 +36,7 @@ def build_network(
     *,
     load: bool = True,
 ) -> nn.Sequential:
-    """Build normalisation (with the statistics of the training split) followed by the recipe's network.
+    """Build normalization (with the statistics of the training split) followed by the recipe's network.
 
     Args:
         recipe: The recipe.

@@ -41,7 +41,7 @@ class Prepared:
 
 
 def assemble(normalize: Normalize, network: nn.Module) -> nn.Sequential:
-    """Normalisation followed by the network; a pipeline is unpacked into its stages."""
+    """Normalization followed by the network; a pipeline is unpacked into its stages."""
     return nn.Sequential(normalize, *(network if isinstance(network, Pipeline) else [network]))
 
 

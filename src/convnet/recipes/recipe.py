@@ -46,7 +46,7 @@ class Recipe(Section):
         data: The data and how it is read.
         task: What is predicted.
         split: Fractions, folds and seed of the split.
-        preprocess: Decoding, resizing and normalisation.
+        preprocess: Decoding, resizing and normalization.
         augment: Random changes of the training images.
         model: The network.
         weights: Pretrained weights.

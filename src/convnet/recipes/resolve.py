@@ -68,7 +68,7 @@ def choose_recipe(data_or_recipe: str | Recipe, overrides: Mapping[str, Any] | N
 
 
 def _as_published(model: str) -> dict[str, Any]:
-    """The model options and the normalisation that the public weights require."""
+    """The model options and the normalization that the public weights require."""
     model = named_model(model)["name"]
     if model not in IMAGENET:
         known = ", ".join(IMAGENET)

@@ -65,7 +65,7 @@ def load_pretrained(model: nn.Sequential, name: str, weights: Weights) -> Weight
     """Load weights into a network, except its head.
 
     Args:
-        model: Normalisation followed by the network; changed in place.
+        model: Normalization followed by the network; changed in place.
         name: The name of the network.
         weights: Where the weights come from.
 
@@ -150,7 +150,7 @@ def _require_same(
 
 
 def _take_statistics(normalize: Normalize, state: State) -> None:
-    """Copy the normalisation statistics of a run's network."""
+    """Copy the normalization statistics of a run's network."""
     for name, own in (("mean", normalize.mean), ("std", normalize.std)):
         found = state.get(f"0.{name}")
         if found is not None and found.shape == own.shape:

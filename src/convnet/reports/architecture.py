@@ -177,8 +177,8 @@ def _draw(axes: Axes, volume: Volume, left: float, width: float, pixel: float, c
         TOP: [(left, half), (right, half), (right + slant, half + lift), (left + slant, half + lift)],
         SIDE: [(right, -half), (right + slant, -half + lift), (right + slant, half + lift), (right, half)],
     }
-    for colour, points in corners.items():
-        axes.add_patch(Polygon(points, facecolor=colour, edgecolor=EDGE, linewidth=0.6, joinstyle="round"))
+    for color, points in corners.items():
+        axes.add_patch(Polygon(points, facecolor=color, edgecolor=EDGE, linewidth=0.6, joinstyle="round"))
     return half + lift
 
 

@@ -47,10 +47,10 @@ def _scores(variants: Sequence[Variant], score: Score) -> Figure:
     with figure(6, 1.2 + 0.4 * len(variants)) as picture:
         axes = picture.subplots()
         for i, variant in enumerate(variants):
-            for split, colour in (("val", VAL), ("test", TEST)):
+            for split, color in (("val", VAL), ("test", TEST)):
                 if (spread := variant.spread(split, score.key)) is not None:
                     label = {"val": "validation", "test": "test"}[split] if not i else None
-                    axes.errorbar(spread[0], i, xerr=spread[1], fmt="o", color=colour, label=label)
+                    axes.errorbar(spread[0], i, xerr=spread[1], fmt="o", color=color, label=label)
         axes.set_yticks(range(len(variants)), [variant.label for variant in variants])
         axes.invert_yaxis()
         if not score.decibels:
@@ -84,11 +84,11 @@ def compare_figure(variants: Sequence[Variant], score: Score) -> Figure:
                     continue  # fitted in one pass
                 values = np.array([[row[column] for row in rows[:length]] for rows in variant.metrics], float)
                 epochs, mean = np.arange(1, length + 1), values.mean(0)
-                colour = CYCLE[i % len(CYCLE)]
+                color = CYCLE[i % len(CYCLE)]
                 axes.plot(
                     epochs,
                     mean,
-                    color=colour,
+                    color=color,
                     marker="o" if length < 40 else None,
                     markersize=3,
                     label=variant.label,
@@ -96,7 +96,7 @@ def compare_figure(variants: Sequence[Variant], score: Score) -> Figure:
                 if len(values) > 1:
                     deviation = values.std(0, ddof=1)
                     axes.fill_between(
-                        epochs, mean - deviation, mean + deviation, color=colour, alpha=0.15, linewidth=0
+                        epochs, mean - deviation, mean + deviation, color=color, alpha=0.15, linewidth=0
                     )
             drawn = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.lines])
             if column.endswith("loss") and drawn.min() > 0 and drawn.max() / drawn.min() > 8:

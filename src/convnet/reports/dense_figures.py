@@ -60,8 +60,8 @@ def _strips(
         drawn.append(task.panels(dataset, batch, dense_outputs(model, batch.images)))
     legend = None
     if task.target is MASK:
-        colours = (class_colors(len(dataset.info.classes)) / 255).tolist()
-        legend = {name: (r, g, b) for name, (r, g, b) in zip(dataset.info.classes, colours, strict=True)}
+        colors = (class_colors(len(dataset.info.classes)) / 255).tolist()
+        legend = {name: (r, g, b) for name, (r, g, b) in zip(dataset.info.classes, colors, strict=True)}
     if small:
         names = [caption.partition(":")[0] for caption, _ in drawn[0]]
         return grids.upright_strips(drawn, names, title, legend)
@@ -120,17 +120,17 @@ def dense_figure(
     rows, columns = best.shape
     top, left = (side / 2 - stride / 2 for side in window)
     extent = (left, left + columns * stride, top + rows * stride, top)
-    colours = class_colors(len(classes))
+    colors = class_colors(len(classes))
     tall = photo.shape[0] / photo.shape[1]
-    grey = photo.shape[2] == 1
-    shown = photo[:, :, 0] if grey else photo
+    gray = photo.shape[2] == 1
+    shown = photo[:, :, 0] if gray else photo
     with figure(12, 4 * tall + 1.0) as picture:
         axes = picture.subplots(1, 3)
         for place, title in zip(axes, ("photo", "most probable class", "probability"), strict=True):
             bare(place)
             place.set_title(title)
-            place.imshow(shown, cmap="gray" if grey else None, vmin=0, vmax=255)
-        over = np.concatenate([colours[best] / 255, np.full((*best.shape, 1), 0.55)], 2)
+            place.imshow(shown, cmap="gray" if gray else None, vmin=0, vmax=255)
+        over = np.concatenate([colors[best] / 255, np.full((*best.shape, 1), 0.55)], 2)
         axes[1].imshow(over, extent=extent, interpolation="nearest")
         image = axes[2].imshow(sure, extent=extent, cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
         for place in axes:
@@ -140,7 +140,7 @@ def dense_figure(
         counts = np.bincount(best.ravel(), minlength=len(classes))
         listed = [k for k in np.argsort(-counts)[:LISTED] if counts[k]]
         patches = [
-            Patch(color=colours[k] / 255, label=f"{classes[k]} {counts[k] / best.size:.0%}") for k in listed
+            Patch(color=colors[k] / 255, label=f"{classes[k]} {counts[k] / best.size:.0%}") for k in listed
         ]
         picture.legend(handles=patches, loc="outside lower center", ncols=len(patches))
     return picture

@@ -17,7 +17,7 @@ from convnet.tasks import Score
 
 Row = dict[str, float | None]
 MOST_COLUMNS = 12
-LABELLED_CLASSES = 30
+LABELED_CLASSES = 30
 """The largest number of classes whose names and counts are written into a confusion matrix."""
 
 
@@ -27,11 +27,11 @@ def curves(rows: Sequence[Row], test: dict[str, float] | None, score: Score) -> 
     with figure(10, 3.6) as picture:
         for axes, kind in zip(picture.subplots(1, 2), ("loss", score.key), strict=True):
             marker = "o" if len(rows) < 40 else None
-            for split, colour in (("train", TRAIN), ("val", VAL)):
+            for split, color in (("train", TRAIN), ("val", VAL)):
                 values = [row[f"{split}_{kind}"] for row in rows]
                 if None not in values:
                     label = {"train": "training", "val": "validation"}[split]
-                    axes.plot(epochs, values, color=colour, marker=marker, markersize=3, label=label)
+                    axes.plot(epochs, values, color=color, marker=marker, markersize=3, label=label)
             if test is not None:
                 axes.axhline(test[kind], color=TEST, linestyle="--", linewidth=1, label="test (final)")
             axes.set_title("Loss" if kind == "loss" else sentence(score.label))
@@ -92,7 +92,7 @@ def confusion(counts: NDArray[np.int64], classes: Sequence[str], title: str) -> 
         axes.set_title(title)
         axes.set_xlabel("predicted")
         axes.set_ylabel("true")
-        if k <= LABELLED_CLASSES:
+        if k <= LABELED_CLASSES:
             axes.set_xticks(
                 range(k),
                 classes,
@@ -119,8 +119,8 @@ def code_map(
         few = 1 < len(classes) <= 20
         for k, name in enumerate(classes) if few else [(0, "")]:
             x, y = points[labels == k].T if few else points.T
-            colour = mpl.colormaps["tab20" if len(classes) > 10 else "tab10"](k)
-            axes.scatter(x, y, s=9, color=colour, alpha=0.7, linewidths=0, label=name)
+            color = mpl.colormaps["tab20" if len(classes) > 10 else "tab10"](k)
+            axes.scatter(x, y, s=9, color=color, alpha=0.7, linewidths=0, label=name)
         axes.set_title(title)
         axes.set_xlabel("first principal component")
         axes.set_ylabel("second")
@@ -180,9 +180,9 @@ def draw_equivariance(measured: Mapping[str, Equivariance]) -> Figure:
         moving, staying = picture.subplots(1, 2)
         for number, (name, found) in enumerate(measured.items()):
             shifts = [f"{down}, {right}" if down else str(right) for down, right in found.shifts]
-            colour = CYCLE[number % len(CYCLE)]
-            moving.plot(shifts, found.maps.errors or (), "o-", color=colour, label=name)
-            staying.plot(shifts, found.maps.changes, "o-", color=colour, label=name)
+            color = CYCLE[number % len(CYCLE)]
+            moving.plot(shifts, found.maps.errors or (), "o-", color=color, label=name)
+            staying.plot(shifts, found.maps.changes, "o-", color=color, label=name)
         moving.set_title("Last maps: error of equivariance")
         staying.set_title("Last maps: change in place")
         for axes in (moving, staying):

@@ -50,10 +50,10 @@ def image_grid(images: Sequence[Image], captions: Sequence[str], columns: int, t
             tall, wide = pixels.shape[0] * scale, pixels.shape[1] * scale
             left = column * cell + (cell - wide) / 2
             top = 0.4 + band + row * (cell + band) + (FILLED * cell - tall) / 2
-            grey = pixels.shape[2] == 1
-            shown = pixels[:, :, 0] if grey else pixels
+            gray = pixels.shape[2] == 1
+            shown = pixels[:, :, 0] if gray else pixels
             extent = (left, left + wide, top + tall, top)
-            axes.imshow(shown, cmap="gray" if grey else None, vmin=0, vmax=255, extent=extent, aspect="auto")
+            axes.imshow(shown, cmap="gray" if gray else None, vmin=0, vmax=255, extent=extent, aspect="auto")
             axes.text(left + wide / 2, top - 0.04, caption, ha="center", va="bottom", fontsize=7.5)
         axes.set(xlim=(0, WIDTH), ylim=(height, 0))
     return picture
@@ -71,9 +71,9 @@ def strips(
         for line, (name, panels) in zip(grid, rows, strict=True):
             for number, (axes, (caption, pixels)) in enumerate(zip(line, panels, strict=True)):
                 bare(axes)
-                grey = pixels.shape[2] == 1
+                gray = pixels.shape[2] == 1
                 axes.imshow(
-                    pixels[:, :, 0] if grey else pixels, cmap="gray" if grey else None, vmin=0, vmax=255
+                    pixels[:, :, 0] if gray else pixels, cmap="gray" if gray else None, vmin=0, vmax=255
                 )
                 text = caption if number else f"{name}\n{caption}"
                 axes.set_title(text, fontsize=8, fontweight="normal", loc="left", pad=3)
@@ -84,7 +84,7 @@ def strips(
 def _explain(picture: Figure, legend: Legend | None) -> None:
     """Add a legend of the colors of a mask below the figure."""
     if legend:
-        patches = [Patch(color=colour, label=name) for name, colour in legend.items()][:LEGEND]
+        patches = [Patch(color=color, label=name) for name, color in legend.items()][:LEGEND]
         picture.legend(handles=patches, loc="outside lower center", ncols=min(8, len(patches)))
 
 
@@ -103,9 +103,9 @@ def upright_strips(
             for axes, panels in zip(grid[row], samples, strict=True):
                 bare(axes)
                 pixels = panels[row][1]
-                grey = pixels.shape[2] == 1
+                gray = pixels.shape[2] == 1
                 axes.imshow(
-                    pixels[:, :, 0] if grey else pixels, cmap="gray" if grey else None, vmin=0, vmax=255
+                    pixels[:, :, 0] if gray else pixels, cmap="gray" if gray else None, vmin=0, vmax=255
                 )
             grid[row, 0].set_ylabel(name, fontsize=9)
         _explain(picture, legend)
@@ -125,8 +125,8 @@ def mosaic(images: Sequence[Image], title: str) -> Figure:
         axes = picture.subplots()
         bare(axes)
         axes.set_title(title)
-        grey = channels == 1
-        axes.imshow(sheet[:, :, 0] if grey else sheet, cmap="gray" if grey else None, vmin=0, vmax=255)
+        gray = channels == 1
+        axes.imshow(sheet[:, :, 0] if gray else sheet, cmap="gray" if gray else None, vmin=0, vmax=255)
     return picture
 
 

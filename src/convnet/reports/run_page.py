@@ -26,7 +26,7 @@ from convnet.reports.weight_figures import weight_figures
 from convnet.runs import Baselines, MetricsLog, RunFolder, StepLog
 from convnet.tasks import ClassificationResult, Task, as_picture
 
-LEARNT = ("evidence", "templates", "codebook", "hog", "neighbours", "regions")
+LEARNT = ("evidence", "templates", "codebook", "hog", "neighbors", "regions")
 MISTAKES = 24
 SAMPLE_COLUMNS = 10
 RESIZED = 8

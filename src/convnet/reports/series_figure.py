@@ -23,7 +23,7 @@ from convnet.types import IGNORED
 
 SHOWN_CLASSES, LINES = 6, 12
 SHOWN = 6
-COLOURS = "coolwarm"
+COLORS = "coolwarm"
 
 
 def class_series(dataset: Dataset, indices: Sequence[int]) -> Figure:
@@ -84,14 +84,14 @@ def evidence_figure(
         for axes in grid.flat[len(drawn) :]:
             axes.set_axis_off()
         for axes, (row, line, difference) in zip(grid.flat, drawn, strict=False):
-            _coloured_line(axes, line, difference, most)
+            _colored_line(axes, line, difference, most)
             right = "correct" if row["class"] == row["predicted"] else f"true class {row['class']}"
             axes.set_title(
                 f"{row['predicted']} ({float(row['confidence']):.0%}, {right})",
                 fontsize=9,
                 fontweight="normal",
             )
-        scale = ScalarMappable(Normalize(-most, most), COLOURS)
+        scale = ScalarMappable(Normalize(-most, most), COLORS)
         picture.colorbar(scale, ax=grid, shrink=0.7, label="for (red), against (blue)")
     return picture
 
@@ -100,7 +100,7 @@ def evidence_figure(
 def steps_figure(model: nn.Sequential, dataset: Dataset, rows: Sequence[Mapping[str, str]]) -> Figure:
     """Held-out series with the predicted and the true class of every step."""
     chosen = rows[:: max(1, len(rows) // SHOWN)][:SHOWN]
-    colours = class_colors(len(dataset.info.classes)) / 255
+    colors = class_colors(len(dataset.info.classes)) / 255
     with figure(10, 1.7 * len(chosen) + 0.7) as picture:
         title = "Held-out series: predicted class of every step (upper strip) and true class (lower strip)"
         picture.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=11)
@@ -113,14 +113,14 @@ def steps_figure(model: nn.Sequential, dataset: Dataset, rows: Sequence[Mapping[
             low, high = float(line.min()), float(line.max())
             room = 0.14 * (high - low or 1.0)
             strips = np.stack([predicted, truth])[:, : len(line)]
-            shown = np.where(strips == IGNORED, len(colours), strips)
+            shown = np.where(strips == IGNORED, len(colors), strips)
             extent = (-0.5, len(line) - 0.5, low - 3 * room, low - room)
-            palette = ListedColormap([*colours, (1.0, 1.0, 1.0)])
+            palette = ListedColormap([*colors, (1.0, 1.0, 1.0)])
             axes.imshow(
                 shown,
                 cmap=palette,
                 vmin=0,
-                vmax=len(colours),
+                vmax=len(colors),
                 extent=extent,
                 aspect="auto",
                 interpolation="nearest",
@@ -130,7 +130,7 @@ def steps_figure(model: nn.Sequential, dataset: Dataset, rows: Sequence[Mapping[
                 f"{row['sample']}  {float(row['pixel_accuracy']):.1%}", fontsize=9, fontweight="normal"
             )
             axes.grid(False)
-        patches = [Patch(color=c, label=name) for c, name in zip(colours, dataset.info.classes, strict=True)]
+        patches = [Patch(color=c, label=name) for c, name in zip(colors, dataset.info.classes, strict=True)]
         picture.legend(handles=patches[:12], loc="outside lower center", ncols=min(6, len(patches)))
     return picture
 
@@ -141,10 +141,10 @@ def _own_steps(values: torch.Tensor) -> NDArray[np.float32]:
     return numbers[~np.isnan(numbers)]
 
 
-def _coloured_line(axes: Axes, values: NDArray[np.float32], colour: NDArray[np.float32], most: float) -> None:
+def _colored_line(axes: Axes, values: NDArray[np.float32], color: NDArray[np.float32], most: float) -> None:
     points = np.stack([np.arange(len(values)), values], 1)
     segments = np.stack([points[:-1], points[1:]], 1)
-    line = LineCollection(list(segments), cmap=COLOURS, norm=Normalize(-most, most), linewidths=2)
-    line.set_array(colour[: len(values) - 1])
+    line = LineCollection(list(segments), cmap=COLORS, norm=Normalize(-most, most), linewidths=2)
+    line.set_array(color[: len(values) - 1])
     axes.add_collection(line)
     axes.autoscale()

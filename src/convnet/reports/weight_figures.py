@@ -15,7 +15,7 @@ from convnet.features.codebook import Codebook
 from convnet.features.hog import HoG
 from convnet.features.visual_words import VisualWords
 from convnet.layers import FlattenLinear, layers_of
-from convnet.models.knn import NearestNeighbours
+from convnet.models.knn import NearestNeighbors
 from convnet.reports import grids
 from convnet.reports.style import bare, figure
 
@@ -38,12 +38,12 @@ def weight_figures(model: nn.Sequential, dataset: Dataset, split: Split) -> Iter
             yield f"codebook-{number}", codebook_figure(part.codebook(), part.in_channels, part.patch_size)
         if isinstance(part, HoG):
             yield f"hog-{number}", glyph_figure(part, dataset.read(shown).images.cpu())
-    if isinstance(model[-1], NearestNeighbours):
-        yield "neighbours", _neighbour_figure(model, dataset, split, shown)
+    if isinstance(model[-1], NearestNeighbors):
+        yield "neighbors", _neighbor_figure(model, dataset, split, shown)
 
 
 def template_figure(templates: Tensor, classes: Sequence[str] | None) -> Figure:
-    """Weights D×C×H×W as images with 0 as mid-grey: one per class, or those of the hidden units."""
+    """Weights D×C×H×W as images with 0 as mid-gray: one per class, or those of the hidden units."""
     if classes is not None:
         return grids.image_grid(
             [_as_signed(t) for t in templates], classes, min(10, len(classes)), "One template per class"
@@ -93,13 +93,13 @@ def _glyphs(cells: NDArray[np.float32], size: int) -> LineCollection:
     )
 
 
-def _neighbour_figure(model: nn.Sequential, dataset: Dataset, split: Split, shown: Tensor) -> Figure:
+def _neighbor_figure(model: nn.Sequential, dataset: Dataset, split: Split, shown: Tensor) -> Figure:
     """Held-out images, each with its nearest training images."""
     memory = model[-1]
-    assert isinstance(memory, NearestNeighbours)
+    assert isinstance(memory, NearestNeighbors)
     queries = dataset.read(shown).images.cpu()
     features = nn.Sequential(*list(model)[:-1])(queries)
-    distances, places = memory.neighbours(features, min(9, len(memory.memory)))
+    distances, places = memory.neighbors(features, min(9, len(memory.memory)))
     found = split.train[memory.kept.cpu()[places.cpu()]]
     images, captions = [], []
     for index, near, far in zip(shown.tolist(), found.tolist(), distances.tolist(), strict=True):
@@ -113,7 +113,7 @@ def _neighbour_figure(model: nn.Sequential, dataset: Dataset, split: Split, show
 
 
 def _as_signed(weights: Tensor) -> grids.Image:
-    """Weights C×H×W → uint8 H×W×C with 0 as mid-grey; grey unless there are 3 channels."""
+    """Weights C×H×W → uint8 H×W×C with 0 as mid-gray; gray unless there are 3 channels."""
     if weights.shape[0] not in (1, 3):
         weights = weights.mean(0, keepdim=True)
     scaled = 127.5 + 127.5 * weights / weights.abs().amax().clamp_min(1e-12)

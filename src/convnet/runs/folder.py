@@ -39,7 +39,7 @@ class RunFolder:
         return self.path / "checkpoints" / "best.safetensors"
 
     @property
-    def learnt_checkpoint(self) -> Path:
+    def fitted_checkpoint(self) -> Path:
         """The state of stages that were fitted before the first step."""
         return self.path / "checkpoints" / "learnt.safetensors"
 

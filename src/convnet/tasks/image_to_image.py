@@ -105,8 +105,8 @@ class ImagePrediction(Prediction):
 
     def png(self) -> bytes:
         """The image as a PNG."""
-        grey = self.image.shape[2] == 1
-        return to_png(PIL.Image.fromarray(self.image[:, :, 0] if grey else self.image))
+        gray = self.image.shape[2] == 1
+        return to_png(PIL.Image.fromarray(self.image[:, :, 0] if gray else self.image))
 
 
 class ImageToImage(Task):
@@ -116,7 +116,7 @@ class ImageToImage(Task):
         name: The name of the task.
         degrade: Makes the input from the target; None if the data has pairs.
         prepare: Applied to images before prediction.
-        colours: Whether the task needs color images.
+        colors: Whether the task needs color images.
         plain: Whether the input equals the target.
         loss: The default loss.
     """
@@ -130,11 +130,11 @@ class ImageToImage(Task):
         degrade: degrade.Degrade | None,
         prepare: Callable[[Tensor], Tensor] = lambda picture: picture,
         *,
-        colours: bool = False,
+        colors: bool = False,
         plain: bool = False,
         loss: str = "l1",
     ) -> None:
-        self.name, self.degrade, self.prepare, self.colours = name, degrade, prepare, colours
+        self.name, self.degrade, self.prepare, self.colors = name, degrade, prepare, colors
         self.annotation = "pairs" if degrade is None else "photos"
         self.plain, self.loss = plain, loss
         self.writes = {"made": name}
@@ -143,14 +143,14 @@ class ImageToImage(Task):
         """The number of channels of the images.
 
         Raises:
-            DataError: The data holds no images, or grey images where the task needs color.
+            DataError: The data holds no images, or gray images where the task needs color.
         """
         if dataset.info.modality != "images":
             raise DataError(
                 f"{dataset.info.name}: a {dataset.info.modality}, not images; task {self.name} needs images"
             )
-        if self.colours and dataset.info.shape.channels != 3:
-            raise DataError(f"{dataset.info.name}: has grey images; task {self.name} needs color images")
+        if self.colors and dataset.info.shape.channels != 3:
+            raise DataError(f"{dataset.info.name}: has gray images; task {self.name} needs color images")
         return dataset.info.shape.channels
 
     def transform(self, batch: Batch, seed: int | None) -> Batch:
@@ -161,7 +161,7 @@ class ImageToImage(Task):
         return Batch(degrade.degraded(batch, self.degrade, seed), targets, batch.indices, batch.sizes)
 
     def prepare_input(self, images: Tensor) -> Tensor:
-        """Prepare images for prediction: convert to grey, enlarge, …"""
+        """Prepare images for prediction: convert to gray, enlarge, …"""
         return self.prepare(images.float())
 
     def outputs_for(self, model: nn.Module, images: Tensor, tile: int | None = None) -> Tensor:
@@ -223,7 +223,7 @@ def denoise(
     """Remove Gaussian noise of standard deviation `sigma` (of 255), or salt-and-pepper noise.
 
     Args:
-        noise: "gaussian" or "salt-pepper".
+        noise: "gaussian" or "salt-and-pepper".
         sigma: The standard deviation of Gaussian noise.
         share: The fraction of pixels that are replaced by black or white.
     """
@@ -249,8 +249,8 @@ def inpaint(*, holes: Count = 4, side: Annotated[float, Gt(0), Le(1)] = 0.2) -> 
 
 @TASKS.register("colorize")
 def colorize() -> Task:
-    """Color grey photos."""
-    return ImageToImage("colorize", degrade.grey, degrade.grey, colours=True)
+    """Color gray photos."""
+    return ImageToImage("colorize", degrade.gray, degrade.gray, colors=True)
 
 
 @TASKS.register("super-resolution")

@@ -120,7 +120,7 @@ class MaskPrediction(Prediction):
         return {"mask": self.png(), "overlay": to_png(PIL.Image.fromarray(overlay))}
 
     def png(self) -> bytes:
-        """The mask as a PNG with a palette of the classes' colors; 16-bit grey for more than 256 classes."""
+        """The mask as a PNG with a palette of the classes' colors; 16-bit gray for more than 256 classes."""
         if len(self.classes) > 256:
             return to_png(PIL.Image.fromarray(self.indices.astype(np.uint16)))
         image = PIL.Image.fromarray(self.indices.astype(np.uint8), "P")
@@ -205,8 +205,8 @@ class Segmentation(Task):
         wrong = (predicted != truth) & (truth != IGNORED)
         return [
             ("image", image),
-            ("truth", blended(image, coloured(truth), truth != IGNORED)),
-            ("prediction", blended(image, coloured(predicted))),
+            ("truth", blended(image, colored(truth), truth != IGNORED)),
+            ("prediction", blended(image, colored(predicted))),
             (f"wrong: {wrong.sum() / max(1, (truth != IGNORED).sum()):.1%}", marked(image, wrong)),
         ]
 
@@ -259,23 +259,23 @@ Mask = NDArray[np.integer]
 
 def class_colors(count: int) -> NDArray[np.uint8]:
     """A color for each class, K×3: twelve distinct colors, then darker versions of them."""
-    colours = [
+    colors = [
         tuple(int(c * 0.7 ** (k // len(PALETTE))) for c in PALETTE[k % len(PALETTE)]) for k in range(count)
     ]
-    return np.array(colours, np.uint8).reshape(-1, 3)
+    return np.array(colors, np.uint8).reshape(-1, 3)
 
 
-def coloured(mask: Mask) -> Picture:
+def colored(mask: Mask) -> Picture:
     """Class indices H×W → colors H×W×3; black where there is no class."""
     inside = mask >= 0
-    colours = class_colors(int(mask.max(initial=0)) + 1)
-    return np.where(inside[..., None], colours[np.where(inside, mask, 0)], 0).astype(np.uint8)
+    colors = class_colors(int(mask.max(initial=0)) + 1)
+    return np.where(inside[..., None], colors[np.where(inside, mask, 0)], 0).astype(np.uint8)
 
 
-def blended(image: Picture, colours: Picture, where: NDArray[np.bool_] | None = None) -> Picture:
-    """An image (grey or RGB) with colors blended over it, everywhere or only at `where`."""
-    base = np.broadcast_to(image, colours.shape).astype(np.float32)
-    mixed = (1 - ALPHA) * base + ALPHA * colours
+def blended(image: Picture, colors: Picture, where: NDArray[np.bool_] | None = None) -> Picture:
+    """An image (gray or RGB) with colors blended over it, everywhere or only at `where`."""
+    base = np.broadcast_to(image, colors.shape).astype(np.float32)
+    mixed = (1 - ALPHA) * base + ALPHA * colors
     if where is not None:
         mixed = np.where(where[..., None], mixed, base)
     return mixed.round().astype(np.uint8)

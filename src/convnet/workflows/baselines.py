@@ -1,4 +1,4 @@
-"""Baselines: nearest neighbours, linear models and classical features within a time limit."""
+"""Baselines: nearest neighbors, linear models and classical features within a time limit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from convnet.recipes import Recipe, baseline_recipe, default_recipe, open_recipe
 from convnet.runs import BaselineRow, Baselines, RunFolder, as_file_name, split_fingerprint
 from convnet.settings import settings, use_settings
 from convnet.workflows.run import Run
-from convnet.workflows.time_budget import MEMORY, epochs_within, neighbours_within, words_within
+from convnet.workflows.time_budget import MEMORY, epochs_within, neighbors_within, words_within
 from convnet.workflows.train import resolve_environment, train
 
 OWN_FIELDS = ("data", "split", "preprocess.image_size", "preprocess.channels", "preprocess.resize", "seed")
@@ -44,9 +44,9 @@ IMAGES = (
     BaselineSpec("k-NN, pixels", "knn", 20),
     BaselineSpec("softmax, pixels", "linear", 10),
     BaselineSpec("SVM, pixels", "linear", 10, "hinge"),
-    BaselineSpec("k-NN, colour + HoG", "color+hog -> knn", 20),
-    BaselineSpec("softmax, colour + HoG", "color+hog -> linear", 10),
-    BaselineSpec("SVM, colour + HoG", "color+hog -> linear", 10, "hinge"),
+    BaselineSpec("k-NN, color + HoG", "color+hog -> knn", 20),
+    BaselineSpec("softmax, color + HoG", "color+hog -> linear", 10),
+    BaselineSpec("SVM, color + HoG", "color+hog -> linear", 10, "hinge"),
     BaselineSpec("softmax, visual words", "visual-words -> linear", 40),
     BaselineSpec("MLP, pixels", "mlp", 15),
 )
@@ -139,7 +139,7 @@ def _affordable(
     if model.endswith("knn"):
         queries = 2 * len(split.val) + len(split.test)
         vectors = _vectors(model, dataset, split)
-        most = neighbours_within(vectors, len(split.train), queries, seconds)
+        most = neighbors_within(vectors, len(split.train), queries, seconds)
         if most is not None:
             name = f"{name} ({most:,} stored)"
         options = {"k": None if len(split.val) else 1, "most": most}

@@ -21,7 +21,7 @@ from convnet.recipes.resolve import choose_recipe
 from convnet.training import fit
 
 STEPS = {"epochs": 150, "regularizers.l2": 0.0}
-"""Defaults of training on points: many epochs, no regularisation."""
+"""Defaults of training on points: many epochs, no regularization."""
 
 
 @dataclass(frozen=True)

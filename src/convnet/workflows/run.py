@@ -111,7 +111,7 @@ class Run:
 
     @cached_property
     def model(self) -> nn.Sequential:
-        """The trained network in evaluation mode, with normalisation: uint8 N×C×H×W → logits.
+        """The trained network in evaluation mode, with normalization: uint8 N×C×H×W → logits.
 
         Raises:
             RunError: The run is not finished, or its weights are damaged.

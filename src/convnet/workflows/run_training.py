@@ -103,15 +103,15 @@ def _build(
 ) -> TrainingSetup:
     """Build the setup; the state of fitted stages is saved, so that a resumed run does not fit them again."""
     identity = _identity(recipe)
-    if folder.learnt_checkpoint.exists():
-        kept = load_checkpoint(folder.learnt_checkpoint)
-        _require_same(folder.learnt_checkpoint, kept.get("recipe"), identity)
+    if folder.fitted_checkpoint.exists():
+        kept = load_checkpoint(folder.fitted_checkpoint)
+        _require_same(folder.fitted_checkpoint, kept.get("recipe"), identity)
         setup = build(recipe, compute, data=data, fitted_state=kept["model"])
         return replace(setup, fit_seconds=kept["seconds"])
     setup = build(recipe, compute, data=data, network=network, load=not folder.checkpoint.exists())
     if setup.fit_seconds and recipe.epochs:
         content = {"model": setup.model.state_dict(), "seconds": setup.fit_seconds, "recipe": identity}
-        save_checkpoint(folder.learnt_checkpoint, content)
+        save_checkpoint(folder.fitted_checkpoint, content)
     return setup
 
 

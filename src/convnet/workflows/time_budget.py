@@ -48,7 +48,7 @@ def epochs_within(recipe: Recipe, dataset: Dataset, split: Split, seconds: float
     return max(1, min(recipe.epochs, int(left / (training * len(split.train) / count))))
 
 
-def neighbours_within(vectors: Tensor, samples: int, queries: int, seconds: float) -> int | None:
+def neighbors_within(vectors: Tensor, samples: int, queries: int, seconds: float) -> int | None:
     """The number of training samples that k-NN may store to answer all queries in time.
 
     Args:

@@ -55,7 +55,7 @@ def test_semicolons_tabs_and_no_header(tmp_path: Path) -> None:
         (GOOD.replace("class", "kind").replace(",a", ",x").replace("1,x", "1,y"), ""),
         ("x,y\n1,2\n3,4\n5,6\n", "holds 3 different values in 3 rows"),
         ("", "is empty"),
-        ("x,y,class\n", "column names and no rows"),
+        ("x,y,class\n", "column names but no rows"),
         ("x,x,class\n1,2,a\n2,3,b\n", "two columns are called 'x'"),
         ("class\na\nb\n", "no column of numbers beside 'class'"),
     ],
@@ -83,7 +83,7 @@ def test_a_table_for_a_run_that_knows_its_columns(tmp_path: Path) -> None:
     dataset = open_table(path, columns=["width", "height"])
     assert dataset.images.flatten(1).tolist() == [[2, 1], [4, 3]]
     assert dataset.info.classes == ("a",)
-    with pytest.raises(DataError, match="has no column of classes"):
+    with pytest.raises(DataError, match="has no class column"):
         open_table(path, columns=["width", "height", "kind"])
 
 
@@ -96,12 +96,18 @@ def test_columns_that_are_not_there(tmp_path: Path) -> None:
         open_table(path, label="kind")
     with pytest.raises(DataError, match=r"cannot be read as a table"):
         open_table(tmp_path / "nowhere.csv")
-    with pytest.raises(DataError, match="are for tables"):
+    with pytest.raises(DataError, match="apply to tables only"):
         open_data("digits", label="class")
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
-@given(st.binary(max_size=200) | st.text(st.sampled_from('01a.,;\n"-e\t'), max_size=80).map(str.encode))
+@given(
+    st.binary(max_size=200)
+    | st.text(st.sampled_from('01a.,;\n"-e\t'), max_size=80).map(str.encode)
+    | st.lists(st.tuples(st.floats(), st.sampled_from("ab")), min_size=4, max_size=9).map(
+        lambda rows: "\n".join(["x,class", *(f"{x},{name}" for x, name in rows)]).encode()
+    )
+)
 def test_any_bytes_are_a_table_or_a_message(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "any.csv"
     path.write_bytes(content)
@@ -111,7 +117,7 @@ def test_any_bytes_are_a_table_or_a_message(tmp_path: Path, content: bytes) -> N
         assert str(path) in str(error)
         return
     assert len(dataset) == len(dataset.info.locations)
-    assert np.isfinite(dataset.images.numpy()).all() or dataset.images.abs().max() > 1e30
+    assert np.isfinite(dataset.images.numpy()).all()
 
 
 @pytest.mark.parametrize("name", [name for name, s in DATASETS.items() if s.table])

@@ -92,7 +92,7 @@ def test_without_room_images_are_decoded_anew_and_are_the_same(
     monkeypatch.setenv("XDG_CACHE_HOME", str(many.parent / "full"))
     streamed = open_data(str(many), Preprocess(image_size=32))
     assert torch.equal(packed.read(places).images, streamed.read(places).images)
-    assert "decoded anew in every epoch" in streamed.info.warnings[-1]
+    assert "decoded again in every epoch" in streamed.info.warnings[-1]
 
 
 def test_a_file_that_vanishes_is_left_out_of_its_batch(many: Path) -> None:

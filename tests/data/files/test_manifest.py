@@ -24,7 +24,7 @@ from convnet.data import (
     open_data,
 )
 from convnet.data.datasets.npz import open_arrays
-from convnet.data.files.storage import FolderStorage
+from convnet.data.files.storage import open_storage
 from convnet.errors import DataError
 
 
@@ -59,14 +59,14 @@ def test_what_is_passed_over_is_listed_with_its_reason(tmp_path: Path) -> None:
     assert set(reasons) == {
         "a/.hidden.png", ".cache", "beside.png", "a/notes.txt", "b/Thumbs.db", "b/up", "b/gone.png"
     }  # fmt: skip
-    assert "lies in" in reasons["b/up"] and "cannot be read" in reasons["b/gone.png"]
+    assert "a folder that it is in" in reasons["b/up"] and "cannot be read" in reasons["b/gone.png"]
 
 
 def test_names_that_are_no_text_are_passed_over(tmp_path: Path) -> None:
     for name in ("a/1.png", "b/2.png"):
         picture(tmp_path / name)
     shutil.copy(tmp_path / "a/1.png", bytes(tmp_path / "a") + b"/\xff.png")
-    assert [i.name for i in FolderStorage(tmp_path).contents().ignored] == ["a/\\udcff.png"]
+    assert [i.name for i in open_storage(tmp_path).contents().ignored] == ["a/\\udcff.png"]
 
 
 def test_an_archive_is_read_in_place(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_what_is_wrong_with_a_table_is_named_with_its_line(tmp_path: Path) -> No
         [["path", "label"], ["1.png", "a"], ["1.png", "b"]]
     )
     assert "'dev' is no split" in message([["path", "label", "split"], ["1.png", "a", "dev"]])
-    assert "none of its files is there" in message([["path", "label"], ["x/2.png", "a"]])
+    assert "none of the files exists" in message([["path", "label"], ["x/2.png", "a"]])
     assert "neither 0 nor 1" in message([["path", "p", "q"], ["1.png", "2", "0"]], multi_label=True)
 
 
@@ -180,7 +180,7 @@ def test_coco_annotations(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"1\.png shows 2 categories .*multi-label"):
         list_data(str(path))
     path.write_text('{"images": [{}]}')
-    with pytest.raises(DataError, match="no COCO annotations"):
+    with pytest.raises(DataError, match="not COCO annotations"):
         list_data(str(path))
 
 
@@ -280,15 +280,15 @@ def test_a_file_that_could_not_be_read_is_tried_again(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name in ("data/a/1.png", "data/a/2.png", "data/b/3.png"):
         picture(tmp_path / name)
-    read = FolderStorage.read
+    read = open_storage.read
 
-    def fails(self: FolderStorage, name: str) -> bytes:
+    def fails(self: open_storage, name: str) -> bytes:
         if name == "a/1.png":
             raise DataError("a/1.png: cannot be read: Permission denied")
         return read(self, name)
 
     with monkeypatch.context() as patch:
-        patch.setattr(FolderStorage, "read", fails)
+        patch.setattr(open_storage, "read", fails)
         dataset = open_data(str(tmp_path / "data"), Preprocess(image_size=8))
         assert dataset.info.unreadable == ("a/1.png: Permission denied",)
     assert not open_data(str(tmp_path / "data"), Preprocess(image_size=8)).info.unreadable

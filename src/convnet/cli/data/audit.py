@@ -71,7 +71,7 @@ def _print(found: Audit, page: Path | None) -> None:
             + " ".join(f"{d:.1f}" for d in deviation)
         )
     if found.profiles:
-        print(f"  {found.profiles:,} images have a colour profile (ICC), which is ignored")
+        print(f"  {found.profiles:,} images have a color profile (ICC), which is ignored")
     for kind, findings in found.by_kind.items():
         print(f"\n{kind.replace('_', ' ')} ({len(findings):,})")
         for finding in findings[:LISTED]:

@@ -169,7 +169,7 @@ def _suspects(manifest: Manifest, found: Scan) -> list[Finding]:
             Finding(
                 "suspect_label",
                 sample.entry.name,
-                f"labelled '{sample.labels[0]}' ({suspect.own:.0%}), looks like '{suspect.other}' "
+                f"labeled '{sample.labels[0]}' ({suspect.own:.0%}), looks like '{suspect.other}' "
                 f"({suspect.probability:.0%})",
             )
         )

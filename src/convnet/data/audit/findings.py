@@ -93,7 +93,7 @@ def _copies(manifest: Manifest, pairs: Sequence[Pair]) -> Iterator[Finding]:
         kind: Kind = "exact_duplicate" if pair.exact else "near_duplicate"
         yield Finding(kind, second.entry.name, f"of {first.entry.name}{across}")
         if first.labels != second.labels:
-            detail = f"labelled {_words(second.labels)}, its copy {first.entry.name} {_words(first.labels)}"
+            detail = f"labeled {_words(second.labels)}, its copy {first.entry.name} {_words(first.labels)}"
             yield Finding("conflicting_label", second.entry.name, detail)
 
 

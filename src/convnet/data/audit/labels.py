@@ -81,7 +81,7 @@ def suspects(images: NDArray[np.uint8], labels: NDArray[np.int64], classes: tupl
 
 
 def _features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """N×D: square roots of HoG, colour histograms and visual words, standardised, all kinds of one weight."""
+    """N×D: square roots of HoG, color histograms and visual words, standardized, all kinds of one weight."""
     parts: list[list[torch.Tensor]] = [[] for _ in range(3 + GRID**2)]
     size = images.shape[1:3]
     channels = images.shape[3]

@@ -147,12 +147,12 @@ def _examine(store: Storage, sample: Sample) -> Look:
             return Look(trouble, reason)
     pixels = picture.pixels
     height, width, channels = pixels.shape
-    colours = pixels[:, :, :3] if channels >= 3 else np.repeat(pixels[:, :, :1], 3, 2)
+    colors = pixels[:, :, :3] if channels >= 3 else np.repeat(pixels[:, :, :1], 3, 2)
     rows, columns = (np.arange(SMALL) * side // SMALL for side in (height, width))
     seen = replace(picture, pixels=NOTHING)
-    small = stretch(colours, (SMALL, SMALL))
+    small = stretch(colors, (SMALL, SMALL))
     beyond = int(np.ptp(pixels[:, :, 3:], axis=(0, 1)).max()) if channels > 3 else 0
-    return Look(trouble, reason, seen, channels, small, colours[rows[:, None], columns], beyond)
+    return Look(trouble, reason, seen, channels, small, colors[rows[:, None], columns], beyond)
 
 
 def _described(looks: Sequence[Look]) -> Records:
@@ -173,7 +173,7 @@ def _described(looks: Sequence[Look]) -> Records:
         small = _planes([look.small for look in looks])
         some = _planes([look.some for look in looks])
         red, green, blue = np.moveaxis(small, 1, 0)
-        grey = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
+        gray = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
         quarters = small.reshape(len(places), 3, THUMB, 2, THUMB, 2)
         half = (quarters[:, :, :, 0] + quarters[:, :, :, 1]) / 4
         records["thumb"][places] = (half[..., 0] + half[..., 1]).round().transpose(0, 2, 3, 1)
@@ -181,7 +181,7 @@ def _described(looks: Sequence[Look]) -> Records:
         records["mean"][places] = values.mean(2)
         records["square"][places] = np.einsum("ncp,ncp->nc", values, values) / values.shape[2]
         records["contrast"][places] = values.mean(1).std(1)
-        records["hash"][places] = perceptual_hashes(grey.reshape(-1, SMALL, SMALL))
+        records["hash"][places] = perceptual_hashes(gray.reshape(-1, SMALL, SMALL))
         reach = np.maximum(np.ptp(small.reshape(values.shape), 2), np.ptp(values, 2)).max(1)
         beyond = np.array([looks[i].beyond for i in places])
         area = records["width"][places] * records["height"][places].astype(np.int64)
@@ -195,10 +195,10 @@ def _planes(parts: Sequence[NDArray[np.uint8] | None]) -> NDArray[np.float32]:
     return stacked.transpose(0, 3, 1, 2).astype(np.float32, order="C")
 
 
-def perceptual_hashes(grey: NDArray[np.float32]) -> NDArray[np.uint64]:
+def perceptual_hashes(gray: NDArray[np.float32]) -> NDArray[np.uint64]:
     """Perceptual hashes of N×32×32, 64 bits each: low frequencies above their median (Zauner 2010)."""
     basis = _cosines()
-    low = (basis @ grey @ basis.T).reshape(len(grey), -1)[:, 1:]
+    low = (basis @ gray @ basis.T).reshape(len(gray), -1)[:, 1:]
     bits = low > np.median(low, axis=1, keepdims=True)
     padded = np.concatenate([bits, np.zeros((len(bits), 1), np.bool_)], 1)
     return np.packbits(padded, axis=1).view(np.uint64)[:, 0]

@@ -18,7 +18,7 @@ from convnet.data.datasets.open_images import open_images
 from convnet.data.datasets.tensor_dataset import TensorDataset, from_tensors, preprocess_images
 from convnet.data.files.csv import Cells
 from convnet.data.files.image_csv import manifest_of_cells
-from convnet.data.files.storage import FolderStorage
+from convnet.data.files.storage import open_storage
 from convnet.data.images.pixels import DecodeError, to_channels
 from convnet.data.images.preprocess import Preprocess, require_room
 from convnet.data.images.resize import resize
@@ -158,5 +158,5 @@ def _from_table(table: Any, preprocess: Preprocess) -> Dataset:
     names = tuple(str(name) for name in columns)
     rows = [["" if v is None else str(v) for v in row] for row in zip(*columns.values(), strict=True)]
     cells = Cells(Path("table"), names, rows, list(range(1, len(rows) + 1)))
-    manifest = manifest_of_cells(FolderStorage(Path.cwd()), cells)
+    manifest = manifest_of_cells(open_storage(Path.cwd()), cells)
     return open_images(replace(manifest, name="table"), "table", preprocess)

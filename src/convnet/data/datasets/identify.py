@@ -18,7 +18,7 @@ from convnet.data.files.annotations import is_image_table
 from convnet.data.files.coco import is_coco
 from convnet.data.files.csv import TABLE_SUFFIXES
 from convnet.data.files.shards import is_address, is_shard_folder, names_shards, shards_name
-from convnet.data.files.storage import Contents, FolderStorage, is_archive
+from convnet.data.files.storage import Contents, is_archive, open_storage
 from convnet.errors import ConvnetError, DataError, UnknownNameError
 from convnet.registry import nearest
 from convnet.types import Annotation
@@ -99,7 +99,7 @@ class Place:
         if not self.is_folder:
             return None
         with without_collections():
-            return FolderStorage(self.path).contents()
+            return open_storage(self.path).contents()
 
     @property
     def suffix(self) -> str:

@@ -208,7 +208,7 @@ def read_pictures(
 ) -> tuple[list[Pixels], list[tuple[int, ...]], dict[int, str]]:
     """Read images into memory.
 
-    All images get the same channels: those asked for, else 1 if all are grey, else 3.
+    All images get the same channels: those asked for, else 1 if all are gray, else 3.
 
     Args:
         paths: The files.
@@ -240,8 +240,8 @@ def read_pictures(
     problems = {i: result for i, result in enumerate(results) if isinstance(result, str)}
     readable = [result for result in results if not isinstance(result, str)]
     pictures = [pixels for pixels, _ in readable]
-    colours = channels or max((len(p) for p in pictures), default=1)
-    pictures = [np.repeat(p, 3, 0) if len(p) < colours else p for p in pictures]
+    colors = channels or max((len(p) for p in pictures), default=1)
+    pictures = [np.repeat(p, 3, 0) if len(p) < colors else p for p in pictures]
     return pictures, [size for _, size in readable], problems
 
 

@@ -42,11 +42,11 @@ Colors = Mapping[str, str | int]
 
 @dataclass(frozen=True)
 class RawMask:
-    """The values of a mask file: indices, grey values or colors."""
+    """The values of a mask file: indices, gray values or colors."""
 
     path: Path
     values: Values
-    coloured: bool
+    colored: bool
     palette: bool
 
 
@@ -65,7 +65,7 @@ def open_masks(
         root: The folder.
         contents: Its listing.
         preprocess: Size and channels.
-        colors: The classes and their colors ("#rrggbb") or indices. Default: masks hold class indices (grey
+        colors: The classes and their colors ("#rrggbb") or indices. Default: masks hold class indices (gray
             or palette) or the values 0 and 255.
         ignore_index: The value of pixels without a class. Default: 255 in palette masks.
         channels: The channels that a trained network takes.
@@ -78,9 +78,9 @@ def open_masks(
     if problems:
         raise DataError(f"{next(iter(problems.values()))}; remove it and its mask")
     partners = [f.partner for f in files if f.partner]
-    by_colour = bool(colors) and any(isinstance(c, str) for c in (colors or {}).values())
+    by_color = bool(colors) and any(isinstance(c, str) for c in (colors or {}).values())
     with ThreadPoolExecutor() as pool:
-        raws = list(pool.map(lambda path: _read(path, by_colour), partners))
+        raws = list(pool.map(lambda path: _read(path, by_color), partners))
     codes = _table(colors) if colors else _guess(raws, ignore_index)
     masks = []
     for file, picture, size, raw in zip(files, pictures, own_sizes, raws, strict=True):
@@ -102,18 +102,18 @@ def open_masks(
     )
 
 
-def _read(path: Path, by_colour: bool) -> RawMask:
+def _read(path: Path, by_color: bool) -> RawMask:
     with _opened(path) as image:
         if image.format == "JPEG":
             raise DataError(f"{path}: JPEG compression changes the values of a mask; save masks as PNG")
         palette = image.mode in ("P", "PA")
-        if image.mode in ("I", "I;16") or (not by_colour and (palette or image.mode in ("1", "L"))):
+        if image.mode in ("I", "I;16") or (not by_color and (palette or image.mode in ("1", "L"))):
             values = np.asarray(image.convert("L") if image.mode == "1" else image).astype(np.int64)
-            return RawMask(path, values, coloured=False, palette=palette)
+            return RawMask(path, values, colored=False, palette=palette)
         red, green, blue = np.moveaxis(np.asarray(image.convert("RGB")).astype(np.int64), 2, 0)
-    if not by_colour and (red == green).all() and (green == blue).all():
-        return RawMask(path, red, coloured=False, palette=False)
-    return RawMask(path, red << 16 | green << 8 | blue, coloured=True, palette=False)
+    if not by_color and (red == green).all() and (green == blue).all():
+        return RawMask(path, red, colored=False, palette=False)
+    return RawMask(path, red << 16 | green << 8 | blue, colored=True, palette=False)
 
 
 @contextmanager
@@ -147,7 +147,7 @@ def _table(colors: Colors) -> dict[str, int]:
 def _guess(raws: Sequence[RawMask], ignore_index: int | None) -> dict[str, int]:
     """The classes of masks that hold indices, or the values 0 and 255."""
     for raw in raws:
-        if raw.coloured:
+        if raw.colored:
             found = ", ".join(f"#{value:06x}" for value in np.unique(raw.values)[:6])
             raise DataError(
                 f"{raw.path}: this is a color mask ({found}); name the class of each color: "
@@ -181,7 +181,7 @@ def _classes(
     known = (ordered[place] == raw.values) & ~void
     if (strange := ~(known | void)).any():
         value = int(raw.values[strange][0])
-        what = f"the color #{value:06x}" if raw.coloured else f"the value {value}"
+        what = f"the color #{value:06x}" if raw.colored else f"the value {value}"
         raise DataError(
             f"{raw.path}: {strange.sum():,} pixels have {what}, which is not a class "
             f"(known: {', '.join(names[:12])}); add it to data.colors, or set data.ignore_index"

@@ -22,7 +22,7 @@ from convnet.errors import DataError
 from convnet.registry import validate
 from convnet.types import Annotation, ImageShape
 
-LABELLED = ("image folder", "archive", "image table", "coco", "shards", "mask folder", "pair folder")
+LABELED = ("image folder", "archive", "image table", "coco", "shards", "mask folder", "pair folder")
 """Formats of images with classes."""
 TABLES = ("table", "image table", "series")
 """Formats with columns."""
@@ -75,7 +75,7 @@ def open_spec(
         )
     if options.series and not spec.named:
         spec = spec.as_series()
-    has_columns = spec.kind in TABLES or (spec.kind in LABELLED and options.label is not None)
+    has_columns = spec.kind in TABLES or (spec.kind in LABELED and options.label is not None)
     if (options.ignore and spec.kind != "table") or (options.label is not None and not has_columns):
         raise DataError(f"{options.source}: data.label and data.ignore apply to tables only")
     dataset = _open(spec, options, preprocess, annotation, shape)
@@ -137,7 +137,7 @@ def list_spec(spec: DataSpec, label: str | None = None, *, multi_label: bool = F
         return list_arrays(open_arrays(spec.file, multi_label=multi_label))
     if spec.kind == "shards":
         return list_shards(spec.source, multi_label=multi_label)
-    if spec.kind not in LABELLED:
+    if spec.kind not in LABELED:
         raise DataError(f"{spec.source}: holds no images with labels; {KINDS_OF_FILES}")
     return list_images(spec.file, spec.contents, label, multi_label=multi_label)
 

@@ -29,7 +29,7 @@ from convnet.data.files.image_folder import list_folder
 from convnet.data.files.image_reader import ImageReader
 from convnet.data.files.manifest import Manifest, numbered
 from convnet.data.files.shards import ShardStorage
-from convnet.data.files.storage import Contents, FolderStorage, is_archive, open_storage
+from convnet.data.files.storage import Contents, is_archive, open_storage
 from convnet.data.images.decode import file_bytes
 from convnet.data.images.pixels import converts
 from convnet.data.images.preprocess import Preprocess
@@ -66,7 +66,7 @@ def list_images(
         if is_coco(path):
             return list_coco(path, multi_label=multi_label)
         if contents is None and not is_archive(path):
-            place = FolderStorage(path.parent)
+            place = open_storage(path.parent)
             return list_table(place, file_bytes(path), str(path), label=label, multi_label=multi_label)
         store = open_storage(path)
         contents = contents or store.contents()
@@ -243,7 +243,7 @@ def _shape(found: Scan, preprocess: Preprocess) -> ImageShape:
 
 
 def _channels(numbers: NDArray[np.uint8]) -> int:
-    """The most frequent number of channels; 3 if there are color images among grey ones."""
+    """The most frequent number of channels; 3 if there are color images among gray ones."""
     values, counts = np.unique(numbers, return_counts=True)
     common = int(values[counts.argmax()])
     return 3 if common == 1 and 3 in values else common

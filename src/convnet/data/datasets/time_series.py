@@ -14,7 +14,7 @@ from convnet.data.datasets.npz import holds_images
 from convnet.data.datasets.tensor_dataset import TensorDataset, from_tensors
 from convnet.data.files.csv import sorted_labels
 from convnet.data.files.series import READERS, UNKNOWN, Series, read_wav
-from convnet.data.files.storage import Contents, FolderStorage
+from convnet.data.files.storage import Contents, open_storage
 from convnet.data.images.preprocess import MEMORY_LIMIT_BYTES
 from convnet.errors import DataError
 from convnet.targets import CLASS_INDEX, MASK
@@ -45,7 +45,7 @@ def is_series_folder(contents: Contents) -> bool:
 
 
 def open_series(
-    path: Path, label: str | None = None, *, contents: Contents | None = None, labelled: bool = True
+    path: Path, label: str | None = None, *, contents: Contents | None = None, labeled: bool = True
 ) -> TensorDataset:
     """Open series of one or many channels and any lengths.
 
@@ -55,7 +55,7 @@ def open_series(
             or a folder with one subfolder of .wav files per class.
         label: The class column.
         contents: The listing of a folder.
-        labelled: Whether classes are required; if not, `path` may be a single .wav file.
+        labeled: Whether classes are required; if not, `path` may be a single .wav file.
 
     Returns:
         The dataset, N×C×1×L; shorter series end in NaN.
@@ -65,11 +65,11 @@ def open_series(
     """
     given_split: list[SplitName] | None = None
     if path.is_dir():
-        series, given_split = _folder(path, contents or FolderStorage(path).contents(), label)
-    elif path.suffix.lower() == ".wav" and not labelled:
+        series, given_split = _folder(path, contents or open_storage(path).contents(), label)
+    elif path.suffix.lower() == ".wav" and not labeled:
         series = [read_wav(path, UNKNOWN, path.parent)]
     else:
-        series = _read(path, label, labelled)
+        series = _read(path, label, labeled)
     if not series:
         raise DataError(f"{path}: holds no series")
     return _source(path, series, given_split)
@@ -79,7 +79,7 @@ def _folder(root: Path, contents: Contents, label: str | None) -> tuple[list[Ser
     series: list[Series] = []
     given_split: list[SplitName] = []
     for part in _parts(root, contents):
-        found = _read(part.path, label, labelled=True)
+        found = _read(part.path, label, labeled=True)
         series += found
         given_split += [part.split or "train"] * len(found)
     if series:
@@ -120,13 +120,13 @@ def _parts(root: Path, contents: Contents) -> list[Part]:
     )
 
 
-def _read(path: Path, label: str | None, labelled: bool) -> list[Series]:
+def _read(path: Path, label: str | None, labeled: bool) -> list[Series]:
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise DataError(f"{path}: series are read from {', '.join(sorted(READERS))} files")
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    return reader(path, label, labelled)
+    return reader(path, label, labeled)
 
 
 def _source(path: Path, series: Sequence[Series], given_split: list[SplitName] | None) -> TensorDataset:

@@ -9,7 +9,7 @@ from pathlib import Path
 from convnet.data.files.csv import DELIMITERS
 from convnet.data.files.image_csv import LOOKED_AT, list_table
 from convnet.data.files.manifest import SPLIT_FOLDERS, Manifest, make_manifest
-from convnet.data.files.storage import Contents, Storage
+from convnet.data.files.storage import Contents, FileStorage
 from convnet.data.images.formats import has_image_name
 from convnet.errors import DataError
 from convnet.types import SplitName
@@ -32,7 +32,7 @@ def is_image_table(path: Path) -> bool:
         return False
 
 
-def tables_within(store: Storage, contents: Contents) -> list[str]:
+def tables_within(store: FileStorage, contents: Contents) -> list[str]:
     """The label tables in a folder or an archive of images; empty if there are none.
 
     They name images, and are at the top or in each folder of a split. In a folder they are called metadata,
@@ -49,7 +49,7 @@ def tables_within(store: Storage, contents: Contents) -> list[str]:
 
 
 def list_tables(
-    store: Storage, contents: Contents, names: list[str], *, label: str | None, multi_label: bool
+    store: FileStorage, contents: Contents, names: list[str], *, label: str | None, multi_label: bool
 ) -> Manifest:
     """List the images of several tables; the folder of a table gives the split of its images.
 
@@ -81,7 +81,7 @@ def _split(name: str) -> SplitName | None:
     return SPLIT_FOLDERS.get(name.partition("/")[0].lower())
 
 
-def _is_table_of_images(store: Storage, name: str) -> bool:
+def _is_table_of_images(store: FileStorage, name: str) -> bool:
     if name.lower().endswith(".parquet"):
         return True
     lines = store.read(name).decode("utf-8-sig", "replace").splitlines()

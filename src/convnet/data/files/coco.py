@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from convnet.data.files.manifest import Manifest, Sample, make_manifest
-from convnet.data.files.storage import FolderStorage, entry_of
+from convnet.data.files.storage import open_storage
 from convnet.errors import DataError
 
 FOLDERS = ("", "images", "..", "../images")
@@ -53,9 +53,9 @@ def list_coco(path: Path, *, multi_label: bool) -> Manifest:
                 f"{path}: {odd[0]} has {len(odd[1])} categories ({', '.join(odd[1]) or 'none'}), not one; "
                 "use --task multi-label"
             )
-    root = _root(path, files[0][0])
-    samples = [Sample(entry_of(root, name), labels) for name, labels in files]
-    return make_manifest(path.stem, FolderStorage(root), samples, multi_label=multi_label)
+    storage = open_storage(_root(path, files[0][0]))
+    samples = [Sample(storage.entry(name), labels) for name, labels in files]
+    return make_manifest(path.stem, storage, samples, multi_label=multi_label)
 
 
 PARTS = {

@@ -11,7 +11,7 @@ from typing import Literal
 
 from convnet.data.files.csv import DELIMITERS, LABEL_NAMES, Cells, parse_cells
 from convnet.data.files.manifest import SPLIT_FOLDERS, Manifest, Sample, make_manifest
-from convnet.data.files.storage import MISSING, Contents, FileEntry, Ignored, Storage, entry_of
+from convnet.data.files.storage import MISSING, Contents, FileEntry, FileStorage, Ignored
 from convnet.data.images.formats import has_image_name
 from convnet.errors import DataError, in_one_line
 from convnet.registry import nearest
@@ -26,7 +26,7 @@ UNUSED: Literal["unused"] = "unused"
 
 
 def list_table(
-    store: Storage,
+    store: FileStorage,
     content: bytes,
     name: str,
     *,
@@ -67,7 +67,7 @@ def list_table(
 
 
 def manifest_of_cells(
-    store: Storage,
+    store: FileStorage,
     cells: Cells,
     label: str | None = None,
     *,
@@ -107,7 +107,7 @@ def manifest_of_cells(
         if split == UNUSED:
             unused.append(Ignored(prefix + path, "its split is unused"))
             continue
-        entry = known.get(prefix + path) or entry_of(store.root, prefix + path)
+        entry = known.get(prefix + path) or store.entry(prefix + path)
         sample = Sample(entry, labels[i], split, groups[i] or None)
         before = found.get(sample.entry.name)
         if before is not None and before.labels != sample.labels:

@@ -36,7 +36,7 @@ Reader = Callable[[Path, str | None, bool], list[Series]]
 """(file, class column, whether classes are required) → the series of the file."""
 
 
-def read_arff(path: Path, label: str | None = None, labelled: bool = True) -> list[Series]:
+def read_arff(path: Path, label: str | None = None, labeled: bool = True) -> list[Series]:
     """Read ARFF: attributes are steps; the class is `label`, or the last nominal attribute.
 
     Raises:
@@ -54,7 +54,7 @@ def read_arff(path: Path, label: str | None = None, labelled: bool = True) -> li
         ) from error
     nominal = [name for name, kind in zip(meta.names(), meta.types(), strict=True) if kind == "nominal"]
     chosen = label or next(iter(nominal[::-1]), None)
-    if labelled and (chosen is None or chosen not in meta.names()):
+    if labeled and (chosen is None or chosen not in meta.names()):
         wanted = f"attribute '{chosen}'" if chosen else "nominal attribute {a, b, …} for the classes"
         raise DataError(f"{path}: has no {wanted}; its attributes are {', '.join(meta.names()[-6:])}")
     steps = [name for name in meta.names() if name != chosen]
@@ -73,7 +73,7 @@ def read_arff(path: Path, label: str | None = None, labelled: bool = True) -> li
     ]
 
 
-def read_ucr(path: Path, label: str | None = None, labelled: bool = True) -> list[Series]:
+def read_ucr(path: Path, label: str | None = None, labeled: bool = True) -> list[Series]:
     """Read the text format of the UCR archive: one row per series, the class first.
 
     Values are separated by spaces, tabs or commas.
@@ -98,7 +98,7 @@ def read_ucr(path: Path, label: str | None = None, labelled: bool = True) -> lis
     return found
 
 
-def read_csv(path: Path, label: str | None = None, labelled: bool = True) -> list[Series]:
+def read_csv(path: Path, label: str | None = None, labeled: bool = True) -> list[Series]:
     """Read CSV with one row per series and one column per step.
 
     With a column `series` there is one row per step and one column per channel; a class that changes within a
@@ -110,9 +110,9 @@ def read_csv(path: Path, label: str | None = None, labelled: bool = True) -> lis
     cells = read_cells(path)
     named = {name.lower(): name for name in cells.columns}
     group = next((named[name] for name in SERIES_NAMES if name in named), None)
-    last = cells.columns[-1] if labelled else None
+    last = cells.columns[-1] if labeled else None
     chosen = label or next((named[name] for name in LABEL_NAMES if name in named), last)
-    if labelled and chosen not in cells.columns:
+    if labeled and chosen not in cells.columns:
         raise DataError(f"{path}: has no column '{chosen}'{nearest(str(chosen), cells.columns)}")
     others = {chosen, group} | {named[name] for name in STEP_NAMES if group and name in named}
     kept = [i for i, name in enumerate(cells.columns) if name not in others]
@@ -140,7 +140,7 @@ def read_csv(path: Path, label: str | None = None, labelled: bool = True) -> lis
     ]
 
 
-def read_npz(path: Path, label: str | None = None, labelled: bool = True) -> list[Series]:
+def read_npz(path: Path, label: str | None = None, labeled: bool = True) -> list[Series]:
     """Read arrays x (N×L or N×C×L, NaN after the end of shorter series) and y (N, or N×L per step).
 
     Raises:
@@ -153,7 +153,7 @@ def read_npz(path: Path, label: str | None = None, labelled: bool = True) -> lis
         raise DataError(f"{path}: cannot be read: {in_one_line(error)}") from error
     x = next((arrays[name] for name in ("x", "series", "data") if name in arrays), None)
     y = next((arrays[name] for name in (label or "y", "y", "labels", "label") if name in arrays), None)
-    if y is None and x is not None and not labelled:
+    if y is None and x is not None and not labeled:
         y = np.full(len(x), UNKNOWN)
     if x is None or y is None:
         raise DataError(f"{path}: expected arrays x and y, found {', '.join(arrays) or 'none'}")

@@ -1,27 +1,33 @@
-"""Where files lie: in a folder, in a zip archive; what is there, and the bytes of one."""
+"""Where files are: a folder or a zip archive, listed and read through fsspec."""
 
 from __future__ import annotations
 
 import os
-import stat
-import threading
 import zipfile
 import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from convnet.data.images.decode import file_bytes
-from convnet.errors import DataError
+from convnet.errors import DataError, in_one_line
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 MISSING = -1
-"""The size of a file that a table or an annotation names and that is not there."""
+"""The size of a file that a table or an annotation names but that does not exist."""
 CLUTTER = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db", "__macosx", "@eadir"})
-"""What operating systems leave behind."""
+"""Files and folders created by operating systems."""
+STAMPS = ("CRC", "mtime")
+"""The facts of a file that change with its content, as fsspec names them."""
+
+Info = Mapping[str, Any]
+"""The facts of a file as fsspec returns them: name, size, type, …."""
 
 
 class FileEntry(NamedTuple):
-    """A file: its path below the root, with slashes; its size; and a number that changes when it does."""
+    """A file: its path below the root, with slashes; its size; and a number that changes with the file."""
 
     name: str
     size: int
@@ -30,7 +36,7 @@ class FileEntry(NamedTuple):
 
 @dataclass(frozen=True)
 class Ignored:
-    """A file or folder that is not read, and why."""
+    """A file or folder that is not read, and the reason."""
 
     name: str
     reason: str
@@ -38,7 +44,7 @@ class Ignored:
 
 @dataclass(frozen=True)
 class Contents:
-    """All visible files of a store, sorted by name; its folders; and what is passed over."""
+    """The listing of a storage: its files and folders, sorted by name, and the ignored ones."""
 
     entries: tuple[FileEntry, ...]
     folders: tuple[str, ...]
@@ -46,11 +52,11 @@ class Contents:
 
 
 class Storage(Protocol):
-    """A place that holds files."""
+    """Whatever a manifest reads its files from."""
 
     @property
     def root(self) -> Path:
-        """The folder or archive."""
+        """The folder, archive or address."""
         ...
 
     @property
@@ -59,141 +65,144 @@ class Storage(Protocol):
         ...
 
     def read(self, name: str) -> bytes:
-        """The bytes of a file.
+        """The content of a file.
 
         Raises:
-            DataError: it is not there, or cannot be read.
+            DataError: The file does not exist or cannot be read.
         """
         ...
 
 
 @dataclass(frozen=True)
-class FolderStorage:
-    """The files below a folder. Links are followed, but never back into a folder that they lie in."""
+class FileStorage:
+    """The files of a folder or a zip archive.
+
+    Attributes:
+        root: The folder or archive.
+        system: The file system that holds the files.
+        prefix: The folder within the file system, with a slash; empty for an archive.
+    """
 
     root: Path
+    system: AbstractFileSystem
+    prefix: str
     remote: bool = False
 
     def contents(self) -> Contents:
-        """Walk the folder.
+        """List all files.
+
+        Links are followed, but never back into a folder that they are in.
 
         Raises:
-            DataError: there is no such folder, or it may not be read.
+            DataError: The folder does not exist or cannot be read.
         """
+        ignored: list[Ignored] = []
         entries: list[FileEntry] = []
         folders: list[str] = []
-        ignored: list[Ignored] = []
-        try:
-            start = self.root.stat()
-            os.scandir(self.root).close()
-        except OSError as error:
-            reason = "no such folder" if not self.root.exists() else f"cannot be read: {error.strerror}"
-            raise DataError(f"{self.root}: {reason}") from None
-        waiting = [("", frozenset({(start.st_dev, start.st_ino)}))]
-        while waiting:
-            prefix, above = waiting.pop()
-            try:
-                children = os.scandir(self.root / prefix)
-            except OSError as error:
-                ignored.append(Ignored(prefix.rstrip("/"), f"cannot be read: {error.strerror}"))
-                continue
-            with children:
-                for child in children:
-                    name = prefix + child.name
-                    if why := _passed_over(child.name):
-                        ignored.append(Ignored(_printable(name), why))
-                        continue
-                    try:
-                        status = child.stat()
-                        if child.is_dir():
-                            here = status.st_dev, status.st_ino
-                            if here in above:
-                                ignored.append(Ignored(name, "a link to a folder that it lies in"))
-                                continue
-                            folders.append(name)
-                            waiting.append((f"{name}/", above | {here}))
-                        elif child.is_file():
-                            entries.append(FileEntry(name, status.st_size, status.st_mtime_ns))
-                        else:
-                            ignored.append(Ignored(name, "not an ordinary file"))
-                    except OSError as error:
-                        ignored.append(Ignored(name, f"cannot be read: {error.strerror}"))
+        found = self._walk(ignored) if self.prefix else self._members(ignored)
+        for name, info in found:
+            if info["type"] == "directory":
+                folders.append(name)
+            elif info["type"] == "file":
+                entries.append(FileEntry(name, info["size"], _stamp(info)))
+            else:
+                ignored.append(Ignored(name, "not an ordinary file"))
         entries.sort(key=lambda entry: entry.name)
         return Contents(tuple(entries), tuple(sorted(folders)), tuple(sorted(ignored, key=lambda i: i.name)))
 
-    def read(self, name: str) -> bytes:
-        """The bytes of a file below the folder."""
-        return file_bytes(self.root / name)
-
-
-class ZipStorage:
-    """The members of a zip archive, read in place, from any number of threads."""
-
-    remote = False
-
-    def __init__(self, root: Path) -> None:
-        """Open the archive.
-
-        Raises:
-            DataError: it is none, or a damaged one.
-        """
-        self.root = root
-        self._here = threading.local()
-        try:
-            with zipfile.ZipFile(root) as archive:
-                self._members = archive.infolist()
-        except FileNotFoundError:
-            raise DataError(f"{root}: no such file") from None
-        except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
-            raise DataError(f"{root}: not a readable zip archive: {error}") from error
-
-    def contents(self) -> Contents:
-        """What the archive's directory says; a single folder that holds everything is looked through."""
-        entries, ignored, folders = [], [], set[str]()
-        for member in self._members:
-            parts = [part for part in member.filename.split("/") if part]
-            reason: str | None = next((r for part in parts if (r := _passed_over(part))), None)
-            if reason is None and (member.filename.startswith("/") or ".." in parts):
-                reason = "its path leads out of the archive"
-            if reason is None and member.flag_bits & 1:
-                reason = "encrypted"
-            if reason is not None:
-                ignored.append(Ignored(_printable(member.filename), reason))
+    def _walk(self, ignored: list[Ignored]) -> Iterator[tuple[str, Info]]:
+        """The files and folders below a folder."""
+        waiting = [("", frozenset({os.path.realpath(self.prefix)}))]
+        while waiting:
+            folder, above = waiting.pop()
+            try:
+                children = self.system.ls(self.prefix + folder, detail=True)
+            except OSError as error:
+                if not folder:
+                    raise DataError(f"{self.root}: cannot be read: {error.strerror}") from None
+                ignored.append(Ignored(folder.rstrip("/"), f"cannot be read: {error.strerror}"))
                 continue
-            above = parts if member.is_dir() else parts[:-1]
-            folders |= {"/".join(above[: i + 1]) for i in range(len(above))}
-            if not member.is_dir():
-                entries.append(FileEntry(member.filename, member.file_size, member.CRC))
-        entries.sort(key=lambda entry: entry.name)
-        return Contents(tuple(entries), tuple(sorted(folders)), tuple(ignored))
+            for info in children:
+                name = folder + info["name"].rpartition("/")[2]
+                if reason := _passed_over(name.rpartition("/")[2]):
+                    ignored.append(Ignored(_printable(name), reason))
+                    continue
+                if info["islink"]:
+                    try:
+                        info = self.system.info(self._path(name))  # of the target
+                    except OSError as error:
+                        ignored.append(Ignored(name, f"cannot be read: {error.strerror}"))
+                        continue
+                if info["type"] == "directory":
+                    here = os.path.realpath(self.prefix + name)
+                    if here in above:
+                        ignored.append(Ignored(name, "a link to a folder that it is in"))
+                        continue
+                    waiting.append((f"{name}/", above | {here}))
+                yield name, info
+
+    def _members(self, ignored: list[Ignored]) -> Iterator[tuple[str, Info]]:
+        """The members of an archive."""
+        for info in self.system.find("", withdirs=True, detail=True).values():
+            name = info["name"]
+            parts = name.split("/")
+            reason = next((reason for part in parts if part and (reason := _passed_over(part))), None)
+            if reason is None and (name.startswith("/") or ".." in parts):
+                reason = "its path leads out of the archive"
+            if reason is None and info.get("flag_bits", 0) & 1:
+                reason = "encrypted"
+            if reason is None:
+                yield name, info
+            elif info["type"] == "file":
+                ignored.append(Ignored(_printable(name), reason))
 
     def read(self, name: str) -> bytes:
-        """The bytes of a member."""
+        """The content of a file."""
+        place = self.root / name
         try:
-            archive = getattr(self._here, "archive", None)
-            if archive is None:  # one for each thread: they do not share a position in the file
-                archive = self._here.archive = zipfile.ZipFile(self.root)
-            return bytes(archive.read(name))
-        except KeyError:
-            raise DataError(f"{self.root}/{name}: no such file") from None
-        except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as error:
-            raise DataError(f"{self.root}/{name}: cannot be read: {error}") from error
+            return bytes(self.system.cat_file(self._path(name)))
+        except FileNotFoundError:
+            raise DataError(f"{place}: no such file") from None
+        except OSError as error:
+            raise DataError(f"{place}: cannot be read: {error.strerror or error}") from error
+        except Exception as error:  # damaged archives make the reader raise nearly anything
+            raise DataError(f"{place}: cannot be read: {in_one_line(error)}") from error
+
+    def entry(self, name: str) -> FileEntry:
+        """A file as it is now; of the size MISSING if there is none."""
+        try:
+            info = self.system.info(self._path(name))
+        except (OSError, ValueError):
+            return FileEntry(name, MISSING, 0)
+        if info["type"] != "file":  # reading a pipe would never end
+            return FileEntry(name, MISSING, 0)
+        return FileEntry(name, info["size"], _stamp(info))
+
+    def _path(self, name: str) -> str:
+        """The path of a file within the file system; a name may also be an absolute path."""
+        return os.path.join(self.prefix, name)  # noqa: PTH118 (not always a path of this machine)
 
 
-def open_storage(path: Path) -> FolderStorage | ZipStorage:
-    """The store of a folder or a zip archive."""
-    return ZipStorage(path) if is_archive(path) else FolderStorage(path)
+def open_storage(path: Path) -> FileStorage:
+    """The storage of a folder or a zip archive.
 
+    Raises:
+        DataError: The path does not exist, or is a damaged archive.
+    """
+    from fsspec.implementations.local import LocalFileSystem
+    from fsspec.implementations.zip import ZipFileSystem
 
-def entry_of(root: Path, name: str) -> FileEntry:
-    """The file of that name below a folder, as it is now; of the size MISSING where there is none."""
+    if not is_archive(path):
+        if not path.is_dir():
+            raise DataError(f"{path}: no such folder")
+        return FileStorage(path, LocalFileSystem(), f"{path.absolute()}/")
     try:
-        status = (root / name).stat()
-    except (OSError, ValueError):
-        return FileEntry(name, MISSING, 0)
-    if not stat.S_ISREG(status.st_mode):  # a pipe would never end
-        return FileEntry(name, MISSING, 0)
-    return FileEntry(name, status.st_size, status.st_mtime_ns)
+        # An open file, because fsspec would read a name with "::" as a chain of URLs.
+        return FileStorage(path, ZipFileSystem(path.open("rb")), "")
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise DataError(f"{path}: not a readable zip archive: {error}") from error
 
 
 def visible_folders(root: Path) -> list[Path]:
@@ -202,16 +211,21 @@ def visible_folders(root: Path) -> list[Path]:
 
 
 def is_archive(path: Path) -> bool:
-    """Whether it is a zip archive, by its name."""
+    """Whether the name of a path is that of a zip archive."""
     return path.suffix.lower() == ".zip" and not path.is_dir()
 
 
+def _stamp(info: Info) -> int:
+    """A number that changes with the file."""
+    return zlib.crc32(repr([info.get(key) for key in STAMPS]).encode())
+
+
 def _passed_over(name: str) -> str | None:
-    """Why a file or folder of that name is not looked at."""
+    """Why a file or folder of that name is ignored; None if it is not."""
     if name.startswith("."):
         return "hidden"
     if name.lower() in CLUTTER:
-        return "left behind by an operating system"
+        return "created by an operating system"
     if not name.isascii() and name != _printable(name):
         return "its name is not valid UTF-8; rename it"
     return None

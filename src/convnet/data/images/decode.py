@@ -35,7 +35,7 @@ def decode(
 
     Args:
         content: The bytes of the file.
-        channels: 1 converts to grey, 3 to color; None keeps the channels.
+        channels: 1 converts to gray, 3 to color; None keeps the channels.
         background: The color behind transparent pixels.
         allow_truncated: Whether a truncated image is decoded as far as possible.
         at_least: Height and width that are needed; a much larger JPEG may be decoded at ½, ¼ or ⅛ of its
@@ -80,7 +80,7 @@ def read_picture(
 
     Args:
         path: The file.
-        channels: 1 converts to grey, 3 to color; None keeps the channels.
+        channels: 1 converts to gray, 3 to color; None keeps the channels.
         background: The color behind transparent pixels.
         allow_truncated: Whether a truncated image is decoded as far as possible.
 

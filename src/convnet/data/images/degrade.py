@@ -94,7 +94,7 @@ def holed(holes: int, side: float) -> Degrade:
     return cut
 
 
-def grey(clean: Tensor, _generator: torch.Generator | None = None) -> Tensor:
+def gray(clean: Tensor, _generator: torch.Generator | None = None) -> Tensor:
     """Three equal channels of luminance (Rec. 601)."""
     weights = clean.new_tensor(LUMINANCE).view(1, 3, 1, 1)
     return (clean * weights).sum(1, keepdim=True).round().clamp(0, 255).expand_as(clean)

@@ -18,14 +18,14 @@ _DAMAGE = ("premature end of data segment", "bad huffman code", "corrupt jpeg da
 
 
 def decode_jpeg(content: bytes, channels: int | None, at_least: tuple[int, int] | None) -> Picture | None:
-    """Decode a valid grey or color JPEG; None for anything else, which is left to Pillow."""
+    """Decode a valid gray or color JPEG; None for anything else, which is left to Pillow."""
     try:
         height, width, space, _ = simplejpeg.decode_jpeg_header(content)
     except ValueError:
         return None
     if space not in ("Gray", "YCbCr", "RGB") or height * width > MAX_PIXELS:
         return None
-    grey = channels == 1 or (channels is None and space == "Gray")
+    gray = channels == 1 or (channels is None and space == "Gray")
     orientation = jpeg_orientation(content)
     rows, columns = at_least or (height, width)
     if orientation >= 5:
@@ -35,7 +35,7 @@ def decode_jpeg(content: bytes, channels: int | None, at_least: tuple[int, int] 
     try:
         pixels: Pixels = simplejpeg.decode_jpeg(
             content,
-            "GRAY" if grey else "RGB",
+            "GRAY" if gray else "RGB",
             min_height=-(-height // factor),
             min_width=-(-width // factor),
             min_factor=factor,

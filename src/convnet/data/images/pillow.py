@@ -13,7 +13,7 @@ from convnet.data.images.exif import ORIENTATION, orientation_of
 from convnet.data.images.formats import FORMATS
 from convnet.data.images.pixels import DecodeError, Pixels, scaled, to_channels
 
-GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "F"})
+GRAY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "F"})
 _BITS_PER_SAMPLE = 258
 
 
@@ -76,17 +76,17 @@ def orientation(image: Image.Image) -> int:
 
 def pixels_of(image: Image.Image, channels: int | None, background: str) -> Pixels:
     """Pixels H×W×C of a loaded image: scaled to 8 bits, with transparency over the background."""
-    grey = image.mode in GREY_MODES
+    gray = image.mode in GRAY_MODES
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         flat: Image.Image = Image.fromarray(scaled(np.asarray(image), _depth(image)))
     elif "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
         over = Image.new("RGBA", image.size, ImageColor.getrgb(background))
         flat = Image.alpha_composite(over, image.convert("RGBA"))
-        colour = over.getpixel((0, 0))
-        grey = grey and isinstance(colour, tuple) and len(set(colour[:3])) == 1
+        color = over.getpixel((0, 0))
+        gray = gray and isinstance(color, tuple) and len(set(color[:3])) == 1
     else:
         flat = image
-    pixels = np.array(flat.convert("L" if grey else "RGB"))
+    pixels = np.array(flat.convert("L" if gray else "RGB"))
     return to_channels(np.atleast_3d(pixels), channels)
 
 

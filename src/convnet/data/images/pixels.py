@@ -56,7 +56,7 @@ def converts(found: int, channels: int) -> bool:
 
 
 def to_channels(pixels: Pixels, channels: int | None) -> Pixels:
-    """Convert color to grey (ITU-R 601 luma) or grey to color.
+    """Convert color to gray (ITU-R 601 luma) or gray to color.
 
     Args:
         pixels: H×W×C.
@@ -72,8 +72,8 @@ def to_channels(pixels: Pixels, channels: int | None) -> Pixels:
         raise DecodeError("unreadable", f"has {found} channels, which cannot be converted to {channels}")
     if found == 3:
         red, green, blue = np.moveaxis(pixels.astype(np.uint32), 2, 0)
-        grey: Pixels = ((19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16).astype(np.uint8)
-        return grey[:, :, None]
+        gray: Pixels = ((19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16).astype(np.uint8)
+        return gray[:, :, None]
     return np.repeat(pixels, channels, 2)
 
 

@@ -18,7 +18,7 @@ Normalization = Literal["channel", "pixel", "imagenet", "symmetric", "range", "n
 MEMORY_LIMIT_BYTES = 4 << 30
 
 
-def _require_colour(text: str) -> str:
+def _require_color(text: str) -> str:
     try:
         ImageColor.getrgb(text)
     except ValueError:
@@ -43,7 +43,7 @@ class Preprocess(Section):
     image_size: Count | None = None
     channels: Count | None = None
     resize: ResizePolicy = "crop"
-    background: Annotated[str, AfterValidator(_require_colour)] = "white"
+    background: Annotated[str, AfterValidator(_require_color)] = "white"
     allow_truncated: bool = False
     normalize: Normalization = "channel"
 

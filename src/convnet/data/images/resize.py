@@ -28,7 +28,7 @@ def resize(pixels: NDArray[np.uint8], size: tuple[int, int], policy: ResizePolic
     if pixels.shape[:2] == size:
         return pixels
     if policy == "crop":
-        return stretch(_centre(pixels, size), size)
+        return stretch(_center(pixels, size), size)
     if policy == "stretch":
         return stretch(pixels, size)
     inner, (top, left) = _boxed(pixels.shape[:2], size)
@@ -46,7 +46,7 @@ def resize_mask(mask: NDArray[np.int16], size: tuple[int, int], policy: ResizePo
         fitted = np.full(size, IGNORED, np.int16)
         fitted[top : top + inner[0], left : left + inner[1]] = _nearest(mask, inner)
         return fitted
-    return _nearest(_centre(mask, size) if policy == "crop" else mask, size)
+    return _nearest(_center(mask, size) if policy == "crop" else mask, size)
 
 
 def stretch(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -65,7 +65,7 @@ def _nearest(mask: NDArray[np.int16], size: tuple[int, int]) -> NDArray[np.int16
     return np.asarray(image).astype(np.int16)
 
 
-def _centre(pixels: NDArray[Number], size: tuple[int, int]) -> NDArray[Number]:
+def _center(pixels: NDArray[Number], size: tuple[int, int]) -> NDArray[Number]:
     """The largest center crop with the aspect ratio of `size`."""
     height, width = pixels.shape[:2]
     scale = max(size[0] / height, size[1] / width)

@@ -10,7 +10,7 @@ from torch import nn
 from convnet.features import FEATURES, Features
 from convnet.layers import Standardize
 from convnet.models.grammar.parse_pipeline import parse_pipeline
-from convnet.models.knn import NearestNeighbours
+from convnet.models.knn import NearestNeighbors
 from convnet.models.registry import build_model, network
 from convnet.types import ImageShape
 
@@ -44,5 +44,5 @@ def pipeline(
     learner = parsed.classifier
     shape = ImageShape(features.out_features, 1, 1)
     classifier = build_model(learner.name, shape, num_classes, **learner.options)
-    scaling = [] if isinstance(classifier, NearestNeighbours) else [Standardize()]
+    scaling = [] if isinstance(classifier, NearestNeighbors) else [Standardize()]
     return Pipeline(features, *scaling, classifier)

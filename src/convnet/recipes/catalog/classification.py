@@ -1,4 +1,4 @@
-"""Named recipes for classification, from the lectures, the demos and the zoo of small networks."""
+"""Recipes for classification from the lectures and demos, and for small networks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from convnet.training import Regularizers
 
 @named("digits", expected="0.993 ± 0.002 (n=5 seeds)")
 def digits() -> Recipe:
-    """The 1,797 bundled 8×8 digits: runs anywhere, offline, in seconds."""
+    """The 1,797 bundled digits of 8×8 pixels; trains offline in seconds."""
     return Recipe(
         name="digits",
         data=Data(source="digits"),
@@ -41,7 +41,7 @@ def lecture_mnist() -> Recipe:
 
 @named("lenet5-mnist", expected="0.992 ± 0.001 (n=3 seeds)")
 def lenet5_mnist() -> Recipe:
-    """LeNet-5 on MNIST, moved by up to 2 pixels, one-cycle Adam."""
+    """LeNet-5 on MNIST: shifts of up to 2 pixels, one-cycle Adam."""
     return Recipe(
         name="lenet5-mnist",
         data=Data(source="mnist"),
@@ -85,7 +85,7 @@ def convnetjs_cifar10() -> Recipe:
     )
 
 
-@named("resnet9-cifar10", expected="not measured")
+@named("resnet9-cifar10", expected="not measured (needs a GPU)")
 def resnet9_cifar10() -> Recipe:
     """ResNet-9 on CIFAR-10: Nesterov, one cycle, label smoothing, flips and 4-pixel crops."""
     return Recipe(
@@ -103,19 +103,19 @@ def resnet9_cifar10() -> Recipe:
 
 @named("pattern-mnist", expected="0.995 (n=1 seed)")
 def pattern_mnist() -> Recipe:
-    """[(CONV-RELU)*2-POOL]*3-(FC-RELU)*1-SOFTMAX on MNIST, moved by up to 2 pixels, one-cycle Adam."""
+    """[(CONV-RELU)*2-POOL]*3-(FC-RELU)*1-SOFTMAX on MNIST: shifts of up to 2 pixels, one-cycle Adam."""
     return _small("pattern", "mnist", Augment(shift=2), epochs=5)
 
 
 @named("neocognitron-mnist", expected="0.990 (n=1 seed)")
 def neocognitron_mnist() -> Recipe:
-    """The S/C sandwich on MNIST, moved by up to 2 pixels, one-cycle Adam."""
+    """The neocognitron on MNIST: shifts of up to 2 pixels, one-cycle Adam."""
     return _small("neocognitron", "mnist", Augment(shift=2), epochs=5)
 
 
 @named("lecture-picture-cifar10", expected="0.604 (n=1 seed)")
 def lecture_picture_cifar10() -> Recipe:
-    """The network of the lectures' pictures on CIFAR-10, flips and 2-pixel shifts, one-cycle Adam."""
+    """The network of the lectures' pictures on CIFAR-10: flips and 2-pixel shifts, one-cycle Adam."""
     return _small("lecture-picture", "cifar10", Augment(flip=True, shift=2), epochs=10)
 
 

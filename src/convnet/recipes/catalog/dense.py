@@ -1,4 +1,4 @@
-"""The recipes beyond labels: masks, images, codes, series; each on bundled data and on a real set."""
+"""Recipes for segmentation, image-to-image tasks, autoencoders, series and transfer learning."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from convnet.recipes.overrides import override
 from convnet.recipes.recipe import Recipe
 
 WHOLE = SplitOptions(val=0.0)
-"""Nothing is chosen by watching it, so nothing is held out but the test split."""
+"""No validation split, because nothing is chosen on it."""
 
 
 @named("unet-digit-scenes", expected="0.992 (n=1 seed)")
 def unet_digit_scenes() -> Recipe:
-    """A class for every pixel of scenes of digits, by a small U-Net: runs anywhere."""
+    """Segmentation of scenes of digits by a small U-Net; trains offline."""
     return dense_recipe(
         "digit-scenes", "segmentation", optimizer=Component(name="adam", lr=0.003), name="unet-digit-scenes"
     )
@@ -25,7 +25,7 @@ def unet_digit_scenes() -> Recipe:
 
 @named("fcn-digit-scenes", expected="not measured")
 def fcn_digit_scenes() -> Recipe:
-    """The same scenes by ResNet-20 made fully convolutional."""
+    """Segmentation of scenes of digits by ResNet-20 made fully convolutional."""
     model = {"name": "fcn", "classifier": "resnet20"}
     return dense_recipe(
         "digit-scenes",
@@ -38,18 +38,18 @@ def fcn_digit_scenes() -> Recipe:
 
 @named("unet-membrane", expected="0.923 (n=1 seed)")
 def unet_membrane() -> Recipe:
-    """U-Net, 31 million parameters, on crops of 25 slices of a neuron stack."""
+    """U-Net with 31 million parameters on crops of 25 slices of a neuron stack."""
     return _membrane("unet-membrane", width=64, epochs=32)
 
 
 @named("unet-small-membrane", expected="0.924 (n=1 seed)")
 def unet_small_membrane() -> Recipe:
-    """The same at a quarter of the width: 1.9 million parameters."""
+    """U-Net at a quarter of the width (1.9 million parameters) on the same slices."""
     return _membrane("unet-small-membrane", width=16, epochs=200)
 
 
 def _membrane(name: str, *, width: int, epochs: int) -> Recipe:
-    # Small crops: many steps of few pixels reach more than few steps of many.
+    # Small crops: many steps on few pixels give better results than few steps on many.
     augment = Augment(crop=128, crops=4, flip=True, flip_vertical=True, quarter_turns=True)
     return dense_recipe(
         "membrane",
@@ -68,42 +68,42 @@ def _membrane(name: str, *, width: int, epochs: int) -> Recipe:
 
 @named("denoise-photos", expected="32.3 dB, 11.2 more than the noisy photo (n=1 seed)")
 def denoise_photos() -> Recipe:
-    """Gaussian noise of 25 taken from photos, by a residual U-Net trained on one photo."""
+    """Remove Gaussian noise of 25 from photos by a residual U-Net trained on one photo."""
     return _restored("denoise-photos", "denoise")
 
 
 @named("deblur-photos", expected="not measured")
 def deblur_photos() -> Recipe:
-    """Photos blurred by 2 pixels, sharpened."""
+    """Sharpen photos blurred by 2 pixels."""
     return _restored("deblur-photos", "deblur")
 
 
 @named("inpaint-photos", expected="not measured")
 def inpaint_photos() -> Recipe:
-    """White rectangles in photos, filled in."""
+    """Fill in white rectangles in photos."""
     return _restored("inpaint-photos", "inpaint")
 
 
 @named("colorize-photos", expected="not measured")
 def colorize_photos() -> Recipe:
-    """Grey photos, coloured."""
+    """Color gray photos."""
     return _restored("colorize-photos", "colorize", tone=0.0)
 
 
 @named("super-resolution-photos", expected="not measured")
 def super_resolution_photos() -> Recipe:
-    """Photos at twice the size."""
+    """Enlarge photos to twice the size."""
     return _restored("super-resolution-photos", "super-resolution")
 
 
 @named("denoise-cifar10", expected="not measured")
 def denoise_cifar10() -> Recipe:
-    """Gaussian noise of 25 taken from 32×32 photos."""
+    """Remove Gaussian noise of 25 from 32×32 photos."""
     return dense_recipe("cifar10", "denoise", epochs=3, name="denoise-cifar10")
 
 
 def _restored(name: str, task: str, *, tone: float = 0.9) -> Recipe:
-    """Crops of one photo; with their tones changed, so that others are not of colours never seen."""
+    """Crops of one photo, with random tones so that the network generalizes to other colors."""
     augment = Augment(crop=64, crops=512, flip=True, flip_vertical=True, tone=tone)
     return dense_recipe(
         "photos",
@@ -120,14 +120,14 @@ def _restored(name: str, task: str, *, tone: float = 0.9) -> Recipe:
 
 @named("autoencoder-digits", expected="not measured")
 def autoencoder_digits() -> Recipe:
-    """The bundled digits through a bottleneck of 8 numbers."""
+    """Reconstruct the bundled digits through a bottleneck of 8 numbers."""
     model = {"name": "dense-autoencoder", "code": 8, "hidden": (64,)}
     return dense_recipe("digits", "reconstruct", model, epochs=60, batch_size=32, name="autoencoder-digits")
 
 
 @named("conv-autoencoder-digits", expected="not measured")
 def conv_autoencoder_digits() -> Recipe:
-    """The bundled digits out of noise of 60, through a convolutional bottleneck of 8 numbers."""
+    """Reconstruct the bundled digits from noise of 60 through a convolutional bottleneck of 8 numbers."""
     model = {"name": "conv-autoencoder", "code": 8, "width": 16}
     recipe = dense_recipe("digits", "reconstruct", model, epochs=60, batch_size=32)
     return override(recipe, {"name": "conv-autoencoder-digits", "task.sigma": 60})
@@ -135,7 +135,7 @@ def conv_autoencoder_digits() -> Recipe:
 
 @named("autoencoder-mnist", expected="19.4 dB, squared error 0.0134 (n=1 seed)")
 def autoencoder_mnist() -> Recipe:
-    """MNIST through a bottleneck of 32 numbers, fully connected."""
+    """Reconstruct MNIST through a fully connected bottleneck of 32 numbers."""
     return dense_recipe(
         "mnist", "reconstruct", {"name": "dense-autoencoder", "code": 32}, epochs=20, name="autoencoder-mnist"
     )
@@ -143,13 +143,13 @@ def autoencoder_mnist() -> Recipe:
 
 @named("temporal-digits", expected="not measured")
 def temporal_digits() -> Recipe:
-    """The bundled digits read column by column, as series of 8 steps."""
+    """The bundled digits read by column, as series of 8 steps."""
     return series_recipe("digits", preprocess=Preprocess(), epochs=30, batch_size=64, name="temporal-digits")
 
 
 @named("temporal-ecg200", expected="0.904 ± 0.011 (n=5 seeds)")
 def temporal_ecg200() -> Recipe:
-    """Heart beats, normal or an infarction, by dilated convolutions in time."""
+    """Classify heart beats (normal or infarction) by dilated convolutions in time."""
     return series_recipe("ecg200", split=WHOLE, name="temporal-ecg200")
 
 
@@ -160,7 +160,7 @@ REST = ("dog", "frog", "horse", "ship", "truck")
 
 @named("digits-low", expected="not measured")
 def digits_low() -> Recipe:
-    """The bundled digits 0 to 4: where `digits-high` begins."""
+    """The bundled digits 0 to 4; provides the weights for `digits-high`."""
     return _some("digits-low", "digits", "small-convnet", LOW, epochs=10)
 
 
@@ -172,7 +172,7 @@ def digits_high() -> Recipe:
 
 @named("cifar10-first", expected="not measured")
 def cifar10_first() -> Recipe:
-    """ResNet-20 on five classes of CIFAR-10: where `cifar10-rest` begins."""
+    """ResNet-20 on five classes of CIFAR-10; provides the weights for `cifar10-rest`."""
     return _some("cifar10-first", "cifar10", "resnet20", FIRST, epochs=8)
 
 
@@ -183,7 +183,7 @@ def cifar10_rest() -> Recipe:
 
 
 def _some(name: str, source: str, model: str, classes: tuple[str, ...], **fields: Any) -> Recipe:
-    """Some of the classes, with the settings that the data has anyway."""
+    """The default recipe for some of the classes."""
     recipe = default_recipe(source, model)
     changes = {"name": name, "data.classes": classes, "optimizer.lr": 0.01 if model == "resnet20" else 0.003}
     return override(recipe, {**changes, **fields})
@@ -192,6 +192,6 @@ def _some(name: str, source: str, model: str, classes: tuple[str, ...], **fields
 def _few(
     name: str, source: str, model: str, classes: tuple[str, ...], weights: str, *, per_class: int
 ) -> Recipe:
-    """Few labels of other classes, and the weights that a run of the first ones learnt."""
+    """A few labels of other classes, with pretrained weights from a run on the first ones."""
     changes = {"weights.source": weights, "split.per_class": per_class, "batch_size": 32}
     return _some(name, source, model, classes, epochs=40, **changes)

@@ -1,4 +1,4 @@
-"""The table of named recipes: functions that return complete documents, and what they are known to reach."""
+"""The registry of named recipes with their measured test metrics."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Builder = Callable[[], Recipe]
 
 @dataclass(frozen=True)
 class NamedRecipe:
-    """A recipe of the catalogue: its builder, one line about it, and its measured test accuracy."""
+    """A named recipe: its builder, a one-line summary, and the measured test metric."""
 
     build: Builder
     summary: str
@@ -25,9 +25,12 @@ RECIPES: dict[str, NamedRecipe] = {}
 
 
 def named(name: str, *, expected: str, summary: str | None = None) -> Callable[[Builder], Builder]:
-    """File a builder under `name`; `expected` is mean ± standard deviation of test accuracy over seeds.
+    """Decorator that registers a builder.
 
-    `summary` is the builder's docstring unless given.
+    Args:
+        name: The name of the recipe.
+        expected: The test metric, mean ± standard deviation over seeds, or the reason why it is not measured.
+        summary: One line about the recipe. Default: the first line of the builder's docstring.
     """
 
     def add(builder: Builder) -> Builder:
@@ -38,10 +41,10 @@ def named(name: str, *, expected: str, summary: str | None = None) -> Callable[[
 
 
 def named_recipe(name: str) -> Recipe:
-    """The recipe called `name`.
+    """Build a recipe by name.
 
     Raises:
-        UnknownNameError: no such recipe.
+        UnknownNameError: There is no such recipe.
     """
     if name not in RECIPES:
         raise UnknownNameError(f"unknown recipe '{name}'{nearest(name, RECIPES)}")

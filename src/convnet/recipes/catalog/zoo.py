@@ -1,7 +1,7 @@
-"""The recipes of the zoo: every network with the settings of its paper, or those the lectures give.
+"""Recipes for published networks, with the settings of their papers or of the lectures.
 
-Those for ImageNet read a folder `imagenet` with train/ and val/ subfolders; `--set data.source=FOLDER` takes
-any other folder of photos.
+Recipes for ImageNet read a folder `imagenet` with train/ and val/; `--set data.source=FOLDER` uses any other
+folder of photos.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from convnet.recipes.recipe import Recipe
 
 
 class Settings(NamedTuple):
-    """SGD with momentum 0.9; the rate is divided by 10 when the validation loss stalls."""
+    """SGD with momentum 0.9; the rate is divided by 10 on a plateau of the validation loss."""
 
     lr: float
     batch_size: int
@@ -57,14 +57,14 @@ def _momentum(
 
 
 def _file_imagenet(model: str, settings: Settings) -> None:
-    """Heavy augmentation: mirrored crops of at least 8% of the picture, at the network's own size."""
+    """Strong augmentation: flipped crops of at least 8% of the image, at the network's own size."""
     side = MODELS.facts(model).native.height
 
     @named(
         f"{model}-imagenet",
         summary=f"{model} on photos of {side} pixels: momentum 0.9, rate {settings.lr:g}, "
         f"batch {settings.batch_size}, crops, flips.",
-        expected="not measured",
+        expected="not measured (needs ImageNet)",
     )
     def recipe() -> Recipe:
         crops = Augment(flip=True, random_resized_crop=0.08)
@@ -76,7 +76,7 @@ def _file_cifar10(model: str, settings: Settings) -> None:
         f"{model}-cifar10",
         summary=f"{model} on CIFAR-10: momentum 0.9, rate {settings.lr:g}, "
         f"batch {settings.batch_size}, flips, 4-pixel crops.",
-        expected="not measured",
+        expected="not measured (needs a GPU)",
     )
     def recipe() -> Recipe:
         crops = Augment(flip=True, pad_crop=4)

@@ -19,13 +19,13 @@ def brighter(images: Images, factor: Amounts) -> Images:
 
 
 def contrasted(images: Images, factor: Amounts) -> Images:
-    """Multiply differences from the mean grey of the image by the factor."""
+    """Multiply differences from the mean gray of the image by the factor."""
     mean = luma(images).mean((1, 2, 3), keepdim=True)
     return _blend(mean, images, factor)
 
 
 def saturated(images: Images, factor: Amounts) -> Images:
-    """Multiply differences from the grey of each pixel by the factor."""
+    """Multiply differences from the gray of each pixel by the factor."""
     return _blend(luma(images), images, factor)
 
 
@@ -39,7 +39,7 @@ def sharpened(images: Images, factor: Amounts) -> Images:
 
 
 def hue_turned(images: Images, turn: Amounts) -> Images:
-    """Rotate colors around the grey axis of YIQ by a fraction of the circle; luma is kept."""
+    """Rotate colors around the gray axis of YIQ by a fraction of the circle; luma is kept."""
     angle = 2 * torch.pi * turn
     cos, sin = angle.cos()[:, None, None], angle.sin()[:, None, None]
     to_yiq = images.new_tensor(
@@ -52,7 +52,7 @@ def hue_turned(images: Images, turn: Amounts) -> Images:
 
 
 def luma(images: Images) -> Float[Tensor, "N 1 H W"]:
-    """The grey of each pixel; the mean of the channels unless there are three."""
+    """The gray of each pixel; the mean of the channels unless there are three."""
     if images.shape[1] != len(LUMA):
         return images.mean(1, keepdim=True)
     weights = images.new_tensor(LUMA).view(1, 3, 1, 1)

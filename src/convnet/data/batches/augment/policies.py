@@ -23,7 +23,7 @@ Operation = Callable[[Images, Amounts, bool], Images]
 
 LEVELS = 30
 RAND_LEVEL, RAND_OPERATIONS = 9, 2
-GREY = 128.0
+GRAY = 128.0
 """The value of pixels from outside the image."""
 
 
@@ -135,7 +135,7 @@ def _affine(
         theta[:, 0, 0] = theta[:, 1, 1] = angle.cos()
         theta[:, 0, 1], theta[:, 1, 0] = -angle.sin() * ratio, angle.sin() / ratio
     grid = F.affine_grid(theta, [n, 1, height, width], align_corners=False)
-    return F.grid_sample(images - GREY, grid, align_corners=False) + GREY
+    return F.grid_sample(images - GRAY, grid, align_corners=False) + GRAY
 
 
 OPERATIONS: tuple[Operation, ...] = (

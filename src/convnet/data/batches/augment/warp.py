@@ -75,13 +75,13 @@ def _rectangles(n: int, smallest: float, flip: bool, generator: torch.Generator)
     area = _uniform(n, smallest, 1.0, generator)
     ratio = _uniform(n, math.log(3 / 4), math.log(4 / 3), generator).exp()
     scale_x, scale_y = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
-    centre_x = _uniform(n, -1.0, 1.0, generator) * (1 - scale_x)
-    centre_y = _uniform(n, -1.0, 1.0, generator) * (1 - scale_y)
+    center_x = _uniform(n, -1.0, 1.0, generator) * (1 - scale_x)
+    center_y = _uniform(n, -1.0, 1.0, generator) * (1 - scale_y)
     if flip:
         mirrored = torch.rand(n, device=generator.device, generator=generator) < 0.5
         scale_x = torch.where(mirrored, scale_x, -scale_x)
     zero = torch.zeros_like(scale_x)
-    return torch.stack([scale_x, zero, centre_x, zero, scale_y, centre_y], 1).view(n, 2, 3)
+    return torch.stack([scale_x, zero, center_x, zero, scale_y, center_y], 1).view(n, 2, 3)
 
 
 def _uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:

@@ -20,7 +20,7 @@ SCENES, TEST_SCENES, SCENE_SIDE, DIGITS_PER_SCENE = 600, 100, 48, 14
 
 
 def read_digits(name: str, classes: tuple[str, ...]) -> TensorDataset:
-    """scikit-learn's 1,797 digits of 8×8 pixels (UCI); 17 grey levels, scaled to 0…255."""
+    """scikit-learn's 1,797 digits of 8×8 pixels (UCI); 17 gray levels, scaled to 0…255."""
     from sklearn.datasets import load_digits  # imported here because it takes half a second
 
     pixels, targets = load_digits(return_X_y=True)

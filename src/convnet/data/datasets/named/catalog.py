@@ -41,7 +41,7 @@ def _idx_files(mirrors: tuple[str, ...], sums: tuple[str, str, str, str]) -> tup
 DATASETS: dict[str, NamedSet] = {
     s.name: s
     for s in (
-        NamedSet("digits", "1,797 handwritten digits, 8×8 grey", DIGITS, bundled(read_digits)),
+        NamedSet("digits", "1,797 handwritten digits, 8×8 gray", DIGITS, bundled(read_digits)),
         NamedSet(
             "tumours",
             "569 tumours, 30 measurements of their cells",
@@ -70,14 +70,14 @@ DATASETS: dict[str, NamedSet] = {
         ),
         NamedSet(
             "digit-scenes",
-            "600 scenes of digits with masks, 48×48 grey",
+            "600 scenes of digits with masks, 48×48 gray",
             ("paper", *DIGITS),
             bundled(read_scenes),
             annotation="mask",
         ),
         NamedSet(
             "membrane",
-            "30 electron microscope slices with masks, 512×512 grey",
+            "30 electron microscope slices with masks, 512×512 gray",
             ("membrane", "cell"),
             membrane,
             photos=True,
@@ -103,7 +103,7 @@ DATASETS: dict[str, NamedSet] = {
         ),
         NamedSet(
             "mnist",
-            "70,000 handwritten digits, 28×28 grey",
+            "70,000 handwritten digits, 28×28 gray",
             DIGITS,
             idx,
             _idx_files(
@@ -121,7 +121,7 @@ DATASETS: dict[str, NamedSet] = {
         ),
         NamedSet(
             "fashion-mnist",
-            "70,000 pictures of clothes, 28×28 grey",
+            "70,000 pictures of clothes, 28×28 gray",
             FASHION_CLASSES,
             idx,
             _idx_files(
@@ -139,7 +139,7 @@ DATASETS: dict[str, NamedSet] = {
         ),
         NamedSet(
             "kmnist",
-            "70,000 cursive Japanese characters, 28×28 grey",
+            "70,000 cursive Japanese characters, 28×28 gray",
             KMNIST_CLASSES,
             idx,
             _idx_files(

@@ -16,7 +16,7 @@ from convnet.data.datasets.named.idx import read_idx_images
 from convnet.data.datasets.tensor_dataset import TensorDataset, from_tensors
 from convnet.data.datasets.time_series import open_series
 from convnet.data.files.download import RemoteFile
-from convnet.data.files.storage import FolderStorage, visible_folders
+from convnet.data.files.storage import open_storage, visible_folders
 from convnet.data.images.preprocess import Preprocess
 from convnet.errors import DataError
 from convnet.types import Annotation, SplitName
@@ -99,7 +99,7 @@ def membrane(named: NamedSet, folder: Path) -> Read | None:
     """A finder for the thirty membrane slices and their masks; the last five are the test split."""
     if not folder.is_dir() or not {f.name.lower() for f in visible_folders(folder)} & set(IMAGE_FOLDERS):
         return None
-    contents = FolderStorage(folder).contents()
+    contents = open_storage(folder).contents()
     if not (
         has_folders(contents, IMAGE_FOLDERS, MASK_FOLDERS)
         and len(list_pairs(folder, contents, IMAGE_FOLDERS, MASK_FOLDERS)) == MEMBRANE_SLICES
