@@ -95,7 +95,10 @@ def test_training_says_first_what_does_not_fit(call: Cli) -> None:
         (("nets:third",), "(without --input, for images of 3x224x224)"),
         (("alexnet", "--html", "."), "it is a folder; pass a file"),
         (("alexnet", "--set", "epochs=3"), "--set epochs: only options of the network apply"),
-        (("alexnet", "--picture", "net.gif"), "net.gif: cannot write this format; use one of .svg, .pdf, .png"),
+        (
+            ("alexnet", "--picture", "net.gif"),
+            "net.gif: cannot write this format; use one of .svg, .pdf, .png",
+        ),
         (("alexnet", "--html", "no/where.html"), "cannot write no/where.html"),
         (("alexnet", "--set", "model.num_classes=3"), "'num_classes' is not an option of model alexnet"),
         (("(" * 999 + "CONV" + ")" * 999 + "-SOFTMAX",), "over 50 nested brackets"),

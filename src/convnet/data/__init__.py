@@ -15,7 +15,7 @@ from convnet.data.datasets.dataset import (
     to_device,
     with_targets,
 )
-from convnet.data.datasets.identify import DataSpec, as_path, exists, identify
+from convnet.data.datasets.identify import DataSpec, as_path, exists, identify, identify_source
 from convnet.data.datasets.image_dataset import ImageDataset
 from convnet.data.datasets.named.catalog import DATASETS, named_set
 from convnet.data.datasets.open import list_data, open_data, open_spec
@@ -48,6 +48,7 @@ __all__ = [
     "exists",
     "from_tensors",
     "identify",
+    "identify_source",
     "labels_of",
     "list_data",
     "location",

@@ -13,7 +13,7 @@ from convnet.data import (
     DataSpec,
     Loader,
     Split,
-    identify,
+    identify_source,
     make_split,
     open_spec,
     to_device,
@@ -97,7 +97,7 @@ def open_recipe_data(recipe: Recipe, spec: DataSpec | None = None) -> Dataset:
         DataError: The data is missing or cannot be read.
     """
     if spec is None or spec.source != recipe.data.source:
-        spec = identify(recipe.data.source)
+        spec = identify_source(recipe.data.source)
     return open_spec(spec, recipe.data, recipe.preprocess, task_of(recipe).annotation)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from convnet.data import DATASETS, Augment, Data, DatasetInfo, DataSpec, Preprocess, identify
+from convnet.data import DATASETS, Augment, Data, DatasetInfo, DataSpec, Preprocess, identify_source
 from convnet.data.datasets.named.finders import NamedSet
 from convnet.errors import DataError
 from convnet.models import named_model, parse_pipeline
@@ -211,7 +211,7 @@ def _recipe(spec: DataSpec, model: dict[str, Any], suffix: str = "", **fields: A
 
 
 def _spec(data: str | DataSpec) -> DataSpec:
-    return identify(data) if isinstance(data, str) else data
+    return identify_source(data) if isinstance(data, str) else data
 
 
 def _named(spec: DataSpec) -> NamedSet | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from convnet.data import DATASETS, DataSpec, as_path, identify
+from convnet.data import DATASETS, DataSpec, as_path, identify_source
+from convnet.data.datasets.identify import local_images
 from convnet.data.files.shards import names_shards
-from convnet.data.images.formats import has_image_name
 from convnet.errors import DataError, RecipeError, UnknownNameError
 from convnet.models import named_model
 from convnet.models.published import IMAGENET
@@ -18,8 +17,6 @@ from convnet.recipes.defaults import BASELINES, default_recipe
 from convnet.recipes.overrides import override
 from convnet.recipes.recipe import Recipe
 from convnet.registry import nearest
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -83,9 +80,8 @@ def _find(word: str, changes: Mapping[str, Any]) -> Resolved:
         value if isinstance(value := changes.get(key), str) else None
         for key in ("model", "task", "data.label")
     )
-    if _is_data_here(word):
-        logger.warning("'%s' is a path here and a built-in name; using the path %s", word, as_path(word))
-        spec = identify(str(as_path(word).absolute()))
+    spec = local_images(word) if word in {*RECIPES, *DATASETS} else None
+    if spec is not None:
         return Resolved(default_recipe(spec, model, task, label), spec)
     own_default = task is not None or (model is not None and named_model(model)["name"] in BASELINES)
     if word in RECIPES and not (own_default and word in DATASETS):
@@ -101,14 +97,5 @@ def _find(word: str, changes: Mapping[str, Any]) -> Resolved:
         raise UnknownNameError(
             f"'{word}' is neither a recipe, a data set nor a folder{nearest(word, {*RECIPES, *DATASETS})}"
         )
-    spec = identify(word)
+    spec = identify_source(word)
     return Resolved(default_recipe(spec, model, task, label), spec)
-
-
-def _is_data_here(word: str) -> bool:
-    """Whether a built-in name is also a folder of images here, and no run's folder."""
-    path = as_path(word)
-    if word not in {*RECIPES, *DATASETS} or not path.is_dir() or (path / "run.json").exists():
-        return False
-    contents = identify(str(path.absolute())).contents
-    return contents is not None and any(has_image_name(entry.name) for entry in contents.entries)

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from convnet.data import Dataset, Split, make_split, write_split
+from convnet.data import Dataset, Split, identify, make_split, write_split
 from convnet.device import keep_freed_memory, set_threads
 from convnet.errors import DataError, InterruptedRunError, RecipeError
 from convnet.models import MODELS, build_model, named_model, parse_call
@@ -128,7 +128,7 @@ def _base(data: str, overrides: dict[str, Any]) -> Recipe:
                 f"'{field}' is not common to all baselines; those are {', '.join(OWN_FIELDS)}; "
                 "train one model with 'convnet train'"
             )
-    return override(default_recipe(data), overrides)
+    return override(default_recipe(identify(data)), overrides)
 
 
 def _affordable(

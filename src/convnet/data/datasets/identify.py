@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,9 +20,12 @@ from convnet.data.files.coco import is_coco
 from convnet.data.files.csv import TABLE_SUFFIXES
 from convnet.data.files.shards import is_address, is_shard_folder, names_shards, shards_name
 from convnet.data.files.storage import Contents, is_archive, open_storage
+from convnet.data.images.formats import has_image_name
 from convnet.errors import ConvnetError, DataError, UnknownNameError
 from convnet.registry import nearest
 from convnet.types import Annotation
+
+logger = logging.getLogger(__name__)
 
 KINDS_OF_FILES = (
     "expected a folder or .zip of images, a table (.csv, .tsv, .parquet), arrays (.npz), COCO annotations "
@@ -138,14 +142,41 @@ FORMATS = (
 """The formats of files and folders; the first that matches applies."""
 
 
-def identify(source: str) -> DataSpec:
-    """Identify data.
+def identify(word: str) -> DataSpec:
+    """Identify data that a user names.
+
+    A folder of images takes precedence over a data set of the same name, with a warning.
 
     Args:
-        source: The name of a data set, a URL, or a path.
+        word: The name of a data set, a URL, or a path.
 
     Returns:
         Its kind, path and, for a folder, its listing.
+
+    Raises:
+        UnknownNameError: There is no such data set or folder.
+        DataError: The path does not exist or has no known format.
+    """
+    return (local_images(word) if word in DATASETS else None) or identify_source(word)
+
+
+def local_images(name: str) -> DataSpec | None:
+    """The folder of images whose path is the name of a data set or recipe; None if there is none."""
+    path = as_path(name)
+    if not path.is_dir() or (path / "run.json").exists():
+        return None
+    spec = identify_source(str(path.absolute()))
+    if spec.contents is None or not any(has_image_name(entry.name) for entry in spec.contents.entries):
+        return None
+    logger.warning("'%s' is both a folder and a built-in name; using the folder %s", name, path.absolute())
+    return spec
+
+
+def identify_source(source: str) -> DataSpec:
+    """Identify the `data.source` of a recipe: the name of a data set takes precedence over a path.
+
+    Args:
+        source: The name of a data set, a URL, or a path.
 
     Raises:
         UnknownNameError: There is no such data set or folder.
