@@ -1,36 +1,49 @@
-"""The examples in the documentation run as they stand there."""
+"""The examples of the documentation run as they are and print what the pages show."""
 
 from __future__ import annotations
 
+import doctest
 import re
 import shlex
-import subprocess
-import sys
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer.main
+from click import Command, Group
 
-from tests.conftest import Cli
+from convnet.cli.app import app
+from tests.conftest import PHOTOS, Cli
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted((ROOT / "docs").rglob("*.md"))
+GUIDES = sorted((ROOT / "docs").rglob("*.md"))
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *GUIDES]
+
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+"""`python`, `sh` and `console` are run, the output of `console` is compared; other blocks are illustrations."""
 
 
-def blocks(page: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+def blocks(page: Path, *languages: str) -> list[tuple[str, str]]:
+    return [found for found in BLOCK.findall(page.read_text()) if found[0] in languages]
 
 
-@pytest.mark.parametrize(
-    "page", [p for p in PAGES if blocks(p, "python") and p.parent.name != "tutorials"], ids=lambda p: p.stem
-)
-def test_python_examples(page: Path, tmp_path: Path) -> None:
-    script = "\n".join(blocks(page, "python"))
-    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+def expect(line: str, printed: str, expected: str) -> None:
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    assert doctest.OutputChecker().check_output(expected, printed, flags), f"$ {line}\n{printed}"
 
 
-def run_shell(commands: str, call: Cli) -> None:
-    for line in commands.replace("\\\n", " ").splitlines():
+def run_console(block: str, call: Cli) -> None:
+    """Compare what the lines after each `$ command` show with what it prints; `...` stands for anything."""
+    for example in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+        line, _, expected = example.partition("\n")
+        done = call(*shlex.split(line)[1:])
+        assert (done.returncode == 2) == expected.startswith("convnet: error:"), done.stderr
+        expect(line, done.stderr + done.stdout, expected)
+
+
+def run_shell(block: str, call: Cli) -> None:
+    for line in block.replace("\\\n", " ").splitlines():
         command, *arguments = shlex.split(line, comments=True)
         assert command == "convnet", line
         done = call(*arguments)
@@ -38,36 +51,53 @@ def run_shell(commands: str, call: Cli) -> None:
 
 
 @pytest.mark.parametrize(
-    "page",
-    [p for p in PAGES if blocks(p, "sh") and p.parent.name != "tutorials"],
-    ids=lambda p: p.stem,
+    "page", [p for p in GUIDES if blocks(p, "python", "sh", "console")], ids=lambda page: page.stem
 )
-def test_shell_examples(page: Path, call: Cli) -> None:
-    run_shell("".join(blocks(page, "sh")), call)
-
-
-@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "tutorials").glob("*.md")), ids=lambda p: p.stem)
-def test_tutorials(page: Path, tmp_path: Path, call: Cli) -> None:
-    """Their blocks build on each other: in the order of the page, in one folder."""
-    for language, block in re.findall(
-        r"^```(python|sh)\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL
-    ):
+def test_examples(page: Path, tmp_path: Path, call: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The blocks of a page build on each other, in a folder with a few photos of one's own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    shutil.copytree(PHOTOS, "my-photos", ignore=shutil.ignore_patterns("*.txt"))
+    shutil.copy(PHOTOS / "flower" / "00.jpg", "photo.jpg")
+    names: dict[str, object] = {"__name__": page.stem}
+    for language, block in blocks(page, "python", "sh", "console"):
         if language == "python":
-            code = "import convnet\n" + block
-            done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
-            assert done.returncode == 0, done.stderr
-            continue
-        run_shell(block, call)
+            exec(compile(block, page.name, "exec"), names)
+        elif language == "sh":
+            run_shell(block, call)
+        else:
+            run_console(block, call)
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES], ids=lambda p: p.stem)
+def leaves(command: Command) -> Iterator[Command]:
+    if isinstance(command, Group):
+        for child in command.commands.values():
+            yield from leaves(child)
+    else:
+        yield command
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if "convnet " in page.read_text()], ids=lambda page: page.stem
+)
+def test_commands_that_are_not_run_have_valid_options(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Examples that need other data, a download or an hour are parsed."""
+    command = typer.main.get_command(app)
+    for leaf in leaves(command):
+        monkeypatch.setattr(leaf, "callback", lambda **_: None)
+    written = "".join(block for _, block in blocks(page, "", "sh"))
+    for line in re.findall(r"^(?:\w+=\w+ )?convnet (.*)$", written, re.MULTILINE):
+        command.main(shlex.split(line, comments=True), standalone_mode=False)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
         if not target.startswith("http"):
             assert (page.parent / target).exists(), target
 
 
-def test_the_readme_example(tmp_path: Path) -> None:
-    script = "\n".join(blocks(ROOT / "README.md", "python"))
-    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+def test_the_readme_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _, block in blocks(ROOT / "README.md", "python"):
+        exec(compile(block, "README.md", "exec"), {"__name__": "readme"})

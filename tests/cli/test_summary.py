@@ -68,13 +68,13 @@ def test_folding(call: Cli) -> None:
 def test_a_stride_that_does_not_fit(call: Cli, nets: None) -> None:
     done = call("summary", "nets:third", "--input", "1x7x7")
     assert done.returncode == 0
-    assert "(7 + 2·0 − 3)/3 + 1 = 2.33: one column is never read" in " ".join(done.stdout.split())
+    assert "(7 + 2·0 − 3)/3 + 1 = 2.33: the last row and column are ignored" in " ".join(done.stdout.split())
 
 
 def test_training_says_first_what_does_not_fit(call: Cli) -> None:
     done = call("train", "digits", "--model", "lecture-mnist", "--epochs", 1, "--set", "schedule=constant")
     before, _, after = done.stderr.partition("epoch 1/1")
-    assert "(8 + 2·0 − 3)/2 + 1 = 3.5: one column is never read" in before and after
+    assert "(8 + 2·0 − 3)/2 + 1 = 3.5: the last row and column are ignored" in before and after
 
 
 @pytest.mark.parametrize(

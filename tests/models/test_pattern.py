@@ -77,7 +77,7 @@ def test_a_syntax_error_points_at_its_place(text: str, place: int, message: str)
 def test_layers_that_cannot_follow_each_other() -> None:
     with pytest.raises(ModelError, match="CONV cannot follow FC"):
         build("FC-CONV-SOFTMAX")
-    with pytest.raises(ModelError, match=r"of 4×4 images, 1×1 is left here.*at least 8×8"):
+    with pytest.raises(ModelError, match=r"images of 4×4 are reduced to 1×1 here.*at least 8×8"):
         build("[CONV-POOL]*3-SOFTMAX", size=4)
 
 

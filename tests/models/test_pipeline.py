@@ -39,7 +39,7 @@ def test_the_complete_text_says_every_option_and_is_read_back() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("hog+color -> linear", "unknown feature 'color'; did you mean 'color'"),
+        ("hog+colr -> linear", "unknown feature 'colr'; did you mean 'color'"),
         ("hog -> liner", "did you mean 'linear'"),
         ("hog(cells=3) -> linear", "'cells' is not an option of feature hog"),
         ("hog(cell_size=0) -> linear", "greater than or equal to 1, got 0"),

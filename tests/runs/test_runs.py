@@ -91,7 +91,7 @@ def test_other_versions_and_other_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="not a run; pass a folder"):
         RunFolder.open(tmp_path)
     (tmp_path / "run.json").write_text('{"format": 99}')
-    with pytest.raises(RunError, match="format 99, this version of convnet reads format 1"):
+    with pytest.raises(RunError, match="format 99, but this version of convnet reads format 1"):
         RunFolder.open(tmp_path)
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(RunError, match="damaged"):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-AXES = {1: ("place",), 2: ("row", "column"), 3: ("plane", "row", "column")}
+AXES = {1: ("position",), 2: ("row", "column"), 3: ("plane", "row", "column")}
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _POOLS = {f"{kind}_pool{sides}d" for kind in ("max", "avg") for sides in (1, 2, 3)}
 
@@ -69,17 +69,17 @@ class Window:
 
     @property
     def complaint(self) -> str | None:
-        """A note on pixels that are never read because the stride does not fit; None if it fits."""
+        """A note on pixels that are ignored because the stride does not fit; None if it fits."""
         if self.transposed or self.rounds_up:
             return None
         parts: dict[str, list[str]] = {}
-        for side, axis in reversed(list(zip(self.sides, AXES[len(self.sides)], strict=True))):
+        for side, axis in zip(self.sides, AXES[len(self.sides)], strict=True):
             if side.unread:
                 parts.setdefault(str(side), []).append(_count(side.unread, axis))
         texts = []
-        for arithmetic, (first, *others) in parts.items():
-            verb = "is" if first.startswith("one ") else "are"
-            texts.append(f"{arithmetic}: {', nor is '.join([f'{first} {verb} never read', *others])}")
+        for arithmetic, ignored in parts.items():
+            verb = "is" if ignored in [[axis] for axis in ("position", "row", "column", "plane")] else "are"
+            texts.append(f"{arithmetic}: the last {' and '.join(ignored)} {verb} ignored")
         return "; ".join(texts) or None
 
 
@@ -126,5 +126,6 @@ def _each(value: Any, count: int) -> list[Any]:
 
 
 def _count(number: int, axis: str) -> str:
-    word = _NUMBERS[number] if number < len(_NUMBERS) else str(number)
-    return f"{word} {axis}" + ("" if number == 1 else "s")
+    if number == 1:
+        return axis
+    return f"{_NUMBERS[number] if number < len(_NUMBERS) else number} {axis}s"
