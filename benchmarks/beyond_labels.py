@@ -1,14 +1,14 @@
-"""The figures of the documentation beyond labels, each beside what simpler methods reach on the same samples.
+"""The figures of the documentation beyond labels, each compared with simpler methods on the same samples.
 
-    python benchmarks/beyond_labels.py denoise                       # bundled photos
+    python benchmarks/beyond_labels.py denoise                       # included photos
     python benchmarks/beyond_labels.py unseen --image FLOWERS/val    # the same on 100 photos
     python benchmarks/beyond_labels.py codes --data-dir DATA         # MNIST
-    python benchmarks/beyond_labels.py series --data-dir DATA        # ECG200
+    python benchmarks/beyond_labels.py series --data-dir DATA --seeds 5   # ECG200
     python benchmarks/beyond_labels.py fine-tuning --data-dir DATA   # CIFAR-10
     python benchmarks/beyond_labels.py dense --data-dir DATA         # CIFAR-10's LeNet-5 over a photo
     python benchmarks/beyond_labels.py tiles --run RUN --image FILE  # a segmentation, whole and in tiles
 
-Runs that are in the folder `--out` already are taken over.
+Runs that already exist in the folder `--out` are reused.
 """
 
 from __future__ import annotations
@@ -35,6 +35,11 @@ from convnet.layers import structural_similarity
 from convnet.settings import configure
 from convnet.tasks import dense_outputs
 from convnet.tasks.image_to_image import psnr
+
+
+def mean_and_deviation(values: Sequence[float]) -> str:
+    deviation = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.4f}{deviation}"
 
 
 def trained(out: Path, recipe: str, **options: object) -> convnet.Run:
@@ -139,14 +144,14 @@ def codes(arguments: argparse.Namespace) -> None:
             model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000))
             accuracies.append(model.fit(x[few], labels[few]).score(x[test], labels[test]))
         shown = "–" if errors[name] is None else f"{errors[name]:.5f}"
-        rows.append((name, shown, f"{statistics.fmean(accuracies):.4f} ± {statistics.stdev(accuracies):.4f}"))
+        rows.append((name, shown, mean_and_deviation(accuracies)))
     print_table(rows)
 
 
 def series(arguments: argparse.Namespace) -> None:
-    """ECG200, its own test split: the temporal network (5 seeds), 1-NN and a linear model."""
+    """ECG200, its own test split: the temporal network, 1-NN and a linear model."""
     accuracies = []
-    for seed in range(5):
+    for seed in range(arguments.seeds):
         out = arguments.out / f"ecg200-{seed}"
         run = trained(out, "temporal-ecg200", seed=seed)
         accuracies.append(run.result["test"]["accuracy"])
@@ -160,11 +165,10 @@ def series(arguments: argparse.Namespace) -> None:
         model="linear",
         split={"val": 0.0},
     )
-    spread = f"{statistics.fmean(accuracies):.3f} ± {statistics.stdev(accuracies):.3f} (n = 5 seeds)"
     print_table(
         [
             ("ECG200, 100 test series", "accuracy"),
-            ("temporal", spread),
+            (f"temporal (n = {len(accuracies)} seeds)", mean_and_deviation(accuracies)),
             ("1-NN, Euclidean", f"{nearest:.3f}"),
             ("linear", f"{linear.result['test']['accuracy']:.3f}"),
         ]
@@ -185,7 +189,7 @@ def fine_tuning(arguments: argparse.Namespace) -> None:
         optimizer={"lr": 0.01},
     )
     found: dict[str, list[float]] = {"from scratch": [], "fine-tuned": []}
-    for seed in range(3):
+    for seed in range(arguments.seeds):
         few = {"per_class": 50, "seed": seed}
         settings = {
             **common,
@@ -203,8 +207,8 @@ def fine_tuning(arguments: argparse.Namespace) -> None:
         found["fine-tuned"].append(tuned.result["test"]["accuracy"])
     print(f"first five classes: {base.result['test']['accuracy']:.4f} of 5,000")
     print_table(
-        [("5 other classes, 50 labels each, 5,000 test photos", "accuracy (n = 3 seeds)")]
-        + [(name, f"{statistics.fmean(a):.4f} ± {statistics.stdev(a):.4f}") for name, a in found.items()]
+        [("5 other classes, 50 labels each, 5,000 test photos", f"accuracy (n = {arguments.seeds} seeds)")]
+        + [(name, mean_and_deviation(accuracies)) for name, accuracies in found.items()]
     )
 
 
@@ -256,6 +260,7 @@ if __name__ == "__main__":
     )
     parser.add_argument("what", choices=WHAT)
     parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--seeds", type=int, default=3, help="of series and fine-tuning")
     parser.add_argument("--out", type=Path, default=Path("beyond-labels"))
     parser.add_argument("--run", type=Path)
     parser.add_argument("--image", type=Path)

@@ -1,21 +1,20 @@
 """Layer tables as whole processes: `convnet summary` against torchinfo, time and peak memory.
 
-    python benchmarks/summary.py            # needs torchinfo: pip install torchinfo
+    python benchmarks/summary.py [--rounds 7]
 
 Processes take turns in random order; figures are medians over the rounds, ratios the medians of the
-ratios within a round. `import torch` alone is measured beside them, for what the tables cost on top of it.
+ratios within a round. `import torch` alone is measured too, to show what the tables cost on top of it.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import random
 import statistics
 import subprocess
 import sys
 import time
-
-ROUNDS = 7
 
 TORCHINFO = """
 from torch import nn
@@ -59,8 +58,13 @@ def metric(arguments: list[str]) -> tuple[float, float]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=7)
+    rounds = parser.parse_args().rounds
     measured: dict[str, list[tuple[float, float]]] = {name: [] for name in CONTENDERS}
-    for round_ in range(ROUNDS + 1):
+    for round_ in range(rounds + 1):
         for name in random.sample(list(CONTENDERS), len(CONTENDERS)):
             figures = metric(CONTENDERS[name])
             if round_:  # the first fills the disk's cache

@@ -1,6 +1,6 @@
-"""What `convnet.summary` and torchinfo say of the same networks, beside torch's own FLOP counter.
+"""The layer tables of `convnet.summary` and torchinfo for the same networks, and torch's own FLOP counter.
 
-python benchmarks/torchinfo_comparison.py       # needs torchinfo: pip install torchinfo
+python benchmarks/torchinfo_comparison.py
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ GUIDES = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *GUIDES]
 
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-"""`python`, `sh` and `console` are run, the output of `console` is compared; other blocks are illustrations."""
+"""`python`, `sh` and `console` blocks run, and the output of `console` is compared."""
 
 
 def blocks(page: Path, *languages: str) -> list[tuple[str, str]]:

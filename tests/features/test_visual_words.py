@@ -80,11 +80,11 @@ def test_the_codebook_whitens_and_the_same_seed_gives_the_same_words() -> None:
 
 def test_more_words_than_patches() -> None:
     feature = FEATURES.build("visual-words", 1, (8, 8), words=400, patch_size=6)
-    with pytest.raises(ModelError, match="400 words from 90 patches in 10 images; use fewer words"):
+    with pytest.raises(ModelError, match="400 words are too many for 90 patches in 10 images; use fewer"):
         feature.require_samples(10, 2)
     with pytest.raises(ModelError, match="at least 7×7 pixels"):
         FEATURES.build("visual-words", 1, (6, 9), patch_size=6)
-    with pytest.raises(ModelError, match="has not learned anything yet"):
+    with pytest.raises(ModelError, match="is not fitted; call fit first"):
         feature(torch.rand(1, 1, 8, 8))
 
 

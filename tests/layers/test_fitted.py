@@ -13,7 +13,7 @@ def test_standardize_is_over_the_training_samples() -> None:
     x = torch.randn(50, 6, 1, 1, generator=torch.Generator().manual_seed(0)) * 7 + 1000
     x[:, 2] = 5.0
     layer = Standardize()
-    with pytest.raises(ModelError, match="has not learned anything yet"):
+    with pytest.raises(ModelError, match="is not fitted; call fit first"):
         layer(x)
     layer.fit(lambda: [(x[:30], torch.zeros(30)), (x[30:], torch.zeros(20))], None)
     out = layer(x)

@@ -72,9 +72,9 @@ def test_memory_is_as_small_as_the_pixels_were() -> None:
 
 def test_more_neighbors_than_samples() -> None:
     model = build_model("knn", ImageShape(1, 4, 4), 2, k=31)
-    with pytest.raises(ModelError, match="k=31 neighbors of 30 training samples"):
+    with pytest.raises(ModelError, match="k=31 exceeds the 30 training samples"):
         model.require_samples(30, 5)
-    with pytest.raises(ModelError, match="has not learned anything yet"):
+    with pytest.raises(ModelError, match="is not fitted; call fit first"):
         model(torch.rand(1, 1, 4, 4))
 
 

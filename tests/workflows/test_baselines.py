@@ -162,16 +162,26 @@ def test_models_without_curves_are_compared(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "overrides", "error", "message"),
     [
-        ("knn", {"model.k": 2000}, ModelError, "k=2000 neighbors of 1,458 training samples"),
+        ("knn", {"model.k": 2000}, ModelError, "k=2000 exceeds the 1,458 training samples"),
         ("knn", {"split.val": 0.0}, ModelError, "validation split, which is empty"),
         ("knn", {"epochs": 3}, RecipeError, "epochs=3 does not apply: model 'knn' is fitted in one pass"),
         ("knn", {"optimizer": "sgd"}, RecipeError, "optimizer does not apply: epochs is 0"),
         ("knn", {"optimizer.lr": 0.5}, RecipeError, "optimizer does not apply: epochs is 0"),
         ("knn", {"batch_size": 7}, RecipeError, "batch_size does not apply: epochs is 0"),
         ("linear", {"epochs": 0}, RecipeError, "does not apply: epochs is 0"),
-        ("hog -> linear", {"preprocess.normalize": "channel"}, RecipeError, "features take pixels in the range 0…1"),
+        (
+            "hog -> linear",
+            {"preprocess.normalize": "channel"},
+            RecipeError,
+            "features take pixels in the range 0…1",
+        ),
         ("hog(cell_size=5) -> linear", {}, ModelError, "at least 10×10 pixels"),
-        ("visual-words(words=900, patches=800) -> linear", {}, ModelError, "900 words are too many for patches=800"),
+        (
+            "visual-words(words=900, patches=800) -> linear",
+            {},
+            ModelError,
+            "900 words are too many for patches=800",
+        ),
     ],
 )
 def test_what_cannot_be_learned_leaves_nothing_behind(

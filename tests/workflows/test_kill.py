@@ -1,8 +1,8 @@
-"""A run that is killed at any moment and resumed ends like one that was not: bit for bit.
+"""A run that is killed at any point and resumed ends bit for bit like one that was not.
 
-As a script it does so as often as it is told:
+As a script, it kills as many runs as asked, at random times:
 
-    python tests/experiments/test_kill.py --kills 50
+    python tests/workflows/test_kill.py --kills 50
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import random
 import signal
 import subprocess
@@ -20,37 +21,43 @@ from pathlib import Path
 
 import pytest
 
-# Checkpoints within the epoch come as often as possible, so that kills land in the middle of writing them.
+# The run saves after every step. With KILL="file 7", it is killed when the seventh version of that file is
+# complete but not yet in place.
 COMMAND = """
-import sys
+import os, signal, sys
+from pathlib import Path
 import convnet.workflows.recorder as recorder
 recorder.SAVE_EVERY_SECONDS = 0.0
+if "KILL" in os.environ:
+    file, left = os.environ["KILL"].split()
+    left, replace = int(left), Path.replace
+    def kill(temporary, target):
+        global left
+        left -= Path(target).name == file
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return replace(temporary, target)
+    Path.replace = kill
 from convnet.cli.app import main
 sys.argv = ["convnet", *sys.argv[1:]]
 main()
 """
-TRAIN = [
-    "train",
-    "digits",
-    "--epochs",
-    "3",
-    "--set",
-    "optimizer.weight_decay=0.01",
-    "--set",
-    "ema=0.99",
-    "--out",
-]
+SETTINGS = ["--set", "optimizer.weight_decay=0.01", "--set", "ema=0.99"]
+TRAIN = ["train", "digits", "--epochs", "3", *SETTINGS, "--out"]
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    quiet = subprocess.DEVNULL
+def start(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-c", COMMAND, *arguments], cwd=folder, stdout=quiet, stderr=quiet
+        [sys.executable, "-c", COMMAND, *arguments],
+        cwd=folder,
+        env={**os.environ, **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
 
 
 def fingerprint(run: Path) -> dict[str, object]:
-    """Everything of a run that must not depend on interruptions: all but measurements of time."""
+    """The contents of a run that must not depend on interruptions: all but measurements of time."""
     with (run / "metrics.csv").open(newline="") as file:
         metrics = [{k: v for k, v in row.items() if "second" not in k} for row in csv.DictReader(file)]
     result = json.loads((run / "result.json").read_text())
@@ -59,49 +66,28 @@ def fingerprint(run: Path) -> dict[str, object]:
     return {"metrics": metrics, "result": timeless} | {name: (run / name).read_bytes() for name in files}
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("kills")
+    assert start(folder, *TRAIN, "whole").wait() == 0
+    return folder / "whole"
+
+
+@pytest.mark.parametrize("kill", ["last.safetensors 1", "last.safetensors 30", "predictions.csv 1"])
+def test_killed_and_resumed(whole: Path, kill: str) -> None:
+    folder, name = whole.parent, kill.replace(" ", "-")
+    assert start(folder, *TRAIN, name, KILL=kill).wait() == -signal.SIGKILL
+    assert not (folder / name / "result.json").exists()
+    assert start(folder, "resume", name).wait() == 0
+    assert fingerprint(folder / name) == fingerprint(whole)
+
+
 def wait_for(path: Path, process: subprocess.Popen[bytes]) -> float:
-    """When `path` appeared."""
+    """The time at which `path` appeared."""
     while not path.exists():
         assert process.poll() is None, f"ended without {path.name}"
         time.sleep(0.001)
     return time.monotonic()
-
-
-def reference(folder: Path) -> tuple[dict[str, object], float]:
-    """An uninterrupted run, and the seconds between its folder's appearance and its result's."""
-    process = start(folder, *TRAIN, "whole")
-    begin = wait_for(folder / "whole", process)
-    seconds = wait_for(folder / "whole" / "result.json", process) - begin
-    assert process.wait() == 0
-    return fingerprint(folder / "whole"), seconds
-
-
-def kill_and_resume(folder: Path, name: str, moment: float) -> str:
-    """Start a run, kill it `moment` seconds after its folder appeared, let it finish; says where that was."""
-    run = folder / name
-    process = start(folder, *TRAIN, name)
-    wait_for(run, process)
-    time.sleep(moment)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    steps = run / "steps.csv"
-    done = max(0, steps.read_text().count("\n") - 1) if steps.exists() else 0
-    place = "after the result" if (run / "result.json").exists() else f"after {done} steps"
-    assert start(folder, "resume", name).wait() == 0
-    return place
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object], float]:
-    folder = tmp_path_factory.mktemp("kills")
-    return folder, *reference(folder)
-
-
-@pytest.mark.parametrize("share", [0.02, 0.5, 0.95])
-def test_killed_and_resumed(whole: tuple[Path, dict[str, object], float], share: float) -> None:
-    folder, expected, seconds = whole
-    kill_and_resume(folder, f"killed-{share}", share * seconds)
-    assert fingerprint(folder / f"killed-{share}") == expected
 
 
 def main() -> None:
@@ -112,15 +98,24 @@ def main() -> None:
     dice = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        expected, seconds = reference(folder)
+        process = start(folder, *TRAIN, "whole")
+        began = wait_for(folder / "whole", process)
+        seconds = wait_for(folder / "whole" / "result.json", process) - began
+        assert process.wait() == 0
+        expected = fingerprint(folder / "whole")
         same = 0
         for i in range(options.kills):
             moment = dice.uniform(0.0, 1.1) * seconds
-            place = kill_and_resume(folder, f"run-{i}", moment)
+            process = start(folder, *TRAIN, f"run-{i}")
+            wait_for(folder / f"run-{i}", process)
+            time.sleep(moment)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            assert start(folder, "resume", f"run-{i}").wait() == 0
             identical = fingerprint(folder / f"run-{i}") == expected
             same += identical
             verdict = "identical" if identical else "DIFFERENT"
-            print(f"{i + 1:>3}  killed {moment:5.2f} s into the run, {place}: {verdict}", flush=True)
+            print(f"{i + 1:>3}  killed {moment:5.2f} s into the run: {verdict}", flush=True)
         print(f"{same} of {options.kills} identical")
         sys.exit(same != options.kills)
 

@@ -130,7 +130,7 @@ def test_codes_of_an_autoencoder_are_features(call: Cli, tmp_path: Path) -> None
     assert linear["test"]["accuracy"] > 0.6
     assert convnet.load_run(tmp_path / "linear").evaluate().score == linear["test"]["accuracy"]
     wrong = call("train", "digits", "--model", "codes:encoder -> linear", "--set", "preprocess.image_size=9")
-    assert "its network takes 1×8×8 images, these are 1×9×9; train both on one size" in refused(wrong)
+    assert "the network takes 1×8×8 images, not 1×9×9; train both on the same size" in refused(wrong)
     other = tmp_path / "other.png"
     Image.new("L", (9, 8)).save(other)
     assert "the network takes 8×8 images only, this one is 9×8" in refused(call("predict", "codes", other))
@@ -168,7 +168,7 @@ def test_series_with_and_without_a_class_per_step(call: Cli, tmp_path: Path) -> 
     refusal = refused(call("train", "kinds.npz", "--set", "model.per_step=true"))
     assert "a classifier of 2 classes must return (2, 2)" in refusal
     refusal = refused(call("train", "kinds.npz", "--set", "model=linear"))
-    assert "different lengths, which 'linear' cannot tell apart from gaps" in refusal
+    assert "different lengths, which 'linear' cannot take" in refusal
 
 
 def test_a_recording_is_predicted_alone(call: Cli, tmp_path: Path) -> None:
@@ -235,19 +235,19 @@ def test_a_classifier_over_a_photo(call: Cli, tmp_path: Path, photo: Path) -> No
     [
         (
             ["digits", "--task", "segmentation"],
-            "digits: holds images with a class each, the task needs a class per place",
+            "digits: holds images with one class per image, but the task needs one class per position",
         ),
         (
             ["digit-scenes", "--task", "classification"],
-            "holds images with classes per place, the task needs a class each",
+            "holds images with one class per position, but the task needs one class per sample",
         ),
         (
             ["digit-scenes", "--model", "lenet5"],
-            "model 'lenet5' makes one class per image, which is not what task seg",
+            "model 'lenet5' has one output per image and does not fit task segmentation",
         ),
         (
             ["digits", "--model", "unet"],
-            "model 'unet' makes maps, which is not what task classification needs",
+            "model 'unet' has one output per pixel and does not fit task classification",
         ),
         (
             ["digits", "--task", "denoise", "--set", "loss=dice"],
@@ -263,13 +263,13 @@ def test_a_classifier_over_a_photo(call: Cli, tmp_path: Path, photo: Path) -> No
             ["photos", "--set", "augment.crop=0", "--set", "augment.crops=1"],
             "different sizes and cannot be batched; crop",
         ),
-        (["photos", "--set", "augment.crop=400"], "more than the smallest image of photos has"),
+        (["photos", "--set", "augment.crop=400"], "larger than the smallest image of photos (107 pixels a side)"),
         (["digits", "--set", "augment.crop=4"], "augment.crop is for segmentation and image-to-image"),
         (["digits", "--set", "data.classes=[a]"], "data.classes: no class 'a'"),
         (["digits", "--set", "split.per_class=900"], "class '0' has 144 training samples"),
         (
             ["digit-scenes", "--set", "model.convolutions=valid", "--set", "model.depth=3"],
-            "does not take a side of 48 pixels, only 92 or more",
+            "model 'unet' takes images of 92 or more pixels a side, not 48",
         ),
         (["digits", "--weights", "imagenet"], "choose a network with public weights"),
         (

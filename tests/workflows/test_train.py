@@ -358,7 +358,7 @@ def test_compare_varies_what_it_says(tmp_path: Path) -> None:
         for r in runs
     ]
     assert found == [(0.1, "sgd"), (0.1, "momentum"), (0.2, "sgd"), (0.2, "momentum")]
-    with pytest.raises(RecipeError, match="two variants are called 'adam'"):
+    with pytest.raises(RecipeError, match="two variants have the name 'adam'"):
         convnet.compare("digits", {"optimizer": ["adam", "adam"]}, out=tmp_path / "t")
     with pytest.raises(convnet.ConvnetError, match="lenet5 needs images"):
         convnet.compare("digits", {"model": ["mlp", "lenet5"]}, out=tmp_path / "t")

@@ -89,7 +89,7 @@ def test_a_run_on_open_data_trains_and_evaluates_again(form: str, tmp_path: Path
         ((np.full((4, 8, 8), 7.5), [0, 1, 0, 1]), "floats from 0 to 1"),
         (TensorDataset(torch.zeros(3, 1, 8, 8)), "expected a pair"),
         ([(np.zeros((8, 8), np.int32), 0)], "pixels of int32"),
-        ([(np.zeros((8, 8), np.uint8), "cat")], "'cat' is no class index"),
+        ([(np.zeros((8, 8), np.uint8), "cat")], "'cat' is not a class index"),
     ],
 )
 def test_what_is_wrong_is_named(data: Any, message: str) -> None:

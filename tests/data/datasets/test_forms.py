@@ -73,16 +73,6 @@ def test_an_epoch_of_shards_can_begin_anywhere(shards: Path) -> None:
     assert whole != [batch.indices.tolist() for batch in loader.epoch(2)]
 
 
-def test_processes_read_shards_of_their_own_and_equally_many_samples() -> None:
-    shards = torch.arange(10).repeat_interleave(1000)
-    all_images = torch.arange(10_000)
-    orders = [by_shards(all_images, shards, torch.Generator().manual_seed(5), rank, 4) for rank in range(4)]
-    assert [len(order) for order in orders] == [2500] * 4
-    for one in range(4):
-        for other in range(one):
-            assert not set((orders[one] // 1000).tolist()) & set((orders[other] // 1000).tolist())
-
-
 def test_shards_are_mixed_no_further_than_the_buffer() -> None:
     shards = torch.arange(20).repeat_interleave(1000)
     order = by_shards(torch.arange(20_000), shards, torch.Generator().manual_seed(0))

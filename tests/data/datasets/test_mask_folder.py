@@ -122,12 +122,12 @@ def test_what_does_not_belong_together_is_named(tmp_path: Path) -> None:
     pictures(tmp_path)
     masks(tmp_path, palette)
     write(tmp_path / "masks" / "b_mask.png", Image.new("L", (3, 3)))
-    with pytest.raises(DataError, match=r"b_mask.png: is 3×3 pixels, its image .*b.jpg is 3×2"):
+    with pytest.raises(DataError, match=r"b_mask.png: is 3×3 pixels, but its image .*b.jpg is 3×2"):
         open_data(str(tmp_path), annotation="mask")
     with pytest.raises(DataError, match=r"b_mask.png: is 3×3 pixels"):
         open_data(str(tmp_path), Preprocess(image_size=8), annotation="mask")
     (tmp_path / "masks" / "b_mask.png").unlink()
-    with pytest.raises(DataError, match=r"b.jpg: has no partner of the same name"):
+    with pytest.raises(DataError, match=r"b.jpg: there is no file of the same name"):
         open_data(str(tmp_path), annotation="mask")
     (tmp_path / "images" / "b.jpg").unlink()
     write(tmp_path / "masks" / "z.png", palette())
@@ -138,7 +138,7 @@ def test_what_does_not_belong_together_is_named(tmp_path: Path) -> None:
 def test_colours_that_no_class_has_are_named(tmp_path: Path) -> None:
     pictures(tmp_path)
     masks(tmp_path, colours)
-    with pytest.raises(DataError, match=r"a mask of colours \(#0000c8, #090909, #c80000\); say which class"):
+    with pytest.raises(DataError, match=r"a color mask \(#0000c8, #090909, #c80000\); name the class"):
         open_data(str(tmp_path), annotation="mask")
     table = {"wall": "#090909", "sky": "#c80000"}
     with pytest.raises(DataError, match=r"2 pixels have the colour #0000c8, .*known: wall, sky"):
@@ -152,7 +152,7 @@ def test_a_compressed_mask_is_refused(tmp_path: Path) -> None:
     pictures(tmp_path)
     for name in ("a", "b", "c"):
         write(tmp_path / "masks" / f"{name}.jpg", Image.new("L", (3, 2)))
-    with pytest.raises(DataError, match=r"a.jpg: a mask in JPEG, whose compression changes its values"):
+    with pytest.raises(DataError, match=r"a.jpg: JPEG compression changes the values of a mask"):
         open_data(str(tmp_path), annotation="mask")
 
 
@@ -166,7 +166,7 @@ def test_pairs_and_photos(tmp_path: Path) -> None:
     photos = open_data(str(tmp_path), annotation="photos")
     assert photos.info.locations == ["inputs/a.png", "inputs/b.png", "targets/a.png", "targets/b.png"]
     (tmp_path / "targets" / "b.png").unlink()
-    with pytest.raises(DataError, match=r"b.png: has no partner"):
+    with pytest.raises(DataError, match=r"b.png: there is no file of the same name"):
         open_data(str(tmp_path), annotation="pairs")
     with pytest.raises(DataError, match="holds images with a class each, the task needs pairs of images"):
         open_data("digits", annotation="pairs")

@@ -97,7 +97,7 @@ def test_recordings(tmp_path: Path) -> None:
     assert dataset.images[2, 0, 0, :3].tolist() == pytest.approx([-1, 0, 1], abs=1e-4)
     assert dataset.images[3, 0, 0, :3].tolist() == pytest.approx([-1, 0, 1], abs=1e-2)
     wavfile.write(tmp_path / "hum" / "other.wav", 44100, np.zeros(5, np.int16))
-    with pytest.raises(DataError, match=r"other.wav: is sampled at 44100 Hz, the first one at 8000"):
+    with pytest.raises(DataError, match=r"other.wav: is sampled at 44100 Hz, but the first at 8000 Hz"):
         open_data(str(tmp_path))
     (tmp_path / "hum" / "other.wav").write_bytes(b"RIFF nonsense")
     with pytest.raises(DataError, match=r"other.wav: not a readable WAV file"):
@@ -111,14 +111,14 @@ def test_recordings(tmp_path: Path) -> None:
         ("x.arff", ARFF + "1,2,low\n", "not a readable ARFF file: .*needs a value for each @attribute"),
         ("x.arff", ARFF.replace("@attribute kind {low, high}\n", "") + "1,2,3\n", "has no nominal attribute"),
         ("x.txt", "low 1 2 NaN 3\n", r"x.txt:1: step 3 is NaN"),
-        ("x.txt", "low 1 two 3\n", "x.txt: line 1: 'two' is no number"),
+        ("x.txt", "low 1 two 3\n", "x.txt: line 1: 'two' is not a number"),
         ("x.txt", "low\n", "line 1 has no numbers"),
         ("x.txt", "low 1 inf\n", "step 2 is infinite"),
         ("x.txt", "low NaN\n", "is empty"),
         ("x.txt", "low,1,,3\n", "step 2 is NaN"),
         ("x.csv", "class,a,b\n,1,2\n", "has no class"),
         ("x.txt", "\n", "holds no series"),
-        ("x.csv", "class,a,b\nlow,1,x\n", "line 2: 'x' is no number"),
+        ("x.csv", "class,a,b\nlow,1,x\n", "line 2: 'x' is not a number"),
         ("x.npz", "nonsense", "cannot be read"),
     ],
 )
@@ -150,7 +150,7 @@ def test_a_folder_is_one_set_in_one_format(tmp_path: Path) -> None:
     dataset = open_data(str(tmp_path))
     assert dataset.info.given_split == ["train", "train", "test", "test"]
     (tmp_path / "B_TRAIN.txt").write_text("low 1 2 3\n")
-    with pytest.raises(DataError, match=r"holds the files of several sets \(A, B\)"):
+    with pytest.raises(DataError, match=r"holds several data sets \(A, B\)"):
         open_data(str(tmp_path))
 
 

@@ -107,7 +107,7 @@ def test_an_address_that_gives_nothing_or_something_else(server: Server, tmp_pat
     base = f"http://127.0.0.1:{server.server_port}"
     with pytest.raises(DataError, match=r"cannot be downloaded \(HTTP 404\); get the file elsewhere"):
         fetch_address(f"{base}/missing/w.pth", tmp_path)
-    with pytest.raises(DataError, match="another checksum than 0000"):
+    with pytest.raises(DataError, match="does not have the checksum 0000"):
         fetch_address(f"{base}/good/w.pth", tmp_path, "0000")
     assert list(tmp_path.iterdir()) == []
     assert fetch_address(f"{base}/good/w.pth", tmp_path, SUM).read_bytes() == CONTENT

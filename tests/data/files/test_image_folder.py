@@ -60,7 +60,7 @@ def test_what_is_wrong_with_a_folder_is_named(picture_folder: Path, tmp_path: Pa
     assert dataset.info.unreadable == ("red/text.jpg: not in a known image format",)
     assert any("no images in green" in note for note in dataset.info.warnings)
     (picture_folder / "green" / "text.jpg").write_text("hello")
-    assert "no picture of class 'green' can be read: green/text.jpg" in message(picture_folder)
+    assert "no image of class 'green' can be read: green/text.jpg" in message(picture_folder)
     shutil.rmtree(picture_folder / "green")
     shutil.rmtree(picture_folder / "red")
     assert "only one class" in message(picture_folder)

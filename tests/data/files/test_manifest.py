@@ -24,7 +24,7 @@ from convnet.data import (
     open_data,
 )
 from convnet.data.datasets.npz import open_arrays
-from convnet.data.files.storage import open_storage
+from convnet.data.files.storage import FileStorage, open_storage
 from convnet.errors import DataError
 
 
@@ -131,7 +131,7 @@ def test_what_is_wrong_with_a_table_is_named_with_its_line(tmp_path: Path) -> No
 
     picture(tmp_path / "1.png")
     assert "line 2, column 'label': the label is missing" in message([["path", "label"], ["1.png", ""]])
-    assert "'a|b' are several labels" in message([["path", "label"], ["1.png", "a|b"]])
+    assert "'a|b' is more than one label" in message([["path", "label"], ["1.png", "a|b"]])
     assert "--set data.label" in message([["path", "p", "q"], ["1.png", "0.3", "2"]])
     assert "line 3: 1.png is 'b' here and 'a' above" in message(
         [["path", "label"], ["1.png", "a"], ["1.png", "b"]]
@@ -177,7 +177,7 @@ def test_coco_annotations(tmp_path: Path) -> None:
     path.parent.mkdir()
     path.write_text(json.dumps(document))
     assert [s.labels for s in list_data(str(path), multi_label=True).samples] == [("cat", "dog"), ()]
-    with pytest.raises(DataError, match=r"1\.png shows 2 categories .*multi-label"):
+    with pytest.raises(DataError, match=r"1\.png has 2 categories .*multi-label"):
         list_data(str(path))
     path.write_text('{"images": [{}]}')
     with pytest.raises(DataError, match="not COCO annotations"):
@@ -267,10 +267,10 @@ def test_pictures_of_other_channels_are_left_out_and_named(tmp_path: Path) -> No
         picture(tmp_path / name)
     np.save(tmp_path / "a" / "five.npy", np.zeros((8, 8, 5), np.uint8))
     dataset = open_data(str(tmp_path), Preprocess(image_size=8))
-    assert dataset.info.unreadable == ("a/five.npy: has 5 channels, which do not become 3",)
-    assert "1 other channels" in dataset.info.warnings[1]
+    assert dataset.info.unreadable == ("a/five.npy: has 5 channels, which cannot be converted to 3",)
+    assert "1 with other channels" in dataset.info.warnings[1]
     assert len(dataset.read(torch.arange(4))) == 4
-    with pytest.raises(DataError, match="has 3 channels, which do not become 4"):
+    with pytest.raises(DataError, match="has 3 channels, which cannot be converted to 4"):
         open_data(str(tmp_path), Preprocess(image_size=8, channels=4))
 
 
@@ -280,15 +280,15 @@ def test_a_file_that_could_not_be_read_is_tried_again(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name in ("data/a/1.png", "data/a/2.png", "data/b/3.png"):
         picture(tmp_path / name)
-    read = open_storage.read
+    read = FileStorage.read
 
-    def fails(self: open_storage, name: str) -> bytes:
+    def fails(self: FileStorage, name: str) -> bytes:
         if name == "a/1.png":
             raise DataError("a/1.png: cannot be read: Permission denied")
         return read(self, name)
 
     with monkeypatch.context() as patch:
-        patch.setattr(open_storage, "read", fails)
+        patch.setattr(FileStorage, "read", fails)
         dataset = open_data(str(tmp_path / "data"), Preprocess(image_size=8))
         assert dataset.info.unreadable == ("a/1.png: Permission denied",)
     assert not open_data(str(tmp_path / "data"), Preprocess(image_size=8)).info.unreadable

@@ -173,7 +173,7 @@ def test_arrays_of_any_number_of_channels(tmp_path: Path) -> None:
     np.save(tmp_path / "bad.npy", np.array([[0.0, 2.0]]))
     with pytest.raises(DataError, match="floats from 0 to 1"):
         read_picture(tmp_path / "bad.npy")
-    with pytest.raises(DataError, match="has 5 channels, which do not become 3"):
+    with pytest.raises(DataError, match="has 5 channels, which cannot be converted to 3"):
         read_image_file(tmp_path / "a" / "0.npy", ImageShape(3, 8, 8), Preprocess())
 
 

@@ -44,10 +44,10 @@ def test_any_size(height: int, width: int, name: str) -> None:
 
 
 def test_noise_has_the_deviation_it_says() -> None:
-    grey = Batch(torch.full((1, 1, 200, 200), 128, dtype=torch.uint8), torch.zeros(1), torch.arange(1))
-    noise = degrade.degraded(grey, degrade.noisy("gaussian", 25, 0), 0) - 128
+    gray = Batch(torch.full((1, 1, 200, 200), 128, dtype=torch.uint8), torch.zeros(1), torch.arange(1))
+    noise = degrade.degraded(gray, degrade.noisy("gaussian", 25, 0), 0) - 128
     assert noise.std().item() == pytest.approx(25, rel=0.02) and abs(noise.mean().item()) < 0.5
-    salt = degrade.degraded(grey, degrade.noisy("salt-and-pepper", 0, 0.2), 0)
+    salt = degrade.degraded(gray, degrade.noisy("salt-and-pepper", 0, 0.2), 0)
     assert [(salt == value).float().mean().item() for value in (0, 128, 255)] == pytest.approx(
         [0.1, 0.8, 0.1], abs=0.01
     )
@@ -66,9 +66,9 @@ def test_what_is_lost() -> None:
     holes = degrade.degraded(batch, degrade.holed(3, 0.25), 1)
     lost = (holes != batch.images).any(1)
     assert (holes[:, :, lost[0]] == degrade.HOLE).all() and 0 < lost.float().mean() < 3 * 0.25**2 + 0.01
-    grey = degrade.grey(batch.images.float())
-    assert torch.equal(grey[:, 0], grey[:, 2])
+    gray = degrade.gray(batch.images.float())
+    assert torch.equal(gray[:, 0], gray[:, 2])
     pixel = torch.tensor([200.0, 100.0, 50.0]).view(1, 3, 1, 1)
-    assert degrade.grey(pixel)[0, 0].item() == round(0.299 * 200 + 0.587 * 100 + 0.114 * 50)
+    assert degrade.gray(pixel)[0, 0].item() == round(0.299 * 200 + 0.587 * 100 + 0.114 * 50)
     small = degrade.degraded(batch, degrade.small(2), None)
     assert small.shape == batch.images.shape and not torch.equal(small, batch.images.float())

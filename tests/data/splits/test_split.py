@@ -132,7 +132,7 @@ def test_folds_leave_the_makers_test_split_alone() -> None:
     data = dataset([0, 1] * 20, ["train"] * 20 + ["val"] * 10 + ["test"] * 10)
     split = make_split(data, SplitOptions(folds=3, fold=0))
     assert not {*split.train.tolist(), *split.test.tolist()} & set(range(30, 40))
-    with pytest.raises(RecipeError, match="more than s has separate samples"):
+    with pytest.raises(RecipeError, match="exceeds the number of separate samples of s"):
         make_split(dataset([0, 1]), SplitOptions(folds=3, fold=0))
 
 

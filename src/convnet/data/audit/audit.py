@@ -164,7 +164,7 @@ def _suspects(manifest: Manifest, found: Scan) -> list[Finding]:
     labels = manifest.targets()[kept].numpy()
     doubted = []
     for suspect in suspects(pixels, labels, manifest.classes):
-        sample = manifest.samples[kept[suspect.place]]
+        sample = manifest.samples[kept[suspect.index]]
         doubted.append(
             Finding(
                 "suspect_label",

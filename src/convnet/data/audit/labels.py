@@ -35,13 +35,13 @@ class Suspect:
     """A suspicious label.
 
     Attributes:
-        place: The position of the sample.
+        index: The index of the sample.
         other: The more probable class.
         probability: The probability of `other`.
         own: The probability of the given label.
     """
 
-    place: int
+    index: int
     other: str
     probability: float
     own: float

@@ -209,7 +209,7 @@ def _other_channels(found: Scan, places: Sequence[int], channels: int) -> Lost:
     numbers = found.records["channels"]
     odd = [i for i in found.decoded.nonzero()[0].tolist() if not converts(int(numbers[i]), channels)]
     why = "has {} channels, which cannot be converted to {}"
-    return {places[i]: ("other channels", why.format(numbers[i], channels)) for i in odd}
+    return {places[i]: ("with other channels", why.format(numbers[i], channels)) for i in odd}
 
 
 def _require_classes(listed: Manifest, kept: Manifest, lost: Lost, *, alone: bool) -> None:

@@ -134,12 +134,13 @@ def _source(path: Path, series: Sequence[Series], given_split: list[SplitName] |
     if len(channels) > 1:
         odd = next(s for s in series if len(s.values) != len(series[0].values))
         raise DataError(
-            f"{odd.place}: has {len(odd.values)} channels, but the first series has {len(series[0].values)}"
+            f"{odd.location}: has {len(odd.values)} channels, "
+            f"but the first series has {len(series[0].values)}"
         )
     rates = {s.rate for s in series}
     if len(rates) > 1:
         odd = next(s for s in series if s.rate != series[0].rate)
-        raise DataError(f"{odd.place}: is sampled at {odd.rate} Hz, but the first at {series[0].rate} Hz")
+        raise DataError(f"{odd.location}: is sampled at {odd.rate} Hz, but the first at {series[0].rate} Hz")
     longest = max(s.values.shape[1] for s in series)
     needed = 4 * len(series) * channels.pop() * longest
     if needed > MEMORY_LIMIT_BYTES:
@@ -154,7 +155,7 @@ def _source(path: Path, series: Sequence[Series], given_split: list[SplitName] |
     classes = sorted_labels([text for s in series for text in (s.label if per_step else [str(s.label)])])
     if "" in classes:
         missing = next(s for s in series if "" in ([s.label] if isinstance(s.label, str) else s.label))
-        raise DataError(f"{missing.place}: has no class")
+        raise DataError(f"{missing.location}: has no class")
     number = {name: place for place, name in enumerate(classes)}
     if per_step:
         steps = np.full((len(series), 1, longest), IGNORED, np.int16)
@@ -168,7 +169,7 @@ def _source(path: Path, series: Sequence[Series], given_split: list[SplitName] |
         torch.from_numpy(values),
         targets,
         classes,
-        [s.place for s in series],
+        [s.location for s in series],
         given_split,
         modality="series",
         target=MASK if per_step else CLASS_INDEX,
@@ -183,8 +184,8 @@ def require_numbers(one: Series) -> None:
         what = "NaN" if np.isnan(one.values[channel, step]) else "infinite"
         where = f"step {step + 1}" + (f", channel {channel + 1}" if len(one.values) > 1 else "")
         raise DataError(
-            f"{one.place}: {where} is {what}; fill the gap or remove the series "
+            f"{one.location}: {where} is {what}; fill the gap or remove the series "
             "(only the end of a series may be left empty)"
         )
     if not one.values.shape[1]:
-        raise DataError(f"{one.place}: is empty")
+        raise DataError(f"{one.location}: is empty")

@@ -28,7 +28,7 @@ class Series:
 
     values: NDArray[np.float32]
     label: str | Sequence[str]
-    place: str
+    location: str
     rate: int | None = None
 
 
@@ -169,7 +169,7 @@ def read_npz(path: Path, label: str | None = None, labeled: bool = True) -> list
     if y.ndim == 2:
         ended = [_ended(v, "", p) for v, p in zip(values, places, strict=True)]
         return [
-            Series(s.values, [_text(c) for c in row[: s.values.shape[1]]], s.place)
+            Series(s.values, [_text(c) for c in row[: s.values.shape[1]]], s.location)
             for s, row in zip(ended, y, strict=True)
         ]
     return [_ended(v, _text(c), p) for v, c, p in zip(values, y, places, strict=True)]
@@ -214,11 +214,11 @@ def _is_number(word: str) -> bool:
     return True
 
 
-def _ended(values: NDArray[np.float32], label: str, place: str) -> Series:
+def _ended(values: NDArray[np.float32], label: str, location: str) -> Series:
     """A series without the NaN after its end."""
     there = np.nonzero(~np.isnan(values).all(0))[0]
     length = int(there[-1]) + 1 if len(there) else 0
-    return Series(values[:, :length], label, place)
+    return Series(values[:, :length], label, location)
 
 
 def _text(value: object) -> str:

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from convnet.data.audit.duplicates import Pair
+from convnet.data.datasets.warnings import data_warnings
+from convnet.data.files.manifest import Manifest, Sample
+from convnet.data.files.storage import FileEntry, open_storage
+
+
+def manifest(tmp_path: Path, **counts: int) -> Manifest:
+    samples = tuple(
+        Sample(FileEntry(f"{name}/{i}.jpg", 100, i), (name,)) for name, n in counts.items() for i in range(n)
+    )
+    return Manifest("photos", open_storage(tmp_path), samples, tuple(counts))
+
+
+def test_a_clean_balanced_folder_gives_one_line(tmp_path: Path) -> None:
+    kept = manifest(tmp_path, cat=12, dog=12)
+    lines = data_warnings(kept, "photos", kinds={}, blank=0, pairs=[], conflicts=0, scanned=24)
+    assert lines == ("24 images, 2 classes of 12 to 12 images",)
+
+
+def test_every_finding_has_a_line(tmp_path: Path) -> None:
+    lines = data_warnings(
+        manifest(tmp_path, cat=120, dog=10),
+        "photos",
+        kinds={"unreadable": 2},
+        blank=1,
+        pairs=[Pair(0, 1, True), Pair(2, 3, False)],
+        conflicts=1,
+        scanned=133,
+    )
+    first, skipped, copies, check = lines
+    assert "unbalanced, 12 : 1" in first
+    assert skipped == "skipped: 2 unreadable; excluded from training: 1 blank"
+    assert copies == "copies: 1 exact, 1 near, 1 of them with another label; kept in the same split"
+    assert check.endswith("convnet data audit photos")
