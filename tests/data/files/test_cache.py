@@ -152,3 +152,41 @@ def test_a_disk_that_fills_up_leaves_nothing_behind(
     assert not list(cache.iterdir())
     dataset = open_data(str(many), Preprocess(image_size=16))
     assert len(dataset.read(torch.arange(4))) == 4
+
+
+def test_the_scan_caches_what_it_decodes_whole(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "photos"
+    draws = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (folder / name).mkdir(parents=True)
+        for i in range(20):
+            pixels = draws.integers(0, 256, (90, 70, 4), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{i}.png")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(pixels[:, :, :3]).save(folder / "a" / "turned.png", exif=turned)
+    Image.fromarray(pixels[:, :, 0]).save(folder / "a" / "gray.png")
+    Image.fromarray(draws.integers(0, 256, (400, 300, 3), dtype=np.uint8)).save(folder / "b" / "large.jpg")
+    dataset = open_data(str(folder), Preprocess(image_size=32))
+    assert isinstance(dataset, ImageDataset) and dataset.files.pack is not None
+    names = dataset.info.locations
+    missing = {names[i] for i in range(len(dataset)) if not dataset.files.pack.state[dataset.rows[i]]}
+    assert missing == {"a/gray.png", "b/large.jpg"}, "gray is converted, the JPEG was decoded at an eighth"
+    monkeypatch.setenv("CONVNET_PACK_LIMIT_GB", "0")
+    streamed = open_data(str(folder), Preprocess(image_size=32))
+    everything = torch.arange(len(dataset))
+    assert torch.equal(dataset.read(everything).images, streamed.read(everything).images)
+
+
+def test_a_cache_of_the_wrong_expected_size_is_removed(tmp_path: Path, cache: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(20):
+            side = 90 if (name, i) == ("b", 18) else 60
+            pixels = np.random.default_rng(i).integers(0, 256, (side, side, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{i:02}.png")
+    dataset = open_data(str(tmp_path / "photos"), Preprocess())
+    assert dataset.info.shape == (3, 128, 128)
+    assert len(list(cache.iterdir())) == 1

@@ -32,6 +32,6 @@ def pack(
         dataset = open_recipe_data(found.recipe, found.data)
         if not isinstance(dataset, ImageDataset):
             raise DataError(f"{data}: already in memory; only image files are cached")
-        made = dataset.files.build(progress.over)
+        made = dataset.files.build(dataset.rows.numpy(), progress.over)
     readable = int((made.state == 1).sum())
     print(f"{readable:,} images of {dataset.info.shape}, {made.nbytes / 1e6:,.1f} MB  {made.folder}")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from itertools import chain
 from typing import NamedTuple
 
@@ -29,6 +29,8 @@ CHUNK = 64
 BLANK_RANGE = 2
 """The largest range of values of a blank image."""
 NOTHING = np.empty((0, 0, 0), np.uint8)
+Keep = Callable[[int, Picture], None]
+"""Receives the position and the pixels of a file without problems, in the thread that decoded it."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ def scan(
     *,
     only: Sequence[int] | None = None,
     memory: Memory | None = None,
+    keep: Keep | None = None,
     progress: Progress = unseen,
 ) -> Scan:
     """Decode the files of a manifest, with one thread per core.
@@ -74,6 +77,7 @@ def scan(
         manifest: The files.
         only: The positions to scan. Default: all.
         memory: Cached records, which are not decoded again. Default: those of the manifest.
+        keep: Receives what is decoded; a JPEG may be reduced.
         progress: Shows the progress.
 
     Returns:
@@ -85,8 +89,15 @@ def scan(
     known = [memory.find(sample) for sample in samples]
     waiting = [i for i, found in enumerate(known) if found is None]
     chunks = [waiting[start : start + CHUNK] for start in range(0, len(waiting), CHUNK)]
+
+    def recorded(chunk: Sequence[int]) -> list[tuple[Records, str]]:
+        looks = [
+            _examine(manifest.store, samples[i], partial(keep, places[i]) if keep else None) for i in chunk
+        ]
+        return [(record, look.reason) for record, look in zip(_described(looks), looks, strict=True)]
+
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(lambda chunk: _recorded(manifest.store, [samples[i] for i in chunk]), chunks)
+        results = pool.map(recorded, chunks)
         for i, result in zip(waiting, progress(chain.from_iterable(results), len(waiting)), strict=True):
             known[i] = result
     found = [pair for pair in known if pair is not None]
@@ -120,13 +131,7 @@ class Look(NamedTuple):
     passing: bool = False
 
 
-def _recorded(store: Storage, samples: Sequence[Sample]) -> list[tuple[Records, str]]:
-    """Records of some files, with the reasons of their problems."""
-    looks = [_examine(store, sample) for sample in samples]
-    return [(record, look.reason) for record, look in zip(_described(looks), looks, strict=True)]
-
-
-def _examine(store: Storage, sample: Sample) -> Look:
+def _examine(store: Storage, sample: Sample, keep: Callable[[Picture], None] | None) -> Look:
     """Decode one file; `_described` computes the statistics of many files together."""
     if sample.entry.size == MISSING:
         return Look("unreadable", "no such file")
@@ -145,6 +150,8 @@ def _examine(store: Storage, sample: Sample) -> Look:
             picture = decode(content, at_least=(THUMB, THUMB), allow_truncated=True)
         except DecodeError:
             return Look(trouble, reason)
+    if keep is not None and trouble is None:
+        keep(picture)
     pixels = picture.pixels
     height, width, channels = pixels.shape
     colors = pixels[:, :, :3] if channels >= 3 else np.repeat(pixels[:, :, :1], 3, 2)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from convnet.data.audit.duplicates import duplicates, together
 from convnet.data.audit.findings import conflicting, document, findings
 from convnet.data.audit.records import Memory
-from convnet.data.audit.scan import Scan, scan
+from convnet.data.audit.scan import Keep, Scan, scan
 from convnet.data.datasets.dataset import DatasetInfo
 from convnet.data.datasets.image_dataset import ImageDataset
 from convnet.data.datasets.tensor_dataset import TensorDataset, list_arrays
@@ -41,6 +41,8 @@ DEFAULT_IMAGE_SIZE = 128
 SCANNED = 20_000
 """The largest number of files that are all scanned before training, unless an audit has scanned them."""
 SAMPLED = 512
+FEW = 16
+"""The number of files that the shape of all is expected from."""
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +113,9 @@ def open_images(
     Raises:
         DataError: No image of some class can be read.
     """
-    found, places = _scanned(listed)
+    memory = Memory(listed)
+    files = ImageReader(listed, preprocess, shape or _expected_shape(listed, memory, preprocess))
+    found, places = _scanned(listed, memory, files.keep)
     lost = _damaged(found, places, allow_truncated=preprocess.allow_truncated)
     if len(lost) == len(places):
         place, (_, reason) = next(iter(lost.items()))
@@ -124,7 +128,9 @@ def open_images(
     kept = listed.without(lost)
     _require_classes(listed, kept, lost, alone=alone)
     pairs = duplicates(listed, found) if len(places) == len(listed) else None
-    files = ImageReader(kept, preprocess, shape)
+    if shape != files.shape:
+        files.remove()
+        files = ImageReader(listed, preprocess, shape)
     remaining = torch.tensor([i for i in range(len(listed)) if i not in lost])
     blank = {place for place, record in zip(places, found.records, strict=True) if record["blank"]}
     excluded = {new: "blank" for new, old in enumerate(remaining.tolist()) if old in blank}
@@ -156,13 +162,13 @@ def open_images(
         in_memory=False,
     )
     audit = None if pairs is None else document(listed, found, findings(listed, found, pairs))
-    return ImageDataset(info, files, torch.arange(len(kept)), kept.targets(), audit)
+    return ImageDataset(info, files, remaining, kept.targets(), audit)
 
 
 def scan_arrays(dataset: TensorDataset, data: str) -> TensorDataset:
     """Scan images in memory for copies and blank images."""
     listed = list_arrays(dataset)
-    found, places = _scanned(listed)
+    found, places = _scanned(listed, Memory(listed))
     pairs = duplicates(listed, found) if len(places) == len(listed) else None
     excluded = {places[i]: "blank" for i in found.records["blank"].nonzero()[0].tolist()}
     warnings = data_warnings(
@@ -179,16 +185,15 @@ def scan_arrays(dataset: TensorDataset, data: str) -> TensorDataset:
     return replace(dataset, info=info)
 
 
-def _scanned(listed: Manifest) -> tuple[Scan, Sequence[int]]:
+def _scanned(listed: Manifest, memory: Memory, keep: Keep | None = None) -> tuple[Scan, Sequence[int]]:
     """The scan of all files, or of a sample if there are many, and the positions of the scanned files."""
-    memory = Memory(listed)
     if len(listed) <= SCANNED or memory.has_all(listed):
         if len(listed) > SAMPLED:
             logger.info("scanning %s files", f"{len(listed):,}")
-        return scan(listed, memory=memory), range(len(listed))
+        return scan(listed, memory=memory, keep=keep), range(len(listed))
     order = torch.randperm(len(listed), generator=torch.Generator().manual_seed(0))
     places = order[:SAMPLED].sort().values.tolist()
-    return scan(listed, only=places, memory=memory), places
+    return scan(listed, only=places, memory=memory, keep=keep), places
 
 
 Lost = dict[int, tuple[str, str]]
@@ -228,6 +233,12 @@ def _require_classes(listed: Manifest, kept: Manifest, lost: Lost, *, alone: boo
         )
 
 
+def _expected_shape(listed: Manifest, memory: Memory, preprocess: Preprocess) -> ImageShape:
+    """The shape of a few images, so that the scan of all of them can fill the cache."""
+    few = range(0, len(listed), -(-len(listed) // FEW))
+    return _shape(scan(listed, only=few, memory=memory), preprocess)
+
+
 def _shape(found: Scan, preprocess: Preprocess) -> ImageShape:
     """The size in `preprocess`, else the common size of small images, else the default; with channels."""
     records = found.records[found.decoded]
@@ -243,7 +254,9 @@ def _shape(found: Scan, preprocess: Preprocess) -> ImageShape:
 
 
 def _channels(numbers: NDArray[np.uint8]) -> int:
-    """The most frequent number of channels; 3 if there are color images among gray ones."""
+    """The most frequent number of channels; 3 if there are color images among gray ones, or no images."""
+    if not len(numbers):
+        return 3
     values, counts = np.unique(numbers, return_counts=True)
     common = int(values[counts.argmax()])
     return 3 if common == 1 and 3 in values else common

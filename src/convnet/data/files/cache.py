@@ -77,6 +77,10 @@ class DecodedCache:
             os.preadv(self._pixels, [row.data], place * row.nbytes)
         return taken
 
+    def remove(self) -> None:
+        """Delete the files; processes that have them open keep them."""
+        _remove(self.folder)
+
     def flush(self) -> None:
         """Write everything to disk, to survive a power failure."""
         os.fsync(self._pixels)

@@ -15,7 +15,7 @@ from convnet.data.files.cache import DecodedCache, NoSpaceError, open_cache
 from convnet.data.files.download import cache_folder
 from convnet.data.files.manifest import Manifest
 from convnet.data.images.decode import decode, file_bytes
-from convnet.data.images.pixels import DecodeError, to_channels
+from convnet.data.images.pixels import DecodeError, Picture, to_channels
 from convnet.data.images.preprocess import Preprocess
 from convnet.data.images.resize import resize
 from convnet.errors import DataError
@@ -78,8 +78,31 @@ class ImageReader:
         readable = self.pack.state[places] == 1
         return self.pack.read(places[readable]), readable
 
-    def build(self, progress: Progress) -> DecodedCache:
-        """Decode all images that are not in the cache; a second process waits for the first.
+    def keep(self, place: int, picture: Picture) -> None:
+        """Cache an image that was decoded for another purpose, if decoding it here would give the same.
+
+        Args:
+            place: The position of the image.
+            picture: Decoded with all its channels over a white background.
+        """
+        rows, columns, channels = picture.pixels.shape
+        reduced = sorted((rows, columns)) != sorted(picture.size)
+        same = channels == self.shape.channels and self.preprocess.background == "white"
+        if self.pack is not None and same and not reduced:
+            size = (self.shape.height, self.shape.width)
+            self.pack.put(place, resize(picture.pixels, size, self.preprocess.resize))
+
+    def remove(self) -> None:
+        """Delete the cache."""
+        if self.pack is not None:
+            self.pack.remove()
+
+    def build(self, places: NDArray[np.int64], progress: Progress) -> DecodedCache:
+        """Decode those images that are not in the cache; a second process waits for the first.
+
+        Args:
+            places: The positions of the images.
+            progress: Shows the progress.
 
         Raises:
             NoSpaceError: There is no space for a cache.
@@ -93,7 +116,7 @@ class ImageReader:
             logger.info("another process is filling this cache; waiting")
             lock.acquire()
         try:
-            waiting = (self.pack.state == 0).nonzero()[0]
+            waiting = places[self.pack.state[places] == 0]
             batches = [waiting[i : i + BATCH] for i in range(0, len(waiting), BATCH)]
             for batch in progress(batches, len(batches)):
                 self._fill(batch)
