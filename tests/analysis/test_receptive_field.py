@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -187,7 +187,7 @@ def test_fields_of_any_stack(stack) -> None:
         try:
             out = model(torch.zeros(1, 1, 30, 30))
         except RuntimeError:
-            return
+            reject()
     assume(min(out.shape[2:]) > 0 and max(out.shape[2:]) < 90)
     check(model, (1, 30, 30))
 

@@ -51,7 +51,7 @@ def test_the_sampler_draws_all_classes_equally_often() -> None:
             "does not apply to this kind of target",
         ),
         ({"balance": "sampler", "task": "multi-label"}, "use weights"),
-        ({"balance": "all"}, "balance"),
+        ({"balance": "all"}, "must be 'none', 'weights', 'sampler' or 'focal'"),
     ],
 )
 def test_a_balance_that_would_do_nothing_is_refused(change: dict[str, object], message: str) -> None:

@@ -276,7 +276,7 @@ def test_a_classifier_over_a_photo(call: Cli, tmp_path: Path, photo: Path) -> No
             ["digits", "--set", "weights.source=x", "--set", "weights.freeze_epochs=30"],
             "leaves nothing to fine-tune",
         ),
-        (["tumours", "--task", "denoise"], "tumours"),
+        (["tumours", "--task", "denoise"], "tumours: is a table of numbers"),
         (["digit-scenes", "--set", "loss.class_weights=[1,2]"], "2 numbers for 11 classes"),
     ],
 )

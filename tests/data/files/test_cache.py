@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import errno
+import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +18,20 @@ from convnet.data.files.cache import DecodedCache, NoSpaceError, open_cache
 from tests.conftest import Cli, refused
 
 SHAPE = (6, 4, 5, 3)
+KILLED = """
+import os, signal
+from convnet.data.files.cache import DecodedCache
+put, stored = DecodedCache.put, []
+def last(cache, place, pixels):
+    put(cache, place, pixels)
+    stored.append(place)
+    if len(stored) == 20:
+        os.kill(os.getpid(), signal.SIGKILL)
+DecodedCache.put = last
+from convnet.cli.app import main
+main()
+"""
+"""The command line, killed after it has stored twenty images."""
 
 
 @pytest.fixture
@@ -112,15 +126,9 @@ def test_a_killed_packing_goes_on_and_ends_with_the_same_pack(many: Path, cache:
         for path in folder.iterdir():
             path.unlink()
         folder.rmdir()
-    command = [sys.executable, "-m", "convnet", "data", "pack", str(many), "--size", "96"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(3000):
-        done = [np.frombuffer(path.read_bytes(), np.uint8).sum() for path in cache.glob("*/state")]
-        if process.poll() is not None or (done and done[0] > 20):
-            break
-        time.sleep(0.005)
-    process.kill()
-    process.wait()
+    killed = subprocess.run([sys.executable, "-c", KILLED, "data", "pack", many, "--size", "96"], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert np.frombuffer(dict(the_pack(cache))["state"], np.uint8).sum() == 20
     assert cli("data", "pack", many, "--size", 96).returncode == 0
     assert dict(the_pack(cache)) == whole
 
