@@ -155,5 +155,5 @@ def test_run_folders_are_numbered_and_never_shared(tmp_path: Path) -> None:
         made = list(pool.map(lambda _: RunFolder.create_numbered(tmp_path, "c", {}).path.name, range(24)))
     assert sorted(made) == sorted(f"c-{i}" for i in range(1, 25))
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match="cannot write .*file.*: File exists"):
+    with pytest.raises(RunError, match=r"cannot write .*file.*: File exists"):
         RunFolder.create_numbered(tmp_path / "file", "a", {})

@@ -257,7 +257,7 @@ def test_a_classifier_over_a_photo(call: Cli, tmp_path: Path, photo: Path) -> No
             ["digits", "--task", "denoise", "--set", "augment.mixup=1"],
             "augment.mixup does not apply to task denoise",
         ),
-        (["digits", "--task", "colorize"], "digits: has gray images; task colorize needs colors"),
+        (["digits", "--task", "colorize"], "digits: has gray images; task colorize needs color images"),
         (["digits", "--task", "dense"], "unknown task 'dense'"),
         (
             ["photos", "--set", "augment.crop=0", "--set", "augment.crops=1"],
