@@ -12,41 +12,23 @@ from typing import Any
 
 from torch import nn
 
-from convnet.data import Dataset, Modality, read_split, to_device
+from convnet.data import Dataset, read_split, to_device
 from convnet.device import default_device, make_compute
 from convnet.errors import ConvnetError, DataError, RunError
-from convnet.prediction import DenseMap, InputSpec, Predictor
-from convnet.recipes import Recipe
-from convnet.recipes.load import recipe_of, trained_network
-from convnet.recipes.network import task_of
+from convnet.prediction import DenseMap, Predictor
+from convnet.recipes.load import trained_network
 from convnet.runs import Baselines, MetricsLog, RunFolder, baselines_beside
 from convnet.settings import settings
-from convnet.tasks import Evaluation, Labels, Prediction, Task
+from convnet.tasks import Evaluation, Labels, Prediction
 from convnet.training import LOSSES
-from convnet.types import ImageShape, SplitName
+from convnet.types import SplitName
 from convnet.workflows.run_data import held_out, in_classes_of, open_other_data, open_own_data
+from convnet.workflows.run_info import RunInfo
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(RunInfo):
     """A run folder. Files are read when they are first needed."""
-
-    folder: RunFolder
-
-    @property
-    def path(self) -> Path:
-        """The run's folder."""
-        return self.folder.path
-
-    @cached_property
-    def recipe(self) -> Recipe:
-        """The complete recipe."""
-        return recipe_of(self.folder)
-
-    @cached_property
-    def task(self) -> Task:
-        """The task that the network was trained for."""
-        return task_of(self.recipe)
 
     @cached_property
     def result(self) -> dict[str, Any]:
@@ -83,33 +65,6 @@ class Run:
         return MetricsLog(self.folder.file("metrics.csv")).rows
 
     @cached_property
-    def data(self) -> dict[str, Any]:
-        """Name, classes, image shape and sample counts of the data."""
-        described: dict[str, Any] = self.folder.read_json("data.json")
-        return described
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Class names, in the order of the logits."""
-        return tuple(self.data["classes"])
-
-    @property
-    def shape(self) -> ImageShape:
-        """The shape of the network's inputs."""
-        return ImageShape(*self.data["shape"])
-
-    @property
-    def modality(self) -> Modality:
-        """The kind of samples: "images", "table" or "series"."""
-        modality: Modality = self.data.get("form", "table" if self.data.get("columns") else "images")
-        return modality
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The feature columns of a run on a table; empty otherwise."""
-        return tuple(self.data.get("columns", ()))
-
-    @cached_property
     def model(self) -> nn.Sequential:
         """The trained network in evaluation mode, with normalization: uint8 N×C×H×W → logits.
 
@@ -121,21 +76,10 @@ class Run:
     @cached_property
     def predictor(self) -> Predictor:
         """The trained network with its preprocessing, classes and thresholds."""
-        recipe = self.recipe
-        inputs = InputSpec(
-            self.modality,
-            self.shape,
-            recipe.preprocess,
-            self.columns,
-            recipe.data.label,
-            self.data.get("steps"),
-            any_length=recipe.model.name == "temporal" or ":" in recipe.model.name,
-            model=recipe.model.name,
-        )
-        colors = {k: v for k, v in (recipe.data.colors or {}).items() if isinstance(v, str)}
+        colors = {k: v for k, v in (self.recipe.data.colors or {}).items() if isinstance(v, str)}
         thresholds = self.result.get("thresholds", {})
         labels = Labels(self.classes, thresholds, colors, series=self.modality == "series")
-        return Predictor(str(self.path), self.model, self.task, inputs, labels)
+        return Predictor(str(self.path), self.model, self.task, self.inputs, labels)
 
     def evaluate(self, data: str | Dataset | None = None, *, split: SplitName | None = None) -> Evaluation:
         """Evaluate the network on held-out data.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -14,12 +13,10 @@ from convnet.prediction import require_fitting_series
 from convnet.recipes.build import open_recipe_data
 from convnet.settings import settings, use_settings
 from convnet.types import SplitName
-
-if TYPE_CHECKING:
-    from convnet.workflows.run import Run
+from convnet.workflows.run_info import RunInfo
 
 
-def open_own_data(run: Run) -> Dataset:
+def open_own_data(run: RunInfo) -> Dataset:
     """Open the data that the run was trained on, at its recorded path or in the settings' data folder.
 
     Raises:
@@ -40,7 +37,7 @@ def open_own_data(run: Run) -> Dataset:
         return open_recipe_data(run.recipe)
 
 
-def open_other_data(run: Run, data: str) -> Dataset:
+def open_other_data(run: RunInfo, data: str) -> Dataset:
     """Open other data in the run's shape, with its targets renumbered to the run's classes.
 
     Raises:
@@ -67,7 +64,7 @@ def open_other_data(run: Run, data: str) -> Dataset:
     return in_classes_of(run, dataset)
 
 
-def in_classes_of(run: Run, dataset: Dataset) -> Dataset:
+def in_classes_of(run: RunInfo, dataset: Dataset) -> Dataset:
     """The dataset with its classes renumbered to those of the run.
 
     Raises:
@@ -77,7 +74,7 @@ def in_classes_of(run: Run, dataset: Dataset) -> Dataset:
     if not run.task.target.has_classes:
         return dataset
     if run.modality == "series":
-        require_fitting_series(run.predictor.inputs, dataset)
+        require_fitting_series(run.inputs, dataset)
     unknown = sorted(set(info.classes) - set(run.classes))
     if unknown:
         raise DataError(
