@@ -177,6 +177,9 @@ def test_damaged_files_of_a_run_are_named(tmp_path: Path) -> None:
                 use(convnet.load_run(run.path))  # type: ignore[no-untyped-call]
         (run.path / name).write_bytes(whole)
     assert convnet.load_run(run.path).evaluate().accuracy == run.result["test"]["accuracy"]
+    (run.path / "data.json").write_text("{}")
+    with pytest.raises(RunError, match=r"data\.json: damaged: has no classes, shape"):
+        convnet.load_run(run.path).evaluate()
 
 
 def test_weights_of_another_network_are_refused_with_the_reason(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from convnet.data import Dataset, labels_of
 from convnet.errors import DataError, RecipeError
+from convnet.registry import options_document
 from convnet.targets import MULTI_HOT, Target
+from convnet.training import LOSSES
 
 Balance = Literal["none", "weights", "sampler", "focal"]
 
@@ -71,7 +73,12 @@ def require_applicable(balance: Balance, target: Target, loss: str, options: dic
     if balance not in allowed:
         way_out = f"; use {' or '.join(allowed)}" if allowed else "; use loss.class_weights"
         raise RecipeError(f"balance={balance} does not apply to this kind of target ({target.name}){way_out}")
-    weighable = {"class": ("cross-entropy", "focal"), "labels": ("binary-cross-entropy",)}[target.name]
+    option = {"class": "class_weights", "labels": "label_weights"}[target.name]
+    weighable = [
+        name
+        for name in LOSSES
+        if target.name in LOSSES.facts(name) and option in options_document(LOSSES[name]).model_fields
+    ]
     if balance == "weights" and loss not in weighable:
         raise RecipeError(f"balance=weights does not apply to loss '{loss}'; use {' or '.join(weighable)}")
     if balance == "focal" and loss != "cross-entropy":

@@ -21,7 +21,7 @@ from convnet.errors import ModelError
 from convnet.reports.html import render
 from convnet.reports.style import figure
 
-FORMATS = (".svg", ".pdf", ".png")
+PICTURE_SUFFIXES = (".svg", ".pdf", ".png")
 MOST_BOXES = 18
 
 TALLEST, THICKEST, LONGEST = 130.0, 44.0, 130.0
@@ -54,8 +54,8 @@ def draw_architecture(table: LayerTable, path: Path) -> None:
         ModelError: The suffix is another, or the input is not an image.
         RunError: The file cannot be written.
     """
-    if path.suffix.lower() not in FORMATS:
-        raise ModelError(f"{path}: cannot write this format; use one of {', '.join(FORMATS)}")
+    if path.suffix.lower() not in PICTURE_SUFFIXES:
+        raise ModelError(f"{path}: cannot write this format; use one of {', '.join(PICTURE_SUFFIXES)}")
     write_atomically(path, rendered(architecture(table), path.suffix.lower().removeprefix(".")))
 
 

@@ -68,11 +68,11 @@ class RunFolder:
         """
         write_atomically(self.file(name), content)
 
-    def read_json(self, name: str) -> dict[str, Any]:
+    def read_json(self, name: str, *keys: str) -> dict[str, Any]:
         """The content of a JSON file of the run.
 
         Raises:
-            RunError: The file is missing or does not hold a JSON object.
+            RunError: The file is missing or does not hold a JSON object with these keys.
         """
         try:
             content = json.loads(self.read(name))
@@ -80,6 +80,8 @@ class RunFolder:
             raise RunError(f"{self.file(name)}: damaged: {error}") from error
         if not isinstance(content, dict):
             raise RunError(f"{self.file(name)}: damaged: not a JSON object")
+        if missing := [key for key in keys if key not in content]:
+            raise RunError(f"{self.file(name)}: damaged: has no {', '.join(missing)}")
         return content
 
     @property

@@ -41,7 +41,7 @@ class RunInfo:
     @cached_property
     def data(self) -> dict[str, Any]:
         """Name, classes, image shape and sample counts of the data."""
-        described: dict[str, Any] = self.folder.read_json("data.json")
+        described: dict[str, Any] = self.folder.read_json("data.json", "classes", "shape")
         return described
 
     @property

@@ -131,7 +131,7 @@ def test_what_does_not_belong_together_is_named(tmp_path: Path) -> None:
         open_data(str(tmp_path), annotation="mask")
     (tmp_path / "images" / "b.jpg").unlink()
     write(tmp_path / "masks" / "z.png", palette())
-    with pytest.raises(DataError, match=r"z.png: has no image of the same name"):
+    with pytest.raises(DataError, match=r"z.png: there is no image of the same name"):
         open_data(str(tmp_path), annotation="mask")
 
 
@@ -141,7 +141,7 @@ def test_colours_that_no_class_has_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a color mask \(#0000c8, #090909, #c80000\); name the class"):
         open_data(str(tmp_path), annotation="mask")
     table = {"wall": "#090909", "sky": "#c80000"}
-    with pytest.raises(DataError, match=r"2 pixels have the colour #0000c8, .*known: wall, sky"):
+    with pytest.raises(DataError, match=r"2 pixels have the color #0000c8, .*known: wall, sky"):
         open_data(str(tmp_path), annotation="mask", colors=table)
     with pytest.raises(DataError, match=r"data\.colors\.wall: 'grün' is no colour"):
         open_data(str(tmp_path), annotation="mask", colors={"wall": "grün", "sky": "red"})
@@ -168,7 +168,7 @@ def test_pairs_and_photos(tmp_path: Path) -> None:
     (tmp_path / "targets" / "b.png").unlink()
     with pytest.raises(DataError, match=r"b.png: there is no file of the same name"):
         open_data(str(tmp_path), annotation="pairs")
-    with pytest.raises(DataError, match="holds images with a class each, the task needs pairs of images"):
+    with pytest.raises(DataError, match="holds images with one class per image, but the task needs pairs of images"):
         open_data("digits", annotation="pairs")
 
 

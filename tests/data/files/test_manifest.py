@@ -136,7 +136,7 @@ def test_what_is_wrong_with_a_table_is_named_with_its_line(tmp_path: Path) -> No
     assert "line 3: 1.png is 'b' here and 'a' above" in message(
         [["path", "label"], ["1.png", "a"], ["1.png", "b"]]
     )
-    assert "'dev' is no split" in message([["path", "label", "split"], ["1.png", "a", "dev"]])
+    assert "'dev' is not a split" in message([["path", "label", "split"], ["1.png", "a", "dev"]])
     assert "none of the files exists" in message([["path", "label"], ["x/2.png", "a"]])
     assert "neither 0 nor 1" in message([["path", "p", "q"], ["1.png", "2", "0"]], multi_label=True)
 

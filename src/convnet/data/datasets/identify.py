@@ -39,7 +39,7 @@ class DataSpec:
 
     Attributes:
         source: The name of a data set, a URL, or an absolute path.
-        kind: The name of its format in `FORMATS`; "named" for a data set known by name.
+        kind: The name of its format in `DATA_FORMATS`; "named" for a data set known by name.
         modality: The kind of samples.
         path: The file or folder; None for named data sets and URLs.
         contents: The listing of a folder.
@@ -124,7 +124,7 @@ class Format:
     modality: Modality = "images"
 
 
-FORMATS = (
+DATA_FORMATS = (
     Format("shards", lambda place: place.folder(is_shard_folder)),
     Format("series", lambda place: place.folder(is_series_folder), "series"),
     Format("series", lambda place: not place.is_folder and is_series_file(place.path), "series"),
@@ -190,7 +190,7 @@ def identify_source(source: str) -> DataSpec:
     place = Place(source)
     if not place.path.exists():
         raise _not_found(source, place.path)
-    known = next((known for known in FORMATS if known.matches(place)), None)
+    known = next((known for known in DATA_FORMATS if known.matches(place)), None)
     if known is None:
         raise DataError(f"{place.path}: unknown kind of data; {KINDS_OF_FILES}")
     path = place.path.resolve()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import chain
 
-FORMATS = {
+IMAGE_FORMATS = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "PNG": (".png",),
     "WEBP": (".webp",),
@@ -17,7 +17,7 @@ FORMATS = {
     "ICO": (".ico",),
 }
 """The supported formats by Pillow's names, and their suffixes."""
-IMAGE_SUFFIXES = frozenset(chain(*FORMATS.values())) | {".npy"}
+IMAGE_SUFFIXES = frozenset(chain(*IMAGE_FORMATS.values())) | {".npy"}
 """The suffixes of all supported formats; `.npy` holds an array H×W or H×W×C with any number of channels."""
 
 _SIGNATURES = {

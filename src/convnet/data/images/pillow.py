@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageColor, ImageFile
 
 from convnet.data.images.exif import ORIENTATION, orientation_of
-from convnet.data.images.formats import FORMATS
+from convnet.data.images.formats import IMAGE_FORMATS
 from convnet.data.images.pixels import DecodeError, Pixels, scaled, to_channels
 
 GRAY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "F"})
@@ -28,7 +28,7 @@ class _Lenience:
 def _formats() -> list[str]:
     """The supported formats that this Pillow reads; others are excluded because some start programs."""
     Image.init()
-    return [name for name in FORMATS if name in Image.OPEN]
+    return [name for name in IMAGE_FORMATS if name in Image.OPEN]
 
 
 def opened(content: bytes) -> Image.Image:
