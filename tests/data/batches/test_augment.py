@@ -117,15 +117,15 @@ def test_an_epoch_can_begin_anywhere_and_visits_every_sample_once() -> None:
     assert Loader(dataset, torch.arange(41), 8).steps == 6
 
 
-def test_hue_and_saturation_keep_the_grey_of_colours() -> None:
-    colours = batch(16, channels=3).images.float() * 0.3 + 90
+def test_hue_and_saturation_keep_the_grey_of_colors() -> None:
+    colors = batch(16, channels=3).images.float() * 0.3 + 90
     half = torch.full((16,), 0.5)
-    for change in (hue_turned(colours, half * 0.2), saturated(colours, half)):
-        assert (luma(change) - luma(colours)).abs().max() < 0.5
-        assert not torch.equal(change, colours)
-    assert torch.allclose(hue_turned(colours, half * 0), colours, atol=1e-3)
-    grey = torch.full((2, 3, 4, 4), 90.0)
-    assert torch.allclose(hue_turned(grey, half[:2] * 0.3), grey, atol=1e-2)
+    for change in (hue_turned(colors, half * 0.2), saturated(colors, half)):
+        assert (luma(change) - luma(colors)).abs().max() < 0.5
+        assert not torch.equal(change, colors)
+    assert torch.allclose(hue_turned(colors, half * 0), colors, atol=1e-3)
+    gray = torch.full((2, 3, 4, 4), 90.0)
+    assert torch.allclose(hue_turned(gray, half[:2] * 0.3), gray, atol=1e-2)
 
 
 def test_every_operation_of_the_policies_is_the_identity_at_no_strength() -> None:

@@ -39,7 +39,7 @@ def palette() -> Image.Image:
     return image
 
 
-def colours() -> Image.Image:
+def colors() -> Image.Image:
     table = np.array([[9, 9, 9], [200, 0, 0], [0, 0, 200]], np.uint8)
     return Image.fromarray(table[TRUTH])
 
@@ -54,10 +54,10 @@ TABLE = {"wall": "#090909", "sky": "rgb(200, 0, 0)", "sea": "#0000c8"}
         (lambda: Image.fromarray(TRUTH.astype(np.uint16)), {}, ("0", "1", "2")),
         (palette, {}, ("0", "1", "2")),
         (palette, {"colors": TABLE}, ("wall", "sky", "sea")),
-        (colours, {"colors": TABLE}, ("wall", "sky", "sea")),
+        (colors, {"colors": TABLE}, ("wall", "sky", "sea")),
         (palette, {"colors": {"x": 0, "y": 1, "z": 2}}, ("x", "y", "z")),
     ],
-    ids=["grey", "16 bit", "palette", "palette by colour", "colours", "indices by name"],
+    ids=["gray", "16 bit", "palette", "palette by color", "colors", "indices by name"],
 )
 def test_masks_in_every_form(
     tmp_path: Path, make: Callable[[], Image.Image], options: dict[str, Any], classes: tuple[str, ...]
@@ -135,15 +135,15 @@ def test_what_does_not_belong_together_is_named(tmp_path: Path) -> None:
         open_data(str(tmp_path), annotation="mask")
 
 
-def test_colours_that_no_class_has_are_named(tmp_path: Path) -> None:
+def test_colors_that_no_class_has_are_named(tmp_path: Path) -> None:
     pictures(tmp_path)
-    masks(tmp_path, colours)
+    masks(tmp_path, colors)
     with pytest.raises(DataError, match=r"a color mask \(#0000c8, #090909, #c80000\); name the class"):
         open_data(str(tmp_path), annotation="mask")
     table = {"wall": "#090909", "sky": "#c80000"}
     with pytest.raises(DataError, match=r"2 pixels have the color #0000c8, .*known: wall, sky"):
         open_data(str(tmp_path), annotation="mask", colors=table)
-    with pytest.raises(DataError, match=r"data\.colors\.wall: 'grün' is no colour"):
+    with pytest.raises(DataError, match=r"data\.colors\.wall: 'grün' is not a color"):
         open_data(str(tmp_path), annotation="mask", colors={"wall": "grün", "sky": "red"})
 
 
@@ -168,7 +168,9 @@ def test_pairs_and_photos(tmp_path: Path) -> None:
     (tmp_path / "targets" / "b.png").unlink()
     with pytest.raises(DataError, match=r"b.png: there is no file of the same name"):
         open_data(str(tmp_path), annotation="pairs")
-    with pytest.raises(DataError, match="holds images with one class per image, but the task needs pairs of images"):
+    with pytest.raises(
+        DataError, match="holds images with one class per image, but the task needs pairs of images"
+    ):
         open_data("digits", annotation="pairs")
 
 

@@ -78,7 +78,7 @@ def test_split_folders_among_others_are_refused(picture_folder: Path, tmp_path: 
         open_data(str(root))
 
 
-def test_one_colour_picture_makes_the_set_colour(tmp_path: Path) -> None:
+def test_one_colour_picture_makes_the_set_color(tmp_path: Path) -> None:
     for name, mode in (("a", "L"), ("b", "L")):
         (tmp_path / name).mkdir()
         for i in range(60):

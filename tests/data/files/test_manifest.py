@@ -28,9 +28,9 @@ from convnet.data.files.storage import FileStorage, open_storage
 from convnet.errors import DataError
 
 
-def picture(path: Path, colour: str = "red") -> Path:
+def picture(path: Path, color: str = "red") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (8, 8), colour).save(path)
+    Image.new("RGB", (8, 8), color).save(path)
     return path
 
 
@@ -142,8 +142,8 @@ def test_what_is_wrong_with_a_table_is_named_with_its_line(tmp_path: Path) -> No
 
 
 def test_a_file_that_a_table_names_in_vain_is_left_out(tmp_path: Path) -> None:
-    for i, colour in enumerate(("red", "blue")):
-        picture(tmp_path / f"{i}.png", colour)
+    for i, color in enumerate(("red", "blue")):
+        picture(tmp_path / f"{i}.png", color)
     rows = [["path", "label"], ["0.png", "a"], ["1.png", "b"], ["2.png", "b"]]
     dataset = open_data(table(tmp_path / "t.csv", rows))
     assert (len(dataset), dataset.info.unreadable) == (2, ("2.png: no such file",))
@@ -151,8 +151,8 @@ def test_a_file_that_a_table_names_in_vain_is_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", ["separated", "columns", "long"])
 def test_several_labels(tmp_path: Path, form: str) -> None:
-    for i, colour in enumerate(("red", "green", "blue")):
-        picture(tmp_path / f"{i}.png", colour)
+    for i, color in enumerate(("red", "green", "blue")):
+        picture(tmp_path / f"{i}.png", color)
     rows = {
         "separated": [["path", "labels"], ["0.png", "sun|sea"], ["1.png", ""], ["2.png", "sea"]],
         "columns": [["path", "sea", "sun"], ["0.png", "1", "1"], ["1.png", "0", "0"], ["2.png", "1", "0"]],

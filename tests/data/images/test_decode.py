@@ -225,7 +225,7 @@ def test_ten_thousand_damaged_files_are_pictures_or_clean_errors() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     picture = Image.fromarray(generator.integers(0, 256, (24, 30, 3), dtype=np.uint8))
-    grey = Image.fromarray(generator.integers(0, 65536, (24, 30)).astype(np.uint16))
+    gray = Image.fromarray(generator.integers(0, 65536, (24, 30)).astype(np.uint16))
     array = io.BytesIO()
     np.save(array, np.asarray(picture))
     originals = [
@@ -235,7 +235,7 @@ def test_ten_thousand_damaged_files_are_pictures_or_clean_errors() -> None:
         encoded(picture.convert("CMYK"), "JPEG"),
         encoded(picture.convert("P"), "PNG"),
         encoded(picture.convert("RGBA"), "PNG"),
-        encoded(grey, "PNG"),
+        encoded(gray, "PNG"),
         array.getvalue(),
     ]
     outcomes = {"picture": 0, "unreadable": 0, "truncated": 0, "not_an_image": 0}
