@@ -1,7 +1,7 @@
 """A network of your own: ResNet-18 with a stem for 32-pixel images.
 
-Any factory that an import can reach stands in for a network's name. It is called with those of
-`in_channels`, `num_classes` and `image_size` that it asks for, and its other arguments are options:
+Any importable factory can be used as a model name. It is called with those of
+`in_channels`, `num_classes` and `image_size` that it accepts, and its other arguments are options:
 
     PYTHONPATH=examples convnet train cifar10 --model own_network:resnet18 --set model.width=32
 """

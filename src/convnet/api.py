@@ -89,7 +89,7 @@ def compare(
         data_or_recipe: As for `train`, but not data in memory.
         vary: The values to compare for each field of the recipe; every combination is a variant.
         seeds: Runs per variant, with seeds 0, 1, ….
-        out: The folder of the comparison. Default: runs/NAME-compare-1, ….
+        out: The folder of the comparison. Default: runs/NAME-compare.
         listeners: Callables that receive every event of training.
         **overrides: Fields of the recipe that all variants share.
 

@@ -68,4 +68,4 @@ def sync_folder(folder: Path) -> None:
 def cannot_write(path: Path, error: OSError) -> str:
     """A message for a failed write: the path, the reason and the way out."""
     way_out = "free some space or write elsewhere" if error.errno == errno.ENOSPC else "write elsewhere"
-    return f"cannot write {path}: {error.strerror or error}; nothing was changed there; {way_out}"
+    return f"cannot write {path}: {error.strerror or error}; the file was not modified; {way_out}"

@@ -28,7 +28,7 @@ _POINTWISE = {
 
 
 def on_meta(module: nn.Module) -> nn.Module:
-    """A copy of the module whose parameters and buffers take no memory; the module itself is left alone.
+    """A copy of the module whose parameters and buffers take no memory; the module itself is unchanged.
 
     Raises:
         ModelError: the module cannot be copied.
@@ -67,7 +67,7 @@ def tensors(values: Any) -> list[Tensor]:
 
 
 class MetaMode(TorchDispatchMode):
-    """Runs operations on the meta device, wherever their tensors lie."""
+    """Runs operations on the meta device, whatever device their tensors are on."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -88,7 +88,7 @@ class MetaMode(TorchDispatchMode):
 
 
 def operation_name(func: Any) -> str:
-    """ATen's name without the mark of what works in place."""
+    """ATen's name without the suffix `_` of in-place operations."""
     name: str = func._overloadpacket.__name__
     return name.rstrip("_")
 

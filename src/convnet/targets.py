@@ -143,7 +143,7 @@ class Mask(Target):
 
 
 class Image(Target):
-    """An image per image, uint8 N×C×H×W; float 0…1 in batches."""
+    """One target image per input image, uint8 N×C×H×W; float 0…1 in batches."""
 
     name = head = "image"
     noun = "images"

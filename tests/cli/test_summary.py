@@ -90,7 +90,7 @@ def test_training_says_first_what_does_not_fit(call: Cli) -> None:
         (("nets:groups",), "groups must divide the channels: 2 groups, 3 channels in, 4 out"),
         (("alexnet", "--set", "model.groups=3"), "model alexnet: groups: must be 1 or 2, got 3"),
         (("alexnet", "--json", "--markdown"), "choose one of --json and --markdown"),
-        (("CONV-SOFTMAX", "--set", "model.layers=SOFTMAX"), "already given by the text of the model"),
+        (("CONV-SOFTMAX", "--set", "model.layers=SOFTMAX"), "already set in the text of the model"),
         (("nets:third",), "takes 1 channels but gets 3"),
         (("nets:third",), "(without --input, for images of 3x224x224)"),
         (("alexnet", "--html", "."), "it is a folder; pass a file"),

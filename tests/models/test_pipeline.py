@@ -59,5 +59,5 @@ def test_what_does_not_fit_is_said(text: str, message: str) -> None:
 
 
 def test_a_pipeline_is_not_given_twice() -> None:
-    with pytest.raises(RecipeError, match="already given by the text"):
+    with pytest.raises(RecipeError, match="already set in the text"):
         build_model("hog -> linear", SHAPE, 10, stages="color -> linear")

@@ -115,10 +115,10 @@ def test_files_that_would_run_code_or_are_damaged(tmp_path: Path, capsys: pytest
     with pytest.raises(DataError, match=r"cut.safetensors: not readable safetensors"):
         read_state(tmp_path / "cut.safetensors")
     (tmp_path / "zip.pth").write_bytes(b"PK\x03\x04 nonsense")
-    with pytest.raises(DataError, match=r"zip.pth: not a readable file of weights"):
+    with pytest.raises(DataError, match=r"zip.pth: not a readable weights file"):
         read_state(tmp_path / "zip.pth")
     torch.save([1, 2], tmp_path / "list.pth")
-    with pytest.raises(DataError, match="holds no state dict, but list"):
+    with pytest.raises(DataError, match="expected a state dict, got list"):
         read_state(tmp_path / "list.pth")
     torch.save({"state_dict": {"module.a": torch.zeros(2)}}, tmp_path / "wrapped.pth")
     assert list(read_state(tmp_path / "wrapped.pth")) == ["a"]

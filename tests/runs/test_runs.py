@@ -63,7 +63,7 @@ def test_a_full_disk_leaves_the_previous_checkpoint(tmp_path: Path, monkeypatch:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(RunError, match="No space left on device; nothing was changed there"):
+    with pytest.raises(RunError, match="No space left on device; the file was not modified"):
         save_checkpoint(path, {"n": 2})
     assert load_checkpoint(path) == {"n": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["x.safetensors"]

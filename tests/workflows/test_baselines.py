@@ -249,7 +249,7 @@ def test_the_plane(tmp_path: Path) -> None:
     assert sizes[0].accuracy < sizes[1].accuracy
     neighbors = plane("moons", overrides={"model": "knn"}, vary={"model.k": [1, 15]}, out=out)
     assert min(m.accuracy for m in neighbors) > 0.85
-    with pytest.raises(RecipeError, match="--warp draws two hidden units, this has 32"):
+    with pytest.raises(RecipeError, match="--warp needs a hidden layer of 2 units, got 32"):
         plane("moons", overrides={"epochs": 1}, warp=True, out=out)
     with pytest.raises(DataError, match="a plane has two columns"):
         plane("tumours", overrides={"epochs": 1}, out=out)

@@ -67,9 +67,7 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _options(
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Also print details of what is done.")
-    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also print debug messages.")] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print results and errors only, no progress.")
     ] = False,
@@ -102,7 +100,7 @@ def main() -> None:
     except OSError as error:
         if error.errno not in _DISK_TROUBLE:
             raise
-        _print_error(f"error: {error.filename or 'a file'}: {error.strerror}; nothing was changed there")
+        _print_error(f"error: {error.filename or 'a file'}: {error.strerror}; the file was not modified")
         sys.exit(2)
 
 

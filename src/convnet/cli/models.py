@@ -23,7 +23,7 @@ def list_models(as_json: Json = False) -> None:
         print_json(rows)
         return
     width = max(len(row["name"]) for row in rows)
-    print(f"{'':<{width}} {'parameters':>12}  {'input':<12} {'smallest':<9} {'learns from':<12} source")
+    print(f"{'':<{width}} {'parameters':>12}  {'input':<12} {'smallest':<9} {'targets':<12} source")
     for row in rows:
         native, smallest = "×".join(map(str, row["native"])), f"{row['smallest']}×{row['smallest']}"
         facts = f"{native:<12} {smallest:<9} {', '.join(row['targets']):<12}"

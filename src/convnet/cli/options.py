@@ -29,7 +29,7 @@ DataDir = Annotated[
     typer.Option(
         "--data-dir",
         callback=_configure("data_dir"),
-        help="Where named data sets are looked for first: a folder with one subfolder per set.",
+        help="The folder that is searched first for named data sets, with one subfolder per set.",
     ),
 ]
 Set = Annotated[
@@ -39,12 +39,14 @@ Set = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Device = Annotated[
     str | None,
-    typer.Option(callback=_configure("device"), help="cpu, cuda or mps. Default: the best there is."),
+    typer.Option(callback=_configure("device"), help="cpu, cuda or mps. Default: the fastest available."),
 ]
 Threads = Annotated[
     int | None,
     typer.Option(
-        min=1, callback=_configure("threads"), help="Threads for tensor arithmetic. Default: one per core."
+        min=1,
+        callback=_configure("threads"),
+        help="Threads for tensor arithmetic. Default: OMP_NUM_THREADS, or one per core.",
     ),
 ]
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training images.")]

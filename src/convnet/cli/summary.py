@@ -27,14 +27,14 @@ def summary(
         int | None,
         typer.Option(min=1, max=MOST_CLASSES, help="Number of classes; default: the network's own."),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, max=MOST_IMAGES, help="Images in memory at once.")] = 1,
+    batch: Annotated[int, typer.Option(min=1, max=MOST_IMAGES, help="Batch size for the memory columns.")] = 1,
     depth: Annotated[
-        int | None, typer.Option(min=1, help="Levels of nested blocks; default: as many as 60 rows show.")
+        int | None, typer.Option(min=1, help="Levels of nested blocks. Default: as many as fit in 60 rows.")
     ] = None,
     set_: Set = None,
     as_json: Json = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
-    html: Annotated[Path | None, typer.Option(help="Write a page whose blocks fold and unfold.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write an HTML page with collapsible blocks.")] = None,
     picture: Annotated[
         Path | None, typer.Option(help="Draw the volumes as boxes: .svg, .pdf or .png.")
     ] = None,

@@ -113,7 +113,7 @@ def _written_down(name: str, options: dict[str, Any]) -> tuple[str, dict[str, An
     """The model and options for a name, a pattern or a pipeline."""
     choice = named_model(name)
     if twice := options.keys() & choice.keys():
-        raise RecipeError(f"model.{min(twice)}: already given by the text of the model")
+        raise RecipeError(f"model.{min(twice)}: already set in the text of the model")
     return choice.pop("name"), {**choice, **options}
 
 

@@ -126,6 +126,6 @@ def require_fitting_series(spec: InputSpec, dataset: Dataset) -> None:
         return
     if shape.width != spec.shape.width or all_images(dataset).isnan().any():
         raise DataError(
-            f"{name}: '{spec.model}' takes series of {spec.shape.width} steps each; these are of "
-            f"{shape.width}, or differ"
+            f"{name}: '{spec.model}' takes series of {spec.shape.width} steps, "
+            f"got {shape.width} steps or different lengths"
         )

@@ -84,6 +84,6 @@ def require_applicable(balance: Balance, target: Target, loss: str, options: dic
     if balance == "focal" and loss != "cross-entropy":
         raise RecipeError(f"balance=focal replaces cross-entropy, not '{loss}'")
     if options.get("class_weights") is not None or options.get("label_weights") is not None:
-        raise RecipeError(f"balance={balance} and the weights of the loss do the same; use one of them")
+        raise RecipeError(f"balance={balance} conflicts with the weights of the loss; use one of them")
     if balance == "focal" and options.get("label_smoothing"):
         raise RecipeError("loss.label_smoothing does not apply: balance=focal replaces cross-entropy")

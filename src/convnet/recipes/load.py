@@ -34,7 +34,7 @@ def trained_network(folder: RunFolder, recipe: Recipe) -> nn.Sequential:
     """
     if not folder.finished:
         raise RunError(f"{folder.path}: not finished; continue it with 'convnet resume {folder.path}'")
-    data, weights_file = folder.read_json("data.json"), folder.file("model.safetensors")
+    data, weights_file = folder.data, folder.file("model.safetensors")
     shape = ImageShape(*data["shape"])
     outputs = data.get("outputs", len(data["classes"]))
     try:
@@ -47,7 +47,7 @@ def trained_network(folder: RunFolder, recipe: Recipe) -> nn.Sequential:
     return model.eval()
 
 
-def require_code(folder: RunFolder, recipe: Recipe, model: nn.Module) -> None:
+def require_embedding(folder: RunFolder, recipe: Recipe, model: nn.Module) -> None:
     """Check that the network has an embedding of whole samples.
 
     Raises:
@@ -85,12 +85,11 @@ def encoder(in_channels: int, image_size: tuple[int, int], *, run: str) -> nn.Mo
     Short form: "RUN:encoder".
     """
     folder = RunFolder.open(as_path(run))
-    shape = ImageShape(*folder.read_json("data.json")["shape"])
+    shape = ImageShape(*folder.data["shape"])
     if shape != (in_channels, *image_size):
         here = ImageShape(in_channels, *image_size)
         raise ModelError(f"{run}: the network takes {shape} images, not {here}; train both on the same size")
     recipe = recipe_of(folder)
     model = trained_network(folder, recipe)
-    require_code(folder, recipe, model)
-    images = folder.read_json("data.json").get("form", "images") == "images"
-    return EncoderFeature(model, shape, 255.0 if images else 1.0)
+    require_embedding(folder, recipe, model)
+    return EncoderFeature(model, shape, 255.0 if folder.data["modality"] == "images" else 1.0)

@@ -150,7 +150,7 @@ def _require_sensible_augmentation(recipe: Recipe, dataset: Dataset) -> None:
     for name in ("shift", "pad_crop", "cutout"):
         if getattr(recipe.augment, name) >= max(side, 2):
             raise RecipeError(
-                f"augment.{name}={getattr(recipe.augment, name)} leaves nothing of {dataset.info.shape} "
+                f"augment.{name}={getattr(recipe.augment, name)} is too large for {dataset.info.shape} "
                 f"images; use less than {side}"
             )
 

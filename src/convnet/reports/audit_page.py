@@ -44,7 +44,7 @@ EXPLAINED: dict[Kind, str] = {
     "odd_mode": "Palettes, transparency, CMYK or 16 bits. They are converted when decoded.",
     "empty_class": "Class folders without a readable image.",
     "single_image_class": "A class of one image cannot be in both the training and a held-out split.",
-    "ignored_file": "Skipped.",
+    "ignored_file": "Files that are not images. They are skipped.",
 }
 
 

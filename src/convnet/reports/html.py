@@ -12,9 +12,9 @@ from convnet.analysis.table import UNKNOWN
 
 WORDS = {
     "balanced_accuracy": "balanced accuracy",
-    "f1": "F1 at ½",
+    "f1": "F1 (threshold 0.5)",
     "map": "mean average precision",
-    "tuned_f1": "F1 at tuned thresholds",
+    "tuned_f1": "F1 (tuned thresholds)",
     "macro_f1": "mean F1 of the labels",
     "label_f1": "F1",
     "mean_iou": "mean IoU",
@@ -23,8 +23,8 @@ WORDS = {
     "dice": "Dice",
     "psnr": "PSNR",
     "ssim": "SSIM",
-    "input_psnr": "PSNR before",
-    "input_ssim": "SSIM before",
+    "input_psnr": "input PSNR",
+    "input_ssim": "input SSIM",
 }
 
 

@@ -58,7 +58,7 @@ def write_run_report(
     Raises:
         RunError: The folder is damaged or not writable.
     """
-    data = folder.read_json("data.json")
+    data = folder.data
     held_out = "test" if result["test"] else "val" if result["val"] else None
     predictions = [row for row in _predictions(folder) if row["split"] == held_out]
     classified = task.target.exclusive

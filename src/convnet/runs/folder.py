@@ -20,6 +20,8 @@ from convnet.errors import RunError, RunExistsError
 
 FORMAT = 1
 """Version of the folder's layout; runs of other versions are not opened."""
+OLD_KEYS = {"form": "modality", "skipped": "unreadable", "notes": "warnings", "unfit": "excluded"}
+"""Keys of `data.json` in runs of earlier versions."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,17 @@ class RunFolder:
         if missing := [key for key in keys if key not in content]:
             raise RunError(f"{self.file(name)}: damaged: has no {', '.join(missing)}")
         return content
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The content of `data.json`: name, classes, shape and sample counts of the data.
+
+        Raises:
+            RunError: The file is missing or damaged.
+        """
+        content = self.read_json("data.json", "classes", "shape")
+        renamed = {OLD_KEYS.get(key, key): value for key, value in content.items()}
+        return {"modality": "table" if renamed.get("columns") else "images", **renamed}
 
     @property
     def finished(self) -> bool:

@@ -92,7 +92,7 @@ def baselines(
     base = _base(data, overrides or {})
     dataset = open_recipe_data(base)
     if not dataset.info.target.exclusive:
-        raise DataError(f"{dataset.info.name}: baselines are classifiers; its samples have no class each")
+        raise DataError(f"{dataset.info.name}: baselines need exactly one class per sample")
     split = make_split(dataset, base.split)
     folder = (out or Path("runs") / f"{as_file_name(Path(dataset.info.name).stem)}-baselines").absolute()
     plans, rows = TABLE if dataset.info.modality != "images" else IMAGES, []

@@ -14,7 +14,7 @@ from convnet.atomic import write_atomically
 from convnet.data import Loader, class_names, location
 from convnet.errors import DataError
 from convnet.explain import embed
-from convnet.recipes.load import require_code
+from convnet.recipes.load import require_embedding
 from convnet.tasks import evaluation_batch
 from convnet.workflows.run import Run
 from convnet.workflows.run_data import open_other_data, open_own_data
@@ -42,7 +42,7 @@ def embed_data(run: Run, data: str | None, out: Path) -> NDArray[np.float32]:
     """
     if out.suffix.lower() not in SUFFIXES:
         raise DataError(f"{out}: features are written as one of {', '.join(SUFFIXES)}")
-    require_code(run.folder, run.recipe, run.model)
+    require_embedding(run.folder, run.recipe, run.model)
     dataset = open_own_data(run) if data is None else open_other_data(run, data)
     batches = Loader(dataset, torch.arange(len(dataset)), evaluation_batch(dataset.info.shape)).epoch()
     codes: NDArray[np.float32] = embed(run.model, (batch.images for batch in batches)).numpy()

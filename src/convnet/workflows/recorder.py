@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 import time
@@ -14,6 +15,8 @@ from typing import Any
 from convnet.errors import InterruptedRunError
 from convnet.runs import MetricsLog, RunFolder, StepLog, save_checkpoint
 from convnet.training import EpochEnd, Event, StepEnd, StopTraining, Training
+
+logger = logging.getLogger(__name__)
 
 SAVE_EVERY_SECONDS = 30
 """The interval of checkpoints within an epoch; every epoch also ends with one."""
@@ -111,6 +114,7 @@ class Recorder:
         self.steps.flush()
         training.require_finite()
         self._write(self.folder.checkpoint, training)
+        logger.debug("step %s: saved %s", training.progress.step, self.folder.checkpoint)
         self.saved_at = time.monotonic()
 
     def _write(self, path: Path, training: Training) -> None:

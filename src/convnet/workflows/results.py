@@ -46,10 +46,10 @@ def write_results(folder: RunFolder, setup: TrainingSetup, rows: Sequence[Row]) 
     folder.write("model.safetensors", save(weights))
     folder.write("predictions.csv", _predictions(setup.dataset, held_out))
     folder.write("predictions.npz", _arrays(held_out))
-    data = folder.read_json("data.json")
+    data = folder.data
     unreadable = list(setup.dataset.info.unreadable)
-    if data["skipped"] != unreadable:  # in a very large set files are first read during training
-        data["skipped"] = unreadable
+    if data["unreadable"] != unreadable:  # in a very large set files are first read during training
+        data["unreadable"] = unreadable
         folder.write("data.json", json.dumps(data, indent=2, ensure_ascii=False))
     epoch, score = setup.training.progress.epoch, setup.task.score.key
     row = next((row for row in rows if row["epoch"] == epoch), None)

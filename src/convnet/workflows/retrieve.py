@@ -17,7 +17,7 @@ from convnet.errors import DataError, RecipeError
 from convnet.explain import embed
 from convnet.features import Features
 from convnet.layers import Metric, nearest
-from convnet.recipes.load import require_code
+from convnet.recipes.load import require_embedding
 from convnet.targets import MASK
 from convnet.tasks import as_picture, evaluation_batch
 from convnet.workflows.run import Run
@@ -103,10 +103,10 @@ def retrieve(
     if run.modality != "images" or run.task.target is MASK:
         what = {"table": "a table of numbers", "series": "series"}.get(run.modality, run.task.name)
         raise DataError(
-            f"{run.path}: a run of {what}; images are searched by runs of images and their classes"
+            f"{run.path}: this is a run of {what}, but retrieve needs an image classification run"
         )
     if space == "embedding":
-        require_code(run.folder, run.recipe, run.model)
+        require_embedding(run.folder, run.recipe, run.model)
     searched = run.recipe.preprocess, run.shape
     dataset = open_own_data(run) if data is None else open_data(data, searched[0], shape=searched[1])
     pixels = _query(run, image, dataset)

@@ -22,7 +22,7 @@ from convnet.settings import settings
 from convnet.tasks import Evaluation, Labels, Prediction
 from convnet.training import LOSSES
 from convnet.types import SplitName
-from convnet.workflows.run_data import held_out, in_classes_of, open_other_data, open_own_data
+from convnet.workflows.run_data import held_out, open_other_data, open_own_data
 from convnet.workflows.run_info import RunInfo
 
 
@@ -81,11 +81,12 @@ class Run(RunInfo):
         labels = Labels(self.classes, thresholds, colors, series=self.modality == "series")
         return Predictor(str(self.path), self.model, self.task, self.inputs, labels)
 
-    def evaluate(self, data: str | Dataset | None = None, *, split: SplitName | None = None) -> Evaluation:
+    def evaluate(self, data: Any = None, *, split: SplitName | None = None) -> Evaluation:
         """Evaluate the network on held-out data.
 
         Args:
-            data: A path, the name of a data set or a `Dataset`. Default: the run's own data.
+            data: A path, the name of a data set, or data in memory of the kinds that `convnet.train` takes.
+                Default: the run's own data.
             split: The split to evaluate. Default: "test", or "val" if there is no test split; all samples
                 of data without splits.
 
@@ -101,7 +102,7 @@ class Run(RunInfo):
             chosen = split or ("test" if len(own.test) else "val")
             indices = own[chosen]
         else:
-            dataset = open_other_data(self, data) if isinstance(data, str) else in_classes_of(self, data)
+            dataset = open_other_data(self, data)
             indices = held_out(dataset, split)
         if not len(indices):
             raise DataError(f"{dataset.info.name}: no samples in its {split or 'held-out'} split")

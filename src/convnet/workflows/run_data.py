@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from convnet.data import Dataset, exists, identify, open_spec, with_targets
+from convnet.data.datasets.adapters import as_dataset
 from convnet.data.datasets.csv_table import open_table
 from convnet.errors import DataError
 from convnet.prediction import require_fitting_series
@@ -37,14 +38,21 @@ def open_own_data(run: RunInfo) -> Dataset:
         return open_recipe_data(run.recipe)
 
 
-def open_other_data(run: RunInfo, data: str) -> Dataset:
+def open_other_data(run: RunInfo, data: object) -> Dataset:
     """Open other data in the run's shape, with its targets renumbered to the run's classes.
+
+    Args:
+        run: The run.
+        data: A path, the name of a data set, or data in memory, see `as_dataset`.
 
     Raises:
         DataError: The data cannot be read, or has classes that the run does not know.
     """
+    if not isinstance(data, (str, Path)):
+        size = {"image_size": run.shape.height, "channels": run.shape.channels}
+        return in_classes_of(run, as_dataset(data, run.recipe.preprocess.model_copy(update=size)))
     options = run.recipe.data
-    spec = identify(data)
+    spec = identify(str(data))
     table = spec.modality == "table" and not options.series
     if bool(run.columns) != table:
         takes = f"a table with the columns {', '.join(run.columns[:9])}" if run.columns else "images"
@@ -78,8 +86,8 @@ def in_classes_of(run: RunInfo, dataset: Dataset) -> Dataset:
     unknown = sorted(set(info.classes) - set(run.classes))
     if unknown:
         raise DataError(
-            f"{info.name}: the run does not know the classes {', '.join(unknown[:5])}; "
-            f"it knows {', '.join(run.classes[:10])}"
+            f"{info.name}: unknown classes {', '.join(unknown[:5])}; "
+            f"the run has {', '.join(run.classes[:10])}"
         )
     numbers = torch.tensor([run.classes.index(name) for name in info.classes], dtype=torch.int64)
     targets = info.target.renumber(dataset.targets, numbers, len(run.classes))

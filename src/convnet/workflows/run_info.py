@@ -41,8 +41,7 @@ class RunInfo:
     @cached_property
     def data(self) -> dict[str, Any]:
         """Name, classes, image shape and sample counts of the data."""
-        described: dict[str, Any] = self.folder.read_json("data.json", "classes", "shape")
-        return described
+        return self.folder.data
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -57,7 +56,7 @@ class RunInfo:
     @property
     def modality(self) -> Modality:
         """The kind of samples: "images", "table" or "series"."""
-        modality: Modality = self.data.get("form", "table" if self.data.get("columns") else "images")
+        modality: Modality = self.data["modality"]
         return modality
 
     @property

@@ -221,7 +221,7 @@ def _describe_data(recipe: Recipe, dataset: Dataset, split: Split, reopens: bool
     return {
         "name": info.name,
         "target": info.target.name,
-        "form": info.modality,
+        "modality": info.modality,
         "classes": list(info.classes),
         "shape": list(network_shape(recipe, dataset)),
         "outputs": task_of(recipe).outputs(dataset),
@@ -229,8 +229,8 @@ def _describe_data(recipe: Recipe, dataset: Dataset, split: Split, reopens: bool
         "per_class": info.target.counts(dataset.targets, len(info.classes)),
         "columns": list(info.columns),
         "steps": _steps(dataset),
-        "skipped": list(info.unreadable),
-        "notes": list(info.warnings),
-        "unfit": {location(dataset, i): why for i, why in info.excluded.items()},
+        "unreadable": list(info.unreadable),
+        "warnings": list(info.warnings),
+        "excluded": {location(dataset, i): why for i, why in info.excluded.items()},
         **({} if reopens else {"opened": True}),
     }

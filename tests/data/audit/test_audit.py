@@ -67,8 +67,8 @@ def test_training_on_the_planted_folder_leaves_out_what_is_bad(
     )
     data = json.loads((tmp_path / "r" / "data.json").read_text())
     bad = planted.paths["truncated"] | planted.paths["not_an_image"]
-    assert {line.partition(": ")[0] for line in data["skipped"]} >= bad
-    assert set(data["unfit"]) == planted.paths["blank"]
+    assert {line.partition(": ")[0] for line in data["unreadable"]} >= bad
+    assert set(data["excluded"]) == planted.paths["blank"]
     dataset = open_data(str(planted.root), Preprocess(image_size=32))
     split = make_split(dataset, SplitOptions())
     assert dataset.info.duplicates is not None

@@ -17,7 +17,7 @@ def split(
     folds: Annotated[
         int | None,
         typer.Option(
-            min=2, help="Assign folds 0…k−1 instead, for other tools ('train --folds' makes its own)."
+            min=2, help="Assign fold numbers 0…k−1 instead of splits, for use with other tools."
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Random seed of the split.")] = 0,

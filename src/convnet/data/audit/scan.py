@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,8 @@ from convnet.data.images.pixels import LUMA, DecodeError, Picture, Trouble
 from convnet.data.images.resize import stretch
 from convnet.errors import DataError
 from convnet.types import Progress, unseen
+
+logger = logging.getLogger(__name__)
 
 SMALL = 32
 """The size of the image that hashes and statistics are computed from."""
@@ -88,6 +91,9 @@ def scan(
     memory = memory or Memory(manifest)
     known = [memory.find(sample) for sample in samples]
     waiting = [i for i, found in enumerate(known) if found is None]
+    logger.debug(
+        "%s: %s files, %s of them scanned before", manifest.name, len(samples), len(samples) - len(waiting)
+    )
     chunks = [waiting[start : start + CHUNK] for start in range(0, len(waiting), CHUNK)]
 
     def recorded(chunk: Sequence[int]) -> list[tuple[Records, str]]:

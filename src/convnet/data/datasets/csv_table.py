@@ -45,7 +45,7 @@ def open_table(
     cells = read_cells(path)
     others = [c for c in cells.columns if c not in (columns or ()) and c not in ignore]
     if not (label or others):
-        raise DataError(f"{path}: has no class column in addition to the numbers")
+        raise DataError(f"{path}: needs a class column and a numeric column")
     named = label or next((c for c in others if c.lower() in LABEL_NAMES), others[-1])
     for column in (named, *ignore):
         if column not in cells.columns:

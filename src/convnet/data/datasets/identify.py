@@ -194,6 +194,7 @@ def identify_source(source: str) -> DataSpec:
     if known is None:
         raise DataError(f"{place.path}: unknown kind of data; {KINDS_OF_FILES}")
     path = place.path.resolve()
+    logger.debug("%s: %s, %s", path, known.kind, known.modality)
     return DataSpec(str(path), known.kind, known.modality, path, place.contents)
 
 

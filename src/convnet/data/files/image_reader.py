@@ -59,6 +59,7 @@ class ImageReader:
         try:
             folder = cache_folder("packs")
             self.pack = open_cache(folder, manifest.name, settings, manifest.fingerprint(), extent, self._say)
+            logger.debug("cache of decoded images: %s", self.pack.folder)
         except NoSpaceError as error:
             self.no_room = str(error)
             self._say(f"{error}; images are decoded again in every epoch")

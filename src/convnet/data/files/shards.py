@@ -67,8 +67,8 @@ class ShardStorage:
             raise DataError(f"{name}: cannot be read: {in_one_line(error)}") from error
         if len(content) != member.size:
             raise DataError(
-                f"{name}: cannot be read: {len(content):,} bytes came instead of {member.size:,}; a server "
-                "must be able to send parts of files (range requests); else copy the shards here"
+                f"{name}: cannot be read: received {len(content):,} of {member.size:,} bytes; the server must "
+                "support range requests, or copy the shards to this machine"
             )
         return bytes(content)
 
@@ -83,7 +83,7 @@ class _Parts:
 
 
 def is_address(name: str) -> bool:
-    """Whether it is no path on this machine: s3://…, https://…"""
+    """Whether it is a URL: s3://…, https://…"""
     return "://" in name
 
 
@@ -98,7 +98,7 @@ def is_shard_folder(contents: Contents) -> bool:
 
 
 def shards_name(address: str) -> str:
-    """What to call them: s3://photos/train-{000..015}.tar is "train", with only a pattern "photos"."""
+    """A short name for shards: "train" for s3://photos/train-{000..015}.tar, or else the name of their folder."""
     path = PurePosixPath(address)
     return re.sub(r"[-_.]?[{*].*$", "", path.name.removesuffix(".tar")) or path.parent.name or "shards"
 
@@ -143,7 +143,7 @@ def list_shards(address: str, *, multi_label: bool) -> Manifest:
 
 
 def _split_of(place: PurePosixPath) -> SplitName | None:
-    """The split that the name of a shard says, or a folder that it lies in."""
+    """The split given by the name of a shard or of its folder."""
     found = SPLIT_NAME.match(place.name)
     words = [found.group(1)] if found else place.parent.parts
     return next((SPLIT_FOLDERS[word.lower()] for word in words if word.lower() in SPLIT_FOLDERS), None)

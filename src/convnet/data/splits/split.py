@@ -126,7 +126,7 @@ def make_split(dataset: Dataset, options: SplitOptions) -> Split:
         members["train"] = _few(dataset, members["train"], options.per_class, generator)
     if not len(members["train"]):
         raise RecipeError(
-            f"the split leaves nothing of {dataset.info.name} ({len(dataset)} samples) to train on"
+            f"the split of {dataset.info.name} ({len(dataset)} samples) leaves no training samples"
         )
     return Split(members["train"], members["val"], members["test"])
 

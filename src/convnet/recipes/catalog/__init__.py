@@ -1,4 +1,4 @@
-"""The named recipes. Importing this package files them all."""
+"""The named recipes. Importing this package registers them."""
 
 from convnet.recipes.catalog import classical, classification, dense, zoo
 from convnet.recipes.catalog.registry import RECIPES, NamedRecipe, named_recipe
