@@ -12,8 +12,7 @@ from torch import nn
 
 from convnet.errors import DataError, ModelError, RecipeError
 from convnet.layers import Normalize
-from convnet.models import MODELS, build_model
-from convnet.models.published import IMAGENET
+from convnet.models import MODELS, build_model, public_weights
 from convnet.recipes.pretrained import locate, read_state
 from convnet.recipes.weights import Weights, head_names, load_pretrained
 from convnet.training import Freezing, parameter_groups, rate_factors
@@ -25,7 +24,7 @@ SMALL = {"resnet18": 40, "vgg-a": 32, "alexnet": 80, "googlenet": 64, "resnet50"
 
 def network(name: str, classes: int, **options: object) -> nn.Sequential:
     shape = ImageShape(3, SMALL[name], SMALL[name])
-    built = build_model(name, shape, classes, **{**IMAGENET[name].options, **options})
+    built = build_model(name, shape, classes, **{**public_weights(name).options, **options})
     return nn.Sequential(Normalize(torch.zeros(1, 3, 1, 1), torch.ones(1, 3, 1, 1)), built)
 
 
@@ -61,11 +60,11 @@ def test_public_layouts_are_loaded_tensor_by_tensor(name: str, suffix: str, tmp_
     assert f"loaded {len(before) - len(heads)} tensors" in str(account)
 
 
-@pytest.mark.parametrize("name", list(IMAGENET))
+@pytest.mark.parametrize("name", [name for name in MODELS if MODELS.facts(name).weights])
 def test_names_of_the_public_files(name: str) -> None:
     """The names that the public files are known by are those of the network."""
     with torch.device("meta"):
-        model = build_model(name, MODELS.facts(name).native, 1000, **IMAGENET[name].options)
+        model = build_model(name, MODELS.facts(name).native, 1000, **public_weights(name).options)
     shapes = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     known = {
         "resnet": {"layer4.0.downsample.1.running_var", "layer1.0.conv2.weight", "bn1.weight", "fc.bias"},

@@ -18,7 +18,9 @@ PADDED = " (zero padding affects single windows at their borders)"
 
 def predict(
     run: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
-    images: Annotated[list[Path], typer.Argument(help="Image files, or .csv files for models trained on tables.")],
+    images: Annotated[
+        list[Path], typer.Argument(help="Image files, or .csv files for models trained on tables.")
+    ],
     top: Annotated[int, typer.Option(min=1, help="How many classes to print per image.")] = 3,
     out: Annotated[
         Path | None,

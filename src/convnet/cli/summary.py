@@ -27,7 +27,9 @@ def summary(
         int | None,
         typer.Option(min=1, max=MOST_CLASSES, help="Number of classes; default: the network's own."),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, max=MOST_IMAGES, help="Batch size for the memory columns.")] = 1,
+    batch: Annotated[
+        int, typer.Option(min=1, max=MOST_IMAGES, help="Batch size for the memory columns.")
+    ] = 1,
     depth: Annotated[
         int | None, typer.Option(min=1, help="Levels of nested blocks. Default: as many as fit in 60 rows.")
     ] = None,

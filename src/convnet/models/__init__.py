@@ -26,7 +26,15 @@ from convnet.models.fully_convolutional import Dense, fully_convolutional
 from convnet.models.grammar import pattern, pipeline
 from convnet.models.grammar.parse_pipeline import parse_call, parse_pipeline
 from convnet.models.grammar.pipeline import Pipeline
-from convnet.models.registry import MODELS, Facts, build_model, named_model
+from convnet.models.registry import (
+    MODELS,
+    Facts,
+    build_model,
+    facts_of,
+    named_model,
+    public_weights,
+    takes_any_length,
+)
 
 __all__ = [
     "MODELS",
@@ -37,6 +45,7 @@ __all__ = [
     "autoencoder",
     "build_model",
     "convnetjs",
+    "facts_of",
     "fcn",
     "fully_convolutional",
     "googlenet",
@@ -53,9 +62,11 @@ __all__ = [
     "pattern",
     "perceptron",
     "pipeline",
+    "public_weights",
     "resnet",
     "resnet9",
     "small_convnet",
+    "takes_any_length",
     "temporal",
     "unet",
     "vgg",

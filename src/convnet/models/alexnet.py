@@ -9,17 +9,22 @@ from torch import nn
 
 from convnet.layers import Classifier, ConvBlock, LocalResponseNorm, dense_head, initialize, output_shape
 from convnet.layers.init import InitName
-from convnet.models.registry import network
+from convnet.models.published import torchvision_file
+from convnet.models.registry import Facts, network
 from convnet.registry import Fraction
+from convnet.types import ImageShape
 
 
 @network(
     "alexnet",
-    native=(3, 227, 227),
-    num_classes=1000,
-    smallest=67,
-    parameters=62_378_344,
-    source="Krizhevsky et al. 2012",
+    Facts(
+        native=ImageShape(3, 227, 227),
+        num_classes=1000,
+        smallest=67,
+        parameters=62_378_344,
+        source="Krizhevsky et al. 2012",
+        weights=torchvision_file("alexnet-owt-7be5be79.pth", layout="one-tower"),
+    ),
 )
 def alexnet(
     in_channels: int,

@@ -10,8 +10,9 @@ from torch import nn
 from convnet.layers import ConvBlock, FlattenLinear, Sizes, initialize, make_activation
 from convnet.layers.activations import ActivationName
 from convnet.layers.init import InitName
-from convnet.models.registry import network
+from convnet.models.registry import Facts, network
 from convnet.registry import Count
+from convnet.types import ImageShape
 
 SMALLEST_MAP = 4
 MOST_HALVINGS = 4
@@ -31,12 +32,14 @@ class Autoencoder(nn.Sequential):
 
 @network(
     "dense-autoencoder",
-    native=(1, 28, 28),
-    num_classes=1,
-    smallest=1,
-    parameters=944_176,
-    source="Hinton and Salakhutdinov 2006",
-    targets=("image",),
+    Facts(
+        native=ImageShape(1, 28, 28),
+        num_classes=1,
+        smallest=1,
+        parameters=944_176,
+        source="Hinton and Salakhutdinov 2006",
+        targets=("image",),
+    ),
 )
 def dense_autoencoder(
     in_channels: int,
@@ -70,12 +73,14 @@ def dense_autoencoder(
 
 @network(
     "conv-autoencoder",
-    native=(1, 28, 28),
-    num_classes=1,
-    smallest=4,
-    parameters=1_042_401,
-    source="Masci et al. 2011",
-    targets=("image",),
+    Facts(
+        native=ImageShape(1, 28, 28),
+        num_classes=1,
+        smallest=4,
+        parameters=1_042_401,
+        source="Masci et al. 2011",
+        targets=("image",),
+    ),
 )
 def conv_autoencoder(
     in_channels: int,

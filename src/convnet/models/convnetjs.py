@@ -7,16 +7,19 @@ from torch import nn
 from convnet.layers import FlattenLinear, classifier_of, initialize, make_activation, output_shape, widening
 from convnet.layers.activations import ActivationName
 from convnet.layers.init import InitName
-from convnet.models.registry import network
+from convnet.models.registry import Facts, network
+from convnet.types import ImageShape
 
 
 @network(
     "convnetjs-mnist",
-    native=(1, 28, 28),
-    num_classes=10,
-    smallest=6,
-    parameters=5_994,
-    source="Karpathy 2014",
+    Facts(
+        native=ImageShape(1, 28, 28),
+        num_classes=10,
+        smallest=6,
+        parameters=5_994,
+        source="Karpathy 2014",
+    ),
 )
 def convnetjs_mnist(
     in_channels: int,
@@ -33,11 +36,13 @@ def convnetjs_mnist(
 
 @network(
     "convnetjs-cifar10",
-    native=(3, 32, 32),
-    num_classes=10,
-    smallest=8,
-    parameters=22_466,
-    source="Karpathy 2014",
+    Facts(
+        native=ImageShape(3, 32, 32),
+        num_classes=10,
+        smallest=8,
+        parameters=22_466,
+        source="Karpathy 2014",
+    ),
 )
 def convnetjs_cifar10(
     in_channels: int,

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from convnet.layers import Sizes
 from convnet.models.fully_convolutional import as_dense_network, margin_of, stride_of
-from convnet.models.registry import MODELS, build_model, network
+from convnet.models.registry import MODELS, Facts, build_model, network
 from convnet.types import ImageShape
 
 
@@ -34,12 +34,14 @@ class Upsampled(nn.Sequential):
 
 @network(
     "fcn",
-    native=(3, 224, 224),
-    num_classes=2,
-    smallest=1,
-    parameters=11_177_538,
-    source="Long et al. 2015",
-    targets=("mask",),
+    Facts(
+        native=ImageShape(3, 224, 224),
+        num_classes=2,
+        smallest=1,
+        parameters=11_177_538,
+        source="Long et al. 2015",
+        targets=("mask",),
+    ),
 )
 def fcn(
     in_channels: int, num_classes: int, image_size: tuple[int, int], *, classifier: str = "resnet18"

@@ -20,8 +20,9 @@ from convnet.layers import (
     output_shape,
 )
 from convnet.layers.init import InitName
-from convnet.models.registry import network
-from convnet.types import AuxiliaryLogits
+from convnet.models.published import torchvision_file
+from convnet.models.registry import Facts, network
+from convnet.types import AuxiliaryLogits, ImageShape
 
 # Table 1 of the paper: 1×1; 3×3 reduced, 3×3; 5×5 reduced, 5×5; projection after the pool.
 INCEPTION = {
@@ -42,11 +43,14 @@ NORM_EPSILON = 1e-3
 
 @network(
     "googlenet",
-    native=(3, 224, 224),
-    num_classes=1000,
-    smallest=31,
-    parameters=13_378_280,
-    source="Szegedy et al. 2014",
+    Facts(
+        native=ImageShape(3, 224, 224),
+        num_classes=1000,
+        smallest=31,
+        parameters=13_378_280,
+        source="Szegedy et al. 2014",
+        weights=torchvision_file("googlenet-1378be20.pth", "symmetric", batch_norm=True, layout="published"),
+    ),
 )
 def googlenet(
     in_channels: int,

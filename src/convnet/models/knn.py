@@ -8,8 +8,9 @@ from torch.nn import functional as F
 
 from convnet.errors import ModelError
 from convnet.layers import Fitted, Metric, Passes, nearest
-from convnet.models.registry import network
+from convnet.models.registry import Facts, network
 from convnet.registry import Count
+from convnet.types import ImageShape
 
 CANDIDATES = (1, 3, 5, 7, 9, 11, 15, 21)
 
@@ -117,7 +118,18 @@ def _expand(x: Tensor) -> Tensor:
     return x.float() / 255 if x.dtype == torch.uint8 else x
 
 
-@network("knn", native=(3, 32, 32), num_classes=10, smallest=1, parameters=0, source="Fix and Hodges 1951")
+@network(
+    "knn",
+    Facts(
+        native=ImageShape(3, 32, 32),
+        num_classes=10,
+        smallest=1,
+        parameters=0,
+        source="Fix and Hodges 1951",
+        baseline=True,
+        fitted=True,
+    ),
+)
 def knn(
     in_channels: int,
     num_classes: int,

@@ -14,17 +14,20 @@ from convnet.layers import (
     output_shape,
 )
 from convnet.layers.init import InitName
-from convnet.models.registry import network
+from convnet.models.registry import Facts, network
 from convnet.registry import Count, Fraction
+from convnet.types import ImageShape
 
 
 @network(
     "lecture-mnist",
-    native=(1, 28, 28),
-    num_classes=10,
-    smallest=5,
-    parameters=1_191_338,
-    source="the lectures",
+    Facts(
+        native=ImageShape(1, 28, 28),
+        num_classes=10,
+        smallest=5,
+        parameters=1_191_338,
+        source="the lectures",
+    ),
 )
 def lecture_mnist(
     in_channels: int,
@@ -63,7 +66,14 @@ FILTERS = 10
 
 
 @network(
-    "lecture-picture", native=(3, 32, 32), num_classes=10, smallest=8, parameters=6_440, source="the lectures"
+    "lecture-picture",
+    Facts(
+        native=ImageShape(3, 32, 32),
+        num_classes=10,
+        smallest=8,
+        parameters=6_440,
+        source="the lectures",
+    ),
 )
 def lecture_picture(
     in_channels: int,

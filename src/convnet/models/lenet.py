@@ -9,11 +9,19 @@ from torch import nn
 from convnet.layers import FlattenLinear, classifier_of, initialize, make_activation, output_shape, widening
 from convnet.layers.activations import ActivationName
 from convnet.layers.init import InitName
-from convnet.models.registry import network
+from convnet.models.registry import Facts, network
+from convnet.types import ImageShape
 
 
 @network(
-    "lenet5", native=(1, 32, 32), num_classes=10, smallest=28, parameters=61_706, source="LeCun et al. 1998"
+    "lenet5",
+    Facts(
+        native=ImageShape(1, 32, 32),
+        num_classes=10,
+        smallest=28,
+        parameters=61_706,
+        source="LeCun et al. 1998",
+    ),
 )
 def lenet5(
     in_channels: int,

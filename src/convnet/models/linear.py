@@ -6,10 +6,21 @@ from torch import nn
 
 from convnet.layers import FlattenLinear, classifier_of, initialize
 from convnet.layers.init import InitName
-from convnet.models.registry import network
+from convnet.models.registry import Facts, network
+from convnet.types import ImageShape
 
 
-@network("linear", native=(3, 32, 32), num_classes=10, smallest=1, parameters=30_730, source="classical")
+@network(
+    "linear",
+    Facts(
+        native=ImageShape(3, 32, 32),
+        num_classes=10,
+        smallest=1,
+        parameters=30_730,
+        source="classical",
+        baseline=True,
+    ),
+)
 def linear(
     in_channels: int, num_classes: int, image_size: tuple[int, int], *, init: InitName = "xavier"
 ) -> nn.Module:

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from convnet.layers import Fitted, Passes
-from convnet.models.registry import network
+from convnet.models.registry import Facts, network
+from convnet.types import ImageShape
 
 
 class Majority(Fitted):
@@ -39,7 +40,18 @@ class Majority(Fitted):
         return (self.counts + 1).float().log().expand(len(x), -1)
 
 
-@network("majority", native=(3, 32, 32), num_classes=10, smallest=1, parameters=0, source="classical")
+@network(
+    "majority",
+    Facts(
+        native=ImageShape(3, 32, 32),
+        num_classes=10,
+        smallest=1,
+        parameters=0,
+        source="classical",
+        baseline=True,
+        fitted=True,
+    ),
+)
 def majority(in_channels: int, num_classes: int, image_size: tuple[int, int]) -> nn.Module:
     """Predicts the most frequent class of the training split. Fitted in one pass (epochs is 0)."""
     return Majority(num_classes)

@@ -9,12 +9,20 @@ from torch import nn
 from convnet.layers import Dropout, FlattenLinear, classifier_of, initialize, make_activation, widening
 from convnet.layers.activations import ActivationName
 from convnet.layers.init import InitName
-from convnet.models.registry import network
+from convnet.models.registry import Facts, network
 from convnet.registry import Count, Fraction
+from convnet.types import ImageShape
 
 
 @network(
-    "mlp", native=(3, 32, 32), num_classes=10, smallest=1, parameters=789_258, source="Rumelhart et al. 1986"
+    "mlp",
+    Facts(
+        native=ImageShape(3, 32, 32),
+        num_classes=10,
+        smallest=1,
+        parameters=789_258,
+        source="Rumelhart et al. 1986",
+    ),
 )
 def mlp(
     in_channels: int,

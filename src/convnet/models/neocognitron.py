@@ -9,8 +9,9 @@ from torch.nn import functional as F
 
 from convnet.layers import Conv2d, FlattenLinear, classifier_of, initialize, make_activation, output_shape
 from convnet.layers.init import InitName
-from convnet.models.registry import network
+from convnet.models.registry import Facts, network
 from convnet.registry import Count
+from convnet.types import ImageShape
 
 
 class ComplexCells(nn.Module):
@@ -40,11 +41,13 @@ class ComplexCells(nn.Module):
 
 @network(
     "neocognitron",
-    native=(1, 28, 28),
-    num_classes=10,
-    smallest=1,
-    parameters=160_138,
-    source="Fukushima 1980",
+    Facts(
+        native=ImageShape(1, 28, 28),
+        num_classes=10,
+        smallest=1,
+        parameters=160_138,
+        source="Fukushima 1980",
+    ),
 )
 def neocognitron(
     in_channels: int,

@@ -12,6 +12,7 @@ from torch import nn
 from convnet.errors import ModelError, RecipeError, in_one_line
 from convnet.layers import require_size
 from convnet.models.grammar.parse_pattern import is_pattern
+from convnet.models.published import PublishedFile
 from convnet.registry import Registry
 from convnet.types import ImageShape
 
@@ -23,7 +24,7 @@ B = TypeVar("B", bound=Callable[..., nn.Module])
 
 @dataclass(frozen=True)
 class Facts:
-    """Facts about a network.
+    """Facts about a network; the contract test compares them with the network.
 
     Attributes:
         native: The shape of the images that it was made for.
@@ -32,6 +33,10 @@ class Facts:
         parameters: The number of parameters for `native` images and `num_classes` at the default options.
         source: The paper, course or program.
         targets: The targets that it can be trained on: "class", "mask", "image".
+        baseline: Whether it is a baseline, which is trained on images as they are, without augmentation.
+        fitted: Whether it is fitted in one pass, without gradient steps.
+        any_length: Whether it takes series of different lengths and ignores their padding.
+        weights: Its public ImageNet weights.
     """
 
     native: ImageShape
@@ -40,6 +45,10 @@ class Facts:
     parameters: int
     source: str
     targets: tuple[str, ...] = ("class",)
+    baseline: bool = False
+    fitted: bool = False
+    any_length: bool = False
+    weights: PublishedFile | None = None
 
 
 MODELS: Registry[Callable[..., nn.Module], Facts] = Registry(
@@ -47,25 +56,40 @@ MODELS: Registry[Callable[..., nn.Module], Facts] = Registry(
 )
 
 
-def network(
-    name: str,
-    *,
-    native: tuple[int, int, int],
-    num_classes: int,
-    smallest: int,
-    parameters: int,
-    source: str,
-    targets: tuple[str, ...] = ("class",),
-    aliases: tuple[str, ...] = (),
-) -> Callable[[B], B]:
-    """Decorator that registers a builder and its facts; see `Facts`. The contract test checks the facts."""
-    facts = Facts(ImageShape(*native), num_classes, smallest, parameters, source, targets)
+def network(name: str, facts: Facts, *, aliases: tuple[str, ...] = ()) -> Callable[[B], B]:
+    """Decorator that registers a builder with its facts."""
 
     def add(builder: B) -> B:
         MODELS.register(name, facts, aliases=aliases)(builder)
         return builder
 
     return add
+
+
+def facts_of(name: str) -> Facts | None:
+    """The facts about a network; None for a factory of the user's."""
+    return MODELS.facts(name) if name in MODELS else None
+
+
+def takes_any_length(name: str) -> bool:
+    """Whether a network takes series of different lengths; assumed of a factory of the user's."""
+    facts = facts_of(name)
+    return facts is None or facts.any_length
+
+
+def public_weights(name: str) -> PublishedFile:
+    """The public ImageNet weights of a network.
+
+    Raises:
+        RecipeError: None are known.
+    """
+    known = {model: facts.weights for model in MODELS if (facts := MODELS.facts(model)).weights is not None}
+    if found := known.get(name):
+        return found
+    raise RecipeError(
+        f"weights imagenet: none are known for '{name}'; choose a network with public weights (--model): "
+        f"{', '.join(known)}"
+    )
 
 
 def build_model(name: str, shape: ImageShape, num_classes: int, /, **options: Any) -> nn.Module:
@@ -91,9 +115,8 @@ def build_model(name: str, shape: ImageShape, num_classes: int, /, **options: An
     own_layers = options.keys() & {"layers", "stages"}  # patterns and pipelines check sizes themselves
     options = MODELS.options(name, options)
     image_size = (shape.height, shape.width)
-    if name in MODELS:
-        facts = MODELS.facts(name)
-        if facts is not None and not own_layers:
+    if (facts := facts_of(name)) is not None:
+        if not own_layers:
             require_size(name, image_size, facts.smallest)
         return builder(shape.channels, num_classes, image_size, **options)
     known = {"in_channels": shape.channels, "num_classes": num_classes, "image_size": image_size}

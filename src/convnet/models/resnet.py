@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from convnet.layers import Classifier, PaddedShortcut, initialize
 from convnet.layers.init import InitName
-from convnet.models.registry import network
+from convnet.models.published import torchvision_file
+from convnet.models.registry import Facts, network
 from convnet.registry import Count
+from convnet.types import ImageShape
 
 Block = Callable[[int, int, int], nn.Module]
 
@@ -106,16 +108,28 @@ def _stages(
     return stages
 
 
+WEIGHTS = {
+    18: "resnet18-f37072fd.pth",
+    34: "resnet34-b627a593.pth",
+    50: "resnet50-0676ba61.pth",
+    101: "resnet101-63fe2227.pth",
+    152: "resnet152-394f9c45.pth",
+}
+
+
 def _register_imagenet(
     depth: int, block: Block, depths: list[int], expansion: int, parameters: int, flops: str
 ) -> None:
     @network(
         f"resnet{depth}",
-        native=(3, 224, 224),
-        num_classes=1000,
-        smallest=1,
-        parameters=parameters,
-        source="He et al. 2016",
+        Facts(
+            native=ImageShape(3, 224, 224),
+            num_classes=1000,
+            smallest=1,
+            parameters=parameters,
+            source="He et al. 2016",
+            weights=torchvision_file(WEIGHTS[depth]),
+        ),
     )
     def resnet(
         in_channels: int,
@@ -151,11 +165,13 @@ def _register_imagenet(
 def _register_cifar(depth: int, parameters: int) -> None:
     @network(
         f"resnet{depth}",
-        native=(3, 32, 32),
-        num_classes=10,
-        smallest=1,
-        parameters=parameters,
-        source="He et al. 2016",
+        Facts(
+            native=ImageShape(3, 32, 32),
+            num_classes=10,
+            smallest=1,
+            parameters=parameters,
+            source="He et al. 2016",
+        ),
     )
     def resnet(
         in_channels: int,

@@ -9,11 +9,21 @@ from torch import nn
 from convnet.layers import ConvBlock, Residual, classifier_of, initialize
 from convnet.layers.activations import ActivationName
 from convnet.layers.init import InitName
-from convnet.models.registry import network
+from convnet.models.registry import Facts, network
 from convnet.registry import Count
+from convnet.types import ImageShape
 
 
-@network("resnet9", native=(3, 32, 32), num_classes=10, smallest=8, parameters=6_573_130, source="Page 2018")
+@network(
+    "resnet9",
+    Facts(
+        native=ImageShape(3, 32, 32),
+        num_classes=10,
+        smallest=8,
+        parameters=6_573_130,
+        source="Page 2018",
+    ),
+)
 def resnet9(
     in_channels: int,
     num_classes: int,

@@ -9,15 +9,23 @@ from torch import nn
 from convnet.layers import ConvBlock, Dropout, classifier_of, initialize
 from convnet.layers.activations import ActivationName
 from convnet.layers.init import InitName
-from convnet.models.registry import network
+from convnet.models.registry import Facts, network
 from convnet.registry import Count, Fraction
+from convnet.types import ImageShape
 
 MAX_STAGES = 5
 SMALLEST_MAP = 4
 
 
 @network(
-    "small-convnet", native=(3, 32, 32), num_classes=10, smallest=4, parameters=1_175_786, source="convnet"
+    "small-convnet",
+    Facts(
+        native=ImageShape(3, 32, 32),
+        num_classes=10,
+        smallest=4,
+        parameters=1_175_786,
+        source="convnet",
+    ),
 )
 def small_convnet(
     in_channels: int,

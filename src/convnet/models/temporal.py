@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from convnet.layers import Conv1d, Dropout, initialize
 from convnet.layers.init import InitName
-from convnet.models.registry import network
+from convnet.models.registry import Facts, network
 from convnet.registry import Count, Fraction
+from convnet.types import ImageShape
 
 Valid = Tensor | None
 
@@ -110,12 +111,15 @@ def _mean(x: Tensor, valid: Valid) -> Tensor:
 
 @network(
     "temporal",
-    native=(1, 1, 96),
-    num_classes=2,
-    smallest=1,
-    parameters=144_962,
-    source="Bai et al. 2018",
-    targets=("class", "mask"),
+    Facts(
+        native=ImageShape(1, 1, 96),
+        num_classes=2,
+        smallest=1,
+        parameters=144_962,
+        source="Bai et al. 2018",
+        targets=("class", "mask"),
+        any_length=True,
+    ),
 )
 def temporal(
     in_channels: int,

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from convnet.layers import ConvBlock, Dropout, Sizes, UpConv2d, initialize
 from convnet.layers.init import InitName
-from convnet.models.registry import network
+from convnet.models.registry import Facts, network
 from convnet.registry import Count, Fraction
+from convnet.types import ImageShape
 
 Convolutions = Literal["same", "valid"]
 Upsampling = Literal["transposed", "resize"]
@@ -73,12 +74,14 @@ class UNet(nn.Module):
 
 @network(
     "unet",
-    native=(1, 512, 512),
-    num_classes=2,
-    smallest=1,
-    parameters=31_036_546,
-    source="Ronneberger et al. 2015",
-    targets=("mask", "image"),
+    Facts(
+        native=ImageShape(1, 512, 512),
+        num_classes=2,
+        smallest=1,
+        parameters=31_036_546,
+        source="Ronneberger et al. 2015",
+        targets=("mask", "image"),
+    ),
 )
 def unet(
     in_channels: int,

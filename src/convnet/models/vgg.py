@@ -6,8 +6,10 @@ from torch import nn
 
 from convnet.layers import ConvBlock, LocalResponseNorm, classifier_of, dense_head, initialize, output_shape
 from convnet.layers.init import InitName
-from convnet.models.registry import network
+from convnet.models.published import torchvision_file
+from convnet.models.registry import Facts, network
 from convnet.registry import Fraction
+from convnet.types import ImageShape
 
 WIDTHS = (64, 128, 256, 512, 512)
 
@@ -22,6 +24,12 @@ CONFIGURATIONS: dict[str, tuple[tuple[int | str, ...], ...]] = {
 }
 ALIASES = {"a": ("vgg11",), "b": ("vgg13",), "d": ("vgg16",), "e": ("vgg19",)}
 """Names by the number of weight layers, as in other libraries."""
+WEIGHTS = {
+    "a": "vgg11-8a719046.pth",
+    "b": "vgg13-19584684.pth",
+    "d": "vgg16-397923af.pth",
+    "e": "vgg19-dcbb9e9d.pth",
+}
 PARAMETERS = {
     "a": 132_863_336,
     "a-lrn": 132_863_336,
@@ -38,11 +46,14 @@ def _register(letter: str) -> None:
 
     @network(
         f"vgg-{letter}",
-        native=(3, 224, 224),
-        num_classes=1000,
-        smallest=32,
-        parameters=PARAMETERS[letter],
-        source="Simonyan and Zisserman 2014",
+        Facts(
+            native=ImageShape(3, 224, 224),
+            num_classes=1000,
+            smallest=32,
+            parameters=PARAMETERS[letter],
+            source="Simonyan and Zisserman 2014",
+            weights=torchvision_file(WEIGHTS[letter]) if letter in WEIGHTS else None,
+        ),
         aliases=ALIASES.get(letter, ()),
     )
     def vgg(

@@ -6,17 +6,20 @@ from torch import nn
 
 from convnet.layers import ConvBlock, LocalResponseNorm, classifier_of, dense_head, initialize, output_shape
 from convnet.layers.init import InitName
-from convnet.models.registry import network
+from convnet.models.registry import Facts, network
 from convnet.registry import Count, Fraction
+from convnet.types import ImageShape
 
 
 @network(
     "zfnet",
-    native=(3, 224, 224),
-    num_classes=1000,
-    smallest=53,
-    parameters=107_627_624,
-    source="Zeiler and Fergus 2013",
+    Facts(
+        native=ImageShape(3, 224, 224),
+        num_classes=1000,
+        smallest=53,
+        parameters=107_627_624,
+        source="Zeiler and Fergus 2013",
+    ),
 )
 def zfnet(
     in_channels: int,

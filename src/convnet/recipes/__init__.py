@@ -5,13 +5,12 @@ from convnet.recipes import load
 from convnet.recipes.build import Opened, TrainingSetup, build, open_recipe_data, split_data
 from convnet.recipes.catalog import RECIPES, NamedRecipe, named_recipe
 from convnet.recipes.components import Component
-from convnet.recipes.defaults import BASELINES, baseline_recipe, default_recipe
+from convnet.recipes.defaults import baseline_recipe, default_recipe
 from convnet.recipes.network import task_of
 from convnet.recipes.overrides import override, parse_assignments
 from convnet.recipes.recipe import EarlyStopping, Recipe
 
 __all__ = [
-    "BASELINES",
     "RECIPES",
     "Component",
     "Data",

@@ -7,14 +7,12 @@ from typing import Any
 from convnet.data import DATASETS, Augment, Data, DatasetInfo, DataSpec, Preprocess, identify_source
 from convnet.data.datasets.named.finders import NamedSet
 from convnet.errors import DataError
-from convnet.models import named_model, parse_pipeline
+from convnet.models import MODELS, facts_of, named_model, parse_pipeline
 from convnet.recipes.components import Component
 from convnet.recipes.recipe import Recipe
 from convnet.training import Regularizers
 from convnet.types import Annotation
 
-BASELINES = frozenset({"majority", "knn", "linear", "perceptron", "pipeline"})
-"""Models that are trained without augmentation."""
 TASK_FOR: dict[Annotation, str] = {
     "class": "classification",
     "labels": "multi-label",
@@ -25,7 +23,6 @@ TASK_FOR: dict[Annotation, str] = {
 """The default task for each kind of annotation."""
 SMALL_SIDE = 32
 """Images up to this size are not cropped."""
-WITHOUT_STEPS = frozenset({"majority", "knn"})
 
 
 def default_recipe(
@@ -45,7 +42,7 @@ def default_recipe(
     """
     spec = _spec(data)
     choice = None if model is None else named_model(model)
-    if choice is not None and choice["name"] in BASELINES:
+    if choice is not None and is_baseline(choice["name"]):
         return baseline_recipe(spec, choice)
     if spec.modality == "series" or ((choice or {}).get("name") == "temporal" and task is None):
         return series_recipe(spec, choice, task, label)
@@ -155,6 +152,12 @@ def dense_recipe(
     return _recipe(spec, model or network, suffix=f"-{task}", **{**chosen, **fields})
 
 
+def is_baseline(model: str) -> bool:
+    """Whether a network, a pattern or a pipeline is a baseline."""
+    facts = facts_of(named_model(model)["name"])
+    return facts is not None and facts.baseline
+
+
 def baseline_recipe(data: str | DataSpec, model: dict[str, Any], **fields: Any) -> Recipe:
     """The default recipe for a model without convolutions, without augmentation.
 
@@ -173,7 +176,7 @@ def baseline_recipe(data: str | DataSpec, model: dict[str, Any], **fields: Any) 
     else:
         normalize = "range" if name == "knn" and not table else "channel"
     chosen: dict[str, Any] = {"preprocess": Preprocess(normalize=normalize)}
-    if last in WITHOUT_STEPS:
+    if MODELS.facts(last).fitted:
         chosen["epochs"] = 0
     elif last == "perceptron":
         chosen |= {"loss": "perceptron", "optimizer": Component(name="sgd", lr=0.01), "batch_size": 1}

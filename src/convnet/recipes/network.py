@@ -12,7 +12,7 @@ from convnet.device import derived_seed
 from convnet.errors import ModelError, RecipeError
 from convnet.features import Features
 from convnet.layers import Fitted, Normalize, sizes_of
-from convnet.models import MODELS, build_model, parse_pipeline
+from convnet.models import MODELS, build_model, parse_pipeline, takes_any_length
 from convnet.recipes.components import Component
 from convnet.recipes.precompute import assemble
 from convnet.recipes.recipe import Recipe
@@ -130,7 +130,7 @@ def _masks_padding(model: Component) -> bool:
     """Whether the model masks the padding of series; assumed of a user's own model."""
     if model.name == "pipeline":
         return all(feature.name == "encoder" for feature in parse_pipeline(model.options["stages"]).features)
-    return model.name == "temporal" or ":" in model.name
+    return takes_any_length(model.name)
 
 
 def _require_sensible_augmentation(recipe: Recipe, dataset: Dataset) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 from convnet.data import as_path
 from convnet.data.files.download import cache_folder, fetch_address
 from convnet.errors import DataError, RecipeError, in_one_line
-from convnet.models.published import IMAGENET
+from convnet.models import public_weights
 
 State = dict[str, Tensor]
 
@@ -44,11 +44,7 @@ def locate(source: str, model: str) -> Path:
         RecipeError: No public weights are known for the network.
     """
     if source == "imagenet":
-        if model not in IMAGENET:
-            raise RecipeError(
-                f"no public ImageNet weights are known for '{model}' (known: {', '.join(IMAGENET)})"
-            )
-        published = IMAGENET[model]
+        published = public_weights(model)
         return fetch_address(published.address, cache_folder("weights"), published.sha256)
     if source.startswith("hf:"):
         parts = source.removeprefix("hf:").split("/")

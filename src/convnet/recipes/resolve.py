@@ -9,11 +9,10 @@ from typing import Any
 from convnet.data import DATASETS, DataSpec, as_path, identify_source
 from convnet.data.datasets.identify import local_images
 from convnet.data.files.shards import names_shards
-from convnet.errors import DataError, RecipeError, UnknownNameError
-from convnet.models import named_model
-from convnet.models.published import IMAGENET
+from convnet.errors import DataError, UnknownNameError
+from convnet.models import named_model, public_weights
 from convnet.recipes.catalog import RECIPES, named_recipe
-from convnet.recipes.defaults import BASELINES, default_recipe
+from convnet.recipes.defaults import default_recipe, is_baseline
 from convnet.recipes.overrides import override
 from convnet.recipes.recipe import Recipe
 from convnet.registry import nearest
@@ -66,11 +65,7 @@ def choose_recipe(data_or_recipe: str | Recipe, overrides: Mapping[str, Any] | N
 
 def _as_published(model: str) -> dict[str, Any]:
     """The model options and the normalization that the public weights require."""
-    model = named_model(model)["name"]
-    if model not in IMAGENET:
-        known = ", ".join(IMAGENET)
-        raise RecipeError(f"--weights imagenet: choose a network with public weights (--model): {known}")
-    published = IMAGENET[model]
+    published = public_weights(named_model(model)["name"])
     options = {f"model.{name}": value for name, value in published.options.items()}
     return {**options, "preprocess.normalize": published.normalize}
 
@@ -83,7 +78,7 @@ def _find(word: str, changes: Mapping[str, Any]) -> Resolved:
     spec = local_images(word) if word in {*RECIPES, *DATASETS} else None
     if spec is not None:
         return Resolved(default_recipe(spec, model, task, label), spec)
-    own_default = task is not None or (model is not None and named_model(model)["name"] in BASELINES)
+    own_default = task is not None or (model is not None and is_baseline(model))
     if word in RECIPES and not (own_default and word in DATASETS):
         return Resolved(named_recipe(word))
     path = as_path(word)

@@ -130,5 +130,7 @@ def _cut(network: nn.Sequential) -> tuple[nn.Sequential | None, nn.Sequential | 
     else:
         return None, None
     if width != 2:
-        raise RecipeError(f"--warp needs a hidden layer of 2 units, got {width}; use --set 'model.hidden=[2]'")
+        raise RecipeError(
+            f"--warp needs a hidden layer of 2 units, got {width}; use --set 'model.hidden=[2]'"
+        )
     return nn.Sequential(*hidden), nn.Sequential(*head)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from convnet.data import Modality
+from convnet.models import takes_any_length
 from convnet.prediction import InputSpec
 from convnet.recipes import Recipe
 from convnet.recipes.load import recipe_of
@@ -75,6 +76,6 @@ class RunInfo:
             self.columns,
             recipe.data.label,
             self.data.get("steps"),
-            any_length=recipe.model.name == "temporal" or ":" in recipe.model.name,
+            any_length=takes_any_length(recipe.model.name),
             model=recipe.model.name,
         )

@@ -16,9 +16,7 @@ def split(
     test: Annotated[float | None, typer.Option(help="Test fraction.")] = None,
     folds: Annotated[
         int | None,
-        typer.Option(
-            min=2, help="Assign fold numbers 0…k−1 instead of splits, for use with other tools."
-        ),
+        typer.Option(min=2, help="Assign fold numbers 0…k−1 instead of splits, for use with other tools."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Random seed of the split.")] = 0,
     label: Label = None,

@@ -146,5 +146,6 @@ def _require_known_classes(made: Manifest) -> None:
             if label not in trained:
                 raise DataError(
                     f"{made.store.root}: class '{label}' is in {sample.split}/ but not in train/; known "
-                    f"classes: {', '.join(sorted(trained))}; move some of its images to train/, or remove the class"
+                    f"classes: {', '.join(sorted(trained))}; move some of its images to train/, or remove "
+                    "the class"
                 )

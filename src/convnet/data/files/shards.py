@@ -67,8 +67,8 @@ class ShardStorage:
             raise DataError(f"{name}: cannot be read: {in_one_line(error)}") from error
         if len(content) != member.size:
             raise DataError(
-                f"{name}: cannot be read: received {len(content):,} of {member.size:,} bytes; the server must "
-                "support range requests, or copy the shards to this machine"
+                f"{name}: cannot be read: received {len(content):,} of {member.size:,} bytes; the server "
+                "must support range requests, or copy the shards to this machine"
             )
         return bytes(content)
 
@@ -98,7 +98,7 @@ def is_shard_folder(contents: Contents) -> bool:
 
 
 def shards_name(address: str) -> str:
-    """A short name for shards: "train" for s3://photos/train-{000..015}.tar, or else the name of their folder."""
+    """A short name for shards: "train" for s3://photos/train-{000..015}.tar, or else their folder's name."""
     path = PurePosixPath(address)
     return re.sub(r"[-_.]?[{*].*$", "", path.name.removesuffix(".tar")) or path.parent.name or "shards"
 

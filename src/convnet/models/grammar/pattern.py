@@ -11,8 +11,9 @@ from convnet.errors import ModelError
 from convnet.layers import Conv2d, Dropout, FlattenLinear, classifier_of, initialize, make_activation
 from convnet.layers.init import InitName
 from convnet.models.grammar.parse_pattern import Layer, parse, pointed
-from convnet.models.registry import network
+from convnet.models.registry import Facts, network
 from convnet.registry import Count, Fraction, Odd
+from convnet.types import ImageShape
 
 DEFAULT = "[(CONV-RELU)*2-POOL]*3-(FC-RELU)*1-SOFTMAX"
 WIDEST = 8
@@ -29,11 +30,13 @@ Pattern = Annotated[str, AfterValidator(_well_formed)]
 
 @network(
     "pattern",
-    native=(3, 32, 32),
-    num_classes=10,
-    smallest=8,
-    parameters=814_122,
-    source="the lectures",
+    Facts(
+        native=ImageShape(3, 32, 32),
+        num_classes=10,
+        smallest=8,
+        parameters=814_122,
+        source="the lectures",
+    ),
 )
 def pattern(
     in_channels: int,

@@ -11,7 +11,7 @@ from convnet.features import FEATURES, Features
 from convnet.layers import Standardize
 from convnet.models.grammar.parse_pipeline import parse_pipeline
 from convnet.models.knn import NearestNeighbors
-from convnet.models.registry import build_model, network
+from convnet.models.registry import Facts, build_model, network
 from convnet.types import ImageShape
 
 DEFAULT = "hog+color -> linear"
@@ -28,7 +28,17 @@ class Pipeline(nn.Sequential):
     """Stages that are fitted, computed and trained one after the other: features, …, classifier."""
 
 
-@network("pipeline", native=(3, 32, 32), num_classes=10, smallest=8, parameters=22_770, source="the lectures")
+@network(
+    "pipeline",
+    Facts(
+        native=ImageShape(3, 32, 32),
+        num_classes=10,
+        smallest=8,
+        parameters=22_770,
+        source="the lectures",
+        baseline=True,
+    ),
+)
 def pipeline(
     in_channels: int, num_classes: int, image_size: tuple[int, int], *, stages: StagesText = DEFAULT
 ) -> nn.Module:
