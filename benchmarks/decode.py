@@ -140,9 +140,9 @@ def auditing(count: int, rounds: int) -> None:
         def audited(number: list[int] = [0]) -> None:  # noqa: B006
             number[0] += 1
             os.environ["XDG_CACHE_HOME"] = f"{place}/cache{number[0]}"
-            audit(list_data(str(root)), doubt_labels=False)
+            audit(list_data(str(root)), check_labels=False)
 
-        print(f"the audit of {count:,} photos, labels not doubted")
+        print(f"the audit of {count:,} photos, labels not suspicious")
         compare({"decode all, simplejpeg": raw, "audit": audited}, count, rounds)
 
 

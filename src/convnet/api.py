@@ -144,7 +144,7 @@ def audit(
     *,
     label: str | None = None,
     task: Literal["classification", "multi-label"] | None = None,
-    doubt_labels: bool = True,
+    check_labels: bool = True,
 ) -> Audit:
     """Check the images of a folder, an archive, a table, shards or a data set for problems.
 
@@ -155,7 +155,7 @@ def audit(
         data: A path or the name of a data set.
         label: The column of a table that holds the labels.
         task: "multi-label" where an image may have several labels.
-        doubt_labels: Whether to look for wrong labels with a cross-validated classifier.
+        check_labels: Whether to look for wrong labels with a cross-validated classifier.
 
     Returns:
         The findings: unreadable and truncated files, duplicates, odd sizes, suspicious labels.
@@ -164,7 +164,7 @@ def audit(
         ConvnetError: The data cannot be listed or holds no images with labels.
     """
     manifest = list_data(str(data), label=label, multi_label=task == "multi-label")
-    return audit_listing(manifest, doubt_labels=doubt_labels)
+    return audit_listing(manifest, check_labels=check_labels)
 
 
 def retrieve(

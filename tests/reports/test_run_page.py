@@ -102,7 +102,7 @@ def test_a_report_without_the_data_says_so(run: Run, monkeypatch: pytest.MonkeyP
 def test_the_pages_of_an_audit(tmp_path: Path) -> None:
     from convnet.reports.audit_page import write_audit_page
 
-    found = convnet.audit(PHOTOS, doubt_labels=False)
+    found = convnet.audit(PHOTOS, check_labels=False)
     page = Page(write_audit_page(tmp_path / "audit.html", found).read_text())
     assert page.headings[0] == "Classes" and page.rows[0] == 2
     assert all(address.startswith(("data:", "#")) for address in page.addresses)

@@ -182,6 +182,13 @@ class Recipe(Section):
     def from_dict(cls, content: Any, where: str = "") -> Recipe:
         """Build a recipe from nested dictionaries, e.g. parsed YAML.
 
+        Args:
+            content: The fields of the recipe.
+            where: The source of the content, for error messages.
+
+        Returns:
+            The recipe.
+
         Raises:
             RecipeError: A field is unknown, missing or invalid; the message suggests the nearest name.
             UnknownNameError: A component is not registered.
@@ -193,6 +200,13 @@ class Recipe(Section):
     @classmethod
     def from_yaml(cls, text: str, where: str = "recipe") -> Recipe:
         """Parse YAML text.
+
+        Args:
+            text: The text.
+            where: The source of the text, for error messages.
+
+        Returns:
+            The recipe.
 
         Raises:
             RecipeError: The text is not YAML or not a recipe; the message begins with `where`.
@@ -206,6 +220,12 @@ class Recipe(Section):
     @classmethod
     def from_file(cls, path: Path) -> Recipe:
         """Read a YAML file.
+
+        Args:
+            path: The file.
+
+        Returns:
+            The recipe.
 
         Raises:
             RecipeError: The file cannot be read or is not a recipe.
@@ -221,7 +241,10 @@ class Recipe(Section):
             raise type(error)(f"{prefix}{error}") from error
 
     def to_dict(self) -> dict[str, Any]:
-        """Nested dictionaries, lists and plain values.
+        """The recipe as nested dictionaries, lists and plain values.
+
+        Returns:
+            All fields, including defaults.
 
         Raises:
             RecipeError: An option of the user's own network is not a plain value.
@@ -232,5 +255,9 @@ class Recipe(Section):
             raise RecipeError(f"{self.name}: an option has a value that cannot be stored: {error}") from None
 
     def to_yaml(self) -> str:
-        """YAML text that `from_yaml` reads back to an equal recipe."""
+        """The recipe as YAML.
+
+        Returns:
+            Text that `from_yaml` reads back to an equal recipe.
+        """
         return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)

@@ -26,7 +26,7 @@ from convnet.reports.weight_figures import weight_figures
 from convnet.runs import Baselines, MetricsLog, RunFolder, StepLog
 from convnet.tasks import ClassificationResult, Task, as_picture
 
-LEARNT = ("evidence", "templates", "codebook", "hog", "neighbors", "regions")
+LEARNED = ("evidence", "templates", "codebook", "hog", "neighbors", "regions")
 MISTAKES = 24
 SAMPLE_COLUMNS = 10
 RESIZED = 8
@@ -100,7 +100,7 @@ def write_run_report(
         mistake_count=len(mistakes),
         environment=folder.read_json("environment.json"),
         pictures=pictures,
-        weight_pictures=[content for name, content in pictures.items() if name.startswith(LEARNT)],
+        weight_pictures=[content for name, content in pictures.items() if name.startswith(LEARNED)],
         table=bool(data.get("columns")),
         maps=[content for name, content in pictures.items() if name.startswith("maps")],
         baselines_command=baselines if isinstance(baselines, str) else None,

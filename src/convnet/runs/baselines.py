@@ -46,24 +46,43 @@ class BaselineRow:
 
 @dataclass(frozen=True)
 class Baselines:
-    """The rows for one data set; `split` is the fingerprint of the split."""
+    """The baselines measured on one split of a data set.
+
+    Attributes:
+        data: The name of the data.
+        split: The fingerprint of the split.
+        rows: One row per model.
+    """
 
     data: str
     split: str
     rows: tuple[BaselineRow, ...]
 
     def write(self, folder: Path) -> Path:
-        """Write the table into `folder` and return the path of the file.
+        """Write the table as JSON.
+
+        Args:
+            folder: The folder of the file; tables of other splits have other names.
+
+        Returns:
+            The path of the file.
 
         Raises:
             RunError: The disk is full or the folder is not writable.
         """
-        file = folder / f"baselines-{self.split[:8]}.json"  # other splits have tables of their own
+        file = folder / f"baselines-{self.split[:8]}.json"
         write_atomically(file, json.dumps(asdict(self), indent=2, ensure_ascii=False))
         return file
 
     def ranked(self, own: float) -> list[BaselineRow | None]:
-        """The rows, best first, with None at the rank of a model whose accuracy is `own`."""
+        """The rows with the rank of another model among them.
+
+        Args:
+            own: The accuracy of the other model, 0…1.
+
+        Returns:
+            The rows, best first, and None for the other model.
+        """
         rows: list[tuple[float, BaselineRow | None]] = [
             (own, None),
             *((row.accuracy, row) for row in self.rows),

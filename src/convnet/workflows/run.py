@@ -28,7 +28,11 @@ from convnet.workflows.run_info import RunInfo
 
 @dataclass(frozen=True)
 class Run(RunInfo):
-    """A run folder. Files are read when they are first needed."""
+    """A run folder. Files are read when they are first needed.
+
+    Attributes:
+        folder: The paths of its files.
+    """
 
     @cached_property
     def result(self) -> dict[str, Any]:
@@ -116,11 +120,34 @@ class Run(RunInfo):
             model.cpu()
 
     def predict(self, files: Sequence[str | Path], *, tile: int | None = None) -> list[Prediction]:
-        """Predict files; see `Predictor.predict`."""
+        """Predict files.
+
+        Args:
+            files: Image files, or tables or series for a run trained on them.
+            tile: Compute large images in tiles of this many pixels a side.
+
+        Returns:
+            One prediction per sample; the class depends on the task.
+
+        Raises:
+            DataError: A file is missing or unreadable, or does not fit the network.
+        """
         return self.predictor.predict(files, tile=tile)
 
     def predict_dense(self, photo: str | Path, *, scale: float = 1.0) -> DenseMap:
-        """Classify every window of a photo; see `Predictor.dense`."""
+        """Classify every window of a photo.
+
+        Args:
+            photo: The path of the photo.
+            scale: The factor by which the photo is resized first.
+
+        Returns:
+            Class probabilities per window.
+
+        Raises:
+            DataError: The photo is missing or unreadable, or too small.
+            ModelError: The network cannot be made fully convolutional.
+        """
         return self.predictor.dense(photo, scale=scale)
 
     def report(self) -> Path:

@@ -153,9 +153,13 @@ def resume(
         listeners: Callables that receive every event.
         label: The name of the run among several, for listeners.
 
+    Returns:
+        The finished run.
+
     Raises:
-        RunError: no run, one of another version, in use, or longer than `epochs` already.
-        ConvnetError: as `train`.
+        RunError: The folder holds no run or a run of another version, another process is writing it, or it
+            already has more epochs.
+        ConvnetError: As for `train`.
     """
     folder = RunFolder.open(path)
     run = Run(folder)

@@ -109,7 +109,7 @@ def odd_folder(tmp_path: Path) -> Path:
 
 
 def test_every_other_kind_is_found(odd_folder: Path) -> None:
-    found = audit(list_data(str(odd_folder)), doubt_labels=False)
+    found = audit(list_data(str(odd_folder)), check_labels=False)
     kinds = {(f.kind, f.path) for f in found.findings}
     assert kinds >= {
         ("tiny", "a/tiny.png"),

@@ -29,7 +29,7 @@ def test_a_folder_takes_precedence_over_a_data_set_of_its_name(
     listed = list_data(str(digits_folder))
     assert convnet.open_data("digits").info.classes == listed.classes
     assert list_data("digits").counts() == listed.counts()
-    assert convnet.audit("digits", doubt_labels=False).manifest.counts() == listed.counts()
+    assert convnet.audit("digits", check_labels=False).manifest.counts() == listed.counts()
     assert resolve("digits").recipe.data.source == str(digits_folder)
     assert "both a folder and a built-in name" in caplog.text
 

@@ -40,7 +40,7 @@ def audit(
     keep_freed_memory()
     manifest = list_data(data, label, multi_label=task == "multi-label")
     with WorkProgress("checking images") as progress:
-        found = audit_listing(manifest, doubt_labels=labels, progress=progress.over)
+        found = audit_listing(manifest, check_labels=labels, progress=progress.over)
     page = None if as_json and html is None else html or Path(f"{manifest.name}-audit.html")
     if page is not None:
         write_audit_page(page, found)

@@ -113,14 +113,14 @@ class Audit:
 def audit(
     manifest: Manifest,
     *,
-    doubt_labels: bool = True,
+    check_labels: bool = True,
     progress: Progress = unseen,
 ) -> Audit:
     """Decode every file, find copies, and check labels with a cross-validated classifier.
 
     Args:
         manifest: The files.
-        doubt_labels: Whether to check the labels.
+        check_labels: Whether to check the labels.
         progress: Shows the progress of decoding.
 
     Returns:
@@ -131,19 +131,19 @@ def audit(
     scanned = time.perf_counter()
     pairs = duplicates(manifest, found)
     compared = time.perf_counter()
-    doubted: list[Finding] = []
-    if doubt_labels and not manifest.multi_label:
+    suspicious: list[Finding] = []
+    if check_labels and not manifest.multi_label:
         if len(manifest) > MOST_JUDGED:
             logger.info("labels are not checked: more than %s images", f"{MOST_JUDGED:,}")
         else:
             logger.info("checking labels")
-            doubted = _suspects(manifest, found)
+            suspicious = _suspects(manifest, found)
     seconds = {
         "scan": scanned - begun,
         "compare": compared - scanned,
         "labels": time.perf_counter() - compared,
     }
-    all_found = [*findings(manifest, found, pairs), *doubted]
+    all_found = [*findings(manifest, found, pairs), *suspicious]
     ordered = sorted(all_found, key=lambda f: KINDS.index(f.kind))
     return Audit(manifest, found, tuple(ordered), seconds)
 
@@ -162,10 +162,10 @@ def _suspects(manifest: Manifest, found: Scan) -> list[Finding]:
     pixels, readable = images.read(np.arange(len(places)))
     kept: Sequence[int] = places[readable].tolist()
     labels = manifest.targets()[kept].numpy()
-    doubted = []
+    suspicious = []
     for suspect in suspects(pixels, labels, manifest.classes):
         sample = manifest.samples[kept[suspect.index]]
-        doubted.append(
+        suspicious.append(
             Finding(
                 "suspect_label",
                 sample.entry.name,
@@ -173,4 +173,4 @@ def _suspects(manifest: Manifest, found: Scan) -> list[Finding]:
                 f"({suspect.probability:.0%})",
             )
         )
-    return doubted
+    return suspicious
