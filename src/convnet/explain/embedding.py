@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from convnet.layers import Network
+
 
 def encoder_of(model: nn.Module) -> nn.Module | None:
     """The encoder of an autoencoder; None for other networks."""
@@ -22,16 +24,16 @@ class Encoder(nn.Module):
     a network without dense layers it is the input of the last stage.
     """
 
-    def __init__(self, model: nn.Sequential) -> None:
+    def __init__(self, model: Network) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, images: Tensor) -> Float[Tensor, "N D"]:
         """N×C×H×W → N×D float32."""
         encoder = encoder_of(self.model)
-        network: Any = self.model[-1]
+        network: Any = self.model.network
         if encoder is None and hasattr(network, "embed"):
-            codes: Tensor = network.embed(self.model[:-1](images))
+            codes: Tensor = network.embed(self.model.features(self.model.normalize(images)))
             return codes.float()
         seen: list[Tensor] = []
         if encoder is not None:
@@ -49,13 +51,13 @@ class Encoder(nn.Module):
         return seen[-1].flatten(1).float()
 
 
-def _dense_layers(model: nn.Sequential) -> list[nn.Module]:
+def _dense_layers(model: Network) -> list[nn.Module]:
     """The dense layers of a network, or its last stage if it has none."""
-    return [m for m in model.modules() if isinstance(m, nn.Linear)] or [model[-1]]
+    return [m for m in model.modules() if isinstance(m, nn.Linear)] or [model.network]
 
 
 @torch.no_grad()
-def embed(model: nn.Sequential, batches: Iterable[Tensor]) -> Float[Tensor, "N D"]:
+def embed(model: Network, batches: Iterable[Tensor]) -> Float[Tensor, "N D"]:
     """Compute the embedding of every image.
 
     Args:

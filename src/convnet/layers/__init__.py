@@ -11,6 +11,7 @@ from convnet.layers.fitted import Fitted, Passes, Standardize
 from convnet.layers.init import INITIALIZERS, initialize
 from convnet.layers.local import LocallyConnected2d
 from convnet.layers.neighbors import Metric, nearest
+from convnet.layers.network import Network
 from convnet.layers.norm import LocalResponseNorm, Normalize
 from convnet.layers.similarity import structural_similarity
 from convnet.layers.tiling import Sizes, sizes_of, tiled_outputs
@@ -31,6 +32,7 @@ __all__ = [
     "LocallyConnected2d",
     "Maxout",
     "Metric",
+    "Network",
     "Normalize",
     "PaddedShortcut",
     "Passes",

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from convnet.data.images.decode import read_picture
 from convnet.data.images.resize import stretch
 from convnet.errors import DataError, RecipeError, RunError
-from convnet.layers import Normalize
+from convnet.layers import Network
 from convnet.models import fully_convolutional
 from convnet.prediction.inputs import InputSpec
 from convnet.tasks import Labels, Task, as_picture
@@ -64,7 +64,7 @@ class DenseMap:
 @torch.no_grad()
 def dense_map(
     name: str,
-    model: nn.Sequential,
+    model: Network,
     task: Task,
     inputs: InputSpec,
     labels: Labels,
@@ -74,8 +74,7 @@ def dense_map(
     """Apply a classifier, its dense layers converted to convolutions, to a photo; see `Predictor.dense`."""
     if not task.target.exclusive or inputs.modality != "images":
         raise RunError(f"{name}: --dense applies to classifiers of images; this is a {task.name} run")
-    normalize, network = model[0], model[1:]
-    assert isinstance(normalize, Normalize)
+    normalize, network = model.normalize, model[1:]
     if normalize.mean.shape[2:] != (1, 1):
         raise RunError(
             f"{name}: the mean per pixel fixes the image size; train with preprocess.normalize=channel"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
 
+from convnet.layers import Network
 from convnet.prediction.dense import DenseMap, dense_map
 from convnet.prediction.inputs import InputSpec, read_inputs
 from convnet.tasks import Labels, Prediction, Task
@@ -27,7 +27,7 @@ class Predictor:
     """
 
     name: str
-    model: nn.Sequential
+    model: Network
     task: Task
     inputs: InputSpec
     labels: Labels

@@ -19,7 +19,7 @@ from convnet.data import (
     to_device,
 )
 from convnet.device import Compute
-from convnet.layers import guard_narrow_convolutions
+from convnet.layers import Network, guard_narrow_convolutions
 from convnet.recipes.balance import choose_loss, sampling_weights
 from convnet.recipes.network import build_network, task_of
 from convnet.recipes.precompute import State, prepare
@@ -71,11 +71,11 @@ class TrainingSetup:
     fit_seconds: float
 
     @property
-    def model(self) -> nn.Sequential:
+    def model(self) -> Network:
         """The whole network in the form that is evaluated: pixels → logits."""
         head = self.training.evaluated
         assert isinstance(head, nn.Sequential)
-        return nn.Sequential(*self.front, *head)
+        return Network(*self.front, *head)
 
     def evaluate(self, split: SplitName) -> Evaluation | None:
         """Evaluate a split with the recipe's loss (without balancing); None if the split is empty."""
@@ -106,7 +106,7 @@ def build(
     compute: Compute,
     *,
     data: Opened | None = None,
-    network: nn.Sequential | None = None,
+    network: Network | None = None,
     fitted_state: State | None = None,
     load: bool = True,
 ) -> TrainingSetup:

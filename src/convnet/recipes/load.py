@@ -11,7 +11,7 @@ from convnet.data import as_path
 from convnet.errors import ModelError, RunError, in_one_line
 from convnet.explain import Encoder, encoder_of
 from convnet.features import FEATURES
-from convnet.layers import Normalize
+from convnet.layers import Network, Normalize
 from convnet.models import build_model
 from convnet.models.legacy import with_current_names
 from convnet.recipes.network import task_of
@@ -26,7 +26,7 @@ def recipe_of(folder: RunFolder) -> Recipe:
     return Recipe.from_yaml(folder.read("recipe.yaml"), str(folder.file("recipe.yaml")))
 
 
-def trained_network(folder: RunFolder, recipe: Recipe) -> nn.Sequential:
+def trained_network(folder: RunFolder, recipe: Recipe) -> Network:
     """The trained network, with normalization, in evaluation mode.
 
     Raises:
@@ -65,7 +65,7 @@ class EncoderFeature(nn.Module):
     Images have values 0…1, as all features take them; they are multiplied by `scale` first.
     """
 
-    def __init__(self, model: nn.Sequential, shape: ImageShape, scale: float) -> None:
+    def __init__(self, model: Network, shape: ImageShape, scale: float) -> None:
         super().__init__()
         self.encoder, self.scale = Encoder(model.requires_grad_(False)), scale
         with torch.no_grad():

@@ -11,7 +11,7 @@ from convnet.data import Augment, Dataset, Split, all_images, pixel_statistics
 from convnet.device import derived_seed
 from convnet.errors import ModelError, RecipeError
 from convnet.features import Features
-from convnet.layers import Fitted, Normalize, sizes_of
+from convnet.layers import Fitted, Network, Normalize, sizes_of
 from convnet.models import MODELS, build_model, parse_pipeline, takes_any_length
 from convnet.recipes.components import Component
 from convnet.recipes.precompute import assemble
@@ -35,7 +35,7 @@ def build_network(
     split: Split,
     *,
     load: bool = True,
-) -> nn.Sequential:
+) -> Network:
     """Build normalization (with the statistics of the training split) followed by the recipe's network.
 
     Args:

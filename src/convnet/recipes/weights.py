@@ -11,7 +11,7 @@ from annotated_types import Gt, Le
 from torch import Tensor, nn
 
 from convnet.errors import DataError, ModelError
-from convnet.layers import Normalize
+from convnet.layers import Network, Normalize
 from convnet.models.legacy import with_current_names
 from convnet.recipes.pretrained import State, checksum, locate, read_state
 from convnet.registry import CountOrZero, Section
@@ -61,7 +61,7 @@ class WeightsReport:
         return text + (f"; unused: {_listed(self.unused)}" if self.unused else "")
 
 
-def load_pretrained(model: nn.Sequential, name: str, weights: Weights) -> WeightsReport:
+def load_pretrained(model: Network, name: str, weights: Weights) -> WeightsReport:
     """Load weights into a network, except its head.
 
     Args:
@@ -76,7 +76,8 @@ def load_pretrained(model: nn.Sequential, name: str, weights: Weights) -> Weight
         DataError: The file is missing, damaged or has another checksum.
         ModelError: The weights are of another architecture; the message names tensors that differ.
     """
-    if len(model) != 2 or not any(True for _ in model[1].parameters()):
+    normalize, network = model.normalize, model.network
+    if len(model.features) or not any(True for _ in network.parameters()):
         raise ModelError(f"--weights does not apply to '{name}', only to networks trained as a whole")
     path = locate(weights.source, name)
     if weights.sha256 is not None and checksum(path) != weights.sha256:
@@ -84,8 +85,6 @@ def load_pretrained(model: nn.Sequential, name: str, weights: Weights) -> Weight
             f"{path}: the file has changed: its sha256 is {checksum(path)}, the recipe has {weights.sha256}"
         )
     state = read_state(path)
-    normalize, network = model[0], model[1]
-    assert isinstance(normalize, Normalize)
     own = network.state_dict()
     theirs, state = _names(network, own, state)
     head = head_names(network)

@@ -10,11 +10,11 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
-from torch import nn
 
 from convnet.atomic import write_atomically
 from convnet.data import Dataset, Loader, labels_of, read_sample
 from convnet.explain import embed, encoder_of
+from convnet.layers import Network
 from convnet.prediction import DenseMap
 from convnet.reports import figures, grids
 from convnet.reports.style import bare, figure, to_png
@@ -32,7 +32,7 @@ Row = Mapping[str, str]
 
 @torch.no_grad()
 def dense_pictures(
-    task: Task, model: nn.Sequential, dataset: Dataset, predictions: Sequence[Row]
+    task: Task, model: Network, dataset: Dataset, predictions: Sequence[Row]
 ) -> Iterator[tuple[str, bytes]]:
     """Held-out samples from the worst to the best by the task's metric, and the codes of an autoencoder."""
     if not task.target.dense or not predictions:
@@ -52,7 +52,7 @@ def dense_pictures(
 
 
 def _strips(
-    task: Task, model: nn.Sequential, dataset: Dataset, rows: Sequence[Row], title: str, small: bool
+    task: Task, model: Network, dataset: Dataset, rows: Sequence[Row], title: str, small: bool
 ) -> Figure:
     drawn = []
     for row in rows:
@@ -69,7 +69,7 @@ def _strips(
     return grids.strips(list(zip(names, drawn, strict=True)), title, legend)
 
 
-def _codes(model: nn.Sequential, dataset: Dataset, indices: Sequence[int]) -> Figure:
+def _codes(model: Network, dataset: Dataset, indices: Sequence[int]) -> Figure:
     """The codes of held-out samples, projected onto their first two principal components."""
     from sklearn.decomposition import PCA
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from torch import nn
 
 from convnet.data import Dataset, ImageDataset, Loader, Split, all_images, read_split
 from convnet.errors import ConvnetError, RunError, in_one_line
+from convnet.layers import Network
 from convnet.recipes import Recipe
 from convnet.reports import figures, grids, series_figure
 from convnet.reports.dense_figures import dense_pictures
@@ -37,7 +37,7 @@ def write_run_report(
     recipe: Recipe,
     task: Task,
     result: dict[str, Any],
-    model: nn.Sequential,
+    model: Network,
     dataset: Dataset | None,
     baselines: Baselines | str,
 ) -> Path:
@@ -144,7 +144,7 @@ def _classified(
 def _samples(
     recipe: Recipe,
     task: Task,
-    model: nn.Sequential,
+    model: Network,
     dataset: Dataset,
     split: Split,
     mistakes: list[dict[str, str]],
@@ -172,7 +172,7 @@ def _samples(
 
 
 def _series(
-    task: Task, model: nn.Sequential, dataset: Dataset, split: Split, predictions: list[dict[str, str]]
+    task: Task, model: Network, dataset: Dataset, split: Split, predictions: list[dict[str, str]]
 ) -> Iterator[tuple[str, bytes]]:
     """Training series of each class, and evidence or predictions along time for held-out series."""
     yield "samples", to_png(series_figure.class_series(dataset, split.train.tolist()))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from convnet.data import Dataset, labels_of, read_sample
+from convnet.layers import Network
 from convnet.models.temporal import Temporal
 from convnet.reports.style import MUTED, figure
 from convnet.tasks.segmentation import class_colors
@@ -50,9 +51,7 @@ def class_series(dataset: Dataset, indices: Sequence[int]) -> Figure:
 
 
 @torch.no_grad()
-def evidence_figure(
-    model: nn.Sequential, dataset: Dataset, rows: Sequence[Mapping[str, str]]
-) -> Figure | None:
+def evidence_figure(model: Network, dataset: Dataset, rows: Sequence[Mapping[str, str]]) -> Figure | None:
     """Held-out series, colored by the evidence for the predicted class relative to the next best one.
 
     Args:
@@ -63,7 +62,7 @@ def evidence_figure(
     Returns:
         The figure; None unless the network is a `Temporal`.
     """
-    network = model[-1]
+    network = model.network
     if not isinstance(network, Temporal) or not rows:
         return None
     step = max(1, len(rows) // SHOWN)
@@ -71,7 +70,7 @@ def evidence_figure(
     drawn = []
     for row in chosen:
         values = read_sample(dataset, int(row["index"])).images
-        evidence = network.steps(model[0](values))[0][0]
+        evidence = network.steps(model.normalize(values))[0][0]
         own = dataset.info.classes.index(row["predicted"])
         others = torch.cat([evidence[:own], evidence[own + 1 :]]).amax(0)
         drawn.append((row, _own_steps(values[0, 0, 0]), (evidence[own] - others).numpy()))

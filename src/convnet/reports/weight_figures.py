@@ -8,13 +8,13 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from convnet.data import Dataset, Split
 from convnet.features.codebook import Codebook
 from convnet.features.hog import HoG
 from convnet.features.visual_words import VisualWords
-from convnet.layers import FlattenLinear, layers_of
+from convnet.layers import FlattenLinear, Network, layers_of
 from convnet.models.knn import NearestNeighbors
 from convnet.reports import grids
 from convnet.reports.style import bare, figure
@@ -23,14 +23,14 @@ MOST_PATCHES = 400
 SAMPLES = 8
 
 
-def weight_figures(model: nn.Sequential, dataset: Dataset, split: Split) -> Iterator[tuple[str, Figure]]:
+def weight_figures(model: Network, dataset: Dataset, split: Split) -> Iterator[tuple[str, Figure]]:
     """Names and figures of the parts of a model that can be shown as images."""
     if dataset.info.modality == "table":
         return
     shown = (split.test if len(split.test) else split.val if len(split.val) else split.train)[:SAMPLES]
-    network = model[-1]
+    network = model.network
     first = next((layer for layer in layers_of(network) if any(True for _ in layer.parameters())), None)
-    if isinstance(first, FlattenLinear) and len(model) == 2:
+    if isinstance(first, FlattenLinear) and not len(model.features):
         classes = dataset.info.classes if first is network.classifier else None
         yield "templates", template_figure(first.templates().detach(), classes)
     for number, part in enumerate(model.modules()):
@@ -38,7 +38,7 @@ def weight_figures(model: nn.Sequential, dataset: Dataset, split: Split) -> Iter
             yield f"codebook-{number}", codebook_figure(part.codebook(), part.in_channels, part.patch_size)
         if isinstance(part, HoG):
             yield f"hog-{number}", glyph_figure(part, dataset.read(shown).images.cpu())
-    if isinstance(model[-1], NearestNeighbors):
+    if isinstance(network, NearestNeighbors):
         yield "neighbors", _neighbor_figure(model, dataset, split, shown)
 
 
@@ -93,12 +93,12 @@ def _glyphs(cells: NDArray[np.float32], size: int) -> LineCollection:
     )
 
 
-def _neighbor_figure(model: nn.Sequential, dataset: Dataset, split: Split, shown: Tensor) -> Figure:
+def _neighbor_figure(model: Network, dataset: Dataset, split: Split, shown: Tensor) -> Figure:
     """Held-out images, each with its nearest training images."""
-    memory = model[-1]
+    memory = model.network
     assert isinstance(memory, NearestNeighbors)
     queries = dataset.read(shown).images.cpu()
-    features = nn.Sequential(*list(model)[:-1])(queries)
+    features = model.features(model.normalize(queries))
     distances, places = memory.neighbors(features, min(9, len(memory.memory)))
     found = split.train[memory.kept.cpu()[places.cpu()]]
     images, captions = [], []

@@ -102,7 +102,7 @@ def _panel(model: PlaneModel, warp: bool) -> Any:
 
     network = model.setup.model.eval()
     title = f"{model.label}: {model.accuracy:.1%}"
-    linear = len(network) == 2 and _is_linear(network[-1])
+    linear = not len(network.features) and _is_linear(network.network)
     if not warp:
         return Panel(title, network, hyperplanes=linear)
     hidden, head = _cut(network)

@@ -10,11 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from convnet.data import Dataset, read_split, to_device
 from convnet.device import default_device, make_compute
 from convnet.errors import ConvnetError, DataError, RunError
+from convnet.layers import Network
 from convnet.prediction import DenseMap, Predictor
 from convnet.recipes.load import trained_network
 from convnet.runs import Baselines, MetricsLog, RunFolder, baselines_beside
@@ -69,7 +68,7 @@ class Run(RunInfo):
         return MetricsLog(self.folder.file("metrics.csv")).rows
 
     @cached_property
-    def model(self) -> nn.Sequential:
+    def model(self) -> Network:
         """The trained network in evaluation mode, with normalization: uint8 N×C×H×W → logits.
 
         Raises:

@@ -7,10 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from convnet.device import Compute
 from convnet.errors import DivergedError, InterruptedRunError, RecipeError, RunError, in_one_line
+from convnet.layers import Network
 from convnet.models.legacy import with_current_names
 from convnet.recipes import Opened, Recipe, TrainingSetup, build
 from convnet.runs import RunFolder, load_checkpoint, save_checkpoint
@@ -29,7 +28,7 @@ def run_training(
     *,
     listeners: Sequence[Listener],
     label: str = "",
-    network: nn.Sequential | None = None,
+    network: Network | None = None,
 ) -> Run:
     """Train from the last checkpoint, or from the start, to the end; the caller holds the folder's lock.
 
@@ -99,7 +98,7 @@ def _fit(setup: TrainingSetup, listeners: Sequence[Listener]) -> None:
 
 
 def _build(
-    folder: RunFolder, recipe: Recipe, data: Opened, compute: Compute, network: nn.Sequential | None
+    folder: RunFolder, recipe: Recipe, data: Opened, compute: Compute, network: Network | None
 ) -> TrainingSetup:
     """Build the setup; the state of fitted stages is saved, so that a resumed run does not fit them again."""
     identity = _identity(recipe)

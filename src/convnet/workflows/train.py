@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from convnet.data import (
     DATASETS,
     Dataset,
@@ -24,6 +22,7 @@ from convnet.data import (
 from convnet.data.files.shards import is_address
 from convnet.device import default_device, keep_freed_memory, make_compute, resolve_precision, set_threads
 from convnet.errors import RunError
+from convnet.layers import Network
 from convnet.recipes import Opened, Recipe, open_recipe_data, override, split_data
 from convnet.recipes.network import build_network, network_shape, task_of
 from convnet.recipes.pretrained import checksum, is_local, locate
@@ -107,7 +106,7 @@ def train(
 
 def require_buildable(
     recipe: Recipe, data: DataSpec | Opened | None = None
-) -> tuple[Dataset, Split, nn.Sequential]:
+) -> tuple[Dataset, Split, Network]:
     """Open and split the data, unless they are already open, and build the network.
 
     Raises:

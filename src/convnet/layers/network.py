@@ -1,0 +1,32 @@
+"""`Network`: normalization and a network as one module."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from convnet.layers.norm import Normalize
+
+
+class Network(nn.Sequential):
+    """What a run trains and stores: pixels uint8 N×C×H×W → outputs.
+
+    The first module is the normalization, the last one the network. Those between them are the features of a
+    pipeline.
+    """
+
+    @property
+    def normalize(self) -> Normalize:
+        """The normalization of pixels."""
+        first = self[0]
+        assert isinstance(first, Normalize)
+        return first
+
+    @property
+    def features(self) -> nn.Sequential:
+        """The features of a pipeline; empty for other networks."""
+        return nn.Sequential(*list(self)[1:-1])
+
+    @property
+    def network(self) -> nn.Module:
+        """The network, which takes normalized images or features."""
+        return self[-1]
