@@ -1,13 +1,13 @@
 """Kinds of targets: class index, labels, mask, image.
 
-A target defines how it is stored, batched, cropped, counted and renumbered, so that no other module has to
+A target defines how it is stored, batched, cropped, moved, counted and renumbered, so that no other module has to
 test which kind it is. A new kind is a subclass, registered with `register_target`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -20,6 +20,21 @@ BatchMetric = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """Outputs and targets N×… → the sum of the scores and the number of them, both scalars."""
 
 
+@runtime_checkable
+class Move(Protocol):
+    """A geometric change of a batch of images, by which the targets follow their images."""
+
+    def maps(self, maps: Tensor, outside: int, *, interpolate: bool) -> Tensor:
+        """Move maps N×…×H×W.
+
+        Args:
+            maps: A value or a vector at every position.
+            outside: The value of positions from beyond the image.
+            interpolate: Whether values between two positions are interpolated.
+        """
+        ...
+
+
 class Target:
     """The base of all targets; its defaults are those of one class index per sample.
 
@@ -30,6 +45,7 @@ class Target:
         head: The name of the target whose networks also serve this one: their outputs have the same shape.
         exclusive: Whether a sample has exactly one class.
         has_classes: Whether its values are classes.
+        colored: Whether its values are colors, which follow a change of those of the image.
         unmixable: Fields of `Augment` that the target cannot follow.
     """
 
@@ -39,6 +55,7 @@ class Target:
     head: ClassVar[str]
     exclusive: ClassVar[bool] = False
     has_classes: ClassVar[bool] = True
+    colored: ClassVar[bool] = False
     unmixable: ClassVar[tuple[str, ...]] = ()
 
     def batch(self, stored: Tensor) -> Tensor:
@@ -48,6 +65,10 @@ class Target:
     def crop(self, targets: Tensor, height: int, width: int) -> Tensor:
         """The targets of the upper left `height`×`width` positions."""
         return targets[..., :height, :width] if self.dense else targets
+
+    def move(self, targets: Tensor, move: Move) -> Tensor:
+        """The targets of a batch after its images were moved."""
+        return targets
 
     def strata(self, stored: Tensor, num_classes: int) -> Tensor:
         """The class by which splits are stratified, int64 N; all 0 where samples have none."""
@@ -136,6 +157,10 @@ class Mask(Target):
         """As int64, which losses take."""
         return stored.long()
 
+    def move(self, targets: Tensor, move: Move) -> Tensor:
+        """Each position keeps a class; there is none beyond the image."""
+        return move.maps(targets, IGNORED, interpolate=False)
+
     def renumber(self, stored: Tensor, numbers: Tensor, num_classes: int) -> Tensor:
         """The new number of each class; positions without a class stay without."""
         known = stored >= 0
@@ -149,11 +174,16 @@ class Image(Target):
     noun = "images"
     dense = True
     has_classes = False
+    colored = True
     unmixable = (*Mask.unmixable, "brightness", "contrast", "saturation", "hue")
 
     def batch(self, stored: Tensor) -> Tensor:
         """As float, values 0…1."""
         return stored.float() / 255
+
+    def move(self, targets: Tensor, move: Move) -> Tensor:
+        """Like the images."""
+        return move.maps(targets, 0, interpolate=True)
 
 
 TARGETS: dict[str, Target] = {}

@@ -13,6 +13,7 @@ from PIL import Image
 
 from convnet.data import Augment, Loader, Preprocess, augment_batch, open_data, read_sample
 from convnet.errors import DataError
+from convnet.targets import MASK
 from convnet.types import IGNORED, Batch
 
 TRUTH = np.array([[0, 1, 2], [2, 1, 0]])
@@ -194,7 +195,7 @@ def test_masks_move_with_their_images(augment: Augment) -> None:
     draws = torch.Generator().manual_seed(0)
     mask = (torch.rand(6, 4, 4, generator=draws) > 0.5).long().repeat_interleave(4, 1).repeat_interleave(4, 2)
     batch = Batch((mask[:, None] * 200 + 20).to(torch.uint8), mask, torch.arange(6))
-    moved = augment_batch(batch, augment, seed=1)
+    moved = augment_batch(batch, augment, seed=1, target=MASK)
     assert moved.images.shape[2:] == moved.targets.shape[1:]
     assert not torch.equal(moved.targets, mask[:, : moved.targets.shape[1], : moved.targets.shape[2]])
     known = moved.targets != IGNORED

@@ -84,7 +84,8 @@ class Loader:
         for place in range(first, self.steps):
             batch = self.dataset.read(order[place * self.batch_size : (place + 1) * self.batch_size])
             if self.seed is not None and self.augment is not None:
-                batch = augment_batch(batch, self.augment, derived_seed(self.seed, "augment", epoch, place))
+                seed = derived_seed(self.seed, "augment", epoch, place)
+                batch = augment_batch(batch, self.augment, seed, self.dataset.info.target)
             if self.transform is not None:
                 drawn = None if self.seed is None else derived_seed(self.seed, "pair", epoch, place)
                 batch = self.transform(batch, drawn)

@@ -11,10 +11,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from convnet.data.batches.augment.color import brighter, contrasted, hue_turned, saturated
+from convnet.data.batches.augment.moves import Pick, Resample, Turn
 from convnet.data.batches.augment.policies import Policy, apply_policy
-from convnet.data.batches.augment.warp import box, cut_out, erased, resample, sampling_grid
+from convnet.data.batches.augment.warp import box, cut_out, erased, sampling_grid
 from convnet.registry import Count, CountOrZero, Fraction, NonNegative, Probability, Section
-from convnet.types import IGNORED, Batch
+from convnet.targets import CLASS_INDEX, Move, Target
+from convnet.types import Batch
 
 WARPS = ("rotate", "translate", "scale", "shear", "elastic")
 JITTERS = {"brightness": brighter, "contrast": contrasted, "saturation": saturated, "hue": hue_turned}
@@ -77,13 +79,14 @@ class Augment(Section):
     cutmix: NonNegative = 0.0
 
 
-def augment_batch(batch: Batch, augment: Augment, seed: int) -> Batch:
+def augment_batch(batch: Batch, augment: Augment, seed: int, target: Target = CLASS_INDEX) -> Batch:
     """Augment a batch.
 
     Args:
-        batch: Images B×C×H×W, 0…255. Masks and target images are transformed with their images.
+        batch: Images B×C×H×W, 0…255.
         augment: The augmentation.
         seed: The seed of all random draws.
+        target: The kind of the batch's targets, which follow their images.
 
     Returns:
         A new batch.
@@ -97,9 +100,9 @@ def augment_batch(batch: Batch, augment: Augment, seed: int) -> Batch:
         or augment.flip_vertical
         or (augment.flip and not resized)
     ):
-        batch = _move(batch, augment, generator)
+        batch = _moved(batch, _picked(batch, augment, generator), target)
     if augment.quarter_turns:
-        batch = _turn(batch, generator)
+        batch = _moved(batch, _turned(batch, generator), target)
     if resized or any(getattr(augment, name) for name in WARPS):
         grid = sampling_grid(
             batch.images,
@@ -108,32 +111,32 @@ def augment_batch(batch: Batch, augment: Augment, seed: int) -> Batch:
             {name: getattr(augment, name) for name in WARPS},
             generator,
         )
-        batch = _with(batch, *(resample(x, grid) for x in _maps(batch)))
+        batch = _moved(batch, Resample(grid), target)
     if augment.tone:
-        batch = _tone(batch, augment.tone, generator)
+        batch = _tone(batch, augment.tone, generator, colored=target.colored)
     if any(getattr(augment, name) for name in JITTERS):
-        batch = _with(batch, _jitter(batch.images, augment, generator), *_maps(batch)[1:])
+        batch = _with(batch, _jitter(batch.images, augment, generator))
     if augment.policy != "none":
         batch = _with(batch, apply_policy(batch.images, augment.policy, generator))
     if augment.erase:
         batch = _with(batch, erased(batch.images, augment.erase, generator))
     if augment.cutout:
-        batch = _with(batch, cut_out(batch.images, augment.cutout, generator), *_maps(batch)[1:])
+        batch = _with(batch, cut_out(batch.images, augment.cutout, generator))
     if augment.mixup or augment.cutmix:
         return mixed(batch, augment.mixup, augment.cutmix, generator)
     return batch
-
-
-def _maps(batch: Batch) -> list[Tensor]:
-    """The images, and the targets if they have a height and a width."""
-    return [batch.images, batch.targets] if batch.targets.dim() > 2 else [batch.images]
 
 
 def _with(batch: Batch, images: Tensor, targets: Tensor | None = None) -> Batch:
     return Batch(images, batch.targets if targets is None else targets, batch.indices)
 
 
-def _move(batch: Batch, augment: Augment, generator: torch.Generator) -> Batch:
+def _moved(batch: Batch, move: Move, target: Target) -> Batch:
+    images = move.maps(batch.images, 0, interpolate=True)
+    return _with(batch, images, target.move(batch.targets, move))
+
+
+def _picked(batch: Batch, augment: Augment, generator: torch.Generator) -> Pick:
     """Crop, flip and shift in one gather: every output pixel has a source row and column."""
     n, _, height, width = batch.images.shape
     device = batch.images.device
@@ -162,18 +165,18 @@ def _move(batch: Batch, augment: Augment, generator: torch.Generator) -> Batch:
         flipped = torch.rand((n, 1), device=device, generator=generator) < 0.5
         rows = torch.where(flipped, rows.flip(1), rows)
         row_inside = torch.where(flipped, row_inside.flip(1), row_inside)
-    moved = [_gather(x, rows, columns) for x in _maps(batch)]
-    if augment.shift and not augment.pad_crop:
-        inside = row_inside[:, :, None] & column_inside[:, None, :]
-        blank = [0, IGNORED if batch.targets.dim() == 3 else 0]
-        moved = [
-            torch.where(inside if x.dim() == 3 else inside[:, None], x, value)
-            for x, value in zip(moved, blank, strict=False)
-        ]
-    return _with(batch, *moved)
+    fills = augment.shift and not augment.pad_crop
+    return Pick(rows, columns, row_inside[:, :, None] & column_inside[:, None, :] if fills else None)
 
 
-def _tone(batch: Batch, strength: float, generator: torch.Generator) -> Batch:
+def _turned(batch: Batch, generator: torch.Generator) -> Turn:
+    """Rotate each image by a random multiple of 90°, or of 180° if it is not square."""
+    n, _, height, width = batch.images.shape
+    step = 1 if height == width else 2
+    return Turn(torch.randint(0, 4 // step, (n,), device=batch.images.device, generator=generator) * step)
+
+
+def _tone(batch: Batch, strength: float, generator: torch.Generator, *, colored: bool) -> Batch:
     """x → g·x + (1 − g)·u per channel, with a gain g from 1 − strength to 1 and a level u; pairs alike.
 
     Levels extend half the range beyond black and white, so that some areas are clipped, as in photos.
@@ -182,9 +185,7 @@ def _tone(batch: Batch, strength: float, generator: torch.Generator) -> Batch:
     gain = 1 - strength * torch.rand(shape, device=batch.images.device, generator=generator)
     level = (1 - gain) * (2 * torch.rand(shape, device=batch.images.device, generator=generator) - 0.5)
     images = (gain * batch.images + 255 * level).clamp(0, 255)
-    if batch.targets.dim() != 4:
-        return _with(batch, images, *_maps(batch)[1:])
-    return _with(batch, images, (gain * batch.targets + level).clamp(0, 1))
+    return _with(batch, images, (gain * batch.targets + level).clamp(0, 1) if colored else None)
 
 
 def _jitter(images: Tensor, augment: Augment, generator: torch.Generator) -> Tensor:
@@ -196,27 +197,6 @@ def _jitter(images: Tensor, augment: Augment, generator: torch.Generator) -> Ten
             drawn = 2 * torch.rand(len(images), device=images.device, generator=generator) - 1
             images = change(images, reach * drawn if name == "hue" else 1 + reach * drawn)
     return images
-
-
-def _gather(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Pick N×I rows and N×J columns of N×…×H×W → N×…×I×J."""
-    n, width = len(x), x.shape[-1]
-    places = (rows[:, :, None] * width + columns[:, None, :]).view(n, 1, -1)
-    flat = x.reshape(n, -1, x.shape[-2] * width)
-    picked = flat.gather(2, places.expand(-1, flat.shape[1], -1))
-    return picked.view(*x.shape[:-2], rows.shape[1], columns.shape[1])
-
-
-def _turn(batch: Batch, generator: torch.Generator) -> Batch:
-    """Rotate each image by a random multiple of 90°, or of 180° if it is not square."""
-    n, _, height, width = batch.images.shape
-    step = 1 if height == width else 2
-    turns = torch.randint(0, 4 // step, (n,), device=batch.images.device, generator=generator) * step
-    maps = [x.clone() for x in _maps(batch)]
-    for k in range(step, 4, step):
-        for x in maps:
-            x[turns == k] = torch.rot90(x[turns == k], k, (-2, -1))
-    return _with(batch, *maps)
 
 
 def mixed(batch: Batch, mixup: float, cutmix: float, generator: torch.Generator) -> Batch:

@@ -60,16 +60,6 @@ def sampling_grid(
     return grid
 
 
-def resample(x: Tensor, grid: Tensor) -> Tensor:
-    """Images N×C×H×W or masks N×H×W (int64) at the places of a grid; what lies outside is mirrored."""
-    if x.dim() == 3:
-        nearest = F.grid_sample(
-            x[:, None].float(), grid, mode="nearest", padding_mode="reflection", align_corners=False
-        )
-        return nearest[:, 0].long()
-    return F.grid_sample(x.float(), grid, padding_mode="reflection", align_corners=False)
-
-
 def _rectangles(n: int, smallest: float, flip: bool, generator: torch.Generator) -> Float[Tensor, "N 2 3"]:
     """Affine maps onto random rectangles within the image."""
     area = _uniform(n, smallest, 1.0, generator)
