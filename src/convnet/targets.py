@@ -1,7 +1,7 @@
 """Kinds of targets: class index, labels, mask, image.
 
-A target defines how it is stored, batched, cropped, moved, counted and renumbered, so that no other module has to
-test which kind it is. A new kind is a subclass, registered with `register_target`.
+A target defines how it is stored, batched, cropped, moved, counted and renumbered, so that no other module
+has to test which kind it is. A new kind is a subclass, registered with `register_target`.
 """
 
 from __future__ import annotations
