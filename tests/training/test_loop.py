@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -148,3 +150,10 @@ def test_clipping_bounds_the_step() -> None:
 
     assert moved(None) > 0.01
     assert moved(0.01) == pytest.approx(0.1 * 0.01, rel=1e-3)  # lr × clip
+
+
+def test_the_loop_imports_only_what_it_needs() -> None:
+    heavy = ("lightning", "lightning_fabric", "matplotlib", "sklearn", "pyarrow", "rich", "convnet.models")
+    code = f"import sys, convnet.training; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
