@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -13,31 +12,7 @@ import pytest
 import convnet
 from convnet.workflows import Run
 from tests.conftest import PHOTOS
-
-
-class Page(HTMLParser):
-    """Headings, rows per table, and every address of a page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.headings: list[str] = []
-        self.rows: list[int] = []
-        self.addresses: list[str] = []
-        self._in_heading = False
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._in_heading = tag == "h2"
-        if tag == "table":
-            self.rows.append(0)
-        if tag == "tr":
-            self.rows[-1] += 1
-        self.addresses += [value for name, value in attrs if name in ("src", "href") and value]
-
-    def handle_data(self, data: str) -> None:
-        if self._in_heading and data.strip():
-            self.headings.append(data.strip())
-            self._in_heading = False
+from tests.reports.page import Page
 
 
 @pytest.fixture(scope="module")
