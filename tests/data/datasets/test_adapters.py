@@ -69,14 +69,13 @@ def test_every_form_holds_the_same_samples(form: str) -> None:
     assert dataset.read(torch.arange(20)).images.float().std() > 10
 
 
-@pytest.mark.parametrize("form", ["torch", "table"])
+@pytest.mark.parametrize("form", ["arrays", "torch", "table"])
 def test_a_run_on_open_data_trains_and_evaluates_again(form: str, tmp_path: Path) -> None:
     data = FORMS[form]()
     run = convnet.train(
         data, out=tmp_path / "run", epochs=1, batch_size=4, preprocess={"image_size": 32}, split={"val": 0.3}
     )
-    dataset = as_dataset(data, Preprocess(image_size=32))
-    assert len(run.evaluate(dataset)) == 20
+    assert len(run.evaluate(data)) == 20
     with pytest.raises(DataError, match="opened in Python; pass it again"):
         run.evaluate()
 
