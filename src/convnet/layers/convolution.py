@@ -177,7 +177,7 @@ def _keeps_one_column(layer: nn.Conv2d) -> bool:
 
 
 class _StrideOfOne:
-    """A hook that chooses the stride by the width of the input, anew for each."""
+    """A hook that chooses the stride by the width of each input."""
 
     def __init__(self, stride: tuple[int, ...]) -> None:
         self.stride = stride

@@ -53,7 +53,7 @@ class ShardStorage:
         self._members[name] = member
 
     def shard_of(self, name: str) -> str:
-        """The archive that an image lies in."""
+        """The archive that contains an image."""
         return self._members[name].shard
 
     def read(self, name: str) -> bytes:

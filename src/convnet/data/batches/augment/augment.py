@@ -23,7 +23,7 @@ JITTERS = {"brightness": brighter, "contrast": contrasted, "saturation": saturat
 
 
 class Augment(Section):
-    """The `augment` section of a recipe: random changes of training images and, alike, of their masks.
+    """The `augment` section of a recipe: random changes of training images and their masks.
 
     Everything is off by default. Pixels from outside the image are mirrored, except for `shift`.
 
@@ -177,7 +177,7 @@ def _turned(batch: Batch, generator: torch.Generator) -> Turn:
 
 
 def _tone(batch: Batch, strength: float, generator: torch.Generator, *, colored: bool) -> Batch:
-    """x → g·x + (1 − g)·u per channel, with a gain g from 1 − strength to 1 and a level u; pairs alike.
+    """x → g·x + (1 − g)·u per channel, with a gain g from 1 − strength to 1 and a level u; the same for pairs.
 
     Levels extend half the range beyond black and white, so that some areas are clipped, as in photos.
     """
