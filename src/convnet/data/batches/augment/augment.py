@@ -177,7 +177,9 @@ def _turned(batch: Batch, generator: torch.Generator) -> Turn:
 
 
 def _tone(batch: Batch, strength: float, generator: torch.Generator, *, colored: bool) -> Batch:
-    """x → g·x + (1 − g)·u per channel, with a gain g from 1 − strength to 1 and a level u; the same for pairs.
+    """x → g·x + (1 − g)·u per channel, with a gain g from 1 − strength to 1 and a level u.
+
+    Target images change with their images.
 
     Levels extend half the range beyond black and white, so that some areas are clipped, as in photos.
     """
