@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from convnet.errors import DataError, ModelError, RecipeError
-from convnet.layers import Normalize
+from convnet.layers import Network, Normalize
 from convnet.models import MODELS, build_model, public_weights
 from convnet.recipes.pretrained import locate, read_state
 from convnet.recipes.weights import Weights, head_names, load_pretrained
@@ -22,16 +22,16 @@ SMALL = {"resnet18": 40, "vgg-a": 32, "alexnet": 80, "googlenet": 64, "resnet50"
 """Sizes at which the networks of the public files are quick to build."""
 
 
-def network(name: str, classes: int, **options: object) -> nn.Sequential:
+def network(name: str, classes: int, **options: object) -> Network:
     shape = ImageShape(3, SMALL[name], SMALL[name])
     built = build_model(name, shape, classes, **{**public_weights(name).options, **options})
-    return nn.Sequential(Normalize(torch.zeros(1, 3, 1, 1), torch.ones(1, 3, 1, 1)), built)
+    return Network(Normalize(torch.zeros(1, 3, 1, 1), torch.ones(1, 3, 1, 1)), built)
 
 
 def public_file(name: str, path: Path, classes: int = 7) -> dict[str, torch.Tensor]:
     """A file in the public layout, every tensor filled with numbers of its own."""
     torch.manual_seed(1)
-    model = network(name, classes)[1]
+    model = network(name, classes).network
     state = {key: torch.randn_like(value.float()) for key, value in model.state_dict().items()}
     if path.suffix == ".pth":
         torch.save(state, path)
@@ -48,10 +48,10 @@ def test_public_layouts_are_loaded_tensor_by_tensor(name: str, suffix: str, tmp_
     path = tmp_path / f"weights{suffix}"
     state = public_file(name, path)
     model = network(name, 3)
-    before = {key: value.clone() for key, value in model[1].state_dict().items()}
+    before = {key: value.clone() for key, value in model.network.state_dict().items()}
     account = load_pretrained(model, name, Weights(source=str(path)))
-    after = model[1].state_dict()
-    heads = {key for key in before if key.startswith(head_names(model[1]))}
+    after = model.network.state_dict()
+    heads = {key for key in before if key.startswith(head_names(model.network))}
     for key, value in after.items():
         expected = before[key] if key in heads else state[key].to(value.dtype)
         assert torch.equal(value, expected), key
@@ -128,23 +128,25 @@ def test_sources_that_are_none(tmp_path: Path) -> None:
         locate(str(tmp_path / "none.pth"), "resnet18")
     with pytest.raises(RecipeError, match="expected hf:owner/name/file"):
         locate("hf:owner/name", "resnet18")
-    with pytest.raises(RecipeError, match="no public ImageNet weights are known for 'lenet5'"):
+    with pytest.raises(
+        RecipeError, match="none are known for 'lenet5'; choose a network with public weights"
+    ):
         locate("imagenet", "lenet5")
 
 
 def test_layer_wise_rates_and_the_frozen_backbone() -> None:
     model = network("resnet18", 3)
-    factors = rate_factors(model[1], 0.5)
+    factors = rate_factors(model.network, 0.5)
     groups = parameter_groups(model, decay_all=False, lr=0.1, factors=factors)
     rates = [group["lr"] for group in groups]
     assert rates == sorted(rates, reverse=True) and rates[0] == 0.1
     assert min(rates) == pytest.approx(0.1 * 0.5**5)  # stem, four stages, head
     assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
-    head = model[1].get_submodule(head_names(model[1])[0])
+    head = model.network.get_submodule(head_names(model.network)[0])
     freezing = Freezing(model, (head,), epochs=2)
     for epoch, frozen in enumerate((True, True, False)):
         model.train()
         freezing.begin(epoch)
-        assert head.weight.requires_grad and model[1].conv1.weight.requires_grad is not frozen
+        assert head.weight.requires_grad and model.network.conv1.weight.requires_grad is not frozen
         norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
         assert all(norm.training is not frozen for norm in norms)

@@ -18,11 +18,12 @@ from convnet.data import DATASETS, Dataset, from_tensors
 from convnet.data.datasets.named.finders import NamedSet, bundled
 from convnet.device import Compute
 from convnet.layers import classifier_of
-from convnet.models.registry import MODELS, network
+from convnet.models.registry import MODELS, Facts, network
 from convnet.recipes import Recipe
 from convnet.targets import TARGETS, Loss, Target, register_target
 from convnet.tasks.task import TASKS, Evaluation, Labels, Prediction, Score, Task, predict_all
 from convnet.training.losses import LOSSES, loss_for
+from convnet.types import ImageShape
 from convnet.workflows import resume, train
 from tests.conftest import Cli, refused
 
@@ -104,9 +105,7 @@ def toy() -> Iterator[None]:
     register_target(Number())
     loss_for("number-l2", "number")(lambda: lambda outputs, targets: F.mse_loss(outputs[:, 0], targets))
 
-    @network(
-        "mean-net", native=(1, 8, 8), num_classes=1, smallest=1, parameters=2, source="t", targets=("number",)
-    )
+    @network("mean-net", Facts(ImageShape(1, 8, 8), 1, 1, 2, "the test", targets=("number",)))
     def mean_net(in_channels: int, num_classes: int, image_size: tuple[int, int]) -> nn.Module:
         return classifier_of(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), nn.Linear(in_channels, 1))
 

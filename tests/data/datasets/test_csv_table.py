@@ -83,7 +83,7 @@ def test_a_table_for_a_run_that_knows_its_columns(tmp_path: Path) -> None:
     dataset = open_table(path, columns=["width", "height"])
     assert dataset.images.flatten(1).tolist() == [[2, 1], [4, 3]]
     assert dataset.info.classes == ("a",)
-    with pytest.raises(DataError, match="has no class column"):
+    with pytest.raises(DataError, match="needs a class column"):
         open_table(path, columns=["width", "height", "kind"])
 
 
