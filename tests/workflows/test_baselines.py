@@ -234,7 +234,9 @@ def test_retrieval_finds_the_image_itself_first(picture_folder: Path, tmp_path: 
 def test_the_plane(tmp_path: Path) -> None:
     """M04: what no line separates, polar coordinates do; M09: capacity."""
     out = tmp_path / "p.png"
-    models = plane("circles", vary={"model": ["linear", "polar -> linear"]}, warp=True, out=out)
+    models = plane(
+        "circles", overrides={"epochs": 40}, vary={"model": ["linear", "polar -> linear"]}, warp=True, out=out
+    )
     assert [m.accuracy > 0.9 for m in models] == [False, True]
     assert out.read_bytes().startswith(b"\x89PNG")
     models = plane(
