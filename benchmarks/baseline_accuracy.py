@@ -1,4 +1,4 @@
-"""What the baselines reach on real data: test accuracy, mean and deviation over seeds, on whole test splits.
+"""The test accuracy of the baselines on real data: mean and standard deviation over seeds, whole test splits.
 
 python benchmarks/baseline_accuracy.py [--only NAME …] [--data-dir DIR] [--flowers FOLDER] [--seeds 3]
 """
@@ -15,6 +15,7 @@ import torch
 from sklearn.model_selection import StratifiedKFold
 
 from convnet.data import Split, TensorDataset, open_data
+from convnet.device import make_compute
 from convnet.models import named_model
 from convnet.recipes import (
     Recipe,
@@ -24,6 +25,7 @@ from convnet.recipes import (
     named_recipe,
     open_recipe_data,
     override,
+    split_data,
 )
 from convnet.settings import configure
 from convnet.tasks import Evaluation
@@ -70,33 +72,33 @@ def named(name: str, seeds: int) -> None:
     report(name, [e.accuracy for e in done], len(done[0].targets), time.perf_counter() - begun)
 
 
-def tumours(seeds: int) -> None:
+def tumours(seeds: int, count: int) -> None:
     """Five folds, each sample predicted by the model that did not see it."""
     dataset = open_data("tumours")
     for model in ("linear", "mlp"):
         recipe = default_recipe("tumours", model)
         begun, accuracies = time.perf_counter(), []
         for seed in range(seeds):
-            folds = StratifiedKFold(5, shuffle=True, random_state=seed).split(
+            folds = StratifiedKFold(count, shuffle=True, random_state=seed).split(
                 dataset.targets, dataset.targets
             )
             right = 0
             for train, test in folds:
                 split = Split(torch.from_numpy(train), torch.arange(0), torch.from_numpy(test))
-                done = run(override(recipe, {"seed": seed}), None, dataset, split)
+                done = run(override(recipe, {"seed": seed}), dataset, split)
                 right += int((done.predicted == done.targets).sum())
             accuracies.append(right / len(dataset))
-        report(f"tumours, {model}, 5-fold", accuracies, len(dataset), time.perf_counter() - begun)
+        report(f"tumours, {model}, {count}-fold", accuracies, len(dataset), time.perf_counter() - begun)
 
 
 def flowers(folder: Path, seeds: int) -> None:
     dataset = None
     for model in FLOWERS:
         recipe = baseline_recipe(str(folder), named_model(model))
-        dataset = dataset or open_recipe_data(recipe, None)
+        dataset = dataset or open_recipe_data(recipe)
         begun, accuracies = time.perf_counter(), []
         for seed in range(seeds):
-            done = run(override(recipe, {"seed": seed}), None, dataset)
+            done = run(override(recipe, {"seed": seed}), dataset)
             accuracies.append(done.accuracy)
         report(f"flowers, {model}", accuracies, len(done.targets), time.perf_counter() - begun)
 
@@ -107,6 +109,7 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--flowers", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--folds", type=int, default=5, help="of the tumors")
     arguments = parser.parse_args()
     if arguments.data_dir:
         configure(data_dir=arguments.data_dir)
@@ -116,7 +119,7 @@ def main() -> None:
         if arguments.only is None or name in arguments.only:
             named(name, arguments.seeds)
     if arguments.only is None or "tumours" in arguments.only:
-        tumours(arguments.seeds)
+        tumours(arguments.seeds, arguments.folds)
     if arguments.flowers and (arguments.only is None or "flowers" in arguments.only):
         flowers(arguments.flowers, arguments.seeds)
 

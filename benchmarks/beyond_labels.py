@@ -30,7 +30,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import convnet
-from convnet.data import degrade, open_data, read_sample
+from convnet.data import open_data, read_sample
+from convnet.data.images import degrade
 from convnet.layers import structural_similarity
 from convnet.settings import configure
 from convnet.tasks import dense_outputs

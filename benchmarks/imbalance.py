@@ -1,8 +1,8 @@
-"""Balanced accuracy on MNIST of which half of the digits are a hundred times rarer than the others.
+"""Balanced accuracy on MNIST with half of the digits a hundred times rarer than the others.
 
-    python benchmarks/imbalance.py --data-dir DATA [--seeds 3] [--epochs 3]
+    python benchmarks/imbalance.py --data-dir DATA [--seeds 3] [--epochs 3] [--common 2000]
 
-Digits 0–4: 2,000 training images each, 5–9: 20 each; judged on the whole test split.
+Digits 0–4 have `--common` training images each, 5–9 a hundredth of it. Evaluated on the whole test split.
 """
 
 from __future__ import annotations
@@ -18,22 +18,21 @@ import convnet
 from convnet.data import all_images, labels_of, named_set
 from convnet.settings import configure
 
-COMMON, RARE = 2000, 20
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--common", type=int, default=2000)
     arguments = parser.parse_args()
     if arguments.data_dir:
         configure(data_dir=arguments.data_dir)
-    dataset = named_set("mnist")
+    common, dataset = arguments.common, named_set("mnist")
     images, labels = all_images(dataset)[:, 0].numpy(), labels_of(dataset).numpy()
     train = np.array(dataset.info.given_split) == "train"
     kept = np.concatenate(
-        [(train & (labels == k)).nonzero()[0][: COMMON if k < 5 else RARE] for k in range(10)]
+        [(train & (labels == k)).nonzero()[0][: common if k < 5 else common // 100] for k in range(10)]
     )
     with tempfile.TemporaryDirectory() as place:
         data = Path(place) / "unbalanced.npz"

@@ -17,18 +17,22 @@ import keras
 import numpy as np
 from keras_model import BATCH, mnist, network
 
-TRAINED = 54_000  # convnet holds out a tenth of the training images for validation
-
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
 parser.add_argument("--data-dir", type=Path, required=True)
 parser.add_argument("--seeds", type=int, default=3)
 parser.add_argument("--epochs", type=int, default=10)
+parser.add_argument(
+    "--images",
+    type=int,
+    default=54_000,
+    help="convnet holds out a tenth of the training images for validation",
+)
 options = parser.parse_args()
 images, labels = mnist(options.data_dir, "train")
 accuracies = []
 for seed in range(options.seeds):
     keras.utils.set_random_seed(seed)
-    chosen = np.random.permutation(len(images))[:TRAINED]
+    chosen = np.random.permutation(len(images))[: options.images]
     model = network()
     model.fit(images[chosen], labels[chosen], batch_size=BATCH, epochs=options.epochs, verbose=0)
     accuracies.append(model.evaluate(*mnist(options.data_dir, "t10k"), verbose=0)[1])

@@ -12,20 +12,21 @@ import pytest
 from tests.conftest import PHOTOS, real_data
 
 BENCHMARKS = Path(__file__).parent.parent.parent / "benchmarks"
+RUNS = PHOTOS.parent / "runs"
 IMPORTED = {"keras_model.py", "photos.py", "torch_contenders.py", "folder_contenders.py"}
 """Modules that other benchmarks import or start."""
 COMMANDS = {
-    "baseline_accuracy.py": "--only tumours --seeds 1",
+    "baseline_accuracy.py": "--only tumours --seeds 1 --folds 2",
     "baselines.py": "--only hog color --rounds 1",
-    "beyond_labels.py": "series --data-dir DATA --seeds 1",
+    "beyond_labels.py": "tiles --run RUN --image PHOTOS/flower/00.jpg",
     "decode.py": "--rounds 1 --photos 20",
     "folder_training.py": "PHOTOS --rounds 1 --batch 10",
-    "imbalance.py": "--seeds 1 --epochs 1 --data-dir DATA",
-    "keras_accuracy.py": "--seeds 1 --epochs 1 --data-dir DATA",
+    "imbalance.py": "--seeds 1 --epochs 1 --common 300 --data-dir DATA",
+    "keras_accuracy.py": "--seeds 1 --epochs 1 --images 1000 --data-dir DATA",
     "keras_contenders.py": "keras-torch lecture-mnist 2 DATA",
-    "many_files.py": "--files 60 --seconds 5",
+    "many_files.py": "--files 60 --seconds 1",
     "overfit.py": "PHOTOS --networks resnet18 --batch-size 10",
-    "peak_share.py": "lecture-mnist=1000",
+    "peak_share.py": "lecture-mnist=1000 --batch 1",
     "summary.py": "--rounds 1",
     "torchinfo_comparison.py": "",
     "training_speed.py": "--launches 1 --rounds 1 --steps 2 --data-dir DATA",
@@ -41,12 +42,11 @@ def test_every_benchmark_has_a_smoke_test() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("script", sorted(COMMANDS))
 def test_benchmark(script: str, tmp_path: Path) -> None:
-    words = COMMANDS[script].split()
-    if "DATA" in words:
-        words[words.index("DATA")] = str(real_data("mnist").parent)
-    arguments = [str(PHOTOS) if word == "PHOTOS" else word for word in words]
+    command = COMMANDS[script].replace("PHOTOS", str(PHOTOS)).replace("RUN", str(RUNS / "segmentation"))
+    if "DATA" in command:
+        command = command.replace("DATA", str(real_data("mnist").parent))
     done = subprocess.run(
-        [sys.executable, BENCHMARKS / script, *arguments],
+        [sys.executable, BENCHMARKS / script, *command.split()],
         cwd=tmp_path,
         env={**os.environ, "KERAS_BACKEND": "torch", "XDG_CACHE_HOME": str(tmp_path / "cache")},
         input="go\n",  # the contenders of Keras measure once for each line
