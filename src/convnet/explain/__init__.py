@@ -1,5 +1,5 @@
 """What a network has learned: embeddings."""
 
-from convnet.explain.embedding import Encoder, embed, encoder_of
+from convnet.explain.embedding import Encoder, embed
 
-__all__ = ["Encoder", "embed", "encoder_of"]
+__all__ = ["Encoder", "embed"]

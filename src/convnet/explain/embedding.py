@@ -12,16 +12,11 @@ from torch import Tensor, nn
 from convnet.layers import Network
 
 
-def encoder_of(model: nn.Module) -> nn.Module | None:
-    """The encoder of an autoencoder; None for other networks."""
-    return next((getattr(m, "encoder", None) for m in model.modules() if hasattr(m, "code_size")), None)
-
-
 class Encoder(nn.Module):
     """The embedding of a trained network: images as the network takes them → N×D.
 
-    This is the network's own `embed`, the output of its `encoder`, or the input of its last dense layer. For
-    a network without dense layers it is the input of the last stage.
+    This is the network's own `embed`, or the input of its last dense layer. For a network without dense
+    layers it is the input of the last stage.
     """
 
     def __init__(self, model: Network) -> None:
@@ -30,19 +25,15 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> Float[Tensor, "N D"]:
         """N×C×H×W → N×D float32."""
-        encoder = encoder_of(self.model)
-        network: Any = self.model.network
-        if encoder is None and hasattr(network, "embed"):
+        if self.model.has_embedding:
+            network: Any = self.model.network
             codes: Tensor = network.embed(self.model.features(self.model.normalize(images)))
             return codes.float()
         seen: list[Tensor] = []
-        if encoder is not None:
-            hooks = [encoder.register_forward_hook(lambda _layer, _inputs, output: seen.append(output))]
-        else:
-            hooks = [
-                layer.register_forward_pre_hook(lambda _layer, inputs: seen.append(inputs[0]))
-                for layer in _dense_layers(self.model)
-            ]
+        hooks = [
+            layer.register_forward_pre_hook(lambda _layer, inputs: seen.append(inputs[0]))
+            for layer in _dense_layers(self.model)
+        ]
         try:
             self.model(images)
         finally:

@@ -27,6 +27,11 @@ class Network(nn.Sequential):
         return nn.Sequential(*list(self)[1:-1])
 
     @property
+    def has_embedding(self) -> bool:
+        """Whether the network has a method `embed`, as classifiers and autoencoders have."""
+        return hasattr(self.network, "embed")
+
+    @property
     def network(self) -> nn.Module:
         """The network, which takes normalized images or features."""
         return self[-1]

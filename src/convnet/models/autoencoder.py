@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-from torch import nn
+from torch import Tensor, nn
 
 from convnet.layers import ConvBlock, FlattenLinear, Sizes, initialize, make_activation
 from convnet.layers.activations import ActivationName
@@ -21,13 +21,16 @@ MOST_HALVINGS = 4
 class Autoencoder(nn.Sequential):
     """An `encoder` N×C×H×W → N×D and a `decoder` N×D → N×C×H×W; images have values 0…1."""
 
-    def __init__(
-        self, encoder: nn.Module, decoder: nn.Module, image_size: tuple[int, int], code_size: int
-    ) -> None:
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, image_size: tuple[int, int]) -> None:
         super().__init__()
-        self.sizes, self.code_size = Sizes(fixed=image_size), code_size
+        self.sizes = Sizes(fixed=image_size)
         self.encoder = encoder
         self.decoder = decoder
+
+    def embed(self, x: Tensor) -> Tensor:
+        """The code, N×C×H×W → N×D."""
+        codes: Tensor = self.encoder(x)
+        return codes
 
 
 @network(
@@ -68,7 +71,7 @@ def dense_autoencoder(
     down = _dense([in_channels * pixels, *hidden, code], activation)
     up = _dense([code, *reversed(hidden), num_classes * pixels], activation)
     decoder = nn.Sequential(*up, nn.Unflatten(1, (num_classes, *image_size)))
-    return initialize(Autoencoder(nn.Sequential(nn.Flatten(), *down), decoder, image_size, code), init)
+    return initialize(Autoencoder(nn.Sequential(nn.Flatten(), *down), decoder, image_size), init)
 
 
 @network(
@@ -127,7 +130,7 @@ def conv_autoencoder(
         ]
     encoder = nn.Sequential(*down, FlattenLinear(bottom, code))
     decoder = nn.Sequential(*up, nn.Conv2d(widths[0], num_classes, 3, padding=1))
-    return initialize(Autoencoder(encoder, decoder, image_size, code), init)
+    return initialize(Autoencoder(encoder, decoder, image_size), init)
 
 
 def _dense(widths: list[int], activation: ActivationName) -> list[nn.Module]:

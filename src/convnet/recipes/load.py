@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from convnet.data import as_path
 from convnet.errors import ModelError, RunError, in_one_line
-from convnet.explain import Encoder, encoder_of
+from convnet.explain import Encoder
 from convnet.features import FEATURES
 from convnet.layers import Network, Normalize
 from convnet.models import build_model
@@ -47,13 +47,13 @@ def trained_network(folder: RunFolder, recipe: Recipe) -> Network:
     return model.eval()
 
 
-def require_embedding(folder: RunFolder, recipe: Recipe, model: nn.Module) -> None:
+def require_embedding(folder: RunFolder, recipe: Recipe, model: Network) -> None:
     """Check that the network has an embedding of whole samples.
 
     Raises:
-        RunError: It predicts a value per position and has no encoder.
+        RunError: It predicts a value per position and has no embedding.
     """
-    if task_of(recipe).target.dense and encoder_of(model) is None:
+    if task_of(recipe).target.dense and not model.has_embedding:
         raise RunError(
             f"{folder.path}: the network of this {recipe.task.name} run has no embedding of whole samples"
         )

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from convnet.atomic import write_atomically
 from convnet.data import Dataset, Loader, labels_of, read_sample
-from convnet.explain import embed, encoder_of
+from convnet.explain import embed
 from convnet.layers import Network
 from convnet.prediction import DenseMap
 from convnet.reports import figures, grids
 from convnet.reports.style import bare, figure, to_png
-from convnet.targets import MASK
+from convnet.targets import IMAGE, MASK
 from convnet.tasks import Task, dense_outputs, evaluation_batch
 from convnet.tasks.segmentation import class_colors
 
@@ -47,7 +47,7 @@ def dense_pictures(
     which = "all" if count == len(ranked) else f"{count} of {len(ranked):,}"
     title = f"Held-out samples, {which}, from the worst to the best"
     yield "maps", to_png(_strips(task, model.eval(), dataset, chosen, title, small))
-    if encoder_of(model) is not None:
+    if task.target is IMAGE and model.has_embedding:
         yield "maps-codes", to_png(_codes(model, dataset, [int(row["index"]) for row in ranked]))
 
 

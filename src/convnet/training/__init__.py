@@ -1,7 +1,6 @@
 """Training: the loop, losses, optimizers, schedules, regularizers, and the gradient check."""
 
 from convnet.targets import Loss
-from convnet.training import image_losses
 from convnet.training.events import EpochEnd, Event, Listener, StepEnd, StopTraining, TrainingStart, notify
 from convnet.training.gradient_check import GradientCheck, check_gradients
 from convnet.training.loop import fit
@@ -35,7 +34,6 @@ __all__ = [
     "TrainingStart",
     "check_gradients",
     "fit",
-    "image_losses",
     "make_ema",
     "notify",
     "parameter_groups",

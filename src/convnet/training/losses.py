@@ -10,12 +10,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from convnet.errors import RecipeError
+from convnet.layers import structural_similarity
 from convnet.registry import Fraction, NonNegative, Positive, Probability, Registry
 from convnet.targets import Loss
 from convnet.types import IGNORED
 
 Builder = Callable[..., Loss]
 ClassWeights = tuple[Positive, ...] | None
+Images = Float[Tensor, "N C H W"]
+"""Values 0…1."""
 
 LOSSES: Registry[Builder, tuple[str, ...]] = Registry("loss")
 """The facts of a loss are the names of the targets it applies to."""
@@ -147,6 +150,39 @@ def perceptron() -> Loss:
         wanted = F.one_hot(targets, logits.shape[1]).to(logits.dtype)
         fired = (logits > 0).to(logits.dtype)
         return ((fired - wanted) * logits).sum(1).mean()
+
+    return loss
+
+
+@loss_for("l1", "image")
+def l1() -> Loss:
+    """The mean of |y − t|; gives sharper images than L2 where several outputs are plausible."""
+    return F.l1_loss
+
+
+@loss_for("l2", "image")
+def l2() -> Loss:
+    """The mean of (y − t)²; its minimum has the highest PSNR."""
+    return F.mse_loss
+
+
+@loss_for("ssim", "image")
+def ssim() -> Loss:
+    """1 − SSIM (Wang et al. 2004)."""
+
+    def loss(outputs: Images, targets: Images) -> Float[Tensor, ""]:
+        return 1 - structural_similarity(outputs, targets).mean()
+
+    return loss
+
+
+@loss_for("l1-ssim", "image")
+def l1_ssim(*, ssim_share: Probability = 0.84) -> Loss:
+    """`ssim_share` times 1 − SSIM, the rest L1 (Zhao et al. 2017)."""
+
+    def loss(outputs: Images, targets: Images) -> Float[Tensor, ""]:
+        alike = structural_similarity(outputs, targets).mean()
+        return ssim_share * (1 - alike) + (1 - ssim_share) * F.l1_loss(outputs, targets)
 
     return loss
 
