@@ -1,4 +1,4 @@
-"""Draws architecture.png: the layers of the package, and the rooms of data/."""
+"""Draws architecture.png: the layers of the package and of data/."""
 
 from pathlib import Path
 
@@ -11,15 +11,15 @@ LAYERS = [
     ("workflows", "train, resume, compare, baselines, retrieve"),
     ("reports", "pages and figures: views of a run folder"),
     ("recipes", "the document that describes a run; named recipes"),
-    ("prediction", "Predictor: a network that answers, without trainer"),
+    ("prediction", "Predictor, without training code"),
     ("tasks", "metrics, losses and predictions of each task"),
     ("training   |   analysis   |   explain", "loop, step, meter   |   layer table   |   embeddings"),
     ("models   |   data   |   runs", "networks   |   from files to batches   |   run folders"),
     ("features", "HoG, color histograms, visual words"),
     ("layers", "what networks are made of"),
-    ("device · registry · settings · targets · types · errors", "words and tools that all rooms share"),
+    ("device · registry · settings · targets · types · errors", "shared by all"),
 ]
-ROOMS = ["batches  |  splits", "datasets", "audit", "files", "images"]
+DATA_LAYERS = ["batches  |  splits", "datasets", "audit", "files", "images"]
 
 
 def box(axes: plt.Axes, x: float, y: float, width: float, text: str, note: str = "") -> None:
@@ -35,7 +35,7 @@ def main() -> None:
     figure, axes = plt.subplots(figsize=(11.5, 7))
     for i, (name, note) in enumerate(reversed(LAYERS)):
         box(axes, 0, i, 9.4, name, note)
-    for i, name in enumerate(reversed(ROOMS)):
+    for i, name in enumerate(reversed(DATA_LAYERS)):
         box(axes, 10.6, 1.5 + i, 2.6, name)
     axes.text(10.6, 6.75, "inside data/", fontsize=10, color="#5b616a")
     axes.plot([9.4, 10.55], [3.36, 3.36], color="#3566b8", lw=1)

@@ -18,7 +18,7 @@ def manifest(tmp_path: Path, **counts: int) -> Manifest:
 def test_a_clean_balanced_folder_gives_one_line(tmp_path: Path) -> None:
     kept = manifest(tmp_path, cat=12, dog=12)
     lines = data_warnings(kept, "photos", kinds={}, blank=0, pairs=[], conflicts=0, scanned=24)
-    assert lines == ("24 images, 2 classes of 12 to 12 images",)
+    assert lines == ("24 images, 2 classes of 12 images each",)
 
 
 def test_every_finding_has_a_line(tmp_path: Path) -> None:

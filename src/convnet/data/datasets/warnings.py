@@ -56,7 +56,8 @@ def data_warnings(
 
 def _classes(kept: Manifest, counts: Sequence[int]) -> str:
     low, high = min(counts), max(counts)
-    text = f"{len(counts)} classes of {low:,} to {high:,} images"
+    sizes = f"{low:,} images each" if low == high else f"{low:,} to {high:,} images"
+    text = f"{len(counts)} classes of {sizes}"
     if high > IMBALANCE * low:
         text += f"; unbalanced, {high / low:.0f} : 1 (--balance weights, sampler or focal)"
     if kept.empty:
