@@ -6,7 +6,6 @@ python benchmarks/baseline_accuracy.py [--only NAME …] [--data-dir DIR] [--flo
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import time
 from pathlib import Path
@@ -15,7 +14,7 @@ import torch
 from sklearn.model_selection import StratifiedKFold
 
 from convnet.data import Split, TensorDataset, open_data
-from convnet.device import make_compute
+from convnet.device import make_compute, set_threads
 from convnet.models import named_model
 from convnet.recipes import (
     Recipe,
@@ -113,7 +112,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.data_dir:
         configure(data_dir=arguments.data_dir)
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    set_threads(None)
     print("| | test accuracy | seeds | n | time each |\n|---|---|---|---|---|", flush=True)
     for name in RECIPES:
         if arguments.only is None or name in arguments.only:

@@ -8,7 +8,6 @@ python benchmarks/baselines.py [--rounds 7] [--data-dir DIR] [--only hog color l
 from __future__ import annotations
 
 import argparse
-import os
 import resource
 import statistics
 import subprocess
@@ -20,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from convnet.device import set_threads
 from convnet.settings import configure
 
 Work = Callable[[], object]
@@ -128,7 +128,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.data_dir:
         configure(data_dir=arguments.data_dir)
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    set_threads(None)
     print("| | convnet | rival | ratio (range) | n |\n|---|---|---|---|---|")
     if "hog" in arguments.only:
         hog(arguments.rounds)

@@ -1,8 +1,9 @@
 """Balanced accuracy on MNIST with half of the digits a hundred times rarer than the others.
 
-    python benchmarks/imbalance.py --data-dir DATA [--seeds 3] [--epochs 3] [--common 2000]
+    python benchmarks/imbalance.py --data-dir DATA [--seeds 3] [--epochs 3] [--common 2000] [--test 10000]
 
-Digits 0–4 have `--common` training images each, 5–9 a hundredth of it. Evaluated on the whole test split.
+Digits 0–4 have `--common` training images each, 5–9 a hundredth of it. Evaluated on the whole test split
+unless `--test` is smaller.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--common", type=int, default=2000)
+    parser.add_argument("--test", type=int, default=10_000)
     arguments = parser.parse_args()
     if arguments.data_dir:
         configure(data_dir=arguments.data_dir)
@@ -34,11 +36,10 @@ def main() -> None:
     kept = np.concatenate(
         [(train & (labels == k)).nonzero()[0][: common if k < 5 else common // 100] for k in range(10)]
     )
+    test = (~train).nonzero()[0][: arguments.test]
     with tempfile.TemporaryDirectory() as place:
         data = Path(place) / "unbalanced.npz"
-        np.savez(
-            data, x_train=images[kept], y_train=labels[kept], x_test=images[~train], y_test=labels[~train]
-        )
+        np.savez(data, x_train=images[kept], y_train=labels[kept], x_test=images[test], y_test=labels[test])
         done = convnet.compare(
             data,
             {"balance": ["none", "weights", "sampler", "focal"]},

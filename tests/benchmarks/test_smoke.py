@@ -21,7 +21,7 @@ COMMANDS = {
     "beyond_labels.py": "tiles --run RUN --image PHOTOS/flower/00.jpg",
     "decode.py": "--rounds 1 --photos 20",
     "folder_training.py": "PHOTOS --rounds 1 --batch 10",
-    "imbalance.py": "--seeds 1 --epochs 1 --common 300 --data-dir DATA",
+    "imbalance.py": "--seeds 1 --epochs 1 --common 300 --test 500 --data-dir DATA",
     "keras_accuracy.py": "--seeds 1 --epochs 1 --images 1000 --data-dir DATA",
     "keras_contenders.py": "keras-torch lecture-mnist 2 DATA",
     "many_files.py": "--files 60 --seconds 1",
