@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import re
+
+import pytest
 import torch
 
+from convnet.models import build_model
 from convnet.models.legacy import with_current_names
+from convnet.types import ImageShape
 
 OLD = {name: torch.tensor(float(i)) for i, name in enumerate(["0.weight", "0.bias", "2.weight", "10.weight"])}
 
@@ -16,3 +21,14 @@ def test_tensors_are_renamed_in_the_order_of_the_layers() -> None:
 
 def test_another_number_of_tensors_is_left_alone() -> None:
     assert with_current_names(OLD, ["a.weight", "b.weight"]) is OLD
+
+
+@pytest.mark.parametrize("name", ["dense-autoencoder", "conv-autoencoder"])
+def test_autoencoders_written_when_the_head_was_part_of_the_decoder(name: str) -> None:
+    network = build_model(name, ImageShape(1, 8, 8), 1)
+    names = list(network.state_dict())
+    last = f"decoder.{len(network.decoder)}."
+    earlier = {re.sub(r"^head\.(0\.)?", last, key): value for key, value in network.state_dict().items()}
+    assert set(earlier) != set(names)
+    renamed = with_current_names(earlier, names)
+    assert all(renamed[key] is earlier[re.sub(r"^head\.(0\.)?", last, key)] for key in names)

@@ -263,6 +263,17 @@ def test_every_classifier_has_features_and_a_head(name: str) -> None:
         assert network.embed(x).shape[0] == 2
 
 
+@pytest.mark.parametrize("name", [n for n in MODELS if "class" not in MODELS.facts(n).targets])
+def test_every_network_of_dense_outputs_has_an_encoder_and_a_head(name: str) -> None:
+    """The head is the last layer that has weights; between the two is the decoder, if there is one."""
+    network = build_model(name, MODELS.facts(name).native._replace(height=32, width=32), 3)
+    parts = [part for part, _ in network.named_children() if part not in ("decoder", "pool")]
+    assert parts == ["encoder", "head"]
+    tensors = [key.partition(".")[0] for key in network.state_dict()]
+    assert sorted(tensors, key=["encoder", "decoder", "head"].index) == tensors
+    assert "decoder" in tensors or name == "fcn"
+
+
 def test_names_that_other_libraries_use() -> None:
     for ours, theirs in {"vgg-a": "vgg11", "vgg-b": "vgg13", "vgg-d": "vgg16", "vgg-e": "vgg19"}.items():
         assert MODELS[theirs] is MODELS[ours] and theirs in MODELS

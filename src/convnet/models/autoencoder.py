@@ -19,13 +19,16 @@ MOST_HALVINGS = 4
 
 
 class Autoencoder(nn.Sequential):
-    """An `encoder` N×C×H×W → N×D and a `decoder` N×D → N×C×H×W; images have values 0…1."""
+    """An `encoder` N×C×H×W → N×D, and a `decoder` and a `head` N×D → N×C×H×W; images have values 0…1."""
 
-    def __init__(self, encoder: nn.Module, decoder: nn.Module, image_size: tuple[int, int]) -> None:
+    def __init__(
+        self, encoder: nn.Module, decoder: nn.Module, head: nn.Module, image_size: tuple[int, int]
+    ) -> None:
         super().__init__()
         self.sizes = Sizes(fixed=image_size)
         self.encoder = encoder
         self.decoder = decoder
+        self.head = head
 
     def embed(self, x: Tensor) -> Tensor:
         """The code, N×C×H×W → N×D."""
@@ -69,9 +72,10 @@ def dense_autoencoder(
     """
     pixels = math.prod(image_size)
     down = _dense([in_channels * pixels, *hidden, code], activation)
-    up = _dense([code, *reversed(hidden), num_classes * pixels], activation)
-    decoder = nn.Sequential(*up, nn.Unflatten(1, (num_classes, *image_size)))
-    return initialize(Autoencoder(nn.Sequential(nn.Flatten(), *down), decoder, image_size), init)
+    *up, last = _dense([code, *reversed(hidden), num_classes * pixels], activation)
+    encoder, decoder = nn.Sequential(nn.Flatten(), *down), nn.Sequential(*up)
+    head = nn.Sequential(last, nn.Unflatten(1, (num_classes, *image_size)))
+    return initialize(Autoencoder(encoder, decoder, head, image_size), init)
 
 
 @network(
@@ -129,8 +133,8 @@ def conv_autoencoder(
             ConvBlock(widths[place + 1], widths[place], activation=activation),
         ]
     encoder = nn.Sequential(*down, FlattenLinear(bottom, code))
-    decoder = nn.Sequential(*up, nn.Conv2d(widths[0], num_classes, 3, padding=1))
-    return initialize(Autoencoder(encoder, decoder, image_size), init)
+    head = nn.Conv2d(widths[0], num_classes, 3, padding=1)
+    return initialize(Autoencoder(encoder, nn.Sequential(*up), head, image_size), init)
 
 
 def _dense(widths: list[int], activation: ActivationName) -> list[nn.Module]:
