@@ -246,6 +246,22 @@ def test_a_classifier_over_a_photo(call: Cli, tmp_path: Path, photo: Path) -> No
             "model 'lenet5' has one output per image and does not fit task segmentation",
         ),
         (
+            ["digits", "--model", "linear", "--task", "denoise"],
+            "model 'linear' has one output per image and does not fit task denoise",
+        ),
+        (
+            ["digits", "--model", "knn", "--task", "multi-label"],
+            "holds images with one class per image, but the task needs any number of labels per sample",
+        ),
+        (
+            ["tumours", "--task", "denoise"],
+            "tumours: holds rows of numbers with one class per row, but the task needs images",
+        ),
+        (
+            ["tumours", "--task", "multi-label"],
+            "with one class per row, but the task needs any number of labels per sample",
+        ),
+        (
             ["digits", "--model", "unet"],
             "model 'unet' has one output per pixel and does not fit task classification",
         ),
@@ -276,12 +292,17 @@ def test_a_classifier_over_a_photo(call: Cli, tmp_path: Path, photo: Path) -> No
             ["digits", "--set", "weights.source=x", "--set", "weights.freeze_epochs=30"],
             "leaves nothing to fine-tune",
         ),
-        (["tumours", "--task", "denoise"], "tumours: is a table of numbers"),
         (["digit-scenes", "--set", "loss.class_weights=[1,2]"], "2 numbers for 11 classes"),
     ],
 )
 def test_what_does_not_fit_together(call: Cli, arguments: list[str], message: str) -> None:
     assert message in refused(call("train", *arguments))
+
+
+def test_series_are_not_denoised(call: Cli, tmp_path: Path) -> None:
+    np.savez(tmp_path / "waves.npz", x=np.zeros((20, 30)), y=np.array(["a", "b"] * 10))
+    message = refused(call("train", "waves.npz", "--task", "denoise"))
+    assert "waves.npz: holds series with one class per series; use --task classification" in message
 
 
 def test_a_killed_segmentation_goes_on_exactly(tmp_path: Path) -> None:

@@ -43,14 +43,14 @@ def default_recipe(
     spec = _spec(data)
     choice = None if model is None else named_model(model)
     if choice is not None and is_baseline(choice["name"]):
-        return baseline_recipe(spec, choice)
+        return baseline_recipe(spec, choice, **({"task": task} if task else {}))
     if spec.modality == "series" or ((choice or {}).get("name") == "temporal" and task is None):
         return series_recipe(spec, choice, task, label)
     task = task or TASK_FOR[spec.annotation()]
     if task not in ("classification", "multi-label"):
         return dense_recipe(spec, task, choice)
     if spec.modality == "table":
-        return _table_recipe(spec, choice or {"name": "mlp", "hidden": (32,)})
+        return _table_recipe(spec, choice or {"name": "mlp", "hidden": (32,)}, task)
     named = _named(spec)
     if named is None:
         augment = Augment(flip=True, random_resized_crop=0.5)
@@ -100,12 +100,21 @@ def series_recipe(
     """The default recipe for series: dilated convolutions in time, Adam, one-cycle schedule.
 
     The rows of a table are read as series. If the data has a class per step, the network predicts one.
+
+    Raises:
+        DataError: The task does not apply to series with such classes.
     """
     spec = _spec(data)
     series = spec.modality == "table"
     per_step = (spec.as_series() if series else spec).annotation(label) == "mask"
+    only = TASK_FOR["mask" if per_step else "class"]
+    if task not in (None, only):
+        per = "step" if per_step else "series"
+        raise DataError(
+            f"{spec.source}: holds series with one class per {per}; use --task {only}, not {task}"
+        )
     chosen: dict[str, Any] = {
-        "task": task or TASK_FOR["mask" if per_step else "class"],
+        "task": only,
         "data": Data(source=spec.source, series=series, label=label),
         "optimizer": Component(name="adam", lr=0.001),
         "schedule": Component(name="one-cycle"),
@@ -193,10 +202,11 @@ def baseline_recipe(data: str | DataSpec, model: dict[str, Any], **fields: Any) 
     return _recipe(spec, model, precision="fp32", **{**chosen, **fields})
 
 
-def _table_recipe(spec: DataSpec, model: dict[str, Any]) -> Recipe:
+def _table_recipe(spec: DataSpec, model: dict[str, Any], task: str) -> Recipe:
     return _recipe(
         spec,
         model,
+        task=task,
         optimizer=Component(name="adam", lr=0.01),
         schedule=Component(name="cosine"),
         regularizers=Regularizers(l2=0.01),

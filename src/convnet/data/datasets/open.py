@@ -88,7 +88,7 @@ def _open(
     if spec.modality == "series":
         return _open_series(spec, options, preprocess, annotation, shape)
     if spec.modality == "table":
-        return _open_table(spec, options, preprocess, shape)
+        return _open_table(spec, options, preprocess, annotation, shape)
     if spec.named:
         dataset = named_set(spec.source)
         _require_annotation(dataset, annotation)
@@ -146,8 +146,10 @@ def _require_annotation(dataset: TensorDataset, annotation: Annotation) -> None:
     """Check that a data set has the annotation; its images alone are always available."""
     info = dataset.info
     if annotation != info.target.name and not (annotation == "photos" and info.modality == "images"):
-        what = "series" if info.modality == "series" else "images"
-        per = "position" if info.target.dense else what.removesuffix("s")
+        what, one = {"series": ("series", "series"), "table": ("rows of numbers", "row")}.get(
+            info.modality, ("images", "image")
+        )
+        per = "position" if info.target.dense else one
         wanted = {
             "class": "one class per sample",
             "labels": "any number of labels per sample",
@@ -183,14 +185,15 @@ def _open_series(
 
 
 def _open_table(
-    spec: DataSpec, options: Data, preprocess: Preprocess, shape: ImageShape | None
+    spec: DataSpec, options: Data, preprocess: Preprocess, annotation: Annotation, shape: ImageShape | None
 ) -> TensorDataset:
-    """Open a table, and check that the preprocessing applies to numbers."""
+    """Open a table, and check that the task and the preprocessing apply to numbers."""
     dataset = (
         named_set(spec.source)
         if spec.named
         else open_table(spec.file, label=options.label, ignore=options.ignore)
     )
+    _require_annotation(dataset, annotation)
     name = dataset.info.name
     if preprocess.image_size or preprocess.channels:
         raise DataError(f"{name}: is a table of numbers; preprocess.image_size and channels do not apply")
