@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from convnet.errors import RecipeError
 
@@ -74,6 +75,13 @@ class Compute:
         if self.precision == "fp32":
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
+
+    def cast(self, images: Tensor) -> Tensor:
+        """Round floating-point images to bfloat16 if `precision` is "bf16".
+
+        Lightning Fabric does so in training, so runs that it trained resume with the same weights.
+        """
+        return images.bfloat16() if self.precision == "bf16" and images.is_floating_point() else images
 
 
 def make_compute(device: str, precision: Precision) -> Compute:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from convnet.device import Compute
 from convnet.training import Event, StepEnd, StepResult, Training, train_step
 from convnet.training.meter import Meter
 from convnet.types import AuxiliaryLogits, Batch
@@ -48,6 +49,18 @@ def test_the_loss_of_a_mixed_batch_is_the_weighted_mean() -> None:
     expected = 0.8 * cross_entropy(logits, TARGETS) + 0.2 * cross_entropy(logits, OTHERS)
     result = step(model, Batch(IMAGES, TARGETS, torch.arange(6), mixed_targets=OTHERS, mix=0.8))
     torch.testing.assert_close(result.loss, expected.detach())
+
+
+@pytest.mark.parametrize("images", [IMAGES, IMAGES.byte()])
+def test_bf16_rounds_floating_point_images(images: Tensor) -> None:
+    model = nn.Linear(5, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    training = Training(model, cross_entropy, optimizer, compute=Compute(precision="bf16"))
+    seen: list[Tensor] = []
+    model.register_forward_pre_hook(lambda _model, inputs: (seen.append(inputs[0]), (inputs[0].float(),))[1])
+    training.forward(images)
+    assert torch.equal(seen[0], images.bfloat16() if images.is_floating_point() else images)
+    assert seen[0].dtype is (torch.bfloat16 if images.is_floating_point() else torch.uint8)
 
 
 @pytest.mark.parametrize("fetch_every", [1, 16])

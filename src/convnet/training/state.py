@@ -100,7 +100,7 @@ class Training:
     def forward(self, images: Tensor) -> Any:
         """The model's outputs in the training precision."""
         with self.compute.autocast():
-            return self.model(images)
+            return self.model(self.compute.cast(images))
 
     @property
     def evaluated(self) -> nn.Module:
