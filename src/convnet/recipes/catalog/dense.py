@@ -78,18 +78,6 @@ def deblur_photos() -> Recipe:
     return _restored("deblur-photos", "deblur")
 
 
-@named("inpaint-photos", expected="not measured")
-def inpaint_photos() -> Recipe:
-    """Fill in white rectangles in photos."""
-    return _restored("inpaint-photos", "inpaint")
-
-
-@named("colorize-photos", expected="not measured")
-def colorize_photos() -> Recipe:
-    """Color gray photos."""
-    return _restored("colorize-photos", "colorize", tone=0.0)
-
-
 @named("super-resolution-photos", expected="not measured")
 def super_resolution_photos() -> Recipe:
     """Enlarge photos to twice the size."""
@@ -102,9 +90,21 @@ def denoise_cifar10() -> Recipe:
     return dense_recipe("cifar10", "denoise", epochs=3, name="denoise-cifar10")
 
 
-def _restored(name: str, task: str, *, tone: float = 0.9) -> Recipe:
+@named("inpaint-cifar10", expected="not measured")
+def inpaint_cifar10() -> Recipe:
+    """Fill in white rectangles in 32×32 photos."""
+    return dense_recipe("cifar10", "inpaint", epochs=3, name="inpaint-cifar10")
+
+
+@named("colorize-cifar10", expected="not measured")
+def colorize_cifar10() -> Recipe:
+    """Color gray 32×32 photos."""
+    return dense_recipe("cifar10", "colorize", epochs=3, name="colorize-cifar10")
+
+
+def _restored(name: str, task: str) -> Recipe:
     """Crops of one photo, with random tones so that the network generalizes to other colors."""
-    augment = Augment(crop=64, crops=512, flip=True, flip_vertical=True, tone=tone)
+    augment = Augment(crop=64, crops=512, flip=True, flip_vertical=True, tone=0.9)
     return dense_recipe(
         "photos",
         task,
