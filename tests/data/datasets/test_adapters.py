@@ -89,6 +89,18 @@ def test_a_run_on_open_data_trains_and_evaluates_again(form: str, tmp_path: Path
         (TensorDataset(torch.zeros(3, 1, 8, 8)), "expected a pair"),
         ([(np.zeros((8, 8), np.int32), 0)], "pixels of int32"),
         ([(np.zeros((8, 8), np.uint8), "cat")], "'cat' is not a class index"),
+        ([(np.zeros((8, 8), np.uint8), 1.5)], "sample 0: the label 1.5 is not a class index"),
+        ((np.zeros((4, 8, 8), np.uint8), [0.5, 1, 0, 1]), "the label 0.5 of image 0 is not a class"),
+        ((np.zeros((4, 8, 8), np.uint8), [0, 1, 0, np.nan]), "the label of image 3 is missing"),
+        ((np.zeros((4, 8, 8), np.uint8), ["a", None, "a", "b"]), "the label of image 1 is missing"),
+        (
+            pa.table({"path": [*map(str, PATHS)], "label": [None, *LABELS[1:]]}),
+            "line 1.*the label is missing",
+        ),
+        (
+            pa.table({"path": [*map(str, PATHS)], "label": [*map(float, range(19)), np.nan]}),
+            "label is missing",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(data: Any, message: str) -> None:

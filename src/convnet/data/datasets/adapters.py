@@ -72,7 +72,7 @@ def _from_arrays(images: Any, labels: Any) -> TensorDataset:
         raise DataError(
             f"arrays: {len(pixels)} images and labels of shape {words.shape}; expected one label per image"
         )
-    names, targets = np.unique(words, return_inverse=True)
+    names, targets = np.unique(_classes(words), return_inverse=True)
     return from_tensors(
         "arrays",
         torch.from_numpy(images_from_array("arrays", pixels)),
@@ -82,14 +82,35 @@ def _from_arrays(images: Any, labels: Any) -> TensorDataset:
     )
 
 
+def _classes(labels: NDArray[Any]) -> NDArray[Any]:
+    """Labels that can be compared, after a check that each names a class."""
+    for index, label in enumerate(labels.tolist()):
+        if _is_missing(label):
+            raise DataError(f"arrays: the label of image {index} is missing")
+        if isinstance(label, float) and not label.is_integer():
+            raise DataError(
+                f"arrays: the label {label:g} of image {index} is not a class; use integers or names"
+            )
+    return labels.astype(str) if labels.dtype.kind == "O" else labels
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether a value is None or NaN."""
+    return value is None or value != value
+
+
 def _pair(sample: Any, index: int) -> tuple[Any, int]:
     if not isinstance(sample, tuple | list) or len(sample) != 2:
         raise DataError(f"sample {index}: expected a pair (image, class index), got {type(sample).__name__}")
     image, label = sample
     try:
-        return image, int(label)
+        index_of_class = int(label)
+        whole = bool(index_of_class == label)
     except (TypeError, ValueError):
-        raise DataError(f"sample {index}: the label {label!r} is not a class index") from None
+        whole = False
+    if not whole:
+        raise DataError(f"sample {index}: the label {label!r} is not a class index")
+    return image, index_of_class
 
 
 def _hugging_face(data: Any) -> tuple[str, Iterable[tuple[Any, int]], Sequence[str] | None]:
@@ -156,7 +177,7 @@ def _from_table(table: Any, preprocess: Preprocess) -> Dataset:
     """Paths (absolute, or relative to the current folder) and labels, read like a CSV file."""
     columns = table.to_pydict() if hasattr(table, "to_pydict") else table.to_dict("list")
     names = tuple(str(name) for name in columns)
-    rows = [["" if v is None else str(v) for v in row] for row in zip(*columns.values(), strict=True)]
+    rows = [["" if _is_missing(v) else str(v) for v in row] for row in zip(*columns.values(), strict=True)]
     cells = Cells(Path("table"), names, rows, list(range(1, len(rows) + 1)))
     manifest = manifest_of_cells(open_storage(Path.cwd()), cells)
     return open_images(replace(manifest, name="table"), "table", preprocess)
