@@ -84,6 +84,7 @@ def test_a_run_on_open_data_trains_and_evaluates_again(form: str, tmp_path: Path
     ("data", "message"),
     [
         (3, "data of type int cannot be trained on"),
+        ({"train": Photos(), "test": Photos()}, "dictionary of train, test; pass one dataset"),
         ((np.zeros((4, 8, 8), np.uint8), [0, 1]), "4 images and labels of shape"),
         ((np.full((4, 8, 8), 7.5), [0, 1, 0, 1]), "floats from 0 to 1"),
         (TensorDataset(torch.zeros(3, 1, 8, 8)), "expected a pair"),

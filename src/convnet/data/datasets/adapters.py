@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,10 @@ def as_dataset(data: Any, preprocess: Preprocess) -> Dataset:
     if hasattr(data, "info") and hasattr(data, "read") and hasattr(data, "targets"):
         adapted: Dataset = data
         return adapted
+    if isinstance(data, Mapping):
+        raise DataError(
+            f"data is a dictionary of {', '.join(map(str, data))}; pass one dataset, as in data['train']"
+        )
     if isinstance(data, tuple) and len(data) == 2:
         return preprocess_images(_from_arrays(*data), preprocess, None, None)
     if hasattr(data, "features") and hasattr(data, "column_names"):
