@@ -72,7 +72,7 @@ def denoise_photos() -> Recipe:
     return _restored("denoise-photos", "denoise")
 
 
-@named("deblur-photos", expected="not measured")
+@named("deblur-photos", expected="32.9 dB, 3.9 more than the blurred photo (n=1 seed)")
 def deblur_photos() -> Recipe:
     """Sharpen photos blurred by 2 pixels."""
     return _restored("deblur-photos", "deblur")
@@ -81,7 +81,8 @@ def deblur_photos() -> Recipe:
 @named("super-resolution-photos", expected="not measured")
 def super_resolution_photos() -> Recipe:
     """Enlarge photos to twice the size."""
-    return _restored("super-resolution-photos", "super-resolution")
+    # With L1 the network remains at the identity; see docs/experiments.md.
+    return _restored("super-resolution-photos", "super-resolution", loss="l2")
 
 
 @named("denoise-cifar10", expected="not measured")
@@ -90,19 +91,19 @@ def denoise_cifar10() -> Recipe:
     return dense_recipe("cifar10", "denoise", epochs=3, name="denoise-cifar10")
 
 
-@named("inpaint-cifar10", expected="not measured")
+@named("inpaint-cifar10", expected="30.0 dB, 14.1 more than with holes (n=1 seed)")
 def inpaint_cifar10() -> Recipe:
     """Fill in white rectangles in 32×32 photos."""
     return dense_recipe("cifar10", "inpaint", epochs=3, name="inpaint-cifar10")
 
 
-@named("colorize-cifar10", expected="not measured")
+@named("colorize-cifar10", expected="25.3 dB, 0.3 more than the gray photos (n=1 seed)")
 def colorize_cifar10() -> Recipe:
     """Color gray 32×32 photos."""
     return dense_recipe("cifar10", "colorize", epochs=3, name="colorize-cifar10")
 
 
-def _restored(name: str, task: str) -> Recipe:
+def _restored(name: str, task: str, **fields: Any) -> Recipe:
     """Crops of one photo, with random tones so that the network generalizes to other colors."""
     augment = Augment(crop=64, crops=512, flip=True, flip_vertical=True, tone=0.9)
     return dense_recipe(
@@ -115,17 +116,18 @@ def _restored(name: str, task: str) -> Recipe:
         epochs=40,
         batch_size=16,
         name=name,
+        **fields,
     )
 
 
-@named("autoencoder-digits", expected="not measured")
+@named("autoencoder-digits", expected="16.5 ± 0.1 dB, squared error 0.0241 (n=3 seeds)")
 def autoencoder_digits() -> Recipe:
     """Reconstruct the bundled digits through a bottleneck of 8 numbers."""
     model = {"name": "dense-autoencoder", "code": 8, "hidden": (64,)}
     return dense_recipe("digits", "reconstruct", model, epochs=60, batch_size=32, name="autoencoder-digits")
 
 
-@named("conv-autoencoder-digits", expected="not measured")
+@named("conv-autoencoder-digits", expected="16.0 ± 0.1 dB, 1.1 more than the noisy digits (n=3 seeds)")
 def conv_autoencoder_digits() -> Recipe:
     """Reconstruct the bundled digits from noise of 60 through a convolutional bottleneck of 8 numbers."""
     model = {"name": "conv-autoencoder", "code": 8, "width": 16}
@@ -141,7 +143,7 @@ def autoencoder_mnist() -> Recipe:
     )
 
 
-@named("temporal-digits", expected="not measured")
+@named("temporal-digits", expected="0.994 ± 0.000 (n=3 seeds)")
 def temporal_digits() -> Recipe:
     """The bundled digits read by column, as series of 8 steps."""
     return series_recipe("digits", preprocess=Preprocess(), epochs=30, batch_size=64, name="temporal-digits")
@@ -158,25 +160,25 @@ FIRST = ("airplane", "automobile", "bird", "cat", "deer")
 REST = ("dog", "frog", "horse", "ship", "truck")
 
 
-@named("digits-low", expected="not measured")
+@named("digits-low", expected="0.970 ± 0.023 (n=3 seeds)")
 def digits_low() -> Recipe:
     """The bundled digits 0 to 4; provides the weights for `digits-high`."""
     return _some("digits-low", "digits", "small-convnet", LOW, epochs=10)
 
 
-@named("digits-high", expected="not measured")
+@named("digits-high", expected="0.974 ± 0.013 (n=3 seeds)")
 def digits_high() -> Recipe:
     """The digits 5 to 9 from 20 labels each, fine-tuned from runs/digits-low-1."""
     return _few("digits-high", "digits", "small-convnet", HIGH, "runs/digits-low-1", per_class=20)
 
 
-@named("cifar10-first", expected="not measured")
+@named("cifar10-first", expected="0.877 (n=1 seed)")
 def cifar10_first() -> Recipe:
     """ResNet-20 on five classes of CIFAR-10; provides the weights for `cifar10-rest`."""
     return _some("cifar10-first", "cifar10", "resnet20", FIRST, epochs=8)
 
 
-@named("cifar10-rest", expected="not measured")
+@named("cifar10-rest", expected="0.815 (n=1 seed)")
 def cifar10_rest() -> Recipe:
     """The other five classes from 50 labels each, fine-tuned from runs/cifar10-first-1."""
     return _few("cifar10-rest", "cifar10", "resnet20", REST, "runs/cifar10-first-1", per_class=50)
