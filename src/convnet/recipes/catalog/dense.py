@@ -78,14 +78,14 @@ def deblur_photos() -> Recipe:
     return _restored("deblur-photos", "deblur")
 
 
-@named("super-resolution-photos", expected="not measured")
+@named("super-resolution-photos", expected="35.0 dB, 1.0 more than by interpolation (n=1 seed)")
 def super_resolution_photos() -> Recipe:
     """Enlarge photos to twice the size."""
     # With L1 the network remains at the identity; see docs/experiments.md.
     return _restored("super-resolution-photos", "super-resolution", loss="l2")
 
 
-@named("denoise-cifar10", expected="not measured")
+@named("denoise-cifar10", expected="27.7 dB, 7.3 more than the noisy photos (n=1 seed)")
 def denoise_cifar10() -> Recipe:
     """Remove Gaussian noise of 25 from 32×32 photos."""
     return dense_recipe("cifar10", "denoise", epochs=3, name="denoise-cifar10")
