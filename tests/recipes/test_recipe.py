@@ -86,9 +86,10 @@ fields = {
     "precision": st.sampled_from(["auto", "fp32", "bf16"]),
     "seed": st.integers(0, 2**40),
 }
+# Recipes are built in the test: type checks of their parts use `random`, which strategies must not do.
 recipes = st.one_of(
     of_target(target).flatmap(
-        lambda fitting: st.builds(Recipe, **fields, **{key: st.just(value) for key, value in fitting.items()})
+        lambda fitting: st.fixed_dictionaries(fields).map(lambda rest: {**rest, **fitting})
     )
     for target in TARGETS
 )
@@ -96,7 +97,8 @@ recipes = st.one_of(
 
 @settings(max_examples=60)
 @given(recipes)
-def test_a_recipe_survives_yaml(recipe: Recipe) -> None:
+def test_a_recipe_survives_yaml(content: dict[str, Any]) -> None:
+    recipe = Recipe(**content)
     assert Recipe.from_yaml(recipe.to_yaml()) == recipe
     assert override(recipe, {}) == recipe
 
