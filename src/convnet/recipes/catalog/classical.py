@@ -79,7 +79,7 @@ def visual_words_cifar10() -> Recipe:
 
 @named("tumours", expected="0.975 ± 0.001 (n=3 seeds, 5-fold)")
 def tumours() -> Recipe:
-    """A two-layer network that classifies tumours by 30 measurements of their cells."""
+    """A two-layer network that classifies tumors by 30 measurements of their cells."""
     return default_recipe("tumours").model_copy(update={"name": "tumours"})
 
 
