@@ -55,8 +55,18 @@ def table() -> pa.Table:
     return pa.table({"path": [str(p) for p in PATHS], "label": LABELS})
 
 
+class ArrowExporter:
+    """The part of polars' and other tables that is used: columns, and their export to Arrow."""
+
+    columns = ("path", "label")
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return table().__arrow_c_stream__(requested_schema)
+
+
 FORMS: dict[str, Callable[[], Any]] = {
     "arrays": arrays, "torch": Photos, "hugging face": HuggingFace, "table": table,
+    "arrow": ArrowExporter,
 }  # fmt: skip
 
 
@@ -84,7 +94,7 @@ def test_a_run_on_open_data_trains_and_evaluates_again(form: str, tmp_path: Path
     ("data", "message"),
     [
         (3, "data of type int cannot be trained on"),
-        ({"train": Photos(), "test": Photos()}, "dictionary of train, test; pass one dataset"),
+        ({"train": Photos(), "test": Photos()}, "dictionary with the keys train, test; pass one dataset"),
         ((np.zeros((4, 8, 8), np.uint8), [0, 1]), "4 images and labels of shape"),
         ((np.full((4, 8, 8), 7.5), [0, 1, 0, 1]), "floats from 0 to 1"),
         (TensorDataset(torch.zeros(3, 1, 8, 8)), "expected a pair"),

@@ -35,7 +35,8 @@ def as_dataset(data: Any, preprocess: Preprocess) -> Dataset:
     Args:
         data: A dataset of this package, a `torch.utils.data.Dataset` of (image, class index) pairs, a pair
             of arrays (images N×H×W[×C] or N×C×H×W, labels N), a Hugging Face dataset with an Image and a
-            ClassLabel column, or a pandas or pyarrow table with a column of paths and one of labels.
+            ClassLabel column, or a table (pandas, pyarrow, polars or another that exports Arrow) with a
+            column of paths and one of labels.
         preprocess: The size and channels of the images.
 
     Returns:
@@ -48,16 +49,13 @@ def as_dataset(data: Any, preprocess: Preprocess) -> Dataset:
         adapted: Dataset = data
         return adapted
     if isinstance(data, Mapping):
-        raise DataError(
-            f"data is a dictionary of {', '.join(map(str, data))}; pass one dataset, as in data['train']"
-        )
+        keys = ", ".join(map(str, data))
+        raise DataError(f"data is a dictionary with the keys {keys}; pass one dataset or one table")
     if isinstance(data, tuple) and len(data) == 2:
         return preprocess_images(_from_arrays(*data), preprocess, None, None)
     if hasattr(data, "features") and hasattr(data, "column_names"):
         return _from_pairs(*_hugging_face(data), preprocess)
-    if hasattr(data, "columns") and (hasattr(data, "to_pydict") or hasattr(data, "to_dict")):
-        return _from_table(data, preprocess)
-    if hasattr(data, "column_names") and hasattr(data, "to_pydict"):
+    if hasattr(data, "columns") and (hasattr(data, "notna") or hasattr(data, "__arrow_c_stream__")):
         return _from_table(data, preprocess)
     if hasattr(data, "__getitem__") and hasattr(data, "__len__"):
         classes = getattr(data, "classes", None)
@@ -179,7 +177,14 @@ def _pixels(image: Any, index: int) -> NDArray[np.uint8]:
 
 def _from_table(table: Any, preprocess: Preprocess) -> Dataset:
     """Paths (absolute, or relative to the current folder) and labels, read like a CSV file."""
-    columns = table.to_pydict() if hasattr(table, "to_pydict") else table.to_dict("list")
+    if hasattr(
+        table, "notna"
+    ):  # pandas: its columns may hold objects, which Arrow cannot take, such as paths
+        columns = table.astype(object).where(table.notna(), None).to_dict("list")
+    else:
+        import pyarrow as pa  # imported here because it takes a tenth of a second
+
+        columns = pa.table(table).to_pydict()
     names = tuple(str(name) for name in columns)
     rows = [["" if _is_missing(v) else str(v) for v in row] for row in zip(*columns.values(), strict=True)]
     cells = Cells(Path("table"), names, rows, list(range(1, len(rows) + 1)))
