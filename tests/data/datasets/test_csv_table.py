@@ -26,7 +26,9 @@ def test_a_table(tmp_path: Path) -> None:
     assert dataset.images.flatten(1).tolist() == [[2.5, 3], [10, 4], [0, -5], [7, 1]]
     assert dataset.targets.tolist() == [0, 1, 0, 1]
     assert location(dataset, 3) == "t.csv:5"
-    assert open_table(path, label="class").info.columns == ("id", "width", "height")
+    unasked = open_table(path, label="class").info  # the column that numbers the rows is left out, and said
+    assert unasked.columns == ("width", "height")
+    assert unasked.warnings[1] == "column 'id' is not used: it numbers the rows; rename it to use it"
 
 
 def test_semicolons_tabs_and_no_header(tmp_path: Path) -> None:
@@ -72,8 +74,8 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, message: str) -> None
 
 def test_a_number_among_the_names(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
-    path.write_text("id,2019,label\n1,5,a\n2,6,b\n")
-    assert open_table(path).info.columns == ("id", "2019")
+    path.write_text("x,2019,label\n1,5,a\n2,6,b\n")
+    assert open_table(path).info.columns == ("x", "2019")
 
 
 def test_a_table_for_a_run_that_knows_its_columns(tmp_path: Path) -> None:
@@ -135,3 +137,34 @@ def test_the_tumours_are_scikit_learns() -> None:
     assert len(dataset.info.columns) == 30
     assert {"mean area", "mean perimeter", "mean concavity", "mean texture"} <= set(dataset.info.columns)
     assert int((dataset.targets == dataset.info.classes.index("malignant")).sum()) == 212
+
+
+def test_a_table_whose_only_numbers_count_its_rows_is_no_data(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("id,label\n1,a\n2,b\n3,a\n4,b\n")
+    with pytest.raises(DataError, match="'id' numbers the rows and measures nothing"):
+        open_table(path)
+
+
+def test_splits_of_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("x,set,fold,label\n1,train,0,a\n2,test,1,b\n3,train,0,b\n4,unused,1,a\n")
+    info = open_table(path).info
+    assert (info.columns, info.given_split) == (("x",), ["train", "test", "train"])
+    assert info.warnings[1].startswith("column 'fold' is not used")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+def test_encodings_and_line_ends(tmp_path: Path, encoding: str, ends: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(ends.join(["größe,label", "1.5,ä", "2,b", ""]).encode(encoding))
+    info = open_table(path).info
+    assert (info.columns, info.classes) == (("größe",), ("b", "ä"))
+
+
+def test_another_encoding_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes("größe,label\n1.5,ä\n2,b\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"line 1 is not UTF-8; it looks like Windows-1252 .*iconv -f cp1252"):
+        open_table(path)

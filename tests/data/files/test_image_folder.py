@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from convnet.data import Preprocess, all_images, location, open_data
+from convnet.data import Preprocess, all_images, list_data, location, open_data
 from convnet.data.files.image_reader import read_image_file
 from convnet.data.images.resize import resize
 from convnet.errors import DataError
@@ -184,3 +185,42 @@ def test_every_size_becomes_every_size(
 ) -> None:
     fitted = resize(np.full((height, width, 1), 9, np.uint8), (to_height, to_width), policy)  # type: ignore[arg-type]
     assert fitted.shape == (to_height, to_width, 1)
+
+
+def painted(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), "red").save(root / name)
+    return root
+
+
+@pytest.mark.parametrize("name", ["train", "test", "Val"])
+def test_a_class_may_have_the_name_of_a_split(tmp_path: Path, name: str) -> None:
+    manifest = list_data(str(painted(tmp_path, "bus/1.png", f"{name}/1.png", "car/1.png")))
+    assert manifest.classes == tuple(sorted(("bus", "car", name)))
+    assert manifest.given_split is None
+
+
+def test_an_accent_is_the_same_however_it_is_typed(tmp_path: Path) -> None:
+    names = ["train/\u00c4pfel/1.png", "train/b/1.png", "val/A\u0308pfel/1.png", "val/b/1.png"]
+    assert list_data(str(painted(tmp_path, *names))).classes == ("b", "\u00c4pfel")
+
+
+def test_classes_that_differ_in_case_are_pointed_out(tmp_path: Path) -> None:
+    manifest = list_data(str(painted(tmp_path, "Cat/1.png", "cat/1.png")))
+    assert manifest.classes == ("Cat", "cat")
+    assert manifest.remarks == (
+        "classes 'Cat' and 'cat' differ only in case; rename one if they are the same",
+    )
+
+
+def test_an_archive_with_backslashes(tmp_path: Path) -> None:
+    painted(tmp_path, "a/1.png", "b/1.png")
+    with zipfile.ZipFile(tmp_path / "windows.zip", "w") as archive:
+        for name in ("a/1.png", "b/1.png"):
+            member = zipfile.ZipInfo("x")
+            member.filename = name.replace("/", "\\")
+            archive.writestr(member, (tmp_path / name).read_bytes())
+    dataset = open_data(str(tmp_path / "windows.zip"))
+    assert dataset.info.locations == ["a/1.png", "b/1.png"]
+    assert dataset.info.unreadable == ()

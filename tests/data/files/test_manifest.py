@@ -131,13 +131,15 @@ def test_what_is_wrong_with_a_table_is_named_with_its_line(tmp_path: Path) -> No
 
     picture(tmp_path / "1.png")
     assert "line 2, column 'label': the label is missing" in message([["path", "label"], ["1.png", ""]])
-    assert "'a|b' is more than one label" in message([["path", "label"], ["1.png", "a|b"]])
+    picture(tmp_path / "2.png")
+    several = [["path", "label"], ["1.png", "a|b"], ["2.png", "a"]]
+    assert "'a|b' is more than one label" in message(several)
     assert "--set data.label" in message([["path", "p", "q"], ["1.png", "0.3", "2"]])
     assert "line 3: 1.png is 'b' here and 'a' above" in message(
         [["path", "label"], ["1.png", "a"], ["1.png", "b"]]
     )
     assert "'dev' is not a split" in message([["path", "label", "split"], ["1.png", "a", "dev"]])
-    assert "none of the files exists" in message([["path", "label"], ["x/2.png", "a"]])
+    assert "none of the files exists" in message([["path", "label"], ["x/3.png", "a"]])
     assert "neither 0 nor 1" in message([["path", "p", "q"], ["1.png", "2", "0"]], multi_label=True)
 
 

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from convnet.data.datasets.named.bundled import as_table
 from convnet.data.datasets.tensor_dataset import TensorDataset
-from convnet.data.files.csv import LABEL_NAMES, Cells, numbers, places, read_cells, sorted_labels
+from convnet.data.files.columns import find_splits, not_a_split, used_rows
+from convnet.data.files.csv import (
+    LABEL_NAMES,
+    Cells,
+    numbers,
+    numeric_column,
+    places,
+    read_cells,
+    sorted_labels,
+)
 from convnet.errors import DataError
 from convnet.registry import nearest
 
 MOST_CLASSES = 1000
+ID_NAMES = ("id", "index", "uid", "no", "nr", "#", "row", "unnamed: 0")
+"""Names of columns that number the rows of a table."""
 
 
 def open_table(
@@ -30,8 +42,8 @@ def open_table(
 
     Args:
         path: The file.
-        label: The class column. Default: the column called label, class, target, species or diagnosis, else
-            the last one.
+        label: The class column. Default: the first of label, class, target, species and diagnosis that there
+            is, else the last one. Columns that number the rows are left out.
         ignore: Columns that are not used.
         columns: The columns that a trained network takes, in its order.
 
@@ -44,15 +56,24 @@ def open_table(
     """
     cells = read_cells(path)
     others = [c for c in cells.columns if c not in (columns or ()) and c not in ignore]
+    splits, used, unused = find_splits(cells, [c for c in others if c != label])
+    unused = [c for c in unused if c.lower() == "fold" or numeric_column(cells, c) is None]
+    others = [c for c in others if c not in used and c not in unused]
     if not (label or others):
         raise DataError(f"{path}: needs a class column and a numeric column")
-    named = label or next((c for c in others if c.lower() in LABEL_NAMES), others[-1])
+    by_name = {column.lower(): column for column in reversed(others)}
+    named = label or next((by_name[name] for name in LABEL_NAMES if name in by_name), others[-1])
     for column in (named, *ignore):
         if column not in cells.columns:
             raise DataError(f"{path}: has no column '{column}'{nearest(column, cells.columns)}")
-    wanted = columns or [c for c in others if c != named]
+    ids = [] if columns else [c for c in others if c != named and _is_id(cells, c)]
+    wanted = columns or [c for c in others if c != named and c not in ids]
     if not wanted:
-        raise DataError(f"{path}: has no column of numbers in addition to '{named}'")
+        also = f"; '{ids[0]}' numbers the rows and measures nothing" if ids else ""
+        raise DataError(f"{path}: has no column of numbers in addition to '{named}'{also}")
+    cells, given = used_rows(cells, splits)
+    if not cells.rows:
+        raise DataError(f"{path}: every row has the split 'unused'")
     texts = _column(cells, named)
     classes = sorted_labels(texts) if columns else _classes(cells, named, texts)
     number = {name: place for place, name in enumerate(classes)}
@@ -60,7 +81,26 @@ def open_table(
     table = numbers(cells, wanted)
     if columns is None:
         _require_resolution(cells, wanted, table)
-    return as_table(path.name, table, targets, classes, tuple(wanted), places(cells))
+    dataset = as_table(path.name, table, targets, classes, tuple(wanted), places(cells))
+    remarks = [f"columns: {named} (classes)" + "".join(f", {column} (split)" for column in used)]
+    remarks += [f"column '{column}' is not used: it numbers the rows; rename it to use it" for column in ids]
+    remarks += [not_a_split(column) for column in unused]
+    return replace(
+        dataset,
+        info=replace(
+            dataset.info,
+            warnings=tuple(remarks),
+            given_split=[split or "train" for split in given] if any(given) else None,
+        ),
+    )
+
+
+def _is_id(cells: Cells, column: str) -> bool:
+    """Whether a column is called an id and holds a different whole number in each row."""
+    if not (column.lower() in ID_NAMES or column.lower().endswith(("_id", " id"))):
+        return False
+    values = numeric_column(cells, column)
+    return values is not None and len(np.unique(values)) == len(values) and not np.any(values % 1)
 
 
 def _require_resolution(cells: Cells, columns: Sequence[str], table: np.ndarray) -> None:

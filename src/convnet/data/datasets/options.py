@@ -10,8 +10,8 @@ class Data(Section):
 
     Attributes:
         source: The name of a data set, a path or a URL.
-        label: The class column of a table. Default: the column called label, class, target, species or
-            diagnosis, else the last one.
+        label: The class column of a table. Default: the first of label, class, target, species and
+            diagnosis that there is, else the last one (of numbers) or the only one (of images).
         ignore: Columns of a table that are not used.
         series: Whether the rows of a table are series, or steps of series.
         classes: The classes to keep. Default: all.

@@ -20,7 +20,7 @@ def data_warnings(
     conflicts: int,
     scanned: int,
 ) -> tuple[str, ...]:
-    """At most five lines about classes, skipped images, copies and ignored files.
+    """Lines about classes, skipped images, copies and ignored files.
 
     Args:
         kept: The readable images.
@@ -32,7 +32,7 @@ def data_warnings(
         scanned: The number of scanned files.
     """
     counts = [count for count in kept.counts().values() if count]
-    lines = [f"{len(kept):,} images, {_classes(kept, counts) if counts else 'no labels'}"]
+    lines = [f"{len(kept):,} images, {_classes(kept, counts) if counts else 'no labels'}", *kept.remarks]
     if kinds or blank:
         left_out = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in kinds.items())
         parts = (
@@ -49,7 +49,7 @@ def data_warnings(
         lines.append(f"only {scanned} files were scanned; copies were not searched for")
     if kept.ignored:
         lines.append(f"ignored {len(kept.ignored):,} other file{'s' if len(kept.ignored) > 1 else ''}")
-    if len(lines) > 1:
+    if len(lines) > 1 + len(kept.remarks):
         lines.append(f"full check, including suspicious labels: convnet data audit {data}")
     return tuple(lines)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 
-from convnet.data.files.csv import DELIMITERS
-from convnet.data.files.image_csv import LOOKED_AT, list_table
+from convnet.data.files.columns import LOOKED_AT, ids_column
+from convnet.data.files.csv import DELIMITERS, parse_cells
+from convnet.data.files.file_index import FileIndex, images_near
+from convnet.data.files.image_csv import list_table, table_index
 from convnet.data.files.manifest import SPLIT_FOLDERS, Manifest, make_manifest
 from convnet.data.files.storage import Contents, FileStorage
 from convnet.data.images.formats import has_image_name
@@ -17,19 +20,22 @@ from convnet.types import SplitName
 TABLE_FILES = (".csv", ".tsv", ".parquet")
 TABLE_NAMES = frozenset({"metadata", "labels", "annotations"})
 """The names of label tables in a folder of images."""
+HEAD = 2**16
+"""The bytes of a table by which it is recognized."""
 
 
 def is_image_table(path: Path) -> bool:
-    """Whether the first rows of a table name image files."""
+    """Whether the first rows of a table name image files, or files near it by ids."""
     if path.suffix.lower() not in TABLE_FILES or not path.is_file():
         return False
     if path.suffix.lower() == ".parquet":
         return True  # tables of numbers are read from CSV only
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return _names_images(list(islice(file, LOOKED_AT + 1)))
-    except (OSError, UnicodeDecodeError):
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+    except OSError:
         return False
+    return _names_images(path, head, FileIndex(lambda: images_near(path.absolute().parent)))
 
 
 def tables_within(store: FileStorage, contents: Contents) -> list[str]:
@@ -44,7 +50,10 @@ def tables_within(store: FileStorage, contents: Contents) -> list[str]:
     top = [name for name in names if "/" not in name]
     split = [name for name in names if name.count("/") == 1 and _split(name)]
     wrapped = [name for name in names if name.count("/") == 1] if len(names) == 1 else []
-    fitting = [[name for name in some if _is_table_of_images(store, name)] for some in (top, split, wrapped)]
+    fitting = [
+        [name for name in some if _is_table_of_images(store, contents, name)]
+        for some in (top, split, wrapped)
+    ]
     return next((some for some in fitting if some), [])
 
 
@@ -74,25 +83,36 @@ def list_tables(
     known = {sample.entry.name for sample in samples}
     ignored = {i.name: i for part in parts for i in part.ignored if i.name not in known}
     root = store.root.resolve().stem
-    return make_manifest(root, store, samples, ignored=list(ignored.values()), multi_label=multi_label)
+    return make_manifest(
+        root,
+        store,
+        samples,
+        ignored=list(ignored.values()),
+        multi_label=multi_label,
+        remarks=parts[0].remarks,
+    )
 
 
 def _split(name: str) -> SplitName | None:
     return SPLIT_FOLDERS.get(name.partition("/")[0].lower())
 
 
-def _is_table_of_images(store: FileStorage, name: str) -> bool:
+def _is_table_of_images(store: FileStorage, contents: Contents, name: str) -> bool:
     if name.lower().endswith(".parquet"):
         return True
-    lines = store.read(name).decode("utf-8-sig", "replace").splitlines()
-    return _names_images(lines[: LOOKED_AT + 1])
+    return _names_images(Path(name), store.read(name)[:HEAD], table_index(store, name, contents))
 
 
-def _names_images(lines: list[str]) -> bool:
+def _names_images(path: Path, head: bytes, index: FileIndex) -> bool:
+    """Whether the first rows of a table name images, by names or by ids."""
+    wide = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    lines = head.decode("utf-16" if wide else "utf-8-sig", "replace").splitlines()[: LOOKED_AT + 1]
     if not lines:
         return False
     try:
         rows = csv.reader(lines, delimiter=max(DELIMITERS, key=lines[0].count))
-        return any(has_image_name(cell.strip()) for row in rows for cell in row)
-    except csv.Error:
+        if any(has_image_name(cell.strip()) for row in rows for cell in row):
+            return True
+        return ids_column(parse_cells(path, "\n".join(lines)), index) is not None
+    except (csv.Error, DataError):
         return False

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,9 @@ TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 LABEL_NAMES = ("label", "class", "target", "species", "diagnosis")
 DELIMITERS = ",;\t"
 LARGEST = 1e30
+LARGEST_FILE = 200_000_000
+"""The largest CSV file that is read, in bytes; its cells take about fifteen times as much memory."""
+MOST_COLUMNS = 20_000
 
 
 @dataclass(frozen=True)
@@ -37,10 +42,38 @@ def read_cells(path: Path) -> Cells:
         DataError: The file cannot be read, is empty, or its rows differ in length.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as a table: {error}") from error
-    return parse_cells(path, text)
+        size = path.stat().st_size
+        if size > LARGEST_FILE:
+            raise DataError(
+                f"{path}: has {size / 1e9:.1f} GB, more than the {LARGEST_FILE / 1e9:.1f} GB that are read "
+                "of a table of text; train on a part"
+            )
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read as a table: {error.strerror or error}") from error
+    return parse_cells(path, decode_text(path, content))
+
+
+def decode_text(path: Path, content: bytes) -> str:
+    """The text of a table in UTF-8, or in UTF-16 with a byte order mark; lines end with a line feed.
+
+    Raises:
+        DataError: It is in another encoding; the message names one that fits.
+    """
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        text = content.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        likely = "UTF-16" if b"\0" in content[:100] else "Windows-1252 (Latin-1)"
+        code = "utf-16" if b"\0" in content[:100] else "cp1252"
+        raise DataError(
+            f"{path}: line {line} is not UTF-8; it looks like {likely}. Save the file as UTF-8, for example: "
+            f"iconv -f {code} -t utf-8"
+        ) from error
+    if "\0" in text:
+        raise DataError(f"{path}: cannot be read as a table: it holds binary data")
+    return text if "\n" in text else text.replace("\r", "\n")
 
 
 def parse_cells(path: Path, text: str, *, header: bool | None = None) -> Cells:
@@ -70,7 +103,9 @@ def parse_cells(path: Path, text: str, *, header: bool | None = None) -> Cells:
         columns = [str(i + 1) for i in range(len(rows[0]))]
     else:
         columns, rows, lines = [c or str(i + 1) for i, c in enumerate(rows[0])], rows[1:], lines[1:]
-    twice = sorted({c for c in columns if columns.count(c) > 1})
+    if len(columns) > MOST_COLUMNS:
+        raise DataError(f"{path}: has {len(columns):,} columns; tables have at most {MOST_COLUMNS:,}")
+    twice = sorted(c for c, times in Counter(columns).items() if times > 1)
     if twice:
         raise DataError(f"{path}: two columns have the name '{twice[0]}'; rename one")
     if not rows:
@@ -107,6 +142,13 @@ def numbers(cells: Cells, columns: Sequence[str]) -> np.ndarray:
                     f"ignore the column (in training: --set 'data.ignore=[{column}]')"
                 )
     return np.array(values, np.float64)
+
+
+def numeric_column(cells: Cells, column: str) -> np.ndarray | None:
+    """A column as float64 N; None if a cell is not a finite number."""
+    place = cells.columns.index(column)
+    values = [_number(row[place]) for row in cells.rows]
+    return None if None in values else np.array(values, np.float64)
 
 
 def places(cells: Cells) -> list[str]:

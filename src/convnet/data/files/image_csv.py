@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import TYPE_CHECKING
 
-from convnet.data.files.csv import DELIMITERS, LABEL_NAMES, Cells, parse_cells
-from convnet.data.files.manifest import SPLIT_FOLDERS, Manifest, Sample, make_manifest
+from convnet.data.files.columns import Columns, choose_columns
+from convnet.data.files.csv import DELIMITERS, Cells, decode_text, parse_cells
+from convnet.data.files.file_index import NO_FILES, FileIndex, images_near
+from convnet.data.files.manifest import UNUSED, Manifest, Sample, make_manifest
 from convnet.data.files.storage import MISSING, Contents, FileEntry, FileStorage, Ignored
 from convnet.data.images.formats import has_image_name
 from convnet.errors import DataError, in_one_line
-from convnet.registry import nearest
-from convnet.types import SplitName
 
-LABEL_COLUMNS = (*LABEL_NAMES, "labels", "category", "categories", "tags")
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 SEPARATORS = "|;,"
 """Separators between several labels of one image."""
-LOOKED_AT = 20
-UNUSED: Literal["unused"] = "unused"
-"""The split of samples that are not used."""
 
 
 def list_table(
@@ -53,8 +53,9 @@ def list_table(
     where = store.root / name if contents is not None else Path(name)
     prefix = name.rpartition("/")[0] + "/" if contents is not None and "/" in name else ""
     known = {entry.name: entry for entry in contents.entries} if contents else {}
+    index = table_index(store, name, contents)
     made = manifest_of_cells(
-        store, _cells(where, content), label, multi_label=multi_label, prefix=prefix, known=known
+        store, _cells(where, content), label, multi_label=multi_label, prefix=prefix, known=known, index=index
     )
     named = {sample.entry.name for sample in made.samples} | {ignored.name for ignored in made.ignored}
     others = [
@@ -66,6 +67,15 @@ def list_table(
     return replace(made, name=Path(name).stem, ignored=ignored)
 
 
+def table_index(store: FileStorage, name: str, contents: Contents | None) -> FileIndex:
+    """The images that the ids of a table may name: those in its folder and below."""
+    if contents is None:
+        return FileIndex(lambda: images_near(store.root))
+    below = name.rpartition("/")[0]
+    prefix = below + "/" if below else ""
+    return FileIndex(lambda: (e.name for e in contents.entries if e.name.startswith(prefix)))
+
+
 def manifest_of_cells(
     store: FileStorage,
     cells: Cells,
@@ -74,11 +84,9 @@ def manifest_of_cells(
     multi_label: bool = False,
     prefix: str = "",
     known: Mapping[str, FileEntry] = MappingProxyType({}),
+    index: FileIndex = NO_FILES,
 ) -> Manifest:
-    """List the images named in the rows of a table.
-
-    Paths are in the first column that holds image names. The columns `split` (train, val, test) and `group`
-    (samples that stay together) are optional.
+    """List the images named in the rows of a table; see `choose_columns` for the columns.
 
     Args:
         store: The storage of the images.
@@ -88,65 +96,106 @@ def manifest_of_cells(
             of 0 and 1 per label.
         prefix: The folder within the storage that paths are relative to.
         known: Files that are already listed, by name.
+        index: Finds the files that the table names by ids.
 
     Raises:
         DataError: Something is missing or wrong; the message names line and column.
     """
     where = cells.path
-    path_column = _path_column(cells)
-    labels = _labels(cells, path_column, label, multi_label)
-    splits, groups = _splits(cells), _optional(cells, "group")
+    columns = choose_columns(cells, index, label, multi_label=multi_label)
+    labels = _labels(cells, columns, multi_label=multi_label)
     found: dict[str, Sample] = {}
     unused: list[Ignored] = []
-    place = cells.columns.index(path_column)
+    matched: list[tuple[str, str]] = []
+    place = cells.columns.index(columns.files)
     for i, row in enumerate(cells.rows):
         path = row[place].replace("\\", "/") if "/" not in row[place] else row[place]
+        line = f"{where}: line {cells.lines[i]}"
         if not path:
-            raise DataError(f"{where}: line {cells.lines[i]}, column '{path_column}': the path is missing")
-        split = splits[i]
-        if split == UNUSED:
-            unused.append(Ignored(prefix + path, "its split is unused"))
-            continue
+            raise DataError(f"{line}, column '{columns.files}': the path is missing")
+        split = columns.splits[i]
         entry = known.get(prefix + path) or store.entry(prefix + path)
-        sample = Sample(entry, labels[i], split, groups[i] or None)
-        before = found.get(sample.entry.name)
-        if before is not None and before.labels != sample.labels:
-            if not multi_label:
-                raise DataError(
-                    f"{where}: line {cells.lines[i]}: {path} is '{sample.labels[0]}' here and "
-                    f"'{before.labels[0]}' above; remove one, or use --task multi-label"
-                )
-            both = tuple(sorted({*before.labels, *sample.labels}))
-            sample = Sample(sample.entry, both, sample.split, sample.group)
-        found[sample.entry.name] = sample
+        if entry.size == MISSING and (other := _by_id(index, path, line)) is not None:
+            entry = known.get(other) or store.entry(other)
+            matched.append((path, other))
+        if split == UNUSED:
+            unused.append(Ignored(entry.name, "its split is unused"))
+            continue
+        sample = Sample(entry, labels[i], split, columns.groups[i] or None)
+        before = found.get(entry.name, sample)
+        found[entry.name] = _merged(line, path, before, sample, multi_label=multi_label)
     if found and all(sample.entry.size == MISSING for sample in found.values()):
         first = next(iter(found))
         raise DataError(f"{where}: none of the files exists; the first is {store.root / first}")
-    return make_manifest(where.stem, store, list(found.values()), ignored=unused, multi_label=multi_label)
+    remarks = [*columns.remarks, *_matches(columns.files, matched)]
+    return make_manifest(
+        where.stem, store, list(found.values()), ignored=unused, multi_label=multi_label, remarks=remarks
+    )
+
+
+def _by_id(index: FileIndex, text: str, line: str) -> str | None:
+    try:
+        return index.find(text)
+    except DataError as error:
+        raise DataError(f"{line}: {error}") from None
+
+
+def _merged(line: str, path: str, before: Sample, sample: Sample, *, multi_label: bool) -> Sample:
+    """A sample that a table names twice; labels are united if a sample may have several.
+
+    Raises:
+        DataError: The two rows contradict each other.
+    """
+    if before.labels != sample.labels and not multi_label:
+        raise DataError(
+            f"{line}: {path} is '{sample.labels[0]}' here and '{before.labels[0]}' above; remove one, or use "
+            "--task multi-label"
+        )
+    if before.split != sample.split:
+        splits = " and ".join(sorted(str(split or "no split") for split in (sample.split, before.split)))
+        raise DataError(f"{line}: {path} is named twice, in {splits}; remove one of the rows")
+    if before.group != sample.group:
+        raise DataError(
+            f"{line}: {path} has the group '{sample.group}' here and '{before.group}' above; remove "
+            "one of the rows"
+        )
+    return sample._replace(labels=tuple(sorted({*before.labels, *sample.labels})))
+
+
+def _matches(column: str, matched: Sequence[tuple[str, str]]) -> list[str]:
+    if not matched:
+        return []
+    text, name = matched[0]
+    return [f"column '{column}': {len(matched):,} values matched to files by name ({text} is {name})"]
 
 
 def _cells(where: Path, content: bytes) -> Cells:
     if where.suffix.lower() != ".parquet":
-        try:
-            text = content.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise DataError(f"{where}: cannot be read as a table: {error}") from error
-        first = csv.reader(
-            [text.partition("\n")[0]], delimiter=max(DELIMITERS, key=text.partition("\n")[0].count)
-        )
-        return parse_cells(where, text, header=not any(has_image_name(cell) for cell in next(first, [])))
+        text = decode_text(where, content)
+        first = text.partition("\n")[0]
+        row = next(csv.reader([first], delimiter=max(DELIMITERS, key=first.count)), [])
+        return parse_cells(where, text, header=not any(has_image_name(cell) for cell in row))
     import pyarrow as pa  # imported here because it takes a tenth of a second
     import pyarrow.parquet as pq
 
     try:
         table = pq.read_table(pa.BufferReader(content))
-    except (pa.ArrowException, OSError) as error:
+        columns = {name: _values(table[name]) for name in table.column_names}
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{where}: cannot be read as Parquet: {in_one_line(error)}") from error
-    columns = {name: table[name].to_pylist() for name in table.column_names}
     rows = [[_text(columns[name][i]) for name in columns] for i in range(table.num_rows)]
     if not rows:
         raise DataError(f"{where}: has no rows")
     return Cells(where, tuple(columns), rows, list(range(1, len(rows) + 1)))
+
+
+def _values(column: pa.ChunkedArray) -> list[object]:
+    import pyarrow as pa
+
+    if pa.types.is_temporal(column.type):  # Python's own times have no nanoseconds
+        column = column.cast(pa.string())
+    values: list[object] = column.to_pylist()
+    return values
 
 
 def _text(value: object) -> str:
@@ -159,40 +208,35 @@ def _text(value: object) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _path_column(cells: Cells) -> str:
-    for place, column in enumerate(cells.columns):
-        if any(has_image_name(row[place]) for row in cells.rows[:LOOKED_AT]):
-            return column
-    raise DataError(f"{cells.path}: no column names image files (columns: {', '.join(cells.columns[:20])})")
-
-
-def _labels(cells: Cells, path_column: str, label: str | None, multi_label: bool) -> list[tuple[str, ...]]:
-    others = [c for c in cells.columns if c != path_column and c.lower() not in ("split", "group")]
-    if label is not None and label not in cells.columns:
-        raise DataError(f"{cells.path}: has no column '{label}'{nearest(label, cells.columns)}")
-    chosen = label or next((c for c in others if c.lower() in LABEL_COLUMNS), None)
-    if chosen is None and len(others) == 1:
-        chosen = others[0]
-    if chosen is None and multi_label:
-        return _indicators(cells, others)
-    if chosen is None:
-        raise DataError(
-            f"{cells.path}: the label column is not known; set it with --label NAME or --set "
-            f"data.label=NAME (columns: {', '.join(others[:20]) or 'only the paths'})"
-        )
-    texts = [row[cells.columns.index(chosen)] for row in cells.rows]
+def _labels(cells: Cells, columns: Columns, *, multi_label: bool) -> list[tuple[str, ...]]:
+    """The labels of each row."""
+    if columns.label is None:
+        return _indicators(cells, columns.labels)
+    texts = [row[cells.columns.index(columns.label)] for row in cells.rows]
     if multi_label:
         separator = next((s for s in SEPARATORS if any(s in text for text in texts)), SEPARATORS[0])
         split = [[part.strip() for part in text.split(separator)] for text in texts]
         return [tuple(sorted({part for part in parts if part})) for parts in split]
+    several = _several(texts)
     for text, line in zip(texts, cells.lines, strict=True):
-        if not text or SEPARATORS[0] in text:
+        if not text or text in several:
             what = f"'{text}' is more than one label" if text else "the label is missing"
             raise DataError(
-                f"{cells.path}: line {line}, column '{chosen}': {what}; if images have no or several labels, "
-                "use --task multi-label"
+                f"{cells.path}: line {line}, column '{columns.label}': {what}; if images have no or several "
+                "labels, use --task multi-label"
             )
     return [(text,) for text in texts]
+
+
+def _several(texts: Sequence[str]) -> set[str]:
+    """The texts that are several labels: some of their parts between | also occur elsewhere."""
+    distinct = {*texts}
+    parts = Counter(part.strip() for text in distinct for part in text.split(SEPARATORS[0]))
+    return {
+        text
+        for text in distinct
+        if SEPARATORS[0] in text and any(parts[part.strip()] > 1 for part in text.split(SEPARATORS[0]))
+    }
 
 
 def _indicators(cells: Cells, columns: Sequence[str]) -> list[tuple[str, ...]]:
@@ -209,22 +253,3 @@ def _indicators(cells: Cells, columns: Sequence[str]) -> list[tuple[str, ...]]:
         tuple(sorted(c for c, place in zip(columns, places, strict=True) if row[place] == "1"))
         for row in cells.rows
     ]
-
-
-def _splits(cells: Cells) -> list[SplitName | Literal["unused"] | None]:
-    splits: list[SplitName | Literal["unused"] | None] = []
-    for text, line in zip(_optional(cells, "split"), cells.lines, strict=True):
-        if text.lower() == UNUSED:
-            splits.append(UNUSED)
-            continue
-        if text and text.lower() not in SPLIT_FOLDERS:
-            raise DataError(
-                f"{cells.path}: line {line}, column 'split': '{text}' is not a split; use train, val or test"
-            )
-        splits.append(SPLIT_FOLDERS.get(text.lower()))
-    return splits
-
-
-def _optional(cells: Cells, name: str) -> list[str]:
-    place = next((i for i, column in enumerate(cells.columns) if column.lower() == name), None)
-    return [""] * len(cells.rows) if place is None else [row[place] for row in cells.rows]

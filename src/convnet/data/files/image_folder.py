@@ -15,7 +15,8 @@ def list_folder(store: Storage, contents: Contents) -> Manifest:
     """List images with the classes given by their folders.
 
     A folder that holds images is a class, including its subfolders. A folder that holds only folders becomes
-    part of their class names: animals/cat. A single outer folder is skipped.
+    part of their class names: animals/cat. A single outer folder is skipped. Folders called train, val and
+    test are splits, unless they hold images themselves and stand beside other classes.
 
     Args:
         store: The storage.
@@ -33,6 +34,8 @@ def list_folder(store: Storage, contents: Contents) -> Manifest:
             ignored.append(Ignored(entry.name, "its suffix is not that of an image"))
     root, folders = _wrapping(contents, pictures)
     splits = {f: SPLIT_FOLDERS[f.lower()] for f in folders if f.lower() in SPLIT_FOLDERS}
+    if len(splits) < len(folders) and any(_holds(f"{root}{folder}/", pictures) for folder in splits):
+        splits = {}  # classes of that name, beside other classes
     if splits and ("train" not in splits.values() or len(splits) < len(folders)):
         raise DataError(
             f"{store.root}: expected train/ with val/ and test/, or one folder per class; found "
@@ -76,11 +79,15 @@ def _wrapping(contents: Contents, pictures: list[FileEntry]) -> tuple[str, list[
         if len(names) != 1 or names[0].lower() in SPLIT_FOLDERS:
             return prefix, names
         inner = f"{prefix}{names[0]}/"
-        directly = any(e.name.startswith(inner) and "/" not in e.name[len(inner) :] for e in pictures)
         deeper = any(f.startswith(inner) for f in contents.folders)
-        if directly or not deeper:
+        if _holds(inner, pictures) or not deeper:
             return prefix, names
         prefix = inner
+
+
+def _holds(folder: str, pictures: list[FileEntry]) -> bool:
+    """Whether there are images in a folder itself, not only below it."""
+    return any(e.name.startswith(folder) and "/" not in e.name[len(folder) :] for e in pictures)
 
 
 def _class_folders(place: str, pictures: list[FileEntry]) -> set[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,6 +25,8 @@ SPLIT_FOLDERS: dict[str, SplitName] = {
     "test": "test",
 }
 """The names of splits in folders and columns."""
+UNUSED: Literal["unused"] = "unused"
+"""The split of samples that are not used."""
 
 
 class Sample(NamedTuple):
@@ -47,6 +50,7 @@ class Manifest:
         ignored: Other files, with reasons.
         empty: Class folders without images.
         multi_label: Whether a sample may have any number of labels.
+        remarks: Lines about how the files were listed, shown before training.
     """
 
     name: str
@@ -56,6 +60,7 @@ class Manifest:
     ignored: tuple[Ignored, ...] = ()
     empty: tuple[str, ...] = ()
     multi_label: bool = False
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -116,20 +121,46 @@ def make_manifest(
     ignored: Sequence[Ignored] = (),
     empty: Sequence[str] = (),
     multi_label: bool = False,
+    remarks: Sequence[str] = (),
 ) -> Manifest:
     """Make a manifest in the order of paths, with the classes that occur.
+
+    Labels are composed (NFC), so that an accented letter is the same however it was typed.
 
     Raises:
         DataError: There are no images, or a class is not in the training split.
     """
-    ordered = tuple(sorted(samples, key=lambda sample: sample.entry.name))
+    ordered = tuple(
+        sample if _composed(sample.labels) else sample._replace(labels=_compose(sample.labels))
+        for sample in sorted(samples, key=lambda sample: sample.entry.name)
+    )
     if not ordered:
         raise DataError(f"{store.root}: holds no images")
     classes = tuple(sorted({label for sample in ordered for label in sample.labels}))
-    made = Manifest(name, store, ordered, classes, tuple(ignored), tuple(empty), multi_label)
+    made = Manifest(
+        name, store, ordered, classes, tuple(ignored), tuple(empty), multi_label, (*remarks, *_alike(classes))
+    )
     if made.given_split is not None:
         _require_known_classes(made)
     return made
+
+
+def _composed(labels: tuple[str, ...]) -> bool:
+    return all(unicodedata.is_normalized("NFC", label) for label in labels)
+
+
+def _compose(labels: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted({unicodedata.normalize("NFC", label) for label in labels}))
+
+
+def _alike(classes: Sequence[str]) -> list[str]:
+    """A line for class names that differ only in upper and lower case."""
+    first: dict[str, str] = {}
+    pairs = [(known, name) for name in classes if (known := first.setdefault(name.casefold(), name)) != name]
+    return [
+        f"classes '{one}' and '{other}' differ only in case; rename one if they are the same"
+        for one, other in pairs[:3]
+    ]
 
 
 def numbered(names: Sequence[str]) -> Tensor:

@@ -198,11 +198,21 @@ def open_storage(path: Path) -> FileStorage:
         return FileStorage(path, LocalFileSystem(), f"{path.absolute()}/")
     try:
         # An open file, because fsspec would read a name with "::" as a chain of URLs.
-        return FileStorage(path, ZipFileSystem(path.open("rb")), "")
+        system = ZipFileSystem(path.open("rb"))
+        _use_slashes(system.zip)
+        return FileStorage(path, system, "")
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
         raise DataError(f"{path}: not a readable zip archive: {error}") from error
+
+
+def _use_slashes(archive: zipfile.ZipFile) -> None:
+    """Rename members of archives that some Windows programs write with backslashes."""
+    for info in archive.infolist():
+        if "\\" in info.filename and "/" not in info.filename:
+            info.filename = info.filename.replace("\\", "/")
+            archive.NameToInfo[info.filename] = info
 
 
 def visible_folders(root: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from pydantic import model_validator
 from torch import Tensor
 
 from convnet.data.datasets.dataset import Dataset, class_names, labels_of, location
-from convnet.data.files.image_csv import UNUSED
+from convnet.data.files.manifest import UNUSED
 from convnet.data.splits.groups import GroupIndex, drawn, group_ids
 from convnet.errors import DataError, RecipeError
 from convnet.registry import Count, CountOrZero, Fraction, Section

@@ -11,7 +11,7 @@ import torch
 
 from convnet.data.datasets.dataset import Dataset, class_names, location
 from convnet.data.datasets.image_dataset import ImageDataset
-from convnet.data.files.image_csv import UNUSED
+from convnet.data.files.manifest import UNUSED
 from convnet.data.splits.groups import group_ids
 from convnet.data.splits.split import NAMES, SplitOptions, make_split
 from convnet.errors import DataError
