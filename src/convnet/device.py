@@ -17,6 +17,8 @@ from torch import Tensor
 from convnet.errors import RecipeError
 
 Precision = Literal["auto", "fp32", "bf16"]
+INFERENCE: Precision = "fp32"
+"""The precision of evaluation and prediction, so that both give the same figures on every machine."""
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 

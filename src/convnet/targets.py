@@ -16,6 +16,8 @@ from convnet.types import IGNORED
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Outputs and targets N×… → the mean over the batch, a scalar."""
+Weight = Callable[[Tensor, Tensor], Tensor]
+"""Outputs and targets N×… → the divisor of the mean of a batch, a scalar."""
 BatchMetric = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """Outputs and targets N×… → the sum of the scores and the number of them, both scalars."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeVar
@@ -64,6 +65,11 @@ class AuxiliaryLogits(NamedTuple):
     logits: Tensor
     auxiliary: tuple[Tensor, ...]
     weight: float
+
+
+def checksum(content: bytes) -> int:
+    """A 63-bit number that changes with the content; never 0."""
+    return 1 + int.from_bytes(hashlib.blake2b(content, digest_size=8).digest()) % (2**63 - 1)
 
 
 T = TypeVar("T")

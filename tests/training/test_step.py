@@ -72,7 +72,9 @@ def test_every_step_is_reported_once_and_in_order(fetch_every: int) -> None:
     meter.fetch_every = fetch_every
     reported = []
     for i in range(20):
-        meter.add(StepResult(torch.tensor(float(i)), torch.tensor(3.0), torch.tensor(6.0), 6))
+        meter.add(
+            StepResult(torch.tensor(float(i)), torch.tensor(3.0), torch.tensor(6.0), 6, torch.tensor(6))
+        )
         reported.append(len(events))
     assert reported == [(i + 1) // fetch_every * fetch_every for i in range(19)] + [20]
     steps = [event for event in events if isinstance(event, StepEnd)]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convnet.cli.options import DataDir, Json, print_json
+from convnet.cli.options import DataDir, Json, Label, print_json
 from convnet.types import SplitName
+
+if TYPE_CHECKING:
+    from convnet.tasks import Evaluation, Score
 
 
 def evaluate(
@@ -20,44 +23,64 @@ def evaluate(
     split: Annotated[
         SplitName | None, typer.Option(help="train, val or test. Default: test, or val if there is none.")
     ] = None,
+    label: Label = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder for a page, evaluation.json and predictions.csv."),
+    ] = None,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Evaluate a trained network: loss and metrics, per class where there are classes."""
-    from convnet.tasks import ClassificationResult
+    """Evaluate a trained network: loss and metrics, per class where there are classes.
+
+    Other data is read as the run's own was: with its label column, classes, colors and preprocessing.
+    """
     from convnet.workflows import load_run
+    from convnet.workflows.evaluate import evaluate_run
 
     loaded = load_run(run)
-    evaluation = loaded.evaluate(data, split=split)
-    figures = {"loss": evaluation.loss, **evaluation.scores()}
-    per_class: dict[str, Any] = {}
-    if isinstance(evaluation, ClassificationResult):
-        per_class = dict(zip(loaded.classes, evaluation.per_class(), strict=True))
-        curve = evaluation.roc()
-        figures |= {"classes": per_class, **({"roc_auc": curve[2]} if curve else {})}
+    measured = evaluate_run(loaded, data, split=split, label=label)
+    figures = measured.figures()
+    page = measured.write(out) if out is not None else None
     if as_json:
-        name = data or loaded.data["name"]
-        print_json({"run": str(loaded.path), "data": name, "samples": len(evaluation), **figures})
+        print_json(figures)
         return
-    score = loaded.task.score
-    print(
-        f"{score.label} {score.show(evaluation.score)}   loss {evaluation.loss:.4f}   "
-        f"(n = {len(evaluation):,})\n"
-    )
-    if per_class:
-        _print_classes(per_class)
+    evaluation, score = measured.evaluation, loaded.task.score
+    print(_headline(evaluation, score))
+    if measured.trained:
+        count = f"{measured.trained:,} of these {len(evaluation):,} were used for training"
+        others = "" if measured.others is None else f"; on the others: {_headline(measured.others, score)}"
+        print(f"{count}{others}")
+    for line in measured.left_out:
+        print(f"left out: {line}")
+    print()
+    if "classes" in figures:
+        _print_classes(figures["classes"])
     else:
         _print_scores(evaluation.scores())
     if "roc_auc" in figures:
         print(f"\narea under the ROC curve of {loaded.classes[1]}: {figures['roc_auc']:.4f}")
+    if page is not None:
+        print(f"\npage  {page}")
 
 
-def _print_classes(per_class: Mapping[str, Mapping[str, float]]) -> None:
+def _headline(evaluation: Evaluation, score: Score) -> str:
+    balanced = evaluation.scores().get("balanced_accuracy")
+    beside = f"   balanced accuracy {balanced:.2%}" if balanced is not None else ""
+    loss = "–" if evaluation.loss is None else f"{evaluation.loss:.4f}"
+    return f"{score.label} {score.show(evaluation.score)}{beside}   loss {loss}   (n = {len(evaluation):,})"
+
+
+def _print_classes(per_class: Mapping[str, Mapping[str, float | None]]) -> None:
     width = max(map(len, per_class))
     print(f"{'':<{width}}  precision  recall     f1  support")
     for name, row in per_class.items():
-        figures = f"{row['precision']:>9.3f}  {row['recall']:>6.3f}  {row['f1']:>5.3f}  {row['support']:>7,}"
-        print(f"{name:<{width}}  {figures}")
+        precision, recall, f1 = (_share(row[key]) for key in ("precision", "recall", "f1"))
+        print(f"{name:<{width}}  {precision:>9}  {recall:>6}  {f1:>5}  {row['support']:>7,}")
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
 
 
 def _print_scores(scores: Mapping[str, Any]) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +13,9 @@ import typer
 from convnet.cli.options import Json, print_json
 
 if TYPE_CHECKING:
+    from convnet.errors import DataError
+    from convnet.prediction import InputFile
+    from convnet.tasks import Prediction
     from convnet.workflows import Run
 
 
@@ -19,12 +25,24 @@ PADDED = " (zero padding affects single windows at their borders)"
 def predict(
     run: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
     images: Annotated[
-        list[Path], typer.Argument(help="Image files, or .csv files for models trained on tables.")
+        list[str],
+        typer.Argument(
+            help="Images, folders, patterns, zip archives or tables of paths; .csv files for models trained "
+            "on tables."
+        ),
     ],
     top: Annotated[int, typer.Option(min=1, help="How many classes to print per image.")] = 3,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Where to write masks and images: a file, or a folder for several."),
+        typer.Option(
+            "--out",
+            "-o",
+            help="Where to write: a table of classes (.csv, .parquet), or a file or folder of pictures.",
+        ),
+    ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option("--page", help="Write a page (.html) with the images, least confident first."),
     ] = None,
     tile: Annotated[
         int | None, typer.Option(min=1, help="Compute large images in tiles of N×N pixels.")
@@ -40,30 +58,86 @@ def predict(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Predict images: print the most probable classes, or write the predicted masks or images."""
+    """Predict images: print the most probable classes, or write the predicted masks or images.
+
+    Files that cannot be read are named, and the others are predicted; the exit status is then 1.
+    """
     from convnet.workflows import load_run
 
     loaded = load_run(run)
     task = loaded.task
     if dense:
-        _require_unused({"--tile": tile}, "does not apply with --dense")
-        _print_dense(loaded, images, out, scale, as_json)
+        _require_unused({"--tile": tile, "--page": page}, "does not apply with --dense")
+        _print_dense(loaded, [Path(image) for image in images], out, scale, as_json)
         return
     _require_unused({"--scale": scale}, "applies only with --dense")
+    job = Job(loaded, loaded.predictor.files(images), tile)
     if loaded.modality == "series" and task.columns:
-        _require_unused({"--tile": tile}, "does not apply to series")
-        _write_rows(loaded, images, out, as_json)
-        return
-    if not task.writes:
-        _require_unused({"--out": out, "--tile": tile}, f"does not apply to {task.name} runs")
-        predictions = loaded.predict(images)
-        if as_json:
-            print_json([prediction.as_dict() for prediction in predictions])
-            return
-        for prediction in predictions:
+        _require_unused({"--tile": tile, "--page": page}, "does not apply to series")
+        _write_rows(job, out, as_json)
+    elif task.writes:
+        _require_unused({"--page": page}, f"does not apply to {task.name} runs")
+        _write_files(job, out, as_json)
+    else:
+        _require_unused({"--tile": tile}, f"does not apply to {task.name} runs")
+        _print_classes(job, top, out, page, as_json)
+    job.finish()
+
+
+@dataclass
+class Job:
+    """Files to predict with a run; those that cannot be predicted are named and counted."""
+
+    run: Run
+    files: list[InputFile]
+    tile: int | None
+    failures: list[tuple[InputFile, str]] = field(default_factory=list)
+    predicted: int = 0
+
+    def predictions(self) -> Iterator[Prediction]:
+        """The predictions of the files that can be read."""
+        found = self.run.predictor.iter_predictions(self.files, tile=self.tile, failed=self._failed)
+        for prediction in found:
+            self.predicted += 1
+            yield prediction
+
+    def errors(self) -> list[dict[str, str]]:
+        """The failures, for JSON."""
+        return [{"image": file.location, "error": message} for file, message in self.failures]
+
+    def finish(self) -> None:
+        """End with exit status 1 if a file could not be predicted, 2 if none could."""
+        if self.failures:
+            raise typer.Exit(1 if self.predicted else 2)
+
+    def _failed(self, file: InputFile, error: DataError) -> None:
+        self.failures.append((file, str(error)))
+        print(f"convnet: error: {error}", file=sys.stderr)
+
+
+def _print_classes(job: Job, top: int, out: Path | None, page: Path | None, as_json: bool) -> None:
+    """Print classes, and write them to a table or a page."""
+    from convnet.workflows.prediction_table import require_table, write_table
+
+    if out is not None:
+        require_table(out)
+    kept: list[Prediction] = []
+    for prediction in job.predictions():
+        if out is None and page is None and not as_json:
             print(prediction.as_text(top))
-        return
-    _write_files(loaded, images, out, tile, as_json)
+        else:
+            kept.append(prediction)
+    if out is not None and kept:
+        write_table(out, kept)
+    if page is not None and kept:
+        from convnet.reports.prediction_page import write_prediction_page
+
+        write_prediction_page(page, str(job.run.path), kept, job.files)
+    if as_json:
+        print_json([*(prediction.as_dict() for prediction in kept), *job.errors()])
+    elif kept:
+        written = ", ".join(str(path) for path in (out, page) if path is not None)
+        print(f"{len(kept):,} predictions  → {written}")
 
 
 def _print_dense(run: Run, images: list[Path], out: Path | None, scale: float | None, as_json: bool) -> None:
@@ -104,47 +178,51 @@ def _print_dense(run: Run, images: list[Path], out: Path | None, scale: float | 
         print_json(rows)
 
 
-def _write_rows(run: Run, files: list[Path], out: Path | None, as_json: bool) -> None:
+def _write_rows(job: Job, out: Path | None, as_json: bool) -> None:
     """Write the rows of all predictions to one CSV file."""
     import csv
     import io
 
     from convnet.atomic import write_atomically
 
-    predictions = run.predict(files)
+    predictions = list(job.predictions())
     if as_json:
-        print_json([prediction.as_dict() for prediction in predictions])
+        print_json([*(prediction.as_dict() for prediction in predictions), *job.errors()])
+        return
+    if not predictions:
         return
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(run.task.columns)
+    writer.writerow(job.run.task.columns)
     rows = [row for prediction in predictions for row in prediction.rows()]
     writer.writerows(rows)
-    target = out or Path(f"{files[0].stem}-steps.csv")
+    target = out or Path(f"{job.files[0].path.stem}-steps.csv")
     write_atomically(target, text.getvalue())
     print(f"{len(predictions):,} series, {len(rows):,} steps  → {target}")
 
 
-def _write_files(run: Run, images: list[Path], out: Path | None, tile: int | None, as_json: bool) -> None:
+def _write_files(job: Job, out: Path | None, as_json: bool) -> None:
     """Write the files of each prediction next to each other."""
     from convnet.atomic import write_atomically
 
-    first, *others = run.task.writes.items()
-    places: list[dict[str, Path]] = []
-    for target in _targets(images, out, first[1]):
+    images = [file.path for file in job.files]
+    first, *others = job.run.task.writes.items()
+    places: dict[str, dict[str, Path]] = {}
+    for file, target in zip(job.files, _targets(images, out, first[1]), strict=True):
         stem = target.stem.removesuffix(f"-{first[1]}")
         beside = {key: target.with_name(f"{stem}-{word}.png") for key, word in others}
-        places.append({first[0]: target, **beside})
-    _require_apart(images, [path for place in places for path in place.values()])
+        places[file.location] = {first[0]: target, **beside}
+    _require_apart(images, [path for place in places.values() for path in place.values()])
     rows = []
-    for prediction, place in zip(run.predictor.iter_predictions(images, tile=tile), places, strict=True):
+    for prediction in job.predictions():
+        place = places[prediction.location]
         for key, content in prediction.files().items():
             write_atomically(place[key], content)
         rows.append({**prediction.as_dict(), **{key: str(path) for key, path in place.items()}})
         if not as_json:
             print(f"{prediction.as_text(1)}  → {', '.join(map(str, place.values()))}")
     if as_json:
-        print_json(rows)
+        print_json([*rows, *job.errors()])
 
 
 def _targets(images: list[Path], out: Path | None, word: str) -> list[Path]:
@@ -177,8 +255,8 @@ def _require_apart(images: list[Path], targets: list[Path]) -> None:
     resolved = [target.resolve() for target in targets]
     if len(set(resolved)) < len(resolved) or {image.resolve() for image in images} & set(resolved):
         raise RecipeError(
-            "two images would be written to one file, or an input would be overwritten; "
-            "choose a folder with --out"
+            "two images would be written to one file, or an input would be overwritten; choose another "
+            "folder with --out, and predict images of the same name one folder at a time"
         )
 
 

@@ -12,9 +12,10 @@ from torch import Tensor
 from convnet.data import Dataset, Modality, Preprocess, all_images, read_sample
 from convnet.data.datasets.time_series import open_series
 from convnet.data.files.csv import numbers, places, read_cells
-from convnet.data.files.image_reader import read_image_file
-from convnet.data.images.decode import read_picture
+from convnet.data.files.image_reader import read_named_image
+from convnet.data.images.decode import decode_named
 from convnet.errors import DataError
+from convnet.prediction.files import InputFile
 from convnet.tasks import evaluation_batch
 from convnet.types import ImageShape
 
@@ -54,12 +55,12 @@ class Inputs:
     images: Tensor
 
 
-def read_inputs(spec: InputSpec, path: Path, *, dense: bool) -> Iterator[Inputs]:
+def read_inputs(spec: InputSpec, file: InputFile, *, dense: bool) -> Iterator[Inputs]:
     """Read the samples of a file in batches.
 
     Args:
         spec: The inputs that the network takes.
-        path: An image, a table or a file of series.
+        file: An image, a table or a file of series.
         dense: Whether the network predicts a value per position; samples then keep their own sizes.
 
     Yields:
@@ -69,24 +70,32 @@ def read_inputs(spec: InputSpec, path: Path, *, dense: bool) -> Iterator[Inputs]
         DataError: The file is missing or unreadable, or does not fit the network.
     """
     if spec.modality == "series":
-        yield from _series(spec, path, dense)
+        yield from _series(spec, file.path, dense)
     elif spec.modality == "table":
-        cells = read_cells(path)
+        cells = read_cells(file.path)
         rows = torch.from_numpy(numbers(cells, spec.columns)).float()
         yield Inputs(places(cells), rows[:, :, None, None])
     elif dense:
-        yield Inputs([str(path)], _whole(spec, path))
+        yield Inputs([file.location], _whole(spec, file))
     else:
-        pixels = read_image_file(path, spec.shape, spec.preprocess)
-        yield Inputs([str(path)], torch.tensor(pixels)[None])
+        pixels = read_named_image(file.location, file.read(), spec.shape, spec.preprocess)
+        yield Inputs([file.location], torch.tensor(pixels)[None])
 
 
-def _whole(spec: InputSpec, path: Path) -> Tensor:
+def _whole(spec: InputSpec, file: InputFile) -> Tensor:
     """An image at its own size, uint8 1×C×H×W, or resized if the training data was."""
     side, channels = spec.preprocess.image_size, spec.shape.channels
     if side is None:
-        return torch.tensor(read_picture(path, channels, background=spec.preprocess.background))[None]
-    return torch.tensor(read_image_file(path, ImageShape(channels, side, side), spec.preprocess))[None]
+        picture = decode_named(
+            file.location,
+            file.read(),
+            channels=channels,
+            background=spec.preprocess.background,
+            allow_truncated=spec.preprocess.allow_truncated,
+        )
+        return torch.tensor(picture.pixels.transpose(2, 0, 1))[None]
+    shape = ImageShape(channels, side, side)
+    return torch.tensor(read_named_image(file.location, file.read(), shape, spec.preprocess))[None]
 
 
 def _series(spec: InputSpec, path: Path, dense: bool) -> Iterator[Inputs]:

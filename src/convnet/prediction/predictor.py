@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from convnet.device import available_cores
+from convnet.errors import DataError
 from convnet.layers import Network
 from convnet.prediction.dense import DenseMap, dense_map
-from convnet.prediction.inputs import InputSpec, read_inputs
-from convnet.tasks import Labels, Prediction, Task
+from convnet.prediction.files import InputFile, input_files
+from convnet.prediction.inputs import Inputs, InputSpec, read_inputs
+from convnet.tasks import Labels, Prediction, Task, evaluation_batch
+
+Failed = Callable[[InputFile, DataError], None]
 
 
 @dataclass(frozen=True)
@@ -32,11 +40,11 @@ class Predictor:
     inputs: InputSpec
     labels: Labels
 
-    def predict(self, files: Sequence[str | Path], *, tile: int | None = None) -> list[Prediction]:
-        """Predict files in the order given.
+    def predict(self, inputs: Any, *, tile: int | None = None) -> list[Prediction]:
+        """Predict files or images in memory, in the order given.
 
         Args:
-            files: Images, or tables or files of series if the network takes those.
+            inputs: A path, a pattern, a PIL image or an array, or a sequence of these; see `input_files`.
             tile: For tasks with an output per pixel: compute large images in tiles of tile×tile pixels.
 
         Returns:
@@ -46,20 +54,58 @@ class Predictor:
             DataError: A file is missing, cannot be read or does not fit the network.
             ModelError: The network does not take images of that size.
         """
-        return list(self.iter_predictions(files, tile=tile))
+        return list(self.iter_predictions(self.files(inputs), tile=tile))
+
+    def files(self, inputs: Any) -> list[InputFile]:
+        """The files that `inputs` stand for; see `input_files`."""
+        return input_files(inputs, images=self.inputs.modality == "images")
 
     def iter_predictions(
-        self, files: Sequence[str | Path], *, tile: int | None = None
+        self, files: Iterable[InputFile], *, tile: int | None = None, failed: Failed | None = None
     ) -> Iterator[Prediction]:
-        """As `predict`, one prediction at a time, so that not all have to fit into memory."""
-        for file in files:
-            for batch in read_inputs(self.inputs, Path(file), dense=self.task.target.dense):
-                with torch.no_grad():
-                    given = self.task.prepare_input(batch.images)
-                    outputs = self.task.outputs_for(self.model, given, tile)
-                for i, location in enumerate(batch.locations):
-                    sample = slice(i, i + 1)
-                    yield self.task.prediction(location, outputs[sample], batch.images[sample], self.labels)
+        """As `predict`, one prediction at a time, so that not all have to fit into memory.
+
+        Args:
+            files: The files.
+            tile: As for `predict`.
+            failed: Called with each file that cannot be predicted and the error; the others are predicted.
+                Default: the first such file raises.
+        """
+        for batch in self._batches(files, failed):
+            with torch.no_grad():
+                given = self.task.prepare_input(batch.images)
+                outputs = self.task.outputs_for(self.model, given, tile)
+            for i, location in enumerate(batch.locations):
+                sample = slice(i, i + 1)
+                yield self.task.prediction(location, outputs[sample], batch.images[sample], self.labels)
+
+    def _batches(self, files: Iterable[InputFile], failed: Failed | None) -> Iterator[Inputs]:
+        """The samples of all files; images of one size are decoded in threads and stacked."""
+        dense = self.task.target.dense
+        stacked = self.inputs.modality == "images" and not dense
+        size = evaluation_batch(self.inputs.shape) if stacked else 1
+
+        def read(file: InputFile) -> list[Inputs] | DataError:
+            try:
+                return list(read_inputs(self.inputs, file, dense=dense))
+            except DataError as error:
+                return error
+
+        waiting = iter(files)
+        with ThreadPoolExecutor(available_cores()) as pool:
+            while chunk := list(islice(waiting, size)):
+                found: list[Inputs] = []
+                for file, result in zip(chunk, pool.map(read, chunk), strict=True):
+                    if not isinstance(result, DataError):
+                        found += result
+                    elif failed is None:
+                        raise result
+                    else:
+                        failed(file, result)
+                if stacked and found:
+                    locations = [location for part in found for location in part.locations]
+                    found = [Inputs(locations, torch.cat([part.images for part in found]))]
+                yield from found
 
     def dense(self, photo: str | Path, *, scale: float = 1.0) -> DenseMap:
         """Classify every window of a photo in one pass (sliding-window classification).

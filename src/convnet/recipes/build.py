@@ -18,7 +18,7 @@ from convnet.data import (
     open_spec,
     to_device,
 )
-from convnet.device import Compute
+from convnet.device import Compute, Precision, make_compute
 from convnet.layers import Network, guard_narrow_convolutions
 from convnet.recipes.balance import choose_loss, sampling_weights
 from convnet.recipes.network import build_network, task_of
@@ -77,13 +77,21 @@ class TrainingSetup:
         assert isinstance(head, nn.Sequential)
         return Network(*self.front, *head)
 
-    def evaluate(self, split: SplitName) -> Evaluation | None:
-        """Evaluate a split with the recipe's loss (without balancing); None if the split is empty."""
+    def evaluate(self, split: SplitName, *, precision: Precision | None = None) -> Evaluation | None:
+        """Evaluate a split with the recipe's loss (without balancing); None if the split is empty.
+
+        Args:
+            split: The split.
+            precision: Default: that of training.
+        """
         indices = self.split[split]
         if not len(indices):
             return None
         loss = self.task.fit_loss(LOSSES.build(self.recipe.loss.name, **self.recipe.loss.options))
-        return self.task.evaluate(self.training.evaluated, self.inputs, indices, loss, self.training.compute)
+        compute = self.training.compute
+        if precision is not None:
+            compute = make_compute(compute.device.type, precision)
+        return self.task.evaluate(self.training.evaluated, self.inputs, indices, loss, compute)
 
 
 def open_recipe_data(recipe: Recipe, spec: DataSpec | None = None) -> Dataset:

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from PIL import Image
 
 from convnet.atomic import write_atomically
 from convnet.data.audit.audit import Audit
 from convnet.data.audit.findings import Finding, Kind
 from convnet.data.audit.scan import Scan
 from convnet.data.files.manifest import Manifest
-from convnet.data.images.decode import decode
-from convnet.data.images.pixels import DecodeError, to_channels
-from convnet.data.images.resize import resize
 from convnet.errors import DataError
 from convnet.reports.html import render
+from convnet.reports.thumbnails import thumbnail
 
 SHOWN = 48
 """The number of findings of a kind that are shown with a thumbnail."""
-SIDE = 132
 WITHOUT_PICTURES: frozenset[Kind] = frozenset(
     {"unreadable", "not_an_image", "empty_class", "single_image_class", "ignored_file"}
 )
@@ -121,17 +114,6 @@ class _Thumbnails:
         if place is None or not self.scan.decoded[place]:
             return None
         try:
-            content = self.manifest.store.read(path)
-            pixels = decode(content, at_least=(SIDE, SIDE), allow_truncated=True).pixels
-        except (DecodeError, DataError):
+            return thumbnail(self.manifest.store.read(path))
+        except DataError:
             return None
-        shown = pixels[:, :, :3] if pixels.shape[2] >= 3 else to_channels(pixels[:, :, :1], 3)
-        height, width = shown.shape[:2]
-        enlarged = max(1, SIDE // 2 // max(height, width))  # pixels of tiny images are shown as squares
-        shown = shown.repeat(enlarged, 0).repeat(enlarged, 1)
-        height, width = shown.shape[:2]
-        scale = min(1.0, SIDE / max(height, width))
-        small = resize(shown, (max(1, round(height * scale)), max(1, round(width * scale))), "stretch")
-        written = io.BytesIO()
-        Image.fromarray(small).save(written, "JPEG", quality=82)
-        return "data:image/jpeg;base64," + base64.b64encode(written.getvalue()).decode()

@@ -35,13 +35,14 @@ def dense_pictures(
     task: Task, model: Network, dataset: Dataset, predictions: Sequence[Row]
 ) -> Iterator[tuple[str, bytes]]:
     """Held-out samples from the worst to the best by the task's metric, and the codes of an autoencoder."""
-    if not task.target.dense or not predictions:
+    measured = [row for row in predictions if task.target.dense and row[task.score.key]]
+    if not measured:
         return
     small = (
         dataset.info.modality == "images"
         and max(dataset.info.shape.height, dataset.info.shape.width) <= SMALL_SIDE
     )
-    ranked = sorted(predictions, key=lambda row: float(row[task.score.key]))
+    ranked = sorted(measured, key=lambda row: float(row[task.score.key]))
     count = min(SHOWN_SMALL if small else SHOWN, len(ranked))
     chosen = [ranked[i * (len(ranked) - 1) // max(1, count - 1)] for i in range(count)]
     which = "all" if count == len(ranked) else f"{count} of {len(ranked):,}"

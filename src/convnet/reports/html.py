@@ -49,6 +49,7 @@ def render(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters["percent"] = lambda x: "–" if x is None else f"{x:.2%}"
+    environment.filters["decimal"] = lambda x: "–" if x is None else f"{x:.3f}"
     environment.filters["number"] = lambda x: (
         "–" if x is None else f"{x:,.4g}" if isinstance(x, float) else f"{x:,}"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,12 @@ from convnet.errors import ConvnetError, RunError, in_one_line
 from convnet.layers import Network
 from convnet.recipes import Recipe
 from convnet.reports import figures, grids, series_figure
+from convnet.reports.classification_figures import (
+    Row,
+    classification_figures,
+    mistakes_figure,
+    most_confident_mistakes,
+)
 from convnet.reports.dense_figures import dense_pictures
 from convnet.reports.grids import resized, resized_figure
 from convnet.reports.html import render
@@ -65,14 +71,12 @@ def write_run_report(
     evaluation = (
         _evaluation(folder, held_out, predictions, data["classes"]) if held_out and classified else None
     )
-    mistakes = sorted(
-        (row for row in predictions if classified and row["class"] != row["predicted"]),
-        key=lambda row: -float(row["confidence"]),
-    )
+    mistakes = most_confident_mistakes(predictions) if classified else []
     dataset = _unchanged(folder, dataset)
     pictures = dict(_curves(folder, task, result))
     if evaluation is not None:
-        pictures |= dict(_classified(evaluation, result, data))
+        which = "test" if result["test"] else "validation"
+        pictures |= dict(classification_figures(evaluation, f"the {which} split", data["classes"]))
     if dataset is not None:
         split = read_split(folder.read("split.csv"), dataset)
         if dataset.info.modality == "series":
@@ -130,24 +134,13 @@ def _curves(folder: RunFolder, task: Task, result: dict[str, Any]) -> Iterator[t
         yield "steps", to_png(figures.steps(step_rows))
 
 
-def _classified(
-    evaluation: ClassificationResult, result: dict[str, Any], data: dict[str, Any]
-) -> Iterator[tuple[str, bytes]]:
-    """The confusion matrix and the ROC curve."""
-    split = "test" if result["test"] else "validation"
-    title = f"Confusion on the {split} split (n = {len(evaluation.targets):,})"
-    yield "confusion", to_png(figures.confusion(evaluation.confusion(), data["classes"], title))
-    if (curve := evaluation.roc()) is not None:
-        yield "roc", to_png(figures.roc(*curve, data["classes"][1]))
-
-
 def _samples(
     recipe: Recipe,
     task: Task,
     model: Network,
     dataset: Dataset,
     split: Split,
-    mistakes: list[dict[str, str]],
+    mistakes: Sequence[Row],
 ) -> Iterator[tuple[str, bytes]]:
     """Figures of weights, training images, augmentation and mistakes."""
     if task.target.exclusive:
@@ -168,7 +161,7 @@ def _samples(
             yield "resized", to_png(resized_figure(columns, recipe.preprocess.resize))
     yield "augmented", to_png(_augmented_figure(dataset, split, recipe, task))
     if mistakes:
-        yield "mistakes", to_png(_mistake_figure(dataset, mistakes[:MISTAKES]))
+        yield "mistakes", to_png(mistakes_figure(dataset, mistakes[:MISTAKES]))
 
 
 def _series(
@@ -217,16 +210,6 @@ def _augmented_figure(dataset: Dataset, split: Split, recipe: Recipe, task: Task
         SAMPLE_COLUMNS,
         f"First batch, {what}",
     )
-
-
-def _mistake_figure(dataset: Dataset, mistakes: list[dict[str, str]]) -> Figure:
-    indices = [int(row["index"]) for row in mistakes]
-    captions = [
-        f"{shortened(row['class'])} → {shortened(row['predicted'])}\n{float(row['confidence']):.1%}"
-        for row in mistakes
-    ]
-    title = "Most confident mistakes (true → predicted)"
-    return grids.image_grid(grids.pictures(dataset, indices), captions, 8, title)
 
 
 def _predictions(folder: RunFolder) -> list[dict[str, str]]:

@@ -125,9 +125,8 @@ def steps_figure(model: nn.Sequential, dataset: Dataset, rows: Sequence[Mapping[
                 interpolation="nearest",
             )
             axes.set_ylim(low - 3.2 * room, high + room)
-            axes.set_title(
-                f"{row['sample']}  {float(row['pixel_accuracy']):.1%}", fontsize=9, fontweight="normal"
-            )
+            accuracy = f"{float(row['pixel_accuracy']):.1%}" if row["pixel_accuracy"] else "–"
+            axes.set_title(f"{row['sample']}  {accuracy}", fontsize=9, fontweight="normal")
             axes.grid(False)
         patches = [Patch(color=c, label=name) for c, name in zip(colors, dataset.info.classes, strict=True)]
         picture.legend(handles=patches[:12], loc="outside lower center", ncols=min(6, len(patches)))

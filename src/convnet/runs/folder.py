@@ -103,12 +103,12 @@ class RunFolder:
         return self.file("result.json").exists()
 
     @classmethod
-    def create(cls, path: Path, files: Mapping[str, str]) -> RunFolder:
+    def create(cls, path: Path, files: Mapping[str, str | bytes]) -> RunFolder:
         """Create a run folder with these files, atomically.
 
         Args:
             path: The folder; must not exist, or be empty.
-            files: Text by file name.
+            files: Contents by file name.
 
         Raises:
             RunExistsError: The folder is not empty.
@@ -138,7 +138,7 @@ class RunFolder:
         return cls(path)
 
     @classmethod
-    def create_numbered(cls, parent: Path, stem: str, files: Mapping[str, str]) -> RunFolder:
+    def create_numbered(cls, parent: Path, stem: str, files: Mapping[str, str | bytes]) -> RunFolder:
         """Create `parent/stem-N` with the next free number N; safe if several processes do so at once.
 
         Raises:
@@ -194,7 +194,7 @@ class RunFolder:
                 leftover.unlink(missing_ok=True)
 
 
-def _fill(folder: Path, files: Mapping[str, str]) -> None:
+def _fill(folder: Path, files: Mapping[str, str | bytes]) -> None:
     """Write the files of a new run, `run.json` last."""
     (folder / "checkpoints").mkdir()
     for name, content in {**files, "run.json": json.dumps({"format": FORMAT})}.items():

@@ -31,7 +31,7 @@ class ClassificationResult(Evaluation):
         indices: The indices of the samples, N.
     """
 
-    loss: float
+    loss: float | None
     logits: Float[Tensor, "N K"]
     targets: Int[Tensor, N]
     indices: Int[Tensor, N]
@@ -68,6 +68,12 @@ class ClassificationResult(Evaluation):
         """Accuracy and balanced accuracy."""
         return {"accuracy": self.accuracy, "balanced_accuracy": self.balanced_accuracy}
 
+    def details(self, classes: Sequence[str]) -> dict[str, Any]:
+        """Precision, recall, F1 and support by class, and the area under the ROC curve of two classes."""
+        curve = self.roc()
+        by_class = dict(zip(classes, self.per_class(), strict=True))
+        return {"classes": by_class, **({"roc_auc": curve[2]} if curve else {})}
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Logits N×K and targets N."""
         return {"logits": self.logits.numpy(), "targets": self.targets.numpy()}
@@ -103,17 +109,19 @@ class ClassificationResult(Evaluation):
         counts = torch.bincount(self.targets * k + self.predicted, minlength=k * k)
         return counts.view(k, k).numpy()
 
-    def per_class(self) -> list[dict[str, float]]:
-        """Precision, recall, F1 and support of every class; 0 where a denominator is 0."""
+    def per_class(self) -> list[dict[str, float | None]]:
+        """Precision, recall, F1 and support of every class; None where there is nothing to divide by."""
         confusion = self.confusion()
         right = confusion.diagonal()
         predicted, support = confusion.sum(0), confusion.sum(1)
-        precision = right / np.maximum(predicted, 1)
-        recall = right / np.maximum(support, 1)
-        f1 = 2 * right / np.maximum(predicted + support, 1)
         return [
-            {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(s)}
-            for p, r, f, s in zip(precision, recall, f1, support, strict=True)
+            {
+                "precision": r / p if p else None,
+                "recall": r / s if s else None,
+                "f1": 2 * r / (p + s) if s else None,
+                "support": s,
+            }
+            for r, p, s in zip(right.tolist(), predicted.tolist(), support.tolist(), strict=True)
         ]
 
 

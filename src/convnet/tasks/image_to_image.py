@@ -18,6 +18,7 @@ from convnet.data.images import degrade
 from convnet.device import Compute
 from convnet.errors import DataError
 from convnet.layers import structural_similarity
+from convnet.mean_loss import RunningLoss, as_mean
 from convnet.registry import Count, NonNegative, Positive, Probability
 from convnet.targets import IMAGE, Loss
 from convnet.tasks.dense import center_crop, dense_outputs, samples
@@ -57,7 +58,7 @@ class ImageResult(Evaluation):
         plain: Whether the input equals the target, so that metrics of the input have no meaning.
     """
 
-    loss: float
+    loss: float | None
     figures: Float[Tensor, "N 5"]
     indices: Int[Tensor, " N"]
     plain: bool = False
@@ -179,18 +180,18 @@ class ImageToImage(Task):
 
     def fit_loss(self, loss: Loss) -> Loss:
         """The loss in single precision, on the part of the image that the outputs cover."""
-        return lambda outputs, targets: loss(outputs.float(), center_crop(targets, outputs))
+        return as_mean(loss).after(lambda outputs, targets: (outputs.float(), center_crop(targets, outputs)))
 
     @torch.no_grad()
     def evaluate(
         self, model: nn.Module, dataset: Dataset, indices: Tensor, loss: Loss, compute: Compute
     ) -> ImageResult:
         """Evaluate every sample at its own size, large ones in tiles; outputs are clipped to 0…1."""
-        total, figures = 0.0, []
+        running, figures = RunningLoss(loss), []
         with evaluating(model):
             for batch in samples(dataset, indices, self.transform):
                 outputs = dense_outputs(model, batch.images, compute)
-                total += loss(outputs, batch.targets).item() * len(batch)
+                running.add(outputs, batch.targets)
                 given, made = batch.images.float() / 255, outputs.clamp(0, 1)
                 columns = [
                     psnr(given, batch.targets),
@@ -200,7 +201,7 @@ class ImageToImage(Task):
                     (made - batch.targets).square().flatten(1).mean(1),
                 ]
                 figures.append(torch.stack(columns, 1).cpu())
-        return ImageResult(total / max(1, len(indices)), torch.cat(figures), indices, self.plain)
+        return ImageResult(running.mean, torch.cat(figures), indices, self.plain)
 
     def panels(self, dataset: Dataset, batch: Batch, output: Tensor) -> list[tuple[str, Picture]]:
         """The input, the output and the target."""

@@ -36,7 +36,7 @@ class MultiLabelResult(Evaluation):
         thresholds: K; a label is predicted if its probability is at least its threshold.
     """
 
-    loss: float
+    loss: float | None
     logits: Float[Tensor, "N K"]
     targets: Float[Tensor, "N K"]
     indices: Int[Tensor, " N"]

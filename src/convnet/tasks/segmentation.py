@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from convnet.data import Dataset
 from convnet.device import Compute
+from convnet.mean_loss import RunningLoss, as_mean
 from convnet.targets import MASK, Loss
 from convnet.tasks.dense import center_crop, dense_outputs, samples
 from convnet.tasks.metrics import correct_classes
@@ -46,13 +47,13 @@ class SegmentationResult(Evaluation):
         classes: The names of the K classes.
     """
 
-    loss: float
+    loss: float | None
     confusions: Int[Tensor, "N K K"]
     indices: Int[Tensor, " N"]
     classes: tuple[str, ...]
 
     @property
-    def score(self) -> float:
+    def score(self) -> float | None:
         """The pixel accuracy."""
         return _accuracy(self.confusions.sum(0))
 
@@ -75,10 +76,10 @@ class SegmentationResult(Evaluation):
     def rows(self, dataset: Dataset) -> Iterator[Mapping[str, object]]:
         """Pixel accuracy and mean IoU of each sample."""
         for confusion in self.confusions:
-            mean_iou = _mean(_overlaps(confusion)[0])
+            accuracy, mean_iou = _accuracy(confusion), _mean(_overlaps(confusion)[0])
             yield {
-                "pixel_accuracy": f"{_accuracy(confusion):.6f}",
-                "mean_iou": "" if mean_iou is None else f"{mean_iou:.6f}",
+                "pixel_accuracy": "" if accuracy is None else f"{accuracy:.6f}",
+                "mean_iou": "" if accuracy is None or mean_iou is None else f"{mean_iou:.6f}",
             }
 
 
@@ -165,7 +166,7 @@ class Segmentation(Task):
 
     def fit_loss(self, loss: Loss) -> Loss:
         """The loss on the part of the mask that the outputs cover."""
-        return lambda outputs, targets: loss(outputs, center_crop(targets, outputs))
+        return as_mean(loss).after(lambda outputs, targets: (outputs, center_crop(targets, outputs)))
 
     def outputs_for(self, model: nn.Module, images: Tensor, tile: int | None = None) -> Tensor:
         """Logits per pixel, computed in tiles for large images."""
@@ -187,16 +188,14 @@ class Segmentation(Task):
         self, model: nn.Module, dataset: Dataset, indices: Tensor, loss: Loss, compute: Compute
     ) -> SegmentationResult:
         """Evaluate every sample at its own size, large ones in tiles."""
-        k, total = len(dataset.info.classes), 0.0
+        k, running = len(dataset.info.classes), RunningLoss(loss)
         confusions = []
         with evaluating(model):
             for batch in samples(dataset, indices, self.transform):
                 logits = dense_outputs(model, batch.images, compute)
-                total += loss(logits, batch.targets).item() * len(batch)
+                running.add(logits, batch.targets)
                 confusions.append(_confusions(logits.argmax(1), batch.targets, k).cpu())
-        return SegmentationResult(
-            total / max(1, len(indices)), torch.cat(confusions), indices, dataset.info.classes
-        )
+        return SegmentationResult(running.mean, torch.cat(confusions), indices, dataset.info.classes)
 
     def panels(self, dataset: Dataset, batch: Batch, output: Tensor) -> list[tuple[str, Picture]]:
         """The image, the true mask and the predicted mask over it, and the wrong pixels in red."""
@@ -225,8 +224,10 @@ def _confusions(predicted: Tensor, targets: Tensor, k: int) -> Int[Tensor, "N K 
     return torch.stack(counts)
 
 
-def _accuracy(confusion: Tensor) -> float:
-    return confusion.diagonal().sum().item() / max(1, confusion.sum().item())
+def _accuracy(confusion: Tensor) -> float | None:
+    """The fraction of correct pixels; None if no pixel has a class."""
+    counted = confusion.sum().item()
+    return confusion.diagonal().sum().item() / counted if counted else None
 
 
 def _overlaps(confusion: Tensor) -> tuple[list[float | None], list[float | None]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from convnet.data import Dataset, Loader
 from convnet.device import Compute
 from convnet.errors import DataError
+from convnet.mean_loss import RunningLoss
 from convnet.registry import Registry
 from convnet.targets import Loss, Target
 from convnet.types import Annotation, Batch, ImageShape
@@ -47,13 +48,13 @@ class Score:
 class Evaluation(ABC):
     """The result of an evaluation: mean loss, metrics, and a row per sample."""
 
-    loss: float
+    loss: float | None
     indices: Tensor
 
     @property
     @abstractmethod
-    def score(self) -> float:
-        """The value of the task's main metric."""
+    def score(self) -> float | None:
+        """The value of the task's main metric; None if no target counts."""
 
     @abstractmethod
     def scores(self) -> dict[str, Any]:
@@ -65,6 +66,10 @@ class Evaluation(ABC):
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays of predictions.npz, in the order of `indices`."""
+        return {}
+
+    def details(self, classes: Sequence[str]) -> dict[str, Any]:
+        """Further figures for JSON, for example those of each class."""
         return {}
 
     def tune_thresholds(self) -> dict[str, float]:
@@ -232,16 +237,16 @@ def to_png(image: PIL.Image.Image) -> bytes:
 @torch.no_grad()
 def predict_all(
     model: nn.Module, dataset: Dataset, indices: Tensor, loss: Loss, compute: Compute
-) -> tuple[float, Tensor, Tensor, Tensor]:
+) -> tuple[float | None, Tensor, Tensor, Tensor]:
     """The mean loss over samples, logits N×K, targets and indices N, all on the CPU."""
-    total = torch.zeros((), dtype=torch.float64)
+    running = RunningLoss(loss)
     logits, targets, places = [], [], []
     with evaluating(model):
         for batch in Loader(dataset, indices, evaluation_batch(dataset.info.shape)).epoch():
             with compute.autocast():
                 given = model(batch.images)
             given = given.float()
-            total += loss(given, batch.targets).cpu().double() * len(batch)
+            running.add(given, batch.targets)
             logits.append(given.cpu())
             targets.append(batch.targets.cpu())
             places.append(batch.indices.cpu())
@@ -250,7 +255,7 @@ def predict_all(
             f"{dataset.info.name}: none of {len(indices)} images can be read; {dataset.info.unreadable[-1]}"
         )
     found = torch.cat(places)
-    return total.item() / max(1, len(found)), torch.cat(logits), torch.cat(targets), found
+    return running.mean, torch.cat(logits), torch.cat(targets), found
 
 
 @contextmanager

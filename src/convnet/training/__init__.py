@@ -1,5 +1,6 @@
 """Training: the loop, losses, optimizers, schedules, regularizers, and the gradient check."""
 
+from convnet.mean_loss import MeanLoss, RunningLoss, as_mean
 from convnet.targets import Loss
 from convnet.training.events import EpochEnd, Event, Listener, StepEnd, StopTraining, TrainingStart, notify
 from convnet.training.gradient_check import GradientCheck, check_gradients
@@ -22,9 +23,11 @@ __all__ = [
     "GradientCheck",
     "Listener",
     "Loss",
+    "MeanLoss",
     "Meter",
     "Progress",
     "Regularizers",
+    "RunningLoss",
     "Schedule",
     "StepEnd",
     "StepResult",
@@ -32,6 +35,7 @@ __all__ = [
     "Timing",
     "Training",
     "TrainingStart",
+    "as_mean",
     "check_gradients",
     "fit",
     "make_ema",

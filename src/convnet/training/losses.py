@@ -11,8 +11,9 @@ from torch.nn import functional as F
 
 from convnet.errors import RecipeError
 from convnet.layers import structural_similarity
+from convnet.mean_loss import MeanLoss, as_mean
 from convnet.registry import Fraction, NonNegative, Positive, Probability, Registry
-from convnet.targets import Loss
+from convnet.targets import Loss, Weight
 from convnet.types import IGNORED
 
 Builder = Callable[..., Loss]
@@ -50,7 +51,7 @@ def cross_entropy(*, label_smoothing: Fraction = 0.0, class_weights: ClassWeight
         counted = targets[targets != IGNORED]
         return total / (max(1, len(counted)) if weights is None else weights[counted].sum().clamp_min(1e-12))
 
-    return loss
+    return MeanLoss(loss, _counted(class_weights))
 
 
 @loss_for("focal", "class", "mask")
@@ -66,7 +67,7 @@ def focal(*, gamma: NonNegative = 2.0, class_weights: ClassWeights = None) -> Lo
         terms = -((1 - log_p.exp()).clamp_min(0) ** gamma) * log_p * share
         return terms.sum() / share.sum().clamp_min(1e-12)
 
-    return loss
+    return MeanLoss(loss, _counted(class_weights))
 
 
 @loss_for("dice", "mask")
@@ -74,6 +75,7 @@ def dice(*, class_weights: ClassWeights = None) -> Loss:
     """1 − (2 Σ p t + 1) / (Σ p + Σ t + 1) of each class and image, averaged (Milletari et al. 2016).
 
     p are softmax probabilities, t is 1 for the true class; the sums run over positions that have a class.
+    Images without such a position do not count.
     """
 
     def loss(logits: Float[Tensor, "N K *places"], targets: Int[Tensor, N * places]) -> Float[Tensor, ""]:
@@ -84,20 +86,25 @@ def dice(*, class_weights: ClassWeights = None) -> Loss:
         overlap = (2 * (p * t).sum(over) + DICE_SMOOTHING) / (p.sum(over) + t.sum(over) + DICE_SMOOTHING)
         weights = _weights(class_weights, logits)
         each = 1 - overlap if weights is None else (1 - overlap) * weights / weights.mean()
-        return each.mean()
+        there = counted.flatten(1).any(1)
+        return each.mean() if there.all() else (each.mean(1) * there).sum() / there.sum().clamp_min(1)
 
-    return loss
+    def images(logits: Tensor, targets: Tensor) -> Tensor:
+        return (targets != IGNORED).flatten(1).any(1).sum()
+
+    return MeanLoss(loss, images)
 
 
 @loss_for("cross-entropy-dice", "mask")
 def cross_entropy_dice(*, dice_share: Probability = 0.5, class_weights: ClassWeights = None) -> Loss:
     """`dice_share` times the Dice loss, the rest cross-entropy."""
-    pixels, regions = cross_entropy(class_weights=class_weights), dice(class_weights=class_weights)
+    pixels = as_mean(cross_entropy(class_weights=class_weights))
+    regions = as_mean(dice(class_weights=class_weights))
 
     def loss(logits: Float[Tensor, "N K *places"], targets: Int[Tensor, N * places]) -> Float[Tensor, ""]:
         return (1 - dice_share) * pixels(logits, targets) + dice_share * regions(logits, targets)
 
-    return loss
+    return MeanLoss(loss, pixels.weight, ((1 - dice_share, pixels), (dice_share, regions)))
 
 
 @loss_for("hinge", "class")
@@ -185,6 +192,17 @@ def l1_ssim(*, ssim_share: Probability = 0.84) -> Loss:
         return ssim_share * (1 - alike) + (1 - ssim_share) * F.l1_loss(outputs, targets)
 
     return loss
+
+
+def _counted(class_weights: ClassWeights) -> Weight:
+    """The sum of the class weights of the targets, or the number of targets."""
+
+    def weight(logits: Tensor, targets: Tensor) -> Tensor:
+        counted = targets != IGNORED
+        weights = _weights(class_weights, logits)
+        return counted.sum() if weights is None else (weights[targets.clamp_min(0)] * counted).sum()
+
+    return weight
 
 
 def _weights(class_weights: ClassWeights, logits: Tensor, name: str = "class_weights") -> Tensor | None:

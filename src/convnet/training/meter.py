@@ -23,12 +23,12 @@ class Validation(Protocol):
     """The result of a validation."""
 
     @property
-    def loss(self) -> float:
-        """Mean over the samples."""
+    def loss(self) -> float | None:
+        """Mean over the samples; None if no target counts."""
         ...
 
     @property
-    def score(self) -> float:
+    def score(self) -> float | None:
         """The metric of the task: accuracy, PSNR, …"""
         ...
 
@@ -78,12 +78,13 @@ class Meter:
         losses = torch.stack([result.loss for result in results]).tolist()
         scores = torch.stack([result.score for result in results]).tolist()
         weights = torch.stack([result.weight for result in results]).tolist()
+        loss_weights = torch.stack([result.loss_weight for result in results]).tolist()
         rows = list(zip(self.pending, losses, scores, weights, strict=True))
         self.pending = []
-        for (step, lr, result), loss, score, weight in rows:
+        for ((step, lr, _), loss, score, weight), loss_weight in zip(rows, loss_weights, strict=True):
             if not math.isfinite(loss):
                 raise DivergedError(f"the loss became {loss} at step {step} (learning rate {lr:g})")
-            progress.add(loss, result.images, score, weight)
+            progress.add(loss, loss_weight, score, weight)
         for (step, lr, result), loss, score, weight in rows:
             mean, epoch = score / max(1, weight), progress.epoch + 1
             event = StepEnd(epoch, step, self.steps, lr, loss, mean, result.images, self.training)
@@ -99,9 +100,9 @@ class Meter:
         progress = training.progress
         training.require_finite()
         held_out = validate() if validate else None
-        train_loss = progress.loss_sum / max(1, progress.seen)
+        train_loss = progress.loss_sum / progress.loss_weight if progress.loss_weight else 0.0
         train_score = progress.score_sum / max(1, progress.score_weight)
-        watched = train_loss if held_out is None else held_out.loss
+        watched = train_loss if held_out is None or held_out.loss is None else held_out.loss
         lr = training.lr
         if not math.isfinite(watched):
             raise DivergedError(

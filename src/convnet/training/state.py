@@ -25,21 +25,27 @@ class Progress:
     step: int = 0
     step_in_epoch: int = 0
     loss_sum: float = 0.0
-    seen: int = 0
+    loss_weight: float = 0
     score_sum: float = 0
     score_weight: float = 0
 
-    def add(self, loss: float, images: int, score: float, weight: float) -> None:
+    def add(self, loss: float, loss_weight: float, score: float, weight: float) -> None:
         """Count one batch."""
-        self.loss_sum += loss * images
-        self.seen += images
+        self.loss_sum += loss * loss_weight
+        self.loss_weight += loss_weight
         self.score_sum += score
         self.score_weight += weight
 
     def next_epoch(self) -> None:
         """Start the next epoch."""
         self.epoch += 1
-        self.step_in_epoch, self.loss_sum, self.seen, self.score_sum, self.score_weight = 0, 0.0, 0, 0, 0
+        self.step_in_epoch, self.loss_sum, self.loss_weight, self.score_sum, self.score_weight = (
+            0,
+            0.0,
+            0,
+            0,
+            0,
+        )
 
 
 @dataclass
@@ -136,7 +142,10 @@ class Training:
         self.schedule.load_state_dict(captured["schedule"])
         if self.ema is not None:
             self.ema.load_state_dict(captured["ema"])
-        self.progress = Progress(**captured["progress"])
+        progress = dict(captured["progress"])
+        if "seen" in progress:  # in checkpoints of earlier versions
+            progress["loss_weight"] = progress.pop("seen")
+        self.progress = Progress(**progress)
 
     def _match_layouts(self) -> None:
         """Give each moment the memory layout of its parameter, which fused kernels require."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from convnet.mean_loss import as_mean
 from convnet.training.state import Training
 from convnet.types import AuxiliaryLogits, Batch
 
@@ -20,12 +21,14 @@ class StepResult:
         score: The sum of the metric over the batch.
         weight: The divisor of that sum.
         images: The number of samples in the batch.
+        loss_weight: The weight of the loss in the mean over the epoch.
     """
 
     loss: Tensor
     score: Tensor
     weight: Tensor
     images: int
+    loss_weight: Tensor
 
 
 def train_step(training: Training, batch: Batch) -> StepResult:
@@ -53,7 +56,8 @@ def train_step(training: Training, batch: Batch) -> StepResult:
         training.ema.update_parameters(training.model)
     nothing = loss.new_zeros(())
     score, weight = training.metric(logits.detach(), batch.targets) if training.metric else (nothing, nothing)
-    return StepResult(loss.detach(), score, weight, len(batch))
+    loss_weight = as_mean(training.loss).weight(logits.detach(), batch.targets)
+    return StepResult(loss.detach(), score, weight, len(batch), loss_weight)
 
 
 def _outputs(output: Tensor | AuxiliaryLogits) -> tuple[Tensor, list[tuple[Tensor, float]]]:

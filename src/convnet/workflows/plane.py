@@ -81,7 +81,7 @@ def plane(
         held_out = setup.evaluate("test") or setup.evaluate("val") or setup.evaluate("train")
         assert held_out is not None, "there is something to train on"
         label = ", ".join(f"{key.rpartition('.')[2]} = {value}" for key, value in chosen.items())
-        models.append(PlaneModel(label or recipe.model.name, recipe, setup, held_out.score))
+        models.append(PlaneModel(label or recipe.model.name, recipe, setup, held_out.score or 0.0))
     dataset = models[0].setup.dataset
     panels = [_panel(model, warp) for model in models]
     points = all_images(dataset).flatten(1)

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save
 
 from convnet.data import Dataset, location
+from convnet.device import INFERENCE
 from convnet.errors import DivergedError
 from convnet.recipes import TrainingSetup
 from convnet.runs import RunFolder
@@ -35,11 +36,13 @@ def write_results(folder: RunFolder, setup: TrainingSetup, rows: Sequence[Row]) 
         DivergedError: The loss on held-out data is not finite.
         RunError: The disk is full.
     """
-    held_out: dict[SplitName, Evaluation | None] = {name: setup.evaluate(name) for name in ("val", "test")}
+    held_out: dict[SplitName, Evaluation | None] = {
+        name: setup.evaluate(name, precision=INFERENCE) for name in ("val", "test")
+    }
     thresholds = held_out["val"].tune_thresholds() if held_out["val"] is not None else {}
     held_out = {name: found and found.with_thresholds(thresholds) for name, found in held_out.items()}
     for name, evaluation in held_out.items():
-        if evaluation is not None and not math.isfinite(evaluation.loss):
+        if evaluation is not None and not math.isfinite(evaluation.loss or 0.0):
             raise DivergedError(f"the {name} loss is {evaluation.loss} at the end of training")
     state = setup.model.state_dict()
     weights = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in state.items()}

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from convnet.atomic import write_atomically
-from convnet.data import Dataset, Loader, as_path, location, open_data, read_sample
+from convnet.data import Dataset, Loader, as_path, location, read_sample
 from convnet.data.files.image_reader import read_image_file
 from convnet.errors import DataError, RecipeError
 from convnet.explain import embed
@@ -21,7 +21,7 @@ from convnet.recipes.load import require_embedding
 from convnet.targets import MASK
 from convnet.tasks import as_picture, evaluation_batch
 from convnet.workflows.run import Run
-from convnet.workflows.run_data import open_own_data
+from convnet.workflows.run_data import open_like_own, open_own_data
 
 Space = Literal["embedding", "features", "pixels"]
 
@@ -107,8 +107,7 @@ def retrieve(
         )
     if space == "embedding":
         require_embedding(run.folder, run.recipe, run.model)
-    searched = run.recipe.preprocess, run.shape
-    dataset = open_own_data(run) if data is None else open_data(data, searched[0], shape=searched[1])
+    dataset = open_own_data(run) if data is None else open_like_own(run, data)
     pixels = _query(run, image, dataset)
     kept: list[Tensor] = []
     vectors = _vectors(run, space, _images(run, dataset, kept))

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from convnet.data import Dataset, read_split, to_device
-from convnet.device import default_device, make_compute
-from convnet.errors import ConvnetError, DataError, RunError
+from convnet.data import Dataset
+from convnet.errors import ConvnetError, RunError
 from convnet.layers import Network
 from convnet.prediction import DenseMap, Predictor
 from convnet.recipes.load import trained_network
 from convnet.runs import Baselines, MetricsLog, RunFolder, baselines_beside
-from convnet.settings import settings
 from convnet.tasks import Evaluation, Labels, Prediction
-from convnet.training import LOSSES
 from convnet.types import SplitName
-from convnet.workflows.run_data import held_out, open_other_data, open_own_data
+from convnet.workflows.evaluate import evaluate_run
+from convnet.workflows.run_data import open_own_data
 from convnet.workflows.run_info import RunInfo
 
 
@@ -84,7 +81,9 @@ class Run(RunInfo):
         labels = Labels(self.classes, thresholds, colors, series=self.modality == "series")
         return Predictor(str(self.path), self.model, self.task, self.inputs, labels)
 
-    def evaluate(self, data: Any = None, *, split: SplitName | None = None) -> Evaluation:
+    def evaluate(
+        self, data: Any = None, *, split: SplitName | None = None, label: str | None = None
+    ) -> Evaluation:
         """Evaluate the network on held-out data.
 
         Args:
@@ -92,6 +91,7 @@ class Run(RunInfo):
                 Default: the run's own data.
             split: The split to evaluate. Default: "test", or "val" if there is no test split; all samples
                 of data without splits.
+            label: The label column of other data. Default: the run's.
 
         Returns:
             Loss, metrics and predictions of every sample; the class depends on the task.
@@ -99,30 +99,15 @@ class Run(RunInfo):
         Raises:
             DataError: The data has classes that the run does not know, or no samples in that split.
         """
-        if data is None:
-            dataset = open_own_data(self)
-            own = read_split(self.folder.read("split.csv"), dataset)
-            chosen = split or ("test" if len(own.test) else "val")
-            indices = own[chosen]
-        else:
-            dataset = open_other_data(self, data)
-            indices = held_out(dataset, split)
-        if not len(indices):
-            raise DataError(f"{dataset.info.name}: no samples in its {split or 'held-out'} split")
-        compute = make_compute(settings().device or default_device(), self.recipe.precision)
-        model = self.model.to(compute.device)
-        loss = self.task.fit_loss(LOSSES.build(self.recipe.loss.name, **self.recipe.loss.options))
-        try:
-            found = self.task.evaluate(model, to_device(dataset, compute.device), indices, loss, compute)
-            return found.with_thresholds(self.result.get("thresholds", {}))
-        finally:
-            model.cpu()
+        return evaluate_run(self, data, split=split, label=label).evaluation
 
-    def predict(self, files: Sequence[str | Path], *, tile: int | None = None) -> list[Prediction]:
-        """Predict files.
+    def predict(self, inputs: Any, *, tile: int | None = None) -> list[Prediction]:
+        """Predict files or images in memory.
 
         Args:
-            files: Image files, or tables or series for a run trained on them.
+            inputs: A path, a pattern ("photos/*.jpg"), a PIL image, an array (H×W, H×W×C or N×H×W×C; uint8,
+                or floats 0…1), or a sequence of these. A path may be a folder, a zip archive or a table of
+                paths; for a run on tables or series it is a file of those.
             tile: Compute large images in tiles of this many pixels a side.
 
         Returns:
@@ -131,7 +116,7 @@ class Run(RunInfo):
         Raises:
             DataError: A file is missing or unreadable, or does not fit the network.
         """
-        return self.predictor.predict(files, tile=tile)
+        return self.predictor.predict(inputs, tile=tile)
 
     def predict_dense(self, photo: str | Path, *, scale: float = 1.0) -> DenseMap:
         """Classify every window of a photo.

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from convnet.data import Dataset, exists, identify, open_spec, with_targets
+from convnet.data import Dataset, exists, identify, location, open_spec, with_targets
 from convnet.data.datasets.adapters import as_dataset
 from convnet.data.datasets.csv_table import open_table
-from convnet.errors import DataError
+from convnet.data.datasets.dataset import select_classes
+from convnet.data.datasets.open import has_label_columns
+from convnet.data.splits.split import split_rows
+from convnet.errors import DataError, RunError, in_one_line
 from convnet.prediction import require_fitting_series
 from convnet.recipes.build import open_recipe_data
 from convnet.settings import settings, use_settings
@@ -38,19 +43,29 @@ def open_own_data(run: RunInfo) -> Dataset:
         return open_recipe_data(run.recipe)
 
 
-def open_other_data(run: RunInfo, data: object) -> Dataset:
-    """Open other data in the run's shape, with its targets renumbered to the run's classes.
+def open_other_data(run: RunInfo, data: object, label: str | None = None) -> Dataset:
+    """Open other data as the run's own was, with its targets renumbered to the run's classes.
 
     Args:
         run: The run.
         data: A path, the name of a data set, or data in memory, see `as_dataset`.
+        label: The label column of a table. Default: the run's.
 
     Raises:
         DataError: The data cannot be read, or has classes that the run does not know.
     """
+    return in_classes_of(run, open_like_own(run, data, label))
+
+
+def open_like_own(run: RunInfo, data: object, label: str | None = None) -> Dataset:
+    """Open other data with the run's label column, classes, colors, shape and preprocessing.
+
+    Raises:
+        DataError: The data cannot be read.
+    """
     if not isinstance(data, (str, Path)):
         size = {"image_size": run.shape.height, "channels": run.shape.channels}
-        return in_classes_of(run, as_dataset(data, run.recipe.preprocess.model_copy(update=size)))
+        return as_dataset(data, run.recipe.preprocess.model_copy(update=size))
     options = run.recipe.data
     spec = identify(str(data))
     table = spec.modality == "table" and not options.series
@@ -58,18 +73,16 @@ def open_other_data(run: RunInfo, data: object) -> Dataset:
         takes = f"a table with the columns {', '.join(run.columns[:9])}" if run.columns else "images"
         raise DataError(f"{data}: the run {run.path} takes {takes}")
     if table and not spec.named:
-        return in_classes_of(run, open_table(spec.file, label=options.label, columns=run.columns))
-    keeps_label = run.modality == "series" or spec.kind == "image table"
+        return open_table(spec.file, label=label or options.label, columns=run.columns)
+    chosen = label or (options.label if has_label_columns(spec) else None)
     reading = options.model_copy(
-        update={
-            "source": spec.source,
-            "ignore": (),
-            "classes": None,
-            "label": options.label if keeps_label else None,
-        }
+        update={"source": spec.source, "ignore": (), "classes": None, "label": chosen}
     )
     dataset = open_spec(spec, reading, run.recipe.preprocess, run.task.annotation, run.shape)
-    return in_classes_of(run, dataset)
+    if options.classes is None:
+        return dataset
+    kept = [name for name in dataset.info.classes if name in options.classes]
+    return select_classes(dataset, kept, least=1)
 
 
 def in_classes_of(run: RunInfo, dataset: Dataset) -> Dataset:
@@ -92,6 +105,64 @@ def in_classes_of(run: RunInfo, dataset: Dataset) -> Dataset:
     numbers = torch.tensor([run.classes.index(name) for name in info.classes], dtype=torch.int64)
     targets = info.target.renumber(dataset.targets, numbers, len(run.classes))
     return with_targets(dataset, targets, run.classes)
+
+
+def checksums_file(dataset: Dataset) -> bytes | None:
+    """The checksums of all samples as the content of a .npy file; None if they are not known."""
+    if dataset.info.checksums is None:
+        return None
+    buffer = io.BytesIO()
+    np.save(buffer, dataset.info.checksums.numpy())
+    return buffer.getvalue()
+
+
+def require_unchanged(run: RunInfo, dataset: Dataset) -> None:
+    """Check that the samples of the run's data have the content that they had when it was trained.
+
+    Raises:
+        DataError: Some have changed; the message names the first ones.
+    """
+    then, now = _checksums(run), dataset.info.checksums
+    if then is None or now is None or len(then) != len(now):
+        return
+    changed = (then != now).nonzero().flatten().tolist()
+    if changed:
+        names = ", ".join(location(dataset, i) for i in changed[:3]) + (" …" if len(changed) > 3 else "")
+        raise DataError(
+            f"{dataset.info.name}: {len(changed):,} of {len(now):,} samples changed since the run was "
+            f"trained: {names}; restore them, evaluate the data as it is now (convnet evaluate {run.path} "
+            f"{run.recipe.data.source}), or train a new run"
+        )
+
+
+def trained_on(run: RunInfo, dataset: Dataset, indices: torch.Tensor) -> torch.Tensor:
+    """Those of some samples of other data that the run was trained on, by content or by path."""
+    rows = [row for row in split_rows(run.folder.read("split.csv")) if row.split == "train"]
+    same_source = _is_source(run, dataset)
+    names = {row.sample for row in rows} if same_source else set()
+    seen = torch.tensor([location(dataset, i) in names for i in indices.tolist()], dtype=torch.bool)
+    then, now = _checksums(run), dataset.info.checksums
+    if then is not None and now is not None:
+        places = [row.position for row in rows if row.position < len(then)]
+        known = then[torch.tensor(places, dtype=torch.int64)]
+        seen |= torch.isin(now[indices], known)
+    return indices[seen]
+
+
+def _is_source(run: RunInfo, dataset: Dataset) -> bool:
+    """Whether a dataset in memory or on disk has the name of the run's own, and its samples no content."""
+    return dataset.info.checksums is None and dataset.info.name == run.data["name"]
+
+
+def _checksums(run: RunInfo) -> torch.Tensor | None:
+    """The checksums of the samples that the run was trained on; None if it has none."""
+    file = run.folder.file("checksums.npy")
+    if not file.exists():
+        return None
+    try:
+        return torch.from_numpy(np.load(file, allow_pickle=False).astype(np.int64))
+    except (OSError, ValueError, EOFError) as error:
+        raise RunError(f"{file}: damaged: {in_one_line(error)}; delete it to do without it") from error
 
 
 def held_out(dataset: Dataset, split: SplitName | None) -> torch.Tensor:

@@ -32,7 +32,7 @@ from convnet.settings import settings
 from convnet.training import Listener
 from convnet.types import SplitName
 from convnet.workflows.run import Run, write_report
-from convnet.workflows.run_data import open_own_data
+from convnet.workflows.run_data import checksums_file, open_own_data, require_unchanged
 from convnet.workflows.run_training import run_training
 
 _RUNS = Path("runs")
@@ -81,7 +81,7 @@ def train(
         "device": device,
         "threads": threads,
     }
-    files = {
+    files: dict[str, str | bytes] = {
         "recipe.yaml": recipe.to_yaml(),
         "environment.json": json.dumps({**describe_environment(), **place}, indent=2),
         "data.json": json.dumps(
@@ -91,6 +91,9 @@ def train(
     }
     if isinstance(dataset, ImageDataset) and dataset.audit is not None:
         files["audit.json"] = json.dumps(dataset.audit, indent=2, ensure_ascii=False)
+    checksums = checksums_file(dataset)
+    if checksums is not None:
+        files["checksums.npy"] = checksums
     if out is None:
         folder = RunFolder.create_numbered(below, as_file_name(recipe.name), files)
     else:
@@ -181,6 +184,7 @@ def resume(
     )
     dataset = open_own_data(run)
     split = read_split(folder.read("split.csv"), dataset)
+    require_unchanged(run, dataset)
     with folder.writing():
         if longer:
             # In this order a kill in between leaves the shorter run, which can be resumed.

@@ -20,7 +20,7 @@ from convnet.errors import ConvnetError
 THUMB = 16
 """The size of the color thumbnails that are compared."""
 TROUBLES: tuple[Trouble, ...] = ("unreadable", "truncated", "not_an_image")
-VERSION = 4
+VERSION = 5
 
 RECORD = np.dtype(
     [
@@ -38,6 +38,7 @@ RECORD = np.dtype(
         ("contrast", np.float32),
         ("hash", np.uint64),
         ("thumb", np.uint8, (THUMB, THUMB, 3)),
+        ("checksum", np.int64),  # of the file's bytes; 0 if it could not be read
     ]
 )
 Records = NDArray[np.void]

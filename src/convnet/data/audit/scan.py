@@ -21,7 +21,7 @@ from convnet.data.images.decode import decode
 from convnet.data.images.pixels import LUMA, DecodeError, Picture, Trouble
 from convnet.data.images.resize import stretch
 from convnet.errors import DataError
-from convnet.types import Progress, unseen
+from convnet.types import Progress, checksum, unseen
 
 logger = logging.getLogger(__name__)
 
@@ -125,6 +125,7 @@ class Look(NamedTuple):
         some: 32×32×3 of its pixels, not resized.
         beyond: The range of values in further channels.
         passing: Whether the problem may disappear although the file stays the same.
+        checksum: A number that changes with the bytes of the file.
     """
 
     trouble: Trouble | None
@@ -135,6 +136,7 @@ class Look(NamedTuple):
     some: NDArray[np.uint8] | None = None
     beyond: int = 0
     passing: bool = False
+    checksum: int = 0
 
 
 def _examine(store: Storage, sample: Sample, keep: Callable[[Picture], None] | None) -> Look:
@@ -145,17 +147,17 @@ def _examine(store: Storage, sample: Sample, keep: Callable[[Picture], None] | N
         content = store.read(sample.entry.name)
     except DataError as error:
         return Look("unreadable", str(error).rpartition(": ")[2], passing=True)
-    trouble, reason = None, ""
+    trouble, reason, number = None, "", checksum(content)
     try:
         picture = decode(content, at_least=(THUMB, THUMB))
     except DecodeError as error:
         trouble, reason = error.kind, error.reason
         if trouble != "truncated":
-            return Look(trouble, reason)
+            return Look(trouble, reason, checksum=number)
         try:
             picture = decode(content, at_least=(THUMB, THUMB), allow_truncated=True)
         except DecodeError:
-            return Look(trouble, reason)
+            return Look(trouble, reason, checksum=number)
     if keep is not None and trouble is None:
         keep(picture)
     pixels = picture.pixels
@@ -165,14 +167,15 @@ def _examine(store: Storage, sample: Sample, keep: Callable[[Picture], None] | N
     seen = replace(picture, pixels=NOTHING)
     small = stretch(colors, (SMALL, SMALL))
     beyond = int(np.ptp(pixels[:, :, 3:], axis=(0, 1)).max()) if channels > 3 else 0
-    return Look(trouble, reason, seen, channels, small, colors[rows[:, None], columns], beyond)
+    some = colors[rows[:, None], columns]
+    return Look(trouble, reason, seen, channels, small, some, beyond, checksum=number)
 
 
 def _described(looks: Sequence[Look]) -> Records:
     """The records of some files, with statistics computed for all of them together."""
     records = np.zeros(len(looks), RECORD)
     for record, look in zip(records, looks, strict=True):
-        record["passing"] = look.passing
+        record["passing"], record["checksum"] = look.passing, look.checksum
         if look.trouble is not None:
             record["trouble"] = 1 + TROUBLES.index(look.trouble)
         if look.picture is not None:

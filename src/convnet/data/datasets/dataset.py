@@ -36,6 +36,7 @@ class DatasetInfo:
         duplicates: A number per sample, int64 N, equal for copies of one image; None if unknown.
         shards: The number of each sample's archive, int64 N, if archives are read in order.
         sizes: Height and width per sample, int64 N×2, if they differ; `shape` is then their maximum.
+        checksums: A number per sample that changes with its content, int64 N; None if unknown.
         excluded: Samples that are not used for training, with reasons.
         unreadable: Files that could not be read, with reasons.
         warnings: Lines that are shown before training.
@@ -55,6 +56,7 @@ class DatasetInfo:
     duplicates: Tensor | None = None
     shards: Tensor | None = None
     sizes: Tensor | None = None
+    checksums: Tensor | None = None
     excluded: Mapping[int, str] = field(default_factory=dict)
     unreadable: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -134,6 +136,7 @@ def subset_info(info: DatasetInfo, indices: Tensor) -> DatasetInfo:
         duplicates=chosen(info.duplicates),
         shards=chosen(info.shards),
         sizes=chosen(info.sizes),
+        checksums=chosen(info.checksums),
         excluded={new: info.excluded[old] for new, old in enumerate(kept) if old in info.excluded},
     )
 
@@ -195,12 +198,13 @@ def to_device(dataset: Dataset, device: torch.device) -> Dataset:
     return replace(_whole(dataset), device=device)
 
 
-def select_classes(dataset: Dataset, names: Sequence[str]) -> Dataset:
+def select_classes(dataset: Dataset, names: Sequence[str], *, least: int = 2) -> Dataset:
     """The samples of some classes, with the classes renumbered.
 
     Args:
         dataset: A dataset with one class per sample.
         names: The classes to keep, in their new order.
+        least: The smallest number of classes.
 
     Raises:
         DataError: A name is not a class, or samples do not have one class each.
@@ -211,8 +215,8 @@ def select_classes(dataset: Dataset, names: Sequence[str]) -> Dataset:
     for name in names:
         if name not in info.classes:
             raise DataError(f"{info.name}: data.classes: no class '{name}'{nearest(name, info.classes)}")
-    if len(set(names)) < max(2, len(names)):
-        raise DataError(f"{info.name}: data.classes: give two or more different classes")
+    if len(set(names)) < max(least, len(names)):
+        raise DataError(f"{info.name}: data.classes: give {least} or more different classes")
     numbers = torch.tensor([info.classes.index(name) for name in names])
     kept = torch.isin(dataset.targets, numbers).nonzero()[:, 0]
     renumbered = torch.zeros(len(info.classes), dtype=torch.int64)

@@ -13,10 +13,12 @@ from convnet.data.datasets.named.catalog import named_set
 from convnet.data.datasets.npz import open_arrays
 from convnet.data.datasets.open_images import list_images, open_images, scan_arrays
 from convnet.data.datasets.options import Data
-from convnet.data.datasets.tensor_dataset import TensorDataset, list_arrays, preprocess_images
+from convnet.data.datasets.tensor_dataset import TensorDataset, list_arrays, preprocess_images, with_checksums
 from convnet.data.datasets.time_series import open_series
+from convnet.data.files.annotations import tables_within
 from convnet.data.files.manifest import Manifest
 from convnet.data.files.shards import list_shards
+from convnet.data.files.storage import open_storage
 from convnet.data.images.preprocess import Preprocess
 from convnet.errors import DataError
 from convnet.registry import validate
@@ -79,6 +81,8 @@ def open_spec(
     if (options.ignore and spec.kind != "table") or (options.label is not None and not has_columns):
         raise DataError(f"{options.source}: data.label and data.ignore apply to tables only")
     dataset = _open(spec, options, preprocess, annotation, shape)
+    if isinstance(dataset, TensorDataset) and not spec.named:
+        dataset = with_checksums(dataset)
     return dataset if options.classes is None else select_classes(dataset, options.classes)
 
 
@@ -140,6 +144,14 @@ def list_spec(spec: DataSpec, label: str | None = None, *, multi_label: bool = F
     if spec.kind not in LABELED:
         raise DataError(f"{spec.source}: holds no images with labels; {KINDS_OF_FILES}")
     return list_images(spec.file, spec.contents, label, multi_label=multi_label)
+
+
+def has_label_columns(spec: DataSpec) -> bool:
+    """Whether the classes of the data are in columns of tables, so that `data.label` applies."""
+    if spec.kind in ("archive", "image folder"):
+        store = open_storage(spec.file)
+        return bool(tables_within(store, spec.contents or store.contents()))
+    return spec.kind in TABLES
 
 
 def _require_annotation(dataset: TensorDataset, annotation: Annotation) -> None:

@@ -154,6 +154,7 @@ def open_images(
         groups=kept.group_numbers(),
         duplicates=None if pairs is None else torch.from_numpy(together(len(listed), pairs))[remaining],
         shards=_shards(kept),
+        checksums=_checksums(found, remaining) if len(places) == len(listed) else None,
         excluded=excluded,
         unreadable=tuple(
             f"{listed.samples[place].entry.name}: {why}" for place, (_, why) in sorted(lost.items())
@@ -260,6 +261,11 @@ def _channels(numbers: NDArray[np.uint8]) -> int:
     values, counts = np.unique(numbers, return_counts=True)
     common = int(values[counts.argmax()])
     return 3 if common == 1 and 3 in values else common
+
+
+def _checksums(found: Scan, remaining: torch.Tensor) -> torch.Tensor:
+    """The checksums of the samples that remain."""
+    return torch.from_numpy(found.records["checksum"].astype(np.int64))[remaining]
 
 
 def _shards(kept: Manifest) -> torch.Tensor | None:

@@ -30,7 +30,7 @@ from convnet.data.images.pixels import DecodeError, to_channels
 from convnet.data.images.preprocess import Preprocess, require_room
 from convnet.data.images.resize import ResizePolicy, resize
 from convnet.errors import DataError
-from convnet.types import Batch, ImageShape, SplitName
+from convnet.types import Batch, ImageShape, SplitName, checksum
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,14 @@ def from_tensors(
     shape = ImageShape(*images.shape[1:])
     info = DatasetInfo(name, shape, tuple(classes), locations, given_split=given_split, **facts)
     return TensorDataset(info, images, targets)
+
+
+def with_checksums(dataset: TensorDataset) -> TensorDataset:
+    """The dataset with a checksum per sample, of its values and its target."""
+    values, targets = dataset.images.contiguous().numpy(), dataset.targets.contiguous().numpy()
+    numbers = [checksum(x.tobytes() + t.tobytes()) for x, t in zip(values, targets, strict=True)]
+    info = replace(dataset.info, checksums=torch.tensor(numbers, dtype=torch.int64))
+    return replace(dataset, info=info)
 
 
 def with_images(dataset: Dataset, images: Tensor) -> TensorDataset:

@@ -64,7 +64,7 @@ def choose_columns(cells: Cells, index: FileIndex, label: str | None, *, multi_l
     Raises:
         DataError: No column names files, the label column is not known, or a split is not one.
     """
-    files = _files_column(cells, index)
+    files = files_column(cells, index)
     others = [column for column in cells.columns if column != files]
     if label is not None and label not in cells.columns:
         raise DataError(
@@ -125,7 +125,12 @@ def _is_id(text: str, index: FileIndex) -> bool:
         return True
 
 
-def _files_column(cells: Cells, index: FileIndex) -> str:
+def files_column(cells: Cells, index: FileIndex) -> str:
+    """The column that names files, by paths or ids.
+
+    Raises:
+        DataError: There is none.
+    """
     for place, column in enumerate(cells.columns):
         if any(has_image_name(row[place]) for row in cells.rows[:LOOKED_AT]):
             return column

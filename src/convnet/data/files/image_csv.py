@@ -10,11 +10,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from convnet.data.files.columns import Columns, choose_columns
+from convnet.data.files.columns import Columns, choose_columns, files_column
 from convnet.data.files.csv import DELIMITERS, Cells, decode_text, parse_cells
 from convnet.data.files.file_index import NO_FILES, FileIndex, images_near
 from convnet.data.files.manifest import UNUSED, Manifest, Sample, make_manifest
-from convnet.data.files.storage import MISSING, Contents, FileEntry, FileStorage, Ignored
+from convnet.data.files.storage import MISSING, Contents, FileEntry, FileStorage, Ignored, open_storage
+from convnet.data.images.decode import file_bytes
 from convnet.data.images.formats import has_image_name
 from convnet.errors import DataError, in_one_line
 
@@ -131,6 +132,20 @@ def manifest_of_cells(
     return make_manifest(
         where.stem, store, list(found.values()), ignored=unused, multi_label=multi_label, remarks=remarks
     )
+
+
+def list_paths(path: Path) -> list[Path]:
+    """The images that a table names, whatever its other columns.
+
+    Raises:
+        DataError: The table cannot be read.
+    """
+    index = table_index(open_storage(path.absolute().parent), path.name, None)
+    cells = _cells(path, file_bytes(path))
+    place = cells.columns.index(files_column(cells, index))
+    texts = [row[place].replace("\\", "/") for row in cells.rows]
+    there = path.parent
+    return [there / (text if (there / text).is_file() else index.find(text) or text) for text in texts]
 
 
 def _by_id(index: FileIndex, text: str, line: str) -> str | None:

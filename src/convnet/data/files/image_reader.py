@@ -166,13 +166,22 @@ def read_image(content: bytes, shape: ImageShape, preprocess: Preprocess) -> Pix
     return to_channels(resize(picture.pixels, size, preprocess.resize), shape.channels)
 
 
+def read_named_image(location: str, content: bytes, shape: ImageShape, preprocess: Preprocess) -> Pixels:
+    """Decode and resize the content of an image file, C×H×W.
+
+    Raises:
+        DataError: It is not a readable image; the message names the location.
+    """
+    try:
+        return read_image(content, shape, preprocess).transpose(2, 0, 1)
+    except DecodeError as error:
+        raise DataError(f"{location}: not a readable image: {error.reason}") from error
+
+
 def read_image_file(path: Path, shape: ImageShape, preprocess: Preprocess) -> Pixels:
     """Decode and resize an image file, C×H×W.
 
     Raises:
         DataError: The file is missing or not a readable image.
     """
-    try:
-        return read_image(file_bytes(path), shape, preprocess).transpose(2, 0, 1)
-    except DecodeError as error:
-        raise DataError(f"{path}: not a readable image: {error.reason}") from error
+    return read_named_image(str(path), file_bytes(path), shape, preprocess)

@@ -7,6 +7,7 @@ JPEG is decoded by libjpeg-turbo through simplejpeg, everything else by Pillow. 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
@@ -100,16 +101,22 @@ def decode_file(
     at_least: tuple[int, int] | None = None,
 ) -> Picture:
     """Decode a file; see `decode`. Errors name the file."""
+    return decode_named(
+        str(path),
+        file_bytes(path),
+        channels=channels,
+        background=background,
+        allow_truncated=allow_truncated,
+        at_least=at_least,
+    )
+
+
+def decode_named(location: str, content: bytes, **options: Any) -> Picture:
+    """Decode the content of a file; see `decode`. Errors name its location."""
     try:
-        return decode(
-            file_bytes(path),
-            channels=channels,
-            background=background,
-            allow_truncated=allow_truncated,
-            at_least=at_least,
-        )
+        return decode(content, **options)
     except DecodeError as error:
-        raise DataError(f"{path}: not a readable image: {error.reason}") from error
+        raise DataError(f"{location}: not a readable image: {error.reason}") from error
 
 
 def file_bytes(path: Path) -> bytes:

@@ -6,7 +6,7 @@ import csv
 import io
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import torch
 from annotated_types import Ge, Lt
@@ -234,26 +234,59 @@ def read_split(text: str, dataset: Dataset) -> Split:
     Raises:
         DataError: The text is damaged, or the samples of the dataset have changed since.
     """
-    members: dict[str, list[int]] = {name: [] for name in (*NAMES, UNUSED)}
-    try:
-        rows = list(csv.DictReader(io.StringIO(text, newline="")))
-        for row in rows:
-            members[row["split"]].append(int(row["index"]))
-    except (KeyError, ValueError, TypeError) as error:
-        raise DataError(f"split.csv is damaged ({error!r}); start a new run") from error
-    if not rows:
-        raise DataError("split.csv is damaged (it has no rows); start a new run")
-    there = [(str(i), label, location(dataset, i)) for i, label in enumerate(class_names(dataset))]
-    then = [(row["index"], row["class"], row["sample"]) for row in rows]
+    rows = split_rows(text)
+    there = [(i, label, location(dataset, i)) for i, label in enumerate(class_names(dataset))]
+    then = [(row.position, row.label, row.sample) for row in rows]
     if then != there:
         raise DataError(
             f"{dataset.info.name} differs from the data in split.csv: {_difference(then, there)}; "
             "restore the data, or start a new run"
         )
-    return Split(*(torch.tensor(members[name], dtype=torch.int64) for name in NAMES))
+    return Split(
+        *(
+            torch.tensor([row.position for row in rows if row.split == name], dtype=torch.int64)
+            for name in NAMES
+        )
+    )
 
 
-def _difference(then: list[tuple[str, str, str]], there: list[tuple[str, str, str]]) -> str:
+class SplitRow(NamedTuple):
+    """A row of split.csv."""
+
+    position: int
+    split: str
+    label: str
+    sample: str
+
+
+def split_rows(text: str) -> list[SplitRow]:
+    """The rows of a split written by `write_split`.
+
+    Raises:
+        DataError: The text is damaged, or no sample is in the training split.
+    """
+    try:
+        rows = [
+            SplitRow(int(row["index"]), row["split"], row["class"], row["sample"])
+            for row in csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        ]
+    except (KeyError, ValueError, TypeError, csv.Error) as error:
+        raise DataError(f"split.csv is damaged ({error!r}); restore it, or start a new run") from error
+    damage = None
+    if not rows:
+        damage = "it has no rows"
+    elif strange := next((row for row in rows if row.split not in (*NAMES, UNUSED)), None):
+        damage = f"row {strange.index} is in '{strange.split}'"
+    elif [row.position for row in rows] != list(range(len(rows))):
+        damage = "its rows are not numbered from 0"
+    elif not any(row.split == "train" for row in rows):
+        damage = "no row is in the training split"
+    if damage:
+        raise DataError(f"split.csv is damaged ({damage}); restore it, or start a new run")
+    return rows
+
+
+def _difference(then: list[tuple[int, str, str]], there: list[tuple[int, str, str]]) -> str:
     """A description of the first sample that was removed, added, or has another class."""
     before, now = ({place: label for _, label, place in rows} for rows in (then, there))
     gone, new = ([p for p in one if p not in other] for one, other in ((before, now), (now, before)))

@@ -1,0 +1,88 @@
+"""The page of an evaluation on other data: figures, confusion, mistakes, files that were left out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from convnet.atomic import write_atomically
+from convnet.data import Dataset
+from convnet.reports.classification_figures import (
+    classification_figures,
+    mistakes_figure,
+    most_confident_mistakes,
+)
+from convnet.reports.html import render
+from convnet.reports.style import to_png
+from convnet.tasks import ClassificationResult, Evaluation, Score
+
+MISTAKES = 24
+
+
+@dataclass(frozen=True)
+class EvaluationPage:
+    """The content of an evaluation's folder.
+
+    Attributes:
+        figures: The metrics, for evaluation.json and the page.
+        predictions: The text of predictions.csv.
+        evaluation: The predictions.
+        dataset: The evaluated data.
+        classes: The classes of the run.
+        score: The main metric.
+    """
+
+    figures: dict[str, Any]
+    predictions: str
+    evaluation: Evaluation
+    dataset: Dataset
+    classes: tuple[str, ...]
+    score: Score
+
+    def write(self, folder: Path) -> Path:
+        """Write evaluation.json, predictions.csv and evaluation.html.
+
+        Args:
+            folder: The folder; created if it does not exist.
+
+        Returns:
+            The path of the page.
+
+        Raises:
+            RunError: The folder is not writable.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(
+            folder / "evaluation.json", json.dumps(self.figures, indent=2, ensure_ascii=False) + "\n"
+        )
+        write_atomically(folder / "predictions.csv", self.predictions)
+        page = folder / "evaluation.html"
+        write_atomically(page, self._html())
+        return page
+
+    def _html(self) -> str:
+        pictures: dict[str, bytes] = {}
+        mistakes = []
+        if isinstance(self.evaluation, ClassificationResult):
+            rows = list(csv.DictReader(io.StringIO(self.predictions, newline="")))
+            mistakes = most_confident_mistakes(rows)
+            pictures = dict(classification_figures(self.evaluation, self.dataset.info.name, self.classes))
+            if mistakes and self.dataset.info.modality == "images":
+                pictures["mistakes"] = to_png(mistakes_figure(self.dataset, mistakes[:MISTAKES]))
+        overall = {
+            key: value for key, value in self.evaluation.scores().items() if not isinstance(value, dict)
+        }
+        return render(
+            "evaluation.html",
+            figures=self.figures,
+            score=self.score,
+            value=self.evaluation.score,
+            overall=overall,
+            pictures=pictures,
+            mistakes=mistakes,
+            shown=MISTAKES,
+        )

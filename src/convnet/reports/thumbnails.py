@@ -1,0 +1,33 @@
+"""Small pictures for pages."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+from PIL import Image
+
+from convnet.data.images.decode import decode
+from convnet.data.images.pixels import DecodeError, to_channels
+from convnet.data.images.resize import resize
+
+SIDE = 132
+"""The longer side of a thumbnail in pixels."""
+
+
+def thumbnail(content: bytes) -> str | None:
+    """The content of an image file as a small JPEG in a data URI; None if it cannot be decoded."""
+    try:
+        pixels = decode(content, at_least=(SIDE, SIDE), allow_truncated=True).pixels
+    except DecodeError:
+        return None
+    shown = pixels[:, :, :3] if pixels.shape[2] >= 3 else to_channels(pixels[:, :, :1], 3)
+    height, width = shown.shape[:2]
+    enlarged = max(1, SIDE // 2 // max(height, width))  # pixels of tiny images are shown as squares
+    shown = shown.repeat(enlarged, 0).repeat(enlarged, 1)
+    height, width = shown.shape[:2]
+    scale = min(1.0, SIDE / max(height, width))
+    small = resize(shown, (max(1, round(height * scale)), max(1, round(width * scale))), "stretch")
+    written = io.BytesIO()
+    Image.fromarray(small).save(written, "JPEG", quality=82)
+    return "data:image/jpeg;base64," + base64.b64encode(written.getvalue()).decode()
