@@ -8,13 +8,15 @@ makes their outputs itself and leaves everything else to torch.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
@@ -25,6 +27,28 @@ _POINTWISE = {
     "clamp", "clamp_min", "relu", "sigmoid", "tanh", "silu", "gelu", "elu", "leaky_relu", "hardtanh",
     "hardswish", "hardsigmoid", "mish", "softplus", "bernoulli",
 }  # fmt: skip
+
+
+class _AnyDevice(TorchFunctionMode):
+    """Moves nothing: whatever device a network asks for, its tensors stay on the meta device."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if func in (Tensor.cpu, Tensor.cuda):
+            return args[0]
+        if kwargs.get("device") is not None:
+            kwargs["device"] = "meta"
+        if func is Tensor.to:
+            named = [isinstance(a, str | torch.device | int) and not isinstance(a, bool) for a in args[1:]]
+            args = (args[0], *("meta" if n else a for n, a in zip(named, args[1:], strict=True)))
+        return func(*args, **kwargs)
+
+
+@contextmanager
+def on_shapes() -> Iterator[None]:
+    """A block in which tensors are made on the meta device, whatever device is asked for."""
+    with torch.device("meta"), _AnyDevice():
+        yield
 
 
 def on_meta(module: nn.Module) -> nn.Module:
@@ -168,6 +192,14 @@ def _places(sizes: Sequence[int], kernel: Sequence[int], arguments: Mapping[str,
     return places if min(places) > 0 else None
 
 
+def _upsampled(arguments: Mapping[str, Any]) -> Tensor | None:
+    x, sizes = arguments["self"], list(arguments["output_size"])
+    if x.dim() != len(sizes) + 2 or min(*x.shape[1:], *sizes) < 1:
+        return None
+    resized: Tensor = x.new_empty((*x.shape[:2], *sizes))
+    return resized
+
+
 def _cat(arguments: Mapping[str, Any]) -> Tensor | None:
     parts, first = arguments["tensors"], arguments["tensors"][0]
     dim = arguments["dim"]
@@ -213,6 +245,18 @@ _MAKERS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "max_pool2d_with_indices": _max_pool,
     "avg_pool2d": _mean_pool,
     "native_batch_norm": _batch_norm,
+    **dict.fromkeys(
+        (
+            "upsample_nearest1d",
+            "upsample_nearest2d",
+            "upsample_linear1d",
+            "upsample_bilinear2d",
+            "upsample_bicubic2d",
+            "_upsample_nearest_exact1d",
+            "_upsample_nearest_exact2d",
+        ),
+        _upsampled,
+    ),
     "cat": _cat,
     "mean": _mean,
     "empty_like": _empty_like,

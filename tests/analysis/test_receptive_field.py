@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from convnet import summary
+from convnet.analysis.inputs import Inputs
 from convnet.analysis.reach import Reach
 from convnet.analysis.trace import trace
 from convnet.layers import ConvBlock, LocallyConnected2d, Residual, UpConv2d
@@ -56,7 +57,7 @@ def check(model: nn.Module, shape: tuple[int, ...]) -> int:
     A field that extend beyond the border also counts what places outside of the maps would have seen: there,
     the real one must lie within it.
     """
-    field = trace(on_meta(model), shape).call.field
+    field = trace(on_meta(model), Inputs({"0": tuple(shape)}, torch.float32)).call.field
     assert field is not None
     sides, exact = field.shape[2:], 0
     middle = (tuple(n // 2 for n in sides), tuple(n // 2 - 1 for n in sides))

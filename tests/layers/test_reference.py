@@ -166,6 +166,50 @@ def test_pooling_and_its_gradient(size, kernel, stride, padding) -> None:
     )
 
 
+@given(st.data())
+def test_pools_that_round_up_leave_out_padding_or_are_dilated(data: st.DataObject) -> None:
+    kernel, stride = (data.draw(st.tuples(st.integers(1, 4), st.integers(1, 4))) for _ in range(2))
+    padding = data.draw(st.integers(0, min(kernel) // 2))
+    dilation = data.draw(st.integers(1, 2))
+    spans = [dilation * (k - 1) + 1 for k in kernel]
+    size = [data.draw(st.integers(span, 11)) for span in spans]
+    ceil_mode, counted = data.draw(st.booleans()), data.draw(st.booleans())
+    x = numbers(2, *size)
+    found, places = F.max_pool2d(x[None], kernel, stride, padding, dilation, ceil_mode, True)
+    expected, stored = reference.max_pool2d(
+        x.numpy(), kernel, stride, (padding, padding), dilation=(dilation,) * 2, ceil_mode=ceil_mode
+    )
+    np.testing.assert_allclose(found[0], expected)
+    np.testing.assert_array_equal(places[0], stored)
+    mean = F.avg_pool2d(x[None], kernel, stride, padding, ceil_mode, counted)[0]
+    defined = reference.mean_pool2d(
+        x.numpy(), kernel, stride, (padding, padding), ceil_mode=ceil_mode, count_include_pad=counted
+    )
+    np.testing.assert_allclose(mean, defined, atol=1e-12)
+
+
+@pytest.mark.parametrize("stride", [2, 3, 4])
+@pytest.mark.parametrize("kernel_size", [2, 3, 4, 5, 6])
+def test_up_convolution_is_the_transpose_of_a_convolution_with_same_padding(
+    kernel_size: int, stride: int
+) -> None:
+    """Also where kernel − stride is odd; the definition with ONNX's SAME_UPPER agrees."""
+    if kernel_size < stride:
+        return
+    up = UpConv2d(2, 3, kernel_size, stride=stride, bias=False).double()
+    down = Conv2d(3, 2, kernel_size, stride=stride, padding="same", bias=False).double()
+    down.weight.data = up.weight.data
+    x = numbers(1, 3, 5 * stride, 4 * stride).requires_grad_()
+    y = numbers(1, 2, 5, 4)
+    (gradient,) = torch.autograd.grad(down(x), x, y)
+    torch.testing.assert_close(up(y).detach(), gradient)
+    ends = reference.same_ends(5 * stride, kernel_size, stride, transposed=True)
+    defined = reference.transposed_correlate2d(
+        y[0].numpy(), up.weight.detach().numpy(), stride=(stride, stride), padding=(ends, ends)
+    )
+    np.testing.assert_allclose(up(y)[0].detach(), defined, atol=1e-12)
+
+
 @given(st.integers(1, 9), st.integers(1, 4), st.integers(1, 4))
 def test_channel_pooling_maxout_and_response_norm(channels, size, stride) -> None:
     x = numbers(channels, 3, 4) * 40

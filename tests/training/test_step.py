@@ -79,4 +79,4 @@ def test_every_step_is_reported_once_and_in_order(fetch_every: int) -> None:
     assert reported == [(i + 1) // fetch_every * fetch_every for i in range(19)] + [20]
     steps = [event for event in events if isinstance(event, StepEnd)]
     assert [(event.step, event.loss, event.score) for event in steps] == [(i + 1, i, 0.5) for i in range(20)]
-    assert training.progress.loss_sum / training.progress.seen == pytest.approx(9.5)
+    assert training.progress.loss_sum / training.progress.loss_weight == pytest.approx(9.5)

@@ -120,7 +120,8 @@ def test_early_stopping_returns_to_the_best_epoch(tmp_path: Path) -> None:
     row = stopped.metrics[best]
     assert stopped.result["train"]["loss"] == row["train_loss"]
     assert stopped.result["best_epoch"] == best + 1
-    assert stopped.result["val"]["loss"] == pytest.approx(losses[best], rel=1e-6)
+    # The final figures are computed in fp32, those of the epochs in the precision of training.
+    assert stopped.result["val"]["loss"] == pytest.approx(losses[best], rel=1e-3)
 
 
 def test_a_diverging_run_names_step_rate_and_checkpoint(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ class Field:
         """A field of that shape with unknown reaches."""
         return Field(_plain(shape), (None,) * len(self.reaches))
 
-    def along(self, dim: int, size: int, change: Callable[[Reach], Reach]) -> Field:
+    def along(self, dim: int, size: int, change: Callable[[Reach], Reach | None]) -> Field:
         """The field after a layer that reads along one dimension and leaves `size` positions."""
         dim %= len(self.dims)
         if len(self.dims[dim]) != 1 or (axis := self.dims[dim][0][0]) is None:

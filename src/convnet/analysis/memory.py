@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from convnet.meta import MetaMode
+from convnet.analysis.inputs import Inputs
+from convnet.meta import MetaMode, on_shapes, tensors
 
 
 @dataclass
@@ -65,7 +66,7 @@ class LiveMemory:
         return gone
 
 
-def saved_bytes(module: nn.Module, shape: Sequence[int], dtype: torch.dtype, batch_size: int) -> int | None:
+def saved_bytes(module: nn.Module, inputs: Inputs, batch_size: int) -> int | None:
     """The bytes that a training step with `batch_size` inputs keeps for its backward pass.
 
     `module` is on the meta device and is left in training mode. None if it cannot be run in training mode.
@@ -77,13 +78,14 @@ def saved_bytes(module: nn.Module, shape: Sequence[int], dtype: torch.dtype, bat
         return tensor
 
     module.train()
-    x = torch.empty(batch_size, *shape, dtype=dtype, device="meta")
+    arguments, keywords = inputs.arguments(batch_size)
     try:
-        with torch.device("meta"), MetaMode(), saved_tensors_hooks(keep, lambda tensor: tensor):
-            held = module(x)  # keeps the graph and its storages until they are counted
+        with on_shapes(), MetaMode(), saved_tensors_hooks(keep, lambda tensor: tensor):
+            held = module(*arguments, **keywords)  # keeps the graph and its storages until they are counted
     except Exception:  # a user's forward may raise anything in training mode
         return None
-    permanent = {_key(tensor) for tensor in (x, *module.parameters(), *module.buffers())}
+    given = tensors((arguments, keywords))
+    permanent = {_key(tensor) for tensor in (*given, *module.parameters(), *module.buffers())}
     saved = sum(storage.nbytes() for key, storage in storages.items() if key not in permanent)
     del held
     return saved

@@ -9,6 +9,9 @@ from fractions import Fraction
 
 Sources = Callable[[int], Iterable[int]]
 
+LONGEST_PERIOD = 200_000
+"""Several resizes by odd factors, with convolutions in between, multiply their periods."""
+
 NOTHING = (1 << 60, -(1 << 60))
 """The interval of a position that depends on no pixel."""
 
@@ -54,27 +57,42 @@ class Reach:
 
     @property
     def start(self) -> float:
-        """The center of the first position's field; the center of the first pixel is 0."""
-        return (self.lows[0] + self.highs[0]) / 2
+        """Where the first position's field has its center; the center of the first pixel is 0.
 
-    def read(self, period: int, moved: int, sources: Sources) -> Reach:
+        Centers lie at start + place·jump: all of them at period 1, else on average over a period.
+        """
+        doubled = [
+            (low + high) * self.period - 2 * place * self.advance
+            for place, (low, high) in enumerate(zip(self.lows, self.highs, strict=True))
+            if low <= high  # behind the gaps of an up-convolution, positions may depend on nothing
+        ]
+        return sum(doubled) / (2 * self.period * len(doubled)) if doubled else 0.0
+
+    def center(self, place: int) -> float:
+        """The center of the field of one position."""
+        low, high = self.at(place)
+        return (low + high) / 2
+
+    def read(self, period: int, moved: int, sources: Sources) -> Reach | None:
         """The reach after a layer whose position i reads the positions `sources(i)` of this map.
 
-        Position i + `period` reads those shifted by `moved`.
+        Position i + `period` reads those shifted by `moved`. None if the pattern hardly ever repeats.
         """
         if not self.advance:
             return self
         turns = self.period // math.gcd(self.period, moved)
+        if period * turns > LONGEST_PERIOD:
+            return None
         fields = [self._hull(map(self.at, sources(place))) for place in range(period * turns)]
         lows, highs = zip(*fields, strict=True)
         return Reach(period * turns, moved * turns // self.period * self.advance, lows, highs)._shortest()
 
-    def window(self, kernel_size: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> Reach:
+    def window(self, kernel_size: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> Reach | None:
         """The reach after a convolution or a pool."""
         taps = range(-padding, kernel_size * dilation - padding, dilation)
         return self.read(1, stride, lambda i: [i * stride + tap for tap in taps])
 
-    def transposed_window(self, kernel_size: int, stride: int, padding: int, dilation: int) -> Reach:
+    def transposed_window(self, kernel_size: int, stride: int, padding: int, dilation: int) -> Reach | None:
         """The reach after a transposed convolution."""
 
         def sources(place: int) -> list[int]:
@@ -83,7 +101,7 @@ class Reach:
 
         return self.read(stride, 1, sources)
 
-    def resized(self, step: Fraction, sources: Sources) -> Reach:
+    def resized(self, step: Fraction, sources: Sources) -> Reach | None:
         """The reach after interpolation, with `step` positions of this map between neighbors."""
         return self.read(step.denominator, step.numerator, sources)
 

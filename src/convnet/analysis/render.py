@@ -34,7 +34,7 @@ def terminal(table: LayerTable, width: int = 80, depth: int | None = None) -> Re
     for column, room in zip(COLUMNS, widths, strict=False):
         side = "left" if column == "window" else "right"
         rows.add_column(column, justify=side, no_wrap=True, min_width=room)  # type: ignore[arg-type]
-    rows.add_row(Text("input"), "", by(table.input))
+    rows.add_row(Text("input"), "", " and ".join(map(by, table.inputs.values())))
     folded = False
     for level, parent, layer, is_folded in shown:
         folded |= is_folded
@@ -111,7 +111,7 @@ def cells(layer: Layer) -> tuple[str, ...]:
     """The columns after the name."""
     output = "–" if layer.output is None else by(layer.output)
     memory = human(layer.activation_bytes, "B") if layer.activation_bytes else "–"
-    macs = UNKNOWN if layer.macs is None else human(layer.macs) if layer.macs else "–"
+    macs = human(layer.macs) if layer.macs else UNKNOWN if layer.uncounted else "–"
     return (
         window(layer),
         output,
@@ -154,7 +154,7 @@ def field(layer: Layer) -> str:
 def footer(table: LayerTable, folded: bool) -> list[str]:
     """Totals, memory, unused modules and notes on strides."""
     frozen = "" if table.trainable == table.parameters else f", {table.trainable:,} trainable"
-    macs = UNKNOWN if table.macs is None else human(table.macs)
+    macs = f"at least {human(table.macs)}" if table.uncounted else human(table.macs)
     training = UNKNOWN if table.training_bytes is None else human(table.training_bytes, "B")
     inputs = "1 input" if table.batch_size == 1 else f"{table.batch_size} inputs"
     lines = [
@@ -162,6 +162,8 @@ def footer(table: LayerTable, folded: bool) -> list[str]:
         f"memory: weights {human(table.weight_bytes, 'B')}; with {inputs}: forward "
         f"{human(table.forward_bytes, 'B')}, Adam step {training}",
     ]
+    if table.uncounted:
+        lines.append(f"not counted, but may multiply: {', '.join(table.uncounted)}")
     lines += [f"not run in evaluation: {name}, {count:,} parameters" for name, count in table.unused.items()]
     lines += table.notes
     if folded:

@@ -5,25 +5,24 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from convnet.analysis.inputs import Inputs, by
 from convnet.analysis.trace import NothingLeftError, Trace, trace
 from convnet.errors import ModelError
 
 LARGEST_TRIED = 1 << 14
 
 
-def fitting_trace(module: nn.Module, shape: tuple[int, ...], dtype: torch.dtype) -> Trace:
+def fitting_trace(module: nn.Module, inputs: Inputs) -> Trace:
     """Trace a module on the meta device.
 
     Raises:
         ModelError: A layer fails; if the input is too small, the message gives the smallest that works.
     """
-    if not shape or min(shape) < 1:
-        raise ModelError(f"invalid input shape {shape}: every size must be at least 1")
     try:
-        return trace(module, shape, dtype)
+        return trace(module, inputs)
     except NothingLeftError as error:
-        smallest = smallest_input(module, shape, dtype)
-        way_out = f"; the smallest input that works is {'×'.join(map(str, smallest))}" if smallest else ""
+        smallest = smallest_input(module, inputs.first, inputs.dtype) if inputs.form == "one" else None
+        way_out = f"; the smallest input that works is {by(smallest)}" if smallest else ""
         raise ModelError(f"{error}{way_out}") from None
 
 
@@ -51,7 +50,7 @@ def smallest_input(module: nn.Module, shape: tuple[int, ...], dtype: torch.dtype
 
 def _fits(module: nn.Module, shape: tuple[int, ...], dtype: torch.dtype) -> bool:
     try:
-        trace(module, shape, dtype)
+        trace(module, Inputs({"0": shape}, dtype))
     except NothingLeftError:
         return False
     except ModelError:  # a later layer may take one size only, which is not checked here

@@ -11,11 +11,12 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from convnet.analysis.field import Field
+from convnet.analysis.inputs import Inputs, Shapes, parse_inputs
 from convnet.analysis.memory import saved_bytes
 from convnet.analysis.render import fragment, plain_text
 from convnet.analysis.smallest import fitting_trace
 from convnet.analysis.table import Layer, LayerTable
-from convnet.analysis.trace import Call, Trace, total, trace
+from convnet.analysis.trace import Call, Trace, trace
 from convnet.errors import ModelError
 from convnet.meta import on_meta
 
@@ -32,7 +33,7 @@ class Summary(LayerTable):
 
 def summary(
     module: nn.Module,
-    input_shape: Sequence[int],
+    input_shape: Shapes,
     *,
     name: str | None = None,
     batch_size: int = 1,
@@ -51,10 +52,13 @@ def summary(
 
     Args:
         module: The network.
-        input_shape: The shape of an input without the batch dimension, e.g. (3, 224, 224).
+        input_shape: The shape of an input without the batch dimension, e.g. (3, 224, 224). For several
+            inputs a list of shapes, or a dictionary: keyword arguments if `forward` has parameters of those
+            names, else a single dictionary.
         name: The name shown in the table. Default: the class of the module.
         batch_size: The batch size for the memory figures.
-        dtype: The type of the input. Default: that of the weights.
+        dtype: The type of the inputs. Default: that of the weights; whole numbers if the first layer is an
+            embedding.
 
     Returns:
         The table; print it, or use `layers`, `parameters`, `macs`, `to_dict()`.
@@ -65,12 +69,9 @@ def summary(
     """
     if not isinstance(module, nn.Module):
         raise ModelError(f"expected a torch.nn.Module, got {type(module).__name__}")
-    if not isinstance(input_shape, Sequence) or not all(isinstance(size, int) for size in input_shape):
-        raise ModelError(f"input_shape must be a sequence of sizes, e.g. (3, 224, 224), got {input_shape!r}")
-    module, shape = on_meta(module), tuple(input_shape)
-    floats = (p.dtype for p in module.parameters() if p.is_floating_point())
-    dtype = dtype or next(floats, torch.float32)
-    found = fitting_trace(module, shape, dtype)
+    module = on_meta(module)
+    inputs = parse_inputs(module, input_shape, dtype)
+    found = fitting_trace(module, inputs)
     _require_sizes(module)
     weights = {id(p): p for p in module.parameters()}
     buffers = {id(b): b for b in module.buffers()}
@@ -79,7 +80,8 @@ def summary(
     weight_bytes = sum(t.nbytes for t in (*weights.values(), *buffers.values()))
     return Summary(
         model=name or type(module).__name__,
-        input=shape,
+        input=inputs.first,
+        inputs=inputs.shapes,
         batch_size=batch_size,
         root=root,
         parameters=sum(p.numel() for p in weights.values()),
@@ -87,14 +89,14 @@ def summary(
         unused=_unused(module, builder.counted),
         weight_bytes=weight_bytes,
         forward_bytes=weight_bytes + batch_size * found.peak,
-        training_bytes=_training_bytes(module, found, shape, dtype, batch_size, weight_bytes),
+        training_bytes=_training_bytes(module, found, inputs, batch_size, weight_bytes),
     )
 
 
 def unfitting_strides(module: nn.Module, input_shape: Sequence[int]) -> list[str]:
     """The notes of the table on strides that leave pixels unused; empty if the network cannot be traced."""
     try:
-        found = trace(on_meta(module), tuple(input_shape))
+        found = trace(on_meta(module), parse_inputs(module, input_shape, None))
     except ModelError:
         return []
     return _Builder().layer(found.call).notes()
@@ -103,14 +105,13 @@ def unfitting_strides(module: nn.Module, input_shape: Sequence[int]) -> list[str
 def _training_bytes(
     module: nn.Module,
     found: Trace,
-    shape: tuple[int, ...],
-    dtype: torch.dtype,
+    inputs: Inputs,
     batch_size: int,
     weight_bytes: int,
 ) -> int | None:
     """The bytes of weights, gradients, Adam's two moments and saved activations."""
     several = max(2, batch_size)  # batch norm refuses a single value per channel
-    saved = saved_bytes(module, shape, dtype, several)
+    saved = saved_bytes(module, inputs, several)
     if saved is None:
         return None
     learned = sum(p.nbytes for p in module.parameters() if p.requires_grad)
@@ -159,7 +160,10 @@ class _Builder:
             parameters=sum(layer.parameters for layer in inside) if inside else parameters,
             trainable=sum(layer.trainable for layer in inside) if inside else trainable,
             activation_bytes=sum(layer.activation_bytes for layer in inside) if inside else call.made,
-            macs=total(layer.macs for layer in inside) if inside else call.macs,
+            macs=sum(layer.macs for layer in inside) if inside else call.macs,
+            uncounted=tuple(name for layer in inside for name in layer.uncounted)
+            if inside
+            else call.uncounted,
             receptive_field=_sizes(call.field),
             jump=_each(call.field, "jump"),
             offset=_each(call.field, "start"),
@@ -178,7 +182,7 @@ class _Builder:
 def _held(name: str, shape: tuple[int, ...], parameters: int, trainable: int) -> Layer:
     """A row for parameters outside the layers."""
     return Layer(
-        name, "Parameter", shape, None, None, parameters, trainable, 0, 0, (), (), (), (), (), True, None
+        name, "Parameter", shape, None, None, parameters, trainable, 0, 0, (), (), (), (), (), (), True, None
     )
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from convnet.analysis.trace import total
 from convnet.analysis.window import Window
 
 UNKNOWN = "unknown"
@@ -25,7 +24,8 @@ class Layer:
         parameters: The number of parameters.
         trainable: The number of trainable parameters.
         activation_bytes: New memory for one input; 0 for layers that work in place or only reshape.
-        macs: Multiply-accumulates for one input.
+        macs: Multiply-accumulates for one input, as far as they are counted.
+        uncounted: The operations that may multiply but are not counted; with them, `macs` is a lower bound.
         receptive_field: The size of the field of one position, in input pixels per side; empty if the input
             has no sides.
         jump: Input pixels between neighboring positions, per side; 0 if all positions share a field.
@@ -44,7 +44,8 @@ class Layer:
     parameters: int
     trainable: int
     activation_bytes: int
-    macs: int | None
+    macs: int
+    uncounted: tuple[str, ...]
     receptive_field: tuple[int, ...] | None
     jump: tuple[float, ...] | None
     offset: tuple[float, ...] | None
@@ -71,7 +72,8 @@ class LayerTable:
 
     Attributes:
         model: The name of the network.
-        input: The shape of the input without the batch dimension.
+        input: The shape of the first input without the batch dimension.
+        inputs: The shapes of all inputs, by position or name.
         batch_size: The batch size of the memory figures.
         root: The row of the whole network.
         parameters: The number of parameters, each counted once.
@@ -84,6 +86,7 @@ class LayerTable:
 
     model: str
     input: tuple[int, ...]
+    inputs: dict[str, tuple[int, ...]]
     batch_size: int
     root: Layer
     parameters: int
@@ -99,9 +102,14 @@ class LayerTable:
         return list(self.root.leaves())
 
     @property
-    def macs(self) -> int | None:
-        """Multiply-accumulates for one input; None if those of a layer are unknown."""
-        return total(layer.macs for layer in self.layers)
+    def macs(self) -> int:
+        """Multiply-accumulates for one input; a lower bound if there are uncounted operations."""
+        return self.root.macs
+
+    @property
+    def uncounted(self) -> list[str]:
+        """The operations that may multiply but are not counted."""
+        return sorted({*self.root.uncounted})
 
     @property
     def activation_bytes(self) -> int:
@@ -121,6 +129,7 @@ class LayerTable:
         return {
             "model": self.model,
             "input": list(self.input),
+            "inputs": {name: list(shape) for name, shape in self.inputs.items()},
             "batch_size": self.batch_size,
             "layers": [_row(layer) for layer in self.layers],
             "total": {
@@ -128,7 +137,8 @@ class LayerTable:
                 "trainable": self.trainable,
                 "unused": self.unused,
                 "activation_bytes": self.activation_bytes,
-                "macs": UNKNOWN if self.macs is None else self.macs,
+                "macs": _macs(self.macs, self.uncounted),
+                "macs_uncounted": self.uncounted,
                 "weight_bytes": self.weight_bytes,
                 "forward_bytes": self.forward_bytes,
                 "training_bytes": UNKNOWN if self.training_bytes is None else self.training_bytes,
@@ -151,12 +161,17 @@ def _row(layer: Layer) -> dict[str, Any]:
         "parameters": layer.parameters,
         "trainable": layer.trainable,
         "activation_bytes": layer.activation_bytes,
-        "macs": UNKNOWN if layer.macs is None else layer.macs,
+        "macs": _macs(layer.macs, layer.uncounted),
         "receptive_field": UNKNOWN if layer.receptive_field is None else one(layer.receptive_field),
         "jump": UNKNOWN if jump is None else None if not any(jump) else one(jump),
         "offset": UNKNOWN if layer.offset is None else one(layer.offset),
         "receptive_field_in_previous": UNKNOWN if layer.own_field is None else one(layer.own_field),
     }
+
+
+def _macs(macs: int, uncounted: Sequence[str]) -> int | str:
+    """The number; "unknown" where nothing was counted and something may multiply."""
+    return UNKNOWN if uncounted and not macs else macs
 
 
 def _padding(pairs: Sequence[tuple[int, int]]) -> Any:

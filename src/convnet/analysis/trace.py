@@ -5,9 +5,10 @@ Operations are intercepted where torch dispatches them, so that modules and func
 
 from __future__ import annotations
 
+import inspect
 import math
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -15,15 +16,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import flop_registry
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from convnet.analysis.field import Field
+from convnet.analysis.inputs import BATCH, Inputs, by, missing_axis, require_batch
 from convnet.analysis.memory import LiveMemory
-from convnet.analysis.rules import has_rule, propagate
+from convnet.analysis.multiply import multiplications
+from convnet.analysis.rules import propagate
 from convnet.analysis.window import Window, pad_of, window_of
 from convnet.errors import ModelError, in_one_line
-from convnet.meta import MetaMode, operation_name, tensors
+from convnet.meta import MetaMode, on_shapes, operation_name, tensors
 
 _PLAIN_NAMES = {
     "native_batch_norm": "batch_norm",
@@ -33,6 +35,13 @@ _PLAIN_NAMES = {
 }
 _SILENT = {"clone", "copy", "_to_copy", "detach", "alias", "lift_fresh"}
 """Operations that only copy; they get no row."""
+
+
+_VALUES = (
+    "meta tensor", "meta device", "Meta tensor", "meta function", "register_meta", "SymInt",
+    "Tensor.__format__", "_pack_padded_sequence", "data-dependent",
+)  # fmt: skip
+"""Parts of torch's messages where an operation depends on values."""
 
 
 class NothingLeftError(ModelError):
@@ -58,7 +67,8 @@ class Call:
         inside: The calls within this call.
         output: The shape of the first output.
         made: The bytes of new memory held by the output.
-        macs: Multiply-accumulates; None if unknown.
+        macs: Multiply-accumulates, as far as they are counted.
+        uncounted: The operations that may multiply but have no formula.
         field: The receptive field in the network's input.
         own: The receptive field in the call's own input (innermost modules only).
         window: The window (innermost modules only).
@@ -74,7 +84,8 @@ class Call:
     inside: list[Call] = field(default_factory=list)
     output: tuple[int, ...] | None = None
     made: int = 0
-    macs: int | None = 0
+    macs: int = 0
+    uncounted: tuple[str, ...] = ()
     field: Field | None = None
     own: Field | None = None
     window: Window | None = None
@@ -100,26 +111,28 @@ class Trace:
     read: set[int]
 
 
-def trace(module: nn.Module, shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Trace:
-    """Run a module on the meta device, in evaluation mode, on one input of `shape`.
+def trace(module: nn.Module, inputs: Inputs) -> Trace:
+    """Run a module on the meta device, in evaluation mode, on two inputs; the figures are for one.
 
     Raises:
         NothingLeftError: A window is larger than its input; the message names layer and arithmetic.
-        ModelError: A layer fails on its input; the message names the layer.
+        ModelError: A layer fails on its input, or the output has no batch axis; the message names the layer.
     """
     module.eval()
     recorder = _Recorder()
-    x = torch.empty(1, *shape, dtype=dtype, device="meta")
-    recorder.begin(x)
-    with torch.no_grad(), torch.device("meta"), _quiet_steps(), recorder.watching(module):
+    arguments, keywords = inputs.arguments(BATCH)
+    recorder.begin(tensors((arguments, keywords)))
+    with torch.no_grad(), on_shapes(), _quiet_steps(), recorder.watching(module):
         try:
             with recorder:
-                module(x)
+                output = module(*arguments, **keywords)
         except ModelError:
             raise
         except Exception as error:  # a user's forward may raise anything
-            raise ModelError(_explain(recorder.open[-1], error)) from error
-    return Trace(recorder.open[0].inside[0], recorder.memory.peak, recorder.read)
+            raise ModelError(_explain(recorder.open[-1], module, error)) from error
+    call = recorder.open[0].inside[0]
+    require_batch(output, describe(call))
+    return Trace(call, recorder.memory.peak // BATCH, recorder.read)
 
 
 @contextmanager
@@ -149,10 +162,18 @@ class _Recorder(MetaMode):
         self.identities = WeakTensorKeyDictionary()
         self.tensors_seen = count()
 
-    def begin(self, x: Tensor) -> None:
-        """Set `x` as the origin of all receptive fields."""
-        self.memory.see([x])
-        self.fields[x] = Field.of_input(x.shape)
+    def begin(self, inputs: Sequence[Tensor]) -> None:
+        """Set the first input, and others of its size, as the origin of all receptive fields."""
+        self.memory.see(inputs)
+        for x in inputs:
+            known = Field.of_input(inputs[0].shape)
+            same = x.shape[2:] == inputs[0].shape[2:]
+            self.fields[x] = Field.of_input(x.shape) if same else known.unknown(x.shape)
+
+    def _per_input(self, value: int, output: Tensor) -> int:
+        """A figure for one input; work on weights alone, which happens once, is left whole."""
+        depends = output in self.fields or output.shape[:1] == (BATCH,)  # an RNN's first state, too
+        return value // BATCH if depends else value
 
     @contextmanager
     def watching(self, module: nn.Module) -> Iterator[None]:
@@ -174,6 +195,8 @@ class _Recorder(MetaMode):
             shape = tuple(inputs[0].shape[1:]) if inputs else ()
             takes = self._identity(inputs[0]) if inputs else None
             call = Call(name, type(module).__name__, module, shape, self.memory.clock, takes)
+            if inputs and (missing := missing_axis(module, inputs[0])):
+                raise ModelError(f"{describe(call)} {missing}")
             self.open[-1].inside.append(call)
             self.open.append(call)
             self.own_fields = WeakTensorKeyDictionary()
@@ -189,8 +212,10 @@ class _Recorder(MetaMode):
             call.field = self.fields.get(outputs[0])
         if call.is_layer:
             call.own = self.own_fields.get(outputs[0]) if outputs else None
-            call.made = self.memory.made_since(call.started, outputs)
-            call.macs = total(operation.macs for operation in call.inside)
+            made = self.memory.made_since(call.started, outputs)
+            call.made = self._per_input(made, outputs[0]) if outputs else made
+            call.macs = sum(operation.macs for operation in call.inside)
+            call.uncounted = tuple(name for operation in call.inside for name in operation.uncounted)
             call.window = next((operation.window for operation in call.inside if operation.window), None)
             call.inside = []
 
@@ -212,13 +237,15 @@ class _Recorder(MetaMode):
                     fields[tensor] = known
         clock = self.memory.clock
         is_new = self.memory.see(outputs, inputs) > 0
-        macs = _macs(func, args, kwargs, out) if func._overloadpacket in flop_registry else 0
+        macs, counted = multiplications(func, args, kwargs, out)
+        if outputs:
+            macs = self._per_input(macs, outputs[0])
         if outputs and (macs or outputs[0] in self.fields):  # else it only prepares weights
-            counted = pointwise or has_rule(name) or func._overloadpacket in flop_registry
             moves = name in _SILENT or not (is_new or func._schema.is_mutable)
-            made = self.memory.made_since(clock, outputs[:1])
+            made = self._per_input(self.memory.made_since(clock, outputs[:1]), outputs[0])
             if macs or window or not counted or not moves:
-                self._record(name, inputs[0], outputs[0], made, macs if counted else None, window)
+                gap = () if counted else (f"{func.namespace}::{name}",)
+                self._record(name, inputs[0], outputs[0], made, macs, gap, window)
             else:  # a view
                 self.identities[outputs[0]] = self._identity(inputs[0])
         return out
@@ -229,7 +256,14 @@ class _Recorder(MetaMode):
         return int(self.identities[tensor])
 
     def _record(
-        self, name: str, x: Tensor, out: Tensor, made: int, macs: int | None, window: Window | None
+        self,
+        name: str,
+        x: Tensor,
+        out: Tensor,
+        made: int,
+        macs: int,
+        uncounted: tuple[str, ...],
+        window: Window | None,
     ) -> None:
         parent, kind = self.open[-1], _PLAIN_NAMES.get(name, name.lstrip("_"))
         name = f"{parent.name}.{kind}".lstrip(".")
@@ -237,21 +271,10 @@ class _Recorder(MetaMode):
         operation = Call(
             name, kind, input=tuple(x.shape[first:]), takes=self._identity(x), gives=self._identity(out)
         )
-        operation.output, operation.made, operation.macs = tuple(out.shape[first:]), made, macs
+        operation.output, operation.made = tuple(out.shape[first:]), made
+        operation.macs, operation.uncounted = macs, uncounted
         operation.field, operation.window = self.fields.get(out), window
         parent.inside.append(operation)
-
-
-def _macs(func: Any, args: Any, kwargs: Any, out: Any) -> int:
-    """Half of the floating-point operations counted by torch."""
-    flops: int = flop_registry[func._overloadpacket](*args, **kwargs, out_val=out)
-    return flops // 2
-
-
-def total(values: Iterable[int | None]) -> int | None:
-    """The sum; None if a value is None."""
-    known = list(values)
-    return None if None in known else sum(value for value in known if value)
 
 
 def describe(call: Call) -> str:
@@ -259,11 +282,19 @@ def describe(call: Call) -> str:
     return f"layer '{call.name}' ({call.kind})" if call.name else f"the network ({call.kind})"
 
 
-def _explain(call: Call, error: Exception) -> str:
+def _explain(call: Call, module: nn.Module, error: Exception) -> str:
     """A message for a layer that fails on its input, with the reason if it is a common one."""
-    given, place = "×".join(map(str, call.input)), describe(call)
-    if "meta tensor" in str(error) or "SymInt" in str(error):
+    given, place, text = by(call.input) or "a single number", describe(call), str(error)
+    if any(sign in text for sign in _VALUES):
         return f"{place} needs values, but a layer table has only shapes"
+    if "required positional argument" in text or "unexpected keyword argument" in text:
+        names = ", ".join(inspect.signature(module.forward).parameters)
+        return (
+            f"the network takes the inputs {names}; give a shape for each, for example "
+            '{"x": (3, 224, 224), "y": (10,)}'
+        )
+    if isinstance(call.module, nn.Embedding | nn.EmbeddingBag):
+        return f"{place} takes whole numbers, the indices of its rows; give dtype=torch.long"
     channels = getattr(call.module, "in_channels", None)
     features = getattr(call.module, "in_features", None)
     if isinstance(channels, int) and len(call.input) >= 2 and call.input[0] != channels:

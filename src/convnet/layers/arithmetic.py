@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from convnet.errors import ModelError
-from convnet.meta import MetaMode
+from convnet.meta import MetaMode, on_shapes
 
 
 def output_size(size: int, kernel_size: int, stride: int = 1, padding: int = 0) -> int:
@@ -27,7 +27,7 @@ def output_shape(module: nn.Module, shape: tuple[int, ...]) -> tuple[int, ...]:
     Runs on torch's meta device, without computing or allocating anything.
     """
     x = torch.empty(2, *shape, device="meta")
-    with torch.no_grad(), torch.device("meta"), MetaMode():
+    with torch.no_grad(), on_shapes(), MetaMode():
         output: torch.Tensor = module(x)
     return tuple(output.shape[1:])
 

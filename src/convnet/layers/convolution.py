@@ -100,9 +100,15 @@ class UpConv2d(nn.ConvTranspose2d):
         if not 2 <= stride <= kernel_size:
             raise ValueError(f"stride must lie between 2 and the kernel size {kernel_size}, got {stride}")
         surplus = kernel_size - stride
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, (surplus + 1) // 2, surplus % 2, bias=bias
-        )
+        super().__init__(in_channels, out_channels, kernel_size, stride, surplus // 2, bias=bias)
+        self.odd = surplus % 2
+
+    def forward(
+        self, x: Float[Tensor, "N C H W"], output_size: list[int] | None = None
+    ) -> Float[Tensor, "N D I J"]:
+        """The transpose of `Conv2d` with "same" padding; an odd place is cut off at the bottom and right."""
+        out: Tensor = super().forward(x, output_size)
+        return out[..., : -self.odd, : -self.odd] if self.odd else out
 
 
 class _Window:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Pair = tuple[int, int]
+Ends = tuple[Pair, Pair]
+"""The padding before and behind, per side."""
 
 
 def _places(size: int, kernel_size: int, stride: int, padding: int, dilation: int = 1) -> int:
@@ -79,7 +81,7 @@ def transposed_correlate2d(
     kernel: Array,
     *,
     stride: Pair = (1, 1),
-    padding: Pair = (0, 0),
+    padding: Pair | Ends = (0, 0),
     output_padding: Pair = (0, 0),
     dilation: Pair = (1, 1),
     groups: int = 1,
@@ -87,7 +89,7 @@ def transposed_correlate2d(
     """y[o, i·S − P + k·D, j·S − P + l·D] += w[c, o, k, l] · x[c, i, j], fractionally strided.
 
     Kernels are C_in×C_out/groups×K×K. It is the transpose of `correlate2d`, its gradient with respect to
-    the input: size (N − 1)·S − 2P + D(K − 1) + 1 + output padding.
+    the input: size (N − 1)·S − P_before − P_behind + D(K − 1) + 1 + output padding.
     """
     in_channels, group_channels, kh, kw = kernel.shape
     sides = [
@@ -100,7 +102,29 @@ def transposed_correlate2d(
         for o, k, m in np.ndindex(group_channels, kh, kw):
             row, column = i * stride[0] + k * dilation[0], j * stride[1] + m * dilation[1]
             full[first + o, row, column] += kernel[c, o, k, m] * x[c, i, j]
-    return full[:, padding[0] : sides[0] - padding[0], padding[1] : sides[1] - padding[1]]
+    (top, bottom), (left, right) = _ends(padding)
+    return full[:, top : sides[0] - bottom, left : sides[1] - right]
+
+
+def same_ends(
+    size: int, kernel_size: int, stride: int, dilation: int = 1, *, transposed: bool = False
+) -> Pair:
+    """The padding before and behind with which a layer has ⌈N/S⌉ places, or transposed N·S.
+
+    An odd one goes behind, as ONNX's SAME_UPPER and TensorFlow have it.
+    """
+    span = dilation * (kernel_size - 1) + 1
+    missing = span - stride if transposed else max(0, (-(-size // stride) - 1) * stride + span - size)
+    return missing // 2, missing - missing // 2
+
+
+def _ends(padding: Pair | Ends) -> Ends:
+    """The padding before and behind, per side."""
+    first, second = padding
+    if isinstance(first, tuple) and isinstance(second, tuple):
+        return first, second
+    assert isinstance(first, int) and isinstance(second, int)
+    return (first, first), (second, second)
 
 
 def locally_connected2d(x: Array, kernels: Array, *, stride: Pair = (1, 1), padding: Pair = (0, 0)) -> Array:
@@ -117,23 +141,50 @@ def locally_connected2d(x: Array, kernels: Array, *, stride: Pair = (1, 1), padd
     return y
 
 
-def max_pool2d(x: Array, size: Pair, stride: Pair, padding: Pair = (0, 0)) -> tuple[Array, NDArray[np.int64]]:
+def taps(
+    size: int, kernel_size: int, stride: int, padding: int, dilation: int = 1, *, ceil_mode: bool = False
+) -> list[list[int]]:
+    """The places that each window along one side reads; those of the padding lie outside 0…size − 1.
+
+    With `ceil_mode` the number of windows is rounded up, but the last must begin within the input or the
+    padding before it. Beyond the padding, a window has no places.
+    """
+    room = size + 2 * padding - dilation * (kernel_size - 1) - 1
+    count = room // stride + 1
+    if ceil_mode and room % stride and count * stride < size + padding:
+        count += 1
+    starts = (i * stride - padding for i in range(count))
+    return [[p for p in range(s, s + kernel_size * dilation, dilation) if p < size + padding] for s in starts]
+
+
+def max_pool2d(
+    x: Array,
+    size: Pair,
+    stride: Pair,
+    padding: Pair = (0, 0),
+    *,
+    dilation: Pair = (1, 1),
+    ceil_mode: bool = False,
+) -> tuple[Array, NDArray[np.int64]]:
     """y[c, i, j] = max over the window, and its position row·W + column.
 
     Positions outside the image are never the maximum.
     """
-    (kh, kw), (channels, _, columns) = size, x.shape
-    padded = np.pad(x, ((0, 0), (padding[0],) * 2, (padding[1],) * 2), constant_values=-np.inf)
-    height = _places(x.shape[1], kh, stride[0], padding[0])
-    width = _places(x.shape[2], kw, stride[1], padding[1])
-    y, places = np.zeros((channels, height, width)), np.zeros((channels, height, width), np.int64)
-    for c, i, j in np.ndindex(y.shape):
-        top, left = i * stride[0], j * stride[1]
-        window = padded[c, top : top + kh, left : left + kw]
-        row, column = divmod(int(window.argmax()), kw)
-        y[c, i, j] = window[row, column]
-        places[c, i, j] = (top + row - padding[0]) * columns + left + column - padding[1]
+    options = zip(x.shape[1:], size, stride, padding, dilation, strict=True)
+    rows, columns = (taps(n, k, s, p, d, ceil_mode=ceil_mode) for n, k, s, p, d in options)
+    shape = (x.shape[0], len(rows), len(columns))
+    y, places = np.zeros(shape), np.zeros(shape, np.int64)
+    for c, i, j in np.ndindex(shape):
+        inside = _inside(x, rows[i], columns[j])
+        row, column = max(inside, key=lambda place: x[c, place[0], place[1]])
+        y[c, i, j], places[c, i, j] = x[c, row, column], row * x.shape[2] + column
     return y, places
+
+
+def _inside(x: Array, rows: list[int], columns: list[int]) -> list[Pair]:
+    """The positions of a window that lie in the image, in order."""
+    _, height, width = x.shape
+    return [(r, c) for r in rows for c in columns if 0 <= r < height and 0 <= c < width]
 
 
 def max_pool2d_backward(
@@ -147,16 +198,23 @@ def max_pool2d_backward(
     return dx
 
 
-def mean_pool2d(x: Array, size: Pair, stride: Pair, padding: Pair = (0, 0)) -> Array:
-    """y[c, i, j] = Σ window / (K_h·K_w); zeros of the padding count."""
-    (kh, kw), channels = size, x.shape[0]
-    padded = np.pad(x, ((0, 0), (padding[0],) * 2, (padding[1],) * 2))
-    height = _places(x.shape[1], kh, stride[0], padding[0])
-    width = _places(x.shape[2], kw, stride[1], padding[1])
-    y = np.zeros((channels, height, width))
+def mean_pool2d(
+    x: Array,
+    size: Pair,
+    stride: Pair,
+    padding: Pair = (0, 0),
+    *,
+    dilation: Pair = (1, 1),
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Array:
+    """y[c, i, j] = Σ window / its places; zeros of the padding count if `count_include_pad`."""
+    options = zip(x.shape[1:], size, stride, padding, dilation, strict=True)
+    rows, columns = (taps(n, k, s, p, d, ceil_mode=ceil_mode) for n, k, s, p, d in options)
+    y = np.zeros((x.shape[0], len(rows), len(columns)))
     for c, i, j in np.ndindex(y.shape):
-        top, left = i * stride[0], j * stride[1]
-        y[c, i, j] = padded[c, top : top + kh, left : left + kw].sum() / (kh * kw)
+        inside = [x[c, row, column] for row, column in _inside(x, rows[i], columns[j])]
+        y[c, i, j] = sum(inside) / (len(rows[i]) * len(columns[j]) if count_include_pad else len(inside))
     return y
 
 

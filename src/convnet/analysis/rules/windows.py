@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from functools import partial
 from math import ceil, floor
@@ -84,23 +84,41 @@ def _adaptive_pool(operation: Operation) -> Field | None:
     return _resized(operation, len(operation["output_size"]), sources)
 
 
-@rule("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d")
-def _nearest(operation: Operation) -> Field | None:
-    def sources(step: Fraction) -> Sources:
-        return lambda i: [floor(i * step)]
+def _nearest(half: int) -> Rule:
+    """Each position reads the nearest position of the input: floor((i + half/2)·step)."""
 
-    return _resized(operation, operation.out.dim() - 2, sources)
+    def nearest(operation: Operation) -> Field | None:
+        def sources(step: Fraction) -> Sources:
+            above, below = step.numerator, 2 * step.denominator
+            return lambda i: [(2 * i + half) * above // below]
+
+        return _resized(operation, operation.out.dim() - 2, sources)
+
+    return nearest
+
+
+rule("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d")(_nearest(0))
+rule("_upsample_nearest_exact1d", "_upsample_nearest_exact2d", "_upsample_nearest_exact3d")(_nearest(1))
 
 
 def _interpolated(beside: int) -> Rule:
-    """Each position reads the two nearest positions of the input, and `beside` more on either side."""
+    """Each position reads the two nearest positions of the input, and `beside` more on either side.
+
+    One that falls on a position of the input reads nothing else: all other weights are zero there.
+    """
 
     def interpolated(operation: Operation) -> Field | None:
         aligned = bool(operation["align_corners"])
 
         def sources(step: Fraction) -> Sources:
-            shift = Fraction(0) if aligned else (step - 1) / 2
-            return lambda i: range(floor(i * step + shift) - beside, ceil(i * step + shift) + beside + 1)
+            above, below = step.numerator, step.denominator
+
+            def read(i: int) -> Iterable[int]:
+                parts = 2 * i * above if aligned else (2 * i + 1) * above - below
+                low, rest = divmod(parts, 2 * below)
+                return range(low - beside, low + beside + 2) if rest else [low]
+
+            return read
 
         return _resized(operation, operation.out.dim() - 2, sources, aligned)
 
