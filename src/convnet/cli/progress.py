@@ -59,10 +59,12 @@ class TrainingProgress:
             f"  {recipe.model.label} {steps}, {recipe.precision}, seed {recipe.seed}, "
             f"{training.compute.device.type}",
         ]
+        if recipe.epochs and setup.dataset.info.modality == "images":
+            lines.append(f"  augmentation: {', '.join(recipe.augment.words()) or 'none'}")
         if not setup.fit_seconds:  # features and memories have no strides
             network = list(training.model.children())[-1]  # what follows the normalization
             lines += [f"  {line}" for line in unfitting_strides(network, setup.dataset.info.shape)]
-        lines += [f"  {line}" for line in setup.dataset.info.warnings]
+        lines += [f"  {line}" for line in (*setup.dataset.info.warnings, *setup.split.remarks)]
         if training.progress.step:
             lines.append(f"  resuming at epoch {training.progress.epoch + 1}, step {training.progress.step}")
         for line in lines:

@@ -92,6 +92,7 @@ def _whole(spec: InputSpec, file: InputFile) -> Tensor:
             channels=channels,
             background=spec.preprocess.background,
             allow_truncated=spec.preprocess.allow_truncated,
+            white=spec.preprocess.white,
         )
         return torch.tensor(picture.pixels.transpose(2, 0, 1))[None]
     shape = ImageShape(channels, side, side)

@@ -30,9 +30,10 @@ def default_recipe(
 ) -> Recipe:
     """The default recipe for a data set, a folder or a table.
 
-    Images: a small convnet with Adam and a one-cycle schedule. Photos are flipped and shifted; digits and
-    characters, whose meaning a flip changes, are only shifted. Folders, which hold hundreds of images rather
-    than tens of thousands, get small batches. Tables: an MLP with one hidden layer.
+    Images: a small convnet with Adam and a one-cycle schedule. Photos are mirrored and shifted; digits and
+    characters, whose meaning a mirror changes, are only shifted. For own images this is decided by `settle`.
+    Folders, which hold hundreds of images rather than tens of thousands, get small batches. Tables: an MLP
+    with one hidden layer.
 
     Args:
         data: A path, the name of a data set, or data that is already identified.
@@ -53,7 +54,7 @@ def default_recipe(
         return _table_recipe(spec, choice or {"name": "mlp", "hidden": (32,)}, task)
     named = _named(spec)
     if named is None:
-        augment = Augment(flip=True, random_resized_crop=0.5)
+        augment = Augment(flip="auto", random_resized_crop="auto")
     else:
         augment = Augment(flip=True, pad_crop=4) if named.photos else Augment(shift=2)
     return _recipe(
@@ -82,7 +83,7 @@ def dataset_recipe(info: DatasetInfo, preprocess: Preprocess) -> Recipe:
             "data": Data(source=info.name),
             "preprocess": preprocess,
             "model": {"name": "small-convnet"},
-            "augment": Augment(flip=True, random_resized_crop=0.5) if large else Augment(shift=2),
+            "augment": Augment(flip="auto", random_resized_crop="auto"),
             "optimizer": Component(name="adam", lr=0.003),
             "schedule": Component(name="one-cycle"),
             "batch_size": 32 if large else 128,
@@ -144,7 +145,7 @@ def dense_recipe(
     chosen: dict[str, Any] = {
         "task": task,
         "preprocess": Preprocess(normalize="channel" if masks else "range"),
-        "augment": Augment(flip=photos) if small else Augment(crop=128 if masks else 64, crops=8, flip=True),
+        "augment": Augment(flip=photos) if small else Augment(crop="auto", crops=8, flip=True),
         "optimizer": Component(name="adam", lr=0.001),
         "schedule": Component(name="one-cycle"),
         "epochs": 10 if many else 30 if small else 50,

@@ -77,22 +77,28 @@ def network_shape(recipe: Recipe, dataset: Dataset) -> ImageShape:
     Raises:
         RecipeError: The images differ in size and are neither cropped nor resized.
     """
-    channels, height, width = dataset.info.shape
-    crop = recipe.augment.crop
+    channels = dataset.info.shape.channels
+    crop, smallest = recipe.augment.crop, smallest_side(dataset)
+    assert crop != "auto", "the recipe is settled"
     if crop:
-        sides = torch.tensor([[height, width]]) if dataset.info.sizes is None else dataset.info.sizes
-        if crop > int(sides.min()):
+        if crop > smallest:
             raise RecipeError(
-                f"augment.crop={crop} is larger than the smallest image of {dataset.info.name} "
-                f"({int(sides.min())} pixels a side); use a smaller crop"
+                f"augment.crop={crop} is larger than the smallest image of {dataset.info.name} ({smallest} "
+                "pixels a side); use --set augment.crop=auto"
             )
         return ImageShape(channels, crop, crop)
     if dataset.info.sizes is not None:
         raise RecipeError(
             f"{dataset.info.name}: the images have different sizes and cannot be batched; crop them "
-            "(--set augment.crop=96) or resize them (--set preprocess.image_size=128)"
+            "(--set augment.crop=auto) or resize them (--set preprocess.image_size=128)"
         )
     return dataset.info.shape
+
+
+def smallest_side(dataset: Dataset) -> int:
+    """The shortest side of any image."""
+    sizes = dataset.info.sizes
+    return min(dataset.info.shape[1:]) if sizes is None else int(sizes.min())
 
 
 def _require_learning(model: nn.Sequential, recipe: Recipe, dataset: Dataset, split: Split) -> None:
@@ -140,8 +146,8 @@ def _require_sensible_augmentation(recipe: Recipe, dataset: Dataset) -> None:
         raise RecipeError(f"augment does not apply: {dataset.info.name} is {what}, not of images")
     if recipe.augment.crop and not task_of(recipe).target.dense:
         raise RecipeError(
-            "augment.crop is for segmentation and image-to-image tasks; for classification use pad_crop, "
-            "shift or random_resized_crop"
+            "augment.crop is for segmentation and image-to-image tasks; for classification use "
+            "augment.pad_crop, augment.shift or augment.random_resized_crop"
         )
     for name in ("saturation", "hue"):
         if getattr(recipe.augment, name) and dataset.info.shape.channels != 3:

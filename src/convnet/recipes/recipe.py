@@ -137,11 +137,15 @@ class Recipe(Section):
         if self.regularizers.biases and not (self.regularizers.l1 or self.regularizers.l2):
             raise RecipeError("regularizers.biases=true does not apply: l1 and l2 are 0")
         if self.augment.crops > 1 and not self.augment.crop:
-            raise RecipeError("augment.crops does not apply: augment.crop is 0")
+            raise RecipeError("augment.crops does not apply: augment.crop is 0; add --set augment.crops=1")
         if self.augment.shift and self.augment.pad_crop:
             raise RecipeError("augment.shift and augment.pad_crop both move the image; use one")
-        if self.augment.random_resized_crop and (self.augment.shift or self.augment.pad_crop):
-            raise RecipeError("augment.random_resized_crop already moves the image; drop shift and pad_crop")
+        resized = self.augment.random_resized_crop not in (None, "auto")
+        if resized and (self.augment.shift or self.augment.pad_crop):
+            raise RecipeError(
+                "augment.random_resized_crop already moves the image; drop shift and pad_crop, or add --set "
+                "augment.random_resized_crop=null"
+            )
         return self
 
     def _fit_the_task(self) -> None:

@@ -18,7 +18,7 @@ SIDE = 132
 def thumbnail(content: bytes) -> str | None:
     """The content of an image file as a small JPEG in a data URI; None if it cannot be decoded."""
     try:
-        pixels = decode(content, at_least=(SIDE, SIDE), allow_truncated=True).pixels
+        pixels = decode(content, at_least=(SIDE, SIDE), allow_truncated=True, adapt=True).pixels
     except DecodeError:
         return None
     shown = pixels[:, :, :3] if pixels.shape[2] >= 3 else to_channels(pixels[:, :, :1], 3)

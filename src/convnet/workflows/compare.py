@@ -77,8 +77,9 @@ def compare(
         label: [override(variant, {"seed": variant.seed + i}) for i in range(seeds)]
         for label, variant in variants_of
     }
-    for recipes in planned.values():
-        require_buildable(recipes[0])
+    for label, recipes in planned.items():
+        settled = require_buildable(recipes[0])[0]
+        planned[label] = [override(settled, {"seed": each.seed}) for each in recipes]
     runs: dict[str, list[Run]] = {label: [] for label in planned}
     # Seed by seed, so that an interrupted comparison has something of every variant.
     for i in range(seeds):

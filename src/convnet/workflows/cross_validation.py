@@ -69,8 +69,8 @@ def cross_validate(
         raise RecipeError("split.folds is already set; use --folds instead")
     folder = (out or Path("runs") / f"{as_file_name(recipe.name)}-{folds}-folds").absolute()
     recipe = resolve_environment(recipe, settings().device or default_device(), folder)
-    planned = [override(recipe, {"split.folds": folds, "split.fold": fold}) for fold in range(folds)]
-    require_buildable(planned[0])
+    first = require_buildable(override(recipe, {"split.folds": folds, "split.fold": 0}))[0]
+    planned = [override(first, {"split.fold": fold}) for fold in range(folds)]
     runs = [
         train_or_resume(
             folder / f"fold-{fold}",

@@ -12,6 +12,7 @@ from convnet.data import Augment, DataSpec, ImageDataset, Loader, class_names, m
 from convnet.device import derived_seed
 from convnet.errors import DataError
 from convnet.recipes import Recipe, open_recipe_data
+from convnet.recipes.settle import settle
 from convnet.reports import grids
 from convnet.reports.grids import resized
 from convnet.reports.style import to_png
@@ -33,7 +34,8 @@ def draw_preview(recipe: Recipe, count: int, out: Path, spec: DataSpec | None = 
     dataset = open_recipe_data(recipe, spec)
     if dataset.info.modality != "images":
         raise DataError(f"{dataset.info.name}: {dataset.info.modality}, not images; there is nothing to draw")
-    train = make_split(dataset, recipe.split).train
+    split = make_split(dataset, recipe.split)
+    recipe, train = settle(recipe, dataset, split), split.train
     order = torch.randperm(
         len(train), generator=torch.Generator().manual_seed(derived_seed(recipe.seed, "order", 0))
     )
@@ -59,16 +61,6 @@ def draw_preview(recipe: Recipe, count: int, out: Path, spec: DataSpec | None = 
         f"{shown[n // len(columns)]}\n{caption}".rstrip() if n % len(columns) == 0 else caption
         for n, caption in enumerate(captions)
     ]
-    words = f"{recipe.name}: {', '.join(_words(recipe.augment)) or 'no augmentation'}"
+    words = f"{recipe.name}: {', '.join(recipe.augment.words()) or 'no augmentation'}"
     title = "\n".join(textwrap.wrap(words, TITLE_WIDTH))
     write_atomically(out, to_png(grids.image_grid(images, captions, len(columns), title)))
-
-
-def _words(augment: Augment) -> list[str]:
-    """The options that differ from their defaults."""
-    off = Augment()
-    return [
-        f"{name} {value}" if value is not True else name
-        for name, value in augment
-        if value != getattr(off, name)
-    ]

@@ -26,6 +26,7 @@ from convnet.layers import Network
 from convnet.recipes import Opened, Recipe, open_recipe_data, override, split_data
 from convnet.recipes.network import build_network, network_shape, task_of
 from convnet.recipes.pretrained import checksum, is_local, locate
+from convnet.recipes.settle import settle
 from convnet.runs import RunFolder, as_file_name
 from convnet.runs.environment import describe_environment
 from convnet.settings import settings
@@ -74,7 +75,7 @@ def train(
     recipe = resolve_environment(recipe, device, out or below, named=reopens)
     # Everything that can fail comes before the folder: the device, the data, the network.
     compute = make_compute(device, recipe.precision)
-    dataset, split, network = require_buildable(recipe, data)
+    recipe, dataset, split, network = require_buildable(recipe, data)
     data_dir = settings().data_dir
     place = {
         "data_dir": str(data_dir.resolve()) if data_dir else None,
@@ -109,14 +110,15 @@ def train(
 
 def require_buildable(
     recipe: Recipe, data: DataSpec | Opened | None = None
-) -> tuple[Dataset, Split, Network]:
-    """Open and split the data, unless they are already open, and build the network.
+) -> tuple[Recipe, Dataset, Split, Network]:
+    """Open and split the data, unless they are already open, settle the recipe, and build the network.
 
     Raises:
         ConvnetError: The recipe cannot be trained.
     """
     opened = data if isinstance(data, tuple) else split_data(recipe, open_recipe_data(recipe, data))
-    return *opened, build_network(recipe, *opened)
+    recipe = settle(recipe, *opened)
+    return recipe, *opened, build_network(recipe, *opened)
 
 
 def resolve_environment(recipe: Recipe, device: str, out: Path, *, named: bool = True) -> Recipe:
@@ -237,7 +239,7 @@ def _describe_data(recipe: Recipe, dataset: Dataset, split: Split, reopens: bool
         "columns": list(info.columns),
         "steps": _steps(dataset),
         "unreadable": list(info.unreadable),
-        "warnings": list(info.warnings),
+        "warnings": [*info.warnings, *split.remarks],
         "excluded": {location(dataset, i): why for i, why in info.excluded.items()},
         **({} if reopens else {"opened": True}),
     }

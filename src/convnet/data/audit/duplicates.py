@@ -13,6 +13,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
+from convnet.data.audit.copies import Views
 from convnet.data.audit.records import THUMB, Records
 from convnet.data.audit.scan import Scan
 from convnet.data.files.manifest import Manifest
@@ -22,10 +23,14 @@ from convnet.errors import DataError
 
 HASH_BITS = 10
 """The largest number of bits, of 64, in which the hashes of candidates may differ."""
-LIKENESS = 0.98
-"""The smallest correlation of the thumbnails of near copies."""
-LEVELS = 8.0
-"""The largest mean difference of the thumbnails of near copies, of 255."""
+LIKENESS = 0.9
+"""The smallest correlation of the thumbnails of candidates."""
+LEVELS = 16.0
+"""The largest mean difference of the thumbnails of candidates, of 255."""
+MOST_ALIKE = 32
+"""The candidates per image that are compared closely, those with the most similar hashes."""
+MOST_COPIES = 20
+"""The most copies of one photo; larger groups of near copies show one scene."""
 BLOCK = 2048
 
 
@@ -41,8 +46,8 @@ class Pair:
 def duplicates(manifest: Manifest, found: Scan) -> list[Pair]:
     """Find pairs of copies; each copy is paired with the first image of its kind.
 
-    Candidates are found by perceptual hashes. Exact copies are confirmed by all pixels, near copies (resized,
-    recompressed, slightly cropped) by small color thumbnails. Blank images are left out.
+    Candidates are found by perceptual hashes and thumbnails. Exact copies are confirmed by all pixels, near
+    copies (resized, recompressed, slightly cropped) by `copies.same_photo`. Blank images are left out.
 
     Args:
         manifest: The files.
@@ -56,8 +61,20 @@ def duplicates(manifest: Manifest, found: Scan) -> list[Pair]:
     exact = list(_exact(manifest, records, usable))
     copies = {pair.second for pair in exact}
     originals = np.array([place for place in usable if place not in copies], np.int64)
-    near = [Pair(a, b, exact=False) for a, b in _near(records, originals)]
+    near = [Pair(a, b, exact=False) for a, b in _near(manifest, records, originals)]
     return sorted([*exact, *near], key=lambda pair: (pair.first, pair.second))
+
+
+def near_groups(count: int, pairs: list[Pair]) -> tuple[NDArray[np.int64], int]:
+    """A number per sample, equal for exact and near copies, and the samples in groups too large for copies.
+
+    Dozens of images that are all alike show one scene again and again; they are not copies of one photo.
+    """
+    numbers = together(count, pairs)
+    sizes = np.bincount(numbers)
+    scenes = {*np.flatnonzero(sizes > MOST_COPIES).tolist()}
+    kept = [pair for pair in pairs if pair.exact or numbers[pair.first] not in scenes]
+    return together(count, kept), int(sizes[sorted(scenes)].sum())
 
 
 def together(count: int, pairs: list[Pair]) -> NDArray[np.int64]:
@@ -108,16 +125,19 @@ def _digests(manifest: Manifest) -> Callable[[int], bytes]:
     return digest
 
 
-def _near(records: Records, places: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Pairs with similar hashes and thumbnails; a spanning tree for each group of similar images."""
+def _near(manifest: Manifest, records: Records, places: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Pairs that are the same photo; a spanning tree for each group of copies."""
     edges = np.empty((2, 0), np.int64)
     kin = np.arange(len(records))
+    views = Views(manifest)
     for pairs in _proposed(records["hash"][places], places):
         # Pairs that are already connected through others need not be compared.
         unknown = pairs[:, kin[pairs[0]] != kin[pairs[1]]]
         alike = unknown[:, _alike(records, unknown)]
-        if alike.size:
-            edges = np.concatenate([edges, alike], 1)
+        views.read(alike.ravel().tolist())
+        found = np.array([views.same_photo(a, b) for a, b in alike.T.tolist()], np.bool_)
+        if found.any():
+            edges = np.concatenate([edges, alike[:, found]], 1)
             kin = _components(len(records), edges)
     if not edges.size:
         return []
@@ -130,16 +150,17 @@ def _near(records: Records, places: NDArray[np.int64]) -> list[tuple[int, int]]:
 
 
 def _proposed(hashes: NDArray[np.uint64], places: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Pairs of positions with similar hashes, 2×M, in blocks of at most `BLOCK`."""
+    """Pairs of positions with similar hashes, 2×M with M at most `BLOCK`; few for each position."""
     hashes = np.ascontiguousarray(hashes)
     for top in range(0, len(places), BLOCK):
-        rows = hashes[top : top + BLOCK, None]
-        for left in range(top, len(places), BLOCK):
-            distance = np.bitwise_count(rows ^ hashes[None, left : left + BLOCK])
-            i, j = (distance <= HASH_BITS).nonzero()
-            pairs = np.stack([places[top + i], places[left + j]])[:, top + i < left + j]
-            for start in range(0, pairs.shape[1], BLOCK):
-                yield pairs[:, start : start + BLOCK]
+        distance = np.bitwise_count(hashes[top : top + BLOCK, None] ^ hashes[None, top:])
+        later = np.arange(distance.shape[1])[None] > np.arange(len(distance))[:, None]
+        distance = np.where(later, distance, 255)
+        nearest = np.argsort(distance, 1, kind="stable")[:, :MOST_ALIKE]
+        i, column = (np.take_along_axis(distance, nearest, 1) <= HASH_BITS).nonzero()
+        pairs = np.stack([places[top + i], places[top + nearest[i, column]]])
+        for start in range(0, pairs.shape[1], BLOCK):
+            yield pairs[:, start : start + BLOCK]
 
 
 def _components(count: int, edges: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -153,7 +174,7 @@ def _components(count: int, edges: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _alike(records: Records, pairs: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which of 2×M pairs have similar thumbnails, in level and in content."""
+    """Which of 2×M pairs have similar thumbnails, in level and in content: the candidates for near copies."""
     a, b = (records["thumb"][side].reshape(len(side), 3 * THUMB**2).astype(np.float32) for side in pairs)
     close = np.abs(a - b).mean(1) <= LEVELS
     a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)

@@ -30,6 +30,8 @@ RECORD = np.dtype(
         ("height", np.int32),
         ("mode", "U8"),
         ("channels", np.uint8),
+        ("full", np.uint16),  # the largest value of the type
+        ("white", np.uint16),  # the largest value of the depth that is used; 0 if unknown
         ("orientation", np.uint8),
         ("profile", np.bool_),
         ("blank", np.bool_),

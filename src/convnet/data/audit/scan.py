@@ -149,16 +149,16 @@ def _examine(store: Storage, sample: Sample, keep: Callable[[Picture], None] | N
         return Look("unreadable", str(error).rpartition(": ")[2], passing=True)
     trouble, reason, number = None, "", checksum(content)
     try:
-        picture = decode(content, at_least=(THUMB, THUMB))
+        picture = decode(content, at_least=(THUMB, THUMB), adapt=True)
     except DecodeError as error:
         trouble, reason = error.kind, error.reason
         if trouble != "truncated":
             return Look(trouble, reason, checksum=number)
         try:
-            picture = decode(content, at_least=(THUMB, THUMB), allow_truncated=True)
+            picture = decode(content, at_least=(THUMB, THUMB), allow_truncated=True, adapt=True)
         except DecodeError:
             return Look(trouble, reason, checksum=number)
-    if keep is not None and trouble is None:
+    if keep is not None and trouble is None and picture.white == picture.full:
         keep(picture)
     pixels = picture.pixels
     height, width, channels = pixels.shape
@@ -182,6 +182,7 @@ def _described(looks: Sequence[Look]) -> Records:
             width, height = look.picture.size
             turned = look.picture.orientation >= 5
             record["width"], record["height"] = (height, width) if turned else (width, height)
+            record["white"], record["full"] = look.picture.white or 0, look.picture.full
             record["mode"], record["profile"] = look.picture.mode, look.picture.profile
             record["channels"], record["orientation"] = min(255, look.channels), look.picture.orientation
     places = [i for i, look in enumerate(looks) if look.small is not None]

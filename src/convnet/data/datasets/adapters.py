@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from convnet.data.datasets.dataset import Dataset
-from convnet.data.datasets.npz import images_from_array
+from convnet.data.datasets.npz import depth_remarks, images_from_array, white_of
 from convnet.data.datasets.open_images import open_images
 from convnet.data.datasets.tensor_dataset import TensorDataset, from_tensors, preprocess_images
 from convnet.data.files.csv import Cells
@@ -75,12 +75,15 @@ def _from_arrays(images: Any, labels: Any) -> TensorDataset:
             f"arrays: {len(pixels)} images and labels of shape {words.shape}; expected one label per image"
         )
     names, targets = np.unique(_classes(words), return_inverse=True)
+    white = white_of(pixels)
     return from_tensors(
         "arrays",
-        torch.from_numpy(images_from_array("arrays", pixels)),
+        torch.from_numpy(images_from_array("arrays", pixels, white)),
         torch.from_numpy(targets.astype(np.int64)),
         tuple(str(name) for name in names),
         [f"arrays[{i}]" for i in range(len(pixels))],
+        white=white,
+        warnings=depth_remarks(white),
     )
 
 

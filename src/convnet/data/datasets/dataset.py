@@ -33,9 +33,12 @@ class DatasetInfo:
         modality: The kind of samples.
         given_split: The split of each sample given by the data; None if there is none.
         groups: A group number per sample, int64 N; groups are never divided between splits.
-        duplicates: A number per sample, int64 N, equal for copies of one image; None if unknown.
+        duplicates: A number per sample, int64 N, equal for images that are equal in every pixel; None if
+            unknown.
+        near_copies: The same for exact and near copies (resized, compressed again, slightly cropped).
         shards: The number of each sample's archive, int64 N, if archives are read in order.
         sizes: Height and width per sample, int64 N×2, if they differ; `shape` is then their maximum.
+        white: The stored value that is white, if images use less than the depth of their files.
         checksums: A number per sample that changes with its content, int64 N; None if unknown.
         excluded: Samples that are not used for training, with reasons.
         unreadable: Files that could not be read, with reasons.
@@ -54,8 +57,10 @@ class DatasetInfo:
     given_split: Sequence[SplitName] | None = None
     groups: Tensor | None = None
     duplicates: Tensor | None = None
+    near_copies: Tensor | None = None
     shards: Tensor | None = None
     sizes: Tensor | None = None
+    white: int | None = None
     checksums: Tensor | None = None
     excluded: Mapping[int, str] = field(default_factory=dict)
     unreadable: tuple[str, ...] = ()
@@ -134,6 +139,7 @@ def subset_info(info: DatasetInfo, indices: Tensor) -> DatasetInfo:
         given_split=None if info.given_split is None else [info.given_split[i] for i in kept],
         groups=chosen(info.groups),
         duplicates=chosen(info.duplicates),
+        near_copies=chosen(info.near_copies),
         shards=chosen(info.shards),
         sizes=chosen(info.sizes),
         checksums=chosen(info.checksums),

@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 
 from convnet.data.datasets.tensor_dataset import TensorDataset, from_tensors
 from convnet.data.files.manifest import SPLIT_FOLDERS, numbered
+from convnet.data.images.pixels import own_white, scaled
 from convnet.errors import DataError, in_one_line
 from convnet.targets import CLASS_INDEX, MULTI_HOT
 from convnet.types import SplitName
 
 IMAGES, LABELS = ("images", "x", "data"), ("labels", "y", "targets", "label")
 PARTS: tuple[SplitName, ...] = ("train", "val", "test")
+
+CHANNELS = (1, 3, 4)
 
 Array = NDArray[np.generic]
 
@@ -71,15 +74,18 @@ def open_arrays(path: Path, *, multi_label: bool) -> TensorDataset:
     groups = arrays.get("group")
     if groups is not None and len(groups) != len(images):
         raise DataError(f"{path}: {len(images)} images and {len(groups)} groups")
+    white = white_of(images)
     return from_tensors(
         name=path.stem,
-        images=torch.from_numpy(images_from_array(path, images)),
+        images=torch.from_numpy(images_from_array(path, images, white)),
         targets=torch.from_numpy(targets),
         classes=classes,
         locations=[f"{path.name}[{i}]" for i in range(len(images))],
         given_split=given_split,
         target=MULTI_HOT if multi_label else CLASS_INDEX,
         groups=None if groups is None else numbered([str(group) for group in groups]),
+        white=white,
+        warnings=depth_remarks(white),
     )
 
 
@@ -141,26 +147,48 @@ def _several(path: Path, labels: Array, names: list[str] | None) -> tuple[Array,
     return labels.astype(np.uint8), tuple(classes)
 
 
-def images_from_array(name: Path | str, images: Array) -> NDArray[np.uint8]:
+def images_from_array(name: Path | str, images: Array, white: int | None = None) -> NDArray[np.uint8]:
     """Convert images to uint8 N×C×H×W.
 
     Args:
         name: The name of the data, for messages.
         images: N×H×W, N×H×W×C or N×C×H×W of uint8, uint16 or floats 0…1.
+        white: The value that is white. Default: the largest of the type.
 
     Raises:
         DataError: The images have another shape or type, or values out of range.
     """
-    return np.ascontiguousarray(_channels_first(_bytes(name, images)))
+    return np.ascontiguousarray(_channels_first(name, _bytes(name, images, white)))
 
 
-def _bytes(path: Path | str, images: Array) -> NDArray[np.uint8]:
+def depth_remarks(white: int | None) -> tuple[str, ...]:
+    """The line about images that use less than the depth of their type."""
+    return () if white is None else (f"pixels use values up to {white:,}, which is white",)
+
+
+def white_of(images: Array) -> int | None:
+    """The value that is white in integers that use less than the depth of their type; None for others."""
+    if images.dtype.kind not in "iu":
+        return None
+    full = 255 if images.dtype.itemsize == 1 else 65535
+    own = own_white(images, full)
+    return None if own in (None, full) else own
+
+
+def _bytes(path: Path | str, images: Array, white: int | None) -> NDArray[np.uint8]:
     if images.ndim not in (3, 4) or 0 in images.shape:
         raise DataError(f"{path}: images have the shape {images.shape}; expected N×H×W, N×H×W×C or N×C×H×W")
+    if (
+        images.dtype.kind in "iu"
+        and images.dtype.itemsize > 1
+        and images.min() >= 0
+        and images.max() <= 65535
+    ):
+        return scaled(images, white or 65535)
     if images.dtype == np.uint8:
-        return images.astype(np.uint8, copy=False)
-    if images.dtype == np.uint16:
-        return (images.astype(np.float32) / 257).round().astype(np.uint8)
+        return images.astype(np.uint8, copy=False) if white is None else scaled(images, white)
+    if images.dtype == np.bool_:
+        return images.astype(np.uint8) * np.uint8(255)
     if images.dtype.kind == "f" and np.isfinite(images).all() and images.min() >= 0 and images.max() <= 1:
         return (images.astype(np.float32) * 255).round().astype(np.uint8)
     if images.dtype.kind == "f" and not np.isfinite(images).all():
@@ -168,8 +196,25 @@ def _bytes(path: Path | str, images: Array) -> NDArray[np.uint8]:
     raise DataError(f"{path}: images are {images.dtype}; expected uint8, uint16 or floats from 0 to 1")
 
 
-def _channels_first(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """N×C×H×W; the channel axis is the shorter of the second and the last."""
+def _channels_first(name: Path | str, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """N×C×H×W; the axis of the channels is the second or the last.
+
+    It is the one with 1, 3 or 4 places or, if neither has, one that is much shorter than the sides.
+
+    Raises:
+        DataError: Both fit, or neither.
+    """
     if images.ndim == 3:
         return images[:, None]
-    return images if images.shape[1] < images.shape[3] else images.transpose(0, 3, 1, 2)
+    _, second, middle, last = images.shape
+    usual = [axis for axis in (1, 3) if images.shape[axis] in CHANNELS]
+    shorter = 1 if second < last else 3
+    if not usual and 2 * images.shape[shorter] <= min(middle, max(second, last)):
+        usual = [shorter]
+    if len(usual) != 1:
+        shape = "×".join(map(str, images.shape))
+        raise DataError(
+            f"{name}: the images have the shape {shape}, and it is not clear which axis holds the channels. "
+            "Store them as N×H×W, or as N×H×W×C or N×C×H×W with 1, 3 or 4 channels"
+        )
+    return images if usual == [1] else images.transpose(0, 3, 1, 2)

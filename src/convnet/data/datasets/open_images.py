@@ -9,17 +9,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from convnet.data.audit.duplicates import duplicates, together
+from convnet.data.audit.duplicates import Pair, duplicates, near_groups, together
 from convnet.data.audit.findings import conflicting, document, findings
 from convnet.data.audit.records import Memory
 from convnet.data.audit.scan import Keep, Scan, scan
 from convnet.data.datasets.dataset import DatasetInfo
 from convnet.data.datasets.image_dataset import ImageDataset
+from convnet.data.datasets.npz import depth_remarks
 from convnet.data.datasets.tensor_dataset import TensorDataset, list_arrays
 from convnet.data.datasets.warnings import data_warnings
 from convnet.data.files.annotations import list_tables, tables_within
@@ -31,7 +33,7 @@ from convnet.data.files.manifest import Manifest, numbered
 from convnet.data.files.shards import ShardStorage
 from convnet.data.files.storage import Contents, is_archive, open_storage
 from convnet.data.images.decode import file_bytes
-from convnet.data.images.pixels import converts
+from convnet.data.images.pixels import common_white, converts
 from convnet.data.images.preprocess import Preprocess
 from convnet.errors import DataError
 from convnet.targets import CLASS_INDEX, MULTI_HOT
@@ -124,17 +126,21 @@ def open_images(
         )
     alone = shape is not None
     shape = shape or _shape(found, preprocess)
+    white = preprocess.white or _white(found)
+    if white != preprocess.white:
+        preprocess = preprocess.model_copy(update={"white": white})
     lost |= _other_channels(found, places, shape.channels)
     kept = listed.without(lost)
     _require_classes(listed, kept, lost, alone=alone)
     pairs = duplicates(listed, found) if len(places) == len(listed) else None
-    if shape != files.shape:
+    if (shape, preprocess) != (files.shape, files.preprocess):
         files.remove()
         files = ImageReader(listed, preprocess, shape)
     remaining = torch.tensor([i for i in range(len(listed)) if i not in lost])
     blank = {place for place, record in zip(places, found.records, strict=True) if record["blank"]}
     excluded = {new: "blank" for new, old in enumerate(remaining.tolist()) if old in blank}
     kinds = Counter(kind for kind, _ in lost.values())
+    copies = _copies(len(listed), pairs, remaining)
     warnings = data_warnings(
         kept,
         data,
@@ -144,6 +150,7 @@ def open_images(
         conflicts=conflicting(listed, pairs or []),
         scanned=len(places),
     )
+    warnings = (*warnings, *copies.remarks, *depth_remarks(white))
     info = DatasetInfo(
         listed.name,
         shape,
@@ -152,7 +159,9 @@ def open_images(
         target=MULTI_HOT if listed.multi_label else CLASS_INDEX,
         given_split=kept.given_split,
         groups=kept.group_numbers(),
-        duplicates=None if pairs is None else torch.from_numpy(together(len(listed), pairs))[remaining],
+        duplicates=copies.exact,
+        near_copies=copies.near,
+        white=white,
         shards=_shards(kept),
         checksums=_checksums(found, remaining) if len(places) == len(listed) else None,
         excluded=excluded,
@@ -181,8 +190,14 @@ def scan_arrays(dataset: TensorDataset, data: str) -> TensorDataset:
         conflicts=conflicting(listed, pairs or []),
         scanned=len(places),
     )
-    copies = None if pairs is None else torch.from_numpy(together(len(listed), pairs))
-    info = replace(dataset.info, duplicates=copies, excluded=excluded, warnings=warnings)
+    copies = _copies(len(listed), pairs, torch.arange(len(listed)))
+    info = replace(
+        dataset.info,
+        duplicates=copies.exact,
+        near_copies=copies.near,
+        excluded=excluded,
+        warnings=(*dataset.info.warnings, *warnings, *copies.remarks),
+    )
     return replace(dataset, info=info)
 
 
@@ -195,6 +210,35 @@ def _scanned(listed: Manifest, memory: Memory, keep: Keep | None = None) -> tupl
     order = torch.randperm(len(listed), generator=torch.Generator().manual_seed(0))
     places = order[:SAMPLED].sort().values.tolist()
     return scan(listed, only=places, memory=memory, keep=keep), places
+
+
+class _Copies(NamedTuple):
+    """A number per sample, equal for exact copies, and for exact and near copies; lines about them."""
+
+    exact: torch.Tensor | None
+    near: torch.Tensor | None
+    remarks: tuple[str, ...] = ()
+
+
+def _copies(count: int, pairs: list[Pair] | None, remaining: torch.Tensor) -> _Copies:
+    if pairs is None:
+        return _Copies(None, None)
+    exact = together(count, [pair for pair in pairs if pair.exact])
+    near, alike = near_groups(count, pairs)
+    remarks = (
+        f"{alike:,} images look like one scene, or a few; they are not treated as copies, so that similar "
+        "images may be in different splits",
+    )
+    return _Copies(
+        torch.from_numpy(exact)[remaining], torch.from_numpy(near)[remaining], remarks if alike else ()
+    )
+
+
+def _white(found: Scan) -> int | None:
+    """The value that is white in images that all use less than the depth of their files."""
+    records = found.records[found.decoded]
+    full = {*records["full"].tolist()}
+    return common_white(records["white"], full.pop()) if len(full) == 1 else None
 
 
 Lost = dict[int, tuple[str, str]]

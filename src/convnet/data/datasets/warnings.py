@@ -43,8 +43,9 @@ def data_warnings(
     if pairs:
         exact = sum(pair.exact for pair in pairs)
         labels = f", {conflicts:,} of them with another label" if conflicts else ""
-        text = f"copies: {exact:,} exact, {len(pairs) - exact:,} near{labels}"
-        lines.append(f"{text}; kept in the same split")
+        lines.append(
+            f"copies: {exact:,} exact, {len(pairs) - exact:,} near{labels}; copies stay in one split"
+        )
     if pairs is None:
         lines.append(f"only {scanned} files were scanned; copies were not searched for")
     if kept.ignored:

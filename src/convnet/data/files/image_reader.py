@@ -54,6 +54,7 @@ class ImageReader:
             "resize": preprocess.resize,
             "background": preprocess.background,
             "allow_truncated": preprocess.allow_truncated,
+            **({"white": preprocess.white} if preprocess.white else {}),
         }
         extent = (len(manifest), shape.height, shape.width, shape.channels)
         try:
@@ -162,6 +163,7 @@ def read_image(content: bytes, shape: ImageShape, preprocess: Preprocess) -> Pix
         background=preprocess.background,
         allow_truncated=preprocess.allow_truncated,
         at_least=size,
+        white=preprocess.white,
     )
     return to_channels(resize(picture.pixels, size, preprocess.resize), shape.channels)
 

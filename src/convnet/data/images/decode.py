@@ -29,6 +29,8 @@ def decode(
     background: str = "white",
     allow_truncated: bool = False,
     at_least: tuple[int, int] | None = None,
+    white: int | None = None,
+    adapt: bool = False,
 ) -> Picture:
     """Decode the content of an image file: upright according to EXIF, the first frame of an animation.
 
@@ -41,6 +43,8 @@ def decode(
         allow_truncated: Whether a truncated image is decoded as far as possible.
         at_least: Height and width that are needed; a much larger JPEG may be decoded at ½, ¼ or ⅛ of its
             size.
+        white: The stored value that is white. Default: the largest value of the type.
+        adapt: Whether white is the largest value of the depth that the image uses; see `own_white`.
 
     Returns:
         The pixels and facts about the file.
@@ -52,7 +56,7 @@ def decode(
         raise DecodeError("not_an_image", "the file is empty")
     try:
         if content.startswith(b"\x93NUMPY"):
-            return decode_array(content, channels)
+            return decode_array(content, channels, white, adapt=adapt)
         if (
             content.startswith(b"\xff\xd8")
             and (found := decode_jpeg(content, channels, at_least)) is not None
@@ -66,8 +70,9 @@ def decode(
             size, mode, profile = image.size, image.mode, "icc_profile" in image.info
             whole = loaded(content, image, allow_truncated)
             turned = orientation(whole)  # read after the pixels: in a PNG it would hide their errors
-            pixels = pixels_of(whole, channels, background)
-            return Picture(apply_orientation(pixels, turned), size, mode, turned, profile)
+            pixels, white, full = pixels_of(whole, channels, background, white, adapt=adapt)
+            upright = apply_orientation(pixels, turned)
+            return Picture(upright, size, mode, turned, profile, white, full)
     except DecodeError:
         raise
     except Exception as error:  # damaged files make decoders raise nearly anything

@@ -11,7 +11,7 @@ from PIL import Image, ImageColor, ImageFile
 
 from convnet.data.images.exif import ORIENTATION, orientation_of
 from convnet.data.images.formats import IMAGE_FORMATS
-from convnet.data.images.pixels import DecodeError, Pixels, scaled, to_channels
+from convnet.data.images.pixels import DecodeError, Pixels, fitting_white, scaled, to_channels
 
 GRAY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "F"})
 _BITS_PER_SAMPLE = 258
@@ -74,20 +74,37 @@ def orientation(image: Image.Image) -> int:
     return orientation_of(value)
 
 
-def pixels_of(image: Image.Image, channels: int | None, background: str) -> Pixels:
-    """Pixels H×W×C of a loaded image: scaled to 8 bits, with transparency over the background."""
+def pixels_of(
+    image: Image.Image,
+    channels: int | None,
+    background: str,
+    white: int | None = None,
+    *,
+    adapt: bool = False,
+) -> tuple[Pixels, int | None, int]:
+    """Pixels H×W×C of a loaded image, scaled to 8 bits, with transparency over the background.
+
+    Also returns the values that are white in the image and in its type. See `decode` for `white` and `adapt`.
+    """
     gray = image.mode in GRAY_MODES
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        flat: Image.Image = Image.fromarray(scaled(np.asarray(image), _depth(image)))
+        values, full = np.asarray(image), 2 ** _depth(image) - 1
+        white = fitting_white(values, full, white, adapt=adapt) if full == 65535 else full
+        flat: Image.Image = Image.fromarray(scaled(values, white or full))
+    elif image.mode in ("L", "RGB") and "transparency" not in image.info:
+        values = np.asarray(image)
+        white, full = fitting_white(values, 255, white, adapt=adapt), 255
+        flat = image if white in (None, 255) else Image.fromarray(scaled(values, white))
     elif "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
         over = Image.new("RGBA", image.size, ImageColor.getrgb(background))
         flat = Image.alpha_composite(over, image.convert("RGBA"))
         color = over.getpixel((0, 0))
         gray = gray and isinstance(color, tuple) and len(set(color[:3])) == 1
+        white = full = 255
     else:
-        flat = image
+        flat, white, full = image, 255, 255
     pixels = np.array(flat.convert("L" if gray else "RGB"))
-    return to_channels(np.atleast_3d(pixels), channels)
+    return to_channels(np.atleast_3d(pixels), channels), white, full
 
 
 def _depth(image: Image.Image) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal
 
+from annotated_types import Ge, Le
 from PIL import ImageColor
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
@@ -35,6 +36,8 @@ class Preprocess(Section):
         resize: "stretch" ignores the aspect ratio, "letterbox" keeps it and pads with black, "crop" keeps it
             and crops the center.
         background: The color behind transparent pixels, by name or as #rrggbb.
+        white: The stored value that is white, for images that use less than the depth of their files.
+            Default: found from the data.
         allow_truncated: Whether truncated files are decoded as far as possible.
         normalize: (x − mean)/std per "channel" (of a table: per column) or per "pixel", with the statistics
             of "imagenet", x/127.5 − 1 ("symmetric"), x/255 ("range"), or "none".
@@ -44,6 +47,7 @@ class Preprocess(Section):
     channels: Count | None = None
     resize: ResizePolicy = "crop"
     background: Annotated[str, AfterValidator(_require_color)] = "white"
+    white: Annotated[int, Ge(1), Le(65535)] | None = None
     allow_truncated: bool = False
     normalize: Normalization = "channel"
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -10,10 +11,20 @@ from torch import Tensor
 
 from convnet.data.datasets.dataset import Dataset, labels_of
 
+NearCopies = Literal["group", "keep"]
 
-def group_ids(dataset: Dataset) -> Tensor:
+
+def copies_of(dataset: Dataset, near_copies: NearCopies) -> Tensor | None:
+    """A number per sample, equal for copies; near copies count if they are grouped."""
+    info = dataset.info
+    grouped = near_copies == "group" and info.near_copies is not None
+    return info.near_copies if grouped else info.duplicates
+
+
+def group_ids(dataset: Dataset, near_copies: NearCopies = "group") -> Tensor:
     """A number per sample, equal for samples that must stay together (groups and copies)."""
-    known = [numbers for numbers in (dataset.info.groups, dataset.info.duplicates) if numbers is not None]
+    together = (dataset.info.groups, copies_of(dataset, near_copies))
+    known = [numbers for numbers in together if numbers is not None]
     if not known:
         return torch.arange(len(dataset))
     if len(known) == 1:
@@ -50,14 +61,32 @@ class GroupIndex:
             yield int(self.size[mine].sum()), mine[torch.randperm(len(mine), generator=generator)]
 
 
+def _rooms(totals: Sequence[int], fraction: float, generator: torch.Generator) -> list[int]:
+    """How many samples of each class are held out.
+
+    Classes whose share is below one sample hold out one or none, so that together they hold out their share.
+    """
+    rooms = [min(round(total * fraction), total - 1) for total in totals]
+    small = [k for k, total in enumerate(totals) if total * fraction < 1]
+    able = [k for k in small if totals[k] > 1]
+    wanted = min(len(able), round(sum(totals[k] * fraction for k in small)))
+    shuffled = [able[i] for i in torch.randperm(len(able), generator=generator).tolist()] if able else []
+    chosen = sorted(shuffled, key=lambda k: -totals[k])[:wanted]
+    for k in small:
+        rooms[k] = int(k in chosen)
+    return rooms
+
+
 def drawn(
     dataset: Dataset, ids: Tensor, candidates: Tensor, fraction: float, generator: torch.Generator
 ) -> Tensor:
     """A boolean mask over `candidates` that holds out the same fraction of every class, but never all."""
     groups = GroupIndex(dataset, ids, candidates)
     held = torch.zeros(len(groups.size), dtype=torch.bool)
-    for total, order in groups.strata(generator):
-        room = min(round(total * fraction), total - 1)
+    strata = list(groups.strata(generator))
+    for room, (_, order) in zip(
+        _rooms([total for total, _ in strata], fraction, generator), strata, strict=True
+    ):
         for number, size in zip(order.tolist(), groups.size[order].tolist(), strict=True):
             if size <= room:
                 held[number] = True

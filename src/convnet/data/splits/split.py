@@ -15,10 +15,9 @@ from torch import Tensor
 
 from convnet.data.datasets.dataset import Dataset, class_names, labels_of, location
 from convnet.data.files.manifest import UNUSED
-from convnet.data.splits.groups import GroupIndex, drawn, group_ids
+from convnet.data.splits.groups import GroupIndex, NearCopies, copies_of, drawn, group_ids
 from convnet.errors import DataError, RecipeError
 from convnet.registry import Count, CountOrZero, Fraction, Section
-from convnet.targets import MULTI_HOT
 from convnet.types import SplitName
 
 DEFAULT_FRACTION = 0.1
@@ -36,6 +35,9 @@ class SplitOptions(Section):
         folds: The number of folds of a cross-validation. A test split given by the data is left out, and
             `val` is 0 by default.
         fold: The fold that is the test split.
+        near_copies: Whether near copies (resized, compressed again, cropped) stay in one split ("group"), or
+            count as different samples ("keep").
+        keep_blank: Whether blank images are used for training.
         seed: The seed of the split.
     """
 
@@ -44,6 +46,8 @@ class SplitOptions(Section):
     per_class: Count | None = None
     folds: Annotated[int, Ge(2)] | None = None
     fold: CountOrZero | None = None
+    near_copies: NearCopies = "group"
+    keep_blank: bool = False
     seed: Annotated[int, Ge(0), Lt(2**31)] = 0
 
     @model_validator(mode="after")
@@ -59,11 +63,19 @@ class SplitOptions(Section):
 
 @dataclass(frozen=True)
 class Split:
-    """Sample indices of the splits, int64, ascending; `val` and `test` may be empty."""
+    """Sample indices of the splits, int64, ascending; `val` and `test` may be empty.
+
+    Attributes:
+        train: The training samples.
+        val: The validation samples.
+        test: The test samples.
+        remarks: Lines about the split, shown before training.
+    """
 
     train: Tensor
     val: Tensor
     test: Tensor
+    remarks: tuple[str, ...] = ()
 
     def __getitem__(self, name: SplitName) -> Tensor:
         return {"train": self.train, "val": self.val, "test": self.test}[name]
@@ -74,20 +86,21 @@ def make_split(dataset: Dataset, options: SplitOptions) -> Split:
 
     A missing validation split is taken from the training samples. Data with a validation split but no test
     split gets no test split. Groups and copies stay on one side; where the given split has copies on both
-    sides, the training copies are not used, and neither are excluded samples.
+    sides, the training copies are not used, and neither are excluded samples. The only sample of a class is
+    trained on.
 
     Args:
         dataset: The data.
         options: Fractions, folds and seed.
 
     Returns:
-        The indices of each split.
+        The indices of each split, and lines about samples that are not used.
 
     Raises:
         RecipeError: A fraction is given for a split that the data has, or nothing is left for training.
-        DataError: A class has a single sample, or the given split divides a group.
+        DataError: A class loses all its training samples, or the given split divides a group.
     """
-    ids = group_ids(dataset)
+    ids = group_ids(dataset, options.near_copies)
     given = dataset.info.given_split or ["train"] * len(dataset)
     members = {
         name: torch.tensor([i for i, s in enumerate(given) if s == name], dtype=torch.int64) for name in NAMES
@@ -96,9 +109,9 @@ def make_split(dataset: Dataset, options: SplitOptions) -> Split:
     if options.folds is not None:
         members = _fold(dataset, ids, members, options)
     brings_own = bool(len(members["val"]) or len(members["test"]))
+    remarks: list[str] = []
     if brings_own:
-        members = _without_copies(dataset, members)
-    candidates = members["train"]
+        members, remarks = _without_copies(dataset, members, options)
     shares: dict[SplitName, float | None] = {"test": options.test, "val": options.val}
     for offset, (name, share) in enumerate(shares.items()):
         if len(members[name]):
@@ -109,18 +122,15 @@ def make_split(dataset: Dataset, options: SplitOptions) -> Split:
             continue
         if share is None:
             share = 0.0 if options.folds or (name == "test" and brings_own) else DEFAULT_FRACTION
-        if share:
-            _require_pairs(dataset, candidates)
         generator = torch.Generator().manual_seed(options.seed * 2 + offset)
         held = drawn(dataset, ids, members["train"], share, generator)
-        if not held.any() and round(len(held) * share) and len(ids.unique()) < len(ids):
-            raise RecipeError(
-                f"{dataset.info.name}: no {name} split is possible without dividing groups; "
-                f"make smaller groups, or use --set split.{name}=0"
-            )
+        if not held.any() and round(len(held) * share):
+            raise RecipeError(_cannot_hold_out(dataset, ids, members["train"], name))
         members[name], members["train"] = members["train"][held], members["train"][~held]
-    fit = torch.tensor([i not in dataset.info.excluded for i in members["train"].tolist()], dtype=torch.bool)
-    members["train"] = members["train"][fit]
+        remarks += _lacking(dataset, members, name) if share else []
+    if not options.keep_blank:
+        members["train"] = _without_excluded(dataset, members["train"])
+    _require_trained(dataset, members)
     if options.per_class is not None:
         generator = torch.Generator().manual_seed(options.seed * 2)
         members["train"] = _few(dataset, members["train"], options.per_class, generator)
@@ -128,7 +138,74 @@ def make_split(dataset: Dataset, options: SplitOptions) -> Split:
         raise RecipeError(
             f"the split of {dataset.info.name} ({len(dataset)} samples) leaves no training samples"
         )
-    return Split(members["train"], members["val"], members["test"])
+    return Split(members["train"], members["val"], members["test"], tuple(remarks))
+
+
+def _cannot_hold_out(dataset: Dataset, ids: Tensor, candidates: Tensor, name: SplitName) -> str:
+    """Why no sample can be held out."""
+    single = dataset.info.target.exclusive and bool(
+        (torch.bincount(labels_of(dataset)[candidates]) <= 1).all()
+    )
+    if single:
+        why = "every class has a single sample, which is needed for training; add samples"
+    elif len(ids.unique()) < len(ids) and dataset.info.groups is None:
+        why = "all samples of a class are copies; count near copies as different samples "
+        why += "(--set split.near_copies=keep)"
+    else:
+        why = "no part can be held out without dividing groups; make smaller groups"
+    return (
+        f"{dataset.info.name}: no {name} split is possible: {why}, or hold nothing out (--set split.{name}=0)"
+    )
+
+
+def _lacking(dataset: Dataset, members: Members, name: SplitName) -> list[str]:
+    """A line about the classes that are too small to be in a split."""
+    if not dataset.info.target.exclusive:
+        return []
+    labels, count = labels_of(dataset), len(dataset.info.classes)
+    there = torch.bincount(labels[members[name]], minlength=count) > 0
+    known = torch.bincount(labels[torch.cat(list(members.values()))], minlength=count) > 0
+    lacking = [dataset.info.classes[k] for k in (known & ~there).nonzero().flatten().tolist()]
+    if not lacking:
+        return []
+    names = ", ".join(lacking[:3]) + (" …" if len(lacking) > 3 else "")
+    split = {"val": "validation"}.get(name, name)
+    return [f"{len(lacking):,} of {count:,} classes have too few samples for the {split} split: {names}"]
+
+
+def _without_excluded(dataset: Dataset, train: Tensor) -> Tensor:
+    """The training samples that are not excluded (blank images)."""
+    fit = torch.tensor([i not in dataset.info.excluded for i in train.tolist()], dtype=torch.bool)
+    return train[fit]
+
+
+def _require_trained(dataset: Dataset, members: Members) -> None:
+    """Check that every class that has samples is trained on.
+
+    Raises:
+        DataError: One is not; the message says where its samples are.
+    """
+    if not dataset.info.target.exclusive:
+        return
+    labels, count = labels_of(dataset), len(dataset.info.classes)
+    trained = torch.bincount(labels[members["train"]], minlength=count)
+    lost = ((torch.bincount(labels, minlength=count) > 0) & (trained == 0)).nonzero().flatten().tolist()
+    if not lost or len(lost) == count:
+        return
+    mine = (labels == lost[0]).nonzero().flatten()
+    held = torch.cat([members["val"], members["test"]])
+    blank = sum(i in dataset.info.excluded for i in mine.tolist())
+    parts = {
+        "are blank (use them with --set split.keep_blank=true)": blank,
+        "are held out": int(torch.isin(mine, held).sum()),
+    }
+    rest = len(mine) - sum(parts.values())
+    parts["are copies of held-out samples (see split.near_copies)"] = max(0, rest)
+    where = ", ".join(f"{number:,} {what}" for what, number in parts.items() if number)
+    raise DataError(
+        f"{dataset.info.name}: class '{dataset.info.classes[lost[0]]}' has no training sample: of its "
+        f"{len(mine):,} samples {where}. Add samples to the training split, or leave the class out"
+    )
 
 
 def _require_whole_groups(dataset: Dataset, members: Members) -> None:
@@ -146,16 +223,27 @@ def _require_whole_groups(dataset: Dataset, members: Members) -> None:
             )
 
 
-def _without_copies(dataset: Dataset, members: Members) -> Members:
+def _without_copies(dataset: Dataset, members: Members, options: SplitOptions) -> tuple[Members, list[str]]:
     """Remove training samples with copies in held-out splits, and validation samples with test copies."""
-    if dataset.info.duplicates is None:
-        return members
-    kept, held = dict(members), torch.tensor([], dtype=torch.int64)
+    copies = copies_of(dataset, options.near_copies)
+    if copies is None:
+        return members, []
+    kept, held, remarks = dict(members), torch.tensor([], dtype=torch.int64), []
     for name in reversed(NAMES):
-        numbers = dataset.info.duplicates[members[name]]
+        numbers = copies[members[name]]
         kept[name] = members[name][~torch.isin(numbers, held)]
         held = torch.cat([held, numbers])
-    return kept
+        left_out = len(members[name]) - len(kept[name])
+        if left_out:
+            above = "held-out" if name == "train" else "test"
+            way_out = (
+                "" if dataset.info.near_copies is None else "; --set split.near_copies=keep uses near copies"
+            )
+            split = {"val": "validation", "train": "training"}.get(name, name)
+            remarks.append(
+                f"{left_out:,} {split} samples are copies of {above} samples and are not used{way_out}"
+            )
+    return kept, remarks
 
 
 def _fold(dataset: Dataset, ids: Tensor, members: Members, options: SplitOptions) -> Members:
@@ -164,9 +252,11 @@ def _fold(dataset: Dataset, ids: Tensor, members: Members, options: SplitOptions
     pool = torch.cat([members["train"], members["val"]]).sort().values
     generator = torch.Generator().manual_seed(options.seed * 2)
     groups = GroupIndex(dataset, ids, pool)
-    dealt = torch.zeros(len(groups.size), dtype=torch.int64)
+    dealt = torch.full((len(groups.size),), -1)
     sizes = [0] * options.folds
     for _, order in groups.strata(generator):
+        if len(order) == 1 and dataset.info.target.exclusive:
+            continue  # nothing of the class would be left for training
         same = [0] * options.folds  # of this class; ties go to the smallest fold
         for number, size in zip(order.tolist(), groups.size[order].tolist(), strict=True):
             dealt[number] = smallest = min(range(options.folds), key=lambda k: (same[k], sizes[k]))
@@ -179,22 +269,6 @@ def _fold(dataset: Dataset, ids: Tensor, members: Members, options: SplitOptions
     test = dealt[groups.of] == options.fold
     none = torch.tensor([], dtype=torch.int64)
     return {"train": pool[~test], "val": none, "test": pool[test]}
-
-
-def _require_pairs(dataset: Dataset, candidates: Tensor) -> None:
-    """Refuse classes with a single sample, which cannot be both trained on and held out."""
-    if dataset.info.target is MULTI_HOT:
-        return
-    labels = labels_of(dataset)[candidates]
-    counts = torch.bincount(labels, minlength=len(dataset.info.classes))
-    for label in (counts == 1).nonzero().flatten().tolist():
-        place = location(dataset, int(candidates[labels == label][0]))
-        what = f"class '{dataset.info.classes[label]}' has" if dataset.info.target.exclusive else "there is"
-        raise DataError(
-            f"{dataset.info.name}: {what} a single sample ({place}), which cannot be both trained on and "
-            "held out; add samples, remove the class, or hold nothing out "
-            "(--set split.val=0 --set split.test=0)"
-        )
 
 
 def _few(dataset: Dataset, candidates: Tensor, count: int, generator: torch.Generator) -> Tensor:
@@ -242,12 +316,10 @@ def read_split(text: str, dataset: Dataset) -> Split:
             f"{dataset.info.name} differs from the data in split.csv: {_difference(then, there)}; "
             "restore the data, or start a new run"
         )
-    return Split(
-        *(
-            torch.tensor([row.position for row in rows if row.split == name], dtype=torch.int64)
-            for name in NAMES
-        )
+    train, val, test = (
+        torch.tensor([row.position for row in rows if row.split == name], dtype=torch.int64) for name in NAMES
     )
+    return Split(train, val, test)
 
 
 class SplitRow(NamedTuple):

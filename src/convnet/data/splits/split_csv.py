@@ -37,7 +37,7 @@ def split_table(dataset: Dataset, options: SplitOptions, folds: int | None, base
             f"{dataset.info.name}: holds no images; a run on other data stores its split in split.csv"
         )
     root = dataset.files.manifest.store.root if isinstance(dataset, ImageDataset) else None
-    ids = group_ids(dataset)
+    ids = group_ids(dataset, options.near_copies)
     counts = torch.bincount(ids)
     column = "fold" if folds else "split"
     words = _folds(dataset, options, folds) if folds else _splits(dataset, options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from annotated_types import Ge, Gt, Le
@@ -22,21 +22,27 @@ WARPS = ("rotate", "translate", "scale", "shear", "elastic")
 JITTERS = {"brightness": brighter, "contrast": contrasted, "saturation": saturated, "hue": hue_turned}
 
 
+Auto = Literal["auto"]
+
+
 class Augment(Section):
     """The `augment` section of a recipe: random changes of training images and their masks.
 
-    Everything is off by default. Pixels from outside the image are mirrored, except for `shift`.
+    Everything is off by default. Pixels from outside the image are mirrored, except for `shift`. "auto" is
+    replaced by a value that fits the data before training starts.
 
     Attributes:
-        crop: The side of a random crop in pixels.
+        crop: The side of a random crop in pixels. "auto": as large as the images and the network allow.
         crops: The number of crops of each image per epoch.
-        flip: Flip left to right with probability ½.
+        flip: Flip left to right with probability ½. "auto": unless the images are gray or small, or a mirror
+            changes their classes.
         flip_vertical: Flip top to bottom with probability ½.
         quarter_turns: Rotate by a random multiple of 90°.
         shift: The largest shift in pixels; zeros move in.
         pad_crop: The largest shift in pixels; the mirrored border moves in.
         random_resized_crop: Crop a random part of at least this fraction of the area (aspect ratio ¾…4⁄3)
-            and resize it to the full size.
+            and resize it to the full size. "auto": ½ for images of more than 32 pixels a side; others are
+            shifted by 2.
         rotate: The largest rotation in degrees.
         translate: The largest shift as a fraction of the side.
         scale: The largest relative change of size.
@@ -54,14 +60,14 @@ class Augment(Section):
         cutmix: α of the Beta distribution of the mixing weight (per batch).
     """
 
-    crop: CountOrZero = 0
+    crop: CountOrZero | Auto = 0
     crops: Count = 1
-    flip: bool = False
+    flip: bool | Auto = False
     flip_vertical: bool = False
     quarter_turns: bool = False
     shift: CountOrZero = 0
     pad_crop: CountOrZero = 0
-    random_resized_crop: Annotated[float, Gt(0), Le(1)] | None = None
+    random_resized_crop: Annotated[float, Gt(0), Le(1)] | Auto | None = None
     rotate: Annotated[float, Ge(0), Le(180)] = 0.0
     translate: Fraction = 0.0
     scale: Fraction = 0.0
@@ -78,6 +84,21 @@ class Augment(Section):
     mixup: NonNegative = 0.0
     cutmix: NonNegative = 0.0
 
+    def settled(self) -> tuple[int, bool, float | None]:
+        """Crop, flip and the area of random resized crops, none of them "auto"."""
+        crop, flip, area = self.crop, self.flip, self.random_resized_crop
+        assert crop != "auto" and flip != "auto" and area != "auto", "recipes are settled before training"
+        return crop, flip, area
+
+    def words(self) -> list[str]:
+        """The options that are on, as text: ["flip", "random_resized_crop 0.5"]."""
+        off = Augment()
+        return [
+            name if value is True else f"{name} {value}"
+            for name, value in self
+            if value != getattr(off, name)
+        ]
+
 
 def augment_batch(batch: Batch, augment: Augment, seed: int, target: Target = CLASS_INDEX) -> Batch:
     """Augment a batch.
@@ -92,7 +113,8 @@ def augment_batch(batch: Batch, augment: Augment, seed: int, target: Target = CL
         A new batch.
     """
     generator = torch.Generator(batch.images.device).manual_seed(seed)
-    resized = augment.random_resized_crop is not None
+    _, flip, area = augment.settled()
+    resized = area is not None
     if (
         augment.crop
         or augment.shift
@@ -106,8 +128,8 @@ def augment_batch(batch: Batch, augment: Augment, seed: int, target: Target = CL
     if resized or any(getattr(augment, name) for name in WARPS):
         grid = sampling_grid(
             batch.images,
-            augment.random_resized_crop,
-            augment.flip,
+            area,
+            flip,
             {name: getattr(augment, name) for name in WARPS},
             generator,
         )
@@ -138,6 +160,7 @@ def _moved(batch: Batch, move: Move, target: Target) -> Batch:
 
 def _picked(batch: Batch, augment: Augment, generator: torch.Generator) -> Pick:
     """Crop, flip and shift in one gather: every output pixel has a source row and column."""
+    crop, flip, area = augment.settled()
     n, _, height, width = batch.images.shape
     device = batch.images.device
     whole = torch.tensor([[height, width]], device=device).expand(n, 2)
@@ -146,18 +169,18 @@ def _picked(batch: Batch, augment: Augment, generator: torch.Generator) -> Pick:
 
     def origin(side: int) -> tuple[Tensor, Tensor]:
         own = sizes[:, side : side + 1]
-        places = torch.arange(augment.crop or whole[0, side].item(), device=device).expand(n, -1)
-        if augment.crop:
-            room = (own - augment.crop + 1).clamp_min(1)
+        places = torch.arange(crop or whole[0, side].item(), device=device).expand(n, -1)
+        if crop:
+            room = (own - crop + 1).clamp_min(1)
             places = places + (torch.rand((n, 1), device=device, generator=generator) * room).long()
-        if reach or not augment.crop:
+        if reach or not crop:
             places = places + torch.randint(-reach, reach + 1, (n, 1), device=device, generator=generator)
         inside = (places >= 0) & (places < own)
         mirrored = (own - 1) - ((own - 1) - places.abs()).abs()
         return mirrored.clamp_min(0).minimum(own - 1), inside
 
     (rows, row_inside), (columns, column_inside) = origin(0), origin(1)
-    if augment.flip and augment.random_resized_crop is None:
+    if flip and area is None:
         flipped = torch.rand((n, 1), device=device, generator=generator) < 0.5
         columns = torch.where(flipped, columns.flip(1), columns)
         column_inside = torch.where(flipped, column_inside.flip(1), column_inside)
