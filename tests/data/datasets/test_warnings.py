@@ -34,5 +34,5 @@ def test_every_finding_has_a_line(tmp_path: Path) -> None:
     first, skipped, copies, check = lines
     assert "unbalanced, 12 : 1" in first
     assert skipped == "skipped: 2 unreadable; excluded from training: 1 blank"
-    assert copies == "copies: 1 exact, 1 near, 1 of them with another label; kept in the same split"
+    assert copies == "copies: 1 exact, 1 near, 1 of them with another label; copies stay in one split"
     assert check.endswith("convnet data audit photos")

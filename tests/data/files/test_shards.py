@@ -69,9 +69,9 @@ def test_of_several_pictures_of_a_sample_one_is_its_image(tmp_path: Path) -> Non
 
 def test_a_folder_of_shards_at_an_address(tmp_path: Path) -> None:
     memory = fsspec.filesystem("memory")
-    path = shard(tmp_path / "a.tar", two(1, 2))
+    path = shard(tmp_path / "a.tar", two(10, 20))
     memory.pipe("/somewhere/a.tar", path.read_bytes())
-    assert list(values("memory://somewhere").values()) == [1, 2]
+    assert list(values("memory://somewhere").values()) == [10, 20]
     with pytest.raises(DataError, match="no such shard"):
         list_data("memory://nowhere")
 
@@ -85,7 +85,7 @@ def test_an_archive_beside_class_folders_is_none_of_the_data(tmp_path: Path) -> 
 
 
 def test_class_names_that_are_no_text_are_named(tmp_path: Path) -> None:
-    path = shard(tmp_path / "a.tar", two(1, 2))
+    path = shard(tmp_path / "a.tar", two(10, 20))
     (tmp_path / "classes.txt").write_bytes(b"\xff\xfe\xff")
     with pytest.raises(DataError, match=r"classes\.txt: cannot be read"):
         list_data(str(path))
@@ -93,8 +93,16 @@ def test_class_names_that_are_no_text_are_named(tmp_path: Path) -> None:
 
 def test_a_server_of_whole_files_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    path = shard(tmp_path / "a.tar", two(1, 2))
+    path = shard(tmp_path / "a.tar", two(10, 20))
     whole = path.read_bytes()
     monkeypatch.setattr(fsspec.implementations.local.LocalFileSystem, "cat_file", lambda *_, **__: whole)
     with pytest.raises(DataError, match="must support range requests"):
         open_data(str(path), Preprocess(image_size=8))
+
+
+def test_members_with_dots_are_named(tmp_path: Path) -> None:
+    members = {
+        name.replace("0.", "photo.v1."): content for name, content in two(10, 20).items() if name[0] == "0"
+    }
+    with pytest.raises(DataError, match=r"the suffix of 'photo\.v1\.bmp' is 'v1\.bmp', .* to photo_v1\.bmp"):
+        list_data(str(shard(tmp_path / "x.tar", members)))

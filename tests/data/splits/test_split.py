@@ -29,10 +29,6 @@ def test_splits_are_disjoint_complete_stratified_and_repeatable(
 ) -> None:
     data = dataset(targets)
     options = SplitOptions(val=share, test=share, seed=seed)
-    if share and 1 in data.targets.bincount().tolist():
-        with pytest.raises(DataError, match="has a single sample"):
-            make_split(data, options)
-        return
     split = make_split(data, options)
     together = torch.cat([split.train, split.val, split.test])
     assert sorted(together.tolist()) == list(range(len(data)))
@@ -146,3 +142,46 @@ def test_what_is_new_is_named() -> None:
     text = write_split(make_split(before, SplitOptions()), before).replace('"file, 3"', '"file, 99"')
     with pytest.raises(DataError, match=r"file, 99 \(class 1\) is no longer there"):
         read_split(text, after)
+
+
+def test_small_classes_hold_out_their_share_together() -> None:
+    data = dataset([k for k in range(60) for _ in range(5)])
+    split = make_split(data, SplitOptions())
+    assert (len(split.train), len(split.val), len(split.test)) == (243, 27, 30)
+    assert [line.partition(":")[0] for line in split.remarks] == [
+        "30 of 60 classes have too few samples for the test split",
+        "33 of 60 classes have too few samples for the validation split",
+    ]
+    assert torch.bincount(data.targets[split.train]).min() >= 3
+
+
+def test_the_only_sample_of_a_class_is_trained_on() -> None:
+    data = dataset([0] * 20 + [1] * 20 + [2])
+    for options in (SplitOptions(), SplitOptions(folds=3, fold=0), SplitOptions(folds=3, fold=2)):
+        assert 40 in make_split(data, options).train.tolist()
+
+
+def test_a_class_that_loses_all_its_training_samples_is_named() -> None:
+    data = known(dataset([0] * 10 + [1] * 10), excluded=dict.fromkeys(range(10), "blank"))
+    with pytest.raises(
+        DataError, match=r"class 'class 0' has no training sample: .* are blank .*keep_blank=true"
+    ):
+        make_split(data, SplitOptions())
+    assert len(make_split(data, SplitOptions(keep_blank=True)).train) == 16
+    apart = dataset([0] * 10 + [1] * 10, ["train"] * 10 + ["test"] * 10)
+    with pytest.raises(
+        DataError, match=r"class 'class 1' has no training sample: of its 10 samples 10 are held out"
+    ):
+        make_split(apart, SplitOptions())
+
+
+def test_near_copies_are_grouped_or_kept_and_thinning_is_said() -> None:
+    near = torch.tensor([0, 1, 2, 3, 4, 5, 6, 7, 0, 1])
+    data = known(
+        dataset([0, 1] * 5, ["train"] * 8 + ["test"] * 2), near_copies=near, duplicates=torch.arange(10)
+    )
+    grouped = make_split(data, SplitOptions(val=0))
+    assert grouped.train.tolist() == [2, 3, 4, 5, 6, 7]
+    assert grouped.remarks[0].startswith("2 training samples are copies of held-out samples and are not used")
+    kept = make_split(data, SplitOptions(val=0, near_copies="keep"))
+    assert kept.train.tolist() == list(range(8)) and not kept.remarks

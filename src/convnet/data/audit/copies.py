@@ -25,28 +25,31 @@ SIDE = 64
 CENTER = 64
 """The side of the piece of the center that is compared at its own resolution."""
 DIFFERENCE = 8.0
-"""The largest difference of smoothed pixels of a copy, of 255; measured on photos, see docs/decisions.md."""
-CROPPED_DIFFERENCE = 16.0
-"""The same after a crop was undone, where the scene is interpolated."""
+"""The largest difference of smoothed pixels of a copy of the same size, of 255."""
+RESAMPLED_DIFFERENCE = 16.0
+"""The same for a copy of another size, or after a crop was undone."""
 NOISE = 0.8
 """The largest part of the fine detail that may differ; 1 for images with independent noise."""
-MISALIGNED = 3.0
-"""The median difference from which a crop is searched for; images of a fixed camera differ in few places."""
+EXPLAINED = 0.4
+"""The part of the squared difference that undoing a crop must remove at first, for the search to go on."""
 LARGEST_CROP = 0.12
+SMALLEST_CROPPED = 48
+"""The shortest side of images that are searched for crops; digits and icons are not cropped."""
 Gray = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class View:
-    """An image as it is compared: 64×64, and the center at full resolution.
+    """An image as it is compared.
 
     Attributes:
-        small: The gray image resized to 64×64.
+        levels: The gray image at 64, 32 and 16 pixels a side, ever smoother.
         center: A piece of the center at full resolution.
         size: Height and width of the image.
     """
 
-    small: Gray
+    levels: tuple[NDArray[np.float16], ...]
     center: Gray
     size: tuple[int, int]
 
@@ -85,20 +88,22 @@ def view_of(pixels: NDArray[np.uint8]) -> View:
     height, width = gray.shape
     top, left = max(0, (height - CENTER) // 2), max(0, (width - CENTER) // 2)
     small = np.asarray(Image.fromarray(gray).resize((SIDE, SIDE), Image.Resampling.LANCZOS), np.float32)
-    return View(small, gray[top : top + CENTER, left : left + CENTER].copy(), (height, width))
+    levels = tuple(_smooth(small, apart)[::apart, ::apart].astype(np.float16) for apart in (1, 2, 4))
+    return View(levels, gray[top : top + CENTER, left : left + CENTER].copy(), (height, width))
 
 
 def same_photo(a: View, b: View) -> bool:
     """Whether two similar images are one photo, saved again, resized or cropped by up to a tenth."""
     if a.size == b.size and _noise(a.center, b.center) > NOISE:
         return False
-    difference = _smooth(a.small - b.small, 1.0)
-    difference = np.abs(difference - np.median(difference))
-    if difference.max() <= DIFFERENCE:
+    blur = SIDE / min(SIDE, *a.size, *b.size) - 1  # the resolution of the smaller image
+    difference = _smooth(a.levels[0].astype(np.float32) - b.levels[0], blur)
+    largest = np.abs(difference - np.median(difference)).max()
+    if largest <= (DIFFERENCE if a.size == b.size else RESAMPLED_DIFFERENCE):
         return True
-    if np.median(difference) < MISALIGNED:
+    if min(*a.size, *b.size) < SMALLEST_CROPPED:
         return False
-    return min(_aligned(a.small, b.small), _aligned(b.small, a.small)) <= CROPPED_DIFFERENCE
+    return min(_aligned(a, b, blur), _aligned(b, a, blur)) <= RESAMPLED_DIFFERENCE
 
 
 def _noise(a: Gray, b: Gray) -> float:
@@ -108,34 +113,52 @@ def _noise(a: Gray, b: Gray) -> float:
     return float(((fine - other) ** 2).mean()) / energy if energy > 1 else 0.0
 
 
-def _aligned(a: Gray, b: Gray) -> float:
+def _aligned(a: View, b: View, blur: float) -> float:
     """The largest difference after `b` is scaled and moved onto `a`, by Gauss-Newton steps."""
+    shift = np.array(
+        [1.0, 0.0, 1.0, 0.0]
+    )  # scale and move along rows, along columns; moves of the 64×64 image
+    for level, steps in ((2, 6), (1, 6), (0, 5)):
+        wanted, given = (
+            _smooth(view.levels[level].astype(np.float32), blur * (level == 0)) for view in (a, b)
+        )
+        slopes = np.gradient(given)
+        slope_y, slope_x = slopes[0].astype(np.float32), slopes[1].astype(np.float32)
+        residual, places, inside, grid = _residual(wanted, given, shift)
+        before = residual[inside].var()
+        for step in range(steps):
+            dy, dx = _at(slope_y, places), _at(slope_x, places)
+            columns = np.stack([dy * grid[0], dy, dx * grid[1], dx], -1)[inside]
+            found = np.linalg.lstsq(columns, residual[inside] - residual[inside].mean(), rcond=None)[0]
+            shift = shift + found * [1, SIDE / len(given), 1, SIDE / len(given)]
+            if abs(shift[::2] - 1).max() > 2 * LARGEST_CROP or abs(shift[1::2]).max() > SIDE * LARGEST_CROP:
+                return np.inf
+            residual, places, inside, grid = _residual(wanted, given, shift)
+            if level == 2 and step == 2 and residual[inside].var() > (1 - EXPLAINED) * before:
+                return np.inf
+    return float(np.abs(residual - np.median(residual[inside]))[inside].max())
+
+
+def _residual(wanted: Gray, given: Gray, shift: NDArray[np.float64]) -> tuple[Gray, Gray, Mask, Gray]:
+    """The difference, where `given` was read, whether that is inside, and the pixels around the center."""
+    side = len(given)
+    grid = np.mgrid[:side, :side].astype(np.float32) - np.float32((side - 1) / 2)
+    moves = shift[1::2, None, None] * side / SIDE + (side - 1) / 2
+    places = (grid * shift[::2, None, None] + moves).astype(np.float32)
+    inside: Mask = np.all((places >= 1) & (places <= side - 2), axis=0)
+    return wanted - _at(given, places), places, inside, grid
+
+
+def _at(image: Gray, places: Gray) -> Gray:
     from scipy.ndimage import map_coordinates  # imported here because it takes a tenth of a second
 
-    middle = (SIDE - 1) / 2
-    y, x = np.mgrid[:SIDE, :SIDE].astype(np.float32) - middle
-    scale_y, move_y, scale_x, move_x = 1.0, 0.0, 1.0, 0.0
-    for sigma, steps in ((4.0, 8), (2.0, 8), (1.0, 6)):
-        wanted, given = _smooth(a, sigma), _smooth(b, sigma)
-        slope_y, slope_x = np.gradient(given)
-        for _ in range(steps):
-            places = np.stack([scale_y * y + move_y + middle, scale_x * x + move_x + middle])
-            inside = ((places >= 1) & (places <= SIDE - 2)).all(0)
-            residual = (wanted - map_coordinates(given, places, order=1, mode="nearest"))[inside]
-            dy = map_coordinates(slope_y, places, order=1, mode="nearest")
-            dx = map_coordinates(slope_x, places, order=1, mode="nearest")
-            columns = np.stack([(dy * y)[inside], dy[inside], (dx * x)[inside], dx[inside]], 1)
-            step = np.linalg.lstsq(columns, residual - residual.mean(), rcond=None)[0]
-            scale_y, move_y, scale_x, move_x = np.array([scale_y, move_y, scale_x, move_x]) + step
-            if max(abs(scale_y - 1), abs(scale_x - 1)) > 2 * LARGEST_CROP:
-                return np.inf
-            if max(abs(move_y), abs(move_x)) > SIDE * LARGEST_CROP:
-                return np.inf
-    difference = wanted - map_coordinates(given, places, order=3, mode="nearest")
-    return float(np.abs(difference - np.median(difference[inside]))[inside].max())
+    values: Gray = map_coordinates(image, places, order=1, mode="nearest")
+    return values
 
 
 def _smooth(image: Gray, sigma: float) -> Gray:
+    if not sigma:
+        return image
     from scipy.ndimage import gaussian_filter  # imported here because it takes a tenth of a second
 
     smooth: Gray = gaussian_filter(image, sigma)

@@ -27,7 +27,7 @@ LIKENESS = 0.9
 """The smallest correlation of the thumbnails of candidates."""
 LEVELS = 16.0
 """The largest mean difference of the thumbnails of candidates, of 255."""
-MOST_ALIKE = 32
+MOST_ALIKE = 8
 """The candidates per image that are compared closely, those with the most similar hashes."""
 MOST_COPIES = 20
 """The most copies of one photo; larger groups of near copies show one scene."""

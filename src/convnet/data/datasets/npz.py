@@ -25,7 +25,7 @@ Array = NDArray[np.generic]
 
 
 def holds_images(path: Path) -> bool:
-    """Whether an .npz file holds images: uint8 arrays of three axes, or any arrays of four."""
+    """Whether an .npz file holds images: arrays of four axes, or of three if uint8 or called images."""
     if path.suffix.lower() != ".npz" or not path.is_file():
         return False
     try:
@@ -40,7 +40,7 @@ def holds_images(path: Path) -> bool:
                     shape, _, dtype = (read if version == (1, 0) else np.lib.format.read_array_header_2_0)(
                         file
                     )
-                return len(shape) == 4 or (len(shape) == 3 and dtype == np.uint8)
+                return len(shape) == 4 or (len(shape) == 3 and (dtype == np.uint8 or stem == "images"))
     except Exception:  # zip, zlib and NumPy raise nearly anything; opening the file reports it
         return True
     return False

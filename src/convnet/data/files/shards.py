@@ -7,8 +7,9 @@ import os
 import re
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ LABEL_KEYS = ("label", "labels", "class", "cls", "tags")
 """Where a .json member says the label."""
 CLASS_NAMES = "classes.txt"
 """Beside the shards, the names of numbered classes, one in each line."""
+MOST_SHARDS = 100_000
 SPLIT_NAME = re.compile(rf"^({'|'.join(SPLIT_FOLDERS)})[-_.]", re.IGNORECASE)
 SEPARATOR = "|"
 
@@ -138,8 +140,21 @@ def list_shards(address: str, *, multi_label: bool) -> Manifest:
             stamp = zlib.crc32(f"{state} {member.offset}".encode())
             samples.append(Sample(FileEntry(f"{place}/{path}", member.size, stamp), labels, split))
     if not samples:
-        raise DataError(f"{address}: holds no images")
+        raise DataError(f"{address}: holds no images{_dotted(ignored)}")
     return make_manifest(shards_name(address), store, samples, ignored=ignored, multi_label=multi_label)
+
+
+def _dotted(ignored: Sequence[Ignored]) -> str:
+    """The first member that is an image by its last suffix, but not by all that follows the first dot."""
+    name = next((i.name.rpartition("/")[2] for i in ignored if has_image_name(i.name)), None)
+    if name is None:
+        return ""
+    stem, _, suffix = name.partition(".")
+    last = suffix.rpartition(".")[2]
+    return (
+        f": the suffix of '{name}' is '{suffix}', which begins at its first dot, as in WebDataset; "
+        f"rename it, for example to {stem}_{suffix.rpartition('.')[0]}.{last}, and its label alike"
+    )
 
 
 def _split_of(place: PurePosixPath) -> SplitName | None:
@@ -165,7 +180,9 @@ def _expanded(address: str) -> tuple[AbstractFileSystem, list[str]]:
     if not address.endswith(".tar"):
         address = f"{address.rstrip('/')}/*.tar"
     try:
-        patterns = list(braceexpand(address))
+        patterns = list(islice(braceexpand(address), MOST_SHARDS + 1))
+        if len(patterns) > MOST_SHARDS:
+            raise DataError(f"{address}: stands for more than {MOST_SHARDS:,} shards")
         system, _ = fsspec.core.url_to_fs(patterns[0])
         shards: list[str] = []
         for pattern in patterns:

@@ -108,8 +108,8 @@ def own_white(values: NDArray[np.generic], full: int) -> int | None:
 
 
 def fitting_white(values: NDArray[np.generic], full: int, white: int | None, *, adapt: bool) -> int | None:
-    """The value that is white: the one asked for if it fits the type, else that of the type or image."""
-    if white is not None and (white <= 255) == (full == 255):
+    """The value that is white: the one asked for if it fits the values, else that of the type or image."""
+    if white is not None and values.max(initial=0) <= white <= full:
         return white
     return own_white(values, full) if adapt else full
 

@@ -124,8 +124,8 @@ def make_split(dataset: Dataset, options: SplitOptions) -> Split:
             share = 0.0 if options.folds or (name == "test" and brings_own) else DEFAULT_FRACTION
         generator = torch.Generator().manual_seed(options.seed * 2 + offset)
         held = drawn(dataset, ids, members["train"], share, generator)
-        if not held.any() and round(len(held) * share):
-            raise RecipeError(_cannot_hold_out(dataset, ids, members["train"], name))
+        if not held.any() and round(len(held) * share) and len(ids.unique()) < len(ids):
+            raise RecipeError(_cannot_hold_out(dataset, ids, name))
         members[name], members["train"] = members["train"][held], members["train"][~held]
         remarks += _lacking(dataset, members, name) if share else []
     if not options.keep_blank:
@@ -141,14 +141,9 @@ def make_split(dataset: Dataset, options: SplitOptions) -> Split:
     return Split(members["train"], members["val"], members["test"], tuple(remarks))
 
 
-def _cannot_hold_out(dataset: Dataset, ids: Tensor, candidates: Tensor, name: SplitName) -> str:
+def _cannot_hold_out(dataset: Dataset, ids: Tensor, name: SplitName) -> str:
     """Why no sample can be held out."""
-    single = dataset.info.target.exclusive and bool(
-        (torch.bincount(labels_of(dataset)[candidates]) <= 1).all()
-    )
-    if single:
-        why = "every class has a single sample, which is needed for training; add samples"
-    elif len(ids.unique()) < len(ids) and dataset.info.groups is None:
+    if dataset.info.groups is None:
         why = "all samples of a class are copies; count near copies as different samples "
         why += "(--set split.near_copies=keep)"
     else:
