@@ -80,7 +80,7 @@ def test_segmentation_from_folder_to_mask(call: Cli, tmp_path: Path) -> None:
 def test_images_from_images(call: Cli, tmp_path: Path, photo: Path, task: str) -> None:
     """M99: every damage is learned from in a few steps, and any size is predicted."""
     done = result_of(
-        call("train", "photos", "--task", task, *SMALL_UNET, "--set", "augment.crop=32", "--set",
+        call("train", "sample-photos", "--task", task, *SMALL_UNET, "--set", "augment.crop=32", "--set",
              "augment.crops=32", "--epochs", 1, "--out", "run", "--json")
     )  # fmt: skip
     assert done["task"] == task and {"psnr", "ssim", "input_psnr", "input_ssim"} <= done["test"].keys()
@@ -95,7 +95,9 @@ def test_images_from_images(call: Cli, tmp_path: Path, photo: Path, task: str) -
 def test_denoising_restores(call: Cli, tmp_path: Path) -> None:
     model = ("--set", "model.width=8", "--set", "model.depth=1", "--set", "optimizer.lr=0.01")
     crops = ("--set", "augment.crop=32", "--set", "augment.crops=1024", "--epochs", 2)
-    done = result_of(call("train", "photos", "--task", "denoise", *model, *crops, "--out", "run", "--json"))
+    done = result_of(
+        call("train", "sample-photos", "--task", "denoise", *model, *crops, "--out", "run", "--json")
+    )
     assert done["test"]["psnr"] > done["test"]["input_psnr"] + 4
 
 
@@ -276,10 +278,10 @@ def test_a_classifier_over_a_photo(call: Cli, tmp_path: Path, photo: Path) -> No
         (["digits", "--task", "colorize"], "digits: has gray images; task colorize needs color images"),
         (["digits", "--task", "dense"], "unknown task 'dense'"),
         (
-            ["photos", "--set", "augment.crop=0", "--set", "augment.crops=1"],
+            ["sample-photos", "--set", "augment.crop=0", "--set", "augment.crops=1"],
             "different sizes and cannot be batched; crop",
         ),
-        (["photos", "--set", "augment.crop=400"], "larger than the smallest image of photos"),
+        (["sample-photos", "--set", "augment.crop=400"], "larger than the smallest image of sample-photos"),
         (["digits", "--set", "augment.crop=4"], "augment.crop is for segmentation and image-to-image"),
         (["digits", "--set", "data.classes=[a]"], "data.classes: no class 'a'"),
         (["digits", "--set", "split.per_class=900"], "class '0' has 144 training samples"),

@@ -108,6 +108,10 @@ def print_result(run: Run, as_json: bool) -> None:
             print(
                 f"{f'{label} {score.label}':<{width}} {shown}{_beside(scores)}   loss {scores['loss']:.4f}{n}"
             )
+    if "best_epoch" in result:
+        best, last = result["best_epoch"], result["epochs"]
+        stopped = "" if last == run.recipe.epochs else f", stopped early after {last} of {run.recipe.epochs}"
+        print(f"{'best epoch':<{width}} {best}{stopped}; its weights are kept")
     speed = result["images_per_second"]
     print(f"{'time':<{width}} {result['seconds']:.1f} s" + (f", {speed:,.0f} images/s" if speed else ""))
     print(f"{'run':<{width}} {run.path}")
@@ -118,8 +122,8 @@ def print_result(run: Run, as_json: bool) -> None:
     if (beside := run.baselines) is not None:
         print()
         print_baselines(beside, (run.recipe.model.label, *accuracies))
-    else:
-        print(f"{'baselines':<20} not measured on this split yet; run: {run.baselines_command}")
+    elif run.baselines_command is not None:
+        print(f"{'baselines':<{width}} not measured on this split yet; run: {run.baselines_command}")
 
 
 def _print_folds(done: CrossValidation, as_json: bool) -> None:

@@ -39,7 +39,7 @@ class Encoder(nn.Module):
         finally:
             for hook in hooks:
                 hook.remove()
-        return seen[-1].flatten(1).float()
+        return seen[-1].reshape(len(images), -1).float()
 
 
 def _dense_layers(model: Network) -> list[nn.Module]:

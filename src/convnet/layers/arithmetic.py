@@ -42,5 +42,6 @@ def require_size(model: str, image_size: tuple[int, int], smallest: int) -> None
     if min(height, width) < smallest:
         raise ModelError(
             f"{model} needs images of at least {smallest}×{smallest} pixels, got {height}×{width}; "
-            f"use larger images (in training: --set preprocess.image_size={smallest}) or another network"
+            f"use larger images (convnet train: --set preprocess.image_size={smallest}; convnet summary: "
+            f"--input CHANNELSx{smallest}x{smallest}) or another network"
         )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from torch import nn
+from typing import Any
+
+from torch import Tensor, nn
 
 from convnet.layers.norm import Normalize
+from convnet.layers.outputs import plain_outputs
 
 
 class Network(nn.Sequential):
@@ -13,6 +16,11 @@ class Network(nn.Sequential):
     The first module is the normalization, the last one the network. Those between them are the features of a
     pipeline.
     """
+
+    def forward(self, x: Tensor) -> Any:
+        """The outputs N×…, in training with auxiliary outputs; see `plain_outputs`."""
+        made = super().forward(x)  # type: ignore[no-untyped-call]
+        return plain_outputs(made, len(x), training=self.training)
 
     @property
     def normalize(self) -> Normalize:

@@ -71,7 +71,8 @@ def require_applicable(balance: Balance, target: Target, loss: str, options: dic
         return
     allowed = {"class": ("weights", "sampler", "focal"), "labels": ("weights",)}.get(target.name, ())
     if balance not in allowed:
-        way_out = f"; use {' or '.join(allowed)}" if allowed else "; use loss.class_weights"
+        masks = "; use loss.class_weights" if target.name == "mask" else ""
+        way_out = f"; use {' or '.join(allowed)}" if allowed else masks
         raise RecipeError(f"balance={balance} does not apply to this kind of target ({target.name}){way_out}")
     option = {"class": "class_weights", "labels": "label_weights"}[target.name]
     weighable = [

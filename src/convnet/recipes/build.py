@@ -189,6 +189,7 @@ def _make_training(
     )
     heads = tuple(network.get_submodule(name) for name in head_names(network)) if weights else ()
     timing = Timing(batches.steps, recipe.epochs)
+    frozen = weights.frozen_epochs(recipe.epochs) if weights else 0
     return Training(
         model=model,
         loss=loss,
@@ -198,7 +199,7 @@ def _make_training(
         clip_norm=recipe.clip_norm,
         ema=make_ema(model, recipe.ema) if recipe.ema is not None else None,
         metric=task.metric,
-        freezing=Freezing(model, heads, weights.freeze_epochs) if weights and weights.freeze_epochs else None,
+        freezing=Freezing(model, heads, frozen) if frozen else None,
         compute=compute,
         seed=recipe.seed,
     )

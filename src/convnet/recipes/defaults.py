@@ -6,7 +6,7 @@ from typing import Any
 
 from convnet.data import DATASETS, Augment, Data, DatasetInfo, DataSpec, Preprocess, identify_source
 from convnet.data.datasets.named.finders import NamedSet
-from convnet.errors import DataError
+from convnet.errors import DataError, RecipeError
 from convnet.models import MODELS, facts_of, named_model, parse_pipeline
 from convnet.recipes.components import Component
 from convnet.recipes.recipe import Recipe
@@ -176,6 +176,8 @@ def baseline_recipe(data: str | DataSpec, model: dict[str, Any], **fields: Any) 
     perceptron is trained by its own rule.
     """
     name = model["name"]
+    if name == "pipeline" and "stages" not in model:
+        raise RecipeError("model 'pipeline' has no stages; write them as text, e.g. --model 'hog -> linear'")
     last = parse_pipeline(model["stages"]).classifier.name if name == "pipeline" else name
     spec = _spec(data)
     named = _named(spec)

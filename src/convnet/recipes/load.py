@@ -15,15 +15,23 @@ from convnet.layers import Network, Normalize
 from convnet.models import build_model
 from convnet.models.legacy import with_current_names
 from convnet.recipes.network import task_of
+from convnet.recipes.overrides import override
 from convnet.recipes.precompute import assemble
+from convnet.recipes.pretrained import require_finite
 from convnet.recipes.recipe import Recipe
 from convnet.runs import RunFolder
 from convnet.types import ImageShape
 
+RENAMED_SETS = {"photos": "sample-photos"}
+"""The names of data sets in runs of earlier versions."""
+
 
 def recipe_of(folder: RunFolder) -> Recipe:
     """The complete recipe of a run."""
-    return Recipe.from_yaml(folder.read("recipe.yaml"), str(folder.file("recipe.yaml")))
+    recipe = Recipe.from_yaml(folder.read("recipe.yaml"), str(folder.file("recipe.yaml")))
+    if recipe.data.source in RENAMED_SETS:
+        return override(recipe, {"data.source": RENAMED_SETS[recipe.data.source]})
+    return recipe
 
 
 def trained_network(folder: RunFolder, recipe: Recipe) -> Network:
@@ -38,7 +46,7 @@ def trained_network(folder: RunFolder, recipe: Recipe) -> Network:
     shape = ImageShape(*data["shape"])
     outputs = data.get("outputs", len(data["classes"]))
     try:
-        weights = load_file(weights_file)
+        weights = require_finite(load_file(weights_file), weights_file)
         network = build_model(recipe.model.name, shape, outputs, **recipe.model.options)
         model = assemble(Normalize(weights["0.mean"], weights["0.std"]), network)
         model.load_state_dict(with_current_names(weights, list(model.state_dict())))

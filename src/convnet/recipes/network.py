@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from convnet.data import Augment, Dataset, Split, all_images, pixel_statistics
 from convnet.device import derived_seed
 from convnet.errors import ModelError, RecipeError
 from convnet.features import Features
 from convnet.layers import Fitted, Network, Normalize, sizes_of
+from convnet.meta import MetaMode, on_meta, on_shapes
 from convnet.models import MODELS, build_model, parse_pipeline, takes_any_length
 from convnet.recipes.components import Component
 from convnet.recipes.precompute import assemble
 from convnet.recipes.recipe import Recipe
 from convnet.recipes.weights import load_pretrained
 from convnet.tasks import TASKS, Task
-from convnet.types import ImageShape
+from convnet.types import AuxiliaryLogits, ImageShape
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +54,7 @@ def build_network(
         RecipeError: The recipe asks for steps that the network cannot make, or for none where it needs them.
     """
     _require_sensible_augmentation(recipe, dataset)
+    _require_modality(recipe, dataset)
     shape = network_shape(recipe, dataset)
     mean, std = pixel_statistics(dataset, split.train, recipe.preprocess.normalize)
     outputs = task_of(recipe).outputs(dataset)
@@ -124,8 +127,8 @@ def _require_learning(model: nn.Sequential, recipe: Recipe, dataset: Dataset, sp
         and not _masks_padding(recipe.model)
     ):
         raise RecipeError(
-            f"{dataset.info.name}: the series have different lengths, which '{name}' cannot take; "
-            "use --model temporal"
+            f"{dataset.info.name}: the series have different lengths, which '{name}' cannot take; only "
+            "convnet train with its default network (temporal) does"
         )
     for module in model.modules():
         if isinstance(module, Fitted):
@@ -137,6 +140,18 @@ def _masks_padding(model: Component) -> bool:
     if model.name == "pipeline":
         return all(feature.name == "encoder" for feature in parse_pipeline(model.options["stages"]).features)
     return takes_any_length(model.name)
+
+
+def _require_modality(recipe: Recipe, dataset: Dataset) -> None:
+    """Refuse networks for images if the samples are rows or series."""
+    name, modality = recipe.model.name, dataset.info.modality
+    if modality == "images" or name not in MODELS or MODELS.facts(name).smallest == 1:
+        return
+    fitting = "temporal" if modality == "series" else "mlp"
+    raise ModelError(
+        f"model '{name}' takes images, and {dataset.info.name} holds "
+        f"{'rows of numbers' if modality == 'table' else modality}; use --model {fitting}"
+    )
 
 
 def _require_sensible_augmentation(recipe: Recipe, dataset: Dataset) -> None:
@@ -161,9 +176,8 @@ def _require_sensible_augmentation(recipe: Recipe, dataset: Dataset) -> None:
             )
 
 
-@torch.no_grad()
-def _require_outputs(model: nn.Sequential, recipe: Recipe, shape: ImageShape, outputs: int) -> None:
-    """Run two images through a network whose output shape is not known: a user's own, or a dense one."""
+def _require_outputs(model: Network, recipe: Recipe, shape: ImageShape, outputs: int) -> None:
+    """Run a few images through a network whose outputs are not known: a user's own, or a dense one."""
     name, task = recipe.model.name, task_of(recipe)
     if name in MODELS and MODELS.facts(name).targets == ("class",):
         return
@@ -175,21 +189,51 @@ def _require_outputs(model: nn.Sequential, recipe: Recipe, shape: ImageShape, ou
             smaller = larger - sizes.multiple
             fits = f"{smaller} or {larger}" if smaller > sizes.shrink else f"{larger} or more"
             raise RecipeError(
-                f"model '{name}' takes images of {fits} pixels a side, not {side}; set augment.crop"
+                f"model '{name}' takes images of {fits} pixels a side, not {side}; use --set "
+                f"augment.crop=auto, or resize them (--set preprocess.image_size={larger})"
             )
+    expected: tuple[int, ...] = (outputs,)
+    if task.target.dense:
+        expected = (outputs, height - sizes.shrink, width if height == 1 else width - sizes.shrink)
+    what = f"task {task.name}" if task.target.dense else f"a classifier of {outputs} classes"
+    count = 3 if outputs != 3 else 4  # not the number of classes, so that exchanged axes are found
+    for training, images in ((False, count), (False, 1), (True, count)):
+        made = _try_out(model, shape, images, name, training=training)
+        found, wanted = tuple(made.shape), (images, *expected)
+        if found == wanted and made.is_floating_point() and (made.requires_grad or not training):
+            continue
+        mode = "in training mode " if training else ""
+        if found == wanted:
+            why = "whole numbers" if not made.is_floating_point() else "outputs that do not depend on weights"
+            raise ModelError(f"model '{name}' returns {mode}{why}, which cannot be trained")
+        hint = ""
+        if found == (*expected, images):
+            hint = "; the axes of images and classes are exchanged"
+        elif not found:
+            hint = "; that is one number, perhaps a loss: return the outputs, the loss is part of the recipe"
+        raise ModelError(
+            f"model '{name}' maps {images} {shape} images {mode}to {found}; {what} must return {wanted}{hint}"
+        )
+
+
+def _try_out(model: Network, shape: ImageShape, count: int, name: str, *, training: bool) -> Tensor:
+    """The outputs of a copy of the network: shapes only or, if it needs values, of blank images."""
+    try:
+        trial: nn.Module = on_meta(model).train(training)
+        with on_shapes(), MetaMode():
+            return _main(trial(torch.empty(count, *shape, device="meta")))
+    except Exception:  # operations that need values; tried out in earnest next
+        trial = copy.deepcopy(model).train(training)
     try:
         with torch.random.fork_rng():
-            made = model.eval()(torch.zeros(2, *shape))
-            found = tuple(made.shape) if isinstance(made, torch.Tensor) else type(made).__name__
+            return _main(trial(torch.zeros(count, *shape)))
+    except ModelError as error:
+        raise ModelError(f"model '{name}': {error}") from error
     except Exception as error:  # a user's code may raise anything; the message must name it
+        mode = " in training mode" if training else ""
         message = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise ModelError(f"model '{name}' fails on {shape} images: {message}") from error
-    finally:
-        model.train()
-    what = f"a classifier of {outputs} classes"
-    expected: tuple[int, ...] = (2, outputs)
-    if task.target.dense:
-        what = f"task {task.name}"
-        expected = (2, outputs, height - sizes.shrink, width if height == 1 else width - sizes.shrink)
-    if found != expected:
-        raise ModelError(f"model '{name}' maps two {shape} images to {found}; {what} must return {expected}")
+        raise ModelError(f"model '{name}' fails{mode} on {count} {shape} images: {message}") from error
+
+
+def _main(made: Tensor | AuxiliaryLogits) -> Tensor:
+    return made.logits if isinstance(made, AuxiliaryLogits) else made

@@ -78,7 +78,7 @@ def read_state(path: Path) -> State:
     """
     if path.suffix == ".safetensors":
         try:
-            return load_file(path)
+            return require_finite(load_file(path), path)
         except (SafetensorError, OSError) as error:
             raise DataError(f"{path}: not readable safetensors: {in_one_line(error)}") from error
     try:
@@ -100,6 +100,22 @@ def read_state(path: Path) -> State:
     state = {str(name).removeprefix("module."): value for name, value in content.items()}
     if strange := [name for name, value in state.items() if not isinstance(value, Tensor)]:
         raise DataError(f"{path}: '{strange[0]}' is not a tensor; save only the network's state_dict")
+    return require_finite(state, path)
+
+
+def require_finite(state: State, path: Path) -> State:
+    """Check that all weights are numbers.
+
+    Raises:
+        DataError: One is NaN or infinite; the message names its tensor.
+    """
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            count = int((~torch.isfinite(tensor)).sum())
+            raise DataError(
+                f"{path}: {count:,} of {tensor.numel():,} numbers of '{name}' are NaN or infinite; get the "
+                "file again, or use the weights of another run"
+            )
     return state
 
 

@@ -158,16 +158,21 @@ class Recipe(Section):
                 f"loss '{self.loss.name}' is not for task {self.task.name}; use one of {fitting}"
             )
         if self.model.name in MODELS and target.head not in MODELS.facts(self.model.name).targets:
-            fitting = ", ".join(name for name in MODELS if target.head in MODELS.facts(name).targets)
+            fitting = ", ".join(
+                f"{name} (for series)" if facts.any_length else name
+                for name in MODELS
+                if target.head in (facts := MODELS.facts(name)).targets and name != "pipeline"
+            )
             per = "image" if "class" in MODELS.facts(self.model.name).targets else "pixel"
             raise RecipeError(
                 f"model '{self.model.name}' has one output per {per} and does not fit task "
                 f"{self.task.name}; use one of {fitting}"
             )
-        if self.weights is not None and self.weights.freeze_epochs >= max(1, self.epochs):
+        frozen = 0 if self.weights is None or not self.epochs else self.weights.frozen_epochs(self.epochs)
+        if frozen and frozen >= self.epochs:
             raise RecipeError(
-                f"weights.freeze_epochs={self.weights.freeze_epochs} leaves nothing to fine-tune: "
-                f"epochs is {self.epochs}"
+                f"weights.freeze_epochs={frozen} leaves nothing to fine-tune in {self.epochs} epochs; train "
+                f"longer (--epochs {frozen + 1}), or set it to 0"
             )
         for name in target.unmixable:
             if getattr(self.augment, name) not in (0, "none"):
@@ -180,7 +185,9 @@ class Recipe(Section):
             if isinstance(default, Component):
                 default = Component(name=default.name, **self.registries[name].options(default.name, {}))
             if getattr(self, name) != default:
-                raise RecipeError(f"{name} does not apply: epochs is 0, so there are no training steps")
+                raise RecipeError(
+                    f"{name} does not apply: epochs is 0, so there are no training steps; use --epochs 1"
+                )
 
     @classmethod
     def from_dict(cls, content: Any, where: str = "") -> Recipe:

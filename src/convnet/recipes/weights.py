@@ -27,14 +27,19 @@ class Weights(Section):
     Attributes:
         source: A file (.safetensors, .pth), a run, a URL, hf:owner/name/file, or "imagenet".
         sha256: The checksum of the file; another file is an error.
-        freeze_epochs: The number of first epochs in which only the head is trained.
+        freeze_epochs: The number of first epochs in which only the head is trained. Default: 1, or 0 if
+            there is only one epoch.
         rate_decay: The learning rate of each part of the network relative to the next part.
     """
 
     source: str
     sha256: str | None = None
-    freeze_epochs: CountOrZero = 1
+    freeze_epochs: CountOrZero | None = None
     rate_decay: Annotated[float, Gt(0), Le(1)] = 0.7
+
+    def frozen_epochs(self, epochs: int) -> int:
+        """The number of first epochs in which only the head is trained, of `epochs`."""
+        return min(1, epochs - 1) if self.freeze_epochs is None else self.freeze_epochs
 
 
 @dataclass(frozen=True)
@@ -144,8 +149,23 @@ def _require_same(
         more = f" (and {len(differing) - SHOWN} more)" if len(differing) > SHOWN else ""
         raise ModelError(
             f"{source}: weights of another network than {model}: {'; '.join(differing[:SHOWN])}{more}; "
-            "check --model and its options, and the channels of the images (--set preprocess.channels=3)"
+            f"check --model and its options{_channels_hint(own, state, theirs)}"
         )
+
+
+def _channels_hint(own: State, state: State, theirs: dict[str, str]) -> str:
+    """The way out if only the channels of the images differ."""
+    for key, tensor in own.items():
+        found = state.get(theirs.get(key, key))
+        if found is None or tensor.dim() != 4 or found.dim() != 4 or found.shape == tensor.shape:
+            continue
+        same = found.shape[0] == tensor.shape[0] and found.shape[2:] == tensor.shape[2:]
+        return (
+            f", or read images with {found.shape[1]} channels (--set preprocess.channels={found.shape[1]})"
+            if same
+            else ""
+        )
+    return ""
 
 
 def _take_statistics(normalize: Normalize, state: State) -> None:

@@ -45,7 +45,7 @@ def write_run_report(
     result: dict[str, Any],
     model: Network,
     dataset: Dataset | None,
-    baselines: Baselines | str,
+    baselines: Baselines | str | None,
 ) -> Path:
     """Write `report.html` and `figures/*.png`.
 
@@ -56,7 +56,8 @@ def write_run_report(
         result: The content of result.json.
         model: The trained network.
         dataset: The data; without it the page has no pictures of samples.
-        baselines: The baselines on the same split, or the command that measures them.
+        baselines: The baselines on the same split, or the command that measures them; None where
+            they do not apply.
 
     Returns:
         The path of the page.

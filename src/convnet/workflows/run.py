@@ -48,8 +48,10 @@ class Run(RunInfo):
         return baselines_beside(self.folder) if self.task.target.exclusive else None
 
     @property
-    def baselines_command(self) -> str:
-        """The `convnet baselines` command for this run's data and split."""
+    def baselines_command(self) -> str | None:
+        """The `convnet baselines` command for this run's data and split; None where baselines do not apply."""
+        if not self.task.target.exclusive or (self.modality == "series" and self.data.get("steps") is None):
+            return None
         recipe, words = self.recipe, ["convnet", "baselines", self.recipe.data.source]
         sections = {"data": recipe.data, "split": recipe.split, "preprocess": recipe.preprocess}
         for name, section in sections.items():

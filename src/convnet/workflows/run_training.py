@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +13,17 @@ from convnet.errors import DivergedError, InterruptedRunError, RecipeError, RunE
 from convnet.layers import Network
 from convnet.models.legacy import with_current_names
 from convnet.recipes import Opened, Recipe, TrainingSetup, build
-from convnet.runs import RunFolder, load_checkpoint, save_checkpoint
+from convnet.runs import MetricsLog, RunFolder, load_checkpoint, save_checkpoint
 from convnet.tasks import Evaluation
 from convnet.training import Listener, StopTraining, Training, TrainingStart, fit, notify
 from convnet.workflows.recorder import Recorder, stop_on_signal
 from convnet.workflows.results import write_results
 from convnet.workflows.run import Run
+
+logger = logging.getLogger(__name__)
+
+RATE_JUMP = 2
+"""The factor from which a rise of the learning rate on resuming is said."""
 
 
 def run_training(
@@ -52,6 +58,7 @@ def run_training(
     identity = _identity(recipe)
     if folder.checkpoint.exists():
         _restore(setup, folder.checkpoint, identity)
+        _say_rate(folder, recipe, setup.training)
     stopped = False
     try:
         notify(listeners, TrainingStart(setup, label))
@@ -75,6 +82,22 @@ def run_training(
             _restore(setup, folder.best_checkpoint, identity)
         write_results(folder, setup, recorder.metrics.rows)
     return Run(folder)
+
+
+def _say_rate(folder: RunFolder, recipe: Recipe, training: Training) -> None:
+    """Say that the learning rate jumps, as it does where a schedule ended and follows a new length now."""
+    rows = MetricsLog(folder.file("metrics.csv"), "").rows
+    before = rows[-1]["learning_rate"] if rows else None
+    step = training.progress.step
+    now = recipe.optimizer.options["lr"] * training.schedule.factor(step) if recipe.epochs else 0.0
+    if before and now > RATE_JUMP * before and len(rows) == training.progress.epoch < recipe.epochs:
+        logger.info(
+            "the learning rate goes up from %.3g to %.3g: schedule %s follows the new length of %s epochs",
+            before,
+            now,
+            recipe.schedule.name,
+            recipe.epochs,
+        )
 
 
 def _fit(setup: TrainingSetup, listeners: Sequence[Listener]) -> None:
@@ -159,4 +182,4 @@ def _way_out(folder: RunFolder) -> str:
         if folder.checkpoint.exists()
         else "it came before the first checkpoint"
     )
-    return f"{good}; train again with a lower rate (--set optimizer.lr=…) or with clip_norm=1"
+    return f"{good}; train again with a lower rate (--lr) or with --set clip_norm=1"

@@ -161,12 +161,13 @@ def identify(word: str) -> DataSpec:
 
 
 def local_images(name: str) -> DataSpec | None:
-    """The folder of images whose path is the name of a data set or recipe; None if there is none."""
+    """The folder of data whose path is the name of a data set or recipe; None if there is none."""
     path = as_path(name)
     if not path.is_dir() or (path / "run.json").exists():
         return None
     spec = identify_source(str(path.absolute()))
-    if spec.contents is None or not any(has_image_name(entry.name) for entry in spec.contents.entries):
+    entries = spec.contents.entries if spec.contents is not None else ()
+    if spec.kind == "image folder" and not any(has_image_name(entry.name) for entry in entries):
         return None
     logger.warning("'%s' is both a folder and a built-in name; using the folder %s", name, path.absolute())
     return spec
@@ -220,8 +221,5 @@ def exists(source: str) -> bool:
 def _not_found(source: str, path: Path) -> ConvnetError:
     if "/" in source or path.suffix:
         what = "file" if path.suffix else "folder"
-        return DataError(f"{path}: no such {what}; choose another with --set data.source=PATH")
-    return UnknownNameError(
-        f"'{source}' is neither a data set nor a folder{nearest(source, DATASETS)}; "
-        "choose another with --set data.source=FOLDER"
-    )
+        return DataError(f"{path}: no such {what}")
+    return UnknownNameError(f"'{source}' is neither a data set nor a folder{nearest(source, DATASETS)}")

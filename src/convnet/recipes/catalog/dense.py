@@ -107,7 +107,7 @@ def _restored(name: str, task: str, **fields: Any) -> Recipe:
     """Crops of one photo, with random tones so that the network generalizes to other colors."""
     augment = Augment(crop=64, crops=512, flip=True, flip_vertical=True, tone=0.9)
     return dense_recipe(
-        "photos",
+        "sample-photos",
         task,
         {"name": "unet", "width": 32, "depth": 3, "residual": True},
         augment=augment,

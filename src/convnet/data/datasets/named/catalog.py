@@ -60,7 +60,7 @@ DATASETS: dict[str, NamedSet] = {
             )
         ),
         NamedSet(
-            "photos",
+            "sample-photos",
             "2 photos, 427×640 color: a temple to train on, a flower to test",
             ("photo",),
             bundled(read_photos),
