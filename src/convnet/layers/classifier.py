@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from convnet.layers.network import Network
+
 
 class Classifier(nn.Sequential):
     """Named layers in sequence, the last of which is the head: logits = classifier(forward_features(x)).
@@ -53,7 +55,7 @@ def layers_of(network: nn.Module) -> Iterator[nn.Module]:
     """The layers of nested sequences in order; any other module counts as one layer."""
     if isinstance(network, Classifier):
         parts = network.sequence()
-    elif type(network).forward is nn.Sequential.forward:
+    elif isinstance(network, Network) or type(network).forward is nn.Sequential.forward:
         parts = list(network.children())
     else:
         yield network

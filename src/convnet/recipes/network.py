@@ -145,7 +145,8 @@ def _masks_padding(model: Component) -> bool:
 def _require_modality(recipe: Recipe, dataset: Dataset) -> None:
     """Refuse networks for images if the samples are rows or series."""
     name, modality = recipe.model.name, dataset.info.modality
-    if modality == "images" or name not in MODELS or MODELS.facts(name).smallest == 1:
+    named = name in MODELS and name != "pipeline"
+    if modality == "images" or not named or MODELS.facts(name).smallest == 1:
         return
     fitting = "temporal" if modality == "series" else "mlp"
     raise ModelError(

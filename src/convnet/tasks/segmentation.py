@@ -93,6 +93,7 @@ class MaskPrediction(Prediction):
         classes: The names of the K classes.
         colors: The color of each class, K×3.
         picture: The image, H×W×C.
+        values: The value of each class in the file. Default: its index.
     """
 
     location: str
@@ -100,6 +101,7 @@ class MaskPrediction(Prediction):
     classes: tuple[str, ...]
     colors: NDArray[np.uint8]
     picture: Picture
+    values: tuple[int, ...] = ()
 
     @property
     def shares(self) -> dict[str, float]:
@@ -121,11 +123,19 @@ class MaskPrediction(Prediction):
         return {"mask": self.png(), "overlay": to_png(PIL.Image.fromarray(overlay))}
 
     def png(self) -> bytes:
-        """The mask as a PNG with a palette of the classes' colors; 16-bit gray for more than 256 classes."""
-        if len(self.classes) > 256:
-            return to_png(PIL.Image.fromarray(self.indices.astype(np.uint16)))
-        image = PIL.Image.fromarray(self.indices.astype(np.uint8), "P")
-        image.putpalette(self.colors.tobytes())
+        """The mask as a PNG in the values of the training masks, with a palette of the classes' colors.
+
+        Gray where a class has the value 255, which means no class in a palette, and for values above it.
+        """
+        values = np.array(self.values or range(len(self.classes)))
+        written = values[self.indices]
+        if values.max() >= 255:
+            kind = np.uint8 if values.max() == 255 else np.uint16
+            return to_png(PIL.Image.fromarray(written.astype(kind)))
+        image = PIL.Image.fromarray(written.astype(np.uint8), "P")
+        palette = np.zeros((256, 3), np.uint8)
+        palette[values] = self.colors
+        image.putpalette(palette.tobytes())
         return to_png(image)
 
 
@@ -181,7 +191,8 @@ class Segmentation(Task):
         for i, name in enumerate(labels.classes):
             if name in labels.colors:
                 colors[i] = ImageColor.getrgb(labels.colors[name])[:3]
-        return MaskPrediction(location, best.numpy(), labels.classes, colors, as_picture(images[0]))
+        picture = as_picture(images[0])
+        return MaskPrediction(location, best.numpy(), labels.classes, colors, picture, labels.values)
 
     @torch.no_grad()
     def evaluate(

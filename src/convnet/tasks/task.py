@@ -92,12 +92,14 @@ class Labels:
         classes: Class names, in the order of the outputs.
         thresholds: The probability from which a label applies, by class (multi-label tasks).
         colors: The color of a class over an image, "#rrggbb", by class.
+        values: The value of each class in mask files, by class. Default: its index.
         series: Whether samples are series; an output per position is then one per step.
     """
 
     classes: tuple[str, ...]
     thresholds: Mapping[str, float] = field(default_factory=dict)
     colors: Mapping[str, str] = field(default_factory=dict)
+    values: tuple[int, ...] = ()
     series: bool = False
 
 

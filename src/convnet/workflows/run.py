@@ -49,8 +49,9 @@ class Run(RunInfo):
 
     @property
     def baselines_command(self) -> str | None:
-        """The `convnet baselines` command for this run's data and split; None where baselines do not apply."""
-        if not self.task.target.exclusive or (self.modality == "series" and self.data.get("steps") is None):
+        """The `convnet baselines` command for this run's data and split; None where none applies."""
+        uneven = self.modality == "series" and self.data.get("steps") is None
+        if not self.task.target.exclusive or uneven:
             return None
         recipe, words = self.recipe, ["convnet", "baselines", self.recipe.data.source]
         sections = {"data": recipe.data, "split": recipe.split, "preprocess": recipe.preprocess}
@@ -80,7 +81,8 @@ class Run(RunInfo):
         """The trained network with its preprocessing, classes and thresholds."""
         colors = {k: v for k, v in (self.recipe.data.colors or {}).items() if isinstance(v, str)}
         thresholds = self.result.get("thresholds", {})
-        labels = Labels(self.classes, thresholds, colors, series=self.modality == "series")
+        values = tuple(self.data.get("mask_values", ()))
+        labels = Labels(self.classes, thresholds, colors, values, series=self.modality == "series")
         return Predictor(str(self.path), self.model, self.task, self.inputs, labels)
 
     def evaluate(

@@ -78,7 +78,9 @@ def open_like_own(run: RunInfo, data: object, label: str | None = None) -> Datas
     reading = options.model_copy(
         update={"source": spec.source, "ignore": (), "classes": None, "label": chosen}
     )
-    dataset = open_spec(spec, reading, run.recipe.preprocess, run.task.annotation, run.shape)
+    known = run.data.get("mask_values") or ()
+    values = dict(zip(run.classes, known, strict=True)) if known else None
+    dataset = open_spec(spec, reading, run.recipe.preprocess, run.task.annotation, run.shape, values)
     if options.classes is None:
         return dataset
     kept = [name for name in dataset.info.classes if name in options.classes]

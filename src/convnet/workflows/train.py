@@ -238,6 +238,7 @@ def _describe_data(recipe: Recipe, dataset: Dataset, split: Split, reopens: bool
         "per_class": info.target.counts(dataset.targets, len(info.classes)),
         "columns": list(info.columns),
         "steps": _steps(dataset),
+        "mask_values": list(info.mask_values),
         "unreadable": list(info.unreadable),
         "warnings": [*info.warnings, *split.remarks],
         "excluded": {location(dataset, i): why for i, why in info.excluded.items()},

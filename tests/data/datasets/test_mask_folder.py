@@ -82,7 +82,9 @@ def test_black_and_white_and_what_means_no_class(tmp_path: Path) -> None:
 
     void = np.where(TRUTH == 2, 255, TRUTH).astype(np.uint8)
     masks(tmp_path, lambda: Image.fromarray(void), suffix="")
-    with pytest.raises(DataError, match=r"0…1 and 255; .*data.ignore_index=255"):
+    with pytest.raises(
+        DataError, match=r"0, 1 and 255; if 255 means no class, use --set data\.ignore_index=255"
+    ):
         open_data(str(tmp_path), annotation="mask")
     dataset = open_data(str(tmp_path), annotation="mask", ignore_index=255)
     assert dataset.targets[0].tolist() == np.where(TRUTH == 2, IGNORED, TRUTH).tolist()

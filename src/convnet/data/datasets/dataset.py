@@ -38,6 +38,7 @@ class DatasetInfo:
         near_copies: The same for exact and near copies (resized, compressed again, slightly cropped).
         shards: The number of each sample's archive, int64 N, if archives are read in order.
         sizes: Height and width per sample, int64 N×2, if they differ; `shape` is then their maximum.
+        mask_values: The value in the mask files of each class; empty if there are no files, or colors.
         white: The stored value that is white, if images use less than the depth of their files.
         checksums: A number per sample that changes with its content, int64 N; None if unknown.
         excluded: Samples that are not used for training, with reasons.
@@ -60,6 +61,7 @@ class DatasetInfo:
     near_copies: Tensor | None = None
     shards: Tensor | None = None
     sizes: Tensor | None = None
+    mask_values: tuple[int, ...] = ()
     white: int | None = None
     checksums: Tensor | None = None
     excluded: Mapping[int, str] = field(default_factory=dict)

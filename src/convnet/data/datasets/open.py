@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from convnet.data.datasets.csv_table import open_table
 from convnet.data.datasets.dataset import Dataset, select_classes
 from convnet.data.datasets.identify import KINDS_OF_FILES, DataSpec, identify
 from convnet.data.datasets.image_pairs import open_pairs, open_photos
-from convnet.data.datasets.mask_folder import open_masks
+from convnet.data.datasets.mask_folder import MaskCodes, open_masks
 from convnet.data.datasets.named.catalog import named_set
 from convnet.data.datasets.npz import open_arrays
 from convnet.data.datasets.open_images import list_images, open_images, scan_arrays
@@ -69,25 +70,35 @@ def open_spec(
     preprocess: Preprocess,
     annotation: Annotation = "class",
     shape: ImageShape | None = None,
+    mask_values: Mapping[str, int] | None = None,
 ) -> Dataset:
     """Open identified data according to the `data` section of a recipe; see `open_data`."""
-    if (options.colors or options.ignore_index is not None) and annotation != "mask":
+    reading = MaskCodes(options.colors, options.ignore_index, options.threshold, options.nearest)
+    if reading != MaskCodes() and annotation != "mask":
         raise DataError(
-            f"{options.source}: data.colors and data.ignore_index are for masks (--task segmentation)"
+            f"{options.source}: data.colors, ignore_index, threshold and nearest are for masks (--task "
+            "segmentation)"
         )
+    if reading.threshold is not None and (reading.colors or reading.nearest):
+        raise DataError(f"{options.source}: data.threshold does not go with data.colors or data.nearest")
     if options.series and not spec.named:
         spec = spec.as_series()
     has_columns = spec.kind in TABLES or (spec.kind in LABELED and options.label is not None)
     if (options.ignore and spec.kind != "table") or (options.label is not None and not has_columns):
         raise DataError(f"{options.source}: data.label and data.ignore apply to tables only")
-    dataset = _open(spec, options, preprocess, annotation, shape)
+    dataset = _open(spec, options, preprocess, annotation, shape, mask_values)
     if isinstance(dataset, TensorDataset) and not spec.named:
         dataset = with_checksums(dataset)
     return dataset if options.classes is None else select_classes(dataset, options.classes)
 
 
 def _open(
-    spec: DataSpec, options: Data, preprocess: Preprocess, annotation: Annotation, shape: ImageShape | None
+    spec: DataSpec,
+    options: Data,
+    preprocess: Preprocess,
+    annotation: Annotation,
+    shape: ImageShape | None,
+    mask_values: Mapping[str, int] | None,
 ) -> Dataset:
     if spec.modality == "series":
         return _open_series(spec, options, preprocess, annotation, shape)
@@ -102,13 +113,9 @@ def _open(
     channels = shape.channels if shape else None
     if spec.contents is not None and annotation in ("mask", "photos", "pairs"):
         if annotation == "mask":
+            reading = MaskCodes(options.colors, options.ignore_index, options.threshold, options.nearest)
             return open_masks(
-                spec.file,
-                spec.contents,
-                preprocess,
-                colors=options.colors,
-                ignore_index=options.ignore_index,
-                channels=channels,
+                spec.file, spec.contents, preprocess, reading, channels=channels, values=mask_values
             )
         opener = open_pairs if annotation == "pairs" else open_photos
         return opener(spec.file, spec.contents, preprocess, channels)

@@ -17,6 +17,8 @@ class Data(Section):
         classes: The classes to keep. Default: all.
         colors: The classes of masks and their colors ({sky: "#0000ff"}) or indices.
         ignore_index: The value of mask pixels without a class.
+        threshold: The gray value of masks from which a pixel has the class 1, the others 0.
+        nearest: Whether mask pixels of other values take the class of the nearest value or color.
     """
 
     source: str
@@ -26,3 +28,5 @@ class Data(Section):
     classes: tuple[str, ...] | None = None
     colors: dict[str, str | int] | None = None
     ignore_index: CountOrZero | None = None
+    threshold: CountOrZero | None = None
+    nearest: bool = False

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+T = TypeVar("T", bound=np.generic)
 ORIENTATION = 0x0112
 """The EXIF tag."""
 
@@ -40,7 +41,7 @@ def _tiff_orientation(block: bytes) -> int:
     return 1
 
 
-def apply_orientation(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+def apply_orientation(pixels: NDArray[T], orientation: int) -> NDArray[T]:
     """Turn pixels H×W×C upright, given an EXIF orientation 1…8."""
     if orientation >= 5:
         pixels = pixels.transpose(1, 0, 2)

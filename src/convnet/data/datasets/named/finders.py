@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from convnet.data.datasets.image_pairs import has_folders, list_pairs
-from convnet.data.datasets.mask_folder import IMAGE_FOLDERS, MASK_FOLDERS, open_masks
+from convnet.data.datasets.mask_folder import IMAGE_FOLDERS, MASK_FOLDERS, MaskCodes, open_masks
 from convnet.data.datasets.named.cifar import CifarLayout, find_cifar
 from convnet.data.datasets.named.idx import read_idx_images
 from convnet.data.datasets.tensor_dataset import TensorDataset, from_tensors
@@ -108,7 +108,7 @@ def membrane(named: NamedSet, folder: Path) -> Read | None:
 
     def read() -> TensorDataset:
         table = dict(zip(named.classes, (0, 255), strict=True))
-        dataset = open_masks(folder, contents, Preprocess(), colors=table)
+        dataset = open_masks(folder, contents, Preprocess(), MaskCodes(table))
         given_split: list[SplitName] = ["train" if i < 25 else "test" for i in range(MEMBRANE_SLICES)]
         info = replace(dataset.info, name=named.name, given_split=given_split)
         return replace(dataset, info=info)
