@@ -11,24 +11,28 @@ from convnet.errors import RunError
 
 PART = ".part"
 """The suffix of a file while it is being written."""
+LONGEST = 60
+"""The part of a name that the temporary file repeats; names have at most 255 bytes."""
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Write to a temporary name in the same folder, fsync, rename over `path`, fsync the folder.
 
+    Parts of file names that are not UTF-8 are written as ``\\udcff``, which JSON reads back.
+
     Raises:
         RunError: The disk is full, the folder is not writable, or `path` is a device or a pipe; the old
             file is untouched.
     """
-    if path.is_dir():
-        raise RunError(f"cannot write {path}: it is a folder; pass a file")
-    if path.exists() and not path.is_file():
-        raise RunError(f"cannot write {path}: not an ordinary file")
-    data = content.encode() if isinstance(content, str) else content
+    data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     temporary = None
     try:
+        if path.is_dir():
+            raise RunError(f"cannot write {path}: it is a folder; pass a file")
+        if path.exists() and not path.is_file():
+            raise RunError(f"cannot write {path}: not an ordinary file")
         with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name}.", suffix=PART, delete=False
+            dir=path.parent, prefix=f".{path.name[:LONGEST]}.", suffix=PART, delete=False
         ) as file:
             temporary = Path(file.name)
             file.write(data)
@@ -51,7 +55,11 @@ def require_picture(path: Path) -> None:
     """
     if path.suffix.lower() != ".png":
         raise RunError(f"cannot write {path}: this picture is a PNG; name it {path.stem or 'picture'}.png")
-    if not path.absolute().parent.is_dir():
+    try:
+        there = path.absolute().parent.is_dir()
+    except OSError as error:
+        raise RunError(cannot_write(path, error)) from error
+    if not there:
         raise RunError(f"cannot write {path}: there is no folder {path.absolute().parent}")
 
 
@@ -67,5 +75,6 @@ def sync_folder(folder: Path) -> None:
 
 def cannot_write(path: Path, error: OSError) -> str:
     """A message for a failed write: the path, the reason and the way out."""
-    way_out = "free some space or write elsewhere" if error.errno == errno.ENOSPC else "write elsewhere"
+    ways = {errno.ENOSPC: "free some space or write elsewhere", errno.ENAMETOOLONG: "choose a shorter name"}
+    way_out = ways.get(error.errno or 0, "write elsewhere")
     return f"cannot write {path}: {error.strerror or error}; the file was not modified; {way_out}"

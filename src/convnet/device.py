@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import logging
 import os
 import platform
 import sys
@@ -19,6 +20,10 @@ from convnet.errors import RecipeError
 Precision = Literal["auto", "fp32", "bf16"]
 INFERENCE: Precision = "fp32"
 """The precision of evaluation and prediction, so that both give the same figures on every machine."""
+
+MOST_PER_CORE = 8
+"""The most threads per core; tens of thousands end in a crash of the system's libraries."""
+logger = logging.getLogger(__name__)
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 
@@ -108,6 +113,12 @@ def set_threads(threads: int | None) -> int:
     """Set the number of threads for tensor arithmetic (None: OMP_NUM_THREADS, else one per core)."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     count = threads or (int(asked) if asked.isdecimal() and int(asked) else available_cores())
+    most = MOST_PER_CORE * available_cores()
+    if count > most:
+        logger.warning(
+            "%s threads for %s cores are too many; using %s", f"{count:,}", available_cores(), most
+        )
+        count = most
     if torch.get_num_threads() != count:
         torch.set_num_threads(count)
     return count

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import io
+import os
 import sys
 import warnings
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -54,7 +56,8 @@ app.add_typer(recipes.app, name="recipes")
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)
 
-_DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "failed to map segment", "can't start new thread")
+"""Parts of the messages with which libraries say that memory or threads are exhausted."""
 
 
 def _version(asked: bool) -> None:
@@ -85,24 +88,40 @@ def main() -> None:
     from convnet.settings import use_settings
 
     warnings.filterwarnings("ignore", module=r"PIL\.")  # its remarks on odd metadata
+    for stream in (sys.stdout, sys.stderr):  # a terminal may know only ASCII, and names may not be UTF-8
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         with use_settings():
             app()
     except InterruptedRunError as stop:
-        _print_error(str(stop))
-        sys.exit(130)
+        _fail(str(stop), 130)
     except ConvnetError as error:
-        _print_error(f"error: {error}")
-        sys.exit(2)
+        _fail(f"error: {error}", 2)
     except KeyboardInterrupt:
-        _print_error("interrupted")
-        sys.exit(130)
-    except OSError as error:
-        if error.errno not in _DISK_TROUBLE:
+        _fail("interrupted", 130)
+    except BrokenPipeError:  # the reader of the output has ended
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except (MemoryError, RuntimeError, ImportError, OSError) as error:
+        message = _system_trouble(error)
+        if message is None:
             raise
-        _print_error(f"error: {error.filename or 'a file'}: {error.strerror}; the file was not modified")
-        sys.exit(2)
+        _fail(f"error: {message}", 2)
 
 
-def _print_error(message: str) -> None:
+def _system_trouble(error: BaseException) -> str | None:
+    """A message for exhausted memory, threads or disks and for names that the system refuses; else None."""
+    text = str(error)
+    if isinstance(error, MemoryError) or any(sign in text for sign in _NO_MEMORY):
+        return "not enough memory; use smaller images or batches (--batch-size), or fewer --threads"
+    if isinstance(error, OSError) and error.errno is not None:
+        what = "; choose a shorter name" if error.errno == errno.ENAMETOOLONG else ""
+        name = str(error.filename or "a file")
+        return f"{name if len(name) < 200 else name[:200] + '…'}: {error.strerror}{what}"
+    return None
+
+
+def _fail(message: str, status: int) -> NoReturn:
     print(f"convnet: {message}", file=sys.stderr)
+    sys.exit(status)

@@ -24,6 +24,8 @@ def _configure(name: str) -> Callable[[Any], Any]:
     return callback
 
 
+MOST_THREADS = 1_000_000
+
 DataDir = Annotated[
     Path | None,
     typer.Option(
@@ -45,6 +47,7 @@ Threads = Annotated[
     int | None,
     typer.Option(
         min=1,
+        max=MOST_THREADS,
         callback=_configure("threads"),
         help="Threads for tensor arithmetic. Default: OMP_NUM_THREADS, or one per core.",
     ),

@@ -28,7 +28,7 @@ RENAMED_SETS = {"photos": "sample-photos"}
 
 def recipe_of(folder: RunFolder) -> Recipe:
     """The complete recipe of a run."""
-    recipe = Recipe.from_yaml(folder.read("recipe.yaml"), str(folder.file("recipe.yaml")))
+    recipe = Recipe.from_file(folder.file("recipe.yaml"))
     if recipe.data.source in RENAMED_SETS:
         return override(recipe, {"data.source": RENAMED_SETS[recipe.data.source]})
     return recipe
@@ -50,8 +50,19 @@ def trained_network(folder: RunFolder, recipe: Recipe) -> Network:
         network = build_model(recipe.model.name, shape, outputs, **recipe.model.options)
         model = assemble(Normalize(weights["0.mean"], weights["0.std"]), network)
         model.load_state_dict(with_current_names(weights, list(model.state_dict())))
-    except (SafetensorError, OSError, KeyError, RuntimeError) as error:
-        raise RunError(f"{weights_file}: cannot be loaded: {in_one_line(error)}") from error
+    except (
+        SafetensorError,
+        OSError,
+        LookupError,
+        RuntimeError,
+        ValueError,
+        TypeError,
+        AttributeError,
+    ) as error:
+        raise RunError(
+            f"{weights_file}: cannot be loaded as the network of this run: {in_one_line(error)}; restore the "
+            "file, or train the run again"
+        ) from error
     return model.eval()
 
 

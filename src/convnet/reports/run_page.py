@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def write_run_report(
     """
     data = folder.data
     held_out = "test" if result["test"] else "val" if result["val"] else None
-    predictions = [row for row in _predictions(folder) if row["split"] == held_out]
+    predictions = [row for row in _predictions(folder, task, data["classes"]) if row["split"] == held_out]
     classified = task.target.exclusive
     evaluation = (
         _evaluation(folder, held_out, predictions, data["classes"]) if held_out and classified else None
@@ -103,7 +104,7 @@ def write_run_report(
         per_class=list(zip(data["classes"], evaluation.per_class(), strict=True)) if evaluation else [],
         mistakes=mistakes[:MISTAKES],
         mistake_count=len(mistakes),
-        environment=folder.read_json("environment.json"),
+        environment=folder.environment,
         pictures=pictures,
         weight_pictures=[content for name, content in pictures.items() if name.startswith(LEARNED)],
         table=bool(data.get("columns")),
@@ -213,8 +214,28 @@ def _augmented_figure(dataset: Dataset, split: Split, recipe: Recipe, task: Task
     )
 
 
-def _predictions(folder: RunFolder) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(folder.read("predictions.csv"))))
+def _predictions(folder: RunFolder, task: Task, classes: Sequence[str]) -> list[dict[str, str]]:
+    """The rows of predictions.csv.
+
+    Raises:
+        RunError: The file is damaged.
+    """
+    file = folder.file("predictions.csv")
+    numbers = ["index"] + (["confidence", "class_probability"] if task.target.exclusive else [])
+    try:
+        rows = list(csv.DictReader(io.StringIO(folder.read("predictions.csv"), newline=""), strict=True))
+        for row in rows:
+            values = [float(row[name]) for name in numbers]
+            if not all(map(math.isfinite, values)) or {row["split"]} - {"val", "test"} or None in row:
+                raise ValueError(f"the row of sample {row['index']}")
+            if task.target.exclusive and not {row["class"], row["predicted"]} <= {*classes}:
+                raise ValueError(f"sample {row['index']} has a class that the run does not know")
+            if task.target.dense and row[task.score.key]:
+                float(row[task.score.key])
+            int(row["index"])
+    except (csv.Error, KeyError, ValueError, TypeError) as error:
+        raise RunError(f"{file}: damaged: {in_one_line(error)}; train the run again") from error
+    return rows
 
 
 def _tables(result: dict[str, Any]) -> dict[str, Any]:
@@ -240,8 +261,14 @@ def _evaluation(
             logits, targets, indices = (
                 torch.from_numpy(arrays[f"{split}_{name}"]) for name in ("logits", "targets", "indices")
             )
-    except (OSError, ValueError, KeyError) as error:
-        raise RunError(f"{file}: damaged: {in_one_line(error)}") from error
+            if logits.shape != (len(targets), len(classes)) or not len(targets) == len(indices) > 0:
+                raise ValueError(
+                    f"{split} has arrays of shapes {tuple(logits.shape)} and {tuple(targets.shape)}"
+                )
+            if not 0 <= int(targets.min()) <= int(targets.max()) < len(classes):
+                raise ValueError(f"{split} has targets that are no classes")
+    except Exception as error:  # zip, zlib and NumPy raise nearly anything
+        raise RunError(f"{file}: damaged: {in_one_line(error)}; train the run again") from error
     return ClassificationResult(0.0, logits, targets, indices)
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import matplotlib as mpl
+import matplotlib.style
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from rich.cells import cell_len, set_cell_size
 
@@ -21,7 +23,7 @@ CYCLE = ("#3566b8", "#d9722e", "#2f8f5b", "#a0489c", "#c43d4b", "#5d6a7a", "#8a7
 LONGEST_NAME = 24
 """In terminal columns; wide characters take two."""
 
-_RC: Any = {
+STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
     "axes.titlesize": 11,
@@ -42,17 +44,27 @@ _RC: Any = {
 }
 
 
+def plain_style() -> AbstractContextManager[None]:
+    """A block in which figures have the common style, without the user's settings."""
+    return mpl.style.context(("default", STYLE))
+
+
 @contextmanager
 def figure(width: float, height: float) -> Iterator[Figure]:
     """A figure in the common style; sizes are in inches."""
-    with mpl.rc_context(_RC):
+    with plain_style():
         yield Figure(figsize=(width, height), layout="constrained")
 
 
 def to_png(picture: Figure, dpi: int = 144) -> bytes:
     """The figure as the bytes of a PNG file, reproducible."""
     buffer = io.BytesIO()
-    with mpl.rc_context(_RC), warnings.catch_warnings():
+    for text in picture.findobj(Text):
+        assert isinstance(text, Text)
+        text.set_text(
+            text.get_text().encode("utf-8", "backslashreplace").decode()
+        )  # names that are not UTF-8
+    with plain_style(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # drawn as a box
         picture.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()

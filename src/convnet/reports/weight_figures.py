@@ -45,9 +45,11 @@ def weight_figures(model: Network, dataset: Dataset, split: Split) -> Iterator[t
 def template_figure(templates: Tensor, classes: Sequence[str] | None) -> Figure:
     """Weights D×C×H×W as images with 0 as mid-gray: one per class, or those of the hidden units."""
     if classes is not None:
-        return grids.image_grid(
-            [_as_signed(t) for t in templates], classes, min(10, len(classes)), "One template per class"
-        )
+        title = "One template per class"
+        if len(classes) > MOST_PATCHES:
+            title = f"Templates of the first {MOST_PATCHES} of {len(classes):,} classes"
+            templates, classes = templates[:MOST_PATCHES], classes[:MOST_PATCHES]
+        return grids.image_grid([_as_signed(t) for t in templates], classes, min(10, len(classes)), title)
     strongest = templates.flatten(1).norm(dim=1).argsort(descending=True)[:MOST_PATCHES]
     title = f"Templates of the hidden units ({len(strongest)} of {len(templates)}, strongest first)"
     return grids.mosaic([_as_signed(templates[i]) for i in strongest.tolist()], title)

@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from convnet.atomic import write_atomically
-from convnet.errors import RunError
+from convnet.errors import RunError, in_one_line
 
 _TENSOR = "$tensor"
 
@@ -42,12 +42,24 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         with safe_open(str(path), framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
             tree = json.loads((file.metadata() or {})["tree"])
+        content = _put_back_tensors(tree, tensors)
+        if not isinstance(content, dict) or "model" not in content:
+            raise ValueError("it holds no model")
+        return content
     except FileNotFoundError:
         raise RunError(f"{path}: no such checkpoint") from None
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
-        raise RunError(f"{path}: not a readable checkpoint: {error}") from error
-    content: dict[str, Any] = _put_back_tensors(tree, tensors)
-    return content
+    except (
+        SafetensorError,
+        OSError,
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
+        raise RunError(
+            f"{path}: not a readable checkpoint: {in_one_line(error)}; delete it to start again"
+        ) from error
 
 
 def _take_out_tensors(node: Any, place: str, tensors: dict[str, Tensor]) -> Any:

@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 
 from convnet.atomic import PART, cannot_write, sync_folder, write_atomically
 from convnet.errors import RunError, RunExistsError
+from convnet.runs.schema import DataFile, EnvironmentFile, ResultFile, validated
 
 FORMAT = 1
 """Version of the folder's layout; runs of other versions are not opened."""
@@ -70,20 +71,18 @@ class RunFolder:
         """
         write_atomically(self.file(name), content)
 
-    def read_json(self, name: str, *keys: str) -> dict[str, Any]:
+    def read_json(self, name: str) -> dict[str, Any]:
         """The content of a JSON file of the run.
 
         Raises:
-            RunError: The file is missing or does not hold a JSON object with these keys.
+            RunError: The file is missing or does not hold a JSON object.
         """
         try:
             content = json.loads(self.read(name))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RunError(f"{self.file(name)}: damaged: {error}") from error
         if not isinstance(content, dict):
             raise RunError(f"{self.file(name)}: damaged: not a JSON object")
-        if missing := [key for key in keys if key not in content]:
-            raise RunError(f"{self.file(name)}: damaged: has no {', '.join(missing)}")
         return content
 
     @property
@@ -93,9 +92,29 @@ class RunFolder:
         Raises:
             RunError: The file is missing or damaged.
         """
-        content = self.read_json("data.json", "classes", "shape")
+        content = self.read_json("data.json")
         renamed = {OLD_KEYS.get(key, key): value for key, value in content.items()}
-        return {"modality": "table" if renamed.get("columns") else "images", **renamed}
+        found = {"modality": "table" if renamed.get("columns") else "images", **renamed}
+        return validated(DataFile, found, str(self.file("data.json")))
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """The content of `environment.json`: versions, machine, data folder, threads.
+
+        Raises:
+            RunError: The file is missing or damaged.
+        """
+        content = self.read_json("environment.json")
+        return validated(EnvironmentFile, content, str(self.file("environment.json")))
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The content of `result.json`: the final figures.
+
+        Raises:
+            RunError: The file is missing or damaged.
+        """
+        return validated(ResultFile, self.read_json("result.json"), str(self.file("result.json")))
 
     @property
     def finished(self) -> bool:
@@ -115,13 +134,17 @@ class RunFolder:
             RunError: The parent is not writable.
         """
         path = path.absolute()
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise RunExistsError(_occupied(path))
         temporary = None
         try:
+            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+                raise RunExistsError(_occupied(path))
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.is_dir():  # an existing empty folder may be a mount point
-                _fill(path, files)
+                try:
+                    _fill(path, files)
+                except BaseException:
+                    _empty(path)
+                    raise
                 return cls(path)
             temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART))
             _fill(temporary, files)
@@ -156,7 +179,11 @@ class RunFolder:
             RunError: The folder holds no run, or a run of another version.
         """
         folder = cls(path.absolute())
-        if not folder.file("run.json").exists():
+        try:
+            there = folder.file("run.json").exists()
+        except OSError as error:
+            raise RunError(f"{str(path)[:200]}: {error.strerror}") from error
+        if not there:
             raise RunError(f"{path}: not a run; pass a folder written by 'convnet train'")
         found = folder.read_json("run.json")
         version = found.get("format")
@@ -166,6 +193,12 @@ class RunFolder:
                 "use the version that wrote it, or train it again from its recipe.yaml"
             )
         return folder
+
+    def discard(self) -> None:
+        """Remove a run that failed before its first checkpoint; an existing folder is emptied."""
+        _empty(self.path)
+        with suppress(OSError):  # a mount point stays
+            self.path.rmdir()
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -194,6 +227,15 @@ class RunFolder:
                 leftover.unlink(missing_ok=True)
 
 
+def _empty(folder: Path) -> None:
+    """Remove everything in a folder, but not the folder itself."""
+    for child in folder.iterdir():
+        if child.is_dir():
+            shutil.rmtree(child, ignore_errors=True)
+        else:
+            child.unlink(missing_ok=True)
+
+
 def _fill(folder: Path, files: Mapping[str, str | bytes]) -> None:
     """Write the files of a new run, `run.json` last."""
     (folder / "checkpoints").mkdir()
@@ -201,9 +243,13 @@ def _fill(folder: Path, files: Mapping[str, str | bytes]) -> None:
         write_atomically(folder / name, content)
 
 
+LONGEST_NAME = 80
+"""The longest part of a file name that is made from a label; names have at most 255 bytes."""
+
+
 def as_file_name(label: str) -> str:
     """A label turned into a valid file name."""
-    return re.sub(r"[^\w.=-]+", "_", label).strip("._") or "run"
+    return re.sub(r"[^\w.=-]+", "_", label).strip("._")[:LONGEST_NAME] or "run"
 
 
 def _next_free(parent: Path, stem: str) -> Path:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from convnet.atomic import cannot_write, write_atomically
 from convnet.errors import RunError
 
 TIMES = ("seconds", "data_seconds", "images_per_second")
+EPOCH_COLUMNS = ("epoch", "step", "learning_rate", "train_loss", *TIMES)
+STEP_COLUMNS = ("step", "learning_rate", "loss")
+WHOLE = ("epoch", "step")
 
 Row = dict[str, float | None]
 
@@ -31,7 +35,9 @@ class MetricsLog:
         self.path = path
         measured = ("train_loss", f"train_{score}", "val_loss", f"val_{score}")
         self.columns = ("epoch", "step", "learning_rate", *measured, *TIMES)
-        self.rows: list[Row] = _read(path) if path.exists() else []
+        self.rows: list[Row] = _read(path, EPOCH_COLUMNS) if path.exists() else []
+        if [row["epoch"] for row in self.rows] != list(range(1, len(self.rows) + 1)):
+            raise RunError(f"{path}: damaged: its epochs are not counted from 1; restore the file")
 
     def rewind(self, epoch: int) -> None:
         """Discard the rows after `epoch`."""
@@ -49,7 +55,11 @@ class StepLog:
     def __init__(self, path: Path, last_step: int, score: str = "accuracy") -> None:
         """Open for appending after `last_step`; later rows are discarded."""
         self.path = path
-        kept = [row for row in (_read(path) if path.exists() else []) if (row["step"] or 0) <= last_step]
+        kept = [
+            row
+            for row in (_read(path, STEP_COLUMNS) if path.exists() else [])
+            if (row["step"] or 0) <= last_step
+        ]
         write_atomically(path, _to_csv(("step", "learning_rate", "loss", score), kept))
         self._file = path.open("a", newline="")
         self._writer = csv.writer(self._file, lineterminator="\n")
@@ -80,26 +90,37 @@ class StepLog:
     @staticmethod
     def read(path: Path) -> list[Row]:
         """All rows of a step log."""
-        return _read(path)
+        return _read(path, STEP_COLUMNS)
 
 
-def _read(path: Path) -> list[Row]:
+def _read(path: Path, needed: Sequence[str]) -> list[Row]:
     """The rows of a log, without an incomplete last line (after a kill)."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             lines = [line for line in file if line.endswith("\n")]
-        return [
-            {name: float(value) if value else None for name, value in row.items()} for row in _rows(lines)
-        ]
-    except (OSError, ValueError, TypeError) as error:
-        raise RunError(f"{path}: missing or damaged: {error}") from error
+        return [_numbers(row, needed) for row in _rows(lines, needed)]
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        raise RunError(
+            f"{path}: missing or damaged: {error}; restore the file, or train the run again"
+        ) from error
 
 
-def _rows(lines: Sequence[str]) -> csv.DictReader[str]:
-    """A reader of the rows; a log has at least the columns step and learning_rate."""
-    reader = csv.DictReader(lines)
-    if lines and not {"step", "learning_rate"} <= set(reader.fieldnames or ()):
-        raise ValueError("not a training log")
+def _numbers(row: Mapping[str, str], needed: Sequence[str]) -> Row:
+    """The cells of a row: whole numbers for epochs and steps; None for empty cells of optional columns."""
+    values: Row = {}
+    for name, text in row.items():
+        number = float(text) if text else None
+        if (number is None and name in needed) or (number is not None and not math.isfinite(number)):
+            raise ValueError(f"'{text}' in column '{name}'")
+        values[name] = int(number) if number is not None and name in WHOLE else number
+    return values
+
+
+def _rows(lines: Sequence[str], needed: Sequence[str]) -> csv.DictReader[str]:
+    """A reader of the rows of a log with at least the needed columns."""
+    reader = csv.DictReader(lines, strict=True)
+    if lines and (missing := {*needed} - set(reader.fieldnames or ())):
+        raise ValueError(f"it has no column {min(missing)}")
     return reader
 
 

@@ -39,7 +39,11 @@ class Run(RunInfo):
         """
         if not self.folder.finished:
             raise RunError(f"{self.path}: not finished; continue it with 'convnet resume {self.path}'")
-        result: dict[str, Any] = self.folder.read_json("result.json")
+        result = self.folder.result
+        for name in ("val", "test"):
+            if result[name] is not None and self.task.score.key not in result[name]:
+                file = self.folder.file("result.json")
+                raise RunError(f"{file}: damaged: {name} has no {self.task.score.key}; train the run again")
         return result | {"run": str(self.path)}
 
     @property

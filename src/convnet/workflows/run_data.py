@@ -38,7 +38,7 @@ def open_own_data(run: RunInfo) -> Dataset:
         recipe_file = run.folder.file("recipe.yaml")
         kind = "file" if Path(name).suffix else "folder"
         raise DataError(f"{name}: no such {kind}; if it was moved, write its new path into {recipe_file}")
-    recorded = run.folder.read_json("environment.json").get("data_dir")
+    recorded = run.folder.environment.get("data_dir")
     with use_settings(data_dir=settings().data_dir or recorded):
         return open_recipe_data(run.recipe)
 

@@ -150,7 +150,7 @@ def _restore(setup: TrainingSetup, checkpoint: Path, identity: dict[str, Any]) -
     _require_same(checkpoint, content.pop("recipe", None), identity)
     try:
         setup.training.restore(_with_current_names(content, setup.training))
-    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
         raise RunError(f"{checkpoint}: does not fit the run: {in_one_line(error)}") from error
 
 

@@ -99,12 +99,17 @@ def train(
         folder = RunFolder.create_numbered(below, as_file_name(recipe.name), files)
     else:
         folder = RunFolder.create(out, files)
-    with folder.writing():
-        run = run_training(
-            folder, recipe, (dataset, split), compute, listeners=listeners, label=label, network=network
-        )
-        if report:
-            write_report(run, dataset)
+    try:
+        with folder.writing():
+            run = run_training(
+                folder, recipe, (dataset, split), compute, listeners=listeners, label=label, network=network
+            )
+            if report:
+                write_report(run, dataset)
+    except Exception:
+        if not folder.checkpoint.exists() and not folder.finished:
+            folder.discard()  # nothing to resume from
+        raise
     return run
 
 
@@ -178,7 +183,7 @@ def resume(
             with folder.writing():
                 write_report(run)
         return run
-    environment = folder.read_json("environment.json")
+    environment = folder.environment
     keep_freed_memory()
     set_threads(environment.get("threads"))
     compute = make_compute(

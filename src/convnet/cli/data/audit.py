@@ -41,7 +41,9 @@ def audit(
     manifest = list_data(data, label, multi_label=task == "multi-label")
     with WorkProgress("checking images") as progress:
         found = audit_listing(manifest, check_labels=labels, progress=progress.over)
-    page = None if as_json and html is None else html or Path(f"{manifest.name}-audit.html")
+    from convnet.runs import as_file_name
+
+    page = None if as_json and html is None else html or Path(f"{as_file_name(manifest.name)}-audit.html")
     if page is not None:
         write_audit_page(page, found)
     if as_json:

@@ -92,4 +92,4 @@ class Memory:
 def _key(sample: Sample) -> bytes:
     entry = sample.entry
     text = f"{entry.name}\0{entry.size}\0{entry.stamp}"
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()[:16].encode()
+    return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()[:16].encode()

@@ -123,10 +123,11 @@ def numbers(cells: Cells, columns: Sequence[str]) -> np.ndarray:
         DataError: A column is missing, or a cell is empty or not a finite number; the message names line and
             column.
     """
+    number = {column: place for place, column in enumerate(cells.columns)}
     for column in columns:
-        if column not in cells.columns:
+        if column not in number:
             raise DataError(f"{cells.path}: has no column '{column}'{nearest(column, cells.columns)}")
-    taken = [cells.columns.index(column) for column in columns]
+    taken = [number[column] for column in columns]
     values = [[_number(row[place]) for place in taken] for row in cells.rows]
     for row, line, texts in zip(values, cells.lines, cells.rows, strict=True):
         for column, place, value in zip(columns, taken, row, strict=True):

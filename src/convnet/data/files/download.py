@@ -12,10 +12,11 @@ from urllib.parse import urlsplit
 
 import pooch
 import requests
+import urllib3
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from convnet.errors import DataError
+from convnet.errors import DataError, in_one_line
 
 TIMEOUT_SECONDS = 20
 ATTEMPTS = 2
@@ -82,11 +83,15 @@ def fetch_address(address: str, folder: Path, sha256: str = "") -> Path:
         DataError: The file cannot be downloaded or has another checksum.
     """
     pooch.get_logger().setLevel(logging.CRITICAL)
-    name = _name_of(address)
+    try:
+        name = _name_of(address)
+        requests.Request("GET", address).prepare()
+    except (ValueError, requests.RequestException) as error:  # a UnicodeError is a ValueError
+        raise DataError(f"{address}: not a valid address: {in_one_line(error)}") from error
     downloader = partial(_resuming_download, name=name)
     try:
         path = Path(pooch.retrieve(address, known_hash=None, fname=name, path=folder, downloader=downloader))
-    except OSError as error:
+    except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:
         raise DataError(
             f"{address}: cannot be downloaded ({_short(error)}); get the file elsewhere and pass its path"
         ) from error
@@ -98,7 +103,7 @@ def fetch_address(address: str, folder: Path, sha256: str = "") -> Path:
 
 def _name_of(address: str) -> str:
     """The last part of a URL, prefixed with a hash of the whole, because two URLs may end alike."""
-    digest = hashlib.sha256(address.encode()).hexdigest()[:8]
+    digest = hashlib.sha256(address.encode(errors="surrogatepass")).hexdigest()[:8]
     return f"{digest}-{Path(urlsplit(address).path).name or 'file'}"
 
 
@@ -160,9 +165,9 @@ def _append(url: str, part: Path, done: int) -> None:
                 bar.advance(task, len(chunk))
 
 
-def _short(error: OSError) -> str:
+def _short(error: Exception) -> str:
     if isinstance(error, requests.ConnectionError):
         return "no connection"
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"HTTP {error.response.status_code}"
-    return error.strerror or type(error).__name__
+    return getattr(error, "strerror", None) or type(error).__name__

@@ -110,7 +110,7 @@ class Manifest:
     def fingerprint(self) -> str:
         """A checksum of names, sizes and times, which changes when a file is added, removed or changed."""
         lines = (f"{name}\0{size}\0{stamp}\n" for (name, size, stamp), *_ in self.samples)
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
+        return hashlib.sha256("".join(lines).encode(errors="surrogatepass")).hexdigest()
 
 
 def make_manifest(

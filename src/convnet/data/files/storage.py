@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from convnet.data.images.decode import LARGEST_FILE
 from convnet.errors import DataError, in_one_line
 
 if TYPE_CHECKING:
@@ -160,7 +161,14 @@ class FileStorage:
         """The content of a file."""
         place = self.root / name
         try:
+            size = self.system.info(self._path(name))["size"] or 0
+            if size > LARGEST_FILE:
+                raise DataError(
+                    f"{place}: has {size / 1e9:.1f} GB; files are read up to {LARGEST_FILE / 1e9:g} GB"
+                )
             return bytes(self.system.cat_file(self._path(name)))
+        except DataError:
+            raise
         except FileNotFoundError:
             raise DataError(f"{place}: no such file") from None
         except OSError as error:
@@ -203,8 +211,8 @@ def open_storage(path: Path) -> FileStorage:
         return FileStorage(path, system, "")
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
-    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise DataError(f"{path}: not a readable zip archive: {error}") from error
+    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        raise DataError(f"{path}: not a readable zip archive: {in_one_line(error)}") from error
 
 
 def _use_slashes(archive: zipfile.ZipFile) -> None:

@@ -18,6 +18,8 @@ from convnet.data.images.pillow import loaded, opened, orientation, pixels_of
 from convnet.data.images.pixels import MAX_PIXELS, DecodeError, Picture, Pixels, decode_array
 from convnet.errors import DataError
 
+LARGEST_FILE = 500_000_000
+"""The largest file that is read as a whole, in bytes."""
 AGREEMENT_DB = 50.0
 """The smallest PSNR between a JPEG decoded by simplejpeg and by Pillow."""
 
@@ -131,6 +133,10 @@ def file_bytes(path: Path) -> bytes:
         DataError: The file is missing or cannot be read.
     """
     try:
+        if (size := path.stat().st_size) > LARGEST_FILE:
+            raise DataError(
+                f"{path}: has {size / 1e9:.1f} GB; files are read up to {LARGEST_FILE / 1e9:g} GB"
+            )
         return path.read_bytes()
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
