@@ -69,7 +69,7 @@ def test_pictures(call: Cli, tmp_path: Path) -> None:
         (["train", "digits", "--model", "visual-words(words=900, patches=800) -> linear"], "900 words"),
         (["train", "digits", "--model", "hgo -> linear"], "did you mean 'hog'"),
         (["plane", "--data", "digits"], "a plane has two columns"),
-        (["plane", "--data", "moons", "--model", "lenet5"], "lenet5 needs images of at least"),
+        (["plane", "--data", "moons", "--model", "lenet5"], "takes images, and moons holds rows of numbers"),
         (["plane", "--vary", "model.hiden=[3]"], "did you mean 'hidden'"),
         (["retrieve", "nowhere", "x.jpg"], "not a run; pass a folder"),
         (["filter", "photo.png", "--hog", "--kernel", "box"], "choose one of --kernel"),

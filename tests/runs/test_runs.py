@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from convnet.errors import RunError
 from convnet.runs import MetricsLog, RunFolder, StepLog, load_checkpoint, save_checkpoint
+from convnet.runs.logs import TIMES
 
 leaves = (
     st.none()
@@ -139,7 +140,8 @@ def test_logs_cut_off_what_no_checkpoint_vouches_for(tmp_path: Path) -> None:
     assert path.read_text() == before.removesuffix("6,0.1,0.3")
     metrics = MetricsLog(tmp_path / "metrics.csv")
     for epoch in (1, 2, 3):
-        metrics.append({"epoch": epoch, "step": epoch, "train_loss": 0.1 * epoch, "val_loss": None})
+        metrics.append({"epoch": epoch, "step": epoch, "learning_rate": 0.1, "train_loss": 0.1 * epoch,
+                        "val_loss": None, **dict.fromkeys(TIMES, 1.0)})  # fmt: skip
     again = MetricsLog(tmp_path / "metrics.csv")
     again.rewind(2)
     assert [row["train_loss"] for row in again.rows] == [0.1, 0.2]

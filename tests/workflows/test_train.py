@@ -139,7 +139,7 @@ def test_what_cannot_be_built_leaves_nothing_behind(tmp_path: Path) -> None:
         convnet.train("digits", out=tmp_path / "r")
     with pytest.raises(RecipeError, match="raise batch_size"):
         convnet.train("digits", out=tmp_path / "one", batch_size=1, model={"name": "resnet9", "width": 4})
-    assert [p.name for p in tmp_path.iterdir()] == ["one"]
+    assert not list(tmp_path.iterdir())
     with pytest.raises(RecipeError, match=r"augment\.shift=8 is too large for 1×8×8 images"):
         convnet.train("digits", out=tmp_path / "r", augment={"shift": 8})
 
@@ -179,7 +179,7 @@ def test_damaged_files_of_a_run_are_named(tmp_path: Path) -> None:
         (run.path / name).write_bytes(whole)
     assert convnet.load_run(run.path).evaluate().accuracy == run.result["test"]["accuracy"]
     (run.path / "data.json").write_text("{}")
-    with pytest.raises(RunError, match=r"data\.json: damaged: has no classes, shape"):
+    with pytest.raises(RunError, match=r"data\.json: damaged: name: field required"):
         convnet.load_run(run.path).evaluate()
 
 
@@ -188,7 +188,7 @@ def test_weights_of_another_network_are_refused_with_the_reason(tmp_path: Path) 
     other = convnet.train("digits", out=tmp_path / "b", epochs=1, **(FAST | {"model": "linear"}))
     (run.path / "model.safetensors").write_bytes((other.path / "model.safetensors").read_bytes())
     with pytest.raises(
-        RunError, match=r"model\.safetensors: cannot be loaded: .*(Missing key|size mismatch)"
+        RunError, match=r"model\.safetensors: cannot be loaded as .*(Missing key|size mismatch)"
     ):
         _ = convnet.load_run(run.path).model
 
@@ -321,7 +321,7 @@ def test_a_network_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     run = convnet.train("digits", out=tmp_path / "r", model="my_net:flat", epochs=2)
     assert run.result["parameters"] == 650
     assert run.evaluate().accuracy == run.result["test"]["accuracy"]
-    with pytest.raises(convnet.ConvnetError, match=r"to \(2, 64\); a classifier of 10 classes must return"):
+    with pytest.raises(convnet.ConvnetError, match=r"to \(3, 64\); a classifier of 10 classes must return"):
         convnet.train("digits", out=tmp_path / "w", model="my_net:wrong")
 
 

@@ -103,7 +103,7 @@ def print_result(run: Run, as_json: bool) -> None:
     width = max(20, len(f"validation {score.label}"))
     for name, label in (("train", "training"), ("val", "validation"), ("test", "test")):
         if scores := result[name]:
-            n = f"  (n = {scores['samples']:,})" if "samples" in scores else ""
+            n = f"  (n = {scores['samples']:,})" if scores.get("samples") else ""
             shown = score.show(scores[score.key])
             print(
                 f"{f'{label} {score.label}':<{width}} {shown}{_beside(scores)}   loss {scores['loss']:.4f}{n}"

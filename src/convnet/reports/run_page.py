@@ -128,7 +128,7 @@ def _unchanged(folder: RunFolder, dataset: Dataset | None) -> Dataset | None:
 
 def _curves(folder: RunFolder, task: Task, result: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
     """Training curves."""
-    epochs = MetricsLog(folder.file("metrics.csv")).rows
+    epochs = MetricsLog(folder.file("metrics.csv"), task.score.key).rows
     if epochs:
         yield "curves", to_png(figures.curves(epochs, result["test"], task.score))
     step_rows = StepLog.read(folder.file("steps.csv"))

@@ -43,8 +43,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
             tree = json.loads((file.metadata() or {})["tree"])
         content = _put_back_tensors(tree, tensors)
-        if not isinstance(content, dict) or "model" not in content:
-            raise ValueError("it holds no model")
+        if not isinstance(content, dict):
+            raise ValueError("it is no checkpoint")
         return content
     except FileNotFoundError:
         raise RunError(f"{path}: no such checkpoint") from None

@@ -136,10 +136,11 @@ class RunFolder:
         path = path.absolute()
         temporary = None
         try:
-            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            empty = path.is_dir() and not any(path.iterdir())
+            if path.exists() and not empty:
                 raise RunExistsError(_occupied(path))
             path.parent.mkdir(parents=True, exist_ok=True)
-            if path.is_dir():  # an existing empty folder may be a mount point
+            if empty:  # it may be a mount point
                 try:
                     _fill(path, files)
                 except BaseException:

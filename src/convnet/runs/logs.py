@@ -28,14 +28,17 @@ class MetricsLog:
 
     Args:
         path: The CSV file; existing rows are read.
-        score: The name of the main metric.
+        score: The name of the main metric; None to read the others only.
     """
 
-    def __init__(self, path: Path, score: str = "accuracy") -> None:
+    def __init__(self, path: Path, score: str | None = None) -> None:
         self.path = path
-        measured = ("train_loss", f"train_{score}", "val_loss", f"val_{score}")
+        scores = () if score is None else (f"train_{score}", f"val_{score}")
+        measured = ("train_loss", *scores[:1], "val_loss", *scores[1:])
         self.columns = ("epoch", "step", "learning_rate", *measured, *TIMES)
-        self.rows: list[Row] = _read(path, EPOCH_COLUMNS) if path.exists() else []
+        self.rows: list[Row] = (
+            _read(path, EPOCH_COLUMNS, (*EPOCH_COLUMNS, *measured)) if path.exists() else []
+        )
         if [row["epoch"] for row in self.rows] != list(range(1, len(self.rows) + 1)):
             raise RunError(f"{path}: damaged: its epochs are not counted from 1; restore the file")
 
@@ -57,7 +60,7 @@ class StepLog:
         self.path = path
         kept = [
             row
-            for row in (_read(path, STEP_COLUMNS) if path.exists() else [])
+            for row in (_read(path, STEP_COLUMNS, STEP_COLUMNS) if path.exists() else [])
             if (row["step"] or 0) <= last_step
         ]
         write_atomically(path, _to_csv(("step", "learning_rate", "loss", score), kept))
@@ -90,15 +93,15 @@ class StepLog:
     @staticmethod
     def read(path: Path) -> list[Row]:
         """All rows of a step log."""
-        return _read(path, STEP_COLUMNS)
+        return _read(path, STEP_COLUMNS, STEP_COLUMNS)
 
 
-def _read(path: Path, needed: Sequence[str]) -> list[Row]:
+def _read(path: Path, needed: Sequence[str], columns: Sequence[str]) -> list[Row]:
     """The rows of a log, without an incomplete last line (after a kill)."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             lines = [line for line in file if line.endswith("\n")]
-        return [_numbers(row, needed) for row in _rows(lines, needed)]
+        return [_numbers(row, needed) for row in _rows(lines, columns)]
     except (OSError, ValueError, TypeError, csv.Error) as error:
         raise RunError(
             f"{path}: missing or damaged: {error}; restore the file, or train the run again"
@@ -116,17 +119,17 @@ def _numbers(row: Mapping[str, str], needed: Sequence[str]) -> Row:
     return values
 
 
-def _rows(lines: Sequence[str], needed: Sequence[str]) -> csv.DictReader[str]:
-    """A reader of the rows of a log with at least the needed columns."""
+def _rows(lines: Sequence[str], columns: Sequence[str]) -> csv.DictReader[str]:
+    """A reader of the rows of a log with at least these columns."""
     reader = csv.DictReader(lines, strict=True)
-    if lines and (missing := {*needed} - set(reader.fieldnames or ())):
+    if lines and (missing := {*columns} - set(reader.fieldnames or ())):
         raise ValueError(f"it has no column {min(missing)}")
     return reader
 
 
 def _to_csv(columns: Sequence[str], rows: Sequence[Row]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows({k: _plain(v) for k, v in row.items()} for row in rows)
     return text.getvalue()

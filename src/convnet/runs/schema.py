@@ -115,10 +115,9 @@ def validated(document: type[Document], content: dict[str, Any], where: str) -> 
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
         raise RunError(
-            f"{where}: damaged: {field + ': ' if field else ''}{first['msg'].lower()}; restore the file from a "
-            "copy, or train the run again from its recipe.yaml"
+            f"{where}: damaged: {field + ': ' if field else ''}{first['msg'].lower()}; restore the file, or "
+            "train the run again from its recipe.yaml"
         ) from None
     values = found.model_dump()
-    return {
-        key: value for key, value in values.items() if key in content or key in SPLITS or value is not None
-    }
+    always = {*content, *SPLITS}
+    return {key: value for key, value in values.items() if key in always or value is not None}

@@ -40,7 +40,7 @@ class Run(RunInfo):
         if not self.folder.finished:
             raise RunError(f"{self.path}: not finished; continue it with 'convnet resume {self.path}'")
         result = self.folder.result
-        for name in ("val", "test"):
+        for name in ("train", "val", "test"):
             if result[name] is not None and self.task.score.key not in result[name]:
                 file = self.folder.file("result.json")
                 raise RunError(f"{file}: damaged: {name} has no {self.task.score.key}; train the run again")

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from convnet.device import Compute
-from convnet.errors import DivergedError, InterruptedRunError, RecipeError, RunError, in_one_line
+from convnet.errors import (
+    ConvnetError,
+    DivergedError,
+    InterruptedRunError,
+    RecipeError,
+    RunError,
+    in_one_line,
+)
 from convnet.layers import Network
 from convnet.models.legacy import with_current_names
 from convnet.recipes import Opened, Recipe, TrainingSetup, build
@@ -86,7 +93,7 @@ def run_training(
 
 def _say_rate(folder: RunFolder, recipe: Recipe, training: Training) -> None:
     """Say that the learning rate jumps, as it does where a schedule ended and follows a new length now."""
-    rows = MetricsLog(folder.file("metrics.csv"), "").rows
+    rows = MetricsLog(folder.file("metrics.csv")).rows
     before = rows[-1]["learning_rate"] if rows else None
     step = training.progress.step
     now = recipe.optimizer.options["lr"] * training.schedule.factor(step) if recipe.epochs else 0.0
@@ -167,7 +174,18 @@ def _with_current_names(content: dict[str, Any], training: Training) -> dict[str
     return content
 
 
+def _with_current_fields(then: dict[str, Any]) -> dict[str, Any]:
+    """The identity of a recipe of an earlier version, with the fields that it did not have yet."""
+    try:
+        data = {**then["data"], "source": "unknown"}
+        return _identity(Recipe.from_dict({**then, "name": "unknown", "data": data}))
+    except (ConvnetError, LookupError, TypeError, ValueError):
+        return then
+
+
 def _require_same(checkpoint: Path, then: dict[str, Any] | None, identity: dict[str, Any]) -> None:
+    if then is not None and then != identity:
+        then = _with_current_fields(then)
     if then != identity:
         changed = [key for key, value in identity.items() if not then or then.get(key) != value]
         raise RunError(

@@ -21,7 +21,7 @@ from convnet.data import (
 )
 from convnet.data.files.shards import is_address
 from convnet.device import default_device, keep_freed_memory, make_compute, resolve_precision, set_threads
-from convnet.errors import RunError
+from convnet.errors import ConvnetError, InterruptedRunError, RunError
 from convnet.layers import Network
 from convnet.recipes import Opened, Recipe, open_recipe_data, override, split_data
 from convnet.recipes.network import build_network, network_shape, task_of
@@ -106,9 +106,9 @@ def train(
             )
             if report:
                 write_report(run, dataset)
-    except Exception:
-        if not folder.checkpoint.exists() and not folder.finished:
-            folder.discard()  # nothing to resume from
+    except ConvnetError as error:
+        if not (isinstance(error, InterruptedRunError) or folder.checkpoint.exists() or folder.finished):
+            folder.discard()  # there is nothing to resume from
         raise
     return run
 
