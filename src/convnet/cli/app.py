@@ -56,7 +56,10 @@ app.add_typer(recipes.app, name="recipes")
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)
 
-_NO_MEMORY = ("can't allocate memory", "not enough memory", "failed to map segment", "can't start new thread")
+_NO_MEMORY = (
+    "can't allocate memory", "not enough memory", "failed to map segment", "can't start new thread",
+    "could not create a primitive", "Unable to allocate",
+)  # fmt: skip
 """Parts of the messages with which libraries say that memory or threads are exhausted."""
 
 
