@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from convnet.analysis import equivariance, summary
-    from convnet.api import audit, baselines, compare, embed, retrieve, train
+    from convnet.api import audit, baselines, compare, embed, resume, retrieve, train
     from convnet.data import open_data
     from convnet.errors import ConvnetError
     from convnet.recipes import Recipe
@@ -32,6 +32,7 @@ __all__ = [
     "equivariance",
     "load_run",
     "open_data",
+    "resume",
     "retrieve",
     "summary",
     "train",
@@ -42,6 +43,7 @@ _HOMES = {
     "Baselines": "convnet.runs",
     "audit": "convnet.api",
     "baselines": "convnet.api",
+    "resume": "convnet.api",
     "retrieve": "convnet.api",
     "ConvnetError": "convnet.errors",
     "Recipe": "convnet.recipes",

@@ -24,9 +24,11 @@ from convnet.workflows.baselines import baselines as fit_baselines
 from convnet.workflows.compare import Comparison
 from convnet.workflows.compare import compare as compare_variants
 from convnet.workflows.embed import embed_data
+from convnet.workflows.progress import shown_progress
 from convnet.workflows.retrieve import Retrieval, Space
 from convnet.workflows.retrieve import retrieve as find_nearest
 from convnet.workflows.run import Run, load_run
+from convnet.workflows.train import resume as resume_run
 from convnet.workflows.train import train as train_recipe
 
 
@@ -35,6 +37,7 @@ def train(
     *,
     out: str | Path | None = None,
     listeners: Sequence[Listener] = (),
+    progress: bool = True,
     **overrides: Any,
 ) -> Run:
     """Train a network and return its run.
@@ -49,6 +52,7 @@ def train(
             dataset, or a pandas or pyarrow table of paths and labels.
         out: The run folder. Default: runs/NAME-1, runs/NAME-2, ….
         listeners: Callables that receive every event of training.
+        progress: Whether to show progress and log messages on standard error, or in a notebook.
         **overrides: Fields of the recipe; nested fields are dictionaries.
 
     Returns:
@@ -60,14 +64,46 @@ def train(
     """
     changes = _dotted(overrides)
     if isinstance(data_or_recipe, str | Path | Recipe):
-        found = resolve(_word(data_or_recipe), changes)
-        return train_recipe(found.recipe, _path(out), data=found.data, listeners=listeners)
+        with shown_progress(progress) as shown:
+            found = resolve(_word(data_or_recipe), changes)
+            return train_recipe(found.recipe, _path(out), data=found.data, listeners=[*shown, *listeners])
     preprocess = validate(Preprocess, dict(overrides.get("preprocess", {})), "preprocess")
     dataset = as_dataset(data_or_recipe, preprocess)
     recipe = override(dataset_recipe(dataset.info, preprocess), changes)
-    return train_recipe(
-        recipe, _path(out), data=split_data(recipe, dataset), listeners=listeners, reopens=False
-    )
+    with shown_progress(progress) as shown:
+        return train_recipe(
+            recipe,
+            _path(out),
+            data=split_data(recipe, dataset),
+            listeners=[*shown, *listeners],
+            reopens=False,
+        )
+
+
+def resume(
+    run: Run | str | Path,
+    *,
+    epochs: int | None = None,
+    listeners: Sequence[Listener] = (),
+    progress: bool = True,
+) -> Run:
+    """Resume an interrupted run exactly where it stopped, or train a finished run longer.
+
+    Args:
+        run: A run or its folder.
+        epochs: The new total number of epochs.
+        listeners: Callables that receive every event of training.
+        progress: As for `train`.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        ConvnetError: The folder holds no run, or as for `train`.
+    """
+    path = run.path if isinstance(run, Run) else Path(run)
+    with shown_progress(progress) as shown:
+        return resume_run(path, epochs=epochs, listeners=[*shown, *listeners])
 
 
 def compare(
@@ -77,6 +113,7 @@ def compare(
     seeds: int = 1,
     out: str | Path | None = None,
     listeners: Sequence[Listener] = (),
+    progress: bool = True,
     **overrides: Any,
 ) -> Comparison:
     """Train variants of a recipe side by side and return their runs, figures and page.
@@ -89,8 +126,9 @@ def compare(
         data_or_recipe: As for `train`, but not data in memory.
         vary: The values to compare for each field of the recipe; every combination is a variant.
         seeds: Runs per variant, with seeds 0, 1, ….
-        out: The folder of the comparison. Default: runs/NAME-compare.
+        out: The folder of the comparison. Default: runs/NAME-compare-N.
         listeners: Callables that receive every event of training.
+        progress: As for `train`.
         **overrides: Fields of the recipe that all variants share.
 
     Returns:
@@ -99,13 +137,14 @@ def compare(
     Raises:
         ConvnetError: As for `train`. All variants are checked before the first is trained.
     """
-    return compare_variants(
-        choose_recipe(_word(data_or_recipe), _dotted(overrides)),
-        vary,
-        seeds=seeds,
-        out=_path(out),
-        listeners=listeners,
-    )
+    with shown_progress(progress) as shown:
+        return compare_variants(
+            choose_recipe(_word(data_or_recipe), _dotted(overrides)),
+            vary,
+            seeds=seeds,
+            out=_path(out),
+            listeners=[*shown, *listeners],
+        )
 
 
 def baselines(

@@ -83,7 +83,8 @@ def test_names_that_are_not_utf8(main: Run, run: Path) -> None:
     for command in (
         ("train", data, "--model", "linear", "--epochs", 1, "--out", f"{ODD}-run"),
         ("resume", f"{ODD}-run", "--epochs", 2), ("evaluate", f"{ODD}-run"), ("report", f"{ODD}-run"),
-        ("predict", f"{ODD}-run", data / "a" / "0.png", "--json"), ("data", "audit", data), ("data", "split", data),
+("predict", f"{ODD}-run", data / "a" / "0.png", "--json"), ("data", "audit", data),
+        ("data", "split", data),
         ("data", "preview", data, "--out", f"{ODD}.png"),
     ):  # fmt: skip
         status, said = main(*command)

@@ -56,6 +56,7 @@ app.add_typer(recipes.app, name="recipes")
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)
 
+GLOBAL_OPTIONS = ("--quiet", "-q", "--verbose", "-v", "--version")
 _NO_MEMORY = (
     "can't allocate memory", "not enough memory", "failed to map segment", "can't start new thread",
     "could not create a primitive", "Unable to allocate",
@@ -81,7 +82,7 @@ def _options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    from convnet.cli.progress import set_up_logging
+    from convnet.log import set_up_logging
 
     set_up_logging(verbose=verbose, quiet=quiet)
 
@@ -96,7 +97,7 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         with use_settings():
-            app()
+            app(_global_options_first(sys.argv[1:]))
     except InterruptedRunError as stop:
         _fail(str(stop), 130)
     except ConvnetError as error:
@@ -111,6 +112,13 @@ def main() -> None:
         if message is None:
             raise
         _fail(f"error: {message}", 2)
+
+
+def _global_options_first(words: list[str]) -> list[str]:
+    """The arguments with --quiet, --verbose and --version before the command, wherever they stand."""
+    end = words.index("--") if "--" in words else len(words)
+    first = [word for word in words[:end] if word in GLOBAL_OPTIONS]
+    return [*first, *(word for word in words[:end] if word not in GLOBAL_OPTIONS), *words[end:]]
 
 
 def _system_trouble(error: BaseException) -> str | None:

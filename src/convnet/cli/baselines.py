@@ -54,25 +54,28 @@ def print_baselines(table: Baselines, network: tuple[str, float | None, float | 
         lines = [_cells(row) for row in sorted(table.rows, key=lambda row: -row.accuracy)]
     else:
         name, val, test = network
-        own = [f"> {name}", _share(val), _share(test), "", "", "", ""]
+        own = [f"> {name}", _share(val), _share(test), "", "", "", "", ""]
         ranked = table.ranked(test if test is not None else val or 0.0)
         lines = [own if row is None else _cells(row) for row in ranked]
-    head = ["", "validation", "test", "95% interval", "fit", "per image", "size"]
+    head = ["", "validation", "test", "95% interval", "epochs", "fit", "per image", "size"]
     rows = [head, *lines]
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     for row in rows:
         cells = [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]
         print("  ".join(cells).rstrip())
+    if any(row.limited for row in table.rows):
+        print("* made smaller or trained shorter to keep --minutes")
 
 
 def _cells(row: BaselineRow) -> list[str]:
     low_high = row.test_interval
     interval = f"{100 * low_high[0]:.1f}–{100 * low_high[1]:.1f}%" if low_high else "–"
     return [
-        row.name,
+        f"{row.name}{' *' if row.limited else ''}",
         _share(row.val_accuracy),
         _share(row.test_accuracy),
         interval,
+        str(row.epochs or "–"),
         f"{row.fit_seconds:.1f} s",
         f"{row.ms_per_image:.3f} ms",
         _size(row.bytes),

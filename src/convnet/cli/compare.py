@@ -2,35 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
 
-from convnet.cli.options import DataDir, Device, Epochs, Json, Out, Set, Threads, overrides, print_json
+from convnet.cli.options import Json, Out, print_json
+from convnet.cli.recipe_options import with_recipe_options
 
 
+@with_recipe_options
 def compare(
-    recipe: Annotated[str, typer.Argument(help="A recipe, a data set, a folder, or a recipe file.")],
-    vary: Annotated[
-        list[str], typer.Option(metavar="KEY=A,B,C", help="A field and the values to compare; repeatable.")
+    recipe: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RECIPE | RUN RUN…", help="A recipe, data or a recipe file; or runs to compare."
+        ),
     ],
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=A,B,C", help="A field and the values to compare; repeatable."),
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Runs per variant, each with its own seed.")] = 1,
-    epochs: Epochs = None,
-    set_: Set = None,
     out: Out = None,
-    data_dir: DataDir = None,
-    device: Device = None,
-    threads: Threads = None,
     as_json: Json = False,
+    changes: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    """Train variants of a recipe and compare them in one table and one page."""
-    from convnet.cli.progress import TrainingProgress
+    """Train variants of a recipe, or take runs that exist, and compare them in one table and one page."""
+    from convnet.errors import RecipeError
     from convnet.workflows import choose_recipe
     from convnet.workflows import compare as compare_variants
+    from convnet.workflows.compare import compare_runs
+    from convnet.workflows.progress import TrainingProgress
 
-    base = choose_recipe(recipe, overrides(set_, epochs=epochs))
-    with TrainingProgress() as progress:
-        comparison = compare_variants(base, parse_variants(vary), seeds=seeds, out=out, listeners=[progress])
+    if vary is None:
+        if len(recipe) < 2:
+            raise RecipeError("nothing to compare; use --vary optimizer=adam,sgd, or name two or more runs")
+        if changes or seeds > 1:
+            raise RecipeError("options of a recipe do not apply to runs that exist")
+        comparison = compare_runs([Path(word) for word in recipe], out)
+    else:
+        if len(recipe) > 1:
+            raise RecipeError(f"--vary applies to one recipe, got {len(recipe)}")
+        base = choose_recipe(recipe[0], changes)
+        with TrainingProgress() as progress:
+            comparison = compare_variants(
+                base, parse_variants(vary), seeds=seeds, out=out, listeners=[progress]
+            )
     if as_json:
         print_json(
             {
@@ -40,17 +60,7 @@ def compare(
             }
         )
         return
-    width = max(len(row["variant"]) for row in comparison.summary)
-    score = comparison.score
-    style = ".2f" if score.decibels else ".2%"
-    test, val = (f"{split} {score.label}" for split in ("test", "val"))
-    print(f"{'':<{width}}  {test:>20}  {val:>20}  {'train loss':>17}  {'seconds':>8}")
-    for row in comparison.summary:
-        print(
-            f"{row['variant']:<{width}}  {_spread(row[f'test.{score.key}'], style):>20}  "
-            f"{_spread(row[f'val.{score.key}'], style):>20}  {_spread(row['train.loss'], '.4f'):>17}  "
-            f"{row['seconds']['mean']:>8.1f}"
-        )
+    print(comparison)
     print(f"\npage     {comparison.page}\npicture  {comparison.page.with_suffix('.png')}")
 
 
@@ -70,10 +80,3 @@ def parse_variants(entries: list[str]) -> dict[str, list[Any]]:
             raise RecipeError(f"--vary {entry}: empty value; write null for none")
         varied[key] = [parse_assignments([f"{key}={part}"])[key.strip()] for part in parts]
     return varied
-
-
-def _spread(value: dict[str, float] | None, style: str) -> str:
-    if value is None:
-        return "–"
-    deviation = f" ± {value['std']:{style}}" if value["std"] else ""
-    return f"{value['mean']:{style}}{deviation}"

@@ -19,8 +19,8 @@ def resume(
     as_json: Json = False,
 ) -> None:
     """Resume a run exactly where it stopped."""
-    from convnet.cli.progress import TrainingProgress
     from convnet.workflows import resume as resume_run
+    from convnet.workflows.progress import TrainingProgress
 
     with TrainingProgress() as progress:
         done = resume_run(run, epochs=epochs, listeners=[progress])

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from convnet.cli.baselines import print_baselines
-from convnet.cli.options import DataDir, Device, Epochs, Json, Label, Out, Set, Threads, overrides, print_json
+from convnet.cli.options import Json, Out, print_json
+from convnet.cli.recipe_options import with_recipe_options
 
 if TYPE_CHECKING:
     from convnet.workflows import CrossValidation, Run
 
 
+@with_recipe_options
 def train(
     data_or_recipe: Annotated[
         str,
@@ -22,67 +25,25 @@ def train(
             help="Recipe name, data set, folder of images, table (.csv) or recipe file (.yaml).",
         ),
     ] = "digits",
-    task: Annotated[
-        str | None,
-        typer.Option(help="Task: classification, multi-label, segmentation, denoise, reconstruct, …"),
-    ] = None,
-    label: Label = None,
-    model: Annotated[
-        str | None, typer.Option(help="Network, 'features -> model', or package.module:factory.")
-    ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(help="Initial weights: a file, a run, a URL, hf:owner/name/file, or imagenet."),
-    ] = None,
-    optimizer: Annotated[str | None, typer.Option(help="Optimizer, with its default options.")] = None,
-    epochs: Epochs = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images per update.")] = None,
-    balance: Annotated[
-        str | None, typer.Option(help="Rare classes: none, weights, sampler or focal.")
-    ] = None,
     folds: Annotated[
         int | None,
         typer.Option(
             min=2, help="Cross-validate: train this many times, each time holding out a different part."
         ),
     ] = None,
-    allow_truncated: Annotated[
-        bool, typer.Option("--allow-truncated", help="Use truncated images as far as they can be decoded.")
-    ] = False,
-    precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16.")] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Random seed of weights, order, augmentation and dropout.")
-    ] = None,
-    set_: Set = None,
     out: Out = None,
-    data_dir: DataDir = None,
-    device: Device = None,
-    threads: Threads = None,
     as_json: Json = False,
+    changes: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Train a network and write a run folder: recipe, weights, metrics, predictions, report.
 
     Without a named recipe, settings are chosen from the data, printed and stored with the run.
     """
-    from convnet.cli.progress import TrainingProgress
     from convnet.workflows import cross_validate, resolve
     from convnet.workflows import train as train_recipe
+    from convnet.workflows.progress import TrainingProgress
 
-    chosen = overrides(
-        set_,
-        **({"weights.source": weights} if weights else {}),
-        **({"data.label": label} if label else {}),
-        **({"preprocess.allow_truncated": True} if allow_truncated else {}),
-        task=task,
-        model=model,
-        optimizer=optimizer,
-        epochs=epochs,
-        batch_size=batch_size,
-        balance=balance,
-        precision=precision,
-        seed=seed,
-    )
-    found = resolve(data_or_recipe, chosen)
+    found = resolve(data_or_recipe, changes)
     if folds is not None:
         with TrainingProgress() as progress:
             validated = cross_validate(found.recipe, folds, out=out, listeners=[progress])
@@ -91,6 +52,21 @@ def train(
     with TrainingProgress() as progress:
         run = train_recipe(found.recipe, out, data=found.data, listeners=[progress])
     print_result(run, as_json)
+    if not as_json:
+        print_next_steps(run)
+
+
+def print_next_steps(run: Run) -> None:
+    """What to do with the run, on standard error."""
+    import logging
+
+    logger = logging.getLogger("convnet.cli.train")
+    images = run.modality == "images"
+    logger.info("next:")
+    logger.info("  convnet predict %s %s", run.path, "PHOTOS" if images else "FILE")
+    if images and run.task.target.exclusive and not run.data.get("opened"):
+        logger.info("  convnet data audit %s", run.recipe.data.source)
+    logger.info("  to improve it, see the page 'Improve accuracy' of the documentation")
 
 
 def print_result(run: Run, as_json: bool) -> None:
@@ -113,7 +89,8 @@ def print_result(run: Run, as_json: bool) -> None:
         stopped = "" if last == run.recipe.epochs else f", stopped early after {last} of {run.recipe.epochs}"
         print(f"{'best epoch':<{width}} {best}{stopped}; its weights are kept")
     speed = result["images_per_second"]
-    print(f"{'time':<{width}} {result['seconds']:.1f} s" + (f", {speed:,.0f} images/s" if speed else ""))
+    unit = {"table": "rows", "series": "series"}.get(run.modality, "images")
+    print(f"{'time':<{width}} {result['seconds']:.1f} s" + (f", {speed:,.0f} {unit}/s" if speed else ""))
     print(f"{'run':<{width}} {run.path}")
     print(f"{'report':<{width}} {run.path / 'report.html'}")
     if not run.task.target.exclusive:

@@ -48,9 +48,8 @@ def lecture_mnist(
         nn.Conv2d(in_channels, 64, 3, stride=2),
         nn.ReLU(inplace=True),
         Conv2d(64, 32, 2, padding="same"),
-        # ReLU and max pooling commute; on the smaller, pooled maps ReLU is cheaper.
-        nn.MaxPool2d(2, stride=1),
         nn.ReLU(inplace=True),
+        nn.MaxPool2d(2, stride=1),
         Dropout(conv_dropout),
     )
     head = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,8 +10,12 @@ import yaml
 
 from convnet.errors import RecipeError
 from convnet.recipes.components import as_component
-from convnet.recipes.recipe import Recipe
-from convnet.registry import nearest
+from convnet.recipes.recipe import EarlyStopping, Recipe
+from convnet.recipes.weights import Weights
+from convnet.registry import Section, nearest
+
+ALIASES = {"learning_rate": "lr", "rate": "lr", "size": "image_size", "resolution": "image_size"}
+"""Words for fields that other tools use."""
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
@@ -39,7 +44,8 @@ def override(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
     Args:
         recipe: The recipe.
         values: New values by dotted field. A name for a component ("optimizer": "sgd") replaces the whole
-            component with that one at its defaults; "optimizer.lr" changes one option.
+            component with that one at its defaults; "optimizer.lr" changes one option. The last part of a
+            field is enough where no other field has it: "lr".
 
     Returns:
         The changed recipe.
@@ -48,6 +54,11 @@ def override(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
         RecipeError: A field or option does not exist, or a value is out of range.
         UnknownNameError: A component is not registered.
     """
+    short = {key: value for key, value in values.items() if _is_short(recipe, key)}
+    if short:
+        rest = {key: value for key, value in values.items() if key not in short}
+        recipe = override(recipe, rest) if rest else recipe
+        return override(recipe, {full_name(recipe, key): value for key, value in short.items()})
     content = recipe.to_dict()
     if {"task", "task.name"} & values.keys() and not {"loss", "loss.name"} & values.keys():
         del content["loss"]  # the new task has its own
@@ -78,6 +89,57 @@ def _names_first(item: tuple[str, Any]) -> tuple[int, bool]:
     return key.count("."), not key.endswith(".name")
 
 
-def _no_field(path: str, name: str, place: Mapping[str, Any]) -> str:
+def _is_short(recipe: Recipe, key: str) -> bool:
+    """Whether a key is the last part of a field below the top."""
+    return "." not in key and key not in type(recipe).model_fields
+
+
+def full_name(recipe: Recipe, key: str) -> str:
+    """The dotted name of the field whose last part is `key`.
+
+    Raises:
+        RecipeError: There is none, or there are several.
+    """
+    known = _fields(recipe)
+    wanted = ALIASES.get(key, key)
+    found = [name for name in known if name.rpartition(".")[2] == wanted]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise RecipeError(f"'{key}' may be {' or '.join(sorted(found))}; write one of them")
+    raise RecipeError(_no_field(key, key, known))
+
+
+def _fields(recipe: Recipe) -> list[str]:
+    """The dotted names of all fields below the top, also of sections that are not set."""
+    content: dict[str, Any] = recipe.to_dict()
+    names = [
+        f"{section}.{name}"
+        for section, fields in content.items()
+        if isinstance(fields, dict)
+        for name in fields
+        if name != "name"
+    ]
+    optional: dict[str, type[Section]] = {"weights": Weights, "early_stopping": EarlyStopping}
+    return [
+        *names,
+        *(
+            f"{section}.{name}"
+            for section, document in optional.items()
+            if content[section] is None
+            for name in document.model_fields
+        ),
+    ]
+
+
+def _no_field(path: str, name: str, place: Iterable[str]) -> str:
+    """A message with the nearest field, by the last part of its name."""
+    by_last = {known.rpartition(".")[2]: known for known in place}
     owner = path.rpartition(".")[0] or "a recipe"
-    return f"'{name}' is not a field of {owner}{nearest(name, place)}"
+    alias = ALIASES.get(name)
+    if alias in by_last:
+        return f"'{name}' is not a field of {owner}; did you mean {by_last[alias]}?"
+    close = difflib.get_close_matches(name, by_last, n=1, cutoff=0.6)
+    if close and "." in by_last[close[0]]:
+        return f"'{name}' is not a field of {owner}; did you mean {by_last[close[0]]}?"
+    return f"'{name}' is not a field of {owner}{nearest(name, by_last)}"

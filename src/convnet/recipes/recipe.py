@@ -12,6 +12,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticSerializationError
 
 from convnet.data import Augment, Data, Preprocess, SplitOptions
+from convnet.data.batches.augment.augment import PRESETS
 from convnet.device import Precision
 from convnet.errors import RecipeError
 from convnet.models import MODELS
@@ -117,6 +118,16 @@ class Recipe(Section):
                 f"{info.field_name}: expected a name, or a name and options, got {shown(value)}"
             )
         return as_component(str(info.field_name), value) if isinstance(value, str) else value
+
+    @field_validator("augment", mode="before")
+    @classmethod
+    def _preset(cls, value: object) -> object:
+        """`augment: light` is the augmentation of that name."""
+        if not isinstance(value, str):
+            return value
+        if value not in PRESETS:
+            raise RecipeError(f"augment: expected fields, or one of {', '.join(PRESETS)}, got {shown(value)}")
+        return PRESETS[value]
 
     @field_validator("task", "model", "loss", "optimizer", "schedule", mode="after")
     @classmethod

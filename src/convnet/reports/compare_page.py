@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +20,10 @@ from convnet.reports.html import render
 from convnet.reports.style import CYCLE, TEST, VAL, figure, log_scale, to_png
 from convnet.tasks import Score
 
+SPLITS = ("val", "test")
+BALANCED = 0.01
+"""The difference of accuracy and balanced accuracy from which both are shown."""
+
 
 def write_compare_report(folder: Path, title: str, variants: Sequence[Variant], score: Score) -> Path:
     """Write `compare.html` and `compare.png` into `folder` and return the path of the page."""
@@ -30,9 +36,23 @@ def write_compare_report(folder: Path, title: str, variants: Sequence[Variant], 
         variants=variants,
         picture=picture,
         differences=differences(variants),
+        balanced=any(_is_imbalanced(variant, score.key) for variant in variants),
+        reports=_reports(folder, variants),
     )
     write_atomically(folder / "compare.html", page)
     return folder / "compare.html"
+
+
+def _is_imbalanced(variant: Variant, score: str) -> bool:
+    """Whether accuracy and balanced accuracy differ, as they do with classes of different sizes."""
+    pairs = [(variant.spread(split, score), variant.spread(split, "balanced_accuracy")) for split in SPLITS]
+    return any(one and other and abs(one[0] - other[0]) > BALANCED for one, other in pairs)
+
+
+def _reports(folder: Path, variants: Sequence[Variant]) -> dict[str, str]:
+    """The address of each run's report, relative to the page."""
+    runs = [str(result["run"]) for variant in variants for result in variant.results]
+    return {run: Path(os.path.relpath(Path(run) / "report.html", folder)).as_posix() for run in runs}
 
 
 def differences(variants: Sequence[Variant]) -> list[tuple[str, list[Any]]]:
@@ -50,7 +70,7 @@ def _scores(variants: Sequence[Variant], score: Score) -> Figure:
             for split, color in (("val", VAL), ("test", TEST)):
                 if (spread := variant.spread(split, score.key)) is not None:
                     label = {"val": "validation", "test": "test"}[split] if not i else None
-                    axes.errorbar(spread[0], i, xerr=spread[1], fmt="o", color=color, label=label)
+                    axes.errorbar(spread[0], i, xerr=spread[1] or 0.0, fmt="o", color=color, label=label)
         axes.set_yticks(range(len(variants)), [variant.label for variant in variants])
         axes.invert_yaxis()
         if not score.decibels:
@@ -129,14 +149,27 @@ class Variant:
     metrics: Sequence[Sequence[Row]]
     recipe: dict[str, Any]
 
-    def spread(self, *path: str) -> tuple[float, float] | None:
-        """Mean and standard deviation over seeds of a result such as ("test", "accuracy"); None if absent."""
+    def spread(self, *path: str) -> tuple[float, float | None] | None:
+        """Mean and standard deviation over seeds of a result such as ("test", "accuracy").
+
+        None if it is absent; the deviation is None for a single seed.
+        """
         values = []
         for result in self.results:
             value: Any = result
             for key in path:
-                value = value[key] if value is not None else None
+                value = value.get(key) if value is not None else None
             if value is None:
                 return None
             values.append(float(value))
-        return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0
+        return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
+
+    def rank(self, score: str) -> float:
+        """The mean validation metric, or test metric without validation data."""
+        spread = self.spread("val", score) or self.spread("test", score)
+        return spread[0] if spread is not None else -math.inf
+
+    def samples(self) -> dict[str, int]:
+        """The number of held-out samples, by split."""
+        splits = {name: self.results[0][name] for name in ("val", "test")}
+        return {name: split["samples"] for name, split in splits.items() if split and "samples" in split}

@@ -27,6 +27,8 @@ class BaselineRow:
         ms_per_image: The time of prediction per image, in batches.
         bytes: The size of the stored weights.
         run: The name of its run folder next to the table.
+        epochs: Passes over the training samples; 0 for models that are fitted in one pass.
+        limited: Whether the time limit made it smaller or ended its training early.
     """
 
     name: str
@@ -37,6 +39,8 @@ class BaselineRow:
     ms_per_image: float
     bytes: int
     run: str
+    epochs: int = 0
+    limited: bool = False
 
     @property
     def accuracy(self) -> float:

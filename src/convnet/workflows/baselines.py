@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ def baselines(
     for place, plan in enumerate(plans):
         left = started + 60 * min(minutes, LONGEST) - time.perf_counter()
         seconds = max(1.0, left * plan.share / sum(p.share for p in plans[place:]))
-        name, recipe = _affordable(plan, base, dataset, split, seconds)
+        name, recipe, limited = _affordable(plan, base, dataset, split, seconds)
         recipe = resolve_environment(recipe, "cpu", folder)
         try:
             with use_settings(device="cpu"):
@@ -114,7 +115,7 @@ def baselines(
             raise InterruptedRunError(
                 f"stopped after {place} of {len(plans)} models; run the same command to continue"
             ) from None
-        rows.append(_row(name, run, dataset, split))
+        rows.append(replace(_row(name, run, dataset, split), limited=limited))
         on_row(rows[-1])
     table = Baselines(dataset.info.name, fingerprint, tuple(rows))
     table.write(folder)
@@ -133,28 +134,32 @@ def _base(data: str, overrides: dict[str, Any]) -> Recipe:
 
 def _affordable(
     plan: BaselineSpec, base: Recipe, dataset: Dataset, split: Split, seconds: float
-) -> tuple[str, Recipe]:
-    """The row's name and recipe, reduced to what fits into the time."""
-    name, model = plan.name, plan.model
+) -> tuple[str, Recipe, bool]:
+    """The row's name and recipe, reduced to what fits into the time, and whether they were reduced."""
+    name, model, limited = plan.name, plan.model, False
     if model.endswith("knn"):
         queries = 2 * len(split.val) + len(split.test)
         vectors = _vectors(model, dataset, split)
         most = neighbors_within(vectors, len(split.train), queries, seconds)
         if most is not None:
-            name = f"{name} ({most:,} stored)"
+            name, limited = f"{name} ({most:,} stored)", True
         options = {"k": None if len(split.val) else 1, "most": most}
         written = ", ".join(f"{key}={value}" for key, value in options.items() if value is not None)
         model = f"{model}({written})" if written else model
     elif model.startswith("visual-words"):
-        model = model.replace("visual-words", words_within(dataset, len(split.train), seconds))
+        chosen = words_within(dataset, len(split.train), seconds)
+        limited = chosen != words_within(dataset, len(split.train), math.inf)
+        model = model.replace("visual-words", chosen)
     recipe = baseline_recipe(base.data.source, _choice(model), loss=plan.loss)
     own = base.preprocess.model_copy(update={"normalize": recipe.preprocess.normalize})
     shared = {"data": base.data, "split": base.split, "preprocess": own, "seed": base.seed}
     title = f"{recipe.name}-svm" if plan.loss == "hinge" else recipe.name
     recipe = recipe.model_copy(update={**shared, "name": title})
     if recipe.epochs and not model.startswith("visual-words"):
-        recipe = override(recipe, {"epochs": epochs_within(recipe, dataset, split, seconds)})
-    return name, recipe
+        epochs = epochs_within(recipe, dataset, split, seconds)
+        limited = epochs < recipe.epochs
+        recipe = override(recipe, {"epochs": epochs})
+    return name, recipe, limited
 
 
 def _choice(model: str) -> dict[str, Any]:
@@ -203,6 +208,7 @@ def _row(name: str, run: Run, dataset: Dataset, split: Split) -> BaselineRow:
         _ms_per_image(run, dataset, split),
         run.folder.file("model.safetensors").stat().st_size,
         run.path.name,
+        result["epochs"],
     )
 
 

@@ -7,6 +7,7 @@ import io
 import json
 import math
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from convnet.data import Dataset, location
 from convnet.device import INFERENCE
 from convnet.errors import DivergedError
 from convnet.recipes import TrainingSetup
+from convnet.recipes.network import network_shape
 from convnet.runs import RunFolder
 from convnet.tasks import Evaluation
 from convnet.types import SplitName
@@ -46,7 +48,7 @@ def write_results(folder: RunFolder, setup: TrainingSetup, rows: Sequence[Row]) 
             raise DivergedError(f"the {name} loss is {evaluation.loss} at the end of training")
     state = setup.model.state_dict()
     weights = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in state.items()}
-    folder.write("model.safetensors", save(weights))
+    folder.write("model.safetensors", save(weights, metadata=_metadata(setup)))
     folder.write("predictions.csv", _predictions(setup.dataset, held_out))
     folder.write("predictions.npz", _arrays(held_out))
     data = folder.data
@@ -79,6 +81,19 @@ def write_results(folder: RunFolder, setup: TrainingSetup, rows: Sequence[Row]) 
     if thresholds:
         result["thresholds"] = thresholds
     folder.write("result.json", json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _metadata(setup: TrainingSetup) -> dict[str, str]:
+    """The header of the weights file, for programs that read it without the run."""
+    info, recipe = setup.dataset.info, setup.recipe
+    return {
+        "format": "pt",
+        "convnet": version("convnet"),
+        "task": setup.task.name,
+        "model": json.dumps({"name": recipe.model.name, **recipe.model.options}, default=str),
+        "classes": json.dumps(list(info.classes)),
+        "shape": json.dumps(list(network_shape(recipe, setup.dataset))),
+    }
 
 
 def _scores(evaluation: Evaluation | None) -> dict[str, Any] | None:

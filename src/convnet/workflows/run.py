@@ -30,6 +30,20 @@ class Run(RunInfo):
         folder: The paths of its files.
     """
 
+    def __repr__(self) -> str:
+        """The data, the network and the main metric on one line."""
+        try:
+            recipe, score = self.recipe, self.task.score
+            about = f"{recipe.model.label} on {self.data['name']}"
+            if not self.folder.finished:
+                return f"Run {self.path}: {about}, unfinished"
+            held_out = self.result["test"] or self.result["val"] or {}
+            split = "test" if self.result["test"] else "validation"
+            figures = f", {split} {score.label} {score.show(held_out[score.key])}" if held_out else ""
+            return f"Run {self.path}: {about}, {self.result['epochs']} epochs{figures}"
+        except ConvnetError as error:
+            return f"Run {self.path}: {error}"
+
     @cached_property
     def result(self) -> dict[str, Any]:
         """The final figures: loss and metrics per split, seconds, images per second, parameters.

@@ -24,10 +24,19 @@ PATCHES_PER_WORD = 10
 QUERIES, MEMORY = 1024, 4096
 IMAGES = 16
 BATCHES = 16
+VISITS = 50_000
+"""The smallest number of training samples, counted anew in each epoch, that a baseline sees."""
 
 
 def epochs_within(recipe: Recipe, dataset: Dataset, split: Split, seconds: float) -> int:
-    """The number of epochs, at most the recipe's, that fit after the features of all samples are computed."""
+    """The number of epochs, at most the recipe's, that fit after the features of all samples are computed.
+
+    Small data always gets `VISITS` visits of samples, so that its figures do not depend on how fast or busy
+    the machine is.
+    """
+    least = min(recipe.epochs, math.ceil(VISITS / max(1, len(split.train))))
+    if least == recipe.epochs:
+        return least
     count = min(len(split.train), BATCHES * recipe.batch_size)
     some = split.train[torch.arange(count) * len(split.train) // count]
     part = subset(dataset, some)
@@ -45,7 +54,7 @@ def epochs_within(recipe: Recipe, dataset: Dataset, split: Split, seconds: float
     train()
     preparing, training = train()
     left = seconds - preparing * len(dataset) / count
-    return max(1, min(recipe.epochs, int(left / (training * len(split.train) / count))))
+    return max(least, min(recipe.epochs, int(left / (training * len(split.train) / count))))
 
 
 def neighbors_within(vectors: Tensor, samples: int, queries: int, seconds: float) -> int | None:
@@ -85,8 +94,8 @@ def words_within(dataset: Dataset, samples: int, seconds: float) -> str:
         length = channels * patch**2
         feature.words, feature.whitening = torch.randn(words, length), torch.eye(length)
         feature.center = torch.zeros(length)
-        # The other half of the time is for the codebook and the classifier.
-        if _seconds(partial(feature, images)) / len(images) * len(dataset) < seconds / 2:
+        # The rest of the time is for the codebook and the classifier.
+        if _seconds(partial(feature, images)) / len(images) * len(dataset) < seconds / 4:
             break
     written = ", ".join(f"{key}={value}" for key, value in options.items())
     return f"visual-words({written})"

@@ -31,11 +31,11 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Check images for damage, duplicates, odd sizes and wrong labels; write a page."""
-    from convnet.cli.progress import WorkProgress
     from convnet.data.audit.audit import audit as audit_listing
     from convnet.data.datasets.open import list_data
     from convnet.device import keep_freed_memory
     from convnet.reports.audit_page import write_audit_page
+    from convnet.workflows.progress import WorkProgress
 
     keep_freed_memory()
     manifest = list_data(data, label, multi_label=task == "multi-label")

@@ -17,12 +17,12 @@ def pack(
     set_: Set = None,
 ) -> None:
     """Decode and resize all images into the cache that training with these settings uses."""
-    from convnet.cli.progress import WorkProgress
     from convnet.data import ImageDataset
     from convnet.device import keep_freed_memory
     from convnet.errors import DataError
     from convnet.recipes import open_recipe_data
     from convnet.workflows import resolve
+    from convnet.workflows.progress import WorkProgress
 
     keep_freed_memory()
     fields = {"preprocess.image_size": size, "data.label": label}

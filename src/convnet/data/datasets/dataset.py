@@ -98,6 +98,14 @@ class Dataset(Protocol):
         ...
 
 
+def described(dataset: Dataset) -> str:
+    """A dataset on one line: its class, name, samples and classes."""
+    info = dataset.info
+    what = {"images": "images of", "table": "rows of", "series": "series of"}[info.modality]
+    classes = f", {len(info.classes):,} classes" if info.target.has_classes else ""
+    return f"{type(dataset).__name__} {info.name}: {len(dataset):,} {what} {info.shape}{classes}"
+
+
 def location(dataset: Dataset, index: int) -> str:
     """The path of a sample, or its file and position."""
     return dataset.info.locations[index]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from convnet.data.datasets.dataset import DatasetInfo, subset, subset_info, to_device, with_targets
+from convnet.data.datasets.dataset import DatasetInfo, described, subset, subset_info, to_device, with_targets
 from convnet.data.files.image_reader import ImageReader
 from convnet.types import Batch
 
@@ -43,6 +43,10 @@ class ImageDataset:
             return self.known
         found = (why for _, why in sorted(self.files.problems.items()))
         return replace(self.known, unreadable=(*self.known.unreadable, *found))
+
+    def __repr__(self) -> str:
+        """Name, number and shape of the samples."""
+        return described(self)
 
     def __len__(self) -> int:
         return len(self.rows)

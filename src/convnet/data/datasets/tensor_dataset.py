@@ -17,6 +17,7 @@ from convnet.data.datasets.dataset import (
     Dataset,
     DatasetInfo,
     class_names,
+    described,
     location,
     read_sample,
     subset,
@@ -47,6 +48,10 @@ class TensorDataset:
     info: DatasetInfo
     images: Tensor
     targets: Tensor
+
+    def __repr__(self) -> str:
+        """Name, number and shape of the samples."""
+        return described(self)
 
     def __len__(self) -> int:
         return len(self.images)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from convnet.data.audit.duplicates import Pair
 from convnet.data.files.manifest import Manifest
 
-IMBALANCE = 10
+IMBALANCE = 4
 
 
 def data_warnings(
@@ -59,7 +59,7 @@ def _classes(kept: Manifest, counts: Sequence[int]) -> str:
     low, high = min(counts), max(counts)
     sizes = f"{low:,} images each" if low == high else f"{low:,} to {high:,} images"
     text = f"{len(counts)} classes of {sizes}"
-    if high > IMBALANCE * low:
+    if high >= IMBALANCE * low:
         text += f"; unbalanced, {high / low:.0f} : 1 (--balance weights, sampler or focal)"
     if kept.empty:
         text += f"; no images in {', '.join(kept.empty[:3])}{' …' if len(kept.empty) > 3 else ''}"

@@ -100,6 +100,15 @@ class Augment(Section):
         ]
 
 
+PRESETS = {
+    "none": Augment(),
+    "light": Augment(flip="auto", random_resized_crop="auto"),
+    "standard": Augment(flip="auto", random_resized_crop=0.35, brightness=0.2, contrast=0.2),
+    "strong": Augment(flip="auto", random_resized_crop=0.25, policy="trivial", erase=0.25),
+}
+"""Augmentation by a word; "light" is the default for own images."""
+
+
 def augment_batch(batch: Batch, augment: Augment, seed: int, target: Target = CLASS_INDEX) -> Batch:
     """Augment a batch.
 

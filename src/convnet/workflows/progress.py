@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator
-from functools import cache
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from convnet.analysis import unfitting_strides
+from convnet.log import console, printed_log
 from convnet.tasks import Score
-from convnet.training import EpochEnd, Event, StepEnd, TrainingStart
+from convnet.training import EpochEnd, Event, Listener, StepEnd, TrainingStart
 
 if TYPE_CHECKING:
     from convnet.recipes import TrainingSetup
@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 SMOOTHING = 0.95
 REFRESH_SECONDS = 0.1
 SHORT = {"accuracy": "acc"}
+UNITS = {"images": "img", "table": "rows", "series": "series"}
+"""What is counted per second, by kind of samples."""
 SAMPLES = {
     "images": "images of {shape}",
     "table": "rows of {shape.channels} numbers",
@@ -42,11 +44,13 @@ class TrainingProgress:
         self.smoothed = self.drawn_at = 0.0
         self.score = Score("accuracy", "acc")
         self.images = self.since = 0.0
+        self.unit = "img"
 
     def _start(self, setup: TrainingSetup, label: str) -> None:
         """Print the data and the settings of the run."""
         recipe, training = setup.recipe, setup.training
         self.epochs, self.score = recipe.epochs, setup.task.score
+        self.unit = UNITS[setup.dataset.info.modality]
         parameters = sum(p.numel() for p in training.model.parameters())
         steps = (
             f"({parameters:,} parameters), {recipe.optimizer.name} at "
@@ -109,7 +113,9 @@ class TrainingProgress:
             return
         self.drawn_at = now
         speed = self.images / (now - self.since)
-        note = f"loss {self.smoothed:.4f}  {name} {self.score.show(event.score, 1)}  {speed:,.0f} img/s"
+        note = (
+            f"loss {self.smoothed:.4f}  {name} {self.score.show(event.score, 1)}  {speed:,.0f} {self.unit}/s"
+        )
         self.bar.update(
             self.task,
             completed=event.step,
@@ -129,7 +135,7 @@ class TrainingProgress:
             "%s",
             f"epoch {event.epoch:>{len(str(self.epochs))}}/{self.epochs}  loss {event.train_loss:.4f}  "
             f"{name} {self.score.show(event.train_score)}{held_out}  "
-            f"{event.images / event.seconds:,.0f} img/s",
+            f"{event.images / event.seconds:,.0f} {self.unit}/s",
         )
         if event.epoch == self.epochs:
             self.stop()
@@ -147,6 +153,16 @@ class TrainingProgress:
         self.stop()
 
 
+@contextmanager
+def shown_progress(wanted: bool) -> Iterator[list[Listener]]:
+    """A block in which progress and log messages are shown, and the listeners that show it."""
+    if not wanted:
+        yield []
+        return
+    with printed_log(), TrainingProgress() as progress:
+        yield [progress]
+
+
 def describe_data(setup: TrainingSetup) -> str:
     """One line about the data, the target, the split sizes and the sample shape."""
     info, task = setup.dataset.info, setup.task
@@ -161,30 +177,6 @@ def describe_data(setup: TrainingSetup) -> str:
     if info.sizes is not None:
         what = "images of different sizes"
     return f"{info.name}, {target}, {counts} {what} (train/val/test)"
-
-
-@cache
-def console() -> Console:
-    """Standard error, shared by log lines and progress bars."""
-    return Console(stderr=True, highlight=False)
-
-
-class LogHandler(logging.Handler):
-    """Prints log messages on standard error, above a progress bar."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Print a record; warnings and debug messages are marked."""
-        prefix = {logging.WARNING: "warning: ", logging.DEBUG: "  debug: "}.get(record.levelno, "")
-        console().print(prefix + record.getMessage(), soft_wrap=True, markup=False)
-
-
-def set_up_logging(*, verbose: bool, quiet: bool) -> None:
-    """Print the package's log at the level DEBUG, INFO or WARNING."""
-    console.cache_clear()  # standard error may have been replaced
-    top = logging.getLogger("convnet")
-    top.handlers = [LogHandler()]
-    top.propagate = False
-    top.setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
 
 
 T = TypeVar("T")
