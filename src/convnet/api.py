@@ -19,6 +19,7 @@ from convnet.recipes.defaults import dataset_recipe
 from convnet.recipes.resolve import choose_recipe, resolve
 from convnet.registry import validate
 from convnet.runs import Baselines
+from convnet.settings import use_settings
 from convnet.training import Listener
 from convnet.workflows.baselines import baselines as fit_baselines
 from convnet.workflows.compare import Comparison
@@ -38,6 +39,7 @@ def train(
     out: str | Path | None = None,
     listeners: Sequence[Listener] = (),
     progress: bool = True,
+    keep_checkpoints: bool = False,
     **overrides: Any,
 ) -> Run:
     """Train a network and return its run.
@@ -53,6 +55,7 @@ def train(
         out: The run folder. Default: runs/NAME-1, runs/NAME-2, ….
         listeners: Callables that receive every event of training.
         progress: Whether to show progress and log messages on standard error, or in a notebook.
+        keep_checkpoints: Whether the finished run keeps what is needed to train it longer.
         **overrides: Fields of the recipe; nested fields are dictionaries.
 
     Returns:
@@ -64,13 +67,13 @@ def train(
     """
     changes = _dotted(overrides)
     if isinstance(data_or_recipe, str | Path | Recipe):
-        with shown_progress(progress) as shown:
+        with shown_progress(progress) as shown, use_settings(keep_checkpoints=keep_checkpoints):
             found = resolve(_word(data_or_recipe), changes)
             return train_recipe(found.recipe, _path(out), data=found.data, listeners=[*shown, *listeners])
     preprocess = validate(Preprocess, dict(overrides.get("preprocess", {})), "preprocess")
     dataset = as_dataset(data_or_recipe, preprocess)
     recipe = override(dataset_recipe(dataset.info, preprocess), changes)
-    with shown_progress(progress) as shown:
+    with shown_progress(progress) as shown, use_settings(keep_checkpoints=keep_checkpoints):
         return train_recipe(
             recipe,
             _path(out),

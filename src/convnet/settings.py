@@ -19,12 +19,14 @@ class Settings:
         data_dir: The folder that is searched first for named data sets, with one subfolder per set.
             Default: the environment variable CONVNET_DATA.
         device: "cpu", "cuda" or "mps". Default: the fastest available.
+        keep_checkpoints: Whether a finished run keeps what is needed to train it longer.
         threads: Threads for tensor arithmetic. Default: OMP_NUM_THREADS, else one per core.
     """
 
     data_dir: Path | None = None
     device: str | None = None
     threads: int | None = None
+    keep_checkpoints: bool = False
 
     def data_folders(self) -> list[Path]:
         """The folders that are searched for named data sets, in order."""

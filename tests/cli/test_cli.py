@@ -24,7 +24,7 @@ def test_help_does_not_load_torch() -> None:
 
 
 def test_train_alone_means_digits_and_json_is_on_standard_output(cli: Cli, call: Cli, tmp_path: Path) -> None:
-    done = cli("train", "--epochs", 3, "--json")
+    done = cli("train", "--epochs", 3, "--keep-checkpoints", "--json")
     result = result_of(done)
     for key in ("run", "recipe", "epochs", "seconds", "images_per_second", "parameters"):
         assert key in result

@@ -81,7 +81,8 @@ def test_names_that_are_not_utf8(main: Run, run: Path) -> None:
         assert status in (0, 2), (command, said)
     data = pictures(run.parent / f"{ODD}-data")
     for command in (
-        ("train", data, "--model", "linear", "--epochs", 1, "--out", f"{ODD}-run"),
+        ("train", data, "--model", "linear", "--epochs", 1, "--keep-checkpoints", "--out",
+         f"{ODD}-run"),
         ("resume", f"{ODD}-run", "--epochs", 2), ("evaluate", f"{ODD}-run"), ("report", f"{ODD}-run"),
 ("predict", f"{ODD}-run", data / "a" / "0.png", "--json"), ("data", "audit", data),
         ("data", "split", data),

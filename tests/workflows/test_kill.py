@@ -43,7 +43,7 @@ sys.argv = ["convnet", *sys.argv[1:]]
 main()
 """
 SETTINGS = ["--set", "optimizer.weight_decay=0.01", "--set", "ema=0.99"]
-TRAIN = ["train", "digits", "--epochs", "2", *SETTINGS, "--out"]
+TRAIN = ["train", "digits", "--epochs", "2", "--keep-checkpoints", *SETTINGS, "--out"]
 
 
 def start(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:

@@ -193,7 +193,7 @@ def test_fine_tuning_accounts_for_its_weights_and_resumes_without_them(call: Cli
     call("train", "digits", *options, "--set", low, "--epochs", 4, "--out", "low")
     tuned = call(
         "train", "digits", *options, "--set", high, "--set", "split.per_class=10", "--weights", "low",
-        "--epochs", 3, "--out", "high", "--json",
+        "--epochs", 3, "--out", "high", "--keep-checkpoints", "--json",
     )  # fmt: skip
     done = result_of(tuned)
     assert "loaded" in tuned.stderr and "new: " in tuned.stderr and "unused: 1." in tuned.stderr

@@ -19,7 +19,7 @@ from convnet.errors import DataError, DivergedError, InterruptedRunError, Recipe
 from convnet.training import EpochEnd, Event, StepEnd, StopTraining
 from convnet.workflows import Run, resume
 
-FAST = {"model": "mlp", "schedule": "constant"}
+FAST = {"model": "mlp", "schedule": "constant", "keep_checkpoints": True}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,6 @@ def test_the_run_folder_holds_what_the_design_says(run: Run) -> None:
         "split.csv",
         "metrics.csv",
         "steps.csv",
-        "checkpoints/last.safetensors",
         "model.safetensors",
         "predictions.npz",
         "predictions.csv",
@@ -210,7 +209,12 @@ def test_a_listener_ends_training_after_the_epoch_that_all_have_heard_of(tmp_pat
 
 def test_data_that_changed_or_is_gone(picture_folder: Path, tmp_path: Path) -> None:
     run = convnet.train(
-        picture_folder, out=tmp_path / "r", epochs=1, batch_size=4, preprocess={"image_size": 16}
+        picture_folder,
+        out=tmp_path / "r",
+        epochs=1,
+        batch_size=4,
+        preprocess={"image_size": 16},
+        keep_checkpoints=True,
     )
     (picture_folder / "blue" / "0.jpg").rename(picture_folder / "blue" / "z.jpg")
     with pytest.raises(DataError, match=r"0\.jpg \(blue\) is no longer there"):
@@ -224,7 +228,7 @@ def test_data_that_changed_or_is_gone(picture_folder: Path, tmp_path: Path) -> N
 
 
 def test_a_moved_folder_is_found_again_where_the_recipe_says(picture_folder: Path, tmp_path: Path) -> None:
-    options = {"preprocess": {"image_size": 16}, "model": "linear", "batch_size": 8}
+    options = {"preprocess": {"image_size": 16}, "model": "linear", "batch_size": 8, "keep_checkpoints": True}
     run = convnet.train(str(picture_folder), out=tmp_path / "r", epochs=1, **options)
     moved = picture_folder.rename(tmp_path / "elsewhere")
     with pytest.raises(DataError, match=r"no such folder; if it was moved, .*recipe\.yaml"):
@@ -238,7 +242,12 @@ def test_class_names_are_names_whatever_they_contain(picture_folder: Path, tmp_p
     for old, new in (("red", "$_$ <blink>"), ("blue", "日本\r\n")):
         (picture_folder / old).rename(picture_folder / new)
     run = convnet.train(
-        picture_folder, out=tmp_path / "r", epochs=1, batch_size=4, preprocess={"image_size": 16}
+        picture_folder,
+        out=tmp_path / "r",
+        epochs=1,
+        batch_size=4,
+        preprocess={"image_size": 16},
+        keep_checkpoints=True,
     )
     assert set(convnet.load_run(run.path).classes) == {"$_$ <blink>", "日本\r\n"}
     assert len(run.evaluate().targets) == 2

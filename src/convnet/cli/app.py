@@ -13,6 +13,7 @@ import typer
 
 from convnet.cli import (
     baselines,
+    cache,
     compare,
     data,
     doctor,
@@ -26,6 +27,7 @@ from convnet.cli import (
     report,
     resume,
     retrieve,
+    runs,
     summary,
     train,
 )
@@ -46,6 +48,7 @@ app.command("resume")(resume.resume)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("report")(report.report)
+app.command("runs")(runs.runs)
 app.command("features")(features.features)
 app.command("retrieve")(retrieve.retrieve)
 app.command("plane")(plane.plane)
@@ -54,6 +57,7 @@ app.command("filter")(filter.filter_image)
 app.add_typer(data.app, name="data")
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(models.app, name="models")
+app.add_typer(cache.app, name="cache")
 app.command("doctor")(doctor.doctor)
 
 GLOBAL_OPTIONS = ("--quiet", "-q", "--verbose", "-v", "--version")

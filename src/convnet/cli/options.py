@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 
-def _configure(name: str) -> Callable[[Any], Any]:
+def configured(name: str) -> Callable[[Any], Any]:
     """A callback that puts an option into the settings, which hold until the command ends."""
 
     def callback(value: Any) -> Any:
@@ -30,7 +30,7 @@ DataDir = Annotated[
     Path | None,
     typer.Option(
         "--data-dir",
-        callback=_configure("data_dir"),
+        callback=configured("data_dir"),
         help="The folder that is searched first for named data sets, with one subfolder per set.",
     ),
 ]
@@ -41,14 +41,14 @@ Set = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Device = Annotated[
     str | None,
-    typer.Option(callback=_configure("device"), help="cpu, cuda or mps. Default: the fastest available."),
+    typer.Option(callback=configured("device"), help="cpu, cuda or mps. Default: the fastest available."),
 ]
 Threads = Annotated[
     int | None,
     typer.Option(
         min=1,
         max=MOST_THREADS,
-        callback=_configure("threads"),
+        callback=configured("threads"),
         help="Threads for tensor arithmetic. Default: OMP_NUM_THREADS, or one per core.",
     ),
 ]

@@ -18,7 +18,9 @@ MOST_CLASSES, MOST_IMAGES = 1_000_000, 1_000_000
 
 
 def summary(
-    model: Annotated[str, typer.Argument(help="Network, a pattern of layers, or package.module:factory.")],
+    model: Annotated[
+        str, typer.Argument(help="Network, a pattern of layers, package.module:factory, or a run.")
+    ],
     input_: Annotated[
         str | None,
         typer.Option("--input", metavar="CxHxW", help="Shape of an image; default: the network's own."),
@@ -54,8 +56,13 @@ def summary(
 
     if as_json and as_markdown:
         raise ModelError("choose one of --json and --markdown")
+    if (Path(model) / "run.json").exists():
+        model, set_, shape, classes = _of_run(Path(model), set_, input_, classes)
+    else:
+        shape = None
     facts = MODELS.facts(name) if (name := named_model(model)["name"]) in MODELS else None
-    shape = _shape(input_) if input_ else facts.native if facts else _shape("3x224x224")
+    if shape is None:
+        shape = _shape(input_) if input_ else facts.native if facts else _shape("3x224x224")
     with torch.device("meta"):
         network = build_model(model, shape, classes or (facts.num_classes if facts else 10), **_options(set_))
     if any(isinstance(module, Fitted) for module in network.modules()):
@@ -89,6 +96,24 @@ def summary(
         for path in (picture, html):
             if path:
                 print(path)
+
+
+def _of_run(
+    path: Path, set_: list[str] | None, input_: str | None, classes: int | None
+) -> tuple[str, list[str], ImageShape, int]:
+    """The network, its options, its images and its outputs, as a run has them."""
+    import json
+
+    from convnet.errors import RecipeError
+    from convnet.types import ImageShape
+    from convnet.workflows import load_run
+
+    if set_ or classes:
+        raise RecipeError("--set and --classes do not apply to a run")
+    run = load_run(path)
+    options = [f"model.{key}={json.dumps(value)}" for key, value in run.recipe.model.options.items()]
+    shape = _shape(input_) if input_ else ImageShape(*run.data["shape"])
+    return run.recipe.model.name, options, shape, run.data.get("outputs") or len(run.classes)
 
 
 def _shape(text: str) -> ImageShape:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from convnet.cli.baselines import print_baselines
-from convnet.cli.options import Json, Out, print_json
+from convnet.cli.options import Json, Out, configured, print_json
 from convnet.cli.recipe_options import with_recipe_options
 
 if TYPE_CHECKING:
@@ -31,6 +31,14 @@ def train(
             min=2, help="Cross-validate: train this many times, each time holding out a different part."
         ),
     ] = None,
+    keep_checkpoints: Annotated[
+        bool,
+        typer.Option(
+            "--keep-checkpoints",
+            callback=configured("keep_checkpoints"),
+            help="Keep what is needed to train the finished run longer ('convnet resume --epochs').",
+        ),
+    ] = False,
     out: Out = None,
     as_json: Json = False,
     changes: Mapping[str, Any] = MappingProxyType({}),

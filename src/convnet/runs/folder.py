@@ -195,6 +195,11 @@ class RunFolder:
             )
         return folder
 
+    def remove_checkpoints(self) -> None:
+        """Remove what only training longer needs; the weights are in model.safetensors."""
+        for file in (self.checkpoint, self.best_checkpoint, self.fitted_checkpoint):
+            file.unlink(missing_ok=True)
+
     def discard(self) -> None:
         """Remove a run that failed before its first checkpoint; an existing folder is emptied."""
         _empty(self.path)

@@ -65,6 +65,7 @@ class EnvironmentFile(Document):
     device_name: str = "unknown"
     data_dir: str | None = None
     threads: Annotated[int, Ge(1)] | None = None
+    keep_checkpoints: bool = True
 
 
 class SplitFigures(Document):

@@ -88,6 +88,8 @@ def run_training(
         if patience is not None:
             _restore(setup, folder.best_checkpoint, identity)
         write_results(folder, setup, recorder.metrics.rows)
+    if not folder.environment.get("keep_checkpoints", True):
+        folder.remove_checkpoints()
     return Run(folder)
 
 

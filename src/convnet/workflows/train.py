@@ -81,6 +81,7 @@ def train(
         "data_dir": str(data_dir.resolve()) if data_dir else None,
         "device": device,
         "threads": threads,
+        "keep_checkpoints": settings().keep_checkpoints,
     }
     files: dict[str, str | bytes] = {
         "recipe.yaml": recipe.to_yaml(),
@@ -183,6 +184,11 @@ def resume(
             with folder.writing():
                 write_report(run)
         return run
+    if longer and not folder.checkpoint.exists() and folder.finished:
+        raise RunError(
+            f"{path}: cannot be trained longer, because its checkpoint was removed when it finished; train "
+            f"with --keep-checkpoints next time, or start from its weights (--weights {path})"
+        )
     environment = folder.environment
     keep_freed_memory()
     set_threads(environment.get("threads"))
