@@ -166,6 +166,16 @@ def test_settings_of_matplotlib_that_are_the_users(run: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("settings", [True, False])
+def test_reports_in_an_interactive_python(run: Path, settings: bool) -> None:
+    """There, modules are also imported from the current folder, which must stay what it is."""
+    if settings:
+        (run.parent / "matplotlibrc").write_text("backend: nonsense\n")
+    code = "import os, convnet; convnet.load_run('run').report(); print(os.getcwd())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=run.parent, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.strip() == str(run.parent), done.stderr
+
+
 def test_too_many_threads_are_limited(main: Run, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     monkeypatch.setattr("torch.set_num_threads", asked.append)

@@ -6,10 +6,12 @@ so neither has a meaning here.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 
@@ -18,13 +20,14 @@ def _own_settings() -> Iterator[None]:
     """An environment in which matplotlib finds no settings of the user."""
     changed = {"MPLBACKEND": "agg", "MATPLOTLIBRC": os.devnull}
     before = {name: os.environ.get(name) for name in changed}
-    folder = Path.cwd()
     os.environ.update(changed)
-    os.chdir(Path(__file__).parent)  # a matplotlibrc in the current folder is read first
     try:
-        yield
+        with ExitStack() as stack:
+            if Path("matplotlibrc").exists():  # it would be read first
+                # An empty folder: an interactive Python imports modules from the current one.
+                stack.enter_context(contextlib.chdir(stack.enter_context(tempfile.TemporaryDirectory())))
+            yield
     finally:
-        os.chdir(folder)
         for name, value in before.items():
             if value is None:
                 del os.environ[name]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +30,9 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
         RunError: The disk is full or the folder is not writable; the previous checkpoint stays readable.
     """
     tensors: dict[str, Tensor] = {}
-    tree = _take_out_tensors(content, "", tensors)
-    write_atomically(path, save(tensors, metadata={"tree": json.dumps(tree)}))
+    tree = json.dumps(_take_out_tensors(content, "", tensors))
+    metadata = {"tree": tree, "crc32": str(_checksum(tree, tensors))}
+    write_atomically(path, save(tensors, metadata=metadata))
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -41,8 +44,11 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         with safe_open(str(path), framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-            tree = json.loads((file.metadata() or {})["tree"])
-        content = _put_back_tensors(tree, tensors)
+            metadata = file.metadata() or {}
+        # Earlier versions wrote no checksum.
+        if "crc32" in metadata and metadata["crc32"] != str(_checksum(metadata["tree"], tensors)):
+            raise ValueError("its content does not match its checksum")
+        content = _put_back_tensors(json.loads(metadata["tree"]), tensors)
         if not isinstance(content, dict):
             raise ValueError("it is no checkpoint")
         return content
@@ -60,6 +66,14 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise RunError(
             f"{path}: not a readable checkpoint: {in_one_line(error)}; delete it to start again"
         ) from error
+
+
+def _checksum(tree: str, tensors: Mapping[str, Tensor]) -> int:
+    found = zlib.crc32(tree.encode())
+    for name in sorted(tensors):
+        content = tensors[name].reshape(-1).view(torch.uint8).numpy()
+        found = zlib.crc32(content.data, zlib.crc32(name.encode(), found))
+    return found
 
 
 def _take_out_tensors(node: Any, place: str, tensors: dict[str, Tensor]) -> Any:

@@ -69,8 +69,9 @@ class EnvironmentFile(Document):
 
 
 class SplitFigures(Document):
-    """The figures of a split."""
+    """The figures of a split: a number for each metric, or one for each class."""
 
+    __pydantic_extra__: dict[str, float | dict[str, float | None] | None]
     loss: float | None = None
     samples: CountOrZero | None = None
 
