@@ -9,13 +9,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from convnet.data import Preprocess, list_data
+from convnet.data import Data, Preprocess, audit_data
 from convnet.data.audit.audit import Audit
-from convnet.data.audit.audit import audit as audit_listing
 from convnet.data.datasets.adapters import as_dataset
 from convnet.layers import Metric
 from convnet.recipes import Recipe, override, split_data
-from convnet.recipes.defaults import dataset_recipe
+from convnet.recipes.defaults import ANNOTATION_FOR, dataset_recipe
 from convnet.recipes.resolve import choose_recipe, resolve
 from convnet.registry import validate
 from convnet.runs import Baselines
@@ -185,8 +184,9 @@ def audit(
     data: str | Path,
     *,
     label: str | None = None,
-    task: Literal["classification", "multi-label"] | None = None,
+    task: Literal["classification", "multi-label", "segmentation", "image-to-image"] | None = None,
     check_labels: bool = True,
+    **options: Any,
 ) -> Audit:
     """Check the images of a folder, an archive, a table, shards or a data set for problems.
 
@@ -196,17 +196,20 @@ def audit(
     Args:
         data: A path or the name of a data set.
         label: The column of a table that holds the labels.
-        task: "multi-label" where an image may have several labels.
+        task: What belongs to an image: a class, labels, a mask or another image. Default: found.
         check_labels: Whether to look for wrong labels with a cross-validated classifier.
+        **options: Fields of the `data` section of a recipe: colors, ignore_index, ….
 
     Returns:
-        The findings: unreadable and truncated files, duplicates, odd sizes, suspicious labels.
+        The findings: unreadable and truncated files, duplicates, odd sizes, suspicious labels; of masks and
+        pairs also unpaired files, sizes that differ, unknown values, near-empty masks, and tiles of one
+        picture in several splits.
 
     Raises:
         ConvnetError: The data cannot be listed or holds no images with labels.
     """
-    manifest = list_data(str(data), label=label, multi_label=task == "multi-label")
-    return audit_listing(manifest, check_labels=check_labels)
+    chosen = validate(Data, {"source": str(data), "label": label, **options}, "data")
+    return audit_data(chosen, ANNOTATION_FOR.get(task), check_labels=check_labels)
 
 
 def retrieve(

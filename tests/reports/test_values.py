@@ -27,5 +27,5 @@ def test_mean_and_deviation_over_seeds() -> None:
     results = [{"test": {"accuracy": 0.5}}, {"test": {"accuracy": 0.7}}]
     mean, deviation = Variant("adam", results, [], {}).spread("test", "accuracy") or (0, 0)
     assert mean == pytest.approx(0.6) and deviation == pytest.approx(0.1414, abs=1e-4)
-    assert Variant("adam", results[:1], [], {}).spread("test", "accuracy") == (0.5, 0.0)
+    assert Variant("adam", results[:1], [], {}).spread("test", "accuracy") == (0.5, None)
     assert Variant("adam", [*results, {"test": None}], [], {}).spread("test", "accuracy") is None

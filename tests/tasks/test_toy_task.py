@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+import convnet
 from convnet.data import DATASETS, Dataset, from_tensors
 from convnet.data.datasets.named.finders import NamedSet, bundled
 from convnet.device import Compute
@@ -130,7 +131,8 @@ def test_a_task_of_one_file_trains_evaluates_predicts_resumes_and_reports(tmp_pa
             "batch_size": 16,
         }
     )
-    run = train(recipe, tmp_path / "run")
+    with convnet.use_settings(keep_checkpoints=True):
+        run = train(recipe, tmp_path / "run")
     assert run.result["test"]["close"] > 0.9
     assert run.evaluate().scores() == pytest.approx(
         {k: run.result["test"][k] for k in ("close", "mean_error")}

@@ -341,7 +341,7 @@ def test_compare(tmp_path: Path) -> None:
         )
 
     done = go()
-    assert [row["variant"] for row in done.summary] == ["adam", "sgd"]  # type: ignore[attr-defined]
+    assert [row["variant"] for row in done.summary] == ["optimizer=adam", "optimizer=sgd"]  # type: ignore[attr-defined]
     first = done.summary[0]  # type: ignore[attr-defined]
     accuracies = [json.loads(Path(r, "result.json").read_text())["test"]["accuracy"] for r in first["runs"]]
     assert first["test.accuracy"]["mean"] == pytest.approx(np.mean(accuracies))
@@ -349,7 +349,7 @@ def test_compare(tmp_path: Path) -> None:
     assert (tmp_path / "c" / "compare.png").stat().st_size > 10_000
     page = (tmp_path / "c" / "compare.html").read_text()
     assert "optimizer.lr" in page
-    weights = tmp_path / "c" / "adam-seed0" / "model.safetensors"
+    weights = tmp_path / "c" / "optimizer=adam-seed0" / "model.safetensors"
     before = weights.stat().st_mtime_ns
     go()  # takes over what is there
     assert weights.stat().st_mtime_ns == before
@@ -367,7 +367,7 @@ def test_compare_varies_what_it_says(tmp_path: Path) -> None:
         for r in runs
     ]
     assert found == [(0.1, 1, "sgd"), (0.1, 1, "momentum"), (0.1, 2, "sgd"), (0.1, 2, "momentum")]
-    with pytest.raises(RecipeError, match="two variants have the name 'adam'"):
+    with pytest.raises(RecipeError, match="two variants have the name 'optimizer=adam'"):
         convnet.compare("digits", {"optimizer": ["adam", "adam"]}, out=tmp_path / "t")
     with pytest.raises(convnet.ConvnetError, match="lenet5 needs images"):
         convnet.compare("digits", {"model": ["mlp", "lenet5"]}, out=tmp_path / "t")

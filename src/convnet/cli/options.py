@@ -55,10 +55,27 @@ Threads = Annotated[
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training images.")]
 Label = Annotated[str | None, typer.Option(help="The column of a table that holds the labels.")]
 Labels = Annotated[
-    Literal["classification", "multi-label"] | None,
-    typer.Option("--task", help="Whether images have one class each, or any number of labels."),
+    Literal["classification", "multi-label", "segmentation", "image-to-image"] | None,
+    typer.Option(
+        "--task", help="What belongs to an image: a class, labels, a mask, an image. Default: found."
+    ),
 ]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write; default: below runs/.")]
+
+
+def data_options(assignments: list[str] | None, **fields: Any) -> dict[str, Any]:
+    """The fields of a recipe's `data` section, for commands that read data and train nothing.
+
+    Raises:
+        RecipeError: `--set` names a field of another section.
+    """
+    from convnet.errors import RecipeError
+
+    given = overrides(assignments)
+    for name in given:
+        if not name.startswith("data."):
+            raise RecipeError(f"--set {name}: only fields of data apply here, such as data.colors")
+    return {**{name.removeprefix("data."): value for name, value in given.items()}, **fields}
 
 
 def overrides(assignments: list[str] | None, **fields: Any) -> dict[str, Any]:

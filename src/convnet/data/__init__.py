@@ -18,7 +18,7 @@ from convnet.data.datasets.dataset import (
 from convnet.data.datasets.identify import DataSpec, as_path, exists, identify, identify_source
 from convnet.data.datasets.image_dataset import ImageDataset
 from convnet.data.datasets.named.catalog import DATASETS, named_set
-from convnet.data.datasets.open import list_data, open_data, open_spec
+from convnet.data.datasets.open import audit_data, list_data, open_data, open_spec
 from convnet.data.datasets.options import Data
 from convnet.data.datasets.statistics import pixel_statistics
 from convnet.data.datasets.tensor_dataset import TensorDataset, from_tensors, with_images
@@ -43,6 +43,7 @@ __all__ = [
     "TensorDataset",
     "all_images",
     "as_path",
+    "audit_data",
     "augment_batch",
     "class_names",
     "exists",

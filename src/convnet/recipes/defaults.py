@@ -21,6 +21,8 @@ TASK_FOR: dict[Annotation, str] = {
     "photos": "denoise",
 }
 """The default task for each kind of annotation."""
+ANNOTATION_FOR: dict[str | None, Annotation] = {task: annotation for annotation, task in TASK_FOR.items()}
+"""The annotation that a task needs; tasks that are not listed make their own from photos."""
 SMALL_SIDE = 32
 """Images up to this size are not cropped."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from convnet.data import as_path
@@ -20,6 +19,7 @@ from convnet.recipes.precompute import assemble
 from convnet.recipes.pretrained import require_finite
 from convnet.recipes.recipe import Recipe
 from convnet.runs import RunFolder
+from convnet.tensor_file import read_tensors
 from convnet.types import ImageShape
 
 RENAMED_SETS = {"photos": "sample-photos"}
@@ -46,7 +46,7 @@ def trained_network(folder: RunFolder, recipe: Recipe) -> Network:
     shape = ImageShape(*data["shape"])
     outputs = data.get("outputs", len(data["classes"]))
     try:
-        weights = require_finite(load_file(weights_file), weights_file)
+        weights = require_finite(read_tensors(weights_file)[0], weights_file)
         network = build_model(recipe.model.name, shape, outputs, **recipe.model.options)
         model = assemble(Normalize(weights["0.mean"], weights["0.std"]), network)
         model.load_state_dict(with_current_names(weights, list(model.state_dict())))

@@ -107,7 +107,7 @@ def full_name(recipe: Recipe, key: str) -> str:
         return found[0]
     if found:
         raise RecipeError(f"'{key}' may be {' or '.join(sorted(found))}; write one of them")
-    raise RecipeError(_no_field(key, key, known))
+    raise RecipeError(_no_field(key, key, [*known, *recipe.to_dict()]))
 
 
 def _fields(recipe: Recipe) -> list[str]:
@@ -138,8 +138,8 @@ def _no_field(path: str, name: str, place: Iterable[str]) -> str:
     owner = path.rpartition(".")[0] or "a recipe"
     alias = ALIASES.get(name)
     if alias in by_last:
-        return f"'{name}' is not a field of {owner}; did you mean {by_last[alias]}?"
+        return f"'{name}' is not a field of {owner}; did you mean '{by_last[alias]}'?"
     close = difflib.get_close_matches(name, by_last, n=1, cutoff=0.6)
-    if close and "." in by_last[close[0]]:
-        return f"'{name}' is not a field of {owner}; did you mean {by_last[close[0]]}?"
+    if close:
+        return f"'{name}' is not a field of {owner}; did you mean '{by_last[close[0]]}'?"
     return f"'{name}' is not a field of {owner}{nearest(name, by_last)}"

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from convnet.data import as_path
 from convnet.data.files.download import cache_folder, fetch_address
 from convnet.errors import DataError, RecipeError, in_one_line
 from convnet.models import public_weights
+from convnet.tensor_file import read_tensors
 
 State = dict[str, Tensor]
 
@@ -78,8 +78,8 @@ def read_state(path: Path) -> State:
     """
     if path.suffix == ".safetensors":
         try:
-            return require_finite(load_file(path), path)
-        except (SafetensorError, OSError) as error:
+            return require_finite(read_tensors(path)[0], path)
+        except (SafetensorError, OSError, ValueError) as error:
             raise DataError(f"{path}: not readable safetensors: {in_one_line(error)}") from error
     try:
         with warnings.catch_warnings():

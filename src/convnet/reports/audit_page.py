@@ -18,12 +18,29 @@ from convnet.reports.thumbnails import thumbnail
 SHOWN = 48
 """The number of findings of a kind that are shown with a thumbnail."""
 WITHOUT_PICTURES: frozenset[Kind] = frozenset(
-    {"unreadable", "not_an_image", "empty_class", "single_image_class", "ignored_file"}
+    {
+        "unreadable",
+        "not_an_image",
+        "unpaired",
+        "unreadable_partner",
+        "unknown_value",
+        "split_leak",
+        "empty_class",
+        "single_image_class",
+        "ignored_file",
+    }
 )
 EXPLAINED: dict[Kind, str] = {
     "unreadable": "Files that cannot be decoded. They are skipped.",
     "truncated": "Files whose end is missing. They are skipped unless --allow-truncated is given.",
     "not_an_image": "Files with the name of an image that are not images. They are skipped.",
+    "unpaired": "Images without a mask or target of the same name, and the reverse. Training stops there.",
+    "unreadable_partner": "Masks or targets that cannot be read. Training stops there.",
+    "size_mismatch": "Masks or targets of another size than their image. Training stops there.",
+    "unknown_value": "Values of masks that are no class. Training stops there.",
+    "split_leak": "Tiles of one picture in different splits. Held-out figures are then too good.",
+    "near_empty_mask": "Masks in which less than 0.1% of the pixels differ from the most frequent class. They "
+    "may be missing annotations.",
     "exact_duplicate": "Identical in every pixel. Copies are kept in the same split.",
     "near_duplicate": "The same image resized, recompressed or slightly changed. They are kept in the same "
     "split.",

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
 from torch import Tensor
 
 from convnet.atomic import write_atomically
 from convnet.errors import RunError, in_one_line
+from convnet.tensor_file import read_tensors, to_bytes
 
 _TENSOR = "$tensor"
 
@@ -32,7 +32,7 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     tensors: dict[str, Tensor] = {}
     tree = json.dumps(_take_out_tensors(content, "", tensors))
     metadata = {"tree": tree, "crc32": str(_checksum(tree, tensors))}
-    write_atomically(path, save(tensors, metadata=metadata))
+    write_atomically(path, to_bytes(tensors, metadata))
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -42,9 +42,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         RunError: The file is missing or damaged.
     """
     try:
-        with safe_open(str(path), framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-            metadata = file.metadata() or {}
+        tensors, metadata = read_tensors(path)
         # Earlier versions wrote no checksum.
         if "crc32" in metadata and metadata["crc32"] != str(_checksum(metadata["tree"], tensors)):
             raise ValueError("its content does not match its checksum")

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save
 
 from convnet.data import Dataset, location
 from convnet.device import INFERENCE
@@ -21,6 +20,7 @@ from convnet.recipes import TrainingSetup
 from convnet.recipes.network import network_shape
 from convnet.runs import RunFolder
 from convnet.tasks import Evaluation
+from convnet.tensor_file import to_bytes
 from convnet.types import SplitName
 
 Row = dict[str, float | None]
@@ -48,7 +48,7 @@ def write_results(folder: RunFolder, setup: TrainingSetup, rows: Sequence[Row]) 
             raise DivergedError(f"the {name} loss is {evaluation.loss} at the end of training")
     state = setup.model.state_dict()
     weights = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in state.items()}
-    folder.write("model.safetensors", save(weights, metadata=_metadata(setup)))
+    folder.write("model.safetensors", to_bytes(weights, _metadata(setup)))
     folder.write("predictions.csv", _predictions(setup.dataset, held_out))
     folder.write("predictions.npz", _arrays(held_out))
     data = folder.data

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convnet.cli.options import DataDir, Json, Label, Labels, print_json
+from convnet.cli.options import DataDir, Json, Label, Labels, Set, data_options, print_json
 
 if TYPE_CHECKING:
     from convnet.data.audit.audit import Audit
@@ -27,23 +27,25 @@ def audit(
     strict: Annotated[bool, typer.Option("--strict", help="Exit status 1 if anything is found.")] = False,
     label: Label = None,
     task: Labels = None,
+    set_: Set = None,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Check images for damage, duplicates, odd sizes and wrong labels; write a page."""
-    from convnet.data.audit.audit import audit as audit_listing
-    from convnet.data.datasets.open import list_data
+    """Check images for damage, duplicates, odd sizes and wrong labels or masks; write a page."""
+    from convnet.data import Data, audit_data
     from convnet.device import keep_freed_memory
+    from convnet.recipes.defaults import ANNOTATION_FOR
+    from convnet.registry import validate
     from convnet.reports.audit_page import write_audit_page
+    from convnet.runs import as_file_name
     from convnet.workflows.progress import WorkProgress
 
     keep_freed_memory()
-    manifest = list_data(data, label, multi_label=task == "multi-label")
+    options = validate(Data, data_options(set_, source=data, label=label), "data")
     with WorkProgress("checking images") as progress:
-        found = audit_listing(manifest, check_labels=labels, progress=progress.over)
-    from convnet.runs import as_file_name
-
-    page = None if as_json and html is None else html or Path(f"{as_file_name(manifest.name)}-audit.html")
+        found = audit_data(options, ANNOTATION_FOR.get(task), check_labels=labels, progress=progress.over)
+    name = as_file_name(found.manifest.name)
+    page = None if as_json and html is None else html or Path(f"{name}-audit.html")
     if page is not None:
         write_audit_page(page, found)
     if as_json:
@@ -57,11 +59,12 @@ def audit(
 def _print(found: Audit, page: Path | None) -> None:
     manifest, counts = found.manifest, found.manifest.counts()
     print(
-        f"{manifest.name}: {found.images:,} of {found.files:,} files are readable images, "
-        f"{len(counts)} classes"
+        f"{manifest.name}: {found.images:,} of {found.files:,} files are readable images"
+        + (f", {len(counts)} classes" if counts else "")
     )
     shown = sorted(counts.items(), key=lambda item: -item[1])
-    print("  " + ", ".join(f"{name} {count:,}" for name, count in shown[:LISTED]) + _more(len(shown)))
+    if shown:
+        print("  " + ", ".join(f"{name} {count:,}" for name, count in shown[:LISTED]) + _more(len(shown)))
     if found.scan.decoded.any():
         mean, deviation = found.channels
         low, middle, high = found.sizes

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from convnet.cli.options import DataDir, Label, Labels
+from convnet.cli.options import DataDir, Label, Labels, Set, data_options
 
 
 def split(
@@ -24,11 +24,13 @@ def split(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="CSV file to write; default: standard output.")
     ] = None,
+    set_: Set = None,
     data_dir: DataDir = None,
 ) -> None:
     """Split a data set and write a table: path, label, split, group. Copies and groups stay together.
 
     The table of a folder or a table of images can itself be trained on: 'convnet train' follows its splits.
+    Images with masks or partners have no label; their split is given by folders train/, val/ and test/.
     """
     import sys
 
@@ -36,16 +38,24 @@ def split(
     from convnet.data import ImageDataset, SplitOptions, open_data
     from convnet.data.splits.split_csv import split_table
     from convnet.errors import RecipeError
+    from convnet.recipes.defaults import ANNOTATION_FOR
     from convnet.registry import validate
+    from convnet.targets import IMAGE, MASK
 
     if folds is not None and (val is not None or test is not None):
         raise RecipeError("--val and --test do not apply with --folds, where every sample is in a fold")
-    dataset = open_data(data, label=label, annotation="labels" if task == "multi-label" else "class")
+    annotation = ANNOTATION_FOR.get(task)
+    dataset = open_data(annotation=annotation, **data_options(set_, source=data, label=label))
     for line in (*dataset.info.warnings, *dataset.info.unreadable):
         print(line, file=sys.stderr)
     values = {"val": val, "test": test, "seed": seed}
     options = validate(SplitOptions, {k: v for k, v in values.items() if v is not None}, "split")
     text = split_table(dataset, options, folds, base=out.absolute().parent if out else Path.cwd())
+    if dataset.info.target in (MASK, IMAGE):
+        print(
+            "'convnet train' takes this split from folders train/, val/ and test/, not from a table",
+            file=sys.stderr,
+        )
     if isinstance(dataset, ImageDataset) and not dataset.files.manifest.store.root.is_dir():
         print(
             f"paths in the table are relative to {data}; 'convnet train' cannot read them from the table",

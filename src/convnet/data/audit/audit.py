@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -114,6 +114,7 @@ def audit(
     manifest: Manifest,
     *,
     check_labels: bool = True,
+    partners: Callable[[Scan], Iterable[Finding]] = lambda _: (),
     progress: Progress = unseen,
 ) -> Audit:
     """Decode every file, find copies, and check labels with a cross-validated classifier.
@@ -121,6 +122,7 @@ def audit(
     Args:
         manifest: The files.
         check_labels: Whether to check the labels.
+        partners: Checks what belongs to the images, such as their masks.
         progress: Shows the progress of decoding.
 
     Returns:
@@ -143,7 +145,7 @@ def audit(
         "compare": compared - scanned,
         "labels": time.perf_counter() - compared,
     }
-    all_found = [*findings(manifest, found, pairs), *suspicious]
+    all_found = [*findings(manifest, found, pairs), *suspicious, *partners(found)]
     ordered = sorted(all_found, key=lambda f: KINDS.index(f.kind))
     return Audit(manifest, found, tuple(ordered), seconds)
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from convnet.data.datasets.tensor_dataset import TensorDataset, from_tensors
+from convnet.data.datasets.tensor_dataset import TensorDataset, equal_images, from_tensors
 from convnet.data.files.manifest import SPLIT_FOLDERS
 from convnet.data.files.storage import Contents
 from convnet.data.images.decode import decode_file
@@ -36,6 +36,19 @@ class File:
     path: Path
     split: SplitName | None
     partner: Path | None = None
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """The images of two folders, matched by name.
+
+    Attributes:
+        files: The images that have a partner.
+        lonely: The other files, with reasons.
+    """
+
+    files: list[File]
+    lonely: dict[Path, str]
 
 
 def open_photos(
@@ -106,6 +119,7 @@ def open_pairs(
         given_split=given_split_of(files),
         target=IMAGE,
         sizes=sizes,
+        duplicates=equal_images(images),
     )
 
 
@@ -130,7 +144,22 @@ def has_folders(contents: Contents, first: Sequence[str], second: Sequence[str])
 
 
 def list_pairs(root: Path, contents: Contents, first: Sequence[str], second: Sequence[str]) -> list[File]:
-    """List the images of one folder with their partners of the same name in another.
+    """List the images of one folder, all of which have partners in another; see `pair_up`.
+
+    Raises:
+        DataError: A folder or a partner is missing.
+    """
+    found = pair_up(root, contents, first, second)
+    if found.lonely:
+        path, reason = next(iter(found.lonely.items()))
+        count = len(found.lonely)
+        more = f" ({count:,} files are alone; 'convnet data audit {root}' lists them)" if count > 1 else ""
+        raise DataError(f"{path}: {reason}{more}")
+    return found.files
+
+
+def pair_up(root: Path, contents: Contents, first: Sequence[str], second: Sequence[str]) -> Pairing:
+    """Match the images of one folder with their partners of the same name in another.
 
     A partner may have another format and end in _mask, _label or _target.
 
@@ -141,9 +170,10 @@ def list_pairs(root: Path, contents: Contents, first: Sequence[str], second: Seq
         second: Names for the folder of partners.
 
     Raises:
-        DataError: A folder or a partner is missing.
+        DataError: A folder is missing, holds no images, or two partners have the same name.
     """
     files: list[File] = []
+    lonely: dict[Path, str] = {}
     for prefix, split in _split_folders(contents):
         ours, theirs = (_folder(contents, prefix, names) for names in (first, second))
         if ours is None or theirs is None:
@@ -155,17 +185,14 @@ def list_pairs(root: Path, contents: Contents, first: Sequence[str], second: Seq
         for name in pictures:
             partner = partners.pop(_key(name, ours), None)
             if partner is None:
-                raise DataError(
-                    f"{root / name}: there is no file of the same name in {root / theirs}; add it, or remove "
-                    "the image"
-                )
-            files.append(File(root / name, split, root / partner))
-        if partners:
-            lonely = root / next(iter(partners.values()))
-            raise DataError(
-                f"{lonely}: there is no image of the same name in {root / ours}; add it, or remove the file"
-            )
-    return files
+                reason = f"there is no file of the same name in {root / theirs}; add it, or remove the image"
+                lonely[root / name] = reason
+            else:
+                files.append(File(root / name, split, root / partner))
+        for name in partners.values():
+            reason = f"there is no image of the same name in {root / ours}; add it, or remove the file"
+            lonely[root / name] = reason
+    return Pairing(files, lonely)
 
 
 def _split_folders(contents: Contents) -> list[tuple[str, SplitName | None]]:

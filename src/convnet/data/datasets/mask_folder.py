@@ -18,7 +18,7 @@ from convnet.data.datasets.image_pairs import (
 )
 from convnet.data.datasets.mask_file import RawMask, read_mask
 from convnet.data.datasets.mask_values import Colors, class_indices, class_values, color_table
-from convnet.data.datasets.tensor_dataset import TensorDataset, from_tensors
+from convnet.data.datasets.tensor_dataset import TensorDataset, equal_images, from_tensors
 from convnet.data.files.storage import Contents
 from convnet.data.images.preprocess import Preprocess
 from convnet.data.images.resize import resize_mask
@@ -117,6 +117,7 @@ def open_masks(
         given_split=given_split_of(files),
         target=MASK,
         sizes=sizes,
+        duplicates=equal_images(images),
         mask_values=() if reading.by_color else tuple(codes.values()),
         warnings=(f"masks hold the values {found}: {len(codes):,} classes of these names",) if plain else (),
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from convnet.data.audit.audit import Audit, audit
+from convnet.data.datasets.audit_pairs import audit_masks, audit_pairs
 from convnet.data.datasets.csv_table import open_table
 from convnet.data.datasets.dataset import Dataset, select_classes
 from convnet.data.datasets.identify import KINDS_OF_FILES, DataSpec, identify
@@ -23,7 +25,7 @@ from convnet.data.files.storage import open_storage
 from convnet.data.images.preprocess import Preprocess
 from convnet.errors import DataError
 from convnet.registry import validate
-from convnet.types import Annotation, ImageShape
+from convnet.types import Annotation, ImageShape, Progress, unseen
 
 LABELED = ("image folder", "archive", "image table", "coco", "shards", "mask folder", "pair folder")
 """Formats of images with classes."""
@@ -35,7 +37,7 @@ def open_data(
     source: str,
     preprocess: Preprocess | None = None,
     *,
-    annotation: Annotation = "class",
+    annotation: Annotation | None = None,
     shape: ImageShape | None = None,
     **options: Any,
 ) -> Dataset:
@@ -44,7 +46,8 @@ def open_data(
     Args:
         source: A name, a path or a URL.
         preprocess: The size and channels of images. Default: those of the data.
-        annotation: The annotation to read: "class", "labels", "mask", "photos" or "pairs".
+        annotation: The annotation to read: "class", "labels", "mask", "photos" or "pairs". Default: "mask" or
+            "pairs" if the data has them, else "class".
         shape: The input shape of a trained network; for masks and photos only its channels are used.
         **options: Fields of the `data` section of a recipe: label, ignore, series, classes, colors, ….
 
@@ -56,12 +59,47 @@ def open_data(
         DataError: Files are damaged or missing, or the data lacks the annotation.
     """
     chosen = validate(Data, {"source": source, **options}, "data")
-    return open_spec(identify(source), chosen, preprocess or Preprocess(), annotation, shape)
+    spec = identify(source)
+    wanted = annotation or spec.annotation(chosen.label)
+    return open_spec(spec, chosen, preprocess or Preprocess(), wanted, shape)
 
 
 def list_data(source: str, label: str | None = None, *, multi_label: bool = False) -> Manifest:
     """List the images of data with their labels, without decoding them; see `list_spec`."""
     return list_spec(identify(source), label, multi_label=multi_label)
+
+
+def audit_data(
+    options: Data,
+    annotation: Annotation | None = None,
+    *,
+    check_labels: bool = True,
+    progress: Progress = unseen,
+) -> Audit:
+    """Check the images of data, with their classes, labels, masks or partner images.
+
+    Args:
+        options: The data and how it is read.
+        annotation: What belongs to an image. Default: what the data offers.
+        check_labels: Whether to check the classes.
+        progress: Shows the progress of decoding.
+
+    Raises:
+        DataError: The data cannot be listed.
+    """
+    spec = identify(options.source)
+    wanted = annotation or spec.annotation(options.label)
+    if wanted == "mask" and spec.contents is not None:
+        return audit_masks(spec.file, spec.contents, mask_codes(options), progress)
+    if wanted == "pairs" and spec.contents is not None:
+        return audit_pairs(spec.file, spec.contents, progress)
+    manifest = list_spec(spec, options.label, multi_label=wanted == "labels")
+    return audit(manifest, check_labels=check_labels, progress=progress)
+
+
+def mask_codes(options: Data) -> MaskCodes:
+    """How the `data` section of a recipe reads masks."""
+    return MaskCodes(options.colors, options.ignore_index, options.threshold, options.nearest)
 
 
 def open_spec(
@@ -73,7 +111,7 @@ def open_spec(
     mask_values: Mapping[str, int] | None = None,
 ) -> Dataset:
     """Open identified data according to the `data` section of a recipe; see `open_data`."""
-    reading = MaskCodes(options.colors, options.ignore_index, options.threshold, options.nearest)
+    reading = mask_codes(options)
     if reading != MaskCodes() and annotation != "mask":
         raise DataError(
             f"{options.source}: data.colors, ignore_index, threshold and nearest are for masks (--task "
@@ -113,7 +151,7 @@ def _open(
     channels = shape.channels if shape else None
     if spec.contents is not None and annotation in ("mask", "photos", "pairs"):
         if annotation == "mask":
-            reading = MaskCodes(options.colors, options.ignore_index, options.threshold, options.nearest)
+            reading = mask_codes(options)
             return open_masks(
                 spec.file, spec.contents, preprocess, reading, channels=channels, values=mask_values
             )

@@ -15,10 +15,11 @@ from convnet.data.files.manifest import UNUSED
 from convnet.data.splits.groups import group_ids
 from convnet.data.splits.split import NAMES, SplitOptions, make_split
 from convnet.errors import DataError
+from convnet.targets import IMAGE, MASK
 
 
 def split_table(dataset: Dataset, options: SplitOptions, folds: int | None, base: Path) -> str:
-    """CSV text with one row per sample: path, label, split or fold, group.
+    """CSV text with one row per sample: path, label (of images with classes), split or fold, group.
 
     Samples that stay together have the same group. Excluded samples have the split "unused".
 
@@ -43,14 +44,15 @@ def split_table(dataset: Dataset, options: SplitOptions, folds: int | None, base
     words = _folds(dataset, options, folds) if folds else _splits(dataset, options)
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(["path", "label", column, "group"])
-    names = class_names(dataset)
+    labels = [] if dataset.info.target in (MASK, IMAGE) else [class_names(dataset)]
+    writer.writerow(["path", *("label" for _ in labels), column, "group"])
     for i in range(len(dataset)):
         place = location(dataset, i)
         if root is not None and root.is_dir():
             place = Path(os.path.relpath(root / place, base)).as_posix()
         group = int(ids[i])
-        writer.writerow([place, names[i], words[i], f"g{group}" if counts[group] > 1 else ""])
+        own = [names[i] for names in labels]
+        writer.writerow([place, *own, words[i], f"g{group}" if counts[group] > 1 else ""])
     return text.getvalue()
 
 
