@@ -39,8 +39,8 @@ EXPLAINED: dict[Kind, str] = {
     "size_mismatch": "Masks or targets of another size than their image. Training stops there.",
     "unknown_value": "Values of masks that are no class. Training stops there.",
     "split_leak": "Tiles of one picture in different splits. Held-out figures are then too good.",
-    "near_empty_mask": "Masks in which less than 0.1% of the pixels differ from the most frequent class. They "
-    "may be missing annotations.",
+    "near_empty_mask": "Masks in which less than 0.1% of the pixels differ from the most frequent class. "
+    "They may be missing annotations.",
     "exact_duplicate": "Identical in every pixel. Copies are kept in the same split.",
     "near_duplicate": "The same image resized, recompressed or slightly changed. They are kept in the same "
     "split.",

@@ -257,7 +257,7 @@ def _evaluation(
     if not file.exists():
         return _from_table(rows, classes)
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        with file.open("rb") as stored, np.load(stored, allow_pickle=False) as arrays:
             logits, targets, indices = (
                 torch.from_numpy(arrays[f"{split}_{name}"]) for name in ("logits", "targets", "indices")
             )

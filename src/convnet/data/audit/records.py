@@ -54,7 +54,7 @@ class Memory:
         self.path = cache_folder("scans") / f"{manifest.name}-{where}.npz"
         self.found: dict[bytes, tuple[Records, str]] = {}
         try:
-            with np.load(self.path, allow_pickle=False) as file:
+            with self.path.open("rb") as stored, np.load(stored, allow_pickle=False) as file:
                 if int(file["version"]) == VERSION and file["records"].dtype == RECORD:
                     reasons = json.loads(file["reasons"].tobytes())
                     rows = zip(file["keys"].tolist(), file["records"], reasons, strict=True)

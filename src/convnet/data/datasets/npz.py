@@ -62,7 +62,7 @@ def open_arrays(path: Path, *, multi_label: bool) -> TensorDataset:
     if not zipfile.is_zipfile(path):
         raise DataError(f"{path}: cannot be read: not an .npz file, or damaged")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stored, np.load(stored, allow_pickle=False) as file:
             arrays = {name.lower(): file[name] for name in file.files}
     except Exception as error:  # zip, zlib and NumPy raise nearly anything
         raise DataError(f"{path}: cannot be read: {in_one_line(error)}") from error

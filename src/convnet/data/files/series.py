@@ -147,7 +147,7 @@ def read_npz(path: Path, label: str | None = None, labeled: bool = True) -> list
         DataError: The file is damaged, an array is missing, or shapes do not match.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stored, np.load(stored, allow_pickle=False) as file:
             arrays = {name.lower(): file[name] for name in file.files}
     except Exception as error:  # zip, zlib and NumPy raise nearly anything
         raise DataError(f"{path}: cannot be read: {in_one_line(error)}") from error
