@@ -17,7 +17,7 @@ def test_baselines_and_what_train_says_of_them(call: Cli, tmp_path: Path) -> Non
     assert [row["name"] for row in content["rows"]] == ["majority class", "k-NN", "softmax", "SVM", "MLP"]
     fields = {
         "name", "val_accuracy", "test_accuracy", "test_interval", "fit_seconds", "ms_per_image", "bytes",
-            "epochs",
+        "epochs", "limited",
     }  # fmt: skip
     assert all(set(row) == fields for row in content["rows"])
     assert list((tmp_path / "runs" / "tumours-baselines").glob("baselines-*.json"))

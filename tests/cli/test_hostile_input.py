@@ -78,7 +78,7 @@ def test_names_that_the_system_refuses(main: Run, run: Path, name: str) -> None:
 def test_names_that_are_not_utf8(main: Run, run: Path) -> None:
     for command in COMMANDS:
         status, said = main(*(word.format(ODD) for word in command))
-        assert status in (0, 2), (command, said)
+        assert status in (0, 1, 2) and "Traceback" not in said, (command, said)
     data = pictures(run.parent / f"{ODD}-data")
     for command in (
         ("train", data, "--model", "linear", "--epochs", 1, "--keep-checkpoints", "--out",

@@ -353,7 +353,7 @@ def test_compare(tmp_path: Path) -> None:
     before = weights.stat().st_mtime_ns
     go()  # takes over what is there
     assert weights.stat().st_mtime_ns == before
-    with pytest.raises(RunError, match="another recipe"):
+    with pytest.raises(RunError, match="another comparison"):
         convnet.compare("digits", {"optimizer": ["adam"]}, out=tmp_path / "c", epochs=3, model="mlp")
 
 
