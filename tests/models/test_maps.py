@@ -42,7 +42,7 @@ WITHOUT_FORM = {"pipeline", "temporal"}
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_a_classifier_as_convolutions(name: str) -> None:
     """M31: over one window it is the classifier; over an image all windows at once, unless it pads."""
-    side = max(MODELS.facts(name).smallest, min(32, MODELS.facts(name).native.height))
+    side = max(MODELS.facts(name).smallest_for(), min(32, MODELS.facts(name).native.height))
     shape = ImageShape(MODELS.facts(name).native.channels, side, side)
     torch.manual_seed(0)
     model = build_model(name, shape, 5).eval()

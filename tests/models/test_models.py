@@ -63,7 +63,7 @@ WHOLE = [name for name in GRADIENTS if name != "pipeline"]
 def small(name: str) -> int:
     """A size at which the network is quick to try: its smallest, but large enough for a real batch norm."""
     facts = MODELS.facts(name)
-    return max(facts.smallest, min(facts.native.height, 32))
+    return max(facts.smallest_for(), min(facts.native.height, 32))
 
 
 @pytest.mark.parametrize("name", list(MODELS))
@@ -93,7 +93,7 @@ class TestEveryModel:
             assert model(take(model, torch.randn(2, *shape))).shape == expected(name, 2, classes, shape)
 
     def test_smallest_size_accepted_and_one_less_refused(self, name: str) -> None:
-        smallest = MODELS.facts(name).smallest
+        smallest = MODELS.facts(name).smallest_for()
         model = build(name, 1, smallest, 2).eval()
         shape = ImageShape(1, smallest, smallest)
         assert model(take(model, torch.randn(1, *shape))).shape == expected(name, 1, 2, shape)
@@ -176,6 +176,15 @@ def test_initializers_have_their_variance(init: str) -> None:
     fan_in, fan_out = weight[0].numel(), weight[:, 0].numel()
     variance = {"xavier": 2 / (fan_in + fan_out), "he": 2 / fan_in, "torch": 1 / (3 * fan_in)}[init]
     assert weight.var().item() == pytest.approx(variance, rel=0.05)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4, 5])
+def test_the_smallest_image_of_a_unet_depends_on_its_depth(depth: int) -> None:
+    side = 2**depth
+    model = build_model("unet", ImageShape(1, side, side), 2, depth=depth, width=2).eval()
+    assert model(torch.randn(2, 1, side, side)).shape == (2, 2, side, side)
+    with pytest.raises(ModelError, match=f"unet needs images of at least {side}×{side} pixels"):
+        build_model("unet", ImageShape(1, side - 1, side), 2, depth=depth, width=2)
 
 
 def test_lecture_mnist_is_the_programming_task() -> None:

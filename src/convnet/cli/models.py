@@ -56,7 +56,10 @@ def _facts(name: str) -> dict[str, Any]:
 
     from convnet.models import MODELS
 
-    return asdict(MODELS.facts(name)) if name in MODELS else {}
+    if name not in MODELS:
+        return {}
+    facts = MODELS.facts(name)
+    return {**asdict(facts), "smallest": facts.smallest_for()}
 
 
 def _by_number(name: str) -> tuple[str, int]:

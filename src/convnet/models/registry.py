@@ -29,7 +29,7 @@ class Facts:
     Attributes:
         native: The shape of the images that it was made for.
         num_classes: The number of classes that it was made for.
-        smallest: The side of the smallest image that it accepts.
+        smallest: The side of the smallest image that it accepts, or a function of its options.
         parameters: The number of parameters for `native` images and `num_classes` at the default options.
         source: The paper, course or program.
         targets: The targets that it can be trained on: "class", "mask", "image".
@@ -41,7 +41,7 @@ class Facts:
 
     native: ImageShape
     num_classes: int
-    smallest: int
+    smallest: int | Callable[..., int]
     parameters: int
     source: str
     targets: tuple[str, ...] = ("class",)
@@ -49,6 +49,10 @@ class Facts:
     fitted: bool = False
     any_length: bool = False
     weights: PublishedFile | None = None
+
+    def smallest_for(self, **options: Any) -> int:
+        """The side of the smallest image that the network accepts with these options."""
+        return self.smallest if isinstance(self.smallest, int) else self.smallest(**options)
 
 
 MODELS: Registry[Callable[..., nn.Module], Facts] = Registry(
@@ -117,7 +121,7 @@ def build_model(name: str, shape: ImageShape, num_classes: int, /, **options: An
     image_size = (shape.height, shape.width)
     if (facts := facts_of(name)) is not None:
         if not own_layers:
-            require_size(name, image_size, facts.smallest)
+            require_size(name, image_size, facts.smallest_for(**options))
         return builder(shape.channels, num_classes, image_size, **options)
     known = {"in_channels": shape.channels, "num_classes": num_classes, "image_size": image_size}
     accepted = inspect.signature(builder).parameters

@@ -77,7 +77,7 @@ class UNet(nn.Module):
     Facts(
         native=ImageShape(1, 512, 512),
         num_classes=2,
-        smallest=1,
+        smallest=lambda depth=4, **_: 2**depth,
         parameters=31_036_546,
         source="Ronneberger et al. 2015",
         targets=("mask", "image"),

@@ -146,7 +146,7 @@ def _require_modality(recipe: Recipe, dataset: Dataset) -> None:
     """Refuse networks for images if the samples are rows or series."""
     name, modality = recipe.model.name, dataset.info.modality
     named = name in MODELS and name != "pipeline"
-    if modality == "images" or not named or MODELS.facts(name).smallest == 1:
+    if modality == "images" or not named or MODELS.facts(name).smallest_for() == 1:
         return
     fitting = "temporal" if modality == "series" else "mlp"
     raise ModelError(
