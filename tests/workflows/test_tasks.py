@@ -330,3 +330,23 @@ def test_a_killed_segmentation_goes_on_exactly(tmp_path: Path) -> None:
     a, b = whole.model.state_dict(), cut.model.state_dict()
     assert all(torch.equal(a[key], b[key]) for key in a)
     assert json.loads((tmp_path / "cut" / "result.json").read_text())["test"] == whole.result["test"]
+
+
+@pytest.mark.parametrize("size", [(61, 73), (48, 48)])
+def test_no_remark_about_sizes_that_training_does_not_feed(
+    call: Cli, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    """Crops and padded images divide evenly, whatever the size of the files."""
+    rng = np.random.default_rng(0)
+    for i in range(8):
+        shape = (size[0] + i % 2 * 4, size[1])
+        mask = np.zeros(shape, np.uint8)
+        mask[: shape[0] // 2] = 1
+        for folder, pixels in (("images", rng.integers(0, 256, shape).astype(np.uint8)), ("masks", mask)):
+            (tmp_path / "cells" / folder).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / "cells" / folder / f"{i}.png")
+    done = call(
+        "train", "cells", "--model", "unet", "--set", "model.depth=2", "--set", "model.width=2", "--epochs", 1
+    )
+    assert done.returncode == 0 and "epoch 1/1" in done.stderr
+    assert "ignored" not in done.stderr, done.stderr

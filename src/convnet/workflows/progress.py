@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from convnet.analysis import unfitting_strides
 from convnet.log import console, printed_log
+from convnet.recipes.network import network_shape
 from convnet.tasks import Score
 from convnet.training import EpochEnd, Event, Listener, StepEnd, TrainingStart
 
@@ -67,7 +68,8 @@ class TrainingProgress:
             lines.append(f"  augmentation: {', '.join(recipe.augment.words()) or 'none'}")
         if not setup.fit_seconds:  # features and memories have no strides
             network = list(training.model.children())[-1]  # what follows the normalization
-            lines += [f"  {line}" for line in unfitting_strides(network, setup.dataset.info.shape)]
+            fed = network_shape(recipe, setup.dataset)
+            lines += [f"  {line}" for line in unfitting_strides(network, fed)]
         lines += [f"  {line}" for line in (*setup.dataset.info.warnings, *setup.split.remarks)]
         if training.progress.step:
             lines.append(f"  resuming at epoch {training.progress.epoch + 1}, step {training.progress.step}")
