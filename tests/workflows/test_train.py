@@ -334,13 +334,16 @@ def test_a_network_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         convnet.train("digits", out=tmp_path / "w", model="my_net:wrong")
 
 
-def test_compare(tmp_path: Path) -> None:
+def test_compare(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     def go() -> object:
         return convnet.compare(
             "digits", {"optimizer": ["adam", "sgd"]}, seeds=2, out=tmp_path / "c", epochs=2, model="mlp"
         )
 
-    done = go()
+    with caplog.at_level("INFO", logger="convnet"):
+        done = go()
+    said = "\n".join(caplog.messages)
+    assert "optimizer=adam, run 1 of 4  " in said and re.search(r"run 4 of 4, about \d+ s left", said)
     assert [row["variant"] for row in done.summary] == ["optimizer=adam", "optimizer=sgd"]  # type: ignore[attr-defined]
     first = done.summary[0]  # type: ignore[attr-defined]
     accuracies = [json.loads(Path(r, "result.json").read_text())["test"]["accuracy"] for r in first["runs"]]

@@ -6,6 +6,7 @@ import glob
 import itertools
 import json
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,14 +118,17 @@ def compare(
         planned[label] = [override(settled, {"seed": each.seed}) for each in recipes]
     folder = comparison_folder(out, f"{as_file_name(recipe.name)}-compare", plan)
     runs: dict[str, list[Run]] = {label: [] for label in planned}
-    count = seeds * len(planned)
+    count, trained, began = seeds * len(planned), 0, time.perf_counter()
     # Seed by seed, so that an interrupted comparison has something of every variant.
     for i in range(seeds):
         for k, (label, recipes) in enumerate(planned.items()):
             path = folder / f"{as_file_name(label)}-seed{recipes[i].seed}"
-            place = f"{label}, run {i * len(planned) + k + 1} of {count}"
+            done = i * len(planned) + k
+            place = f"{label}, run {done + 1} of {count}"
+            left = _time_left(time.perf_counter() - began, trained, count - done)
+            trained += not (path / "result.json").exists()
             try:
-                runs[label].append(train_or_resume(path, recipes[i], listeners=listeners, label=place))
+                runs[label].append(train_or_resume(path, recipes[i], listeners=listeners, label=place + left))
             except InterruptedRunError:
                 raise InterruptedRunError(
                     f"{folder}: stopped in {place}; run the same command again to continue"
@@ -230,6 +234,14 @@ def write_comparison(folder: Path, title: str, runs: Mapping[str, Sequence[Run]]
     except OSError as error:
         raise RunError(cannot_write(folder, error)) from error
     return Comparison(runs, page, summary, score)
+
+
+def _time_left(seconds: float, trained: int, runs: int) -> str:
+    """The time that further runs take at the pace so far; empty before the first is trained."""
+    if not trained:
+        return ""
+    left = seconds / trained * runs
+    return f", about {left / 60:.0f} min left" if left >= 90 else f", about {left:.0f} s left"
 
 
 def _require_distinct(labels: Sequence[str]) -> None:

@@ -83,11 +83,12 @@ class Loader:
                 order = shuffled(order, generator)
         for place in range(first, self.steps):
             batch = self.dataset.read(order[place * self.batch_size : (place + 1) * self.batch_size])
+            if not len(batch):  # none of its files can be read
+                continue
             if self.seed is not None and self.augment is not None:
                 seed = derived_seed(self.seed, "augment", epoch, place)
                 batch = augment_batch(batch, self.augment, seed, self.dataset.info.target)
             if self.transform is not None:
                 drawn = None if self.seed is None else derived_seed(self.seed, "pair", epoch, place)
                 batch = self.transform(batch, drawn)
-            if len(batch):
-                yield batch
+            yield batch
