@@ -14,6 +14,7 @@ from PIL import Image
 
 from convnet.data import Preprocess, open_data
 from convnet.data.files.image_reader import read_image_file
+from convnet.data.images import pillow
 from convnet.data.images.decode import AGREEMENT_DB, decode, read_picture
 from convnet.data.images.pixels import DecodeError
 from convnet.errors import DataError
@@ -23,7 +24,6 @@ UNREADABLE = {
     "pil_balloon_eciRGBv2_aware.jp2": "unreadable",
     "pil_broken_data_stream.png": "truncated",
     "pil_decompression_bomb.gif": "unreadable",
-    "pil_hopper.heif": "unreadable",
     "pil_truncated_end_chunk.png": "truncated",
     "pil_truncated_image.png": "truncated",
     "pil_truncated_jpeg.jpg": "truncated",
@@ -253,3 +253,33 @@ def test_ten_thousand_damaged_files_are_pictures_or_clean_errors() -> None:
             assert error.reason
             outcomes[error.kind] += 1
     assert all(outcomes.values()), outcomes
+
+
+@pytest.mark.parametrize("suffix", ["heic", "HEIF"])
+def test_heic_photos_are_read_upright(tmp_path: Path, suffix: str) -> None:
+    """Phones store photos turned; the container says so, and its reader turns them back."""
+    across = np.linspace(0, 255, 96, dtype=np.uint8)
+    pixels = np.stack(
+        [np.tile(across, (64, 1)), np.full((64, 96), 90, np.uint8), np.tile(across[::-1], (64, 1))], 2
+    )
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name in ("cat", "dog"):
+        for i in range(4):
+            path = tmp_path / "photos" / name / f"{i}.{suffix}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.roll(pixels, 5 * i, 1)).save(path, "HEIF", quality=95, exif=exif.tobytes())
+    dataset = open_data(str(tmp_path / "photos"))
+    assert len(dataset) == 8 and not dataset.info.unreadable
+    found = decode((tmp_path / "photos" / "cat" / f"0.{suffix}").read_bytes()).pixels
+    assert found.shape == (96, 64, 3) and psnr(found, np.rot90(pixels, -1)) > 30
+
+
+def test_heic_photos_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = encoded(Image.new("RGB", (32, 32)), "HEIF")
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.delitem(Image.OPEN, "HEIF")
+    pillow._formats.cache_clear()
+    with pytest.raises(DecodeError, match=r"pip install 'convnet\[heic\]'"):
+        decode(content)
+    pillow._formats.cache_clear()

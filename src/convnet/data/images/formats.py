@@ -14,6 +14,7 @@ IMAGE_FORMATS = {
     "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
     "JPEG2000": (".jp2",),
     "AVIF": (".avif",),
+    "HEIF": (".heic", ".heif"),
     "ICO": (".ico",),
 }
 """The supported formats by Pillow's names, and their suffixes."""
@@ -29,7 +30,11 @@ _SIGNATURES = {
     b"MM\0*": "TIFF",
     b"\x93NUMPY": "NumPy",
 }
-_BRANDS = {b"WEBP": "WebP", b"avif": "AVIF", b"heic": "HEIF", b"heix": "HEIF", b"mif1": "HEIF"}
+_BRANDS = {
+    b"WEBP": "WebP",
+    b"avif": "AVIF",
+    **dict.fromkeys((b"heic", b"heix", b"hevc", b"mif1", b"msf1"), "HEIF"),
+}
 _ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
 _END_BYTES = 64
 

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageColor, ImageFile
 
 from convnet.data.images.exif import ORIENTATION, orientation_of
-from convnet.data.images.formats import IMAGE_FORMATS
+from convnet.data.images.formats import IMAGE_FORMATS, format_of
 from convnet.data.images.pixels import DecodeError, Pixels, fitting_white, scaled, to_channels
 
 GRAY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "F"})
@@ -28,11 +28,23 @@ class _Lenience:
 def _formats() -> list[str]:
     """The supported formats that this Pillow reads; others are excluded because some start programs."""
     Image.init()
+    try:
+        from pillow_heif import register_heif_opener  # an extra
+    except ImportError:
+        pass
+    else:
+        register_heif_opener()
     return [name for name in IMAGE_FORMATS if name in Image.OPEN]
 
 
 def opened(content: bytes) -> Image.Image:
-    """Open an image and read its header."""
+    """Open an image and read its header.
+
+    Raises:
+        DecodeError: The format needs a package that is not installed.
+    """
+    if format_of(content) == "HEIF" and "HEIF" not in _formats():
+        raise DecodeError("unreadable", "a HEIC image; to read it, run: pip install 'convnet[heic]'")
     return Image.open(io.BytesIO(content), formats=_formats())
 
 
