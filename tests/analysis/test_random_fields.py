@@ -25,6 +25,7 @@ from convnet.meta import on_meta
 
 SHAPE = (36, 31)
 NOISE = 1e-10  # far above rounding, far below a product of interpolation weights
+ROUNDING = 1e-13
 Interval = tuple[int, int]
 Reads = Callable[[int], Interval]
 """The first and last place of its input that place i of a layer may read (never less than it does read)."""
@@ -227,6 +228,10 @@ def measured(network: Network) -> tuple[Tensor, Tensor]:
     return out[:height].sum(2), out[height:].sum(1)
 
 
+UNKNOWN = "unknown"
+"""The table gives no size where resizes by odd factors have a period of thousands of positions."""
+
+
 def disagreements(network: Network) -> list[str]:
     """The places, sizes and offsets in which the table and the measurement differ."""
     inputs = Inputs({"0": (1, *SHAPE)}, torch.float32)
@@ -239,12 +244,13 @@ def disagreements(network: Network) -> list[str]:
     for side, strengths in enumerate(both):
         reach = found.reaches[side]
         places = network.inner_places(side)
-        wrong += ["unknown"] if reach is None else _differences(reach, strengths, places)
+        wrong += [UNKNOWN] if reach is None else _differences(reach, strengths, places)
     return wrong
 
 
 def _differences(reach: Reach, strengths: Tensor, places: list[int]) -> list[str]:
-    counted = strengths > NOISE * strengths.amax(0).clamp_min(1e-300)
+    # A weight of zero is computed as 1e-16 where a position falls on a pixel; some places see nothing else.
+    counted = strengths > torch.maximum(NOISE * strengths.amax(0), ROUNDING * strengths.max())
     wrong, sizes, centers = [], [0], dict[int, float]()
     for place in places:
         pixels = counted[:, place].nonzero().flatten().tolist()
@@ -268,14 +274,17 @@ def _differences(reach: Reach, strengths: Tensor, places: list[int]) -> list[str
 @pytest.mark.parametrize("count", [200, pytest.param(2000, marks=pytest.mark.slow)])
 def test_fields_of_random_networks(count: int) -> None:
     torch.manual_seed(count)
-    rng, checked = random.Random(count), 0
+    rng, checked, unknown = random.Random(count), 0, 0
     while checked < count:
         network = draw_network(rng)
         if network is not None:
             checked += 1
             text = "; ".join(part.text for part in network.parts)
-            wrong = disagreements(network)
+            found = disagreements(network)
+            unknown += UNKNOWN in found
+            wrong = [line for line in found if line != UNKNOWN]
             assert not wrong, f"{text}: {wrong[:3]}"
+    assert unknown <= count / 500, "patterns that hardly ever repeat are rare"
 
 
 def test_centers_lie_on_average_at_offset_and_jump() -> None:
