@@ -56,6 +56,7 @@ def run_shell(block: str, call: Cli) -> None:
 def test_examples(page: Path, tmp_path: Path, call: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """The blocks of a page build on each other, in a folder with a few photos of one's own."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)  # as in an interactive Python
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setitem(STEPS, "epochs", 5)  # points in the plane; the pictures are not compared
     shutil.copytree(PHOTOS, "my-photos", ignore=shutil.ignore_patterns("*.txt"))

@@ -15,6 +15,7 @@ from convnet.data.datasets.adapters import as_dataset
 from convnet.layers import Metric
 from convnet.recipes import Recipe, override, split_data
 from convnet.recipes.defaults import ANNOTATION_FOR, dataset_recipe
+from convnet.recipes.own import adopt_object, adopt_objects
 from convnet.recipes.resolve import choose_recipe, resolve
 from convnet.registry import validate
 from convnet.runs import Baselines
@@ -55,7 +56,8 @@ def train(
         listeners: Callables that receive every event of training.
         progress: Whether to show progress and log messages on standard error, or in a notebook.
         keep_checkpoints: Whether the finished run keeps what is needed to train it longer.
-        **overrides: Fields of the recipe; nested fields are dictionaries.
+        **overrides: Fields of the recipe; nested fields are dictionaries. Objects may stand for names: see
+            `convnet.recipes.own.adopt_objects`.
 
     Returns:
         The finished run, stored in its folder.
@@ -64,6 +66,7 @@ def train(
         ConvnetError: The recipe, the data or the folder is invalid, the loss diverged, or the user
             interrupted training; the message says what to do.
     """
+    overrides = adopt_objects(overrides)
     changes = _dotted(overrides)
     if isinstance(data_or_recipe, str | Path | Recipe):
         with shown_progress(progress) as shown, use_settings(keep_checkpoints=keep_checkpoints):
@@ -141,8 +144,8 @@ def compare(
     """
     with shown_progress(progress) as shown:
         return compare_variants(
-            choose_recipe(_word(data_or_recipe), _dotted(overrides)),
-            vary,
+            choose_recipe(_word(data_or_recipe), _dotted(adopt_objects(overrides))),
+            {field: [adopt_object(field, value) for value in values] for field, values in vary.items()},
             seeds=seeds,
             out=_path(out),
             listeners=[*shown, *listeners],

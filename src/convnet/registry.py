@@ -10,6 +10,8 @@ import difflib
 import importlib
 import inspect
 import json
+import operator
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Annotated, Any, Generic, TypeVar
@@ -28,17 +30,27 @@ F = TypeVar("F")
 class Registry(Generic[B, F]):
     """Named builders of one kind ("model", "optimizer", …), each with optional facts."""
 
-    def __init__(self, kind: str, *, importable: bool = False, given: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        kind: str,
+        *,
+        importable: bool = False,
+        given: tuple[str, ...] = (),
+        adapt: Callable[[Any], B] | None = None,
+    ) -> None:
         """Create an empty registry.
 
         Args:
             kind: What the builders make, for messages.
             importable: Whether `package.module:factory` is accepted in place of a name.
             given: Parameters of an importable builder that the system passes, keyword-only or not.
+            adapt: Makes a builder of an object that was imported or adopted. Default: it is one.
         """
         self.kind = kind
         self._importable = importable
         self._given = given
+        self._adapt = adapt
+        self._adopted: dict[str, tuple[object, B]] = {}
         self._builders: dict[str, B] = {}
         self._facts: dict[str, F] = {}
         self._aliases: dict[str, str] = {}
@@ -66,6 +78,27 @@ class Registry(Generic[B, F]):
 
         return add
 
+    def adopt(self, found: Any) -> str:
+        """A name for a user's object, by which recipes refer to it.
+
+        Args:
+            found: The object.
+
+        Returns:
+            `package.module:name` if it can be imported by that name, which works in every process. Otherwise
+            a name that holds in this process only.
+
+        Raises:
+            RecipeError: It cannot be called.
+        """
+        place = name = _place_of(found)
+        builder, number = self._builder_of(found, place), 1
+        while not _is_at(place, found) and name in self._adopted and self._adopted[name][0] is not found:
+            number += 1
+            name = f"{place}#{number}"
+        self._adopted[name] = found, builder
+        return name
+
     def canonical(self, name: str) -> str:
         """The registered name of an alias; any other word unchanged."""
         return self._aliases.get(name, name)
@@ -90,6 +123,8 @@ class Registry(Generic[B, F]):
         name = self.canonical(name)
         if name in self._builders:
             return self._builders[name]
+        if name in self._adopted:
+            return self._adopted[name][1]
         if self._importable and ":" in name:
             return self._import(name)
         way_out = ", or any package.module:factory" if self._importable else ""
@@ -119,16 +154,40 @@ class Registry(Generic[B, F]):
 
     def _import(self, name: str) -> B:
         module_name, _, attribute = name.partition(":")
+        if module_name == "__main__" or "<" in attribute or "#" in attribute:
+            raise UnknownNameError(
+                f"{self.kind} '{name}' was an object of a script or notebook and cannot be imported; put it "
+                "into a module, or train in the process that defines it"
+            )
         try:
-            found: B = getattr(importlib.import_module(module_name), attribute)
+            found = operator.attrgetter(attribute)(importlib.import_module(module_name))
         except Exception as error:  # importing runs a user's code, which may raise anything
             raise UnknownNameError(
                 f"{self.kind} '{name}' cannot be imported: {type(error).__name__}: {error}; "
                 "is its folder on PYTHONPATH?"
             ) from error
+        return self._builder_of(found, name)
+
+    def _builder_of(self, found: Any, name: str) -> B:
         if not callable(found):
             raise RecipeError(f"{self.kind} '{name}' is not callable: {type(found).__name__}")
-        return found
+        builder: B = found if self._adapt is None else self._adapt(found)
+        return builder
+
+
+def _is_at(place: str, found: Any) -> bool:
+    """Whether an object is what its name stands for now, after modules or cells were run again."""
+    module, _, attribute = place.partition(":")
+    try:
+        return bool(operator.attrgetter(attribute)(sys.modules[module]) is found)
+    except (AttributeError, KeyError):
+        return False
+
+
+def _place_of(found: Any) -> str:
+    """`package.module:name` of an object; with <instance> at the end if it is not a class or function."""
+    own = found if hasattr(found, "__qualname__") else type(found)
+    return f"{own.__module__}:{own.__qualname__}{'' if own is found else '<instance>'}"
 
 
 def _takes_anything(builder: Callable[..., Any]) -> bool:

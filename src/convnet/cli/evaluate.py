@@ -53,6 +53,8 @@ def evaluate(
         print(f"{count}{others}")
     for line in measured.left_out:
         print(f"left out: {line}")
+    for name, value in evaluation.extra.items():
+        print(f"{name} {value:.4f}")
     print()
     if "classes" in figures:
         _print_classes(figures["classes"])

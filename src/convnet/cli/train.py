@@ -92,6 +92,8 @@ def print_result(run: Run, as_json: bool) -> None:
             print(
                 f"{f'{label} {score.label}':<{width}} {shown}{_beside(scores)}   loss {scores['loss']:.4f}{n}"
             )
+            for own in run.recipe.metrics.keys() & scores.keys():
+                print(f"{f'{label} {own}':<{width}} {scores[own]:.4f}")
     if "best_epoch" in result:
         best, last = result["best_epoch"], result["epochs"]
         stopped = "" if last == run.recipe.epochs else f", stopped early after {last} of {run.recipe.epochs}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,8 +56,13 @@ class Facts:
         return self.smallest if isinstance(self.smallest, int) else self.smallest(**options)
 
 
+def _builder_of(found: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+    """A factory as it is; a network that is already built becomes a factory of its copies."""
+    return (lambda: copy.deepcopy(found)) if isinstance(found, nn.Module) else found
+
+
 MODELS: Registry[Callable[..., nn.Module], Facts] = Registry(
-    "model", importable=True, given=("in_channels", "num_classes", "image_size")
+    "model", importable=True, given=("in_channels", "num_classes", "image_size"), adapt=_builder_of
 )
 
 

@@ -19,6 +19,7 @@ from convnet.data import (
     to_device,
 )
 from convnet.device import Compute, Precision, make_compute
+from convnet.errors import RecipeError
 from convnet.layers import Network, guard_narrow_convolutions
 from convnet.recipes.balance import choose_loss, sampling_weights
 from convnet.recipes.network import build_network, task_of
@@ -26,6 +27,7 @@ from convnet.recipes.precompute import State, prepare
 from convnet.recipes.recipe import Recipe
 from convnet.recipes.weights import head_names
 from convnet.tasks import Evaluation, Task
+from convnet.tasks.own_metrics import with_metrics
 from convnet.training import (
     LOSSES,
     OPTIMIZERS,
@@ -91,7 +93,8 @@ class TrainingSetup:
         compute = self.training.compute
         if precision is not None:
             compute = make_compute(compute.device.type, precision)
-        return self.task.evaluate(self.training.evaluated, self.inputs, indices, loss, compute)
+        found = self.task.evaluate(self.training.evaluated, self.inputs, indices, loss, compute)
+        return with_metrics(found, self.recipe.metrics)
 
 
 def open_recipe_data(recipe: Recipe, spec: DataSpec | None = None) -> Dataset:
@@ -184,7 +187,7 @@ def _make_training(
     groups = parameter_groups(
         model,
         decay_all=recipe.decay_biases or not decays,
-        lr=recipe.optimizer.options["lr"] if weights else 0.0,
+        lr=_rate(recipe) if weights else 0.0,
         factors=rate_factors(network, weights.rate_decay) if weights else None,
     )
     heads = tuple(network.get_submodule(name) for name in head_names(network)) if weights else ()
@@ -203,3 +206,13 @@ def _make_training(
         compute=compute,
         seed=recipe.seed,
     )
+
+
+def _rate(recipe: Recipe) -> float:
+    """The learning rate that is graded over the layers of pretrained weights."""
+    rate = recipe.optimizer.options.get("lr")
+    if rate is None:
+        raise RecipeError(
+            f"pretrained weights need the learning rate of optimizer '{recipe.optimizer.name}'; use --lr"
+        )
+    return float(rate)

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticSerializationError
 
 from convnet.data import Augment, Data, Preprocess, SplitOptions
-from convnet.data.batches.augment.augment import PRESETS
+from convnet.data.batches.augment.augment import AUGMENTATIONS, PRESETS
 from convnet.device import Precision
 from convnet.errors import RecipeError
 from convnet.models import MODELS
@@ -21,6 +21,7 @@ from convnet.recipes.components import Component, as_component
 from convnet.recipes.weights import Weights
 from convnet.registry import Count, CountOrZero, Positive, Registry, Section, shown, validate
 from convnet.tasks import TASKS
+from convnet.tasks.own_metrics import METRICS
 from convnet.training import LOSSES, OPTIMIZERS, SCHEDULES, Regularizers
 
 STEPS_ONLY = (
@@ -59,6 +60,7 @@ class Recipe(Section):
         schedule: The learning-rate schedule.
         epochs: Passes over the training samples; 0 for models that are fitted in one pass.
         batch_size: Samples per step.
+        metrics: Functions of outputs and targets (`package.module:function`) by the names of their values.
         clip_norm: The largest norm of the gradient.
         ema: The decay of the running average of the weights that is evaluated in their place.
         early_stopping: When to stop before the last epoch.
@@ -75,6 +77,7 @@ class Recipe(Section):
     model: Component
     weights: Weights | None = None
     loss: Component = Component(name="cross-entropy")
+    metrics: dict[str, str] = Field({}, description="functions of outputs and targets, by name")
     balance: Balance = "none"
     regularizers: Regularizers = Regularizers()
     optimizer: Component = Component(name="adam")
@@ -136,11 +139,23 @@ class Recipe(Section):
         registry = cls.registries[str(info.field_name)]
         return Component(name=choice.name, **registry.options(choice.name, choice.options))
 
+    @field_validator("metrics", mode="after")
+    @classmethod
+    def _importable(cls, metrics: dict[str, str]) -> dict[str, str]:
+        """Check that metrics exist and that their names are free."""
+        for name, function in metrics.items():
+            _ = METRICS[function]
+            if not name.isidentifier() or name in ("loss", "samples", "accuracy", "balanced_accuracy"):
+                raise RecipeError(f"metrics: '{name}' is taken or no plain name; use another")
+        return metrics
+
     @model_validator(mode="after")
     def _applicable(self) -> Recipe:
         """Refuse fields that would have no effect."""
         if not self.epochs:
             self._without_steps()
+        if self.augment.custom is not None:
+            _ = AUGMENTATIONS[self.augment.custom]
         self._fit_the_task()
         decay = self.optimizer.options.get("weight_decay", 0)
         if self.decay_biases and not decay:

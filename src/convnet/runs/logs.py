@@ -6,7 +6,7 @@ import csv
 import io
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from convnet.atomic import cannot_write, write_atomically
@@ -29,12 +29,13 @@ class MetricsLog:
     Args:
         path: The CSV file; existing rows are read.
         score: The name of the main metric; None to read the others only.
+        metrics: The names of further metrics of the validation data.
     """
 
-    def __init__(self, path: Path, score: str | None = None) -> None:
+    def __init__(self, path: Path, score: str | None = None, metrics: Iterable[str] = ()) -> None:
         self.path = path
         scores = () if score is None else (f"train_{score}", f"val_{score}")
-        measured = ("train_loss", *scores[:1], "val_loss", *scores[1:])
+        measured = ("train_loss", *scores[:1], "val_loss", *scores[1:], *(f"val_{name}" for name in metrics))
         self.columns = ("epoch", "step", "learning_rate", *measured, *TIMES)
         self.rows: list[Row] = (
             _read(path, EPOCH_COLUMNS, (*EPOCH_COLUMNS, *measured)) if path.exists() else []

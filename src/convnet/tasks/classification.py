@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -29,12 +29,14 @@ class ClassificationResult(Evaluation):
         logits: N×K, on the CPU like all tensors here.
         targets: Class indices N.
         indices: The indices of the samples, N.
+        extra: Metrics of the user's own.
     """
 
     loss: float | None
     logits: Float[Tensor, "N K"]
     targets: Int[Tensor, N]
     indices: Int[Tensor, N]
+    extra: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def probabilities(self) -> Float[Tensor, "N K"]:
@@ -65,8 +67,8 @@ class ClassificationResult(Evaluation):
         return self.accuracy
 
     def scores(self) -> dict[str, Any]:
-        """Accuracy and balanced accuracy."""
-        return {"accuracy": self.accuracy, "balanced_accuracy": self.balanced_accuracy}
+        """Accuracy, balanced accuracy and the user's own metrics."""
+        return {"accuracy": self.accuracy, "balanced_accuracy": self.balanced_accuracy, **self.extra}
 
     def details(self, classes: Sequence[str]) -> dict[str, Any]:
         """Precision, recall, F1 and support by class, and the area under the ROC curve of two classes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -34,6 +34,7 @@ class MultiLabelResult(Evaluation):
         indices: The indices of the samples, N.
         classes: The names of the K labels.
         thresholds: K; a label is predicted if its probability is at least its threshold.
+        extra: Metrics of the user's own.
     """
 
     loss: float | None
@@ -42,6 +43,7 @@ class MultiLabelResult(Evaluation):
     indices: Int[Tensor, " N"]
     classes: tuple[str, ...]
     thresholds: Float[Tensor, " K"]
+    extra: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def probabilities(self) -> Float[Tensor, "N K"]:
@@ -68,6 +70,7 @@ class MultiLabelResult(Evaluation):
             "f1": self.score,
             "map": float(precision[there].mean()) if there.any() else 0.0,
             **({"tuned_f1": tuned} if (self.thresholds != HALF).any() else {}),
+            **self.extra,
             "macro_f1": float(single[there].mean()) if there.any() else 0.0,
             "average_precision": dict(zip(self.classes, precision.tolist(), strict=True)),
             "label_f1": dict(zip(self.classes, single.tolist(), strict=True)),

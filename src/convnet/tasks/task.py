@@ -50,6 +50,8 @@ class Evaluation(ABC):
 
     loss: float | None
     indices: Tensor
+    extra: Mapping[str, float] = MappingProxyType({})
+    """Metrics of the user's own."""
 
     @property
     @abstractmethod

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class EpochEnd:
         data_seconds: The part of `seconds` spent waiting for batches.
         images: The number of images trained on in `seconds`.
         training: The training.
+        val_metrics: The values of the recipe's `metrics` on the validation data.
     """
 
     epoch: int
@@ -81,6 +82,7 @@ class EpochEnd:
     data_seconds: float
     images: int
     training: Training
+    val_metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 Event = TrainingStart | StepEnd | EpochEnd

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from convnet.errors import RecipeError
+from convnet.errors import RecipeError, in_one_line
 from convnet.layers import structural_similarity
 from convnet.mean_loss import MeanLoss, as_mean
 from convnet.registry import Fraction, NonNegative, Positive, Probability, Registry
@@ -21,8 +23,35 @@ ClassWeights = tuple[Positive, ...] | None
 Images = Float[Tensor, "N C H W"]
 """Values 0…1."""
 
-LOSSES: Registry[Builder, tuple[str, ...]] = Registry("loss")
-"""The facts of a loss are the names of the targets it applies to."""
+
+def _builder_of(found: Any) -> Builder:
+    """The builder of a user's loss: a class with its options, or a function of outputs and targets."""
+    name = getattr(found, "__name__", type(found).__name__)
+
+    def build(**options: Any) -> Loss:
+        loss: Any = found(**options) if inspect.isclass(found) else found
+
+        def checked(outputs: Tensor, targets: Tensor) -> Tensor:
+            placed = loss.to(outputs.device) if isinstance(loss, nn.Module) else loss
+            try:
+                value = placed(outputs, targets)
+            except Exception as error:  # a user's code may raise anything
+                raise RecipeError(
+                    f"loss '{name}' failed for outputs {tuple(outputs.shape)} and targets "
+                    f"{tuple(targets.shape)}: {type(error).__name__}: {in_one_line(error)}"
+                ) from error
+            if not isinstance(value, Tensor) or value.dim():
+                made = f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
+                raise RecipeError(f"loss '{name}' returned {made}; return the mean over the batch, a scalar")
+            return value
+
+        return checked
+
+    return build
+
+
+LOSSES: Registry[Builder, tuple[str, ...]] = Registry("loss", importable=True, adapt=_builder_of)
+"""The facts of a loss are the names of the targets it applies to; a user's own loss has none."""
 
 DICE_SMOOTHING = 1.0
 

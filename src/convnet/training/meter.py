@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 import torch
@@ -21,6 +21,9 @@ T = TypeVar("T")
 
 class Validation(Protocol):
     """The result of a validation."""
+
+    extra: Mapping[str, float]
+    """Metrics of the user's own."""
 
     @property
     def loss(self) -> float | None:
@@ -122,5 +125,6 @@ class Meter:
             data_seconds=self.waiting,
             images=self.images,
             training=training,
+            val_metrics=held_out.extra if held_out else {},
         )
         notify(self.listeners, event)

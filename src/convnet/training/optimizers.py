@@ -8,12 +8,36 @@ from typing import Any
 
 from torch import nn, optim
 
+from convnet.errors import RecipeError, in_one_line
 from convnet.layers import Classifier
 from convnet.registry import Fraction, NonNegative, Positive, Registry
 
 Groups = list[dict[str, Any]]
 
-OPTIMIZERS: Registry[Callable[..., optim.Optimizer], Any] = Registry("optimizer")
+
+def _builder_of(found: Callable[..., Any]) -> Callable[..., optim.Optimizer]:
+    """The builder of a user's optimizer: a class or a function of parameter groups and options."""
+    name = getattr(found, "__name__", type(found).__name__)
+
+    def build(groups: Groups, **options: Any) -> optim.Optimizer:
+        try:
+            made = found(groups, **options)
+        except Exception as error:  # a user's code may raise anything
+            raise RecipeError(
+                f"optimizer '{name}' failed to build: {type(error).__name__}: {in_one_line(error)}"
+            ) from error
+        if not isinstance(made, optim.Optimizer):
+            raise RecipeError(
+                f"optimizer '{name}' returned {type(made).__name__}; return a torch.optim.Optimizer"
+            )
+        return made
+
+    return build
+
+
+OPTIMIZERS: Registry[Callable[..., optim.Optimizer], Any] = Registry(
+    "optimizer", importable=True, adapt=_builder_of
+)
 
 
 def parameter_groups(

@@ -86,6 +86,11 @@ class Training:
             group.setdefault("initial_lr", group["lr"])
 
     @property
+    def initial_lr(self) -> float:
+        """The learning rate that the schedule multiplies."""
+        return float(self.optimizer.param_groups[0]["initial_lr"])
+
+    @property
     def lr(self) -> float:
         """The learning rate of the last step, in the first parameter group."""
         return float(self.optimizer.param_groups[0]["lr"])

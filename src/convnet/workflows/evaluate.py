@@ -15,6 +15,7 @@ from convnet.device import INFERENCE, default_device, make_compute
 from convnet.errors import DataError
 from convnet.settings import settings
 from convnet.tasks import Evaluation
+from convnet.tasks.own_metrics import with_metrics
 from convnet.training import LOSSES
 from convnet.types import SplitName
 from convnet.workflows.run_data import held_out, open_other_data, open_own_data, require_unchanged, trained_on
@@ -136,6 +137,6 @@ def _evaluation(run: Run, dataset: Dataset, indices: torch.Tensor) -> Evaluation
     loss = run.task.fit_loss(LOSSES.build(run.recipe.loss.name, **run.recipe.loss.options))
     try:
         found = run.task.evaluate(model, to_device(dataset, compute.device), indices, loss, compute)
-        return found.with_thresholds(run.result.get("thresholds", {}))
+        return with_metrics(found.with_thresholds(run.result.get("thresholds", {})), run.recipe.metrics)
     finally:
         model.cpu()

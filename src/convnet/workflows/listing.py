@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from convnet.errors import ConvnetError
+from convnet.errors import ConvnetError, RunError
 from convnet.workflows.run import load_run
 
 DEPTH = 3
@@ -88,4 +88,5 @@ def _row(path: Path, folder: Path) -> RunRow:
             "finished" if run.folder.finished else "unfinished",
         )
     except ConvnetError as error:
-        return RunRow(name, bytes=size, date=date, state=f"damaged: {error}")
+        what = "damaged" if isinstance(error, RunError) else "cannot be loaded"
+        return RunRow(name, bytes=size, date=date, state=f"{what}: {error}")

@@ -6,7 +6,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -34,6 +34,7 @@ class Recorder:
         folder: RunFolder,
         training: Training,
         score: str,
+        metrics: Sequence[str],
         patience: int | None,
         stop_asked: Callable[[], bool],
         identity: Mapping[str, Any],
@@ -44,6 +45,7 @@ class Recorder:
             folder: The run folder.
             training: The training, at the step where it starts or resumes.
             score: The name of the main metric.
+            metrics: The names of the user's own metrics.
             patience: Epochs without improvement before early stopping; None for never.
             stop_asked: Whether the user asked to stop.
             identity: The recipe fields that may not change when the run is resumed.
@@ -52,7 +54,7 @@ class Recorder:
         self.identity = dict(identity)
         self.patience = patience
         self.stop_asked = stop_asked
-        self.metrics = MetricsLog(folder.file("metrics.csv"), score)
+        self.metrics = MetricsLog(folder.file("metrics.csv"), score, metrics)
         self.metrics.rewind(training.progress.epoch)
         self.steps = StepLog(folder.file("steps.csv"), training.progress.step, score)
         self.saved_at = time.monotonic()
@@ -89,6 +91,7 @@ class Recorder:
                 f"train_{self.score}": event.train_score,
                 "val_loss": event.val_loss,
                 f"val_{self.score}": event.val_score,
+                **{f"val_{name}": value for name, value in event.val_metrics.items()},
                 "seconds": event.seconds,
                 "data_seconds": event.data_seconds,
                 "images_per_second": event.images / event.seconds,

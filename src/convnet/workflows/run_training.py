@@ -74,7 +74,9 @@ def run_training(
     patience = recipe.early_stopping.patience if recipe.early_stopping else None
     with stop_on_signal() as stop_asked:
         score = setup.task.score.key
-        recorder = Recorder(folder, setup.training, score, patience, stop_asked, identity)
+        recorder = Recorder(
+            folder, setup.training, score, list(recipe.metrics), patience, stop_asked, identity
+        )
         early = patience is not None and recorder.metrics.rows and recorder.epochs_since_best() >= patience
         try:
             if recipe.epochs and not early and not stopped:
@@ -98,7 +100,7 @@ def _say_rate(folder: RunFolder, recipe: Recipe, training: Training) -> None:
     rows = MetricsLog(folder.file("metrics.csv")).rows
     before = rows[-1]["learning_rate"] if rows else None
     step = training.progress.step
-    now = recipe.optimizer.options["lr"] * training.schedule.factor(step) if recipe.epochs else 0.0
+    now = training.initial_lr * training.schedule.factor(step) if recipe.epochs else 0.0
     if before and now > RATE_JUMP * before and len(rows) == training.progress.epoch < recipe.epochs:
         logger.info(
             "the learning rate goes up from %.3g to %.3g: schedule %s follows the new length of %s epochs",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge, Gt, Le
@@ -14,7 +15,8 @@ from convnet.data.batches.augment.color import brighter, contrasted, hue_turned,
 from convnet.data.batches.augment.moves import Pick, Resample, Turn
 from convnet.data.batches.augment.policies import Policy, apply_policy
 from convnet.data.batches.augment.warp import box, cut_out, erased, sampling_grid
-from convnet.registry import Count, CountOrZero, Fraction, NonNegative, Probability, Section
+from convnet.errors import ConvnetError, RecipeError, in_one_line
+from convnet.registry import Count, CountOrZero, Fraction, NonNegative, Probability, Registry, Section
 from convnet.targets import CLASS_INDEX, Move, Target
 from convnet.types import Batch
 
@@ -58,6 +60,8 @@ class Augment(Section):
         cutout: The side in pixels of a square that is filled with the mean of the image.
         mixup: α of the Beta distribution of the mixing weight (per batch).
         cutmix: α of the Beta distribution of the mixing weight (per batch).
+        custom: A function of a batch (float images 0…255) that returns a batch, as package.module:function;
+            applied before mixup and cutmix.
     """
 
     crop: CountOrZero | Auto = 0
@@ -83,6 +87,7 @@ class Augment(Section):
     cutout: CountOrZero = 0
     mixup: NonNegative = 0.0
     cutmix: NonNegative = 0.0
+    custom: str | None = None
 
     def settled(self) -> tuple[int, bool, float | None]:
         """Crop, flip and the area of random resized crops, none of them "auto"."""
@@ -100,6 +105,8 @@ class Augment(Section):
         ]
 
 
+AUGMENTATIONS: Registry[Callable[[Batch], Batch], Any] = Registry("augmentation", importable=True)
+"""Functions of users."""
 PRESETS = {
     "none": Augment(),
     "light": Augment(flip="auto", random_resized_crop="auto"),
@@ -153,9 +160,32 @@ def augment_batch(batch: Batch, augment: Augment, seed: int, target: Target = CL
         batch = _with(batch, erased(batch.images, augment.erase, generator))
     if augment.cutout:
         batch = _with(batch, cut_out(batch.images, augment.cutout, generator))
+    if augment.custom is not None:
+        batch = _customized(batch, augment.custom, seed)
     if augment.mixup or augment.cutmix:
         return mixed(batch, augment.mixup, augment.cutmix, generator)
     return batch
+
+
+def _customized(batch: Batch, name: str, seed: int) -> Batch:
+    """Apply a user's function; torch's random numbers in it depend on the seed alone."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        try:
+            found = AUGMENTATIONS[name](_with(batch, batch.images.float()))
+        except ConvnetError:
+            raise
+        except Exception as error:  # a user's code may raise anything
+            raise RecipeError(
+                f"augmentation '{name}' failed: {type(error).__name__}: {in_one_line(error)}"
+            ) from error
+    if not isinstance(found, Batch) or found.images.shape[:2] != batch.images.shape[:2]:
+        made = f"images {tuple(found.images.shape)}" if isinstance(found, Batch) else type(found).__name__
+        raise RecipeError(
+            f"augmentation '{name}' made {made} of a batch of images {tuple(batch.images.shape)}; return a "
+            "Batch with as many images and channels"
+        )
+    return found
 
 
 def _with(batch: Batch, images: Tensor, targets: Tensor | None = None) -> Batch:
