@@ -184,6 +184,12 @@ def test_a_recording_is_predicted_alone(call: Cli, tmp_path: Path) -> None:
     options = ("--set", "model.width=8", "--set", "model.depth=2", "--epochs", 15)
     assert result_of(call("train", "tones", *options, "--out", "run", "--json"))["test"]["accuracy"] == 1
     assert call("predict", "run", "tones/low/3.wav").stdout.startswith("3.wav  low")
+    data = convnet.load_run(tmp_path / "run").recipe.data
+    assert (data.audio, data.sample_rate) == ("log-mel", 8000)
+    tone = np.sin(np.arange(700) * 0.6 / 5.5125) * 20000
+    wavfile.write(tmp_path / "other.wav", 44100, tone.astype(np.int16))  # resampled as in training
+    assert call("predict", "run", "other.wav").stdout.startswith("other.wav  high")
+    assert "recordings/s" in call("train", "tones", "--epochs", 1).stdout
 
 
 def test_fine_tuning_accounts_for_its_weights_and_resumes_without_them(call: Cli, tmp_path: Path) -> None:

@@ -99,8 +99,7 @@ def print_result(run: Run, as_json: bool) -> None:
         stopped = "" if last == run.recipe.epochs else f", stopped early after {last} of {run.recipe.epochs}"
         print(f"{'best epoch':<{width}} {best}{stopped}; its weights are kept")
     speed = result["images_per_second"]
-    unit = {"table": "rows", "series": "series"}.get(run.modality, "images")
-    print(f"{'time':<{width}} {result['seconds']:.1f} s" + (f", {speed:,.0f} {unit}/s" if speed else ""))
+    print(f"{'time':<{width}} {result['seconds']:.1f} s" + (f", {speed:,.0f} {run.noun}/s" if speed else ""))
     print(f"{'run':<{width}} {run.path}")
     print(f"{'report':<{width}} {run.path / 'report.html'}")
     if not run.task.target.exclusive:

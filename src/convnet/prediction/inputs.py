@@ -13,6 +13,7 @@ from convnet.data import Dataset, Modality, Preprocess, all_images, read_sample
 from convnet.data.datasets.time_series import open_series
 from convnet.data.files.csv import numbers, places, read_cells
 from convnet.data.files.image_reader import read_named_image
+from convnet.data.files.recordings import Audio
 from convnet.data.images.decode import decode_named
 from convnet.errors import DataError
 from convnet.prediction.files import InputFile
@@ -35,6 +36,8 @@ class InputSpec:
         steps: The length of the training series, if all had the same.
         any_length: Whether the network takes series of other lengths.
         model: The name of the architecture, for messages.
+        audio: The form of recordings.
+        sample_rate: The rate to which recordings are resampled.
     """
 
     modality: Modality
@@ -45,6 +48,8 @@ class InputSpec:
     steps: int | None = None
     any_length: bool = True
     model: str = "the network"
+    audio: Audio = "log-mel"
+    sample_rate: int | None = None
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,7 @@ def _series(spec: InputSpec, path: Path, dense: bool) -> Iterator[Inputs]:
 
 def _open_series(spec: InputSpec, path: Path) -> Dataset:
     """The series of a file; without column names, one more value than steps means a class column."""
-    dataset = open_series(path, spec.label, labeled=False)
+    dataset = open_series(path, spec.label, labeled=False, audio=spec.audio, sample_rate=spec.sample_rate)
     length = spec.steps
     if length and dataset.info.shape.width == length + 1 and path.suffix.lower() in CLASS_AT_THE_END:
         dataset = open_series(path, spec.label)

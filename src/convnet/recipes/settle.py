@@ -39,6 +39,9 @@ def settle(recipe: Recipe, dataset: Dataset, split: Split) -> Recipe:
     changes: dict[str, Any] = {}
     if dataset.info.white is not None and recipe.preprocess.white is None:
         changes["preprocess.white"] = dataset.info.white
+    if dataset.info.sample_rate is not None:
+        changes["data.sample_rate"] = dataset.info.sample_rate
+        changes["data.audio"] = recipe.data.audio or "log-mel"
     if recipe.augment.crop == "auto":
         changes |= _crop(recipe, dataset)
     if recipe.augment.random_resized_crop == "auto":

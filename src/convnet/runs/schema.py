@@ -41,6 +41,7 @@ class DataFile(Document):
     per_class: list[CountOrZero] = []
     columns: list[str] = []
     steps: Size | None = None
+    sample_rate: Size | None = None
     unreadable: list[str] = []
     warnings: list[str] = []
     excluded: dict[str, str] = {}

@@ -25,12 +25,10 @@ logger = logging.getLogger(__name__)
 SMOOTHING = 0.95
 REFRESH_SECONDS = 0.1
 SHORT = {"accuracy": "acc"}
-UNITS = {"images": "img", "table": "rows", "series": "series"}
-"""What is counted per second, by kind of samples."""
-SAMPLES = {
-    "images": "images of {shape}",
-    "table": "rows of {shape.channels} numbers",
-    "series": "series of {shape.width} steps × {shape.channels}",
+SIZES = {
+    "images": "{shape}",
+    "table": "{shape.channels} numbers",
+    "series": "{shape.width} steps × {shape.channels}",
 }
 
 
@@ -51,7 +49,8 @@ class TrainingProgress:
         """Print the data and the settings of the run."""
         recipe, training = setup.recipe, setup.training
         self.epochs, self.score = recipe.epochs, setup.task.score
-        self.unit = UNITS[setup.dataset.info.modality]
+        noun = setup.dataset.info.noun
+        self.unit = "img" if noun == "images" else noun
         parameters = sum(p.numel() for p in training.model.parameters())
         steps = (
             f"({parameters:,} parameters), {recipe.optimizer.name} at "
@@ -175,7 +174,7 @@ def describe_data(setup: TrainingSetup) -> str:
         per = f" per {'pixel' if info.modality == 'images' else 'step'}" if task.target.dense else ""
         target = f"{len(info.classes)} classes{per}"
     counts = "/".join(f"{len(setup.split[name]):,}" for name in ("train", "val", "test"))
-    what = SAMPLES[info.modality].format(shape=info.shape)
+    what = f"{info.noun} of {SIZES[info.modality].format(shape=info.shape)}"
     if info.sizes is not None:
         what = "images of different sizes"
     return f"{info.name}, {target}, {counts} {what} (train/val/test)"

@@ -8,14 +8,26 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from convnet.data import Dataset, exists, identify, location, open_spec, with_targets
+from convnet.data import (
+    Dataset,
+    DataSpec,
+    exists,
+    identify,
+    identify_source,
+    location,
+    open_spec,
+    with_targets,
+)
 from convnet.data.datasets.adapters import as_dataset
 from convnet.data.datasets.csv_table import open_table
 from convnet.data.datasets.dataset import select_classes
 from convnet.data.datasets.open import has_label_columns
+from convnet.data.datasets.time_series import holds_recordings
+from convnet.data.files.recordings import Audio
 from convnet.data.splits.split import split_rows
 from convnet.errors import DataError, RunError, in_one_line
 from convnet.prediction import require_fitting_series
+from convnet.recipes import override
 from convnet.recipes.build import open_recipe_data
 from convnet.settings import settings, use_settings
 from convnet.types import SplitName
@@ -40,7 +52,8 @@ def open_own_data(run: RunInfo) -> Dataset:
         raise DataError(f"{name}: no such {kind}; if it was moved, write its new path into {recipe_file}")
     recorded = run.folder.environment.get("data_dir")
     with use_settings(data_dir=settings().data_dir or recorded):
-        return open_recipe_data(run.recipe)
+        spec = identify_source(name)
+        return open_recipe_data(override(run.recipe, {"data.audio": _audio(run, spec)}), spec)
 
 
 def open_other_data(run: RunInfo, data: object, label: str | None = None) -> Dataset:
@@ -76,7 +89,13 @@ def open_like_own(run: RunInfo, data: object, label: str | None = None) -> Datas
         return open_table(spec.file, label=label or options.label, columns=run.columns)
     chosen = label or (options.label if has_label_columns(spec) else None)
     reading = options.model_copy(
-        update={"source": spec.source, "ignore": (), "classes": None, "label": chosen}
+        update={
+            "source": spec.source,
+            "ignore": (),
+            "classes": None,
+            "label": chosen,
+            "audio": _audio(run, spec),
+        }
     )
     known = run.data.get("mask_values") or ()
     values = dict(zip(run.classes, known, strict=True)) if known else None
@@ -85,6 +104,13 @@ def open_like_own(run: RunInfo, data: object, label: str | None = None) -> Datas
         return dataset
     kept = [name for name in dataset.info.classes if name in options.classes]
     return select_classes(dataset, kept, least=1)
+
+
+def _audio(run: RunInfo, spec: DataSpec) -> Audio | None:
+    """The form of recordings that the run reads; None for other data. Earlier versions read waveforms."""
+    if spec.contents is None or not holds_recordings(spec.contents):
+        return None
+    return run.recipe.data.audio or "waveform"
 
 
 def in_classes_of(run: RunInfo, dataset: Dataset) -> Dataset:

@@ -55,6 +55,13 @@ class RunInfo:
         return ImageShape(*self.data["shape"])
 
     @property
+    def noun(self) -> str:
+        """What samples are called: images, rows, series or recordings."""
+        if self.data.get("sample_rate"):
+            return "recordings"
+        return {"images": "images", "table": "rows", "series": "series"}[self.modality]
+
+    @property
     def modality(self) -> Modality:
         """The kind of samples: "images", "table" or "series"."""
         modality: Modality = self.data["modality"]
@@ -78,4 +85,6 @@ class RunInfo:
             self.data.get("steps"),
             any_length=takes_any_length(recipe.model.name),
             model=recipe.model.name,
+            audio=recipe.data.audio or "waveform",  # as earlier versions read recordings
+            sample_rate=recipe.data.sample_rate,
         )

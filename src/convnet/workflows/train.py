@@ -249,6 +249,7 @@ def _describe_data(recipe: Recipe, dataset: Dataset, split: Split, reopens: bool
         "per_class": info.target.counts(dataset.targets, len(info.classes)),
         "columns": list(info.columns),
         "steps": _steps(dataset),
+        "sample_rate": info.sample_rate,
         "mask_values": list(info.mask_values),
         "unreadable": list(info.unreadable),
         "warnings": [*info.warnings, *split.remarks],

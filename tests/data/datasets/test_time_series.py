@@ -10,6 +10,7 @@ import pytest
 from scipy.io import wavfile
 
 from convnet.data import open_data
+from convnet.data.files.recordings import MELS
 from convnet.errors import DataError
 from convnet.types import IGNORED
 from tests.conftest import real_data
@@ -91,14 +92,12 @@ def test_recordings(tmp_path: Path) -> None:
     }.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         wavfile.write(tmp_path / name, 8000, samples)
-    dataset = open_data(str(tmp_path))
+    dataset = open_data(str(tmp_path), audio="waveform")
     assert dataset.info.classes == ("click", "hum") and dataset.info.shape == (1, 1, 4)
+    assert dataset.info.sample_rate == 8000 and dataset.info.noun == "recordings"
     assert dataset.info.locations == ["click/32.wav", "click/f.wav", "hum/16.wav", "hum/8.wav"]
     assert dataset.images[2, 0, 0, :3].tolist() == pytest.approx([-1, 0, 1], abs=1e-4)
     assert dataset.images[3, 0, 0, :3].tolist() == pytest.approx([-1, 0, 1], abs=1e-2)
-    wavfile.write(tmp_path / "hum" / "other.wav", 44100, np.zeros(5, np.int16))
-    with pytest.raises(DataError, match=r"other.wav: is sampled at 44100 Hz, but the first at 8000 Hz"):
-        open_data(str(tmp_path))
     (tmp_path / "hum" / "other.wav").write_bytes(b"RIFF nonsense")
     with pytest.raises(DataError, match=r"other.wav: not a readable WAV file"):
         open_data(str(tmp_path))
@@ -163,3 +162,52 @@ def test_the_archive_of_the_ecg() -> None:
     assert dataset.targets[train].bincount().tolist() == [31, 69]
     big = open_data("ecg5000")
     assert big.targets.bincount().tolist() == [292, 177, 10, 19, 2] and big.info.given_split is None
+
+
+def write_tone(path: Path, frequency: float, rate: int, seconds: float = 0.5, channels: int = 1) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tone = 0.5 * np.sin(2 * np.pi * frequency * np.arange(round(rate * seconds)) / rate)
+    wavfile.write(path, rate, np.repeat((tone * 32767).astype(np.int16)[:, None], channels, 1))
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 44100])
+def test_a_tone_is_in_its_band(tmp_path: Path, rate: int) -> None:
+    """The band of 1,000 Hz is the one that it is in the table of mel bands, at every rate."""
+    write_tone(tmp_path / "a" / "1.wav", 1000, rate, channels=2)
+    write_tone(tmp_path / "b" / "1.wav", 2500, rate)
+    dataset = open_data(str(tmp_path))
+    spectrum = dataset.images[0, :, 0].numpy()
+    assert spectrum.shape == (MELS, 40)  # half a second, every 12.5 ms
+    centers = 700 * (10 ** (np.linspace(0, 2595 * np.log10(1 + rate / 1400), MELS + 2)[1:-1] / 2595) - 1)
+    loudest = spectrum[:, 5:-5].argmax(0)
+    assert (np.abs(centers[loudest] - 1000) <= np.abs(centers - 1000).min() + 1e-9).all()
+    # The window gives a tone the power (A/2)², spread over the bins of its main lobe.
+    assert spectrum[:, 20].max() == pytest.approx(np.log(0.25**2 / 4), abs=1.5)
+    silent = np.sort(spectrum[:, 20])[: MELS // 2]
+    assert (silent < -9).all()
+
+
+def test_recordings_of_different_rates_and_given_splits(tmp_path: Path) -> None:
+    for i in range(6):
+        rate = 16000 if i else 44100
+        split = "test" if i in (2, 5) else "train"
+        write_tone(
+            tmp_path / "sounds" / split / ("low", "high")[i % 2] / f"{i}.wav", 400 + 900 * (i % 2), rate
+        )
+    dataset = open_data(str(tmp_path / "sounds"))
+    assert dataset.info.sample_rate == 16000 and dataset.info.classes == ("high", "low")
+    assert dataset.info.warnings == ("recordings resampled to 16,000 Hz: 1 from 44,100 Hz",)
+    splits = dict(zip(dataset.info.locations, dataset.info.given_split or [], strict=True))
+    assert splits["test/low/2.wav"] == "test" and splits["train/high/1.wav"] == "train"
+    resampled = dataset.images[list(splits).index("train/low/0.wav")]
+    same = dataset.images[list(splits).index("train/low/4.wav")]
+    assert float((resampled[:, 0, 5:-5] - same[:, 0, 5:-5]).abs().max()) < 1.5
+    slower = open_data(str(tmp_path / "sounds"), sample_rate=8000, audio="waveform")
+    assert slower.info.shape == (1, 1, 4000)
+
+
+def test_form_and_rate_are_for_recordings(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", x=np.zeros((4, 9)), y=np.array(["a", "b", "a", "b"]))
+    for options in ({"audio": "waveform"}, {"sample_rate": 8000}):
+        with pytest.raises(DataError, match="apply to folders of"):
+            open_data(str(tmp_path / "x.npz"), **options)

@@ -40,6 +40,7 @@ class DatasetInfo:
         sizes: Height and width per sample, int64 N×2, if they differ; `shape` is then their maximum.
         mask_values: The value in the mask files of each class; empty if there are no files, or colors.
         white: The stored value that is white, if images use less than the depth of their files.
+        sample_rate: Samples per second of recordings; None for other data.
         checksums: A number per sample that changes with its content, int64 N; None if unknown.
         excluded: Samples that are not used for training, with reasons.
         unreadable: Files that could not be read, with reasons.
@@ -63,12 +64,20 @@ class DatasetInfo:
     sizes: Tensor | None = None
     mask_values: tuple[int, ...] = ()
     white: int | None = None
+    sample_rate: int | None = None
     checksums: Tensor | None = None
     excluded: Mapping[int, str] = field(default_factory=dict)
     unreadable: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     in_memory: bool = True
+
+    @property
+    def noun(self) -> str:
+        """What samples are called: images, rows, series or recordings."""
+        if self.sample_rate is not None:
+            return "recordings"
+        return {"images": "images", "table": "rows", "series": "series"}[self.modality]
 
 
 class Dataset(Protocol):
@@ -101,9 +110,8 @@ class Dataset(Protocol):
 def described(dataset: Dataset) -> str:
     """A dataset on one line: its class, name, samples and classes."""
     info = dataset.info
-    what = {"images": "images of", "table": "rows of", "series": "series of"}[info.modality]
     classes = f", {len(info.classes):,} classes" if info.target.has_classes else ""
-    return f"{type(dataset).__name__} {info.name}: {len(dataset):,} {what} {info.shape}{classes}"
+    return f"{type(dataset).__name__} {info.name}: {len(dataset):,} {info.noun} of {info.shape}{classes}"
 
 
 def location(dataset: Dataset, index: int) -> str:

@@ -14,7 +14,12 @@ from convnet.data.datasets.mask_folder import IMAGE_FOLDERS, MASK_FOLDERS
 from convnet.data.datasets.named.catalog import DATASETS
 from convnet.data.datasets.npz import holds_images
 from convnet.data.datasets.open_images import without_collections
-from convnet.data.datasets.time_series import is_series_file, is_series_folder, open_series
+from convnet.data.datasets.time_series import (
+    holds_recordings,
+    is_series_file,
+    is_series_folder,
+    open_series,
+)
 from convnet.data.files.annotations import is_image_table
 from convnet.data.files.coco import is_coco
 from convnet.data.files.csv import TABLE_SUFFIXES
@@ -75,6 +80,8 @@ class DataSpec:
         """The annotation that the data offers by default; for series it depends on the column `label`."""
         if self.named:
             return DATASETS[self.source].annotation
+        if self.contents is not None and holds_recordings(self.contents):
+            return "class"
         if self.modality == "series":
             dense = open_series(self.file, label, contents=self.contents).info.target.dense
             return "mask" if dense else "class"

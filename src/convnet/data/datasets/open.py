@@ -17,7 +17,7 @@ from convnet.data.datasets.npz import open_arrays
 from convnet.data.datasets.open_images import list_images, open_images, scan_arrays
 from convnet.data.datasets.options import Data
 from convnet.data.datasets.tensor_dataset import TensorDataset, list_arrays, preprocess_images, with_checksums
-from convnet.data.datasets.time_series import open_series
+from convnet.data.datasets.time_series import holds_recordings, open_series
 from convnet.data.files.annotations import tables_within
 from convnet.data.files.manifest import Manifest
 from convnet.data.files.shards import list_shards
@@ -121,6 +121,9 @@ def open_spec(
         raise DataError(f"{options.source}: data.threshold does not go with data.colors or data.nearest")
     if options.series and not spec.named:
         spec = spec.as_series()
+    recordings = spec.contents is not None and holds_recordings(spec.contents)
+    if (options.audio or options.sample_rate) and not recordings:
+        raise DataError(f"{options.source}: data.audio and sample_rate apply to folders of .wav files only")
     has_columns = spec.kind in TABLES or (spec.kind in LABELED and options.label is not None)
     if (options.ignore and spec.kind != "table") or (options.label is not None and not has_columns):
         raise DataError(f"{options.source}: data.label and data.ignore apply to tables only")
@@ -227,7 +230,13 @@ def _open_series(
     dataset = (
         named_set(spec.source)
         if spec.named
-        else open_series(spec.file, options.label, contents=spec.contents)
+        else open_series(
+            spec.file,
+            options.label,
+            contents=spec.contents,
+            audio=options.audio or "log-mel",
+            sample_rate=options.sample_rate,
+        )
     )
     _require_annotation(dataset, annotation)
     pixels = ("range", "symmetric", "pixel", "imagenet")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from convnet.registry import CountOrZero, Section
+from convnet.data.files.recordings import Audio
+from convnet.registry import Count, CountOrZero, Section
 
 
 class Data(Section):
@@ -19,6 +20,8 @@ class Data(Section):
         ignore_index: The value of mask pixels without a class.
         threshold: The gray value of masks from which a pixel has the class 1, the others 0.
         nearest: Whether mask pixels of other values take the class of the nearest value or color.
+        audio: The form of recordings (.wav): "log-mel" spectrograms or the "waveform". Default: "log-mel".
+        sample_rate: The rate to which recordings are resampled, in Hz. Default: the most frequent one.
     """
 
     source: str
@@ -30,3 +33,5 @@ class Data(Section):
     ignore_index: CountOrZero | None = None
     threshold: CountOrZero | None = None
     nearest: bool = False
+    audio: Audio | None = None
+    sample_rate: Count | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from convnet.data.datasets.npz import holds_images
 from convnet.data.datasets.tensor_dataset import TensorDataset, from_tensors
 from convnet.data.files.csv import sorted_labels
-from convnet.data.files.series import READERS, UNKNOWN, Series, read_wav
+from convnet.data.files.recordings import Audio, Recording, read_recordings, recording_of
+from convnet.data.files.series import READERS, UNKNOWN, Series
 from convnet.data.files.storage import Contents, open_storage
 from convnet.data.images.preprocess import MEMORY_LIMIT_BYTES
 from convnet.errors import DataError
@@ -41,21 +42,34 @@ def is_series_file(path: Path) -> bool:
 def is_series_folder(contents: Contents) -> bool:
     """Whether a folder holds series: NAME_TRAIN files without subfolders, or subfolders of .wav files."""
     parts = not contents.folders and any(_split_of(PurePosixPath(e.name)) for e in contents.entries)
-    return parts or any(_is_recording(entry.name) for entry in contents.entries)
+    return parts or holds_recordings(contents)
+
+
+def holds_recordings(contents: Contents) -> bool:
+    """Whether a folder holds .wav files in a subfolder per class, and perhaps per split."""
+    return any(recording_of(entry.name) for entry in contents.entries)
 
 
 def open_series(
-    path: Path, label: str | None = None, *, contents: Contents | None = None, labeled: bool = True
+    path: Path,
+    label: str | None = None,
+    *,
+    contents: Contents | None = None,
+    labeled: bool = True,
+    audio: Audio = "log-mel",
+    sample_rate: int | None = None,
 ) -> TensorDataset:
     """Open series of one or many channels and any lengths.
 
     Args:
         path: ARFF or UCR text (one row per series), CSV (one row per series, or with a column `series` one
             row per step), .npz (arrays x, N×L or N×C×L, and y), a folder of NAME_TRAIN and NAME_TEST files,
-            or a folder with one subfolder of .wav files per class.
+            or a folder with one subfolder of .wav files per class, perhaps within train/ and test/.
         label: The class column.
         contents: The listing of a folder.
         labeled: Whether classes are required; if not, `path` may be a single .wav file.
+        audio: The form of recordings: "log-mel" or "waveform".
+        sample_rate: The rate to which recordings are resampled. Default: the most frequent one.
 
     Returns:
         The dataset, N×C×1×L; shorter series end in NaN.
@@ -65,30 +79,41 @@ def open_series(
     """
     given_split: list[SplitName] | None = None
     if path.is_dir():
-        series, given_split = _folder(path, contents or open_storage(path).contents(), label)
+        listing = contents or open_storage(path).contents()
+        recordings = [found for entry in listing.entries if (found := recording_of(entry.name))]
+        series, given_split = _folder(path, listing, label)
+        if not series and recordings:
+            return _recordings(path, recordings, audio, sample_rate)
     elif path.suffix.lower() == ".wav" and not labeled:
-        series = [read_wav(path, UNKNOWN, path.parent)]
+        return _recordings(path.parent, [Recording(path.name, UNKNOWN)], audio, sample_rate, path.stem)
     else:
         series = _read(path, label, labeled)
     if not series:
-        raise DataError(f"{path}: holds no series")
+        files = " and no folders of .wav files" if path.is_dir() else ""
+        raise DataError(f"{path}: holds no series{files}")
     return _source(path, series, given_split)
 
 
+def _recordings(
+    root: Path, recordings: Sequence[Recording], audio: Audio, rate: int | None, name: str | None = None
+) -> TensorDataset:
+    series, chosen, remarks = read_recordings(root, recordings, audio, rate)
+    splits = [recording.split or "train" for recording in recordings]
+    given = splits if any(recording.split for recording in recordings) else None
+    dataset = _source(root, series, given)
+    info = replace(dataset.info, name=name or dataset.info.name, sample_rate=chosen, warnings=remarks)
+    return replace(dataset, info=info)
+
+
 def _folder(root: Path, contents: Contents, label: str | None) -> tuple[list[Series], list[SplitName] | None]:
+    """The series of NAME_TRAIN files; none if there are no such files."""
     series: list[Series] = []
     given_split: list[SplitName] = []
     for part in _parts(root, contents):
         found = _read(part.path, label, labeled=True)
         series += found
         given_split += [part.split or "train"] * len(found)
-    if series:
-        return series, given_split if set(given_split) != {"train"} else None
-    recordings = [entry.name for entry in contents.entries if _is_recording(entry.name)]
-    series = [read_wav(root / name, name.partition("/")[0], root) for name in recordings]
-    if not series:
-        raise DataError(f"{root}: holds neither NAME_TRAIN files nor folders of .wav files")
-    return series, None
+    return series, given_split if set(given_split) != {"train"} else None
 
 
 def _split_of(name: PurePosixPath) -> SplitName | None:
@@ -96,10 +121,6 @@ def _split_of(name: PurePosixPath) -> SplitName | None:
     _, underscore, word = name.stem.rpartition("_")
     readable = underscore and name.suffix.lower() in READERS and len(name.parts) == 1
     return PARTS.get(word.lower()) if readable else None
-
-
-def _is_recording(name: str) -> bool:
-    return name.count("/") == 1 and name.lower().endswith(".wav")
 
 
 def _parts(root: Path, contents: Contents) -> list[Part]:
@@ -137,10 +158,6 @@ def _source(path: Path, series: Sequence[Series], given_split: list[SplitName] |
             f"{odd.location}: has {len(odd.values)} channels, "
             f"but the first series has {len(series[0].values)}"
         )
-    rates = {s.rate for s in series}
-    if len(rates) > 1:
-        odd = next(s for s in series if s.rate != series[0].rate)
-        raise DataError(f"{odd.location}: is sampled at {odd.rate} Hz, but the first at {series[0].rate} Hz")
     longest = max(s.values.shape[1] for s in series)
     needed = 4 * len(series) * channels.pop() * longest
     if needed > MEMORY_LIMIT_BYTES:

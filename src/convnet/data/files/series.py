@@ -1,8 +1,7 @@
-"""File formats of series: ARFF, UCR text, CSV, .npz, WAV."""
+"""File formats of series: ARFF, UCR text, CSV, .npz."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,28 +172,6 @@ def read_npz(path: Path, label: str | None = None, labeled: bool = True) -> list
             for s, row in zip(ended, y, strict=True)
         ]
     return [_ended(v, _text(c), p) for v, c, p in zip(values, y, places, strict=True)]
-
-
-def read_wav(path: Path, label: str, root: Path) -> Series:
-    """Read a recording: values −1…1, one row per channel.
-
-    Raises:
-        DataError: The file is damaged or compressed.
-    """
-    from scipy.io import wavfile
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", wavfile.WavFileWarning)  # about chunks of metadata
-            rate, samples = wavfile.read(path)
-    except Exception as error:  # damaged files make the reader raise nearly anything
-        raise DataError(f"{path}: not a readable WAV file: {in_one_line(error)}") from error
-    values = np.atleast_2d(samples.T).astype(np.float64)
-    if samples.dtype == np.uint8:
-        values = (values - 128) / 128
-    elif np.issubdtype(samples.dtype, np.integer):
-        values = values / -float(np.iinfo(samples.dtype).min)
-    return Series(values.astype(np.float32), label, path.relative_to(root).as_posix(), rate)
 
 
 def _row(path: Path, line: int, words: Sequence[str]) -> NDArray[np.float32]:
