@@ -76,7 +76,7 @@ def convnet(network: str, steps: int, data_dir: Path, precision: str) -> dict[st
     endless = itertools.chain.from_iterable(setup.batches.epoch(e) for e in itertools.count())
     batches, resident = Stretches(endless, steps), next(setup.batches.epoch())
     folder = RunFolder.create(Path(tempfile.mkdtemp()) / "run", {})
-    recorder = Recorder(folder, training, "accuracy", None, lambda: False, {})
+    recorder = Recorder(folder, training, "accuracy", (), None, lambda: False, {})
 
     def listen(event: Event) -> None:
         if isinstance(event, StepEnd):
