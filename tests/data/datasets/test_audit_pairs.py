@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import convnet
@@ -81,6 +82,32 @@ def test_pairs(tmp_path: Path) -> None:
     Image.new("L", (SIDE, 8)).save(root / "targets" / "1.png")
     (root / "inputs" / "2.png").unlink()
     assert found(root) == {"size_mismatch": {"targets/1.png"}, "unpaired": {"targets/2.png"}}
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_archives_are_read_as_their_folders(call: Cli, tmp_path: Path, wrapped: bool) -> None:
+    cells = make_masks(tmp_path / "cells", 12)
+    (cells / "masks" / "0.png").unlink()
+    shutil.make_archive(str(tmp_path / "zipped"), "zip", *((tmp_path, "cells") if wrapped else (cells,)))
+    assert {kind: len(paths) for kind, paths in found(tmp_path / "zipped.zip").items()} == {"unpaired": 1}
+    (cells / "images" / "0.png").unlink()
+    shutil.make_archive(str(tmp_path / "zipped"), "zip", *((tmp_path, "cells") if wrapped else (cells,)))
+    whole = convnet.open_data(str(tmp_path / "zipped.zip"))
+    assert whole.info.name == "zipped" and whole.info.target.dense
+    folder = convnet.open_data(str(cells))
+    assert torch.equal(whole.targets, folder.targets)  # type: ignore[attr-defined]
+    assert call("train", "zipped.zip", "--epochs", 1, "--out", "run").returncode == 0
+    assert result_of(call("evaluate", "run", "zipped.zip", "--json"))["samples"] == 11
+
+
+def test_pairs_in_an_archive(tmp_path: Path) -> None:
+    root = make_masks(tmp_path / "pairs", 30, value=200)
+    (root / "images").rename(root / "inputs")
+    (root / "masks").rename(root / "targets")
+    shutil.make_archive(str(tmp_path / "zipped"), "zip", root)
+    archive, folder = (convnet.open_data(str(path)) for path in (tmp_path / "zipped.zip", root))
+    assert torch.equal(archive.targets, folder.targets)  # type: ignore[attr-defined]
+    assert archive.info.locations == folder.info.locations
 
 
 def test_tiles_of_one_picture(tmp_path: Path) -> None:

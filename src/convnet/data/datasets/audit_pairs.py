@@ -15,13 +15,22 @@ from numpy.typing import NDArray
 from convnet.data.audit.audit import Audit, audit
 from convnet.data.audit.findings import Finding
 from convnet.data.audit.scan import Scan
-from convnet.data.datasets.image_pairs import INPUT_FOLDERS, TARGET_FOLDERS, File, Pairing, pair_up
+from convnet.data.datasets.image_pairs import (
+    INPUT_FOLDERS,
+    TARGET_FOLDERS,
+    File,
+    Pairing,
+    Read,
+    name_of,
+    pair_up,
+    reader_of,
+)
 from convnet.data.datasets.mask_file import read_mask
 from convnet.data.datasets.mask_folder import IMAGE_FOLDERS, MASK_FOLDERS, MaskCodes
 from convnet.data.datasets.mask_values import class_indices, class_values, color_table
 from convnet.data.files.manifest import Manifest, Sample, make_manifest
 from convnet.data.files.storage import Contents, open_storage
-from convnet.data.images.decode import decode_file
+from convnet.data.images.decode import decode_named
 from convnet.errors import DataError
 from convnet.types import Progress, unseen
 
@@ -48,13 +57,15 @@ def audit_masks(root: Path, contents: Contents, reading: MaskCodes, progress: Pr
         DataError: No image has a mask.
     """
     pairing = pair_up(root, contents, IMAGE_FOLDERS, MASK_FOLDERS)
-    return _audit(root, contents, pairing, lambda partners: _masks(partners, reading), progress)
+    return _audit(
+        root, contents, pairing, lambda partners: _masks(partners, reading, reader_of(root)), progress
+    )
 
 
 def audit_pairs(root: Path, contents: Contents, progress: Progress = unseen) -> Audit:
     """Audit a folder of pairs of images; see `audit_masks`."""
     pairing = pair_up(root, contents, INPUT_FOLDERS, TARGET_FOLDERS)
-    return _audit(root, contents, pairing, _targets, progress)
+    return _audit(root, contents, pairing, lambda partners: _targets(partners, reader_of(root)), progress)
 
 
 def _audit(
@@ -83,7 +94,7 @@ def _images(root: Path, contents: Contents, files: Sequence[File]) -> Manifest:
     samples = [Sample(entries[file.path.relative_to(root).as_posix()], (), file.split) for file in files]
     if not samples:
         raise DataError(f"{root}: no image has a partner of the same name")
-    return make_manifest(root.name, open_storage(root), samples, multi_label=True)
+    return make_manifest(name_of(root), open_storage(root), samples, multi_label=True)
 
 
 def _read_all(read: Callable[[Path], T], paths: Sequence[Path]) -> tuple[list[T], list[Finding]]:
@@ -105,9 +116,11 @@ def _read_all(read: Callable[[Path], T], paths: Sequence[Path]) -> tuple[list[T]
     return [result for result in results if not isinstance(result, DataError)], found
 
 
-def _masks(paths: Sequence[Path], reading: MaskCodes) -> tuple[Shapes, list[Finding]]:
+def _masks(paths: Sequence[Path], reading: MaskCodes, read: Read) -> tuple[Shapes, list[Finding]]:
     """The sizes of masks, and findings about their values."""
-    raws, found = _read_all(lambda path: reading.prepared(read_mask(path, by_color=reading.by_color)), paths)
+    raws, found = _read_all(
+        lambda path: reading.prepared(read_mask(path, read(path), by_color=reading.by_color)), paths
+    )
     shapes: Shapes = {raw.path: raw.values.shape for raw in raws}
     try:
         codes = color_table(reading.colors) if reading.colors else class_values(raws, reading.ignore_index)
@@ -136,10 +149,12 @@ def _near_empty(counts: Mapping[Path, NDArray[np.int64]], classes: Sequence[str]
             yield Finding("near_empty_mask", str(path), detail)
 
 
-def _targets(paths: Sequence[Path]) -> tuple[Shapes, list[Finding]]:
+def _targets(paths: Sequence[Path], read: Read) -> tuple[Shapes, list[Finding]]:
     """The sizes of target images, and findings about those that cannot be read."""
-    read, found = _read_all(lambda path: (path, decode_file(path).pixels.shape[:2]), paths)
-    return dict(read), found
+    shapes, found = _read_all(
+        lambda path: (path, decode_named(str(path), read(path)).pixels.shape[:2]), paths
+    )
+    return dict(shapes), found
 
 
 def _sizes(

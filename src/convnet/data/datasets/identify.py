@@ -47,7 +47,7 @@ class DataSpec:
         kind: The name of its format in `DATA_FORMATS`; "named" for a data set known by name.
         modality: The kind of samples.
         path: The file or folder; None for named data sets and URLs.
-        contents: The listing of a folder.
+        contents: The listing of a folder or archive.
     """
 
     source: str
@@ -106,11 +106,16 @@ class Place:
 
     @cached_property
     def contents(self) -> Contents | None:
-        """The listing of a folder; None for a file."""
-        if not self.is_folder:
+        """The listing of a folder or a sound zip archive; None for other files."""
+        if not self.is_folder and not is_archive(self.path):
             return None
-        with without_collections():
-            return open_storage(self.path).contents()
+        try:
+            with without_collections():
+                return open_storage(self.path).contents()
+        except DataError:
+            if self.is_folder:
+                raise
+            return None
 
     @property
     def suffix(self) -> str:
@@ -119,6 +124,10 @@ class Place:
 
     def folder(self, test: Callable[[Contents], bool]) -> bool:
         """Whether it is a folder whose listing passes `test`."""
+        return self.is_folder and self.listing(test)
+
+    def listing(self, test: Callable[[Contents], bool]) -> bool:
+        """Whether it is a folder or an archive whose listing passes `test`."""
         return self.contents is not None and test(self.contents)
 
 
@@ -137,13 +146,13 @@ DATA_FORMATS = (
     Format("series", lambda place: not place.is_folder and is_series_file(place.path), "series"),
     Format("image table", lambda place: not place.is_folder and is_image_table(place.path)),
     Format("table", lambda place: place.suffix in TABLE_SUFFIXES, "table"),
+    Format("mask folder", lambda place: place.listing(lambda c: has_folders(c, IMAGE_FOLDERS, MASK_FOLDERS))),
+    Format(
+        "pair folder", lambda place: place.listing(lambda c: has_folders(c, INPUT_FOLDERS, TARGET_FOLDERS))
+    ),
     Format("archive", lambda place: is_archive(place.path)),
     Format("coco", lambda place: is_coco(place.path)),
     Format("arrays", lambda place: holds_images(place.path)),
-    Format("mask folder", lambda place: place.folder(lambda c: has_folders(c, IMAGE_FOLDERS, MASK_FOLDERS))),
-    Format(
-        "pair folder", lambda place: place.folder(lambda c: has_folders(c, INPUT_FOLDERS, TARGET_FOLDERS))
-    ),
     Format("image folder", lambda place: place.is_folder),
 )
 """The formats of files and folders; the first that matches applies."""

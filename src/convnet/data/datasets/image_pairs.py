@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from convnet.data.datasets.tensor_dataset import TensorDataset, equal_images, from_tensors
+from convnet.data.files.image_folder import without_wrapping
 from convnet.data.files.manifest import SPLIT_FOLDERS
-from convnet.data.files.storage import Contents
-from convnet.data.images.decode import decode_file
+from convnet.data.files.storage import Contents, is_archive, open_storage
+from convnet.data.images.decode import decode_named, file_bytes
 from convnet.data.images.formats import IMAGE_SUFFIXES, has_image_name
 from convnet.data.images.preprocess import Preprocess, require_room
 from convnet.data.images.resize import resize
@@ -24,6 +25,7 @@ from convnet.targets import IMAGE
 from convnet.types import ImageShape, SplitName
 
 Pixels = NDArray[np.uint8]
+Read = Callable[[Path], bytes]
 
 INPUT_FOLDERS = ("inputs", "input", "before")
 TARGET_FOLDERS = ("targets", "target", "after")
@@ -68,16 +70,16 @@ def open_photos(
         DataError: There are no readable images, or they do not fit into memory.
     """
     files = list_photos(root, contents)
-    pictures, _, problems = read_pictures([f.path for f in files], preprocess, channels)
+    pictures, _, problems = read_pictures(reader_of(root), [f.path for f in files], preprocess, channels)
     files = [f for i, f in enumerate(files) if i not in problems]
     if not files:
         raise DataError(f"{root}: no image can be read: {next(iter(problems.values()))}")
     images, sizes = stack(str(root), pictures)
     return from_tensors(
-        name=root.resolve().name,
+        name=name_of(root),
         images=images,
         targets=torch.zeros(len(files), dtype=torch.int64),
-        classes=(root.resolve().name,),
+        classes=(name_of(root),),
         locations=[f.path.relative_to(root).as_posix() for f in files],
         given_split=given_split_of(files),
         unreadable=tuple(problems.values()),
@@ -103,7 +105,7 @@ def open_pairs(
     files = list_pairs(root, contents, INPUT_FOLDERS, TARGET_FOLDERS)
     partners = [f.partner for f in files if f.partner]
     paths = [*(f.path for f in files), *partners]
-    pictures, own_sizes, problems = read_pictures(paths, preprocess, channels)
+    pictures, own_sizes, problems = read_pictures(reader_of(root), paths, preprocess, channels)
     if problems:
         raise DataError(f"{next(iter(problems.values()))}; remove it and its partner")
     inputs, targets = pictures[: len(files)], pictures[len(files) :]
@@ -111,7 +113,7 @@ def open_pairs(
         require_same_size(file, given, wanted)
     images, sizes = stack(str(root), inputs)
     return from_tensors(
-        name=root.resolve().name,
+        name=name_of(root),
         images=images,
         targets=stack(str(root), targets)[0],
         classes=(),
@@ -137,8 +139,9 @@ def list_photos(root: Path, contents: Contents) -> list[File]:
 
 def has_folders(contents: Contents, first: Sequence[str], second: Sequence[str]) -> bool:
     """Whether a folder, or its train/, holds a folder named in `first` and one named in `second`."""
+    outer = _outer_folder(contents)
     return any(
-        _folder(contents, prefix, first) and _folder(contents, prefix, second)
+        _folder(contents, f"{outer}{prefix}", first) and _folder(contents, f"{outer}{prefix}", second)
         for prefix in ("", "train/", "training/")
     )
 
@@ -196,9 +199,18 @@ def pair_up(root: Path, contents: Contents, first: Sequence[str], second: Sequen
 
 
 def _split_folders(contents: Contents) -> list[tuple[str, SplitName | None]]:
-    """The prefix of each split's folder, or an empty prefix if there are none."""
-    top = [folder for folder in contents.folders if "/" not in folder and folder.lower() in SPLIT_FOLDERS]
-    return [(f"{folder}/", SPLIT_FOLDERS[folder.lower()]) for folder in top] or [("", None)]
+    """The prefix of each split's folder, or that of the whole if there are none."""
+    outer = _outer_folder(contents)
+    inner = [folder[len(outer) :] for folder in contents.folders if folder.startswith(outer)]
+    splits = [name for name in inner if name.lower() in SPLIT_FOLDERS]
+    return [(f"{outer}{name}/", SPLIT_FOLDERS[name.lower()]) for name in splits] or [(outer, None)]
+
+
+def _outer_folder(contents: Contents) -> str:
+    """The prefix of the single folder that holds everything, as archives often have one; else empty."""
+    pictures = [entry for entry in contents.entries if has_image_name(entry.name)]
+    prefix, _ = without_wrapping(contents, pictures)
+    return prefix if all(picture.name.startswith(prefix) for picture in pictures) else ""
 
 
 def _folder(contents: Contents, prefix: str, names: Sequence[str]) -> str | None:
@@ -230,14 +242,28 @@ def _key(name: str, prefix: str) -> str:
     return stem
 
 
+def name_of(root: Path) -> str:
+    """The name of the data in a folder or archive."""
+    return root.resolve().stem if is_archive(root) else root.resolve().name
+
+
+def reader_of(root: Path) -> Read:
+    """A function that reads files by path, below a folder or within a zip archive."""
+    if not is_archive(root):
+        return file_bytes
+    store = open_storage(root)
+    return lambda path: store.read(path.relative_to(root).as_posix())
+
+
 def read_pictures(
-    paths: Sequence[Path], preprocess: Preprocess, channels: int | None = None
+    read_file: Read, paths: Sequence[Path], preprocess: Preprocess, channels: int | None = None
 ) -> tuple[list[Pixels], list[tuple[int, ...]], dict[int, str]]:
     """Read images into memory.
 
     All images get the same channels: those asked for, else 1 if all are gray, else 3.
 
     Args:
+        read_file: Reads a file.
         paths: The files.
         preprocess: Size and channels.
         channels: The channels that a trained network takes.
@@ -250,8 +276,9 @@ def read_pictures(
 
     def read(path: Path) -> tuple[Pixels, tuple[int, ...]] | str:
         try:
-            picture = decode_file(
-                path,
+            picture = decode_named(
+                str(path),
+                read_file(path),
                 channels=channels,
                 background=preprocess.background,
                 allow_truncated=preprocess.allow_truncated,

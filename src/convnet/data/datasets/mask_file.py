@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from convnet.data.images.decode import file_bytes
 from convnet.data.images.exif import apply_orientation
 from convnet.data.images.pillow import opened, orientation
 from convnet.errors import DataError, in_one_line
@@ -28,18 +27,19 @@ class RawMask:
     palette: bool
 
 
-def read_mask(path: Path, *, by_color: bool) -> RawMask:
+def read_mask(path: Path, content: bytes, *, by_color: bool) -> RawMask:
     """Read a mask, turned upright by its EXIF orientation.
 
     Args:
-        path: The file.
+        path: The file, for messages.
+        content: Its content.
         by_color: Whether the classes are given by colors, also those of a palette.
 
     Raises:
         DataError: The file is damaged, a JPEG, or holds fractions.
     """
     try:
-        with opened(file_bytes(path)) as image:
+        with opened(content) as image:
             if image.format == "JPEG":
                 raise DataError(
                     f"{path}: JPEG compression changes the values of a mask; export the masks as PNG from "

@@ -12,7 +12,9 @@ import numpy as np
 from convnet.data.datasets.image_pairs import (
     given_split_of,
     list_pairs,
+    name_of,
     read_pictures,
+    reader_of,
     require_same_size,
     stack,
 )
@@ -73,10 +75,10 @@ def open_masks(
     channels: int | None = None,
     values: Mapping[str, int] | None = None,
 ) -> TensorDataset:
-    """Open a folder of images and masks.
+    """Open a folder, or zip archive, of images and masks.
 
     Args:
-        root: The folder.
+        root: The folder or archive.
         contents: Its listing.
         preprocess: Size and channels.
         reading: How the values of masks become classes.
@@ -87,13 +89,17 @@ def open_masks(
         DataError: An image has no mask, a mask has another size, or a mask value is not a class.
     """
     files = list_pairs(root, contents, IMAGE_FOLDERS, MASK_FOLDERS)
-    pictures, own_sizes, problems = read_pictures([f.path for f in files], preprocess, channels)
+    read = reader_of(root)
+    pictures, own_sizes, problems = read_pictures(read, [f.path for f in files], preprocess, channels)
     if problems:
         raise DataError(f"{next(iter(problems.values()))}; remove it and its mask")
     partners = [f.partner for f in files if f.partner]
     with ThreadPoolExecutor() as pool:
         raws = list(
-            pool.map(lambda path: reading.prepared(read_mask(path, by_color=reading.by_color)), partners)
+            pool.map(
+                lambda path: reading.prepared(read_mask(path, read(path), by_color=reading.by_color)),
+                partners,
+            )
         )
     codes = values or (
         color_table(reading.colors) if reading.colors else class_values(raws, reading.ignore_index)
@@ -109,7 +115,7 @@ def open_masks(
     found = ", ".join(map(str, list(codes.values())[:12]))
     plain = reading.colors is None and values is None and list(codes.values()) != list(range(len(codes)))
     return from_tensors(
-        name=root.resolve().name,
+        name=name_of(root),
         images=images,
         targets=stack(str(root), masks, IGNORED)[0],
         classes=tuple(codes),

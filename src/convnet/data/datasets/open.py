@@ -191,6 +191,8 @@ def list_spec(spec: DataSpec, label: str | None = None, *, multi_label: bool = F
         return list_shards(spec.source, multi_label=multi_label)
     if spec.kind not in LABELED:
         raise DataError(f"{spec.source}: holds no images with labels; {KINDS_OF_FILES}")
+    if spec.kind == "archive" and spec.contents is not None and holds_recordings(spec.contents):
+        raise DataError(f"{spec.source}: holds recordings, which are read from a folder; unpack it first")
     return list_images(spec.file, spec.contents, label, multi_label=multi_label)
 
 

@@ -32,7 +32,7 @@ def list_folder(store: Storage, contents: Contents) -> Manifest:
             pictures.append(entry)
         else:
             ignored.append(Ignored(entry.name, "its suffix is not that of an image"))
-    root, folders = _wrapping(contents, pictures)
+    root, folders = without_wrapping(contents, pictures)
     splits = {f: SPLIT_FOLDERS[f.lower()] for f in folders if f.lower() in SPLIT_FOLDERS}
     if len(splits) < len(folders) and any(_holds(f"{root}{folder}/", pictures) for folder in splits):
         splits = {}  # classes of that name, beside other classes
@@ -67,7 +67,7 @@ def list_folder(store: Storage, contents: Contents) -> Manifest:
     return make_manifest(store.root.resolve().stem, store, samples, ignored=ignored, empty=lacking)
 
 
-def _wrapping(contents: Contents, pictures: list[FileEntry]) -> tuple[str, list[str]]:
+def without_wrapping(contents: Contents, pictures: list[FileEntry]) -> tuple[str, list[str]]:
     """The prefix of the class or split folders, and their names.
 
     A single folder that holds only folders is skipped, as archives often have one.

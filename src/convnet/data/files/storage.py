@@ -208,6 +208,7 @@ def open_storage(path: Path) -> FileStorage:
         # An open file, because fsspec would read a name with "::" as a chain of URLs.
         system = ZipFileSystem(path.open("rb"))
         _use_slashes(system.zip)
+        system.ls("")  # fills its cache, which several threads must not do at once
         return FileStorage(path, system, "")
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
