@@ -183,12 +183,16 @@ def test_a_recording_is_predicted_alone(call: Cli, tmp_path: Path) -> None:
             wavfile.write(tmp_path / "tones" / name / f"{i}.wav", 8000, tone.astype(np.int16))
     options = ("--set", "model.width=8", "--set", "model.depth=2", "--epochs", 15)
     assert result_of(call("train", "tones", *options, "--out", "run", "--json"))["test"]["accuracy"] == 1
-    assert call("predict", "run", "tones/low/3.wav").stdout.startswith("3.wav  low")
+    assert call("predict", "run", "tones/low/3.wav").stdout.startswith("tones/low/3.wav  low")
     data = convnet.load_run(tmp_path / "run").recipe.data
     assert (data.audio, data.sample_rate) == ("log-mel", 8000)
     tone = np.sin(np.arange(700) * 0.6 / 5.5125) * 20000
     wavfile.write(tmp_path / "other.wav", 44100, tone.astype(np.int16))  # resampled as in training
     assert call("predict", "run", "other.wav").stdout.startswith("other.wav  high")
+    (tmp_path / "tones" / "low" / "bad.wav").write_text("no recording")
+    done = call("predict", "run", "tones/low")  # the readable ones of a folder
+    assert done.returncode == 1 and "bad.wav: not a readable WAV file" in done.stderr
+    assert len(done.stdout.splitlines()) == sum(1 for _ in (tmp_path / "tones" / "low").iterdir()) - 1
     assert "recordings/s" in call("train", "tones", "--epochs", 1).stdout
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -22,6 +22,12 @@ from convnet.data.images.formats import has_image_name
 from convnet.errors import DataError
 
 PATTERN = "*?["
+Kind = Literal["images", "recordings", "other"]
+MEMBERS: dict[Kind, Callable[[str], bool]] = {
+    "images": has_image_name,
+    "recordings": lambda name: name.lower().endswith(".wav"),
+}
+"""Which files of a folder are meant, by kind."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +48,14 @@ class InputFile:
         return Path(self.location)
 
 
-def input_files(inputs: Any, *, images: bool) -> list[InputFile]:
+def input_files(inputs: Any, kind: Kind) -> list[InputFile]:
     """The files that `inputs` stand for.
 
     Args:
         inputs: A path, a PIL image or an array of pixels (H×W, H×W×C, or N×H×W×C; uint8, or floats 0…1), or a
-            sequence of these. For images a path may be a folder, a zip archive or a table of paths; any path
-            may be a pattern such as photos/*.jpg.
-        images: Whether the files are images; otherwise they are tables or series.
+            sequence of these. For images a path may be a folder, a zip archive or a table of paths, for
+            recordings a folder; any path may be a pattern such as photos/*.jpg.
+        kind: Whether the files are images, recordings (.wav), or other tables or series.
 
     Raises:
         DataError: A path or a pattern matches nothing.
@@ -59,28 +65,28 @@ def input_files(inputs: Any, *, images: bool) -> list[InputFile]:
     found: list[InputFile] = []
     for i, item in enumerate(inputs):
         if isinstance(item, str | Path):
-            found += _expanded(Path(item), images)
+            found += _expanded(Path(item), kind)
         else:
             found += _pixels(item, i)
     return found
 
 
-def _expanded(path: Path, images: bool) -> Iterator[InputFile]:
+def _expanded(path: Path, kind: Kind) -> Iterator[InputFile]:
     if not path.exists() and any(mark in str(path) for mark in PATTERN):
         matches = sorted(map(Path, glob.glob(str(path), recursive=True)))  # noqa: PTH207 (any root)
         if not matches:
             raise DataError(f"{path}: matches no file")
         for match in matches:
             if match.is_file():
-                yield from _expanded(match, images)
-    elif images and (path.is_dir() or is_archive(path)):
+                yield from _expanded(match, kind)
+    elif kind in MEMBERS and (path.is_dir() or (kind == "images" and is_archive(path))):
         store = open_storage(path)
-        names = [entry.name for entry in store.contents().entries if has_image_name(entry.name)]
+        names = [entry.name for entry in store.contents().entries if MEMBERS[kind](entry.name)]
         if not names:
-            raise DataError(f"{path}: holds no images")
+            raise DataError(f"{path}: holds no {kind}")
         for name in names:
             yield InputFile(str(path / name), partial(store.read, name))
-    elif images and is_image_table(path):
+    elif kind == "images" and is_image_table(path):
         for named in list_paths(path):
             yield InputFile(str(named), partial(file_bytes, named))
     else:

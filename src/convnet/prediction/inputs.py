@@ -16,7 +16,7 @@ from convnet.data.files.image_reader import read_named_image
 from convnet.data.files.recordings import Audio
 from convnet.data.images.decode import decode_named
 from convnet.errors import DataError
-from convnet.prediction.files import InputFile
+from convnet.prediction.files import InputFile, Kind
 from convnet.tasks import evaluation_batch
 from convnet.types import ImageShape
 
@@ -50,6 +50,13 @@ class InputSpec:
     model: str = "the network"
     audio: Audio = "log-mel"
     sample_rate: int | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """What its files are."""
+        if self.modality == "images":
+            return "images"
+        return "recordings" if self.sample_rate else "other"
 
 
 @dataclass(frozen=True)
@@ -106,7 +113,7 @@ def _whole(spec: InputSpec, file: InputFile) -> Tensor:
 
 def _series(spec: InputSpec, path: Path, dense: bool) -> Iterator[Inputs]:
     dataset = _open_series(spec, path)
-    locations = list(dataset.info.locations)
+    locations = [str(path)] if spec.kind == "recordings" else list(dataset.info.locations)
     if dense:
         for i, location in enumerate(locations):
             values = read_sample(dataset, i).images

@@ -58,7 +58,7 @@ class Predictor:
 
     def files(self, inputs: Any) -> list[InputFile]:
         """The files that `inputs` stand for; see `input_files`."""
-        return input_files(inputs, images=self.inputs.modality == "images")
+        return input_files(inputs, self.inputs.kind)
 
     def iter_predictions(
         self, files: Iterable[InputFile], *, tile: int | None = None, failed: Failed | None = None
