@@ -193,6 +193,7 @@ def test_a_recording_is_predicted_alone(call: Cli, tmp_path: Path) -> None:
     done = call("predict", "run", "tones/low")  # the readable ones of a folder
     assert done.returncode == 1 and "bad.wav: not a readable WAV file" in done.stderr
     assert len(done.stdout.splitlines()) == sum(1 for _ in (tmp_path / "tones" / "low").iterdir()) - 1
+    (tmp_path / "tones" / "low" / "bad.wav").unlink()
     assert "recordings/s" in call("train", "tones", "--epochs", 1).stdout
 
 
