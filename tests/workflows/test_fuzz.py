@@ -1,4 +1,4 @@
-"""Damaged files of runs end in messages; the whole fuzzer is tests/fuzz.py."""
+"""Damaged runs and data and odd calls end in messages; the whole is `python -m tests.fuzz`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,27 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz import fuzz
+from tests.fuzz import calls, data_files, run_files
+
+SLOW = pytest.mark.slow
 
 
-@pytest.mark.parametrize("count", [40, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [40, pytest.param(300, marks=SLOW)])
 def test_damaged_runs_end_in_messages(tmp_path: Path, count: int) -> None:
-    tried, failures = fuzz(tmp_path, count, seed=count)
-    assert tried == count and not failures, "\n".join(failures)
+    failures = run_files.fuzz(tmp_path, count, seed=count)
+    assert not failures, "\n".join(failures)
+
+
+@pytest.mark.parametrize("count", [40, pytest.param(150, marks=SLOW)])
+def test_damaged_data_ends_in_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "")  # restored at the end
+    failures = data_files.fuzz(tmp_path, count, seed=count)
+    assert not failures, "\n".join(failures)
+
+
+@pytest.mark.parametrize("count", [60, pytest.param(200, marks=SLOW)])
+def test_odd_calls_end_in_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    for name in ("XDG_CACHE_HOME", "HOME"):  # restored at the end
+        monkeypatch.setenv(name, "")
+    failures = calls.fuzz(tmp_path, count, seed=count)
+    assert not failures, "\n".join(failures)

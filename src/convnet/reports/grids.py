@@ -131,8 +131,11 @@ def mosaic(images: Sequence[Image], title: str) -> Figure:
 
 
 def pictures(dataset: Dataset, indices: Sequence[int]) -> list[Image]:
-    """The images of some samples as H×W×C."""
-    return [as_picture(image) for image in dataset.read(torch.tensor(indices)).images.cpu()]
+    """The images of some samples as H×W×C; blank where a file can no longer be read."""
+    batch = dataset.read(torch.tensor(indices))
+    found = dict(zip(batch.indices.tolist(), batch.images.cpu(), strict=True))
+    blank = torch.full(dataset.info.shape, 255, dtype=torch.uint8)
+    return [as_picture(found.get(index, blank)) for index in indices]
 
 
 def resized(dataset: ImageDataset, indices: Sequence[int]) -> list[tuple[ResizePolicy, list[Image]]]:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from PIL import Image
 from convnet.data import ImageDataset, Preprocess, location, open_data
 from convnet.data.files import cache as packs
 from convnet.data.files.cache import DecodedCache, NoSpaceError, open_cache
+from convnet.reports.grids import pictures
 from tests.conftest import Cli, refused
 
 SHAPE = (6, 4, 5, 3)
@@ -117,6 +120,25 @@ def test_a_file_that_vanishes_is_left_out_of_its_batch(many: Path) -> None:
     assert batch.indices.tolist() == [4, 6]
     assert len(batch.images) == len(batch.targets) == 2
     assert list(dataset.files.problems) == [5]
+
+
+def test_an_archive_that_was_repaired_is_scanned_again(many: Path) -> None:
+    path = Path(shutil.make_archive(str(many), "zip", many))
+    sound = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        place = archive.getinfo("a/7.jpg").header_offset
+    path.write_bytes(sound[: place + 200] + bytes(50) + sound[place + 250 :])
+    damaged = open_data(str(path), Preprocess(image_size=16))
+    assert len(damaged) == 119 and "7.jpg" in damaged.info.unreadable[0]
+    path.write_bytes(sound)
+    assert len(open_data(str(path), Preprocess(image_size=16))) == 120
+
+
+def test_pictures_of_files_that_vanished_are_blank(many: Path) -> None:
+    dataset = open_data(str(many), Preprocess(image_size=16))
+    (many / location(dataset, 5)).unlink()
+    shown = pictures(dataset, [4, 5, 6, 4])
+    assert (shown[1] == 255).all() and (shown[0] == shown[3]).all() and not (shown[2] == 255).all()
 
 
 def test_a_killed_packing_goes_on_and_ends_with_the_same_pack(many: Path, cache: Path, cli: Cli) -> None:

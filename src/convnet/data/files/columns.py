@@ -138,6 +138,7 @@ def files_column(cells: Cells, index: FileIndex) -> str:
     if found is None:
         raise DataError(
             f"{cells.path}: no column names image files (columns: {', '.join(cells.columns[:20])})"
+            + ("; save a table of numbers as .csv" if cells.path.suffix.lower() == ".parquet" else "")
         )
     return found
 

@@ -82,12 +82,14 @@ class FileStorage:
         root: The folder or archive.
         system: The file system that holds the files.
         prefix: The folder within the file system, with a slash; empty for an archive.
+        version: The size and time of an archive; its members' checksums say nothing about damage to it.
     """
 
     root: Path
     system: AbstractFileSystem
     prefix: str
     remote: bool = False
+    version: tuple[int, ...] = ()
 
     def contents(self) -> Contents:
         """List all files.
@@ -105,7 +107,7 @@ class FileStorage:
             if info["type"] == "directory":
                 folders.append(name)
             elif info["type"] == "file":
-                entries.append(FileEntry(name, info["size"], _stamp(info)))
+                entries.append(FileEntry(name, info["size"], self._stamp(info)))
             else:
                 ignored.append(Ignored(name, "not an ordinary file"))
         entries.sort(key=lambda entry: entry.name)
@@ -184,7 +186,11 @@ class FileStorage:
             return FileEntry(name, MISSING, 0)
         if info["type"] != "file":  # reading a pipe would never end
             return FileEntry(name, MISSING, 0)
-        return FileEntry(name, info["size"], _stamp(info))
+        return FileEntry(name, info["size"], self._stamp(info))
+
+    def _stamp(self, info: Info) -> int:
+        """A number that changes with the file."""
+        return zlib.crc32(repr([*(info.get(key) for key in STAMPS), *self.version]).encode())
 
     def _path(self, name: str) -> str:
         """The path of a file within the file system; a name may also be an absolute path."""
@@ -209,7 +215,8 @@ def open_storage(path: Path) -> FileStorage:
         system = ZipFileSystem(path.open("rb"))
         _use_slashes(system.zip)
         system.ls("")  # fills its cache, which several threads must not do at once
-        return FileStorage(path, system, "")
+        facts = path.stat()
+        return FileStorage(path, system, "", version=(facts.st_size, facts.st_mtime_ns))
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError) as error:
@@ -232,11 +239,6 @@ def visible_folders(root: Path) -> list[Path]:
 def is_archive(path: Path) -> bool:
     """Whether the name of a path is that of a zip archive."""
     return path.suffix.lower() == ".zip" and not path.is_dir()
-
-
-def _stamp(info: Info) -> int:
-    """A number that changes with the file."""
-    return zlib.crc32(repr([info.get(key) for key in STAMPS]).encode())
 
 
 def _passed_over(name: str) -> str | None:
