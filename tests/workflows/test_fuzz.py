@@ -17,14 +17,14 @@ def test_damaged_runs_end_in_messages(tmp_path: Path, count: int) -> None:
     assert not failures, "\n".join(failures)
 
 
-@pytest.mark.parametrize("count", [40, pytest.param(150, marks=SLOW)])
+@pytest.mark.parametrize("count", [20, pytest.param(150, marks=SLOW)])
 def test_damaged_data_ends_in_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "")  # restored at the end
     failures = data_files.fuzz(tmp_path, count, seed=count)
     assert not failures, "\n".join(failures)
 
 
-@pytest.mark.parametrize("count", [60, pytest.param(200, marks=SLOW)])
+@pytest.mark.parametrize("count", [40, pytest.param(200, marks=SLOW)])
 def test_odd_calls_end_in_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     for name in ("XDG_CACHE_HOME", "HOME"):  # restored at the end
         monkeypatch.setenv(name, "")

@@ -122,9 +122,10 @@ def test_a_file_that_vanishes_is_left_out_of_its_batch(many: Path) -> None:
     assert list(dataset.files.problems) == [5]
 
 
-def test_an_archive_that_was_repaired_is_scanned_again(many: Path) -> None:
+def test_an_archive_that_was_replaced_is_scanned_again(many: Path) -> None:
     path = Path(shutil.make_archive(str(many), "zip", many))
     sound = path.read_bytes()
+    assert len(open_data(str(path), Preprocess(image_size=16))) == 120
     with zipfile.ZipFile(path) as archive:
         place = archive.getinfo("a/7.jpg").header_offset
     path.write_bytes(sound[: place + 200] + bytes(50) + sound[place + 250 :])
