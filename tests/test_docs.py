@@ -9,8 +9,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 import typer.main
+from nbclient import NotebookClient
 
 from convnet.cli.app import app
 from convnet.workflows.plane import STEPS
@@ -69,6 +71,16 @@ def test_examples(page: Path, tmp_path: Path, call: Cli, monkeypatch: pytest.Mon
             run_shell(block, call)
         else:
             run_console(block, call)
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.ipynb")), ids=lambda page: page.stem)
+def test_notebooks(page: Path, tmp_path: Path) -> None:
+    """Every cell runs, and the layer table is shown once."""
+    notebook = nbformat.read(page, as_version=4)
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    (table,) = (cell for cell in notebook.cells if "convnet.summary" in cell.source)
+    assert [output.output_type for output in table.outputs] == ["execute_result"]
+    assert (tmp_path / "runs" / "rates" / "compare.html").exists()
 
 
 def without_effect(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from convnet.data import Data, Preprocess, audit_data
+from convnet.data import Data, Dataset, Preprocess, audit_data
 from convnet.data.audit.audit import Audit
 from convnet.data.datasets.adapters import as_dataset
 from convnet.layers import Metric
@@ -67,14 +67,11 @@ def train(
             interrupted training; the message says what to do.
     """
     overrides = adopt_objects(overrides)
-    changes = _dotted(overrides)
     if isinstance(data_or_recipe, str | Path | Recipe):
         with shown_progress(progress) as shown, use_settings(keep_checkpoints=keep_checkpoints):
-            found = resolve(_word(data_or_recipe), changes)
+            found = resolve(_word(data_or_recipe), _dotted(overrides))
             return train_recipe(found.recipe, _path(out), data=found.data, listeners=[*shown, *listeners])
-    preprocess = validate(Preprocess, dict(overrides.get("preprocess", {})), "preprocess")
-    dataset = as_dataset(data_or_recipe, preprocess)
-    recipe = override(dataset_recipe(dataset.info, preprocess), changes)
+    recipe, dataset = _in_memory(data_or_recipe, overrides)
     with shown_progress(progress) as shown, use_settings(keep_checkpoints=keep_checkpoints):
         return train_recipe(
             recipe,
@@ -112,7 +109,7 @@ def resume(
 
 
 def compare(
-    data_or_recipe: str | Path | Recipe,
+    data_or_recipe: Any,
     vary: Mapping[str, Sequence[Any]],
     *,
     seeds: int = 1,
@@ -128,7 +125,7 @@ def compare(
         >>> done.summary[0]["test.accuracy"]["mean"]  # doctest: +SKIP
 
     Args:
-        data_or_recipe: As for `train`, but not data in memory.
+        data_or_recipe: As for `train`.
         vary: The values to compare for each field of the recipe; every combination is a variant.
         seeds: Runs per variant, with seeds 0, 1, ….
         out: The folder of the comparison. Default: runs/NAME-compare-N.
@@ -142,13 +139,15 @@ def compare(
     Raises:
         ConvnetError: As for `train`. All variants are checked before the first is trained.
     """
+    overrides = adopt_objects(overrides)
+    values = {field: [adopt_object(field, value) for value in several] for field, several in vary.items()}
     with shown_progress(progress) as shown:
+        if isinstance(data_or_recipe, str | Path | Recipe):
+            recipe, dataset = choose_recipe(_word(data_or_recipe), _dotted(overrides)), None
+        else:
+            recipe, dataset = _in_memory(data_or_recipe, overrides)
         return compare_variants(
-            choose_recipe(_word(data_or_recipe), _dotted(adopt_objects(overrides))),
-            {field: [adopt_object(field, value) for value in values] for field, values in vary.items()},
-            seeds=seeds,
-            out=_path(out),
-            listeners=[*shown, *listeners],
+            recipe, values, seeds=seeds, out=_path(out), dataset=dataset, listeners=[*shown, *listeners]
         )
 
 
@@ -276,6 +275,13 @@ def _word(value: str | Path | Recipe) -> str | Recipe:
 
 def _path(value: str | Path | None) -> Path | None:
     return None if value is None else Path(value)
+
+
+def _in_memory(data: Any, overrides: Mapping[str, Any]) -> tuple[Recipe, Dataset]:
+    """The default recipe of data in memory, with `overrides`, and the data."""
+    preprocess = validate(Preprocess, dict(overrides.get("preprocess", {})), "preprocess")
+    dataset = as_dataset(data, preprocess)
+    return override(dataset_recipe(dataset.info, preprocess), _dotted(overrides)), dataset
 
 
 def _dotted(overrides: Mapping[str, Any]) -> dict[str, Any]:

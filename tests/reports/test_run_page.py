@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import convnet
+from convnet.errors import RunError
 from convnet.workflows import Run
 from tests.conftest import PHOTOS
 from tests.reports.page import Page
@@ -72,6 +73,21 @@ def test_a_report_without_the_data_says_so(run: Run, monkeypatch: pytest.MonkeyP
     finally:
         (run.path / "recipe.yaml").write_text(recipe)
     assert "The data was not found at its recorded location" in text
+
+
+@pytest.mark.parametrize("index", ["-1", "20", "1000000000"])
+def test_predictions_of_samples_that_there_are_not(run: Run, index: str) -> None:
+    table = run.path / "predictions.csv"
+    sound = table.read_text()
+    lines = sound.splitlines()
+    column = lines[0].split(",").index("index")
+    cells = lines[1].split(",")
+    table.write_text("\n".join([lines[0], ",".join([*cells[:column], index, *cells[column + 1 :]]), ""]))
+    try:
+        with pytest.raises(RunError, match=rf"predictions.csv: damaged: the data has no sample {index}"):
+            run.report()
+    finally:
+        table.write_text(sound)
 
 
 def test_the_pages_of_an_audit(tmp_path: Path) -> None:

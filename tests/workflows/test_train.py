@@ -360,6 +360,23 @@ def test_compare(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         convnet.compare("digits", {"optimizer": ["adam"]}, out=tmp_path / "c", epochs=3, model="mlp")
 
 
+def test_compare_takes_data_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other samples are another comparison, though all else is the same."""
+    monkeypatch.chdir(tmp_path)
+    images = np.random.default_rng(0).integers(0, 256, (60, 8, 8), np.uint8)
+    labels = np.arange(60) % 2
+
+    def go(labels: object) -> Path:
+        done = convnet.compare((images, labels), {"optimizer.lr": [0.1, 0.01]}, epochs=1, model="linear")
+        assert all(row["samples"] == {"val": 6, "test": 6} for row in done.summary)
+        return done.page.parent
+
+    first = go(labels)
+    assert go(labels) == first and go(1 - labels) != first
+    run = next(first.glob("*0.01-seed0"))
+    assert convnet.load_run(run).evaluate((images, labels)).accuracy is not None
+
+
 def test_compare_varies_what_it_says(tmp_path: Path) -> None:
     options = {"epochs": 1, "model": "mlp"}
     vary = {"optimizer.lr": [0.1], "seed": [1, 2], "optimizer.name": ["sgd", "momentum"]}

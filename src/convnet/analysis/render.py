@@ -61,7 +61,7 @@ def _widths(layers: Sequence[Layer], width: int) -> list[int]:
 def plain_text(table: LayerTable) -> str:
     """The table in 80 columns without color."""
     out = io.StringIO()
-    Console(file=out, width=80, color_system=None).print(terminal(table))
+    Console(file=out, width=80, color_system=None, force_jupyter=False).print(terminal(table))
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 

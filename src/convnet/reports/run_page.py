@@ -68,13 +68,14 @@ def write_run_report(
     """
     data = folder.data
     held_out = "test" if result["test"] else "val" if result["val"] else None
-    predictions = [row for row in _predictions(folder, task, data["classes"]) if row["split"] == held_out]
+    dataset = _unchanged(folder, dataset)
+    rows = _predictions(folder, task, data["classes"], dataset)
+    predictions = [row for row in rows if row["split"] == held_out]
     classified = task.target.exclusive
     evaluation = (
         _evaluation(folder, held_out, predictions, data["classes"]) if held_out and classified else None
     )
     mistakes = most_confident_mistakes(predictions) if classified else []
-    dataset = _unchanged(folder, dataset)
     pictures = dict(_curves(folder, task, result))
     if evaluation is not None:
         which = "test" if result["test"] else "validation"
@@ -214,7 +215,9 @@ def _augmented_figure(dataset: Dataset, split: Split, recipe: Recipe, task: Task
     )
 
 
-def _predictions(folder: RunFolder, task: Task, classes: Sequence[str]) -> list[dict[str, str]]:
+def _predictions(
+    folder: RunFolder, task: Task, classes: Sequence[str], dataset: Dataset | None
+) -> list[dict[str, str]]:
     """The rows of predictions.csv.
 
     Raises:
@@ -232,7 +235,9 @@ def _predictions(folder: RunFolder, task: Task, classes: Sequence[str]) -> list[
                 raise ValueError(f"sample {row['index']} has a class that the run does not know")
             if task.target.dense and row[task.score.key]:
                 float(row[task.score.key])
-            int(row["index"])
+            index = int(row["index"])
+            if index < 0 or (dataset is not None and index >= len(dataset)):
+                raise ValueError(f"the data has no sample {index}")
     except (csv.Error, KeyError, ValueError, TypeError) as error:
         raise RunError(f"{file}: damaged: {in_one_line(error)}; train the run again") from error
     return rows

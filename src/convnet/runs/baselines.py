@@ -48,7 +48,7 @@ class BaselineRow:
         return self.test_accuracy if self.test_accuracy is not None else self.val_accuracy or 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Baselines:
     """The baselines measured on one split of a data set.
 
@@ -61,6 +61,12 @@ class Baselines:
     data: str
     split: str
     rows: tuple[BaselineRow, ...]
+
+    def __repr__(self) -> str:
+        best_first = sorted(self.rows, key=lambda row: -row.accuracy)
+        return "\n".join(
+            [f"Baselines of {self.data}", *(f"{row.accuracy:8.2%}  {row.name}" for row in best_first)]
+        )
 
     def write(self, folder: Path) -> Path:
         """Write the table as JSON.

@@ -20,7 +20,7 @@ from convnet.tasks.metrics import correct_classes
 from convnet.tasks.task import TASKS, Evaluation, Labels, Prediction, Score, Task, predict_all
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ClassificationResult(Evaluation):
     """The evaluation of a classifier on N samples.
 
@@ -127,7 +127,7 @@ class ClassificationResult(Evaluation):
         ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ClassPrediction(Prediction):
     """The classes of a sample and their probabilities, most probable first."""
 

@@ -47,7 +47,7 @@ def psnr(outputs: Tensor, targets: Tensor) -> Float[Tensor, " N"]:
     return -10 * (outputs - targets).square().flatten(1).mean(1).clamp_min(FLOOR).log10()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ImageResult(Evaluation):
     """The evaluation of an image-to-image network on N samples.
 
@@ -85,7 +85,7 @@ class ImageResult(Evaluation):
             yield {name: f"{value:.6f}" for name, value in zip(FIGURES, values, strict=True)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ImagePrediction(Prediction):
     """An output image, H×W×C."""
 

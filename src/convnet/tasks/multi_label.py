@@ -23,7 +23,7 @@ from convnet.tasks.task import TASKS, Evaluation, Labels, Prediction, Score, Tas
 HALF = 0.5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MultiLabelResult(Evaluation):
     """The evaluation of a multi-label classifier on N samples.
 
@@ -130,7 +130,7 @@ def _f1(said: Tensor, right: Tensor, over: tuple[int, ...]) -> Tensor:
     return 2 * both / (said.sum(over) + right.sum(over)).clamp_min(1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LabelsPrediction(Prediction):
     """The predicted labels of a sample, and all probabilities, most probable first."""
 

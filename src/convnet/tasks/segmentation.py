@@ -36,7 +36,7 @@ from convnet.tasks.task import (
 from convnet.types import IGNORED, Batch
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SegmentationResult(Evaluation):
     """The evaluation of a segmentation network on N samples.
 
@@ -83,7 +83,7 @@ class SegmentationResult(Evaluation):
             }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MaskPrediction(Prediction):
     """A predicted mask.
 
@@ -139,7 +139,7 @@ class MaskPrediction(Prediction):
         return to_png(image)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StepPrediction(Prediction):
     """The predicted class of every step of a series."""
 

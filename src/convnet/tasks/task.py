@@ -85,6 +85,11 @@ class Evaluation(ABC):
     def __len__(self) -> int:
         return len(self.indices)
 
+    def __repr__(self) -> str:
+        numbers = {"loss": self.loss, **self.scores(), **self.extra}
+        figures = [f"{name} {value:.4g}" for name, value in numbers.items() if isinstance(value, float)]
+        return f"{type(self).__name__}: {', '.join(figures)} (n = {len(self):,})"
+
 
 @dataclass(frozen=True)
 class Labels:
@@ -109,6 +114,9 @@ class Prediction(ABC):
     """The prediction for one sample."""
 
     location: str
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}: {self.as_text(3)}"
 
     @abstractmethod
     def as_dict(self) -> dict[str, Any]:

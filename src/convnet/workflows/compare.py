@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import itertools
 import json
 import logging
@@ -13,15 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from convnet.atomic import cannot_write, write_atomically
+from convnet.data import Dataset
 from convnet.device import default_device
 from convnet.errors import InterruptedRunError, RecipeError, RunError
-from convnet.recipes import Recipe, override
+from convnet.recipes import Recipe, override, split_data
 from convnet.reports.compare_page import Variant
 from convnet.runs import as_file_name
 from convnet.settings import settings
 from convnet.tasks import Score
 from convnet.training import Listener
 from convnet.workflows.run import Run, load_run
+from convnet.workflows.run_data import checksums_file
 from convnet.workflows.train import require_buildable, resolve_environment, train_or_resume
 
 logger = logging.getLogger(__name__)
@@ -79,6 +82,7 @@ def compare(
     *,
     seeds: int = 1,
     out: Path | None = None,
+    dataset: Dataset | None = None,
     listeners: Sequence[Listener] = (),
 ) -> Comparison:
     """Train every combination of the values in `vary` with several seeds.
@@ -92,6 +96,7 @@ def compare(
         seeds: Runs per variant; the seeds count from the recipe's own.
         out: The folder of the runs, `compare.html`, `compare.png` and `compare.json`. Default:
             runs/NAME-compare-N, a new one for each comparison.
+        dataset: Data that the recipe cannot open.
         listeners: Callables that receive every event.
 
     Returns:
@@ -105,8 +110,11 @@ def compare(
         raise RecipeError("nothing to compare; give a field and its values: --vary optimizer=adam,sgd")
     if seeds > 1 and "seed" in vary:
         raise RecipeError("--vary seed and --seeds both choose seeds; use one of them")
-    recipe = resolve_environment(recipe, settings().device or default_device(), out or Path("runs"))
+    device = settings().device or default_device()
+    recipe = resolve_environment(recipe, device, out or Path("runs"), named=dataset is None)
     plan = {"recipe": recipe.to_dict(), "vary": {k: list(v) for k, v in vary.items()}, "seeds": seeds}
+    if dataset is not None:
+        plan["samples"] = hashlib.sha256(checksums_file(dataset) or b"").hexdigest()
     variants_of = _variants(recipe, vary)
     _require_distinct([label for label, _ in variants_of])
     planned = {
@@ -114,7 +122,8 @@ def compare(
         for label, variant in variants_of
     }
     for label, recipes in planned.items():
-        settled = require_buildable(recipes[0])[0]
+        opened = split_data(recipes[0], dataset) if dataset is not None else None
+        settled = require_buildable(recipes[0], opened)[0]
         planned[label] = [override(settled, {"seed": each.seed}) for each in recipes]
     folder = comparison_folder(out, f"{as_file_name(recipe.name)}-compare", plan)
     runs: dict[str, list[Run]] = {label: [] for label in planned}
@@ -128,7 +137,11 @@ def compare(
             left = _time_left(time.perf_counter() - began, trained, count - done)
             trained += not (path / "result.json").exists()
             try:
-                runs[label].append(train_or_resume(path, recipes[i], listeners=listeners, label=place + left))
+                runs[label].append(
+                    train_or_resume(
+                        path, recipes[i], dataset=dataset, listeners=listeners, label=place + left
+                    )
+                )
             except InterruptedRunError:
                 raise InterruptedRunError(
                     f"{folder}: stopped in {place}; run the same command again to continue"

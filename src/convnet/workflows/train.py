@@ -211,16 +211,29 @@ def resume(
 
 
 def train_or_resume(
-    path: Path, recipe: Recipe, *, listeners: Sequence[Listener] = (), label: str = ""
+    path: Path,
+    recipe: Recipe,
+    *,
+    dataset: Dataset | None = None,
+    listeners: Sequence[Listener] = (),
+    label: str = "",
 ) -> Run:
     """Train into `path`, or resume the run of the same recipe that is there.
+
+    Args:
+        path: The run folder.
+        recipe: The recipe.
+        dataset: Data that the recipe cannot open.
+        listeners: Callables that receive every event.
+        label: The name of the run among several, for listeners.
 
     Raises:
         RunError: The folder holds a run of another recipe.
         ConvnetError: As for `train`.
     """
     if not (path / "run.json").exists():
-        return train(recipe, path, listeners=listeners, label=label)
+        data = split_data(recipe, dataset) if dataset is not None else None
+        return train(recipe, path, data=data, listeners=listeners, label=label, reopens=data is None)
     there = Run(RunFolder.open(path))
     if there.recipe != recipe:
         raise RunError(f"{path}: holds a run of another recipe; choose another folder with --out")

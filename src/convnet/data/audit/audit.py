@@ -29,7 +29,7 @@ MOST_JUDGED = 20_000
 """The largest number of images whose labels are checked."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Audit:
     """The result of an audit.
 
@@ -44,6 +44,10 @@ class Audit:
     scan: Scan
     findings: tuple[Finding, ...]
     seconds: dict[str, float]
+
+    def __repr__(self) -> str:
+        problems = ", ".join(f"{len(found):,} {kind}" for kind, found in self.by_kind.items())
+        return f"Audit of {self.manifest.name}: {self.images:,} images; {problems or 'nothing found'}"
 
     @property
     def files(self) -> int:

@@ -15,7 +15,12 @@ from torch import Tensor
 from convnet.data.datasets.dataset import Dataset
 from convnet.data.datasets.npz import depth_remarks, images_from_array, white_of
 from convnet.data.datasets.open_images import open_images
-from convnet.data.datasets.tensor_dataset import TensorDataset, from_tensors, preprocess_images
+from convnet.data.datasets.tensor_dataset import (
+    TensorDataset,
+    from_tensors,
+    preprocess_images,
+    with_checksums,
+)
 from convnet.data.files.csv import Cells
 from convnet.data.files.image_csv import manifest_of_cells
 from convnet.data.files.storage import open_storage
@@ -52,7 +57,7 @@ def as_dataset(data: Any, preprocess: Preprocess) -> Dataset:
         keys = ", ".join(map(str, data))
         raise DataError(f"data is a dictionary with the keys {keys}; pass one dataset or one table")
     if isinstance(data, tuple) and len(data) == 2:
-        return preprocess_images(_from_arrays(*data), preprocess, None, None)
+        return with_checksums(preprocess_images(_from_arrays(*data), preprocess, None, None))
     if hasattr(data, "features") and hasattr(data, "column_names"):
         return _from_pairs(*_hugging_face(data), preprocess)
     if hasattr(data, "columns") and (hasattr(data, "notna") or hasattr(data, "__arrow_c_stream__")):
@@ -158,7 +163,8 @@ def _from_pairs(
             f"{name}: class indices range from {min(targets)} to {max(targets)}, but the classes are {names}"
         )
     locations = [f"{name}[{i}]" for i in range(len(pictures))]
-    return from_tensors(name, torch.from_numpy(stacked), torch.tensor(targets), names, locations)
+    dataset = from_tensors(name, torch.from_numpy(stacked), torch.tensor(targets), names, locations)
+    return with_checksums(dataset)
 
 
 def _pixels(image: Any, index: int) -> NDArray[np.uint8]:

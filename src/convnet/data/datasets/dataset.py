@@ -53,21 +53,21 @@ class DatasetInfo:
     name: str
     shape: ImageShape
     classes: tuple[str, ...]
-    locations: Sequence[str]
+    locations: Sequence[str] = field(repr=False)
     target: Target = CLASS_INDEX
     modality: Modality = "images"
-    given_split: Sequence[SplitName] | None = None
-    groups: Tensor | None = None
-    duplicates: Tensor | None = None
-    near_copies: Tensor | None = None
-    shards: Tensor | None = None
-    sizes: Tensor | None = None
+    given_split: Sequence[SplitName] | None = field(default=None, repr=False)
+    groups: Tensor | None = field(default=None, repr=False)
+    duplicates: Tensor | None = field(default=None, repr=False)
+    near_copies: Tensor | None = field(default=None, repr=False)
+    shards: Tensor | None = field(default=None, repr=False)
+    sizes: Tensor | None = field(default=None, repr=False)
     mask_values: tuple[int, ...] = ()
     white: int | None = None
     sample_rate: int | None = None
-    checksums: Tensor | None = None
-    excluded: Mapping[int, str] = field(default_factory=dict)
-    unreadable: tuple[str, ...] = ()
+    checksums: Tensor | None = field(default=None, repr=False)
+    excluded: Mapping[int, str] = field(default_factory=dict, repr=False)
+    unreadable: tuple[str, ...] = field(default=(), repr=False)
     warnings: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     in_memory: bool = True

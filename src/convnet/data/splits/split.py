@@ -61,7 +61,7 @@ class SplitOptions(Section):
         return self
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Split:
     """Sample indices of the splits, int64, ascending; `val` and `test` may be empty.
 
@@ -76,6 +76,9 @@ class Split:
     val: Tensor
     test: Tensor
     remarks: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Split: {len(self.train):,}/{len(self.val):,}/{len(self.test):,} samples (train/val/test)"
 
     def __getitem__(self, name: SplitName) -> Tensor:
         return {"train": self.train, "val": self.val, "test": self.test}[name]
