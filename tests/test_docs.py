@@ -75,11 +75,13 @@ def test_examples(page: Path, tmp_path: Path, call: Cli, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.ipynb")), ids=lambda page: page.stem)
 def test_notebooks(page: Path, tmp_path: Path) -> None:
-    """Every cell runs, and the layer table is shown once."""
+    """Every cell runs, the layer table is shown once, and figures of one's own are shown."""
     notebook = nbformat.read(page, as_version=4)
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     (table,) = (cell for cell in notebook.cells if "convnet.summary" in cell.source)
     assert [output.output_type for output in table.outputs] == ["execute_result"]
+    (drawn,) = (cell for cell in notebook.cells if "plt.show" in cell.source)
+    assert "image/png" in drawn.outputs[0].data
     assert (tmp_path / "runs" / "rates" / "compare.html").exists()
 
 

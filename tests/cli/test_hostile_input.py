@@ -176,6 +176,20 @@ def test_reports_in_an_interactive_python(run: Path, settings: bool) -> None:
     assert done.returncode == 0 and done.stdout.strip() == str(run.parent), done.stderr
 
 
+def test_the_settings_of_a_program_stay_its_own(run: Path) -> None:
+    """A notebook, for example, draws figures of its own after a training."""
+    (run.parent / "matplotlibrc").write_text("lines.linewidth: 7\n")
+    code = "import convnet; convnet.load_run('run').report(); import matplotlib as mpl"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; print(mpl.get_backend(), mpl.rcParams['lines.linewidth'])"],
+        cwd=run.parent,
+        env={**os.environ, "MPLBACKEND": "svg"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == ["svg", "7.0"], done.stderr
+
+
 def test_too_many_threads_are_limited(main: Run, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     monkeypatch.setattr("torch.set_num_threads", asked.append)

@@ -1,7 +1,7 @@
-"""Import matplotlib with its own settings, whatever the environment and a matplotlibrc say.
+"""Import matplotlib, whatever the environment and a matplotlibrc say.
 
 A nonsensical MPLBACKEND or a damaged matplotlibrc makes the import fail. Figures are only written to files,
-so neither has a meaning here.
+so neither has a meaning here. Sound settings stay those of the program, which may draw figures of its own.
 """
 
 from __future__ import annotations
@@ -36,7 +36,13 @@ def _own_settings() -> Iterator[None]:
 
 
 def import_matplotlib() -> None:
-    """Import matplotlib, unless the user's program has already done so."""
-    if "matplotlib" not in sys.modules:
+    """Import matplotlib with the user's settings, or with its own if these cannot be read."""
+    if "matplotlib" in sys.modules:
+        return
+    try:
+        import matplotlib
+    except Exception:  # a wrong value or encoding, or a module that does not exist
+        for name in [name for name in sys.modules if name.startswith("matplotlib")]:
+            del sys.modules[name]  # half imported
         with _own_settings():
             import matplotlib  # noqa: F401
