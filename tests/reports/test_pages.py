@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -54,12 +53,13 @@ def test_the_curves_are_the_rows_of_the_metrics() -> None:
         }
         for e in (1, 2, 3)
     ]
-    picture = figures.curves(rows, {"loss": 0.5, "accuracy": 0.3}, Score("accuracy", "accuracy"))
-    loss, accuracy = picture.axes
+    test, score = {"loss": 0.5, "accuracy": 0.3}, Score("accuracy", "accuracy")
+    (loss,), (accuracy,) = (figures.curve(kind, rows, test, score).axes for kind in ("loss", "accuracy"))
     drawn = {line.get_label(): list(line.get_ydata()) for line in loss.lines}
     assert list(drawn.values())[:2] == [[1, 1 / 2, 1 / 3], [2, 1, 2 / 3]]
     assert any(np.allclose(line.get_ydata(), 0.3) for line in accuracy.lines)
-    plt.close(picture)
+    (one,) = figures.curve("loss", rows[:1], None, score).axes
+    assert one.get_xticks().tolist() == [1]
 
 
 @pytest.mark.parametrize("classes", [("a", "b"), tuple(f"class {i}" for i in range(30))])
@@ -69,4 +69,3 @@ def test_the_confusion_matrix_shows_fractions_of_each_true_class(classes: tuple[
     picture = figures.confusion(counts, classes, "Confusion")
     shown = np.asarray(picture.axes[0].images[0].get_array())
     assert shown[0, :2].tolist() == [0.75, 0.25] and shown[1, 1] == 1
-    plt.close(picture)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import convnet
 from convnet.errors import RunError
@@ -42,6 +43,20 @@ def test_the_sections_of_a_report(run: Run) -> None:
     epochs, classes = 2, 2
     assert page.rows[0] == 1 + epochs
     assert page.rows[1] == 1 + classes
+
+
+def test_the_resize_policies_of_several_classes_are_shown_where_they_differ(run: Run, tmp_path: Path) -> None:
+    text = (run.path / "report.html").read_text()
+    titles = re.findall(r"<h3>(Resized by .*?)</h3>", text)
+    assert titles == ["Resized by crop, used here", "Resized by stretch", "Resized by letterbox"]
+    assert set(re.findall(r"<figcaption>(\w+)</figcaption>", text)) == set(run.classes)
+    for i in range(20):
+        path = tmp_path / "squares" / "ab"[i % 2] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(i).integers(0, 256, (32, 32, 3), np.uint8)
+        Image.fromarray(pixels).save(path)
+    squares = convnet.train(tmp_path / "squares", model="linear", epochs=1, out=tmp_path / "run")
+    assert "Resized by" not in (squares.path / "report.html").read_text()
 
 
 def test_a_report_needs_nothing_from_outside(run: Run) -> None:

@@ -30,8 +30,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def test_the_run_folder_holds_what_the_design_says(run: Run) -> None:
     names = {str(p.relative_to(run.path)) for p in run.path.rglob("*") if p.is_file() and p.name != ".lock"}
-    pictures = ("augmented", "confusion", "curves", "samples", "steps")
-    assert names - {"figures/mistakes.png"} == {
+    pictures = ("confusion", "curve-accuracy", "curve-loss", "curve-rates", "curve-steps")
+    assert names == {
         "recipe.yaml",
         "environment.json",
         "data.json",
@@ -44,7 +44,7 @@ def test_the_run_folder_holds_what_the_design_says(run: Run) -> None:
         "result.json",
         "report.html",
         "run.json",
-        *(f"figures/{name}.png" for name in pictures),
+        *(f"figures/{name}.svg" for name in pictures),
     }
     assert run.result["test"]["accuracy"] > 0.9
     assert run.result["parameters"] == 65_834
@@ -55,7 +55,7 @@ def test_the_report_needs_nothing_from_outside(run: Run) -> None:
     page = (run.path / "report.html").read_text()
     assert "http://" not in page
     assert "https://" not in page
-    assert page.count("data:image/png;base64,") >= 5
+    assert page.count("data:image/svg+xml;base64,") == 5 and "data:image/jpeg;base64," in page
     assert f"{run.result['test']['accuracy']:.2%}" in page
 
 

@@ -193,7 +193,7 @@ def _numbers(values: Sequence[float]) -> str:
 
 
 STYLE = """
-.convnet-summary { font: 13px/1.5 system-ui, "DejaVu Sans", sans-serif; min-width: 900px; }
+.convnet-summary { font: 13px/1.5 system-ui, "DejaVu Sans", sans-serif; }
 .convnet-summary .row { display: grid; gap: 0 12px; padding: 1px 0; border-bottom: 1px solid #8882;
   grid-template-columns: minmax(170px, 1fr) 92px 98px 96px 66px 60px 74px 56px 62px; }
 .convnet-summary .row span { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
@@ -207,6 +207,12 @@ STYLE = """
 .convnet-summary details[open] > summary span:first-child::before { content: "▾ "; }
 .convnet-summary details[open] > summary span:not(:first-child) { opacity: .45; font-weight: 400; }
 .convnet-summary p { margin: 6px 0 0; }
+.convnet-summary { container-type: inline-size; }
+@container (max-width: 899px) {
+  .convnet-summary .row { grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 0 8px; font-size: 12px; }
+  .convnet-summary .row span:first-child { grid-column: 1 / -1; }
+  .convnet-summary .row span { overflow-wrap: anywhere; white-space: normal; }
+}
 """
 
 

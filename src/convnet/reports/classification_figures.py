@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from matplotlib.figure import Figure
-
 from convnet.data import Dataset
 from convnet.reports import figures, grids
-from convnet.reports.style import shortened, to_png
+from convnet.reports.style import shortened, to_svg
+from convnet.reports.thumbnails import Tile, picture_uri
 from convnet.tasks import ClassificationResult
 
 Row = Mapping[str, str]
@@ -26,9 +25,9 @@ def classification_figures(
         classes: The class names.
     """
     title = f"Confusion on {where} (n = {len(evaluation.targets):,})"
-    yield "confusion", to_png(figures.confusion(evaluation.confusion(), classes, title))
+    yield "confusion", to_svg(figures.confusion(evaluation.confusion(), classes, title))
     if (curve := evaluation.roc()) is not None:
-        yield "roc", to_png(figures.roc(*curve, classes[1]))
+        yield "roc", to_svg(figures.roc(*curve, classes[1]))
 
 
 def most_confident_mistakes(rows: Sequence[Row]) -> list[Row]:
@@ -37,12 +36,14 @@ def most_confident_mistakes(rows: Sequence[Row]) -> list[Row]:
     return sorted(wrong, key=lambda row: -float(row["confidence"]))
 
 
-def mistakes_figure(dataset: Dataset, mistakes: Sequence[Row]) -> Figure:
+def mistake_tiles(dataset: Dataset, mistakes: Sequence[Row]) -> list[Tile]:
     """The misclassified samples with their true and predicted classes."""
-    indices = [int(row["index"]) for row in mistakes]
-    captions = [
-        f"{shortened(row['class'])} → {shortened(row['predicted'])}\n{float(row['confidence']):.1%}"
-        for row in mistakes
+    pictures = grids.pictures(dataset, [int(row["index"]) for row in mistakes])
+    return [
+        Tile(
+            picture_uri(picture),
+            f"{shortened(row['class'])} → {shortened(row['predicted'])}",
+            f"{float(row['confidence']):.1%}",
+        )
+        for picture, row in zip(pictures, mistakes, strict=True)
     ]
-    title = "Most confident mistakes (true → predicted)"
-    return grids.image_grid(grids.pictures(dataset, indices), captions, 8, title)

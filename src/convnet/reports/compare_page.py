@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 import os
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from convnet.atomic import write_atomically
-from convnet.reports.figures import sentence
+from convnet.reports.figures import epoch_axis, score_axis, sentence
 from convnet.reports.html import render
-from convnet.reports.style import CYCLE, TEST, VAL, figure, log_scale, to_png
+from convnet.reports.style import CHART, CYCLE, TEST, VAL, figure, log_scale, to_png, to_svg
 from convnet.tasks import Score
 
 SPLITS = ("val", "test")
@@ -27,14 +28,13 @@ BALANCED = 0.01
 
 def write_compare_report(folder: Path, title: str, variants: Sequence[Variant], score: Score) -> Path:
     """Write `compare.html` and `compare.png` into `folder` and return the path of the page."""
-    picture = to_png(compare_figure(variants, score))
-    write_atomically(folder / "compare.png", picture)
+    write_atomically(folder / "compare.png", to_png(compare_figure(variants, score)))
     page = render(
         "compare.html",
         title=title,
         score=score,
         variants=variants,
-        picture=picture,
+        panels=[(title, to_svg(picture)) for title, picture in _charts(variants, score)],
         differences=differences(variants),
         balanced=any(_is_imbalanced(variant, score.key) for variant in variants),
         reports=_reports(folder, variants),
@@ -82,52 +82,69 @@ def _scores(variants: Sequence[Variant], score: Score) -> Figure:
 
 def compare_figure(variants: Sequence[Variant], score: Score) -> Figure:
     """Loss and metric per epoch, one curve per variant; bands are ± one standard deviation."""
-    if not any(rows for v in variants for rows in v.metrics):
+    panels = _panels(variants, score)
+    if not panels:
         return _scores(variants, score)
-    panels = [
-        ("train_loss", "Training loss"),
-        ("val_loss", "Validation loss"),
-        (f"val_{score.key}", f"Validation {score.label}"),
-    ]
-    has_validation = all(row["val_loss"] is not None for v in variants for rows in v.metrics for row in rows)
-    panels = (
-        panels
-        if has_validation
-        else [("train_loss", "Training loss"), (f"train_{score.key}", f"Training {score.label}")]
-    )
     with figure(4.3 * len(panels), 3.9) as picture:
         all_axes = picture.subplots(1, len(panels))
-        for axes, (column, title) in zip(all_axes, panels, strict=True):
-            for i, variant in enumerate(variants):
-                length = min(len(rows) for rows in variant.metrics)
-                if not length:
-                    continue  # fitted in one pass
-                values = np.array([[row[column] for row in rows[:length]] for rows in variant.metrics], float)
-                epochs, mean = np.arange(1, length + 1), values.mean(0)
-                color = CYCLE[i % len(CYCLE)]
-                axes.plot(
-                    epochs,
-                    mean,
-                    color=color,
-                    marker="o" if length < 40 else None,
-                    markersize=3,
-                    label=variant.label,
-                )
-                if len(values) > 1:
-                    deviation = values.std(0, ddof=1)
-                    axes.fill_between(
-                        epochs, mean - deviation, mean + deviation, color=color, alpha=0.15, linewidth=0
-                    )
-            drawn = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.lines])
-            if column.endswith("loss") and drawn.min() > 0 and drawn.max() / drawn.min() > 8:
-                log_scale(axes)
-            axes.set_title(title)
-            axes.set_xlabel("epoch")
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            if column.endswith(score.key) and not score.decibels:
-                axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        for axes, (column, title) in zip(all_axes, panels.items(), strict=True):
+            _draw(axes, variants, score, column, title)
         all_axes[0].legend(loc="best")
     return picture
+
+
+def _charts(variants: Sequence[Variant], score: Score) -> Iterator[tuple[str, Figure]]:
+    """The panels of `compare_figure` as one figure each."""
+    panels = _panels(variants, score)
+    for number, (column, title) in enumerate(panels.items()):
+        with figure(*CHART) as picture:
+            axes = picture.subplots()
+            _draw(axes, variants, score, column, title)
+            if number == 0:
+                axes.legend(loc="best")
+        yield title, picture
+    if not panels:
+        yield sentence(score.label), _scores(variants, score)
+
+
+def _panels(variants: Sequence[Variant], score: Score) -> dict[str, str]:
+    """The columns of metrics.csv that are drawn, with titles; empty for models without epochs."""
+    rows = [row for variant in variants for metrics in variant.metrics for row in metrics]
+    if not rows:
+        return {}
+    if any(row["val_loss"] is None for row in rows):
+        return {"train_loss": "Training loss", f"train_{score.key}": f"Training {score.label}"}
+    return {
+        "train_loss": "Training loss",
+        "val_loss": "Validation loss",
+        f"val_{score.key}": f"Validation {score.label}",
+    }
+
+
+def _draw(axes: Axes, variants: Sequence[Variant], score: Score, column: str, title: str) -> None:
+    """A curve per variant."""
+    longest = 0
+    for i, variant in enumerate(variants):
+        length = min(len(rows) for rows in variant.metrics)
+        if not length:
+            continue  # fitted in one pass
+        longest = max(longest, length)
+        values = np.array([[row[column] for row in rows[:length]] for rows in variant.metrics], float)
+        epochs, mean = np.arange(1, length + 1), values.mean(0)
+        color, marker = CYCLE[i % len(CYCLE)], "o" if length < 40 else None
+        axes.plot(epochs, mean, color=color, marker=marker, markersize=3, label=variant.label)
+        if len(values) > 1:
+            deviation = values.std(0, ddof=1)
+            axes.fill_between(
+                epochs, mean - deviation, mean + deviation, color=color, alpha=0.15, linewidth=0
+            )
+    drawn = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.lines])
+    if column.endswith("loss") and drawn.min() > 0 and drawn.max() / drawn.min() > 8:
+        log_scale(axes)
+    axes.set_title(title)
+    epoch_axis(axes, longest)
+    if column.endswith(score.key):
+        score_axis(axes, score)
 
 
 Row = dict[str, float | None]

@@ -13,11 +13,11 @@ from convnet.atomic import write_atomically
 from convnet.data import Dataset
 from convnet.reports.classification_figures import (
     classification_figures,
-    mistakes_figure,
+    mistake_tiles,
     most_confident_mistakes,
 )
 from convnet.reports.html import render
-from convnet.reports.style import to_png
+from convnet.reports.thumbnails import Tile
 from convnet.tasks import ClassificationResult, Evaluation, Score
 
 MISTAKES = 24
@@ -67,12 +67,13 @@ class EvaluationPage:
     def _html(self) -> str:
         pictures: dict[str, bytes] = {}
         mistakes = []
+        tiles: list[Tile] = []
         if isinstance(self.evaluation, ClassificationResult):
             rows = list(csv.DictReader(io.StringIO(self.predictions, newline="")))
             mistakes = most_confident_mistakes(rows)
             pictures = dict(classification_figures(self.evaluation, self.dataset.info.name, self.classes))
             if mistakes and self.dataset.info.modality == "images":
-                pictures["mistakes"] = to_png(mistakes_figure(self.dataset, mistakes[:MISTAKES]))
+                tiles = mistake_tiles(self.dataset, mistakes[:MISTAKES])
         overall = {
             key: value for key, value in self.evaluation.scores().items() if not isinstance(value, dict)
         }
@@ -84,5 +85,5 @@ class EvaluationPage:
             overall=overall,
             pictures=pictures,
             mistakes=mistakes,
-            shown=MISTAKES,
+            mistake_tiles=tiles,
         )

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from convnet.analysis import Equivariance
 from convnet.data import Dataset, all_images
-from convnet.reports.style import CYCLE, MUTED, TEST, TRAIN, VAL, figure, log_scale, shortened
+from convnet.reports.style import CHART, CYCLE, MUTED, TEST, TRAIN, VAL, figure, log_scale, shortened
 from convnet.tasks import Score
 
 Row = dict[str, float | None]
@@ -21,28 +22,44 @@ LABELED_CLASSES = 30
 """The largest number of classes whose names and counts are written into a confusion matrix."""
 
 
-def curves(rows: Sequence[Row], test: dict[str, float] | None, score: Score) -> Figure:
-    """Loss and metric per epoch, training and validation, with the final test value as a line."""
-    epochs = [row["epoch"] for row in rows]
-    with figure(10, 3.6) as picture:
-        for axes, kind in zip(picture.subplots(1, 2), ("loss", score.key), strict=True):
-            marker = "o" if len(rows) < 40 else None
-            for split, color in (("train", TRAIN), ("val", VAL)):
-                values = [row[f"{split}_{kind}"] for row in rows]
-                if None not in values:
-                    label = {"train": "training", "val": "validation"}[split]
-                    axes.plot(epochs, values, color=color, marker=marker, markersize=3, label=label)
-            if test is not None:
-                axes.axhline(test[kind], color=TEST, linestyle="--", linewidth=1, label="test (final)")
-            axes.set_title("Loss" if kind == "loss" else sentence(score.label))
-            axes.set_xlabel("epoch")
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            if kind != "loss" and score.decibels:
-                axes.set_ylabel("dB")
-            elif kind != "loss":
-                axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
-            axes.legend(loc="best")
+def curve(kind: str, rows: Sequence[Row], test: dict[str, float] | None, score: Score) -> Figure:
+    """Loss or metric per epoch, training and validation, with the final test value as a line."""
+    epochs = np.array([row["epoch"] for row in rows], float)
+    with figure(*CHART) as picture:
+        axes = picture.subplots()
+        marker = "o" if len(rows) < 40 else None
+        for split, color in (("train", TRAIN), ("val", VAL)):
+            values = np.array([row[f"{split}_{kind}"] for row in rows], float)
+            if not np.isnan(values).all():
+                label = {"train": "training", "val": "validation"}[split]
+                axes.plot(epochs, values, color=color, marker=marker, markersize=3, label=label)
+        if test is not None:
+            axes.axhline(test[kind], color=TEST, linestyle="--", linewidth=1, label="test (final)")
+        axes.set_title("Loss" if kind == "loss" else sentence(score.label))
+        epoch_axis(axes, len(rows))
+        if kind != "loss":
+            score_axis(axes, score)
+        axes.legend(loc="best")
     return picture
+
+
+def epoch_axis(axes: Axes, epochs: int) -> None:
+    """Whole numbers of epochs; a single epoch stands in the middle."""
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if epochs == 1:
+        axes.set_xlim(0, 2)
+        axes.set_xticks([1])
+        low, high = axes.get_ylim()
+        axes.set_ylim(low - (high - low), high + (high - low))
+
+
+def score_axis(axes: Axes, score: Score) -> None:
+    """The unit of a metric: percent or decibels."""
+    if score.decibels:
+        axes.set_ylabel("dB")
+    else:
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
 
 
 def sentence(label: str) -> str:
@@ -60,23 +77,34 @@ def smooth(values: NDArray[np.float64], span: float) -> NDArray[np.float64]:
     return out
 
 
-def steps(rows: Sequence[Row]) -> Figure:
-    """The training loss of every batch, raw and smoothed, and the learning rate."""
+def step_losses(rows: Sequence[Row]) -> Figure:
+    """The training loss of every batch, raw and smoothed."""
     number = np.array([row["step"] for row in rows], float)
     loss = np.array([row["loss"] for row in rows], float)
-    rate = np.array([row["learning_rate"] for row in rows], float)
-    with figure(10, 4.2) as picture:
-        top, bottom = picture.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-        top.plot(number, loss, color=TRAIN, alpha=0.35, linewidth=0.7, label="each batch")
-        top.plot(number, smooth(loss, len(loss) / 50), color=TRAIN, label="smoothed")
+    with figure(*CHART) as picture:
+        axes = picture.subplots()
+        axes.plot(number, loss, color=TRAIN, alpha=0.35, linewidth=0.7, label="each batch")
+        axes.plot(number, smooth(loss, len(loss) / 50), color=TRAIN, label="smoothed")
         if loss.min() > 0 and loss.max() / loss.min() > 50:
-            log_scale(top)
-        top.set_title("Training loss per step")
-        top.legend(loc="upper right")
-        bottom.plot(number, rate, color=MUTED)
-        bottom.set_ylabel("rate")
-        bottom.set_ylim(0, rate.max() * 1.15)
-        bottom.set_xlabel("step")
+            log_scale(axes)
+        axes.set_title("Training loss per step")
+        axes.set_xlabel("step")
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+        axes.legend(loc="upper right")
+    return picture
+
+
+def learning_rates(rows: Sequence[Row]) -> Figure:
+    """The learning rate of every step."""
+    number = np.array([row["step"] for row in rows], float)
+    rate = np.array([row["learning_rate"] for row in rows], float)
+    with figure(*CHART) as picture:
+        axes = picture.subplots()
+        axes.plot(number, rate, color=MUTED)
+        axes.set_title("Learning rate")
+        axes.set_ylim(0, rate.max() * 1.15)
+        axes.set_xlabel("step")
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     return picture
 
 
@@ -84,7 +112,7 @@ def confusion(counts: NDArray[np.int64], classes: Sequence[str], title: str) -> 
     """A confusion matrix, colored by the fraction of each true class; counts are written if they fit."""
     k, classes = len(classes), [shortened(name) for name in classes]
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    side = min(9.0, max(4.2, 2.6 + 0.42 * k))
+    side = max(4.2, 2.6 + 0.42 * k) if k <= LABELED_CLASSES else 9.0
     with figure(side + 0.8, side) as picture:
         axes = picture.subplots()
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -103,7 +131,7 @@ def confusion(counts: NDArray[np.int64], classes: Sequence[str], title: str) -> 
             for (i, j), count in np.ndenumerate(counts):
                 if count:
                     axes.text(
-                        j, i, f"{count}", ha="center", va="center", fontsize=8 if k <= 15 else 6,
+                        j, i, f"{count}", ha="center", va="center", fontsize=8.5,
                         color="white" if shares[i, j] > 0.6 else "#3c4149",
                     )  # fmt: skip
         picture.colorbar(image, ax=axes, shrink=0.8, format=PercentFormatter(1))
@@ -163,7 +191,7 @@ def columns(dataset: Dataset) -> Figure:
                 axes.hist(numbers[targets == k, column], edges, alpha=0.55, label=dataset.info.classes[k])
             axes.set_title(dataset.info.columns[column], fontweight="normal", fontsize=9)
             axes.set_yticks([])
-        grid.flat[0].legend(fontsize=8)
+        grid.flat[0].legend(fontsize=8.5)
     return picture
 
 

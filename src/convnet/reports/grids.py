@@ -54,7 +54,7 @@ def image_grid(images: Sequence[Image], captions: Sequence[str], columns: int, t
             shown = pixels[:, :, 0] if gray else pixels
             extent = (left, left + wide, top + tall, top)
             axes.imshow(shown, cmap="gray" if gray else None, vmin=0, vmax=255, extent=extent, aspect="auto")
-            axes.text(left + wide / 2, top - 0.04, caption, ha="center", va="bottom", fontsize=7.5)
+            axes.text(left + wide / 2, top - 0.04, caption, ha="center", va="bottom", fontsize=8.5)
         axes.set(xlim=(0, WIDTH), ylim=(height, 0))
     return picture
 
@@ -76,7 +76,7 @@ def strips(
                     pixels[:, :, 0] if gray else pixels, cmap="gray" if gray else None, vmin=0, vmax=255
                 )
                 text = caption if number else f"{name}\n{caption}"
-                axes.set_title(text, fontsize=8, fontweight="normal", loc="left", pad=3)
+                axes.set_title(text, fontsize=8.5, fontweight="normal", loc="left", pad=3)
         _explain(picture, legend)
     return picture
 
@@ -162,10 +162,12 @@ def resized(dataset: ImageDataset, indices: Sequence[int]) -> list[tuple[ResizeP
     return columns
 
 
-def resized_figure(columns: Sequence[tuple[ResizePolicy, list[Image]]], used: ResizePolicy) -> Figure:
-    """Training images resized by each policy; the policy of the run is marked."""
-    images = [picture for _, pictures in columns for picture in pictures]
-    captions = [""] * len(images)
-    for row, (policy, pictures) in enumerate(columns):
-        captions[row * len(pictures)] = f"{policy}, used here" if policy == used else policy
-    return image_grid(images, captions, len(columns[0][1]), "Resize policies (preprocess.resize)")
+def differing(
+    columns: Sequence[tuple[ResizePolicy, list[Image]]], used: ResizePolicy
+) -> list[tuple[ResizePolicy, list[Image]]]:
+    """The policy that a run uses, first, and those whose images differ from all before them."""
+    found: list[tuple[ResizePolicy, list[Image]]] = []
+    for policy, images in sorted(columns, key=lambda column: column[0] != used):
+        if not any(all(map(np.array_equal, images, others)) for _, others in found):
+            found.append((policy, images))
+    return found

@@ -39,6 +39,17 @@ def figure(value: float | int | None, key: str) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 
+def suffix_of(picture: bytes) -> str:
+    """The suffix of a PNG or SVG file, by its content."""
+    return "png" if picture.startswith(b"\x89PNG") else "svg"
+
+
+def _data_uri(picture: bytes) -> str:
+    """A PNG or SVG file as an address."""
+    kind = {"png": "png", "svg": "svg+xml"}[suffix_of(picture)]
+    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
+
+
 def render(template: str, **values: Any) -> str:
     """Fill a template of `reports/templates`; all values are escaped."""
     environment = jinja2.Environment(
@@ -56,5 +67,5 @@ def render(template: str, **values: Any) -> str:
     environment.filters["quantity"] = lambda x, unit="": UNKNOWN if x is None else human(x, unit)
     environment.filters["words"] = lambda key: WORDS.get(key, key.replace("_", " "))
     environment.filters["figure"] = figure
-    environment.filters["data_uri"] = lambda png: "data:image/png;base64," + base64.b64encode(png).decode()
+    environment.filters["data_uri"] = _data_uri
     return environment.get_template(template).render(**values)

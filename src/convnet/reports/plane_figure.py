@@ -59,7 +59,9 @@ def plane_figure(panels: Sequence[Panel], points: Tensor, targets: Tensor, class
                 below = grid[2 * block + 1, column]
                 below.set_axis_on()
                 _draw_warped(below, panel.hidden, panel.head, points, targets, classes)
-        picture.axes[0].legend(loc="upper left", fontsize=8, handletextpad=0.2, framealpha=0.8, frameon=True)
+        picture.axes[0].legend(
+            loc="upper left", fontsize=8.5, handletextpad=0.2, framealpha=0.8, frameon=True
+        )
     return picture
 
 

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from convnet.atomic import write_atomically
 from convnet.prediction import InputFile
 from convnet.reports.html import render
-from convnet.reports.thumbnails import thumbnail
+from convnet.reports.thumbnails import Tile, thumbnail
 from convnet.tasks import Prediction
 
 SHOWN = 500
 """The largest number of thumbnails on a page."""
-
-
-class Shown(NamedTuple):
-    """A predicted image: its path, its classes, the highest probability, and its thumbnail."""
-
-    path: str
-    classes: str
-    confidence: float
-    picture: str | None
 
 
 def write_prediction_page(
@@ -41,22 +33,29 @@ def write_prediction_page(
     """
     by_location = {file.location: file for file in files}
     rows = sorted((prediction.as_dict() for prediction in predictions), key=_confidence)
-    shown = [
-        Shown(
-            row["image"],
-            row["class"] if "class" in row else ", ".join(row["labels"]) or "no label",
-            _confidence(row),
-            thumbnail(by_location[row["image"]].read()) if row["image"] in by_location else None,
-        )
-        for row in rows[:SHOWN]
-    ]
-    groups: dict[str, list[Shown]] = {}
-    for item in shown:
-        groups.setdefault(item.classes, []).append(item)
+    shown = rows[:SHOWN]
+    folder = _common_folder([row["image"] for row in shown])
+    groups: dict[str, list[Tile]] = {}
+    for row in shown:
+        place = row["image"]
+        picture = thumbnail(by_location[place].read()) if place in by_location else None
+        name = place.removeprefix(f"{folder}{os.sep}")
+        classes = row["class"] if "class" in row else ", ".join(row["labels"]) or "no label"
+        groups.setdefault(classes, []).append(Tile(picture or "", f"{_confidence(row):.2%}", name))
     ordered = sorted(groups.items(), key=lambda group: group[0])
     path.parent.mkdir(parents=True, exist_ok=True)
-    page = render("predictions.html", run=run, total=len(rows), shown=len(shown), groups=ordered)
+    page = render(
+        "predictions.html", run=run, folder=folder, total=len(rows), shown=len(shown), groups=ordered
+    )
     write_atomically(path, page)
+
+
+def _common_folder(paths: Sequence[str]) -> str:
+    """The folder that holds all files; empty if there is none, or a single file."""
+    try:
+        return os.path.commonpath(paths) if len(paths) > 1 else ""
+    except ValueError:  # absolute and relative paths
+        return ""
 
 
 def _confidence(row: dict[str, Any]) -> float:

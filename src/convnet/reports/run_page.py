@@ -7,36 +7,45 @@ import io
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 
 from convnet.data import Dataset, ImageDataset, Loader, Split, all_images, read_split
 from convnet.errors import ConvnetError, RunError, in_one_line
 from convnet.layers import Network
 from convnet.recipes import Recipe
-from convnet.reports import figures, grids, series_figure
+from convnet.reports import figures, series_figure
 from convnet.reports.classification_figures import (
     Row,
     classification_figures,
-    mistakes_figure,
+    mistake_tiles,
     most_confident_mistakes,
 )
 from convnet.reports.dense_figures import dense_pictures
-from convnet.reports.grids import resized, resized_figure
-from convnet.reports.html import render
+from convnet.reports.grids import differing, pictures, resized
+from convnet.reports.html import render, suffix_of
 from convnet.reports.plane_figure import Panel, plane_figure
-from convnet.reports.style import shortened, to_png
+from convnet.reports.style import shortened, to_png, to_svg
+from convnet.reports.thumbnails import Tile, picture_uri
 from convnet.reports.weight_figures import weight_figures
 from convnet.runs import Baselines, MetricsLog, RunFolder, StepLog
 from convnet.tasks import ClassificationResult, Task, as_picture
 
+CURVES = "curve-"
+"""The names of training curves begin with it."""
 LEARNED = ("evidence", "templates", "codebook", "hog", "neighbors", "regions")
 MISTAKES = 24
-SAMPLE_COLUMNS = 10
+SAMPLES = 20
 RESIZED = 8
+
+
+class Gallery(NamedTuple):
+    """Small pictures with a title."""
+
+    title: str
+    tiles: list[Tile]
 
 
 def write_run_report(
@@ -48,7 +57,7 @@ def write_run_report(
     dataset: Dataset | None,
     baselines: Baselines | str | None,
 ) -> Path:
-    """Write `report.html` and `figures/*.png`.
+    """Write `report.html` and the figures of `figures/`.
 
     Args:
         folder: The run folder.
@@ -76,20 +85,23 @@ def write_run_report(
         _evaluation(folder, held_out, predictions, data["classes"]) if held_out and classified else None
     )
     mistakes = most_confident_mistakes(predictions) if classified else []
-    pictures = dict(_curves(folder, task, result))
+    drawn = dict(_curves(folder, task, result))
+    galleries: list[Gallery] = []
     if evaluation is not None:
         which = "test" if result["test"] else "validation"
-        pictures |= dict(classification_figures(evaluation, f"the {which} split", data["classes"]))
+        drawn |= dict(classification_figures(evaluation, f"the {which} split", data["classes"]))
     if dataset is not None:
         split = read_split(folder.read("split.csv"), dataset)
         if dataset.info.modality == "series":
-            pictures |= dict(_series(task, model, dataset, split, predictions))
+            drawn |= dict(_series(task, model, dataset, split, predictions))
         else:
-            pictures |= dict(_samples(recipe, task, model, dataset, split, mistakes))
-            pictures |= dict(dense_pictures(task, model, dataset, predictions))
+            drawn |= dict(_learned(task, model, dataset, split))
+            drawn |= dict(dense_pictures(task, model, dataset, predictions))
+        if dataset.info.modality == "images":
+            galleries = list(_galleries(recipe, task, dataset, split))
     folder.file("figures").mkdir(exist_ok=True)
-    for name, content in pictures.items():
-        folder.write(f"figures/{name}.png", content)
+    for name, content in drawn.items():
+        folder.write(f"figures/{name}.{suffix_of(content)}", content)
     own = (result["test"] or result["val"] or {}).get("accuracy", 0.0)
     metrics = MetricsLog(folder.file("metrics.csv"), task.score.key)
     page = render(
@@ -105,11 +117,14 @@ def write_run_report(
         per_class=list(zip(data["classes"], evaluation.per_class(), strict=True)) if evaluation else [],
         mistakes=mistakes[:MISTAKES],
         mistake_count=len(mistakes),
+        mistake_tiles=_mistake_tiles(dataset, mistakes[:MISTAKES]),
+        galleries=galleries,
         environment=folder.environment,
-        pictures=pictures,
-        weight_pictures=[content for name, content in pictures.items() if name.startswith(LEARNED)],
+        pictures=drawn,
+        curves=[(name, content) for name, content in drawn.items() if name.startswith(CURVES)],
+        weight_pictures=[content for name, content in drawn.items() if name.startswith(LEARNED)],
         table=bool(data.get("columns")),
-        maps=[content for name, content in pictures.items() if name.startswith("maps")],
+        maps=[content for name, content in drawn.items() if name.startswith("maps")],
         baselines_command=baselines if isinstance(baselines, str) else None,
         baseline_rows=baselines.ranked(own) if isinstance(baselines, Baselines) else [],
     )
@@ -131,21 +146,16 @@ def _curves(folder: RunFolder, task: Task, result: dict[str, Any]) -> Iterator[t
     """Training curves."""
     epochs = MetricsLog(folder.file("metrics.csv"), task.score.key).rows
     if epochs:
-        yield "curves", to_png(figures.curves(epochs, result["test"], task.score))
+        for kind in ("loss", task.score.key):
+            yield f"curve-{kind}", to_svg(figures.curve(kind, epochs, result["test"], task.score))
     step_rows = StepLog.read(folder.file("steps.csv"))
     if step_rows:
-        yield "steps", to_png(figures.steps(step_rows))
+        yield "curve-steps", to_svg(figures.step_losses(step_rows))
+        yield "curve-rates", to_svg(figures.learning_rates(step_rows))
 
 
-def _samples(
-    recipe: Recipe,
-    task: Task,
-    model: Network,
-    dataset: Dataset,
-    split: Split,
-    mistakes: Sequence[Row],
-) -> Iterator[tuple[str, bytes]]:
-    """Figures of weights, training images, augmentation and mistakes."""
+def _learned(task: Task, model: Network, dataset: Dataset, split: Split) -> Iterator[tuple[str, bytes]]:
+    """Figures of weights and of tables."""
     if task.target.exclusive:
         for name, picture in weight_figures(model, dataset, split):
             yield name, to_png(picture)
@@ -155,16 +165,42 @@ def _samples(
             points = all_images(dataset).flatten(1)
             panel = Panel("Decision regions", model)
             yield "regions", to_png(plane_figure([panel], points, dataset.targets, dataset.info.classes))
-        return
+
+
+def _mistake_tiles(dataset: Dataset | None, mistakes: Sequence[Row]) -> list[Tile]:
+    """The misclassified images; none where there are no images."""
+    if dataset is None or dataset.info.modality != "images" or not mistakes:
+        return []
+    return mistake_tiles(dataset, mistakes)
+
+
+def _galleries(recipe: Recipe, task: Task, dataset: Dataset, split: Split) -> Iterator[Gallery]:
+    """Training images by class, by each resize policy, and as passed to the network."""
     if task.target.exclusive:
-        yield "samples", to_png(_sample_figure(dataset, split))
+        indices = _of_each_class(dataset, split, SAMPLES)
+        names = [shortened(dataset.info.classes[int(dataset.targets[i])]) for i in indices]
+        shown = zip(pictures(dataset, indices), names, strict=True)
+        yield Gallery("", [Tile(picture_uri(picture), name) for picture, name in shown])
     if isinstance(dataset, ImageDataset):
-        columns = resized(dataset, split.train[:RESIZED].tolist())
-        if columns:
-            yield "resized", to_png(resized_figure(columns, recipe.preprocess.resize))
-    yield "augmented", to_png(_augmented_figure(dataset, split, recipe, task))
-    if mistakes:
-        yield "mistakes", to_png(mistakes_figure(dataset, mistakes[:MISTAKES]))
+        some = (
+            _of_each_class(dataset, split, RESIZED)
+            if task.target.exclusive
+            else split.train[:RESIZED].tolist()
+        )
+        policies = differing(resized(dataset, some), recipe.preprocess.resize)
+        for policy, images in policies if len(policies) > 1 else []:
+            used = ", used here" if policy == recipe.preprocess.resize else ""
+            yield Gallery(f"Resized by {policy}{used}", [Tile(picture_uri(image)) for image in images])
+    yield _first_batch(dataset, split, recipe, task)
+
+
+def _of_each_class(dataset: Dataset, split: Split, count: int) -> list[int]:
+    """The first `count` training samples, taking one of each class in turn, ordered by class."""
+    targets = dataset.targets.cpu()[split.train]
+    labels = targets.unique()[:count].tolist()
+    columns = [split.train[(targets == label).nonzero()[:count, 0]].tolist() for label in labels]
+    in_turn = [column[i] for i in range(count) for column in columns if i < len(column)]
+    return sorted(in_turn[:count], key=lambda index: int(dataset.targets[index]))
 
 
 def _series(
@@ -180,22 +216,7 @@ def _series(
         yield "evidence", to_png(picture)
 
 
-def _sample_figure(dataset: Dataset, split: Split) -> Figure:
-    """The first training images of each class, a column per class, for up to ten classes."""
-    shown = list(range(min(SAMPLE_COLUMNS, len(dataset.info.classes))))
-    targets = dataset.targets.cpu()[split.train]
-    rows = 3
-    columns = [split.train[(targets == label).nonzero()[:rows, 0]].tolist() for label in shown]
-    indices = [column[i % len(column)] for i in range(rows) for column in columns if column]
-    captions = [
-        shortened(dataset.info.classes[int(dataset.targets[i])]) if n < len(shown) else ""
-        for n, i in enumerate(indices)
-    ]
-    width = len([column for column in columns if column])
-    return grids.image_grid(grids.pictures(dataset, indices), captions, width, "Training images")
-
-
-def _augmented_figure(dataset: Dataset, split: Split, recipe: Recipe, task: Task) -> Figure:
+def _first_batch(dataset: Dataset, split: Split, recipe: Recipe, task: Task) -> Gallery:
     """The first training batch as passed to the network."""
     loader = Loader(
         dataset,
@@ -205,14 +226,9 @@ def _augmented_figure(dataset: Dataset, split: Split, recipe: Recipe, task: Task
         augment=recipe.augment,
         transform=task.transform,
     )
-    images = next(loader.epoch()).images[: 2 * SAMPLE_COLUMNS].cpu()
+    images = next(loader.epoch()).images[:SAMPLES].cpu()
     what = "augmented" if loader.augment else "not augmented"
-    return grids.image_grid(
-        [as_picture(image) for image in images],
-        [""] * len(images),
-        SAMPLE_COLUMNS,
-        f"First batch, {what}",
-    )
+    return Gallery(f"First batch, {what}", [Tile(picture_uri(as_picture(image))) for image in images])
 
 
 def _predictions(

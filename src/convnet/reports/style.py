@@ -1,4 +1,4 @@
-"""The style of all figures, and their conversion to PNG."""
+"""The style of all figures, and their conversion to PNG and SVG."""
 
 from __future__ import annotations
 
@@ -41,7 +41,11 @@ STYLE: Any = {
     "axes.prop_cycle": cycler(color=CYCLE),
     "figure.facecolor": "white",
     "text.parse_math": False,  # class names may contain dollar signs
+    "svg.fonttype": "none",
+    "svg.hashsalt": "convnet",  # reproducible
 }
+CHART = (3.9, 2.9)
+"""The size of a chart in inches: its text has 11 pixels on a page 400 pixels wide."""
 
 
 def plain_style() -> AbstractContextManager[None]:
@@ -56,8 +60,17 @@ def figure(width: float, height: float) -> Iterator[Figure]:
         yield Figure(figsize=(width, height), layout="constrained")
 
 
+def to_svg(picture: Figure) -> bytes:
+    """The figure as the bytes of an SVG file, reproducible."""
+    return _saved(picture, format="svg", metadata={"Date": None})
+
+
 def to_png(picture: Figure, dpi: int = 144) -> bytes:
     """The figure as the bytes of a PNG file, reproducible."""
+    return _saved(picture, format="png", dpi=dpi, metadata={"Software": None})
+
+
+def _saved(picture: Figure, **options: Any) -> bytes:
     buffer = io.BytesIO()
     for text in picture.findobj(Text):
         assert isinstance(text, Text)
@@ -66,7 +79,7 @@ def to_png(picture: Figure, dpi: int = 144) -> bytes:
         )  # names that are not UTF-8
     with plain_style(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # drawn as a box
-        picture.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+        picture.savefig(buffer, **options)
     return buffer.getvalue()
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
+from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from convnet.data.images.decode import decode
@@ -15,15 +18,34 @@ SIDE = 132
 """The longer side of a thumbnail in pixels."""
 
 
+class Tile(NamedTuple):
+    """A small picture of a page, and what is written below it.
+
+    Attributes:
+        picture: A data URI.
+        caption: The first line.
+        detail: The second line.
+    """
+
+    picture: str
+    caption: str = ""
+    detail: str = ""
+
+
 def thumbnail(content: bytes) -> str | None:
     """The content of an image file as a small JPEG in a data URI; None if it cannot be decoded."""
     try:
         pixels = decode(content, at_least=(SIDE, SIDE), allow_truncated=True, adapt=True).pixels
     except DecodeError:
         return None
+    return picture_uri(pixels)
+
+
+def picture_uri(pixels: NDArray[np.uint8]) -> str:
+    """Pixels H×W×C as a small JPEG in a data URI."""
     shown = pixels[:, :, :3] if pixels.shape[2] >= 3 else to_channels(pixels[:, :, :1], 3)
     height, width = shown.shape[:2]
-    enlarged = max(1, SIDE // 2 // max(height, width))  # pixels of tiny images are shown as squares
+    enlarged = max(1, SIDE // max(height, width))  # pixels of tiny images are shown as squares
     shown = shown.repeat(enlarged, 0).repeat(enlarged, 1)
     height, width = shown.shape[:2]
     scale = min(1.0, SIDE / max(height, width))
