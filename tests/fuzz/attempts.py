@@ -38,9 +38,10 @@ def failure_of(action: Callable[[], object]) -> str | None:
 
 
 class Call(NamedTuple):
-    """A call of the command line: its exit status, and why it failed; None if it did not."""
+    """A call of the command line: its exit status, its output, and why it failed; None if it did not."""
 
     status: int
+    text: str
     failure: str | None
 
 
@@ -68,4 +69,4 @@ def call(words: Sequence[str]) -> Call:
         failure = f"status {status}: {text[-200:]}"
     if failure is None and ((status and not text.strip()) or "Traceback" in text):
         failure = f"status {status} without a message: {text[-200:]}"
-    return Call(status, failure)
+    return Call(status, text, failure)
