@@ -270,7 +270,7 @@ def test_a_table_from_training_to_prediction(tmp_path: Path) -> None:
     path.write_text("\n".join(lines))
     run = convnet.train(str(path), model="linear", out=tmp_path / "t")
     assert run.result["test"]["accuracy"] > 0.9
-    assert (run.path / "figures" / "roc.png").exists()
+    assert (run.path / "figures" / "roc.svg").exists()
     assert "precision" in (run.path / "report.html").read_text()
     curve = run.evaluate().roc()
     assert curve is not None and curve[2] > 0.97

@@ -34,6 +34,7 @@ def write_compare_report(folder: Path, title: str, variants: Sequence[Variant], 
         title=title,
         score=score,
         variants=variants,
+        colors=[CYCLE[i % len(CYCLE)] for i in range(len(variants))],
         panels=[(title, to_svg(picture)) for title, picture in _charts(variants, score)],
         differences=differences(variants),
         balanced=any(_is_imbalanced(variant, score.key) for variant in variants),
@@ -94,14 +95,11 @@ def compare_figure(variants: Sequence[Variant], score: Score) -> Figure:
 
 
 def _charts(variants: Sequence[Variant], score: Score) -> Iterator[tuple[str, Figure]]:
-    """The panels of `compare_figure` as one figure each."""
+    """The panels of `compare_figure` as one figure each; the page has the legend."""
     panels = _panels(variants, score)
-    for number, (column, title) in enumerate(panels.items()):
+    for column, title in panels.items():
         with figure(*CHART) as picture:
-            axes = picture.subplots()
-            _draw(axes, variants, score, column, title)
-            if number == 0:
-                axes.legend(loc="best")
+            _draw(picture.subplots(), variants, score, column, title)
         yield title, picture
     if not panels:
         yield sentence(score.label), _scores(variants, score)
