@@ -52,9 +52,12 @@ def run_shell(block: str, call: Cli) -> None:
         assert done.returncode == 0, f"{line}: {done.stderr}"
 
 
-@pytest.mark.parametrize(
-    "page", [p for p in GUIDES if blocks(p, "python", "sh", "console")], ids=lambda page: page.stem
-)
+def marked(page: Path) -> Any:
+    """The page as a parameter; tutorials train much, so they are slow."""
+    return pytest.param(page, marks=pytest.mark.slow if page.parent.name == "tutorials" else [], id=page.stem)
+
+
+@pytest.mark.parametrize("page", [marked(p) for p in GUIDES if blocks(p, "python", "sh", "console")])
 def test_examples(page: Path, tmp_path: Path, call: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """The blocks of a page build on each other, in a folder with a few photos of one's own."""
     monkeypatch.chdir(tmp_path)
@@ -73,7 +76,7 @@ def test_examples(page: Path, tmp_path: Path, call: Cli, monkeypatch: pytest.Mon
             run_console(block, call)
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.ipynb")), ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [marked(page) for page in sorted((ROOT / "docs").rglob("*.ipynb"))])
 def test_notebooks(page: Path, tmp_path: Path) -> None:
     """Every cell runs, the layer table is shown once, and figures of one's own are shown."""
     notebook = nbformat.read(page, as_version=4)

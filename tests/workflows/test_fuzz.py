@@ -11,22 +11,22 @@ from tests.fuzz import calls, data_files, run_files
 SLOW = pytest.mark.slow
 
 
-@pytest.mark.parametrize("count", [40, pytest.param(300, marks=SLOW)])
+@pytest.mark.parametrize("count", [20, pytest.param(150, marks=SLOW)])
 def test_damaged_runs_end_in_messages(tmp_path: Path, count: int) -> None:
     failures = run_files.fuzz(tmp_path, count, seed=count)
     assert not failures, "\n".join(failures)
 
 
-@pytest.mark.parametrize("count", [20, pytest.param(150, marks=SLOW)])
-def test_damaged_data_ends_in_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+@SLOW
+def test_damaged_data_ends_in_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "")  # restored at the end
-    failures = data_files.fuzz(tmp_path, count, seed=count)
+    failures = data_files.fuzz(tmp_path, 80, seed=80)
     assert not failures, "\n".join(failures)
 
 
-@pytest.mark.parametrize("count", [40, pytest.param(200, marks=SLOW)])
-def test_odd_calls_end_in_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+@SLOW
+def test_odd_calls_end_in_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("XDG_CACHE_HOME", "HOME"):  # restored at the end
         monkeypatch.setenv(name, "")
-    failures = calls.fuzz(tmp_path, count, seed=count)
+    failures = calls.fuzz(tmp_path, 100, seed=100)
     assert not failures, "\n".join(failures)
