@@ -11,7 +11,7 @@ from tests.fuzz import calls, data_files, run_files
 SLOW = pytest.mark.slow
 
 
-@pytest.mark.parametrize("count", [20, pytest.param(150, marks=SLOW)])
+@pytest.mark.parametrize("count", [20, pytest.param(100, marks=SLOW)])
 def test_damaged_runs_end_in_messages(tmp_path: Path, count: int) -> None:
     failures = run_files.fuzz(tmp_path, count, seed=count)
     assert not failures, "\n".join(failures)
