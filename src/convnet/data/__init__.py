@@ -23,7 +23,8 @@ from convnet.data.datasets.options import Data
 from convnet.data.datasets.statistics import pixel_statistics
 from convnet.data.datasets.tensor_dataset import TensorDataset, from_tensors, with_images
 from convnet.data.images.preprocess import MEMORY_LIMIT_BYTES, Preprocess
-from convnet.data.splits.split import Split, SplitOptions, make_split, read_split, write_split
+from convnet.data.splits.split import Split, SplitOptions, make_split
+from convnet.data.splits.split_file import read_split, write_split
 
 __all__ = [
     "DATASETS",

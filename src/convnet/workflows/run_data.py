@@ -24,7 +24,7 @@ from convnet.data.datasets.dataset import select_classes
 from convnet.data.datasets.open import has_label_columns
 from convnet.data.datasets.time_series import holds_recordings
 from convnet.data.files.recordings import Audio
-from convnet.data.splits.split import split_rows
+from convnet.data.splits.split_file import split_rows
 from convnet.errors import DataError, RunError, in_one_line
 from convnet.prediction import require_fitting_series
 from convnet.recipes import override

@@ -15,19 +15,11 @@ from numpy.typing import NDArray
 from convnet.data.audit.audit import Audit, audit
 from convnet.data.audit.findings import Finding
 from convnet.data.audit.scan import Scan
-from convnet.data.datasets.image_pairs import (
-    INPUT_FOLDERS,
-    TARGET_FOLDERS,
-    File,
-    Pairing,
-    Read,
-    name_of,
-    pair_up,
-    reader_of,
-)
+from convnet.data.datasets.image_pairs import INPUT_FOLDERS, TARGET_FOLDERS, Read, name_of, reader_of
 from convnet.data.datasets.mask_file import read_mask
 from convnet.data.datasets.mask_folder import IMAGE_FOLDERS, MASK_FOLDERS, MaskCodes
 from convnet.data.datasets.mask_values import class_indices, class_values, color_table
+from convnet.data.datasets.pairing import File, Pairing, pair_up
 from convnet.data.files.manifest import Manifest, Sample, make_manifest
 from convnet.data.files.storage import Contents, open_storage
 from convnet.data.images.decode import decode_named

@@ -9,11 +9,12 @@ from functools import cached_property
 from pathlib import Path
 
 from convnet.data.datasets.dataset import Modality
-from convnet.data.datasets.image_pairs import INPUT_FOLDERS, TARGET_FOLDERS, has_folders
+from convnet.data.datasets.image_pairs import INPUT_FOLDERS, TARGET_FOLDERS
 from convnet.data.datasets.mask_folder import IMAGE_FOLDERS, MASK_FOLDERS
 from convnet.data.datasets.named.catalog import DATASETS
 from convnet.data.datasets.npz import holds_images
 from convnet.data.datasets.open_images import without_collections
+from convnet.data.datasets.pairing import has_folders
 from convnet.data.datasets.time_series import (
     holds_recordings,
     is_series_file,

@@ -9,17 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from convnet.data.datasets.image_pairs import (
-    given_split_of,
-    list_pairs,
-    name_of,
-    read_pictures,
-    reader_of,
-    require_same_size,
-    stack,
-)
+from convnet.data.datasets.image_pairs import name_of, read_pictures, reader_of, require_same_size, stack
 from convnet.data.datasets.mask_file import RawMask, read_mask
 from convnet.data.datasets.mask_values import Colors, class_indices, class_values, color_table
+from convnet.data.datasets.pairing import given_split_of, list_pairs
 from convnet.data.datasets.tensor_dataset import TensorDataset, equal_images, from_tensors
 from convnet.data.files.storage import Contents
 from convnet.data.images.preprocess import Preprocess

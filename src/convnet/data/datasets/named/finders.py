@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from convnet.data.datasets.image_pairs import has_folders, list_pairs
 from convnet.data.datasets.mask_folder import IMAGE_FOLDERS, MASK_FOLDERS, MaskCodes, open_masks
 from convnet.data.datasets.named.cifar import CifarLayout, find_cifar
 from convnet.data.datasets.named.idx import read_idx_images
+from convnet.data.datasets.pairing import has_folders, list_pairs
 from convnet.data.datasets.tensor_dataset import TensorDataset, from_tensors
 from convnet.data.datasets.time_series import open_series
 from convnet.data.files.download import RemoteFile

@@ -1,0 +1,83 @@
+"""The predictions that a run has stored, checked and read for its page."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from convnet.data import Dataset
+from convnet.errors import RunError, in_one_line
+from convnet.runs import RunFolder
+from convnet.tasks import ClassificationResult, Task
+
+
+def prediction_rows(
+    folder: RunFolder, task: Task, classes: Sequence[str], dataset: Dataset | None
+) -> list[dict[str, str]]:
+    """The rows of predictions.csv.
+
+    Raises:
+        RunError: The file is damaged.
+    """
+    file = folder.file("predictions.csv")
+    numbers = ["index"] + (["confidence", "class_probability"] if task.target.exclusive else [])
+    try:
+        rows = list(csv.DictReader(io.StringIO(folder.read("predictions.csv"), newline=""), strict=True))
+        for row in rows:
+            values = [float(row[name]) for name in numbers]
+            if not all(map(math.isfinite, values)) or {row["split"]} - {"val", "test"} or None in row:
+                raise ValueError(f"the row of sample {row['index']}")
+            if task.target.exclusive and not {row["class"], row["predicted"]} <= {*classes}:
+                raise ValueError(f"sample {row['index']} has a class that the run does not know")
+            if task.target.dense and row[task.score.key]:
+                float(row[task.score.key])
+            index = int(row["index"])
+            if index < 0 or (dataset is not None and index >= len(dataset)):
+                raise ValueError(f"the data has no sample {index}")
+    except (csv.Error, KeyError, ValueError, TypeError) as error:
+        raise RunError(f"{file}: damaged: {in_one_line(error)}; train the run again") from error
+    return rows
+
+
+def stored_evaluation(
+    folder: RunFolder, split: str, rows: list[dict[str, str]], classes: list[str]
+) -> ClassificationResult:
+    """The predictions on a split from predictions.npz, or from predictions.csv of earlier runs."""
+    file = folder.file("predictions.npz")
+    if not file.exists():
+        return _from_table(rows, classes)
+    try:
+        with file.open("rb") as stored, np.load(stored, allow_pickle=False) as arrays:
+            logits, targets, indices = (
+                torch.from_numpy(arrays[f"{split}_{name}"]) for name in ("logits", "targets", "indices")
+            )
+            if logits.shape != (len(targets), len(classes)) or not len(targets) == len(indices) > 0:
+                raise ValueError(
+                    f"{split} has arrays of shapes {tuple(logits.shape)} and {tuple(targets.shape)}"
+                )
+            if not 0 <= int(targets.min()) <= int(targets.max()) < len(classes):
+                raise ValueError(f"{split} has targets that are no classes")
+    except Exception as error:  # zip, zlib and NumPy raise nearly anything
+        raise RunError(f"{file}: damaged: {in_one_line(error)}; train the run again") from error
+    return ClassificationResult(0.0, logits, targets, indices)
+
+
+def _from_table(rows: list[dict[str, str]], classes: list[str]) -> ClassificationResult:
+    """Predictions from the table: one-hot, or with probabilities for two classes, as the ROC needs."""
+    number = {name: i for i, name in enumerate(classes)}
+    predicted = torch.tensor([number[row["predicted"]] for row in rows])
+    targets = torch.tensor([number[row["class"]] for row in rows])
+    indices = torch.tensor([int(row["index"]) for row in rows])
+    probabilities = torch.nn.functional.one_hot(predicted, len(classes)).float()
+    if len(classes) == 2:
+        own = torch.tensor([float(row["class_probability"]) for row in rows])
+        second = torch.where(targets == 1, own, 1 - own)
+        # The table is rounded to six digits, so a tie may have lost its winner.
+        second = torch.where((predicted == 1) & (second == 0.5), 0.5 + 1e-6, second)
+        probabilities = torch.stack([1 - second, second], 1)
+    return ClassificationResult(0.0, probabilities.clamp_min(1e-12).log(), targets, indices)
