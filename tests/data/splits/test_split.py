@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convnet.data import SplitOptions, TensorDataset, from_tensors, make_split, read_split, write_split
+from convnet.data.splits.split_file import split_rows
 from convnet.errors import DataError, RecipeError
 
 
@@ -185,3 +186,9 @@ def test_near_copies_are_grouped_or_kept_and_thinning_is_said() -> None:
     assert grouped.remarks[0].startswith("2 training samples are copies of held-out samples and are not used")
     kept = make_split(data, SplitOptions(val=0, near_copies="keep"))
     assert kept.train.tolist() == list(range(8)) and not kept.remarks
+
+
+def test_a_stored_split_with_an_unknown_name_is_named_by_its_row() -> None:
+    text = "index,split,class,sample\n0,train,a,x\n1,middle,a,y\n"
+    with pytest.raises(DataError, match="row 1 is in 'middle'"):
+        split_rows(text)
