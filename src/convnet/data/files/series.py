@@ -155,7 +155,7 @@ def read_npz(path: Path, label: str | None = None, labeled: bool = True) -> list
     if y is None and x is not None and not labeled:
         y = np.full(len(x), UNKNOWN)
     if x is None or y is None:
-        raise DataError(f"{path}: expected arrays x and y, found {', '.join(arrays) or 'none'}")
+        raise DataError(f"{path}: expected arrays x and y, found {', '.join(list(arrays)[:8]) or 'none'}")
     shaped = x.ndim in (2, 3) and y.ndim in (1, 2) and len(x) == len(y)
     if not shaped or not np.issubdtype(x.dtype, np.number) or not x.size:
         raise DataError(
