@@ -22,8 +22,8 @@ from convnet.runs import Baselines
 from convnet.settings import use_settings
 from convnet.training import Listener
 from convnet.workflows.baselines import baselines as fit_baselines
-from convnet.workflows.compare import Comparison
 from convnet.workflows.compare import compare as compare_variants
+from convnet.workflows.comparison import Comparison
 from convnet.workflows.embed import embed_data
 from convnet.workflows.progress import shown_progress
 from convnet.workflows.retrieve import Retrieval, Space

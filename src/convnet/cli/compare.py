@@ -32,9 +32,8 @@ def compare(
 ) -> None:
     """Train variants of a recipe, or take runs that exist, and compare them in one table and one page."""
     from convnet.errors import RecipeError
-    from convnet.workflows import choose_recipe
+    from convnet.workflows import choose_recipe, compare_runs
     from convnet.workflows import compare as compare_variants
-    from convnet.workflows.compare import compare_runs
     from convnet.workflows.progress import TrainingProgress
 
     if vary is None:

@@ -3,7 +3,8 @@
 from convnet.recipes.resolve import choose_recipe, resolve
 from convnet.runs.environment import describe_environment
 from convnet.workflows.baselines import baselines
-from convnet.workflows.compare import Comparison, compare
+from convnet.workflows.compare import compare
+from convnet.workflows.comparison import Comparison, compare_runs
 from convnet.workflows.cross_validation import CrossValidation, cross_validate
 from convnet.workflows.embed import embed_data
 from convnet.workflows.plane import plane
@@ -18,6 +19,7 @@ __all__ = [
     "baselines",
     "choose_recipe",
     "compare",
+    "compare_runs",
     "cross_validate",
     "describe_environment",
     "embed_data",
