@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -193,8 +194,11 @@ def test_a_recording_is_predicted_alone(call: Cli, tmp_path: Path) -> None:
     done = call("predict", "run", "tones/low")  # the readable ones of a folder
     assert done.returncode == 1 and "bad.wav: not a readable WAV file" in done.stderr
     assert len(done.stdout.splitlines()) == sum(1 for _ in (tmp_path / "tones" / "low").iterdir()) - 1
-    (tmp_path / "tones" / "low" / "bad.wav").unlink()
-    assert "recordings/s" in call("train", "tones", "--epochs", 1).stdout
+    shutil.make_archive("tones", "zip", tmp_path / "tones")
+    assert call("predict", "run", "tones.zip").stdout.startswith("tones.zip/high/0.wav  high")
+    done = call("train", "tones.zip", "--epochs", 1)
+    assert "skipped: 1 unreadable, such as low/bad.wav" in done.stdout + done.stderr
+    assert "recordings/s" in done.stdout
 
 
 def test_fine_tuning_accounts_for_its_weights_and_resumes_without_them(call: Cli, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from PIL import Image
 from convnet.data.datasets.npz import images_from_array
 from convnet.data.files.annotations import is_image_table
 from convnet.data.files.image_csv import list_paths
+from convnet.data.files.recordings import is_recording
 from convnet.data.files.storage import is_archive, open_storage
 from convnet.data.images.decode import file_bytes
 from convnet.data.images.formats import has_image_name
@@ -25,7 +26,7 @@ PATTERN = "*?["
 Kind = Literal["images", "recordings", "other"]
 MEMBERS: dict[Kind, Callable[[str], bool]] = {
     "images": has_image_name,
-    "recordings": lambda name: name.lower().endswith(".wav"),
+    "recordings": is_recording,
 }
 """Which files of a folder are meant, by kind."""
 
@@ -53,8 +54,8 @@ def input_files(inputs: Any, kind: Kind) -> list[InputFile]:
 
     Args:
         inputs: A path, a PIL image or an array of pixels (H×W, H×W×C, or N×H×W×C; uint8, or floats 0…1), or a
-            sequence of these. For images a path may be a folder, a zip archive or a table of paths, for
-            recordings a folder; any path may be a pattern such as photos/*.jpg.
+            sequence of these. A path may be a folder or a zip archive of images or recordings, or a table of
+            paths of images, or a pattern such as photos/*.jpg.
         kind: Whether the files are images, recordings (.wav), or other tables or series.
 
     Raises:
@@ -79,7 +80,7 @@ def _expanded(path: Path, kind: Kind) -> Iterator[InputFile]:
         for match in matches:
             if match.is_file():
                 yield from _expanded(match, kind)
-    elif kind in MEMBERS and (path.is_dir() or (kind == "images" and is_archive(path))):
+    elif kind in MEMBERS and (path.is_dir() or is_archive(path)):
         store = open_storage(path)
         names = [entry.name for entry in store.contents().entries if MEMBERS[kind](entry.name)]
         if not names:

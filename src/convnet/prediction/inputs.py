@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from convnet.data import Dataset, Modality, Preprocess, all_images, read_sample
-from convnet.data.datasets.time_series import open_series
+from convnet.data.datasets.time_series import open_series, series_dataset
 from convnet.data.files.csv import numbers, places, read_cells
 from convnet.data.files.image_reader import read_named_image
-from convnet.data.files.recordings import Audio
+from convnet.data.files.recordings import Audio, decode_recording, prepared
 from convnet.data.images.decode import decode_named
 from convnet.errors import DataError
 from convnet.prediction.files import InputFile, Kind
@@ -82,7 +81,7 @@ def read_inputs(spec: InputSpec, file: InputFile, *, dense: bool) -> Iterator[In
         DataError: The file is missing or unreadable, or does not fit the network.
     """
     if spec.modality == "series":
-        yield from _series(spec, file.path, dense)
+        yield from _series(spec, file, dense)
     elif spec.modality == "table":
         cells = read_cells(file.path)
         rows = torch.from_numpy(numbers(cells, spec.columns)).float()
@@ -111,9 +110,9 @@ def _whole(spec: InputSpec, file: InputFile) -> Tensor:
     return torch.tensor(read_named_image(file.location, file.read(), shape, spec.preprocess))[None]
 
 
-def _series(spec: InputSpec, path: Path, dense: bool) -> Iterator[Inputs]:
-    dataset = _open_series(spec, path)
-    locations = [str(path)] if spec.kind == "recordings" else list(dataset.info.locations)
+def _series(spec: InputSpec, file: InputFile, dense: bool) -> Iterator[Inputs]:
+    dataset = _open_series(spec, file)
+    locations = list(dataset.info.locations)
     if dense:
         for i, location in enumerate(locations):
             values = read_sample(dataset, i).images
@@ -125,12 +124,16 @@ def _series(spec: InputSpec, path: Path, dense: bool) -> Iterator[Inputs]:
         yield Inputs(locations[first * size : (first + 1) * size], part)
 
 
-def _open_series(spec: InputSpec, path: Path) -> Dataset:
+def _open_series(spec: InputSpec, file: InputFile) -> Dataset:
     """The series of a file; without column names, one more value than steps means a class column."""
-    dataset = open_series(path, spec.label, labeled=False, audio=spec.audio, sample_rate=spec.sample_rate)
+    if spec.sample_rate is not None:
+        recording = decode_recording(file.read(), file.location)
+        dataset = series_dataset(file.path, [prepared(recording, spec.audio, spec.sample_rate)])
+    else:
+        dataset = open_series(file.path, spec.label, labeled=False)
     length = spec.steps
-    if length and dataset.info.shape.width == length + 1 and path.suffix.lower() in CLASS_AT_THE_END:
-        dataset = open_series(path, spec.label)
+    if length and dataset.info.shape.width == length + 1 and file.path.suffix.lower() in CLASS_AT_THE_END:
+        dataset = open_series(file.path, spec.label)
     require_fitting_series(spec, dataset)
     return dataset
 

@@ -22,8 +22,7 @@ from convnet.data.datasets.adapters import as_dataset
 from convnet.data.datasets.csv_table import open_table
 from convnet.data.datasets.dataset import select_classes
 from convnet.data.datasets.open import has_label_columns
-from convnet.data.datasets.time_series import holds_recordings
-from convnet.data.files.recordings import Audio
+from convnet.data.files.recordings import Audio, holds_recordings
 from convnet.data.splits.split_file import split_rows
 from convnet.errors import DataError, RunError, in_one_line
 from convnet.prediction import require_fitting_series
@@ -108,7 +107,7 @@ def open_like_own(run: RunInfo, data: object, label: str | None = None) -> Datas
 
 def _audio(run: RunInfo, spec: DataSpec) -> Audio | None:
     """The form of recordings that the run reads; None for other data. Earlier versions read waveforms."""
-    if spec.contents is None or not holds_recordings(spec.contents):
+    if not holds_recordings(spec.contents):
         return None
     return run.recipe.data.audio or "waveform"
 

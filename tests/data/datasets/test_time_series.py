@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 from scipy.io import wavfile
 
 from convnet.data import open_data
@@ -98,9 +101,48 @@ def test_recordings(tmp_path: Path) -> None:
     assert dataset.info.locations == ["click/32.wav", "click/f.wav", "hum/16.wav", "hum/8.wav"]
     assert dataset.images[2, 0, 0, :3].tolist() == pytest.approx([-1, 0, 1], abs=1e-4)
     assert dataset.images[3, 0, 0, :3].tolist() == pytest.approx([-1, 0, 1], abs=1e-2)
-    (tmp_path / "hum" / "other.wav").write_bytes(b"RIFF nonsense")
-    with pytest.raises(DataError, match=r"other.wav: not a readable WAV file"):
-        open_data(str(tmp_path))
+
+
+def test_unreadable_recordings_are_left_out_and_listed(tmp_path: Path) -> None:
+    for name in ("hum", "click"):
+        for i in range(3):
+            write_tone(tmp_path / "sounds" / name / f"{i}.wav", 500, 8000)
+    (tmp_path / "sounds" / "hum" / "1.wav").write_bytes(b"RIFF nonsense")
+    wavfile.write(tmp_path / "sounds" / "hum" / "2.wav", 8000, np.zeros(0, np.int16))
+    write_tone(tmp_path / "sounds" / "elsewhere.wav", 500, 8000)
+    info = open_data(str(tmp_path / "sounds")).info
+    assert info.locations == ["click/0.wav", "click/1.wav", "click/2.wav", "hum/0.wav"]
+    assert [line.partition(": ")[0] for line in info.unreadable] == ["hum/1.wav", "hum/2.wav"]
+    assert info.unreadable[1] == "hum/2.wav: is empty"
+    assert info.warnings[0].startswith("skipped: 2 unreadable, such as hum/1.wav: not a readable WAV file")
+    assert info.warnings[1] == "ignored 1 recording outside of the classes' folders, such as elsewhere.wav"
+    (tmp_path / "sounds" / "hum" / "0.wav").write_bytes(b"")
+    with pytest.raises(DataError, match=r"no recording of class 'hum' can be read: hum/0.wav"):
+        open_data(str(tmp_path / "sounds"))
+
+
+@pytest.mark.parametrize("wrap", ["", "sounds/"])
+def test_recordings_in_an_archive(tmp_path: Path, wrap: str) -> None:
+    with zipfile.ZipFile(tmp_path / "sounds.zip", "w") as archive:
+        for i in range(4):
+            path = tmp_path / "sounds" / ("low", "high")[i % 2] / f"{i}.wav"
+            write_tone(path, 400 + 900 * (i % 2), 8000)
+            archive.write(path, wrap + path.relative_to(tmp_path / "sounds").as_posix())
+    # The order of the samples is that of the names.
+    folder, archived = (open_data(str(tmp_path / name)) for name in ("sounds", "sounds.zip"))
+    assert torch.equal(folder.images, archived.images) and torch.equal(folder.targets, archived.targets)
+    assert archived.info.classes == ("high", "low") and archived.info.sample_rate == 8000
+
+
+def test_a_recording_among_images_is_ignored(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for i in range(3):
+            noise = np.random.default_rng([i, ord(name)]).integers(0, 255, (8, 8), np.uint8)
+            Image.fromarray(noise).save(tmp_path / name / f"{i}.png")
+    write_tone(tmp_path / "a" / "noise.wav", 500, 8000)
+    info = open_data(str(tmp_path)).info
+    assert info.modality == "images" and "ignored 1 other file" in info.warnings
 
 
 @pytest.mark.parametrize(
@@ -209,5 +251,5 @@ def test_recordings_of_different_rates_and_given_splits(tmp_path: Path) -> None:
 def test_form_and_rate_are_for_recordings(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", x=np.zeros((4, 9)), y=np.array(["a", "b", "a", "b"]))
     for options in ({"audio": "waveform"}, {"sample_rate": 8000}):
-        with pytest.raises(DataError, match="apply to folders of"):
+        with pytest.raises(DataError, match="apply to recordings"):
             open_data(str(tmp_path / "x.npz"), **options)

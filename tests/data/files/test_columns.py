@@ -116,3 +116,12 @@ def test_parquet_with_times_in_nanoseconds(tmp_path: Path) -> None:
     table = pa.table({"path": ["1.png", "2.png"], "taken": when, "label": ["a", "b"]})
     pq.write_table(table, tmp_path / "t.parquet")
     assert list_data(str(tmp_path / "t.parquet")).classes == ("a", "b")
+
+
+def test_a_column_of_urls_names_no_files(tmp_path: Path) -> None:
+    rows = "https://x.org/1.png,1.png,a\nhttps://x.org/2.png,2.png,b\n"
+    manifest = listed(tmp_path, f"url,file,label\n{rows}", ["1.png", "2.png"])
+    assert found(manifest) == [("1.png", ("a",), None), ("2.png", ("b",), None)]
+    (tmp_path / "t.csv").write_text("url,label\nhttps://x.org/1.jpg,a\nhttps://x.org/2.jpg,b\n")
+    with pytest.raises(DataError, match="column 'url' holds URLs; download the images and add a column"):
+        list_data(str(tmp_path / "t.csv"))

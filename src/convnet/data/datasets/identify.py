@@ -15,15 +15,11 @@ from convnet.data.datasets.named.catalog import DATASETS
 from convnet.data.datasets.npz import holds_images
 from convnet.data.datasets.open_images import without_collections
 from convnet.data.datasets.pairing import has_folders
-from convnet.data.datasets.time_series import (
-    holds_recordings,
-    is_series_file,
-    is_series_folder,
-    open_series,
-)
+from convnet.data.datasets.time_series import is_series_file, is_series_folder, open_series
 from convnet.data.files.annotations import is_image_table
 from convnet.data.files.coco import is_coco
 from convnet.data.files.csv import TABLE_SUFFIXES
+from convnet.data.files.recordings import holds_recordings
 from convnet.data.files.shards import is_address, is_shard_folder, names_shards, shards_name
 from convnet.data.files.storage import Contents, is_archive, open_storage
 from convnet.data.images.formats import has_image_name
@@ -81,7 +77,7 @@ class DataSpec:
         """The annotation that the data offers by default; for series it depends on the column `label`."""
         if self.named:
             return DATASETS[self.source].annotation
-        if self.contents is not None and holds_recordings(self.contents):
+        if holds_recordings(self.contents):
             return "class"
         if self.modality == "series":
             dense = open_series(self.file, label, contents=self.contents).info.target.dense
@@ -151,6 +147,7 @@ DATA_FORMATS = (
     Format(
         "pair folder", lambda place: place.listing(lambda c: has_folders(c, INPUT_FOLDERS, TARGET_FOLDERS))
     ),
+    Format("series", lambda place: is_archive(place.path) and place.listing(holds_recordings), "series"),
     Format("archive", lambda place: is_archive(place.path)),
     Format("coco", lambda place: is_coco(place.path)),
     Format("arrays", lambda place: holds_images(place.path)),

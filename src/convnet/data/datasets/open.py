@@ -16,10 +16,12 @@ from convnet.data.datasets.named.catalog import named_set
 from convnet.data.datasets.npz import open_arrays
 from convnet.data.datasets.open_images import list_images, open_images, scan_arrays
 from convnet.data.datasets.options import Data
+from convnet.data.datasets.recordings import open_recordings
 from convnet.data.datasets.tensor_dataset import TensorDataset, list_arrays, preprocess_images, with_checksums
-from convnet.data.datasets.time_series import holds_recordings, open_series
+from convnet.data.datasets.time_series import open_series
 from convnet.data.files.annotations import tables_within
 from convnet.data.files.manifest import Manifest
+from convnet.data.files.recordings import holds_recordings
 from convnet.data.files.shards import list_shards
 from convnet.data.files.storage import open_storage
 from convnet.data.images.preprocess import Preprocess
@@ -121,9 +123,8 @@ def open_spec(
         raise DataError(f"{options.source}: data.threshold does not go with data.colors or data.nearest")
     if options.series and not spec.named:
         spec = spec.as_series()
-    recordings = spec.contents is not None and holds_recordings(spec.contents)
-    if (options.audio or options.sample_rate) and not recordings:
-        raise DataError(f"{options.source}: data.audio and sample_rate apply to folders of .wav files only")
+    if (options.audio or options.sample_rate) and not holds_recordings(spec.contents):
+        raise DataError(f"{options.source}: data.audio and sample_rate apply to recordings (.wav) only")
     has_columns = spec.kind in TABLES or (spec.kind in LABELED and options.label is not None)
     if (options.ignore and spec.kind != "table") or (options.label is not None and not has_columns):
         raise DataError(f"{options.source}: data.label and data.ignore apply to tables only")
@@ -191,8 +192,6 @@ def list_spec(spec: DataSpec, label: str | None = None, *, multi_label: bool = F
         return list_shards(spec.source, multi_label=multi_label)
     if spec.kind not in LABELED:
         raise DataError(f"{spec.source}: holds no images with labels; {KINDS_OF_FILES}")
-    if spec.kind == "archive" and spec.contents is not None and holds_recordings(spec.contents):
-        raise DataError(f"{spec.source}: holds recordings, which are read from a folder; unpack it first")
     return list_images(spec.file, spec.contents, label, multi_label=multi_label)
 
 
@@ -229,17 +228,12 @@ def _open_series(
     spec: DataSpec, options: Data, preprocess: Preprocess, annotation: Annotation, shape: ImageShape | None
 ) -> TensorDataset:
     """Open series, and check that the task and the preprocessing apply to series."""
-    dataset = (
-        named_set(spec.source)
-        if spec.named
-        else open_series(
-            spec.file,
-            options.label,
-            contents=spec.contents,
-            audio=options.audio or "log-mel",
-            sample_rate=options.sample_rate,
-        )
-    )
+    if spec.named:
+        dataset = named_set(spec.source)
+    elif spec.contents is not None and holds_recordings(spec.contents):
+        dataset = open_recordings(spec.file, spec.contents, options.audio or "log-mel", options.sample_rate)
+    else:
+        dataset = open_series(spec.file, options.label, contents=spec.contents)
     _require_annotation(dataset, annotation)
     pixels = ("range", "symmetric", "pixel", "imagenet")
     if preprocess.image_size or preprocess.channels or preprocess.normalize in pixels:

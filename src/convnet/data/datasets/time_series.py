@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from convnet.data.datasets.npz import holds_images
 from convnet.data.datasets.tensor_dataset import TensorDataset, from_tensors
 from convnet.data.files.csv import sorted_labels
-from convnet.data.files.recordings import Audio, Recording, read_recordings, recording_of
-from convnet.data.files.series import READERS, UNKNOWN, Series
+from convnet.data.files.recordings import holds_recordings
+from convnet.data.files.series import READERS, Series
 from convnet.data.files.storage import Contents, open_storage
 from convnet.data.images.preprocess import MEMORY_LIMIT_BYTES
 from convnet.errors import DataError
@@ -45,31 +45,22 @@ def is_series_folder(contents: Contents) -> bool:
     return parts or holds_recordings(contents)
 
 
-def holds_recordings(contents: Contents) -> bool:
-    """Whether a folder holds .wav files in a subfolder per class, and perhaps per split."""
-    return any(recording_of(entry.name) for entry in contents.entries)
-
-
 def open_series(
     path: Path,
     label: str | None = None,
     *,
     contents: Contents | None = None,
     labeled: bool = True,
-    audio: Audio = "log-mel",
-    sample_rate: int | None = None,
 ) -> TensorDataset:
     """Open series of one or many channels and any lengths.
 
     Args:
         path: ARFF or UCR text (one row per series), CSV (one row per series, or with a column `series` one
-            row per step), .npz (arrays x, N×L or N×C×L, and y), a folder of NAME_TRAIN and NAME_TEST files,
-            or a folder with one subfolder of .wav files per class, perhaps within train/ and test/.
+            row per step), .npz (arrays x, N×L or N×C×L, and y), or a folder of NAME_TRAIN and NAME_TEST
+            files.
         label: The class column.
         contents: The listing of a folder.
-        labeled: Whether classes are required; if not, `path` may be a single .wav file.
-        audio: The form of recordings: "log-mel" or "waveform".
-        sample_rate: The rate to which recordings are resampled. Default: the most frequent one.
+        labeled: Whether classes are required.
 
     Returns:
         The dataset, N×C×1×L; shorter series end in NaN.
@@ -79,30 +70,12 @@ def open_series(
     """
     given_split: list[SplitName] | None = None
     if path.is_dir():
-        listing = contents or open_storage(path).contents()
-        recordings = [found for entry in listing.entries if (found := recording_of(entry.name))]
-        series, given_split = _folder(path, listing, label)
-        if not series and recordings:
-            return _recordings(path, recordings, audio, sample_rate)
-    elif path.suffix.lower() == ".wav" and not labeled:
-        return _recordings(path.parent, [Recording(path.name, UNKNOWN)], audio, sample_rate, path.stem)
+        series, given_split = _folder(path, contents or open_storage(path).contents(), label)
     else:
         series = _read(path, label, labeled)
     if not series:
-        files = " and no folders of .wav files" if path.is_dir() else ""
-        raise DataError(f"{path}: holds no series{files}")
-    return _source(path, series, given_split)
-
-
-def _recordings(
-    root: Path, recordings: Sequence[Recording], audio: Audio, rate: int | None, name: str | None = None
-) -> TensorDataset:
-    series, chosen, remarks = read_recordings(root, recordings, audio, rate)
-    splits = [recording.split or "train" for recording in recordings]
-    given = splits if any(recording.split for recording in recordings) else None
-    dataset = _source(root, series, given)
-    info = replace(dataset.info, name=name or dataset.info.name, sample_rate=chosen, warnings=remarks)
-    return replace(dataset, info=info)
+        raise DataError(f"{path}: holds no series")
+    return series_dataset(path, series, given_split)
 
 
 def _folder(root: Path, contents: Contents, label: str | None) -> tuple[list[Series], list[SplitName] | None]:
@@ -150,7 +123,10 @@ def _read(path: Path, label: str | None, labeled: bool) -> list[Series]:
     return reader(path, label, labeled)
 
 
-def _source(path: Path, series: Sequence[Series], given_split: list[SplitName] | None) -> TensorDataset:
+def series_dataset(
+    path: Path, series: Sequence[Series], given_split: Sequence[SplitName] | None = None
+) -> TensorDataset:
+    """The dataset of series that were read from `path`; shorter ones end in NaN."""
     channels = {len(s.values) for s in series}
     if len(channels) > 1:
         odd = next(s for s in series if len(s.values) != len(series[0].values))

@@ -131,10 +131,17 @@ def files_column(cells: Cells, index: FileIndex) -> str:
     Raises:
         DataError: There is none.
     """
-    for place, column in enumerate(cells.columns):
-        if any(has_image_name(row[place]) for row in cells.rows[:LOOKED_AT]):
-            return column
+    looked_at = cells.rows[:LOOKED_AT]
+    named = [i for i in range(len(cells.columns)) if any(has_image_name(row[i]) for row in looked_at)]
+    addresses = [i for i in named if any("://" in row[i] for row in looked_at)]
+    if local := [i for i in named if i not in addresses]:
+        return cells.columns[local[0]]
     found = ids_column(cells, index)
+    if found is None and addresses:
+        raise DataError(
+            f"{cells.path}: column '{cells.columns[addresses[0]]}' holds URLs; download the images and add a "
+            "column with the names of their files"
+        )
     if found is None:
         raise DataError(
             f"{cells.path}: no column names image files (columns: {', '.join(cells.columns[:20])})"

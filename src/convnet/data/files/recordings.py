@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from pathlib import Path, PurePosixPath
-from typing import Literal
+from pathlib import PurePosixPath
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convnet.data.files.manifest import SPLIT_FOLDERS
-from convnet.data.files.series import Series
+from convnet.data.files.series import UNKNOWN, Series
+from convnet.data.files.storage import Contents, FileStorage
+from convnet.data.images.formats import has_image_name
 from convnet.errors import DataError, in_one_line
 from convnet.types import SplitName
 
@@ -30,55 +33,98 @@ FLOOR = 1e-6
 
 @dataclass(frozen=True)
 class Recording:
-    """A file of a folder of recordings, with its class and the split given by its folder."""
+    """A file of a folder or archive, with its class and the split given by its folder."""
 
     name: str
     label: str
     split: SplitName | None = None
 
 
-def recording_of(name: str) -> Recording | None:
-    """The recording that a file CLASS/NAME.wav or SPLIT/CLASS/NAME.wav is; None for other files."""
-    parts = PurePosixPath(name).parts
-    if not name.lower().endswith(".wav") or len(parts) not in (2, 3):
-        return None
-    if len(parts) == 2:
-        return Recording(name, parts[0])
-    split = SPLIT_FOLDERS.get(parts[0].lower())
-    return None if split is None else Recording(name, parts[1], split)
+class Recordings(NamedTuple):
+    """What was read of recordings.
+
+    Attributes:
+        files: Those that can be read.
+        series: Their values, at one sampling rate.
+        rate: Samples per second.
+        resampled: The number of recordings that had another rate, by rate.
+        unreadable: The others, with reasons.
+    """
+
+    files: list[Recording]
+    series: list[Series]
+    rate: int
+    resampled: dict[int, int]
+    unreadable: dict[Recording, str]
+
+
+def is_recording(name: str) -> bool:
+    """Whether a file name is that of a recording."""
+    return name.lower().endswith(".wav")
+
+
+def recordings_in(contents: Contents) -> list[Recording]:
+    """The recordings CLASS/NAME.wav and SPLIT/CLASS/NAME.wav, perhaps all within one more folder."""
+    paths = [PurePosixPath(entry.name) for entry in contents.entries if is_recording(entry.name)]
+    tops = {path.parts[0] for path in paths}
+    wrapped = len(tops) == 1 and not tops & SPLIT_FOLDERS.keys() and all(len(p.parts) > 2 for p in paths)
+    found = []
+    for path in paths:
+        match path.parts[1:] if wrapped else path.parts:
+            case (label, _):
+                found.append(Recording(str(path), label))
+            case (folder, label, _) if folder.lower() in SPLIT_FOLDERS:
+                found.append(Recording(str(path), label, SPLIT_FOLDERS[folder.lower()]))
+    return found
+
+
+def holds_recordings(contents: Contents | None) -> bool:
+    """Whether a folder or archive holds recordings in folders of classes, and fewer images."""
+    if contents is None:
+        return False
+    return len(recordings_in(contents)) > sum(has_image_name(entry.name) for entry in contents.entries)
 
 
 def read_recordings(
-    root: Path, recordings: Sequence[Recording], audio: Audio, rate: int | None
-) -> tuple[list[Series], int, tuple[str, ...]]:
+    store: FileStorage, recordings: Sequence[Recording], audio: Audio, rate: int | None
+) -> Recordings:
     """Read recordings at one sampling rate.
 
     Args:
-        root: The folder.
+        store: The folder or archive.
         recordings: Its files.
         audio: Whether series are log-mel spectrograms, bands × times, or samples.
         rate: The sampling rate. Default: the most frequent one.
 
-    Returns:
-        The series, their rate, and a line if recordings were resampled.
-
     Raises:
-        DataError: A file is damaged or compressed.
+        DataError: None can be read.
     """
     with ThreadPoolExecutor() as pool:
-        found = list(pool.map(lambda one: _read_wav(root, one), recordings))
-        rates = Counter(one.rate for one in found if one.rate)
+        found = list(pool.map(lambda one: _tried(store, one), recordings))
+        unreadable = {r: one for r, one in zip(recordings, found, strict=True) if isinstance(one, str)}
+        sound = [one for one in found if isinstance(one, Series)]
+        if not sound:
+            first, reason = next(iter(unreadable.items()))
+            raise DataError(f"{store.root}: no recording can be read: {first.name}: {reason}")
+        rates = Counter(one.rate for one in sound if one.rate)
         chosen = rate or max(rates, key=lambda value: (rates[value], -value))
-        series = list(pool.map(lambda one: _prepared(one, audio, chosen), found))
-    others = {value: count for value, count in rates.items() if value != chosen}
-    listed = ", ".join(f"{count:,} from {value:,} Hz" for value, count in sorted(others.items()))
-    remark = f"recordings resampled to {chosen:,} Hz: {listed}"
-    return series, chosen, (remark,) if others else ()
+        series = list(pool.map(lambda one: prepared(one, audio, chosen), sound))
+    files = [recording for recording in recordings if recording not in unreadable]
+    resampled = {value: count for value, count in sorted(rates.items()) if value != chosen}
+    return Recordings(files, series, chosen, resampled, unreadable)
 
 
-def _prepared(one: Series, audio: Audio, rate: int) -> Series:
-    if not one.values.shape[1]:
-        raise DataError(f"{one.location}: is empty")
+def _tried(store: FileStorage, recording: Recording) -> Series | str:
+    """The series of a file, or why it cannot be read."""
+    place = f"{store.root / recording.name}: "
+    try:
+        return decode_recording(store.read(recording.name), recording.name, recording.label)
+    except DataError as error:
+        return str(error).removeprefix(place).removeprefix(f"{recording.name}: ")
+
+
+def prepared(one: Series, audio: Audio, rate: int) -> Series:
+    """A recording resampled to `rate`, in the form `audio`."""
     values = one.values if one.rate in (None, rate) else _resampled(one.values, one.rate or rate, rate)
     return replace(one, values=log_mel(values, rate) if audio == "log-mel" else values, rate=rate)
 
@@ -125,22 +171,27 @@ def mel_bands(rate: int, bins: int) -> NDArray[np.float64]:
     return bands
 
 
-def _read_wav(root: Path, recording: Recording) -> Series:
-    """Values −1…1, one row per channel."""
+def decode_recording(content: bytes, location: str, label: str = UNKNOWN) -> Series:
+    """Decode a WAV file to values −1…1, one row per channel.
+
+    Raises:
+        DataError: It is damaged, compressed or empty, or holds values that are not finite.
+    """
     from scipy.io import wavfile
 
-    path = root / recording.name
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", wavfile.WavFileWarning)  # about chunks of metadata
-            rate, samples = wavfile.read(path)
+            rate, samples = wavfile.read(io.BytesIO(content))
     except Exception as error:  # damaged files make the reader raise nearly anything
-        raise DataError(f"{path}: not a readable WAV file: {in_one_line(error)}") from error
+        raise DataError(f"{location}: not a readable WAV file: {in_one_line(error)}") from error
     values = np.atleast_2d(samples.T).astype(np.float64)
     if samples.dtype == np.uint8:
         values = (values - 128) / 128
     elif np.issubdtype(samples.dtype, np.integer):
         values = values / -float(np.iinfo(samples.dtype).min)
     if not np.isfinite(values).all():
-        raise DataError(f"{path}: holds values that are not finite")
-    return Series(values.astype(np.float32), recording.label, recording.name, rate)
+        raise DataError(f"{location}: holds values that are not finite")
+    if not values.shape[1]:
+        raise DataError(f"{location}: is empty")
+    return Series(values.astype(np.float32), label, location, rate)
