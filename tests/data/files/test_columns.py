@@ -122,6 +122,6 @@ def test_a_column_of_urls_names_no_files(tmp_path: Path) -> None:
     rows = "https://x.org/1.png,1.png,a\nhttps://x.org/2.png,2.png,b\n"
     manifest = listed(tmp_path, f"url,file,label\n{rows}", ["1.png", "2.png"])
     assert found(manifest) == [("1.png", ("a",), None), ("2.png", ("b",), None)]
-    (tmp_path / "t.csv").write_text("url,label\nhttps://x.org/1.jpg,a\nhttps://x.org/2.jpg,b\n")
+    (tmp_path / "t.csv").write_text("url,label\nhttps://x.org/8.jpg,a\nhttps://x.org/9.jpg,b\n")
     with pytest.raises(DataError, match="column 'url' holds URLs; download the images and add a column"):
         list_data(str(tmp_path / "t.csv"))
