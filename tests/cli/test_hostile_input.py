@@ -101,8 +101,11 @@ def test_addresses_that_cannot_be_parsed(main: Run, tmp_path: Path, address: str
         assert status == 2 and "error:" in said, (command, said)
 
 
-def test_a_pattern_of_too_many_shards(main: Run) -> None:
-    status, said = main("train", "x{1..99999999}.tar")
+@pytest.mark.parametrize(
+    "pattern", ["x{1..99999999}.tar", "x{999..1}-{1..999}.tar", "x{-1..999999999999}.tar"]
+)
+def test_a_pattern_of_too_many_shards(main: Run, pattern: str) -> None:
+    status, said = main("train", pattern)
     assert status == 2 and "stands for more than 100,000 shards" in said
 
 

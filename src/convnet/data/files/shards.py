@@ -28,6 +28,8 @@ LABEL_KEYS = ("label", "labels", "class", "cls", "tags")
 CLASS_NAMES = "classes.txt"
 """Beside the shards, the names of numbered classes, one in each line."""
 MOST_SHARDS = 100_000
+RANGE = re.compile(r"\{(-?\d+)\.\.(-?\d+)")
+"""The first and last number of a range in an address."""
 SPLIT_NAME = re.compile(rf"^({'|'.join(SPLIT_FOLDERS)})[-_.]", re.IGNORECASE)
 SEPARATOR = "|"
 
@@ -179,10 +181,14 @@ def _expanded(address: str) -> tuple[AbstractFileSystem, list[str]]:
 
     if not address.endswith(".tar"):
         address = f"{address.rstrip('/')}/*.tar"
+    too_many = DataError(f"{address}: stands for more than {MOST_SHARDS:,} shards")
     try:
+        # Looked at first, because braceexpand lists a whole range in memory.
+        if any(abs(int(end) - int(start)) >= MOST_SHARDS for start, end in RANGE.findall(address)):
+            raise too_many
         patterns = list(islice(braceexpand(address), MOST_SHARDS + 1))
         if len(patterns) > MOST_SHARDS:
-            raise DataError(f"{address}: stands for more than {MOST_SHARDS:,} shards")
+            raise too_many
         system, _ = fsspec.core.url_to_fs(patterns[0])
         shards: list[str] = []
         for pattern in patterns:
