@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from convnet.data import list_data, make_split, open_data
@@ -55,6 +56,44 @@ def test_copies_of_photos_are_found(form: str) -> None:
         if not same_photo(one, other):
             missed.append(path.name)
     assert len(missed) <= (1 if "cropped" in form else 0), missed
+
+
+@pytest.mark.parametrize("form", ["quality 40", "half the size", "cropped at a corner"])
+def test_copies_among_photos_are_found(tmp_path: Path, form: str) -> None:
+    """By the whole search, in which candidates are chosen by hashes and thumbnails."""
+    photos = sorted(PHOTOS.rglob("*.jpg"))
+    for i, path in enumerate(photos):
+        image = Image.open(path).convert("RGB")
+        for folder, picture in (("a", image), ("b", COPIES[form](image))):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            picture.save(tmp_path / folder / f"{i:03}.png")
+    manifest = list_data(str(tmp_path))
+    names = [sample.entry.name[2:] for sample in manifest.samples]
+    pairs = {(names[p.first], names[p.second]) for p in duplicates(manifest, scan(manifest))}
+    assert all(one == other for one, other in pairs)
+    assert len(photos) - len(pairs) <= (2 if "cropped" in form else 0)
+
+
+@pytest.mark.parametrize("quality", [50, 75])
+def test_small_images_that_were_compressed_are_found(quality: int) -> None:
+    """28×28 pixels, in which the blocks of JPEG are large."""
+    digits = open_data("digits").read(torch.arange(40)).images[:, 0].numpy()
+    for pixels in digits:
+        image = Image.fromarray((pixels * 255 // pixels.max()).astype(np.uint8)).resize((28, 28))
+        views = [view_of(np.asarray(picture.convert("RGB"))) for picture in (image, saved(image, quality))]
+        assert same_photo(*views)
+
+
+def test_compression_that_removes_noise_is_no_difference() -> None:
+    random = np.random.default_rng(0)
+    y, x = np.mgrid[:200, :200] / 200
+    clean = np.repeat((120 + 60 * np.sin(9 * x) + 40 * np.cos(13 * x * y))[:, :, None], 3, 2)
+    one, other = (
+        Image.fromarray((clean + random.normal(0, 3, clean.shape)).clip(0, 255).astype(np.uint8))
+        for _ in "ab"
+    )
+    assert same_photo(view_of(np.asarray(one)), view_of(np.asarray(saved(one, 50))))
+    assert not same_photo(view_of(np.asarray(one)), view_of(np.asarray(other)))
 
 
 def fixed_camera(root: Path, count: int, side: int, noise: float) -> Path:

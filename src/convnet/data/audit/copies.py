@@ -24,14 +24,20 @@ SIDE = 64
 """The size at which images are compared."""
 CENTER = 64
 """The side of the piece of the center that is compared at its own resolution."""
-DIFFERENCE = 8.0
-"""The largest difference of smoothed pixels of a copy of the same size, of 255."""
-RESAMPLED_DIFFERENCE = 16.0
-"""The same for a copy of another size, or after a crop was undone."""
-NOISE = 0.8
-"""The largest part of the fine detail that may differ; 1 for images with independent noise."""
+BLUR = 1.5
+"""The standard deviation, in pixels of the smaller image, that hides the blocks of JPEG."""
+DIFFERENCE = 9.0
+"""The largest difference of smoothed pixels of a copy that was saved again or resized, of 255."""
+CROPPED_DIFFERENCE = 16.0
+"""The same after a crop was undone."""
+DETAIL = 0.1
+"""The smallest correlation of the fine detail of a copy; 0 for images with independent noise."""
 EXPLAINED = 0.4
 """The part of the squared difference that undoing a crop must remove at first, for the search to go on."""
+LEAST_DETAIL = 0.5
+"""The squared detail below which images are flat, and their noise is that of rounding."""
+REMOVED = 0.25
+"""The part of its squared detail that compression may leave to a copy, which is then that of JPEG."""
 LARGEST_CROP = 0.12
 SMALLEST_CROPPED = 48
 """The shortest side of images that are searched for crops; digits and icons are not cropped."""
@@ -94,23 +100,26 @@ def view_of(pixels: NDArray[np.uint8]) -> View:
 
 def same_photo(a: View, b: View) -> bool:
     """Whether two similar images are one photo, saved again, resized or cropped by up to a tenth."""
-    if a.size == b.size and _noise(a.center, b.center) > NOISE:
+    if a.size == b.size and _same_detail(a.center, b.center) < DETAIL:
         return False
-    blur = SIDE / min(SIDE, *a.size, *b.size) - 1  # the resolution of the smaller image
+    sigma = BLUR * SIDE / min(SIDE, *a.size, *b.size)
+    blur = float(np.sqrt(sigma**2 - 1))  # the levels are smoothed by 1 pixel
     difference = _smooth(a.levels[0].astype(np.float32) - b.levels[0], blur)
-    largest = np.abs(difference - np.median(difference)).max()
-    if largest <= (DIFFERENCE if a.size == b.size else RESAMPLED_DIFFERENCE):
+    if np.abs(difference - np.median(difference)).max() <= DIFFERENCE:
         return True
     if min(*a.size, *b.size) < SMALLEST_CROPPED:
         return False
-    return min(_aligned(a, b, blur), _aligned(b, a, blur)) <= RESAMPLED_DIFFERENCE
+    blur = SIDE / min(SIDE, *a.size, *b.size) - 1
+    return min(_aligned(a, b, blur), _aligned(b, a, blur)) <= CROPPED_DIFFERENCE
 
 
-def _noise(a: Gray, b: Gray) -> float:
-    """The part of the fine detail of two images that differs: 0 for copies, 1 for independent noise."""
+def _same_detail(a: Gray, b: Gray) -> float:
+    """The correlation of the fine detail of two images: 0 for independent noise; 1 if one has hardly any."""
     fine, other = a - _smooth(a, 1.0), b - _smooth(b, 1.0)
-    energy = float((fine**2).mean() + (other**2).mean())
-    return float(((fine - other) ** 2).mean()) / energy if energy > 1 else 0.0
+    low, high = sorted((float((fine**2).mean()), float((other**2).mean())))
+    if low < max(LEAST_DETAIL, REMOVED * high):
+        return 1.0
+    return float((fine * other).mean()) / float(np.sqrt(low * high))
 
 
 def _aligned(a: View, b: View, blur: float) -> float:

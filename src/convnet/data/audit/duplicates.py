@@ -13,7 +13,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from convnet.data.audit.copies import Views
+from convnet.data.audit.copies import SMALLEST_CROPPED, Views
 from convnet.data.audit.records import THUMB, Records
 from convnet.data.audit.scan import Scan
 from convnet.data.files.manifest import Manifest
@@ -21,11 +21,13 @@ from convnet.data.images.decode import decode
 from convnet.data.images.pixels import DecodeError
 from convnet.errors import DataError
 
-HASH_BITS = 10
+HASH_BITS = 20
 """The largest number of bits, of 64, in which the hashes of candidates may differ."""
 LIKENESS = 0.9
 """The smallest correlation of the thumbnails of candidates."""
-LEVELS = 16.0
+CROPPED_LIKENESS = 0.8
+"""The same for images that are large enough to be searched for crops."""
+LEVELS = 24.0
 """The largest mean difference of the thumbnails of candidates, of 255."""
 MOST_ALIKE = 8
 """The candidates per image that are compared closely, those with the most similar hashes."""
@@ -180,5 +182,7 @@ def _alike(records: Records, pairs: NDArray[np.int64]) -> NDArray[np.bool_]:
     a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
     products = np.einsum("md,md->m", a, b)
     sizes = np.einsum("md,md->m", a, a) * np.einsum("md,md->m", b, b)
-    alike: NDArray[np.bool_] = close & (products >= LIKENESS * np.sqrt(sizes))
+    shortest = np.minimum(records["width"], records["height"])[pairs].min(0)
+    likeness = np.where(shortest < SMALLEST_CROPPED, LIKENESS, CROPPED_LIKENESS)
+    alike: NDArray[np.bool_] = close & (products >= likeness * np.sqrt(sizes))
     return alike
