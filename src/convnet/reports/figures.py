@@ -54,6 +54,12 @@ def epoch_axis(axes: Axes, epochs: int) -> None:
         axes.set_ylim(low - (high - low), high + (high - low))
 
 
+def step_axis(axes: Axes) -> None:
+    """Whole numbers of steps, few enough for their digits."""
+    axes.set_xlabel("step")
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+
+
 def score_axis(axes: Axes, score: Score) -> None:
     """The unit of a metric: percent or decibels."""
     if score.decibels:
@@ -88,8 +94,7 @@ def step_losses(rows: Sequence[Row]) -> Figure:
         if loss.min() > 0 and loss.max() / loss.min() > 50:
             log_scale(axes)
         axes.set_title("Training loss per step")
-        axes.set_xlabel("step")
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+        step_axis(axes)
         axes.legend(loc="upper right")
     return picture
 
@@ -103,8 +108,7 @@ def learning_rates(rows: Sequence[Row]) -> Figure:
         axes.plot(number, rate, color=MUTED)
         axes.set_title("Learning rate")
         axes.set_ylim(0, rate.max() * 1.15)
-        axes.set_xlabel("step")
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+        step_axis(axes)
     return picture
 
 
