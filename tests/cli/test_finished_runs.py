@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet
 import pytest
+import torch
 from PIL import Image
 
 import convnet
@@ -75,8 +76,53 @@ def test_pixels_to_predict(runs: Path) -> None:
         found += run.predict(np.stack([pixels, pixels]))
     shares = [list(prediction.as_dict()["probabilities"].values()) for prediction in found]
     assert len(found) == 5 and np.allclose(shares, shares[0], atol=1e-6)
-    with pytest.raises(DataError, match="expected a path, a PIL image or an array"):
-        list(run.predict([np.zeros(5)]))
+    for wrong in ([np.zeros(5)], 5, None):
+        with pytest.raises(DataError, match="expected a path, a PIL image or an array"):
+            run.predict(wrong)
+    with pytest.raises(DataError, match="integers from 0 to 70000"):
+        run.predict(np.full((8, 8), 70000))
+
+
+def test_pixels_of_every_type_and_layout(runs: Path) -> None:
+    run, path = convnet.load_run(runs / "a"), photos()[0]
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    tensor = torch.tensor(pixels)
+    forms = [pixels.astype(kind) for kind in ("int64", "int32", "uint16")]
+    forms += [tensor, tensor.permute(2, 0, 1), tensor[None], tensor / 255]
+    expected = run.predict(pixels)[0].as_dict()["probabilities"]
+    for form in forms:
+        (found,) = run.predict(form)
+        assert found.as_dict()["probabilities"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_photo_in_memory_is_turned_and_transparent_as_in_its_file(runs: Path, tmp_path: Path) -> None:
+    run = convnet.load_run(runs / "a")
+    photo, exif = Image.open(photos()[0]), Image.Exif()
+    exif[0x0112] = 6
+    photo.save(tmp_path / "turned.jpg", exif=exif, quality=95)
+    clear = photo.convert("RGBA")
+    clear.putalpha(Image.linear_gradient("L").resize(photo.size))
+    clear.save(tmp_path / "clear.png")
+    for path in (tmp_path / "turned.jpg", tmp_path / "clear.png"):
+        (file,), (memory,) = run.predict(path), run.predict(Image.open(path))
+        assert memory.as_dict()["probabilities"] == pytest.approx(file.as_dict()["probabilities"], abs=1e-6)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
+def test_gray_images_in_an_array(tmp_path: Path, count: int) -> None:
+    """N×H×W, whatever N is."""
+    run = convnet.train("digits", model="linear", epochs=1, out=tmp_path / "run", progress=False)
+    images = convnet.open_data("digits").read(torch.arange(count)).images[:, 0].numpy()
+    together = [found.as_dict()["class"] for found in run.predict(images)]
+    assert together == [run.predict(image)[0].as_dict()["class"] for image in images]
+
+
+def test_a_pattern_of_folders_and_a_table_of_numbers(call: Cli, runs: Path, tmp_path: Path) -> None:
+    one = call("predict", runs / "a", PHOTOS / "*").stdout.splitlines()
+    assert len(one) == len(call("predict", runs / "a", PHOTOS / "**").stdout.splitlines()) == len(photos())
+    (tmp_path / "numbers.csv").write_text("a,b\n1,2\n")
+    assert "no column names image files" in refused(call("predict", runs / "a", "numbers.csv"))
 
 
 def test_an_evaluation_in_files(call: Cli, runs: Path, tmp_path: Path) -> None:
@@ -123,6 +169,9 @@ def test_runs_are_compared(call: Cli, runs: Path, tmp_path: Path) -> None:
     other = result_of(call("compare", runs / "a", runs / "c", "--json"))
     assert again["page"] == found["page"] and Path(other["page"]).parent.name == "compare-2"
     assert "name two or more runs" in refused(call("compare", runs / "a"))
+    assert "named twice" in refused(call("compare", runs / "a", runs / "b", runs / "a"))
+    printed = call("compare", runs / "a", runs / "b", runs / "c").stdout.splitlines()
+    assert printed[0].split()[-1] == "seeds" and [line.split()[-1] for line in printed[1:3]] == ["2", "1"]
 
 
 def test_variants_have_folders_of_their_own(call: Cli, tmp_path: Path) -> None:
@@ -151,6 +200,22 @@ def test_options_are_short_for_fields(call: Cli, tmp_path: Path) -> None:
     recipe = convnet.load_run(tmp_path / "run").recipe
     assert recipe.optimizer.options["lr"] == 0.02 and recipe.preprocess.image_size == 12
     assert done.returncode == 0 and "epoch" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--lr", 0.1, "--set", "lr=0.2"),
+        ("--lr", 0.1, "--set", "optimizer.lr=0.2"),
+        ("--set", "lr=0.1", "--set", "lr=0.2"),
+        ("--set", "lr=0.1", "--set", "optimizer.lr=0.2"),
+    ],
+)
+def test_a_field_is_set_once(call: Cli, options: tuple[object, ...]) -> None:
+    done = call("train", "digits", "--model", "linear", *options)
+    assert "optimizer.lr' is set to 0." in (said := refused(done)) or "'lr' is set to 0." in said
+    same = [0.1 if word == 0.2 else str(word).replace("0.2", "0.1") for word in options]
+    assert call("train", "digits", "--model", "linear", "--epochs", 1, *same).returncode == 0
 
 
 def test_the_cache_is_listed_and_cleared(call: Cli, tmp_path: Path) -> None:

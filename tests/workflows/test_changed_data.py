@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -40,3 +41,47 @@ def test_a_table_of_which_a_number_changed(call: Cli, tmp_path: Path) -> None:
 def test_global_options_stand_anywhere(call: Cli, words: tuple[str, str]) -> None:
     done = call(*words, "circles", "--model", "linear", "--epochs", 1, "--out", "run")
     assert done.returncode == 0 and done.stderr == ""
+
+
+def test_a_photo_that_was_replaced_at_the_same_time_and_size(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for i in range(6):
+            noise = np.random.default_rng([i, ord(name)]).integers(0, 255, (8, 8, 3), np.uint8)
+            Image.fromarray(noise).save(tmp_path / "data" / name / f"{i}.bmp")
+    run = convnet.train(
+        str(tmp_path / "data"), out=tmp_path / "run", model="linear", epochs=1, progress=False
+    )
+    file = tmp_path / "data" / "a" / "3.bmp"
+    before = file.stat()
+    Image.new("RGB", (8, 8), "red").save(file)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert file.stat().st_size == before.st_size
+    with pytest.raises(DataError, match=r"1 of 12 samples changed .*a/3\.bmp"):
+        convnet.load_run(run.path).evaluate()
+
+
+def test_samples_that_were_trained_on_are_found_by_content(call: Cli, tmp_path: Path) -> None:
+    """Rows in another order and pixels in another format; not other rows in a file of the same name."""
+    rng = np.random.default_rng(0)
+    rows = [f"{x:.3f},{y:.3f},{'a' if x < y else 'b'}" for x, y in rng.normal(size=(40, 2))]
+
+    def write(name: str, rows: list[str]) -> str:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("\n".join(["width,height,class", *rows, ""]))
+        return name
+
+    call("train", write("cells.csv", rows), "--epochs", 1, "--out", "run")
+    said = "of these 40 were used for training"
+    for same in ("cells.csv", write("shuffled.csv", rows[::-1])):
+        assert said in call("evaluate", "run", same).stdout
+    other = [f"{x:.3f},{y:.3f},{'a' if x < y else 'b'}" for x, y in rng.normal(size=(40, 2))]
+    assert said not in call("evaluate", "run", write("other/cells.csv", other)).stdout
+    for path in PHOTOS.rglob("*.jpg"):
+        for kind in ("png", "bmp"):
+            copy = tmp_path / kind / path.parent.name / f"{path.stem}.{kind}"
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            Image.open(path).save(copy)
+    call("train", "png", "--epochs", 1, "--model", "linear", "--image-size", 8, "--out", "photos")
+    first, second = (call("evaluate", "photos", kind).stdout.splitlines()[1] for kind in ("png", "bmp"))
+    assert first == second and "of these 20 were used for training" in first

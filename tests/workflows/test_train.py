@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -180,6 +181,74 @@ def test_damaged_files_of_a_run_are_named(tmp_path: Path) -> None:
     (run.path / "data.json").write_text("{}")
     with pytest.raises(RunError, match=r"data\.json: damaged: name: field required"):
         convnet.load_run(run.path).evaluate()
+
+
+def test_a_refused_resume_leaves_a_finished_run_as_it_was(tmp_path: Path) -> None:
+    with convnet.use_settings(keep_checkpoints=True):
+        run = convnet.train("digits", out=tmp_path / "r", epochs=2, **FAST)
+    files = ("result.json", "report.html", "recipe.yaml", "metrics.csv", "model.safetensors")
+    before = [(run.path / name).read_bytes() for name in files]
+    checkpoint, metrics = run.path / "checkpoints" / "last.safetensors", run.path / "metrics.csv"
+    whole = checkpoint.read_bytes()
+    checkpoint.write_bytes(whole[:500])
+    with pytest.raises(RunError, match="not a readable checkpoint"):
+        resume(run.path, epochs=4)
+    assert [(run.path / name).read_bytes() for name in files] == before
+    checkpoint.write_bytes(whole)
+    metrics.write_text("".join(metrics.read_text().splitlines(keepends=True)[:2]))
+    with pytest.raises(RunError, match=r"metrics\.csv: damaged: has 1 epochs, but the checkpoint has 2"):
+        resume(run.path, epochs=4)
+    metrics.write_bytes(before[3])
+    assert [(run.path / name).read_bytes() for name in files] == before
+    assert resume(run.path, epochs=4).result["epochs"] == 4
+
+
+def edited(run: Run, name: str, old: str, new: str) -> Run:
+    """The run with some text of a file replaced."""
+    file = run.path / name
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new, 1))
+    return convnet.load_run(run.path)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "message"),
+    [
+        (
+            "result.json",
+            '"samples": 179',
+            '"samples": 1790',
+            "of another run: test has 1,790 samples",
+        ),
+        ("result.json", '"model": "', '"model": "my-', "of another run: its model is my-"),
+        ("predictions.csv", ",sample,", ",smple,", "damaged: it has no column sample"),
+        ("metrics.csv", "val_accuracy", "val_acc", "it has no column val_accuracy"),
+        ("split.csv", "index,", "idx,", r"split\.csv: damaged: KeyError\('index'\)"),
+    ],
+)
+def test_edited_files_of_a_run_are_named(tmp_path: Path, name: str, old: str, new: str, message: str) -> None:
+    run = edited(convnet.train("digits", out=tmp_path / "r", epochs=1, **FAST), name, old, new)
+    with pytest.raises(convnet.ConvnetError, match=f"{re.escape(str(run.path / name))}.*{message}|{message}"):
+        run.report(), run.metrics, run.evaluate()
+
+
+def test_a_loss_that_is_unknown_is_not_drawn(tmp_path: Path) -> None:
+    run = convnet.train("digits", out=tmp_path / "r", epochs=1, **FAST)
+    result = json.loads((run.path / "result.json").read_text())
+    result["test"]["loss"] = None
+    (run.path / "result.json").write_text(json.dumps(result))
+    assert convnet.load_run(run.path).report().exists()
+
+
+def test_weights_for_other_classes_are_refused(picture_folder: Path, tmp_path: Path) -> None:
+    options = FAST | {"model": "linear", "epochs": 1}
+    run = convnet.train(str(picture_folder), out=tmp_path / "a", **options)
+    renamed = shutil.copytree(picture_folder, tmp_path / "renamed")
+    (renamed / "red").rename(renamed / "crimson")
+    other = convnet.train(str(renamed), out=tmp_path / "b", **options)
+    shutil.copy(other.path / "model.safetensors", run.path)
+    with pytest.raises(RunError, match="of a network of other classes"):
+        _ = convnet.load_run(run.path).model
 
 
 def test_weights_of_another_network_are_refused_with_the_reason(tmp_path: Path) -> None:

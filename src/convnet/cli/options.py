@@ -79,11 +79,17 @@ def data_options(assignments: list[str] | None, **fields: Any) -> dict[str, Any]
 
 
 def overrides(assignments: list[str] | None, **fields: Any) -> dict[str, Any]:
-    """`--set` assignments and the options that stand for a field; options not given do not count."""
-    from convnet.recipes import parse_assignments
+    """`--set` assignments and the options that stand for a field; options not given do not count.
+
+    Raises:
+        RecipeError: A field is set to two values.
+    """
+    from convnet.recipes.overrides import parse_assignments, set_once
 
     given = {key: value for key, value in fields.items() if value is not None}
-    return given | parse_assignments(assignments or [])
+    for field, value in parse_assignments(assignments or []).items():
+        set_once(given, field, value)
+    return given
 
 
 def print_json(content: Any) -> None:

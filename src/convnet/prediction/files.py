@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import glob
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
+from torch import Tensor
 
-from convnet.data.datasets.npz import images_from_array
-from convnet.data.files.annotations import is_image_table
+from convnet.data.datasets.npz import CHANNELS, channels_first
+from convnet.data.files.annotations import TABLE_FILES
 from convnet.data.files.image_csv import list_paths
 from convnet.data.files.recordings import is_recording
 from convnet.data.files.storage import is_archive, open_storage
@@ -23,6 +24,8 @@ from convnet.data.images.formats import has_image_name
 from convnet.errors import DataError
 
 PATTERN = "*?["
+PNG_MODES = ("1", "L", "LA", "I;16", "P", "RGB", "RGBA")
+"""The modes of PIL images that PNG stores with their transparency."""
 Kind = Literal["images", "recordings", "other"]
 MEMBERS: dict[Kind, Callable[[str], bool]] = {
     "images": has_image_name,
@@ -49,37 +52,41 @@ class InputFile:
         return Path(self.location)
 
 
-def input_files(inputs: Any, kind: Kind) -> list[InputFile]:
+def input_files(
+    inputs: Any, kind: Kind, channels: int | None = None, white: int | None = None
+) -> list[InputFile]:
     """The files that `inputs` stand for.
 
     Args:
-        inputs: A path, a PIL image or an array of pixels (H×W, H×W×C, or N×H×W×C; uint8, or floats 0…1), or a
-            sequence of these. A path may be a folder or a zip archive of images or recordings, or a table of
-            paths of images, or a pattern such as photos/*.jpg.
+        inputs: A path, a PIL image, an array or tensor of pixels, or a sequence of these. A path may be a
+            folder or a zip archive of images or recordings, a table of paths of images, or a pattern such as
+            photos/*.jpg. Pixels are H×W, H×W×C, C×H×W, N×H×W×C, N×C×H×W or, for a network of gray images,
+            N×H×W; integers, or floats 0…1.
         kind: Whether the files are images, recordings (.wav), or other tables or series.
+        channels: The channels that the network takes.
+        white: The value that is white in the images that the network was trained on; None for the largest of
+            their type.
 
     Raises:
         DataError: A path or a pattern matches nothing.
     """
-    if isinstance(inputs, str | Path | Image.Image | np.ndarray):
+    if isinstance(inputs, str | Path | Image.Image) or hasattr(inputs, "__array__"):
         inputs = [inputs]
+    if not isinstance(inputs, Iterable):
+        raise _not_an_input("input", type(inputs).__name__)
     found: list[InputFile] = []
     for i, item in enumerate(inputs):
         if isinstance(item, str | Path):
             found += _expanded(Path(item), kind)
         else:
-            found += _pixels(item, i)
+            found += _pixels(item, i, channels, white)
     return found
 
 
 def _expanded(path: Path, kind: Kind) -> Iterator[InputFile]:
     if not path.exists() and any(mark in str(path) for mark in PATTERN):
-        matches = sorted(map(Path, glob.glob(str(path), recursive=True)))  # noqa: PTH207 (any root)
-        if not matches:
-            raise DataError(f"{path}: matches no file")
-        for match in matches:
-            if match.is_file():
-                yield from _expanded(match, kind)
+        for match in _matches(path, kind):
+            yield from _expanded(match, kind)
     elif kind in MEMBERS and (path.is_dir() or is_archive(path)):
         store = open_storage(path)
         names = [entry.name for entry in store.contents().entries if MEMBERS[kind](entry.name)]
@@ -87,26 +94,51 @@ def _expanded(path: Path, kind: Kind) -> Iterator[InputFile]:
             raise DataError(f"{path}: holds no {kind}")
         for name in names:
             yield InputFile(str(path / name), partial(store.read, name))
-    elif kind == "images" and is_image_table(path):
+    elif kind == "images" and path.suffix.lower() in TABLE_FILES:
         for named in list_paths(path):
             yield InputFile(str(named), partial(file_bytes, named))
     else:
         yield InputFile(str(path), partial(file_bytes, path))
 
 
-def _pixels(item: Any, place: int) -> list[InputFile]:
+def _matches(pattern: Path, kind: Kind) -> list[Path]:
+    """The files that a pattern matches or, if it matches only folders, the folders."""
+    matches = sorted(map(Path, glob.glob(str(pattern), recursive=True)))  # noqa: PTH207 (any root)
+    files = [match for match in matches if match.is_file()]
+    if kind not in MEMBERS or any(MEMBERS[kind](file.name) for file in files):
+        matches = files
+    if not matches:
+        raise DataError(f"{pattern}: matches no file")
+    return matches
+
+
+def _pixels(item: Any, place: int, channels: int | None, white: int | None) -> list[InputFile]:
     """Pixels in memory, as the files that they would be, so that they are preprocessed like files."""
     if isinstance(item, Image.Image):
         return [_as_file(f"image {place}", item)]
-    array = np.asarray(item)
+    name = f"input {place}"
+    array = np.asarray(item.detach().cpu() if isinstance(item, Tensor) else item)
     if array.ndim not in (2, 3, 4) or array.dtype == np.object_:
-        raise DataError(
-            f"input {place}: expected a path, a PIL image or an array H×W, H×W×C or N×H×W×C, "
-            f"got {type(item).__name__}" + (f" of shape {array.shape}" if array.ndim else "")
-        )
-    several = array if array.ndim == 4 else array[None]
-    stacked = images_from_array(f"input {place}", several)
+        shape = f" of shape {array.shape}" if array.ndim else ""
+        raise _not_an_input(name, f"{type(item).__name__}{shape}")
+    gray = channels == 1 and array.ndim == 3 and array.shape[-1] not in CHANNELS
+    several = array if array.ndim == 4 or gray else array[None]
+    stacked = channels_first(name, _stored(name, several, white))
     return [_array_file(f"image {place + i}", pixels) for i, pixels in enumerate(stacked)]
+
+
+def _not_an_input(name: str, found: str) -> DataError:
+    return DataError(f"{name}: expected a path, a PIL image or an array H×W, H×W×C or N×H×W×C, got {found}")
+
+
+def _stored(name: str, images: np.ndarray, white: int | None) -> np.ndarray:
+    """Integers as files store them: with 8 bits if that is enough."""
+    if images.dtype.kind not in "iu":
+        return images
+    low, high = int(images.min(initial=0)), int(images.max(initial=0))
+    if low < 0 or high > 65535:
+        raise DataError(f"{name}: holds integers from {low} to {high}; expected 0 to 255 or to 65535")
+    return images.astype(np.uint8 if high <= 255 and white is None else np.uint16)
 
 
 def _array_file(location: str, pixels: np.ndarray) -> InputFile:
@@ -117,5 +149,6 @@ def _array_file(location: str, pixels: np.ndarray) -> InputFile:
 
 def _as_file(location: str, image: Image.Image) -> InputFile:
     buffer = io.BytesIO()
-    image.save(buffer, "TIFF")
+    upright = ImageOps.exif_transpose(image)
+    upright.save(buffer, "PNG" if image.mode in PNG_MODES else "TIFF")
     return InputFile(location, buffer.getvalue)

@@ -58,7 +58,8 @@ class Predictor:
 
     def files(self, inputs: Any) -> list[InputFile]:
         """The files that `inputs` stand for; see `input_files`."""
-        return input_files(inputs, self.inputs.kind)
+        spec = self.inputs
+        return input_files(inputs, spec.kind, spec.shape.channels, spec.preprocess.white)
 
     def iter_predictions(
         self, files: Iterable[InputFile], *, tile: int | None = None, failed: Failed | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
@@ -46,7 +48,10 @@ def trained_network(folder: RunFolder, recipe: Recipe) -> Network:
     shape = ImageShape(*data["shape"])
     outputs = data.get("outputs", len(data["classes"]))
     try:
-        weights = require_finite(read_tensors(weights_file)[0], weights_file)
+        tensors, header = read_tensors(weights_file)
+        if json.loads(header.get("classes", "null")) not in (None, data["classes"]):
+            raise ValueError("they are of a network of other classes")
+        weights = require_finite(tensors, weights_file)
         network = build_model(recipe.model.name, shape, outputs, **recipe.model.options)
         model = assemble(Normalize(weights["0.mean"], weights["0.std"]), network)
         model.load_state_dict(with_current_names(weights, list(model.state_dict())))

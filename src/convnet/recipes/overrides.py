@@ -24,18 +24,29 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
     Raises:
         RecipeError: An assignment has no '=', or a value is not YAML.
     """
-    values = {}
+    values: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals or not key:
             raise RecipeError(f"'{assignment}': expected key=value, e.g. optimizer.lr=0.01")
         try:
-            values[key.strip()] = yaml.safe_load(text)
+            value = yaml.safe_load(text)
         except (yaml.YAMLError, RecursionError) as error:
             raise RecipeError(
                 f"'{assignment}': the value is not YAML: {' '.join(str(error).split())}"
             ) from error
+        set_once(values, key.strip(), value)
     return values
+
+
+def set_once(values: dict[str, Any], field: str, value: Any) -> None:
+    """Add the value of a field to those that were set.
+
+    Raises:
+        RecipeError: The field was set to another value.
+    """
+    if values.setdefault(field, value) != value:
+        raise RecipeError(f"'{field}' is set to {values[field]} and to {value}; set it once")
 
 
 def override(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
@@ -58,7 +69,12 @@ def override(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
     if short:
         rest = {key: value for key, value in values.items() if key not in short}
         recipe = override(recipe, rest) if rest else recipe
-        return override(recipe, {full_name(recipe, key): value for key, value in short.items()})
+        found: dict[str, Any] = {}
+        for key, value in short.items():
+            name = full_name(recipe, key)
+            set_once(found, name, value)
+            set_once(dict(rest), name, value)
+        return override(recipe, found)
     content = recipe.to_dict()
     if {"task", "task.name"} & values.keys() and not {"loss", "loss.name"} & values.keys():
         del content["loss"]  # the new task has its own

@@ -22,7 +22,7 @@ LABELED_CLASSES = 30
 """The largest number of classes whose names and counts are written into a confusion matrix."""
 
 
-def curve(kind: str, rows: Sequence[Row], test: dict[str, float] | None, score: Score) -> Figure:
+def curve(kind: str, rows: Sequence[Row], test: Row | None, score: Score) -> Figure:
     """Loss or metric per epoch, training and validation, with the final test value as a line."""
     epochs = np.array([row["epoch"] for row in rows], float)
     with figure(*CHART) as picture:
@@ -33,8 +33,8 @@ def curve(kind: str, rows: Sequence[Row], test: dict[str, float] | None, score: 
             if not np.isnan(values).all():
                 label = {"train": "training", "val": "validation"}[split]
                 axes.plot(epochs, values, color=color, marker=marker, markersize=3, label=label)
-        if test is not None:
-            axes.axhline(test[kind], color=TEST, linestyle="--", linewidth=1, label="test (final)")
+        if test is not None and (value := test[kind]) is not None:
+            axes.axhline(value, color=TEST, linestyle="--", linewidth=1, label="test (final)")
         axes.set_title("Loss" if kind == "loss" else sentence(score.label))
         epoch_axis(axes, len(rows))
         if kind != "loss":

@@ -86,7 +86,7 @@ def write_run_report(
         which = "test" if result["test"] else "validation"
         drawn |= dict(classification_figures(evaluation, f"the {which} split", data["classes"]))
     if dataset is not None:
-        split = read_split(folder.read("split.csv"), dataset)
+        split = read_split(folder.read("split.csv"), dataset, folder.file("split.csv"))
         if dataset.info.modality == "series":
             drawn |= dict(_series(task, model, dataset, split, predictions))
         else:
@@ -131,7 +131,7 @@ def _unchanged(folder: RunFolder, dataset: Dataset | None) -> Dataset | None:
     """The dataset if it is unchanged since the run; None otherwise."""
     try:
         if dataset is not None:
-            read_split(folder.read("split.csv"), dataset)
+            read_split(folder.read("split.csv"), dataset, folder.file("split.csv"))
     except ConvnetError:
         return None
     return dataset

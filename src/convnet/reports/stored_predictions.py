@@ -25,9 +25,12 @@ def prediction_rows(
         RunError: The file is damaged.
     """
     file = folder.file("predictions.csv")
+    texts = ["sample", *(["class", "predicted"] if task.target.exclusive else [])]
     numbers = ["index"] + (["confidence", "class_probability"] if task.target.exclusive else [])
     try:
         rows = list(csv.DictReader(io.StringIO(folder.read("predictions.csv"), newline=""), strict=True))
+        if rows and (missing := {*texts, *numbers, "split"} - rows[0].keys()):
+            raise ValueError(f"it has no column {min(missing)}")
         for row in rows:
             values = [float(row[name]) for name in numbers]
             if not all(map(math.isfinite, values)) or {row["split"]} - {"val", "test"} or None in row:

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from convnet.atomic import PART, cannot_write, sync_folder, write_atomically
 from convnet.errors import RunError, RunExistsError
-from convnet.runs.schema import DataFile, EnvironmentFile, ResultFile, validated
+from convnet.runs.schema import WAY_OUT, DataFile, EnvironmentFile, ResultFile, validated
 
 FORMAT = 1
 """Version of the folder's layout; runs of other versions are not opened."""
@@ -61,7 +61,7 @@ class RunFolder:
         except OSError as error:
             raise RunError(f"{self.file(name)}: {error.strerror}; is {self.path} a complete run?") from error
         except UnicodeDecodeError as error:
-            raise RunError(f"{self.file(name)}: damaged: {error}") from error
+            raise RunError(f"{self.file(name)}: damaged: {error}; {WAY_OUT}") from error
 
     def write(self, name: str, content: str | bytes) -> None:
         """Write a file of the run atomically.
@@ -80,9 +80,9 @@ class RunFolder:
         try:
             content = json.loads(self.read(name))
         except (ValueError, RecursionError) as error:
-            raise RunError(f"{self.file(name)}: damaged: {error}") from error
+            raise RunError(f"{self.file(name)}: damaged: {error}; {WAY_OUT}") from error
         if not isinstance(content, dict):
-            raise RunError(f"{self.file(name)}: damaged: not a JSON object")
+            raise RunError(f"{self.file(name)}: damaged: not a JSON object; {WAY_OUT}")
         return content
 
     @property

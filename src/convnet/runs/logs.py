@@ -41,7 +41,10 @@ class MetricsLog:
             _read(path, EPOCH_COLUMNS, (*EPOCH_COLUMNS, *measured)) if path.exists() else []
         )
         if [row["epoch"] for row in self.rows] != list(range(1, len(self.rows) + 1)):
-            raise RunError(f"{path}: damaged: its epochs are not counted from 1; restore the file")
+            raise RunError(
+                f"{path}: damaged: its epochs are not counted from 1; restore the file, or train the run "
+                "again"
+            )
 
     def rewind(self, epoch: int) -> None:
         """Discard the rows after `epoch`."""

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from convnet.errors import RunError
 
 SPLITS = ("train", "val", "test")
+WAY_OUT = "restore the file, or train the run again from its recipe.yaml"
+"""What to do about a damaged file of a run."""
 Size = Annotated[int, Ge(1), Le(1 << 24)]
 CountOrZero = Annotated[int, Ge(0)]
 
@@ -118,8 +120,7 @@ def validated(document: type[Document], content: dict[str, Any], where: str) -> 
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
         raise RunError(
-            f"{where}: damaged: {field + ': ' if field else ''}{first['msg'].lower()}; restore the file, or "
-            "train the run again from its recipe.yaml"
+            f"{where}: damaged: {field + ': ' if field else ''}{first['msg'].lower()}; {WAY_OUT}"
         ) from None
     values = found.model_dump()
     always = {*content, *SPLITS}

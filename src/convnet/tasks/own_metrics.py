@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -14,12 +16,14 @@ from convnet.tasks.classification import ClassificationResult
 from convnet.tasks.multi_label import MultiLabelResult
 from convnet.tasks.task import Evaluation
 
+logger = logging.getLogger(__name__)
+
 METRICS: Registry[Callable[[Tensor, Tensor], float], Any] = Registry("metric", importable=True)
 """Functions of users: logits N×K and targets of all samples of a split → a number."""
 
 
 def with_metrics(evaluation: Evaluation, metrics: Mapping[str, str]) -> Evaluation:
-    """An evaluation with metrics of the user's own.
+    """An evaluation with metrics of the user's own; those that are NaN or infinite are left out.
 
     Args:
         evaluation: The evaluation.
@@ -34,7 +38,9 @@ def with_metrics(evaluation: Evaluation, metrics: Mapping[str, str]) -> Evaluati
         raise RecipeError("metrics of your own apply to classification and multi-label only")
     logits, targets = evaluation.logits, evaluation.targets
     values = {name: _value(function, name, logits, targets) for name, function in metrics.items()}
-    return replace(evaluation, extra=values)
+    for name in (name for name, value in values.items() if not math.isfinite(value)):
+        logger.warning("metric '%s' is %s for %s samples and is left out", name, values[name], len(targets))
+    return replace(evaluation, extra={k: value for k, value in values.items() if math.isfinite(value)})
 
 
 def _value(function: str, name: str, logits: Tensor, targets: Tensor) -> float:

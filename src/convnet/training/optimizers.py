@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,12 @@ def _builder_of(found: Callable[..., Any]) -> Callable[..., optim.Optimizer]:
         if not isinstance(made, optim.Optimizer):
             raise RecipeError(
                 f"optimizer '{name}' returned {type(made).__name__}; return a torch.optim.Optimizer"
+            )
+        closure = inspect.signature(made.step).parameters.get("closure")
+        if closure is not None and closure.default is inspect.Parameter.empty:
+            raise RecipeError(
+                f"optimizer '{name}' computes the loss itself (its step needs a closure), which is not "
+                "supported; use one that takes a step from the gradients"
             )
         return made
 

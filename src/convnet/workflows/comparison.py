@@ -41,18 +41,22 @@ class Comparison:
     def __str__(self) -> str:
         """A table with a line per variant, best first."""
         style = ".2f" if self.score.decibels else ".2%"
+        seeds = [row["seeds"] for row in self.summary]
+        uneven = len({*seeds}) > 1
         head = ["", *(f"{split} {self.score.label}" for split in ("val", "test")), "train loss", "seconds"]
+        head += ["seeds"] if uneven else []
         rows = [head]
         for row in self.summary:
             shares = (_spread(row[f"{split}.{self.score.key}"], style) for split in ("val", "test"))
             name = f"{row['variant']}{'  (best)' if row['best'] else ''}"
-            rows.append([name, *shares, _spread(row["train.loss"], ".4f"), f"{row['seconds']['mean']:.1f}"])
+            cells = [name, *shares, _spread(row["train.loss"], ".4f"), f"{row['seconds']['mean']:.1f}"]
+            rows.append(cells + ([str(row["seeds"])] if uneven else []))
         widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
         lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
         samples = self.summary[0]["samples"]
         counts = ", ".join(f"{count:,} {split}" for split, count in samples.items())
-        seeds = self.summary[0]["seeds"]
-        return "\n".join([*lines, f"n = {counts} samples, {seeds} seed{'s' if seeds > 1 else ''}"])
+        runs = "" if uneven else f", {seeds[0]} seed{'s' if seeds[0] > 1 else ''}"
+        return "\n".join([*lines, f"n = {counts} samples{runs}"])
 
     def __repr__(self) -> str:
         return f"Comparison {self.page.parent}\n{self}"
@@ -79,6 +83,9 @@ def compare_runs(paths: Sequence[Path], out: Path | None = None) -> Comparison:
         RunError: A run is not finished.
         RecipeError: The runs have different tasks.
     """
+    folders = [path.resolve() for path in paths]
+    if twice := [path for i, path in enumerate(paths) if folders[i] in folders[:i]]:
+        raise RunError(f"{twice[0]}: named twice; name each run once")
     loaded = [load_run(path) for path in paths]
     for run in loaded:
         _ = run.result

@@ -109,7 +109,7 @@ def evaluate_run(
     """Evaluate a run; see `Run.evaluate` for the arguments."""
     if data is None:
         dataset = open_own_data(run)
-        own = read_split(run.folder.read("split.csv"), dataset)
+        own = read_split(run.folder.read("split.csv"), dataset, run.folder.file("split.csv"))
         require_unchanged(run, dataset)
         chosen = split or ("test" if len(own.test) else "val")
         indices = own[chosen]

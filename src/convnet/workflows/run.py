@@ -15,6 +15,7 @@ from convnet.layers import Network
 from convnet.prediction import DenseMap, Predictor
 from convnet.recipes.load import trained_network
 from convnet.runs import Baselines, MetricsLog, RunFolder, baselines_beside
+from convnet.runs.schema import WAY_OUT
 from convnet.tasks import Evaluation, Labels, Prediction
 from convnet.types import SplitName
 from convnet.workflows.evaluate import evaluate_run
@@ -54,10 +55,17 @@ class Run(RunInfo):
         if not self.folder.finished:
             raise RunError(f"{self.path}: not finished; continue it with 'convnet resume {self.path}'")
         result = self.folder.result
+        file, model, samples = self.folder.file("result.json"), self.recipe.model.name, self.data["samples"]
+        if result.get("model") not in (None, "", model):
+            raise RunError(f"{file}: of another run: its model is {result['model']}, not {model}; {WAY_OUT}")
         for name in ("train", "val", "test"):
-            if result[name] is not None and self.task.score.key not in result[name]:
-                file = self.folder.file("result.json")
+            figures = result[name] or {self.task.score.key: None}
+            if self.task.score.key not in figures:
                 raise RunError(f"{file}: damaged: {name} has no {self.task.score.key}; train the run again")
+            if (count := figures.get("samples") or 0) > samples[name]:
+                raise RunError(
+                    f"{file}: of another run: {name} has {count:,} samples, not {samples[name]:,}; {WAY_OUT}"
+                )
         return result | {"run": str(self.path)}
 
     @property
@@ -83,7 +91,7 @@ class Run(RunInfo):
     @property
     def metrics(self) -> list[dict[str, float | None]]:
         """One row per epoch: losses, metrics, learning rate, seconds."""
-        return MetricsLog(self.folder.file("metrics.csv")).rows
+        return MetricsLog(self.folder.file("metrics.csv"), self.task.score.key, self.recipe.metrics).rows
 
     @cached_property
     def model(self) -> Network:

@@ -22,6 +22,7 @@ from convnet.data.datasets.adapters import as_dataset
 from convnet.data.datasets.csv_table import open_table
 from convnet.data.datasets.dataset import select_classes
 from convnet.data.datasets.open import has_label_columns
+from convnet.data.datasets.tensor_dataset import with_checksums
 from convnet.data.files.recordings import Audio, holds_recordings
 from convnet.data.splits.split_file import split_rows
 from convnet.errors import DataError, RunError, in_one_line
@@ -85,7 +86,7 @@ def open_like_own(run: RunInfo, data: object, label: str | None = None) -> Datas
         takes = f"a table with the columns {', '.join(run.columns[:9])}" if run.columns else "images"
         raise DataError(f"{data}: the run {run.path} takes {takes}")
     if table and not spec.named:
-        return open_table(spec.file, label=label or options.label, columns=run.columns)
+        return with_checksums(open_table(spec.file, label=label or options.label, columns=run.columns))
     chosen = label or (options.label if has_label_columns(spec) else None)
     reading = options.model_copy(
         update={
@@ -135,11 +136,14 @@ def in_classes_of(run: RunInfo, dataset: Dataset) -> Dataset:
 
 
 def checksums_file(dataset: Dataset) -> bytes | None:
-    """The checksums of all samples as the content of a .npy file; None if they are not known."""
-    if dataset.info.checksums is None:
+    """The checksums of all samples as the content of a .npy file; None if they are not known.
+
+    It holds int64 N×2: `checksums` and `contents` of the data.
+    """
+    if dataset.info.checksums is None or dataset.info.contents is None:
         return None
     buffer = io.BytesIO()
-    np.save(buffer, dataset.info.checksums.numpy())
+    np.save(buffer, torch.stack([dataset.info.checksums, dataset.info.contents], 1).numpy())
     return buffer.getvalue()
 
 
@@ -152,7 +156,7 @@ def require_unchanged(run: RunInfo, dataset: Dataset) -> None:
     then, now = _checksums(run), dataset.info.checksums
     if then is None or now is None or len(then) != len(now):
         return
-    changed = (then != now).nonzero().flatten().tolist()
+    changed = (then[:, 0] != now).nonzero().flatten().tolist()
     if changed:
         names = ", ".join(location(dataset, i) for i in changed[:3]) + (" …" if len(changed) > 3 else "")
         raise DataError(
@@ -164,15 +168,20 @@ def require_unchanged(run: RunInfo, dataset: Dataset) -> None:
 
 def trained_on(run: RunInfo, dataset: Dataset, indices: torch.Tensor) -> torch.Tensor:
     """Those of some samples of other data that the run was trained on, by content or by path."""
-    rows = [row for row in split_rows(run.folder.read("split.csv")) if row.split == "train"]
+    rows = [
+        row
+        for row in split_rows(run.folder.read("split.csv"), run.folder.file("split.csv"))
+        if row.split == "train"
+    ]
     same_source = _is_source(run, dataset)
     names = {row.sample for row in rows} if same_source else set()
     seen = torch.tensor([location(dataset, i) in names for i in indices.tolist()], dtype=torch.bool)
-    then, now = _checksums(run), dataset.info.checksums
-    if then is not None and now is not None:
-        places = [row.position for row in rows if row.position < len(then)]
-        known = then[torch.tensor(places, dtype=torch.int64)]
-        seen |= torch.isin(now[indices], known)
+    then = _checksums(run)
+    numbers = dataset.info.checksums, dataset.info.contents
+    places = torch.tensor([row.position for row in rows if then is not None and row.position < len(then)])
+    for column, now in enumerate(numbers):
+        if then is not None and now is not None and column < then.shape[1]:
+            seen |= torch.isin(now[indices], then[places.long(), column])
     return indices[seen]
 
 
@@ -182,12 +191,15 @@ def _is_source(run: RunInfo, dataset: Dataset) -> bool:
 
 
 def _checksums(run: RunInfo) -> torch.Tensor | None:
-    """The checksums of the samples that the run was trained on; None if it has none."""
+    """The checksums of the samples of the run's data, int64 N×2; N×1 of earlier versions; None if unknown."""
     file = run.folder.file("checksums.npy")
     if not file.exists():
         return None
     try:
-        return torch.from_numpy(np.load(file, allow_pickle=False).astype(np.int64))
+        stored = torch.from_numpy(np.load(file, allow_pickle=False).astype(np.int64))
+        if stored.ndim > 2:
+            raise ValueError(f"it has the shape {tuple(stored.shape)}")
+        return stored.reshape(len(stored), -1)
     except (OSError, ValueError, EOFError) as error:
         raise RunError(f"{file}: damaged: {in_one_line(error)}; delete it to do without it") from error
 

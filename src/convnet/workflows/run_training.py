@@ -33,26 +33,39 @@ RATE_JUMP = 2
 """The factor from which a rise of the learning rate on resuming is said."""
 
 
-def run_training(
-    folder: RunFolder,
-    recipe: Recipe,
-    data: Opened,
-    compute: Compute,
-    *,
-    listeners: Sequence[Listener],
-    label: str = "",
-    network: Network | None = None,
-) -> Run:
-    """Train from the last checkpoint, or from the start, to the end; the caller holds the folder's lock.
+def set_up(
+    folder: RunFolder, recipe: Recipe, data: Opened, compute: Compute, network: Network | None = None
+) -> TrainingSetup:
+    """Build the setup of a run, at its last checkpoint if it has one; the caller holds the folder's lock.
 
     Args:
         folder: The run folder.
-        recipe: The recipe in it.
+        recipe: The recipe, perhaps of more epochs than the one in the folder.
         data: The opened and split data.
         compute: Device and precision.
+        network: The recipe's network, if it is already built and untrained.
+
+    Raises:
+        RunError: The checkpoint or the metrics are damaged, or of another recipe; the folder is unchanged.
+    """
+    setup = _build(folder, recipe, data, compute, network)
+    if folder.checkpoint.exists():
+        _restore(setup, folder.checkpoint, _identity(recipe))
+        _require_logged(folder, setup.training.progress.epoch)
+        _say_rate(folder, recipe, setup.training)
+    return setup
+
+
+def run_training(
+    folder: RunFolder, setup: TrainingSetup, *, listeners: Sequence[Listener], label: str = ""
+) -> Run:
+    """Train from where the setup is to the end; the caller holds the folder's lock.
+
+    Args:
+        folder: The run folder.
+        setup: Its setup.
         listeners: Callables that receive every event.
         label: The name of the run among several, for listeners.
-        network: The recipe's network, if it is already built and untrained.
 
     Returns:
         The finished run.
@@ -61,11 +74,8 @@ def run_training(
         DivergedError: The loss became NaN or infinite.
         InterruptedRunError: The user stopped training; the run can be resumed.
     """
-    setup = _build(folder, recipe, data, compute, network)
+    recipe = setup.recipe
     identity = _identity(recipe)
-    if folder.checkpoint.exists():
-        _restore(setup, folder.checkpoint, identity)
-        _say_rate(folder, recipe, setup.training)
     stopped = False
     try:
         notify(listeners, TrainingStart(setup, label))
@@ -93,6 +103,17 @@ def run_training(
     if not folder.environment.get("keep_checkpoints", True):
         folder.remove_checkpoints()
     return Run(folder)
+
+
+def _require_logged(folder: RunFolder, epochs: int) -> None:
+    """Check that the metrics of all epochs before the checkpoint are there."""
+    file = folder.file("metrics.csv")
+    rows = len(MetricsLog(file).rows)
+    if rows < epochs:
+        raise RunError(
+            f"{file}: damaged: has {rows} epochs, but the checkpoint has {epochs}; restore it, or train a "
+            f"new run: convnet train {folder.file('recipe.yaml')}"
+        )
 
 
 def _say_rate(folder: RunFolder, recipe: Recipe, training: Training) -> None:

@@ -34,7 +34,7 @@ from convnet.training import Listener
 from convnet.types import SplitName
 from convnet.workflows.run import Run, write_report
 from convnet.workflows.run_data import checksums_file, open_own_data, require_unchanged
-from convnet.workflows.run_training import run_training
+from convnet.workflows.run_training import run_training, set_up
 
 _RUNS = Path("runs")
 
@@ -102,9 +102,8 @@ def train(
         folder = RunFolder.create(out, files)
     try:
         with folder.writing():
-            run = run_training(
-                folder, recipe, (dataset, split), compute, listeners=listeners, label=label, network=network
-            )
+            setup = set_up(folder, recipe, (dataset, split), compute, network)
+            run = run_training(folder, setup, listeners=listeners, label=label)
             if report:
                 write_report(run, dataset)
     except ConvnetError as error:
@@ -196,16 +195,18 @@ def resume(
         settings().device or environment.get("device") or default_device(), recipe.precision
     )
     dataset = open_own_data(run)
-    split = read_split(folder.read("split.csv"), dataset)
+    split = read_split(folder.read("split.csv"), dataset, folder.file("split.csv"))
     require_unchanged(run, dataset)
+    if longer:
+        recipe = override(recipe, {"epochs": epochs})
     with folder.writing():
+        setup = set_up(folder, recipe, (dataset, split), compute)
         if longer:
             # In this order a kill in between leaves the shorter run, which can be resumed.
             for outdated in ("report.html", "result.json"):
                 folder.file(outdated).unlink(missing_ok=True)
-            recipe = override(recipe, {"epochs": epochs})
             folder.write("recipe.yaml", recipe.to_yaml())
-        run = run_training(folder, recipe, (dataset, split), compute, listeners=listeners, label=label)
+        run = run_training(folder, setup, listeners=listeners, label=label)
         write_report(run, dataset)
     return run
 

@@ -116,6 +116,12 @@ def test_unreadable_recordings_are_left_out_and_listed(tmp_path: Path) -> None:
     assert info.unreadable[1] == "hum/2.wav: is empty"
     assert info.warnings[0].startswith("skipped: 2 unreadable, such as hum/1.wav: not a readable WAV file")
     assert info.warnings[1] == "ignored 1 recording outside of the classes' folders, such as elsewhere.wav"
+    whole = (tmp_path / "sounds" / "click" / "0.wav").read_bytes()
+    (tmp_path / "sounds" / "click" / "0.wav").write_bytes(whole[:200])
+    assert any("click/0.wav" in line for line in open_data(str(tmp_path / "sounds")).info.unreadable)
+    piped = whole[:4] + b"\xff" * 4 + whole[8:]
+    (tmp_path / "sounds" / "click" / "0.wav").write_bytes(piped)
+    assert "click/0.wav" in open_data(str(tmp_path / "sounds")).info.locations
     (tmp_path / "sounds" / "hum" / "0.wav").write_bytes(b"")
     with pytest.raises(DataError, match=r"no recording of class 'hum' can be read: hum/0.wav"):
         open_data(str(tmp_path / "sounds"))

@@ -20,7 +20,7 @@ from convnet.errors import ConvnetError
 THUMB = 16
 """The size of the color thumbnails that are compared."""
 TROUBLES: tuple[Trouble, ...] = ("unreadable", "truncated", "not_an_image")
-VERSION = 5
+VERSION = 6
 
 RECORD = np.dtype(
     [
@@ -41,6 +41,7 @@ RECORD = np.dtype(
         ("hash", np.uint64),
         ("thumb", np.uint8, (THUMB, THUMB, 3)),
         ("checksum", np.int64),  # of the file's bytes; 0 if it could not be read
+        ("content", np.int64),  # of its pixels; 0 if there are none
     ]
 )
 Records = NDArray[np.void]

@@ -18,7 +18,7 @@ from convnet.data.audit.records import RECORD, THUMB, TROUBLES, Memory, Records
 from convnet.data.files.manifest import Manifest, Sample
 from convnet.data.files.storage import MISSING, Storage
 from convnet.data.images.decode import decode
-from convnet.data.images.pixels import LUMA, DecodeError, Picture, Trouble
+from convnet.data.images.pixels import LUMA, DecodeError, Picture, Trouble, pixels_checksum
 from convnet.data.images.resize import stretch
 from convnet.errors import DataError
 from convnet.types import Progress, checksum, unseen
@@ -126,6 +126,7 @@ class Look(NamedTuple):
         beyond: The range of values in further channels.
         passing: Whether the problem may disappear although the file stays the same.
         checksum: A number that changes with the bytes of the file.
+        content: A number that changes with the pixels, whatever the format of the file.
     """
 
     trouble: Trouble | None
@@ -137,6 +138,7 @@ class Look(NamedTuple):
     beyond: int = 0
     passing: bool = False
     checksum: int = 0
+    content: int = 0
 
 
 def _examine(store: Storage, sample: Sample, keep: Callable[[Picture], None] | None) -> Look:
@@ -168,14 +170,24 @@ def _examine(store: Storage, sample: Sample, keep: Callable[[Picture], None] | N
     small = stretch(colors, (SMALL, SMALL))
     beyond = int(np.ptp(pixels[:, :, 3:], axis=(0, 1)).max()) if channels > 3 else 0
     some = colors[rows[:, None], columns]
-    return Look(trouble, reason, seen, channels, small, some, beyond, checksum=number)
+    return Look(
+        trouble,
+        reason,
+        seen,
+        channels,
+        small,
+        some,
+        beyond,
+        checksum=number,
+        content=pixels_checksum(pixels),
+    )
 
 
 def _described(looks: Sequence[Look]) -> Records:
     """The records of some files, with statistics computed for all of them together."""
     records = np.zeros(len(looks), RECORD)
     for record, look in zip(records, looks, strict=True):
-        record["passing"], record["checksum"] = look.passing, look.checksum
+        record["passing"], record["checksum"], record["content"] = look.passing, look.checksum, look.content
         if look.trouble is not None:
             record["trouble"] = 1 + TROUBLES.index(look.trouble)
         if look.picture is not None:

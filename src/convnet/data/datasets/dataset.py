@@ -41,7 +41,9 @@ class DatasetInfo:
         mask_values: The value in the mask files of each class; empty if there are no files, or colors.
         white: The stored value that is white, if images use less than the depth of their files.
         sample_rate: Samples per second of recordings; None for other data.
-        checksums: A number per sample that changes with its content, int64 N; None if unknown.
+        checksums: A number per sample that changes with its file or its values and its target, int64 N; None
+            if unknown.
+        contents: A number per sample that changes with its pixels or values alone, int64 N; None if unknown.
         excluded: Samples that are not used for training, with reasons.
         unreadable: Files that could not be read, with reasons.
         warnings: Lines that are shown before training.
@@ -66,6 +68,7 @@ class DatasetInfo:
     white: int | None = None
     sample_rate: int | None = None
     checksums: Tensor | None = field(default=None, repr=False)
+    contents: Tensor | None = field(default=None, repr=False)
     excluded: Mapping[int, str] = field(default_factory=dict, repr=False)
     unreadable: tuple[str, ...] = field(default=(), repr=False)
     warnings: tuple[str, ...] = ()
@@ -161,6 +164,7 @@ def subset_info(info: DatasetInfo, indices: Tensor) -> DatasetInfo:
         shards=chosen(info.shards),
         sizes=chosen(info.sizes),
         checksums=chosen(info.checksums),
+        contents=chosen(info.contents),
         excluded={new: info.excluded[old] for new, old in enumerate(kept) if old in info.excluded},
     )
 

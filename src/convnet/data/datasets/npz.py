@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ PARTS: tuple[SplitName, ...] = ("train", "val", "test")
 CHANNELS = (1, 3, 4)
 
 Array = NDArray[np.generic]
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 def holds_images(path: Path) -> bool:
@@ -158,7 +160,7 @@ def images_from_array(name: Path | str, images: Array, white: int | None = None)
     Raises:
         DataError: The images have another shape or type, or values out of range.
     """
-    return np.ascontiguousarray(_channels_first(name, _bytes(name, images, white)))
+    return np.ascontiguousarray(channels_first(name, _bytes(name, images, white)))
 
 
 def depth_remarks(white: int | None) -> tuple[str, ...]:
@@ -196,10 +198,11 @@ def _bytes(path: Path | str, images: Array, white: int | None) -> NDArray[np.uin
     raise DataError(f"{path}: images are {images.dtype}; expected uint8, uint16 or floats from 0 to 1")
 
 
-def _channels_first(name: Path | str, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """N×C×H×W; the axis of the channels is the second or the last.
+def channels_first(name: Path | str, images: NDArray[Scalar]) -> NDArray[Scalar]:
+    """Images N×H×W, N×H×W×C or N×C×H×W as N×C×H×W.
 
-    It is the one with 1, 3 or 4 places or, if neither has, one that is much shorter than the sides.
+    The axis of the channels is the one with 1, 3 or 4 places or, if neither has, one that is much shorter
+    than the sides.
 
     Raises:
         DataError: Both fit, or neither.

@@ -132,7 +132,8 @@ def open_images(
     lost |= _other_channels(found, places, shape.channels)
     kept = listed.without(lost)
     _require_classes(listed, kept, lost, alone=alone)
-    pairs = duplicates(listed, found) if len(places) == len(listed) else None
+    complete = len(places) == len(listed)
+    pairs = duplicates(listed, found) if complete else None
     if (shape, preprocess) != (files.shape, files.preprocess):
         files.remove()
         files = ImageReader(listed, preprocess, shape)
@@ -163,7 +164,8 @@ def open_images(
         near_copies=copies.near,
         white=white,
         shards=_shards(kept),
-        checksums=_checksums(found, remaining) if len(places) == len(listed) else None,
+        checksums=_numbers(found, "checksum")[remaining] if complete else None,
+        contents=_numbers(found, "content")[remaining] if complete else None,
         excluded=excluded,
         unreadable=tuple(
             f"{listed.samples[place].entry.name}: {why}" for place, (_, why) in sorted(lost.items())
@@ -179,7 +181,8 @@ def scan_arrays(dataset: TensorDataset, data: str) -> TensorDataset:
     """Scan images in memory for copies and blank images."""
     listed = list_arrays(dataset)
     found, places = _scanned(listed, Memory(listed))
-    pairs = duplicates(listed, found) if len(places) == len(listed) else None
+    complete = len(places) == len(listed)
+    pairs = duplicates(listed, found) if complete else None
     excluded = {places[i]: "blank" for i in found.records["blank"].nonzero()[0].tolist()}
     warnings = data_warnings(
         listed,
@@ -195,6 +198,7 @@ def scan_arrays(dataset: TensorDataset, data: str) -> TensorDataset:
         dataset.info,
         duplicates=copies.exact,
         near_copies=copies.near,
+        contents=_numbers(found, "content") if complete else None,
         excluded=excluded,
         warnings=(*dataset.info.warnings, *warnings, *copies.remarks),
     )
@@ -307,9 +311,9 @@ def _channels(numbers: NDArray[np.uint8]) -> int:
     return 3 if common == 1 and 3 in values else common
 
 
-def _checksums(found: Scan, remaining: torch.Tensor) -> torch.Tensor:
-    """The checksums of the samples that remain."""
-    return torch.from_numpy(found.records["checksum"].astype(np.int64))[remaining]
+def _numbers(found: Scan, name: str) -> torch.Tensor:
+    """The checksums of all samples."""
+    return torch.from_numpy(found.records[name].astype(np.int64))
 
 
 def _shards(kept: Manifest) -> torch.Tensor | None:

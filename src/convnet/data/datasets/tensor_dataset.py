@@ -27,7 +27,7 @@ from convnet.data.datasets.dataset import (
 )
 from convnet.data.files.manifest import Manifest, Sample
 from convnet.data.files.storage import FileEntry
-from convnet.data.images.pixels import DecodeError, to_channels
+from convnet.data.images.pixels import DecodeError, pixels_checksum, to_channels
 from convnet.data.images.preprocess import Preprocess, require_room
 from convnet.data.images.resize import ResizePolicy, resize
 from convnet.errors import DataError
@@ -116,10 +116,13 @@ def equal_images(images: Tensor) -> Tensor:
 
 
 def with_checksums(dataset: TensorDataset) -> TensorDataset:
-    """The dataset with a checksum per sample, of its values and its target."""
+    """The dataset with a checksum per sample, of its values and its target, and one of its values alone."""
     values, targets = dataset.images.contiguous().numpy(), dataset.targets.contiguous().numpy()
     numbers = [checksum(x.tobytes() + t.tobytes()) for x, t in zip(values, targets, strict=True)]
-    info = replace(dataset.info, checksums=torch.tensor(numbers, dtype=torch.int64))
+    contents = dataset.info.contents
+    if contents is None:
+        contents = torch.tensor([pixels_checksum(x) for x in values.transpose(0, 2, 3, 1)], dtype=torch.int64)
+    info = replace(dataset.info, checksums=torch.tensor(numbers, dtype=torch.int64), contents=contents)
     return replace(dataset, info=info)
 
 

@@ -25,6 +25,8 @@ from convnet.types import SplitName
 Audio = Literal["log-mel", "waveform"]
 MELS = 40
 """The number of bands of a spectrogram."""
+UNKNOWN_SIZE = b"\xff" * 4
+"""The size in the header of recordings that were written to a pipe."""
 HOP_SECONDS = 0.0125
 """The time between two columns of a spectrogram; each covers twice as much."""
 FLOOR = 1e-6
@@ -182,6 +184,8 @@ def decode_recording(content: bytes, location: str, label: str = UNKNOWN) -> Ser
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", wavfile.WavFileWarning)  # about chunks of metadata
+            if content[4:8] != UNKNOWN_SIZE:
+                warnings.filterwarnings("error", "Reached EOF prematurely", wavfile.WavFileWarning)
             rate, samples = wavfile.read(io.BytesIO(content))
     except Exception as error:  # damaged files make the reader raise nearly anything
         raise DataError(f"{location}: not a readable WAV file: {in_one_line(error)}") from error

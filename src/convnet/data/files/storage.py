@@ -20,7 +20,7 @@ MISSING = -1
 """The size of a file that a table or an annotation names but that does not exist."""
 CLUTTER = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db", "__macosx", "@eadir"})
 """Files and folders created by operating systems."""
-STAMPS = ("CRC", "mtime")
+STAMPS = ("CRC", "mtime", "created")
 """The facts of a file that change with its content, as fsspec names them."""
 
 Info = Mapping[str, Any]
@@ -216,7 +216,7 @@ def open_storage(path: Path) -> FileStorage:
         _use_slashes(system.zip)
         system.ls("")  # fills its cache, which several threads must not do at once
         facts = path.stat()
-        return FileStorage(path, system, "", version=(facts.st_size, facts.st_mtime_ns))
+        return FileStorage(path, system, "", version=(facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns))
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError) as error:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convnet.errors import DataError
+from convnet.types import checksum
 
 Pixels = NDArray[np.uint8]
 """uint8 H×W×C."""
@@ -112,6 +113,11 @@ def fitting_white(values: NDArray[np.generic], full: int, white: int | None, *, 
     if white is not None and values.max(initial=0) <= white <= full:
         return white
     return own_white(values, full) if adapt else full
+
+
+def pixels_checksum(pixels: NDArray[Any]) -> int:
+    """A number that changes with the pixels H×W×C of an image."""
+    return checksum(str(pixels.shape).encode() + pixels.tobytes())
 
 
 def common_white(whites: NDArray[np.integer], full: int) -> int | None:

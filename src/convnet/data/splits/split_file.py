@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -12,6 +13,8 @@ from convnet.data.datasets.dataset import Dataset, class_names, location
 from convnet.data.files.manifest import UNUSED
 from convnet.data.splits.split import NAMES, Split
 from convnet.errors import DataError
+
+FILE = Path("split.csv")
 
 
 def write_split(split: Split, dataset: Dataset) -> str:
@@ -26,18 +29,23 @@ def write_split(split: Split, dataset: Dataset) -> str:
     return text.getvalue()
 
 
-def read_split(text: str, dataset: Dataset) -> Split:
+def read_split(text: str, dataset: Dataset, file: Path = FILE) -> Split:
     """Read a split written by `write_split`.
+
+    Args:
+        text: The split.
+        dataset: The data.
+        file: Where the text comes from, for messages.
 
     Raises:
         DataError: The text is damaged, or the samples of the dataset have changed since.
     """
-    rows = split_rows(text)
+    rows = split_rows(text, file)
     there = [(i, label, location(dataset, i)) for i, label in enumerate(class_names(dataset))]
     then = [(row.position, row.label, row.sample) for row in rows]
     if then != there:
         raise DataError(
-            f"{dataset.info.name} differs from the data in split.csv: {_difference(then, there)}; "
+            f"{dataset.info.name} differs from the data in {file}: {_difference(then, there)}; "
             "restore the data, or start a new run"
         )
     train, val, test = (
@@ -55,8 +63,8 @@ class SplitRow(NamedTuple):
     sample: str
 
 
-def split_rows(text: str) -> list[SplitRow]:
-    """The rows of a split written by `write_split`.
+def split_rows(text: str, file: Path = FILE) -> list[SplitRow]:
+    """The rows of a split written by `write_split`; see `read_split`.
 
     Raises:
         DataError: The text is damaged, or no sample is in the training split.
@@ -67,7 +75,7 @@ def split_rows(text: str) -> list[SplitRow]:
             for row in csv.DictReader(io.StringIO(text, newline=""), strict=True)
         ]
     except (KeyError, ValueError, TypeError, csv.Error) as error:
-        raise DataError(f"split.csv is damaged ({error!r}); restore it, or start a new run") from error
+        raise DataError(f"{file}: damaged: {error!r}; restore it, or start a new run") from error
     damage = None
     if not rows:
         damage = "it has no rows"
@@ -78,7 +86,7 @@ def split_rows(text: str) -> list[SplitRow]:
     elif not any(row.split == "train" for row in rows):
         damage = "no row is in the training split"
     if damage:
-        raise DataError(f"split.csv is damaged ({damage}); restore it, or start a new run")
+        raise DataError(f"{file}: damaged: {damage}; restore it, or start a new run")
     return rows
 
 
