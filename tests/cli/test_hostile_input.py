@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -90,6 +91,17 @@ def test_names_that_are_not_utf8(main: Run, run: Path) -> None:
     ):  # fmt: skip
         status, said = main(*command)
         assert status == 0, (command, said)
+
+
+def test_folders_and_files_that_are_not_utf8_are_named(main: Run, run: Path, tmp_path: Path) -> None:
+    data = pictures(tmp_path / "data")
+    shutil.copytree(data / "b", data / "caf\udce9")
+    status, said = main("train", data, "--model", "linear", "--epochs", 1, "--out", tmp_path / "r")
+    assert status == 0, said
+    assert "its name is not valid UTF-8; rename it" in said
+    (data / "a" / "0.png").rename(data / "a" / "\udcff.png")
+    status, said = main("predict", run, data / "a")
+    assert status == 1 and "\\udcff.png: its name is not valid UTF-8; rename it" in said
 
 
 @pytest.mark.parametrize("address", ["http://[::1/x", "http://a..b/x", f"http://{LONG}/x", "http://a/\udcff"])

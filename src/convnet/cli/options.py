@@ -69,13 +69,25 @@ def data_options(assignments: list[str] | None, **fields: Any) -> dict[str, Any]
     Raises:
         RecipeError: `--set` names a field of another section.
     """
+    return {**section_options(assignments, "data")["data"], **fields}
+
+
+def section_options(assignments: list[str] | None, *sections: str) -> dict[str, dict[str, Any]]:
+    """The fields of some sections of a recipe that `--set` names, by section.
+
+    Raises:
+        RecipeError: `--set` names a field of another section.
+    """
     from convnet.errors import RecipeError
 
-    given = overrides(assignments)
-    for name in given:
-        if not name.startswith("data."):
-            raise RecipeError(f"--set {name}: only fields of data apply here, such as data.colors")
-    return {**{name.removeprefix("data."): value for name, value in given.items()}, **fields}
+    found: dict[str, dict[str, Any]] = {section: {} for section in sections}
+    for name, value in overrides(assignments).items():
+        section, dot, field = name.partition(".")
+        if not dot or section not in found:
+            known = " and ".join(sections)
+            raise RecipeError(f"--set {name}: only fields of {known} apply here, such as data.colors")
+        found[section][field] = value
+    return found
 
 
 def overrides(assignments: list[str] | None, **fields: Any) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from convnet.data.datasets.npz import CHANNELS, channels_first
 from convnet.data.files.annotations import TABLE_FILES
 from convnet.data.files.image_csv import list_paths
 from convnet.data.files.recordings import is_recording
-from convnet.data.files.storage import is_archive, open_storage
+from convnet.data.files.storage import NOT_UTF8, is_archive, open_storage
 from convnet.data.images.decode import file_bytes
 from convnet.data.images.formats import has_image_name
 from convnet.errors import DataError
@@ -89,16 +89,24 @@ def _expanded(path: Path, kind: Kind) -> Iterator[InputFile]:
             yield from _expanded(match, kind)
     elif kind in MEMBERS and (path.is_dir() or is_archive(path)):
         store = open_storage(path)
-        names = [entry.name for entry in store.contents().entries if MEMBERS[kind](entry.name)]
-        if not names:
+        contents = store.contents()
+        names = [entry.name for entry in contents.entries if MEMBERS[kind](entry.name)]
+        lost = [file for file in contents.ignored if file.reason == NOT_UTF8]
+        if not names and not lost:
             raise DataError(f"{path}: holds no {kind}")
         for name in names:
             yield InputFile(str(path / name), partial(store.read, name))
+        for file in lost:
+            yield InputFile(str(path / file.name), partial(_refuse, f"{path / file.name}: {file.reason}"))
     elif kind == "images" and path.suffix.lower() in TABLE_FILES:
         for named in list_paths(path):
             yield InputFile(str(named), partial(file_bytes, named))
     else:
         yield InputFile(str(path), partial(file_bytes, path))
+
+
+def _refuse(reason: str) -> bytes:
+    raise DataError(reason)
 
 
 def _matches(pattern: Path, kind: Kind) -> list[Path]:

@@ -23,6 +23,7 @@ from convnet.data.datasets.csv_table import open_table
 from convnet.data.datasets.dataset import select_classes
 from convnet.data.datasets.open import has_label_columns
 from convnet.data.datasets.tensor_dataset import with_checksums
+from convnet.data.files.manifest import other_case
 from convnet.data.files.recordings import Audio, holds_recordings
 from convnet.data.splits.split_file import split_rows
 from convnet.errors import DataError, RunError, in_one_line
@@ -127,8 +128,8 @@ def in_classes_of(run: RunInfo, dataset: Dataset) -> Dataset:
     unknown = sorted(set(info.classes) - set(run.classes))
     if unknown:
         raise DataError(
-            f"{info.name}: unknown classes {', '.join(unknown[:5])}; "
-            f"the run has {', '.join(run.classes[:10])}"
+            f"{info.name}: unknown classes {', '.join(unknown[:5])}{other_case(unknown[0], run.classes)}; "
+            f"the run has {', '.join(run.classes[:10])}; rename them, or leave their samples out"
         )
     numbers = torch.tensor([run.classes.index(name) for name in info.classes], dtype=torch.int64)
     targets = info.target.renumber(dataset.targets, numbers, len(run.classes))

@@ -69,7 +69,7 @@ def test_copies_among_photos_are_found(tmp_path: Path, form: str) -> None:
             picture.save(tmp_path / folder / f"{i:03}.png")
     manifest = list_data(str(tmp_path))
     names = [sample.entry.name[2:] for sample in manifest.samples]
-    pairs = {(names[p.first], names[p.second]) for p in duplicates(manifest, scan(manifest))}
+    pairs = {(names[p.first], names[p.second]) for p in duplicates(manifest, scan(manifest)).pairs}
     assert all(one == other for one, other in pairs)
     assert len(photos) - len(pairs) <= (2 if "cropped" in form else 0)
 
@@ -116,7 +116,7 @@ def test_pictures_under_a_fixed_camera_are_no_copies(tmp_path: Path, side: int, 
     """Less than one in a thousand pairs of different pictures is taken for copies; all pictures are used."""
     root = fixed_camera(tmp_path, 60, side, noise)
     manifest = list_data(str(root))
-    assert len(duplicates(manifest, scan(manifest))) <= 0.001 * 60 * 59 / 2
+    assert len(duplicates(manifest, scan(manifest)).pairs) <= 0.001 * 60 * 59 / 2
     dataset = open_data(str(root))
     split = make_split(dataset, SplitOptions())
     assert (len(split.train), len(split.val), len(split.test)) == (48, 6, 6)
@@ -148,4 +148,4 @@ def test_mnist_digits_are_no_copies(mnist_dir: Path, tmp_path: Path) -> None:
         path.parent.mkdir(exist_ok=True)
         Image.fromarray(digits.images[i, 0].numpy()).save(path)  # type: ignore[attr-defined]
     manifest = list_data(str(tmp_path))
-    assert duplicates(manifest, scan(manifest)) == []
+    assert duplicates(manifest, scan(manifest)).pairs == []

@@ -146,6 +146,28 @@ def test_a_table_whose_only_numbers_count_its_rows_is_no_data(tmp_path: Path) ->
         open_table(path)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "PassengerId,label\n892,a\n893,b\n899,a\n895,b\n",
+        "sampleNo,label\n4,a\n1,b\n3,a\n2,b\n",
+        ",label\n0,a\n1,b\n2,a\n3,b\n",
+        "case,label\n" + "".join(f"{5 + i},{'ab'[i % 2]}\n" for i in range(12)),
+    ],
+)
+def test_ids_by_other_names(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match="numbers the rows and measures nothing"):
+        open_table(path)
+
+
+def test_numbers_that_are_no_ids(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("humid,paid,label\n5,1,a\n6,2,b\n7,3,a\n8,5,b\n")
+    assert open_table(path).info.columns == ("humid", "paid")
+
+
 def test_splits_of_a_table(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("x,set,fold,label\n1,train,0,a\n2,test,1,b\n3,train,0,b\n4,unused,1,a\n")
@@ -168,3 +190,15 @@ def test_another_encoding_is_named(tmp_path: Path) -> None:
     path.write_bytes("größe,label\n1.5,ä\n2,b\n".encode("latin-1"))
     with pytest.raises(DataError, match=r"line 1 is not UTF-8; it looks like Windows-1252 .*iconv -f cp1252"):
         open_table(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("name", ["groesse", "größe"])
+def test_the_conversion_that_is_named_works(tmp_path: Path, encoding: str, name: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(f"{name},label\n1.5,a\n2,b\n".encode(encoding))
+    with pytest.raises(DataError, match="is not UTF-8; it looks like UTF-") as caught:
+        open_table(path)
+    code = str(caught.value).partition("iconv -f ")[2].split()[0]
+    path.write_bytes(path.read_bytes().decode(code).encode())
+    assert open_table(path).info.columns == (name,)

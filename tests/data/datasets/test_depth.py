@@ -74,3 +74,41 @@ def test_zeros_and_ones_in_arrays(tmp_path: Path) -> None:
     assert dataset.info.white == 1 and torch.equal(
         all_images(dataset).unique(), torch.tensor([0, 255]).byte()
     )
+
+
+def test_files_of_two_depths(tmp_path: Path) -> None:
+    """12 bits in 16 beside 8 bits: both are scaled to their own white."""
+    for i in range(8):
+        path = tmp_path / "ab"[i // 4] / f"{i}.png"
+        path.parent.mkdir(exist_ok=True)
+        noise = np.random.default_rng(i).integers(0, 256, (12, 16)).astype(np.uint16)
+        Image.fromarray(noise * 16 if i % 2 else noise.astype(np.uint8)).save(path)
+    dataset = open_data(str(tmp_path))
+    assert dataset.info.white == 4095
+    assert all(int(image.max()) >= 240 for image in all_images(dataset))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "way_out"),
+    [(0, 255, "x / 255"), (-1, 1, r"\(x \+ 1\) / 2"), (0, 4000, r"\(x - 0\) / 4000")],
+)
+def test_floats_out_of_range_have_a_way_out(tmp_path: Path, low: float, high: float, way_out: str) -> None:
+    images = np.linspace(low, high, 6 * 64).reshape(6, 8, 8, 1).repeat(3, 3).astype(np.float32)
+    np.savez(tmp_path / "x.npz", images=images, labels=np.arange(6) % 2)
+    with pytest.raises(DataError, match=f"values from {low} to {high}; .* Scale them, for example {way_out}"):
+        open_data(str(tmp_path / "x.npz"))
+
+
+def test_arrays_by_other_names_and_arrays_that_are_no_images(tmp_path: Path) -> None:
+    images, labels = np.random.default_rng(0).integers(0, 255, (6, 8, 8, 3), np.uint8), np.arange(6) % 2
+    parts = {"train": slice(0, 4), "test": slice(4, 6)}
+    medical = {f"{name}_images": images[part] for name, part in parts.items()}
+    medical |= {f"{name}_labels": labels[part, None] for name, part in parts.items()}
+    np.savez(tmp_path / "medical.npz", **medical)  # type: ignore[arg-type]
+    assert open_data(str(tmp_path / "medical.npz")).info.given_split == ["train"] * 4 + ["test"] * 2
+    np.savez(tmp_path / "flat.npz", images=images.reshape(6, -1), labels=labels)
+    with pytest.raises(DataError, match=r"images have the shape \(6, 192\); expected N×H×W"):
+        open_data(str(tmp_path / "flat.npz"))
+    np.savez(tmp_path / "numbers.npz", images=images, labels=labels + 0.5)
+    with pytest.raises(DataError, match="labels hold fractions or NaN"):
+        open_data(str(tmp_path / "numbers.npz"))

@@ -201,3 +201,21 @@ def test_pictures_without_a_class_have_no_figures(tmp_path: Path) -> None:
 def test_void_is_ignored(tmp_path: Path) -> None:
     dataset = masks(folder(tmp_path, (0, 1, 9)), ignore_index=9)
     assert (dataset.targets == IGNORED).any() and dataset.info.classes == ("0", "1")
+
+
+@pytest.mark.parametrize("kind", ["int32", "uint8", "float64", "bool"])
+def test_masks_in_arrays(tmp_path: Path, kind: str) -> None:
+    root = folder(tmp_path, (0, 1))
+    for i in range(8):
+        np.save(root / "masks" / f"{i}.npy", blobs(i, (0, 1)).astype(kind))
+        (root / "masks" / f"{i}.png").unlink()
+    dataset = masks(root)
+    assert dataset.info.classes == ("0", "1") and dataset.targets[3].tolist() == blobs(3, (0, 1)).tolist()
+
+
+def test_masks_none_of_which_can_be_read_are_findings(tmp_path: Path) -> None:
+    root = folder(tmp_path, (0, 1))
+    for path in (root / "masks").iterdir():
+        path.write_text("junk")
+    found = convnet.audit(str(root))
+    assert len(found.by_kind["unreadable_partner"]) == 8

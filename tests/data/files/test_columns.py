@@ -80,7 +80,7 @@ def test_rows_that_agree_count_once(tmp_path: Path) -> None:
 def test_the_label_column_is_chosen_by_its_name_not_its_place(tmp_path: Path) -> None:
     manifest = listed(tmp_path, "path,category,label\n1.png,x,a\n2.png,x,b\n", ["1.png", "2.png"])
     assert manifest.classes == ("a", "b")
-    assert manifest.remarks == ("columns: path (files), label (labels)",)
+    assert manifest.remarks == ("columns: path (files), label (labels)", "columns not used: category")
 
 
 @pytest.mark.parametrize(
@@ -125,3 +125,45 @@ def test_a_column_of_urls_names_no_files(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("url,label\nhttps://x.org/8.jpg,a\nhttps://x.org/9.jpg,b\n")
     with pytest.raises(DataError, match="column 'url' holds URLs; download the images and add a column"):
         list_data(str(tmp_path / "t.csv"))
+
+
+@pytest.mark.parametrize("spelling", ["./1.png", "sub/../1.png", ".//1.png", "{root}/1.png"])
+def test_a_file_has_one_name(tmp_path: Path, spelling: str) -> None:
+    """However its path is written, a file is one sample."""
+    (tmp_path / "sub").mkdir()
+    path = spelling.format(root=tmp_path)
+    manifest = listed(tmp_path, f"path,label\n1.png,a\n2.png,b\n{path},a\n", ["1.png", "2.png"])
+    assert [sample.entry.name for sample in manifest.samples] == ["1.png", "2.png"]
+    with pytest.raises(DataError, match="is 'b' here and 'a' above"):
+        listed(tmp_path, f"path,label\n1.png,a\n2.png,b\n{path},b\n", ["1.png", "2.png"])
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        ("Usage", ("Training", "PublicTest", "PrivateTest")),
+        ("phase", ("train", "val", "test")),
+        ("dataset", ("train", "val", "test")),
+        ("Split", ("Training", "Validation", "Testing")),
+    ],
+)
+def test_usual_columns_of_splits(tmp_path: Path, column: str, words: tuple[str, ...]) -> None:
+    names = [f"{i}.png" for i in range(6)]
+    rows = "".join(f"{name},{'ab'[i % 2]},{words[i // 2]}\n" for i, name in enumerate(names))
+    manifest = listed(tmp_path, f"path,label,{column}\n{rows}", names)
+    assert manifest.given_split == ["train", "train", "val", "val", "test", "test"]
+
+
+def test_flags_and_columns_that_are_not_used(tmp_path: Path) -> None:
+    text = "path,label,is_test,tags,camera\n1.png,a,,x,1\n2.png,b,,y,1\n3.png,a,TRUE,x,2\n"
+    manifest = listed(tmp_path, text, ["1.png", "2.png", "3.png"])
+    assert manifest.given_split == ["train", "train", "test"]
+    assert manifest.remarks[1] == "columns not used: tags, camera"
+
+
+def test_a_class_that_differs_in_case_has_a_hint(tmp_path: Path) -> None:
+    text = "path,label,split\n1.png,Cat,train\n2.png,dog,train\n3.png,cat,test\n"
+    with pytest.raises(
+        DataError, match=r"'cat' is in test/ but not in train/ \(it differs from 'Cat' only in"
+    ):
+        listed(tmp_path, text, ["1.png", "2.png", "3.png"])

@@ -106,3 +106,8 @@ def test_members_with_dots_are_named(tmp_path: Path) -> None:
     }
     with pytest.raises(DataError, match=r"the suffix of 'photo\.v1\.bmp' is 'v1\.bmp', .* to photo_v1\.bmp"):
         list_data(str(shard(tmp_path / "x.tar", members)))
+    members = {
+        name.replace("0.", "2021.01.05."): content for name, content in two(10, 20).items() if name[0] == "0"
+    }
+    with pytest.raises(DataError, match=r"rename it, for example to 2021_01_05\.bmp"):
+        list_data(str(shard(tmp_path / "y.tar", members)))

@@ -183,9 +183,54 @@ def test_near_copies_are_grouped_or_kept_and_thinning_is_said() -> None:
     )
     grouped = make_split(data, SplitOptions(val=0))
     assert grouped.train.tolist() == [2, 3, 4, 5, 6, 7]
-    assert grouped.remarks[0].startswith("2 training samples are copies of held-out samples and are not used")
+    assert grouped.remarks[0] == "copies are kept in one split"
+    assert grouped.remarks[1].startswith("2 training samples are copies of held-out samples and are not used")
     kept = make_split(data, SplitOptions(val=0, near_copies="keep"))
-    assert kept.train.tolist() == list(range(8)) and not kept.remarks
+    assert kept.train.tolist() == list(range(8))
+    assert kept.remarks == ("near copies count as different samples",)
+
+
+def test_shares_of_a_sample_and_a_half_are_rounded_together() -> None:
+    """100 classes of five: 150 and not 200 test samples at 30%."""
+    split = make_split(dataset([k for k in range(100) for _ in range(5)]), SplitOptions(test=0.3, val=0.05))
+    assert len(split.test) == 150 and abs(len(split.val) - 0.05 * 350) < 1
+
+
+@pytest.mark.parametrize("folds", [11, 10**9])
+def test_more_folds_than_samples(folds: int) -> None:
+    with pytest.raises(RecipeError, match=f"split.folds={folds} exceeds the number of separate samples"):
+        make_split(dataset([0, 1] * 5), SplitOptions(folds=folds, fold=0))
+
+
+def test_classes_that_no_fold_tests_are_said() -> None:
+    split = make_split(dataset([0] * 9 + [1] * 9 + [2]), SplitOptions(folds=3, fold=0))
+    assert split.remarks == ("1 of 3 classes have a single sample, which no fold tests: class 2",)
+
+
+def test_why_nothing_is_left_for_training() -> None:
+    held = known(dataset([0, 1] * 6, ["train"] * 6 + ["test"] * 6), duplicates=torch.arange(12) % 6)
+    with pytest.raises(
+        DataError, match=r"of its 12 samples 6 are held out, 6 are copies of held-out samples. Add"
+    ):
+        make_split(held, SplitOptions())
+    blank = replace(
+        dataset([0, 1] * 6),
+        info=replace(dataset([0, 1] * 6).info, excluded=dict.fromkeys(range(12), "blank")),
+    )
+    with pytest.raises(
+        DataError, match=r"12 samples 2 are held out, 10 are blank .--set split.keep_blank=true"
+    ):
+        make_split(blank, SplitOptions(val=0, test=0.2))
+    near = known(
+        dataset([0] * 6 + [1] * 4, ["train"] * 3 + ["test"] * 3 + ["train"] * 4),
+        duplicates=torch.arange(10),
+        near_copies=torch.tensor([0, 1, 2, 0, 1, 2, 6, 7, 8, 9]),
+    )
+    with pytest.raises(
+        DataError, match=r"3 are held out, 3 are near copies .*split.near_copies=keep uses them"
+    ):
+        make_split(near, SplitOptions())
+    assert len(make_split(near, SplitOptions(near_copies="keep")).train)
 
 
 def test_a_stored_split_with_an_unknown_name_is_named_by_its_row() -> None:

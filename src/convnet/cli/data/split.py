@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from convnet.cli.options import DataDir, Label, Labels, Set, data_options
+from convnet.cli.options import DataDir, Label, Labels, Set, section_options
 
 
 def split(
@@ -18,7 +18,7 @@ def split(
         int | None,
         typer.Option(min=2, help="Assign fold numbers 0…k−1 instead of splits, for use with other tools."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Random seed of the split.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Random seed of the split; default: 0.")] = None,
     label: Label = None,
     task: Labels = None,
     out: Annotated[
@@ -39,18 +39,22 @@ def split(
     from convnet.data.splits.split_csv import split_table
     from convnet.errors import RecipeError
     from convnet.recipes.defaults import ANNOTATION_FOR
+    from convnet.recipes.overrides import set_once
     from convnet.registry import validate
     from convnet.targets import IMAGE, MASK
 
-    if folds is not None and (val is not None or test is not None):
-        raise RecipeError("--val and --test do not apply with --folds, where every sample is in a fold")
     annotation = ANNOTATION_FOR.get(task)
-    dataset = open_data(annotation=annotation, **data_options(set_, source=data, label=label))
-    for line in (*dataset.info.warnings, *dataset.info.unreadable):
+    sections = section_options(set_, "data", "split")
+    for name, value in {"val": val, "test": test, "seed": seed}.items():
+        if value is not None:
+            set_once(sections["split"], name, value)
+    options = validate(SplitOptions, sections["split"], "split")
+    if folds is not None and (options.val is not None or options.test is not None):
+        raise RecipeError("--val and --test do not apply with --folds, where every sample is in a fold")
+    dataset = open_data(annotation=annotation, **{**sections["data"], "source": data, "label": label})
+    text, remarks = split_table(dataset, options, folds, base=out.absolute().parent if out else Path.cwd())
+    for line in (*dataset.info.warnings, *remarks, *dataset.info.unreadable):
         print(line, file=sys.stderr)
-    values = {"val": val, "test": test, "seed": seed}
-    options = validate(SplitOptions, {k: v for k, v in values.items() if v is not None}, "split")
-    text = split_table(dataset, options, folds, base=out.absolute().parent if out else Path.cwd())
     if dataset.info.target in (MASK, IMAGE):
         print(
             "'convnet train' takes this split from folders train/, val/ and test/, not from a table",

@@ -135,7 +135,7 @@ def audit(
     begun = time.perf_counter()
     found = scan(manifest, progress=progress)
     scanned = time.perf_counter()
-    pairs = duplicates(manifest, found)
+    pairs = duplicates(manifest, found).pairs
     compared = time.perf_counter()
     suspicious: list[Finding] = []
     if check_labels and not manifest.multi_label:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,8 +46,26 @@ class Pair:
     exact: bool
 
 
-def duplicates(manifest: Manifest, found: Scan) -> list[Pair]:
-    """Find pairs of copies; each copy is paired with the first image of its kind.
+class Copies(NamedTuple):
+    """The copies among images.
+
+    Attributes:
+        pairs: Pairs of copies, in order; each copy is paired with the first image of its kind.
+        conflicts: The number of pairs with different labels.
+        alike: The number of images in groups that are too large for near copies.
+    """
+
+    pairs: list[Pair]
+    conflicts: int = 0
+    alike: int = 0
+
+    def numbers(self, count: int, *, near: bool) -> NDArray[np.int64]:
+        """A number per image, equal for exact copies, or for exact and near copies."""
+        return together(count, [pair for pair in self.pairs if near or pair.exact])
+
+
+def duplicates(manifest: Manifest, found: Scan) -> Copies:
+    """Find copies of images.
 
     Candidates are found by perceptual hashes and thumbnails. Exact copies are confirmed by all pixels, near
     copies (resized, recompressed, slightly cropped) by `copies.same_photo`. Blank images are left out.
@@ -56,7 +75,8 @@ def duplicates(manifest: Manifest, found: Scan) -> list[Pair]:
         found: Their scan.
 
     Returns:
-        The pairs, in order.
+        The pairs. Dozens of images that are all alike show one scene again and again; they are counted, but
+        are no pairs of near copies.
     """
     records = found.records
     usable = (found.decoded & ~records["blank"]).nonzero()[0]
@@ -64,19 +84,14 @@ def duplicates(manifest: Manifest, found: Scan) -> list[Pair]:
     copies = {pair.second for pair in exact}
     originals = np.array([place for place in usable if place not in copies], np.int64)
     near = [Pair(a, b, exact=False) for a, b in _near(manifest, records, originals)]
-    return sorted([*exact, *near], key=lambda pair: (pair.first, pair.second))
-
-
-def near_groups(count: int, pairs: list[Pair]) -> tuple[NDArray[np.int64], int]:
-    """A number per sample, equal for exact and near copies, and the samples in groups too large for copies.
-
-    Dozens of images that are all alike show one scene again and again; they are not copies of one photo.
-    """
-    numbers = together(count, pairs)
+    numbers = together(len(manifest), near)
     sizes = np.bincount(numbers)
     scenes = {*np.flatnonzero(sizes > MOST_COPIES).tolist()}
-    kept = [pair for pair in pairs if pair.exact or numbers[pair.first] not in scenes]
-    return together(count, kept), int(sizes[sorted(scenes)].sum())
+    pairs = [*exact, *(pair for pair in near if numbers[pair.first] not in scenes)]
+    ordered = sorted(pairs, key=lambda pair: (pair.first, pair.second))
+    labels = [sample.labels for sample in manifest.samples]
+    conflicts = sum(labels[pair.first] != labels[pair.second] for pair in ordered)
+    return Copies(ordered, conflicts, int(sizes[sorted(scenes)].sum()))
 
 
 def together(count: int, pairs: list[Pair]) -> NDArray[np.int64]:

@@ -103,12 +103,6 @@ def _copies(manifest: Manifest, pairs: Sequence[Pair]) -> Iterator[Finding]:
             yield Finding("conflicting_label", second.entry.name, detail)
 
 
-def conflicting(manifest: Manifest, pairs: Sequence[Pair]) -> int:
-    """The number of pairs with different labels."""
-    samples = manifest.samples
-    return sum(samples[pair.first].labels != samples[pair.second].labels for pair in pairs)
-
-
 def _looks(manifest: Manifest, found: Scan) -> Iterator[Finding]:
     records = found.records
     sides = sorted(min(r["width"], r["height"]) for r in records[found.decoded])

@@ -114,6 +114,8 @@ def _masks(paths: Sequence[Path], reading: MaskCodes, read: Read) -> tuple[Shape
         lambda path: reading.prepared(read_mask(path, read(path), by_color=reading.by_color)), paths
     )
     shapes: Shapes = {raw.path: raw.values.shape for raw in raws}
+    if not raws:
+        return shapes, found
     try:
         codes = color_table(reading.colors) if reading.colors else class_values(raws, reading.ignore_index)
     except DataError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,8 +25,14 @@ from convnet.errors import DataError
 from convnet.registry import nearest
 
 MOST_CLASSES = 1000
-ID_NAMES = ("id", "index", "uid", "no", "nr", "#", "row", "unnamed: 0")
+ID_NAMES = ("", "id", "index", "uid", "no", "nr", "#", "row", "number", "unnamed: 0")
 """Names of columns that number the rows of a table."""
+ID_ENDING = re.compile(r"([_\s.-](id|no|nr|number|index)|(?<=[a-z0-9])(Id|ID|No|Nr|Number|Index))$")
+"""The end of such names: patient_id, PassengerId, SampleNo."""
+
+
+COUNTED = 10
+"""The number of rows from which a column that counts them is no accident."""
 
 
 def open_table(
@@ -66,10 +73,11 @@ def open_table(
     for column in (named, *ignore):
         if column not in cells.columns:
             raise DataError(f"{path}: has no column '{column}'{nearest(column, cells.columns)}")
-    ids = [] if columns else [c for c in others if c != named and _is_id(cells, c)]
-    wanted = columns or [c for c in others if c != named and c not in ids]
+    measured = [c for c in others if c != named]
+    ids = [] if columns else [c for c in measured if _is_id(cells, c, alone=len(measured) == 1)]
+    wanted = columns or [c for c in measured if c not in ids]
     if not wanted:
-        also = f"; '{ids[0]}' numbers the rows and measures nothing" if ids else ""
+        also = f"; {_quoted(ids[0])} numbers the rows and measures nothing" if ids else ""
         raise DataError(f"{path}: has no column of numbers in addition to '{named}'{also}")
     cells, given = used_rows(cells, splits)
     if not cells.rows:
@@ -83,7 +91,7 @@ def open_table(
         _require_resolution(cells, wanted, table)
     dataset = as_table(path.name, table, targets, classes, tuple(wanted), places(cells))
     remarks = [f"columns: {named} (classes)" + "".join(f", {column} (split)" for column in used)]
-    remarks += [f"column '{column}' is not used: it numbers the rows; rename it to use it" for column in ids]
+    remarks += [f"column {_quoted(c)} is not used: it numbers the rows; rename it to use it" for c in ids]
     remarks += [not_a_split(column) for column in unused]
     return replace(
         dataset,
@@ -95,12 +103,20 @@ def open_table(
     )
 
 
-def _is_id(cells: Cells, column: str) -> bool:
-    """Whether a column is called an id and holds a different whole number in each row."""
-    if not (column.lower() in ID_NAMES or column.lower().endswith(("_id", " id"))):
-        return False
+def _is_id(cells: Cells, column: str, *, alone: bool) -> bool:
+    """Whether a column is called an id and holds a different whole number in each row.
+
+    The only column of numbers is one under any name if its values count the rows.
+    """
     values = numeric_column(cells, column)
-    return values is not None and len(np.unique(values)) == len(values) and not np.any(values % 1)
+    if values is None or len(values) < 2 or len(np.unique(values)) < len(values) or np.any(values % 1):
+        return False
+    named = column.lower() in ID_NAMES or ID_ENDING.search(column) is not None
+    return named or (alone and len(values) >= COUNTED and bool((np.diff(values) == 1).all()))
+
+
+def _quoted(column: str) -> str:
+    return f"'{column}'" if column else "without a name"
 
 
 def _require_resolution(cells: Cells, columns: Sequence[str], table: np.ndarray) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,8 @@ def read_mask(path: Path, content: bytes, *, by_color: bool) -> RawMask:
         DataError: The file is damaged, a JPEG, or holds fractions.
     """
     try:
+        if content.startswith(b"\x93NUMPY"):
+            return RawMask(path, _array_values(path, content), False, False)
         with opened(content) as image:
             if image.format == "JPEG":
                 raise DataError(
@@ -56,6 +59,19 @@ def read_mask(path: Path, content: bytes, *, by_color: bool) -> RawMask:
         text = in_one_line(error)
         reason = "not an image, or damaged" if "BytesIO" in text else text
         raise DataError(f"{path}: not a readable mask: {reason}; remove it and its image") from error
+
+
+def _array_values(path: Path, content: bytes) -> Values:
+    """The values of a .npy array H×W of whole numbers."""
+    array = np.load(io.BytesIO(content), allow_pickle=False)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim != 2 or array.dtype.kind not in "biuf":
+        raise DataError(f"{path}: has {array.dtype} of shape {array.shape}; expected whole numbers H×W")
+    if array.dtype.kind == "f" and not np.all(array % 1 == 0):
+        raise DataError(f"{path}: holds fractions; classes are whole numbers")
+    values: Values = array.astype(np.int64)
+    return values
 
 
 def _values(path: Path, image: Image.Image, by_color: bool) -> tuple[Values, bool]:

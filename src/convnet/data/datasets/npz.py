@@ -18,6 +18,8 @@ from convnet.targets import CLASS_INDEX, MULTI_HOT
 from convnet.types import SplitName
 
 IMAGES, LABELS = ("images", "x", "data"), ("labels", "y", "targets", "label")
+NAMES = ("{0}_{1}", "{1}_{0}")
+"""The names of the arrays of a split: x_train as in Keras, train_images as in MedMNIST."""
 PARTS: tuple[SplitName, ...] = ("train", "val", "test")
 
 CHANNELS = (1, 3, 4)
@@ -27,14 +29,14 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 def holds_images(path: Path) -> bool:
-    """Whether an .npz file holds images: arrays of four axes, or of three if uint8 or called images."""
+    """Whether an .npz file holds images: arrays called images, of four axes, or of three of uint8."""
     if path.suffix.lower() != ".npz" or not path.is_file():
         return False
     try:
         with zipfile.ZipFile(path) as archive:
             for member in archive.namelist():
                 stem = member.removesuffix(".npy").lower()
-                if stem.partition("_")[0] not in IMAGES:
+                if not {stem, *stem.split("_")} & {*IMAGES}:
                     continue
                 with archive.open(member) as file:
                     version = np.lib.format.read_magic(file)
@@ -42,14 +44,15 @@ def holds_images(path: Path) -> bool:
                     shape, _, dtype = (read if version == (1, 0) else np.lib.format.read_array_header_2_0)(
                         file
                     )
-                return len(shape) == 4 or (len(shape) == 3 and (dtype == np.uint8 or stem == "images"))
+                called = "images" in stem.split("_")
+                return called or len(shape) == 4 or (len(shape) == 3 and dtype == np.uint8)
     except Exception:  # zip, zlib and NumPy raise nearly anything; opening the file reports it
         return True
     return False
 
 
 def open_arrays(path: Path, *, multi_label: bool) -> TensorDataset:
-    """Open the arrays `images` (or x) and `labels` (or y), or x_train, y_train, x_test, y_test as in Keras.
+    """Open the arrays `images` (or x) and `labels` (or y), or x_train, y_train, …, or train_images, ….
 
     Images are N×H×W, N×H×W×C or N×C×H×W of uint8, uint16 or floats 0…1. Labels are N names or numbers, or
     N×K zeros and ones if `multi_label`. The arrays `classes`, `split` and `group` are optional.
@@ -93,11 +96,12 @@ def open_arrays(path: Path, *, multi_label: bool) -> TensorDataset:
 
 def _parts(path: Path, arrays: dict[str, Array]) -> tuple[Array, Array, list[SplitName] | None]:
     found = {
-        part: (arrays[f"{x}_{part}"], arrays[f"{y}_{part}"])
+        part: (arrays[order.format(x, part)], arrays[order.format(y, part)])
         for part in PARTS
         for x in IMAGES
         for y in LABELS
-        if f"{x}_{part}" in arrays and f"{y}_{part}" in arrays
+        for order in NAMES
+        if order.format(x, part) in arrays and order.format(y, part) in arrays
     }
     try:
         if found:
@@ -132,6 +136,8 @@ def _single(path: Path, labels: Array, names: list[str] | None) -> tuple[Array, 
         raise DataError(
             f"{path}: labels have the shape {labels.shape}; expected one per image, or use --task multi-label"
         )
+    if labels.dtype.kind == "f" and not np.all(labels % 1 == 0):
+        raise DataError(f"{path}: labels hold fractions or NaN; store the number or the name of each class")
     found, numbers = np.unique(labels, return_inverse=True)
     if names is None:
         return numbers.astype(np.int64), tuple(str(value) for value in found)
@@ -195,7 +201,20 @@ def _bytes(path: Path | str, images: Array, white: int | None) -> NDArray[np.uin
         return (images.astype(np.float32) * 255).round().astype(np.uint8)
     if images.dtype.kind == "f" and not np.isfinite(images).all():
         raise DataError(f"{path}: images hold values that are not finite (NaN); expected floats from 0 to 1")
+    if images.dtype.kind in "if":
+        low, high = images.min(), images.max()
+        raise DataError(
+            f"{path}: images are {images.dtype} with values from {low:g} to {high:g}; expected uint8, uint16 "
+            f"or floats from 0 to 1. Scale them, for example {_scaling(low, high)}"
+        )
     raise DataError(f"{path}: images are {images.dtype}; expected uint8, uint16 or floats from 0 to 1")
+
+
+def _scaling(low: float, high: float) -> str:
+    """A formula that maps usual ranges to 0…1."""
+    if low >= 0 and high <= 255:
+        return "x / 255"
+    return "(x + 1) / 2" if low >= -1 and high <= 1 else f"(x - {low:g}) / {high - low:g}"
 
 
 def channels_first(name: Path | str, images: NDArray[Scalar]) -> NDArray[Scalar]:

@@ -9,14 +9,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from convnet.data.audit.duplicates import Pair, duplicates, near_groups, together
-from convnet.data.audit.findings import conflicting, document, findings
+from convnet.data.audit.duplicates import Copies, duplicates
+from convnet.data.audit.findings import document, findings
 from convnet.data.audit.records import Memory
 from convnet.data.audit.scan import Keep, Scan, scan
 from convnet.data.datasets.dataset import DatasetInfo
@@ -133,7 +132,7 @@ def open_images(
     kept = listed.without(lost)
     _require_classes(listed, kept, lost, alone=alone)
     complete = len(places) == len(listed)
-    pairs = duplicates(listed, found) if complete else None
+    copies = duplicates(listed, found) if complete else None
     if (shape, preprocess) != (files.shape, files.preprocess):
         files.remove()
         files = ImageReader(listed, preprocess, shape)
@@ -141,17 +140,8 @@ def open_images(
     blank = {place for place, record in zip(places, found.records, strict=True) if record["blank"]}
     excluded = {new: "blank" for new, old in enumerate(remaining.tolist()) if old in blank}
     kinds = Counter(kind for kind, _ in lost.values())
-    copies = _copies(len(listed), pairs, remaining)
-    warnings = data_warnings(
-        kept,
-        data,
-        kinds=kinds,
-        blank=len(excluded),
-        pairs=pairs,
-        conflicts=conflicting(listed, pairs or []),
-        scanned=len(places),
-    )
-    warnings = (*warnings, *copies.remarks, *depth_remarks(white))
+    warnings = data_warnings(kept, data, kinds, len(excluded), copies, scanned=len(places))
+    warnings = (*warnings, *depth_remarks(white))
     info = DatasetInfo(
         listed.name,
         shape,
@@ -160,8 +150,8 @@ def open_images(
         target=MULTI_HOT if listed.multi_label else CLASS_INDEX,
         given_split=kept.given_split,
         groups=kept.group_numbers(),
-        duplicates=copies.exact,
-        near_copies=copies.near,
+        duplicates=_copy_numbers(copies, len(listed), remaining, near=False),
+        near_copies=_copy_numbers(copies, len(listed), remaining, near=True),
         white=white,
         shards=_shards(kept),
         checksums=_numbers(found, "checksum")[remaining] if complete else None,
@@ -173,7 +163,7 @@ def open_images(
         warnings=(*warnings, files.note) if files.note else warnings,
         in_memory=False,
     )
-    audit = None if pairs is None else document(listed, found, findings(listed, found, pairs))
+    audit = None if copies is None else document(listed, found, findings(listed, found, copies.pairs))
     return ImageDataset(info, files, remaining, kept.targets(), audit)
 
 
@@ -182,25 +172,17 @@ def scan_arrays(dataset: TensorDataset, data: str) -> TensorDataset:
     listed = list_arrays(dataset)
     found, places = _scanned(listed, Memory(listed))
     complete = len(places) == len(listed)
-    pairs = duplicates(listed, found) if complete else None
+    copies = duplicates(listed, found) if complete else None
     excluded = {places[i]: "blank" for i in found.records["blank"].nonzero()[0].tolist()}
-    warnings = data_warnings(
-        listed,
-        data,
-        kinds={},
-        blank=len(excluded),
-        pairs=pairs,
-        conflicts=conflicting(listed, pairs or []),
-        scanned=len(places),
-    )
-    copies = _copies(len(listed), pairs, torch.arange(len(listed)))
+    warnings = data_warnings(listed, data, {}, len(excluded), copies, scanned=len(places))
+    everything = torch.arange(len(listed))
     info = replace(
         dataset.info,
-        duplicates=copies.exact,
-        near_copies=copies.near,
+        duplicates=_copy_numbers(copies, len(listed), everything, near=False),
+        near_copies=_copy_numbers(copies, len(listed), everything, near=True),
         contents=_numbers(found, "content") if complete else None,
         excluded=excluded,
-        warnings=(*dataset.info.warnings, *warnings, *copies.remarks),
+        warnings=(*dataset.info.warnings, *warnings),
     )
     return replace(dataset, info=info)
 
@@ -216,33 +198,24 @@ def _scanned(listed: Manifest, memory: Memory, keep: Keep | None = None) -> tupl
     return scan(listed, only=places, memory=memory, keep=keep), places
 
 
-class _Copies(NamedTuple):
-    """A number per sample, equal for exact copies, and for exact and near copies; lines about them."""
-
-    exact: torch.Tensor | None
-    near: torch.Tensor | None
-    remarks: tuple[str, ...] = ()
-
-
-def _copies(count: int, pairs: list[Pair] | None, remaining: torch.Tensor) -> _Copies:
-    if pairs is None:
-        return _Copies(None, None)
-    exact = together(count, [pair for pair in pairs if pair.exact])
-    near, alike = near_groups(count, pairs)
-    remarks = (
-        f"{alike:,} images look like one scene, or a few; they are not treated as copies, so that similar "
-        "images may be in different splits",
-    )
-    return _Copies(
-        torch.from_numpy(exact)[remaining], torch.from_numpy(near)[remaining], remarks if alike else ()
-    )
+def _copy_numbers(
+    copies: Copies | None, count: int, kept: torch.Tensor, *, near: bool
+) -> torch.Tensor | None:
+    """A number per kept sample, equal for copies; None if copies were not searched for."""
+    return None if copies is None else torch.from_numpy(copies.numbers(count, near=near))[kept]
 
 
 def _white(found: Scan) -> int | None:
-    """The value that is white in images that all use less than the depth of their files."""
+    """The value that is white in images that all use less than the depth of their files.
+
+    Among files of 8 and of 16 bits it is that of the deeper ones; the others keep their own.
+    """
     records = found.records[found.decoded]
-    full = {*records["full"].tolist()}
-    return common_white(records["white"], full.pop()) if len(full) == 1 else None
+    for full in sorted({*records["full"].tolist()}, reverse=True):
+        white = common_white(records["white"][records["full"] == full], full)
+        if white is not None:
+            return white
+    return None
 
 
 Lost = dict[int, tuple[str, str]]

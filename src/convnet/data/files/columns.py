@@ -16,7 +16,7 @@ from convnet.types import SplitName
 
 LABEL_COLUMNS = (*LABEL_NAMES, "labels", "category", "categories", "tags")
 """The names of label columns; the first that a table has applies."""
-SPLIT_COLUMNS = ("subset", "set", "partition", "fold")
+SPLIT_COLUMNS = ("subset", "set", "partition", "usage", "phase", "dataset", "fold")
 """Columns that hold splits if all their values are names of splits."""
 FLAG_COLUMNS: dict[str, SplitName] = {
     "is_valid": "val",
@@ -25,7 +25,7 @@ FLAG_COLUMNS: dict[str, SplitName] = {
     "is_test": "test",
 }
 """Columns that say of each sample whether it is in a split."""
-FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
 LOOKED_AT = 20
 
 Splits = list[SplitName | Literal["unused"] | None]
@@ -87,6 +87,8 @@ def choose_columns(cells: Cells, index: FileIndex, label: str | None, *, multi_l
     parts += [f"{column} (split)" for column in used]
     remarks = [f"columns: {', '.join(parts)}"]
     remarks += [not_a_split(column) for column in unused]
+    rest = [column for column in others if column != chosen] if chosen else []
+    remarks += [f"columns not used: {', '.join(rest[:8])}{' …' if len(rest) > 8 else ''}"] if rest else []
     labels = () if chosen else tuple(others)
     return Columns(files, chosen, labels, splits, column_texts(cells, "group"), tuple(remarks))
 

@@ -65,15 +65,25 @@ def decode_text(path: Path, content: bytes) -> str:
         text = content.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        likely = "UTF-16" if b"\0" in content[:100] else "Windows-1252 (Latin-1)"
-        code = "utf-16" if b"\0" in content[:100] else "cp1252"
-        raise DataError(
-            f"{path}: line {line} is not UTF-8; it looks like {likely}. Save the file as UTF-8, for example: "
-            f"iconv -f {code} -t utf-8"
-        ) from error
+        raise DataError(f"{path}: line {line} is not UTF-8; {_encoding(content)}") from error
     if "\0" in text:
-        raise DataError(f"{path}: cannot be read as a table: it holds binary data")
+        raise DataError(f"{path}: is not UTF-8; {_encoding(content)}")
     return text if "\n" in text else text.replace("\r", "\n")
+
+
+def _encoding(content: bytes) -> str:
+    """The likely encoding of a table that is not UTF-8, and how to convert it."""
+    head = content[:400]
+    zeros = [head[place::4].count(0) for place in range(4)]
+    if not any(zeros):
+        name, code = "Windows-1252 (Latin-1)", "cp1252"
+    elif max(zeros) < len(head) // 8:
+        return "it holds binary data, which is no table"
+    elif min(zeros[0], zeros[1]) > len(head) // 5 or min(zeros[2], zeros[3]) > len(head) // 5:
+        name, code = "UTF-32", "utf-32be" if zeros[0] > zeros[3] else "utf-32le"
+    else:
+        name, code = "UTF-16", "utf-16be" if zeros[0] + zeros[2] > zeros[1] + zeros[3] else "utf-16le"
+    return f"it looks like {name}. Save it as UTF-8, for example: iconv -f {code} -t utf-8"
 
 
 def parse_cells(path: Path, text: str, *, header: bool | None = None) -> Cells:
@@ -102,7 +112,7 @@ def parse_cells(path: Path, text: str, *, header: bool | None = None) -> Cells:
     if not (_names(rows) if header is None else header):
         columns = [str(i + 1) for i in range(len(rows[0]))]
     else:
-        columns, rows, lines = [c or str(i + 1) for i, c in enumerate(rows[0])], rows[1:], lines[1:]
+        columns, rows, lines = [c or f"unnamed: {i}" for i, c in enumerate(rows[0])], rows[1:], lines[1:]
     if len(columns) > MOST_COLUMNS:
         raise DataError(f"{path}: has {len(columns):,} columns; tables have at most {MOST_COLUMNS:,}")
     twice = sorted(c for c, times in Counter(columns).items() if times > 1)

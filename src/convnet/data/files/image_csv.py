@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import posixpath
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -115,7 +116,8 @@ def manifest_of_cells(
         if not path:
             raise DataError(f"{line}, column '{columns.files}': the path is missing")
         split = columns.splits[i]
-        entry = known.get(prefix + path) or store.entry(prefix + path)
+        name = _plain_path(prefix + path, store.root)
+        entry = known.get(name) or store.entry(name)
         if entry.size == MISSING and (other := _by_id(index, path, line)) is not None:
             entry = known.get(other) or store.entry(other)
             matched.append((path, other))
@@ -132,6 +134,13 @@ def manifest_of_cells(
     return make_manifest(
         where.stem, store, list(found.values()), ignored=unused, multi_label=multi_label, remarks=remarks
     )
+
+
+def _plain_path(name: str, root: Path) -> str:
+    """A path in its shortest form, relative to `root` if it is below, so that a file has one name."""
+    plain = posixpath.normpath(name)
+    below = f"{root.absolute().as_posix()}/"
+    return plain.removeprefix(below)
 
 
 def list_paths(path: Path) -> list[Path]:

@@ -23,6 +23,9 @@ SPLIT_FOLDERS: dict[str, SplitName] = {
     "valid": "val",
     "validation": "val",
     "test": "test",
+    "testing": "test",
+    "publictest": "val",
+    "privatetest": "test",
 }
 """The names of splits in folders and columns."""
 UNUSED: Literal["unused"] = "unused"
@@ -163,6 +166,12 @@ def _alike(classes: Sequence[str]) -> list[str]:
     ]
 
 
+def other_case(name: str, known: Iterable[str]) -> str:
+    """A hint for a name that differs from a known one only in case; empty if there is none."""
+    same = next((other for other in known if other.casefold() == name.casefold()), None)
+    return f" (it differs from '{same}' only in case)" if same is not None else ""
+
+
 def numbered(names: Sequence[str]) -> Tensor:
     """A number per name, int64, equal for equal names."""
     numbers: dict[str, int] = {}
@@ -175,8 +184,9 @@ def _require_known_classes(made: Manifest) -> None:
     for sample in made.samples:
         for label in sample.labels:
             if label not in trained:
+                hint = other_case(label, trained)
                 raise DataError(
-                    f"{made.store.root}: class '{label}' is in {sample.split}/ but not in train/; known "
-                    f"classes: {', '.join(sorted(trained))}; move some of its images to train/, or remove "
-                    "the class"
+                    f"{made.store.root}: class '{label}' is in {sample.split}/ but not in train/{hint}; "
+                    f"known classes: {', '.join(sorted(trained))}; move some of its images to train/, or "
+                    "remove the class"
                 )

@@ -151,11 +151,11 @@ def _dotted(ignored: Sequence[Ignored]) -> str:
     name = next((i.name.rpartition("/")[2] for i in ignored if has_image_name(i.name)), None)
     if name is None:
         return ""
-    stem, _, suffix = name.partition(".")
-    last = suffix.rpartition(".")[2]
+    suffix = name.partition(".")[2]
+    stem, _, last = name.rpartition(".")
     return (
         f": the suffix of '{name}' is '{suffix}', which begins at its first dot, as in WebDataset; "
-        f"rename it, for example to {stem}_{suffix.rpartition('.')[0]}.{last}, and its label alike"
+        f"rename it, for example to {stem.replace('.', '_')}.{last}, and its label alike"
     )
 
 

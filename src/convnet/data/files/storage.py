@@ -20,6 +20,7 @@ MISSING = -1
 """The size of a file that a table or an annotation names but that does not exist."""
 CLUTTER = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db", "__macosx", "@eadir"})
 """Files and folders created by operating systems."""
+NOT_UTF8 = "its name is not valid UTF-8; rename it"
 STAMPS = ("CRC", "mtime", "created")
 """The facts of a file that change with its content, as fsspec names them."""
 
@@ -248,7 +249,7 @@ def _passed_over(name: str) -> str | None:
     if name.lower() in CLUTTER:
         return "created by an operating system"
     if not name.isascii() and name != _printable(name):
-        return "its name is not valid UTF-8; rename it"
+        return NOT_UTF8
     return None
 
 

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from convnet.data.datasets.dataset import Dataset, labels_of
 
+FEW = 2
+"""The share of a class, in samples, from which it is rounded by itself."""
 NearCopies = Literal["group", "keep"]
 
 
@@ -62,18 +64,21 @@ class GroupIndex:
 
 
 def _rooms(totals: Sequence[int], fraction: float, generator: torch.Generator) -> list[int]:
-    """How many samples of each class are held out.
+    """How many samples of each class are held out, but never all.
 
-    Classes whose share is below one sample hold out one or none, so that together they hold out their share.
+    Classes whose share is a few samples hold out the whole part of it or one more, so that together they hold
+    out their share.
     """
     rooms = [min(round(total * fraction), total - 1) for total in totals]
-    small = [k for k, total in enumerate(totals) if total * fraction < 1]
-    able = [k for k in small if totals[k] > 1]
-    wanted = min(len(able), round(sum(totals[k] * fraction for k in small)))
-    shuffled = [able[i] for i in torch.randperm(len(able), generator=generator).tolist()] if able else []
-    chosen = sorted(shuffled, key=lambda k: -totals[k])[:wanted]
+    small = [k for k, total in enumerate(totals) if total * fraction < FEW]
     for k in small:
-        rooms[k] = int(k in chosen)
+        rooms[k] = min(int(totals[k] * fraction), totals[k] - 1)
+    able = [k for k in small if rooms[k] < totals[k] - 1]
+    wanted = round(sum(totals[k] * fraction for k in small)) - sum(rooms[k] for k in small)
+    shuffled = [able[i] for i in torch.randperm(len(able), generator=generator).tolist()] if able else []
+    ordered = sorted(shuffled, key=lambda k: (rooms[k] - totals[k] * fraction, -totals[k]))
+    for k in ordered[: max(0, wanted)]:
+        rooms[k] += 1
     return rooms
 
 

@@ -26,7 +26,8 @@ class SplitOptions(Section):
     """The `split` section of a recipe. A split given by the data is always used as it is.
 
     Attributes:
-        val: The validation fraction. Default: the data's own split, else 0.1.
+        val: The validation fraction of the samples that the test split leaves. Default: the data's own split,
+            else 0.1.
         test: The test fraction. Default: the data's own split, else 0.1.
         per_class: The number of training samples per class that are used. Default: all.
         folds: The number of folds of a cross-validation. A test split given by the data is left out, and
@@ -109,9 +110,10 @@ def make_split(dataset: Dataset, options: SplitOptions) -> Split:
     if options.folds is not None:
         members = _fold(dataset, ids, members, options)
     brings_own = bool(len(members["val"]) or len(members["test"]))
-    remarks: list[str] = []
+    remarks = _copies_remarks(dataset, options) + _untested(dataset, ids, members, options)
     if brings_own:
-        members, remarks = _without_copies(dataset, members, options)
+        members, dropped = _without_copies(dataset, members, options)
+        remarks += dropped
     shares: dict[SplitName, float | None] = {"test": options.test, "val": options.val}
     for offset, (name, share) in enumerate(shares.items()):
         if len(members[name]):
@@ -129,23 +131,25 @@ def make_split(dataset: Dataset, options: SplitOptions) -> Split:
         members[name], members["train"] = members["train"][held], members["train"][~held]
         remarks += _lacking(dataset, members, name) if share else []
     if not options.keep_blank:
-        members["train"] = _without_excluded(dataset, members["train"])
+        kept = _without_excluded(dataset, members["train"])
+        if blank := len(members["train"]) - len(kept):
+            remarks.append(
+                f"{blank:,} blank training samples are not used; --set split.keep_blank=true uses them"
+            )
+        members["train"] = kept
     _require_trained(dataset, members)
     if options.per_class is not None:
         generator = torch.Generator().manual_seed(options.seed * 2)
         members["train"] = _few(dataset, members["train"], options.per_class, generator)
-    if not len(members["train"]):
-        raise RecipeError(
-            f"the split of {dataset.info.name} ({len(dataset)} samples) leaves no training samples"
-        )
     return Split(members["train"], members["val"], members["test"], tuple(remarks))
 
 
 def _cannot_hold_out(dataset: Dataset, ids: Tensor, name: SplitName) -> str:
     """Why no sample can be held out."""
     if dataset.info.groups is None:
-        why = "all samples of a class are copies; count near copies as different samples "
-        why += "(--set split.near_copies=keep)"
+        why = "all samples of a class are copies"
+        if len(ids.unique()) < len(group_ids(dataset, "keep").unique()):
+            why += "; count near copies as different samples (--set split.near_copies=keep)"
     else:
         why = "no part can be held out without dividing groups; make smaller groups"
     return (
@@ -180,27 +184,70 @@ def _require_trained(dataset: Dataset, members: Members) -> None:
     Raises:
         DataError: One is not; the message says where its samples are.
     """
+    name = dataset.info.name
+    if not len(members["train"]):
+        raise DataError(
+            f"{name}: the split leaves no training samples: of its {len(dataset):,} samples "
+            f"{_fate(dataset, members, torch.arange(len(dataset)))}. Add training samples, or hold out fewer"
+        )
     if not dataset.info.target.exclusive:
         return
     labels, count = labels_of(dataset), len(dataset.info.classes)
     trained = torch.bincount(labels[members["train"]], minlength=count)
     lost = ((torch.bincount(labels, minlength=count) > 0) & (trained == 0)).nonzero().flatten().tolist()
-    if not lost or len(lost) == count:
-        return
-    mine = (labels == lost[0]).nonzero().flatten()
+    if lost:
+        mine = (labels == lost[0]).nonzero().flatten()
+        raise DataError(
+            f"{name}: class '{dataset.info.classes[lost[0]]}' has no training sample: of its {len(mine):,} "
+            f"samples {_fate(dataset, members, mine)}. Add training samples, or choose other classes "
+            "(data.classes)"
+        )
+
+
+def _fate(dataset: Dataset, members: Members, samples: Tensor) -> str:
+    """Why samples are not trained on, in words."""
     held = torch.cat([members["val"], members["test"]])
-    blank = sum(i in dataset.info.excluded for i in mine.tolist())
+    rest = samples[~torch.isin(samples, held)]
+    blank = torch.tensor([i in dataset.info.excluded for i in rest.tolist()], dtype=torch.bool)
+    copies = rest[~blank]
+    exact = dataset.info.duplicates
+    same = torch.isin(exact[copies], exact[held]) if exact is not None else torch.ones(len(copies))
     parts = {
-        "are blank (use them with --set split.keep_blank=true)": blank,
-        "are held out": int(torch.isin(mine, held).sum()),
+        "held out": len(samples) - len(rest),
+        "blank (--set split.keep_blank=true uses them)": int(blank.sum()),
+        "copies of held-out samples": int(same.sum()),
+        "near copies of held-out samples (--set split.near_copies=keep uses them)": len(copies)
+        - int(same.sum()),
     }
-    rest = len(mine) - sum(parts.values())
-    parts["are copies of held-out samples (see split.near_copies)"] = max(0, rest)
-    where = ", ".join(f"{number:,} {what}" for what, number in parts.items() if number)
-    raise DataError(
-        f"{dataset.info.name}: class '{dataset.info.classes[lost[0]]}' has no training sample: of its "
-        f"{len(mine):,} samples {where}. Add samples to the training split, or leave the class out"
+    return ", ".join(f"{number:,} are {what}" for what, number in parts.items() if number)
+
+
+def _copies_remarks(dataset: Dataset, options: SplitOptions) -> list[str]:
+    """What is done about copies, if there are any."""
+    exact, near = (
+        numbers is not None and len(numbers.unique()) < len(numbers)
+        for numbers in (dataset.info.duplicates, dataset.info.near_copies)
     )
+    if not near:
+        return []
+    if options.near_copies == "group":
+        return ["copies are kept in one split"]
+    kept = "exact copies are kept in one split; " if exact else ""
+    return [f"{kept}near copies count as different samples"]
+
+
+def _untested(dataset: Dataset, ids: Tensor, members: Members, options: SplitOptions) -> list[str]:
+    """A line about classes that no fold tests, because they have a single sample."""
+    if options.folds is None or not dataset.info.target.exclusive:
+        return []
+    labels, count = labels_of(dataset), len(dataset.info.classes)
+    pool = torch.cat([members["train"], members["test"]])
+    groups = torch.stack([ids[pool], labels[pool]], 1).unique(dim=0)[:, 1]
+    single = (torch.bincount(groups, minlength=count) == 1).nonzero().flatten().tolist()
+    if not single:
+        return []
+    names = ", ".join(dataset.info.classes[k] for k in single[:3]) + (" …" if len(single) > 3 else "")
+    return [f"{len(single):,} of {count:,} classes have a single sample, which no fold tests: {names}"]
 
 
 def _require_whole_groups(dataset: Dataset, members: Members) -> None:
@@ -247,6 +294,8 @@ def _fold(dataset: Dataset, ids: Tensor, members: Members, options: SplitOptions
     pool = torch.cat([members["train"], members["val"]]).sort().values
     generator = torch.Generator().manual_seed(options.seed * 2)
     groups = GroupIndex(dataset, ids, pool)
+    if options.folds > len(groups.size):
+        raise RecipeError(_too_many_folds(dataset, options.folds))
     dealt = torch.full((len(groups.size),), -1)
     sizes = [0] * options.folds
     for _, order in groups.strata(generator):
@@ -258,12 +307,14 @@ def _fold(dataset: Dataset, ids: Tensor, members: Members, options: SplitOptions
             same[smallest] += size
             sizes[smallest] += size
     if not all(sizes):
-        raise RecipeError(
-            f"split.folds={options.folds} exceeds the number of separate samples of {dataset.info.name}"
-        )
+        raise RecipeError(_too_many_folds(dataset, options.folds))
     test = dealt[groups.of] == options.fold
     none = torch.tensor([], dtype=torch.int64)
     return {"train": pool[~test], "val": none, "test": pool[test]}
+
+
+def _too_many_folds(dataset: Dataset, folds: int) -> str:
+    return f"split.folds={folds} exceeds the number of separate samples of {dataset.info.name}"
 
 
 def _few(dataset: Dataset, candidates: Tensor, count: int, generator: torch.Generator) -> Tensor:

@@ -18,7 +18,9 @@ from convnet.errors import DataError
 from convnet.targets import IMAGE, MASK
 
 
-def split_table(dataset: Dataset, options: SplitOptions, folds: int | None, base: Path) -> str:
+def split_table(
+    dataset: Dataset, options: SplitOptions, folds: int | None, base: Path
+) -> tuple[str, tuple[str, ...]]:
     """CSV text with one row per sample: path, label (of images with classes), split or fold, group.
 
     Samples that stay together have the same group. Excluded samples have the split "unused".
@@ -28,6 +30,9 @@ def split_table(dataset: Dataset, options: SplitOptions, folds: int | None, base
         options: How to split.
         folds: The number of folds, or None for a split.
         base: The folder of the table, to which paths of images in a folder are relative.
+
+    Returns:
+        The text, and lines about the split.
 
     Raises:
         RecipeError: As for `make_split`.
@@ -41,7 +46,7 @@ def split_table(dataset: Dataset, options: SplitOptions, folds: int | None, base
     ids = group_ids(dataset, options.near_copies)
     counts = torch.bincount(ids)
     column = "fold" if folds else "split"
-    words = _folds(dataset, options, folds) if folds else _splits(dataset, options)
+    words, remarks = _folds(dataset, options, folds) if folds else _splits(dataset, options)
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
     labels = [] if dataset.info.target in (MASK, IMAGE) else [class_names(dataset)]
@@ -53,22 +58,24 @@ def split_table(dataset: Dataset, options: SplitOptions, folds: int | None, base
         group = int(ids[i])
         own = [names[i] for names in labels]
         writer.writerow([place, *own, words[i], f"g{group}" if counts[group] > 1 else ""])
-    return text.getvalue()
+    return text.getvalue(), remarks
 
 
-def _splits(dataset: Dataset, options: SplitOptions) -> list[str]:
+def _splits(dataset: Dataset, options: SplitOptions) -> tuple[list[str], tuple[str, ...]]:
     split = make_split(dataset, options)
     words: list[str] = [UNUSED] * len(dataset)
     for name in NAMES:
         for i in split[name].tolist():
             words[i] = name
-    return words
+    return words, split.remarks
 
 
-def _folds(dataset: Dataset, options: SplitOptions, folds: int) -> list[str]:
+def _folds(dataset: Dataset, options: SplitOptions, folds: int) -> tuple[list[str], tuple[str, ...]]:
     words: list[str] = [UNUSED] * len(dataset)
+    remarks: tuple[str, ...] = ()
     for fold in range(folds):
-        chosen = options.model_copy(update={"folds": folds, "fold": fold})
-        for i in make_split(dataset, chosen).test.tolist():
+        split = make_split(dataset, options.model_copy(update={"folds": folds, "fold": fold}))
+        for i in split.test.tolist():
             words[i] = str(fold)
-    return words
+        remarks = remarks or split.remarks
+    return words, remarks
