@@ -31,6 +31,11 @@ class MeanLoss:
         """The mean over the batch."""
         return self.mean(outputs, targets)
 
+    @property
+    def terms(self) -> tuple[tuple[float, MeanLoss], ...]:
+        """Its parts with their factors; itself if it is a single mean."""
+        return self.parts or ((1.0, self),)
+
     def after(self, prepare: Prepare) -> MeanLoss:
         """The same loss of prepared outputs and targets."""
         return MeanLoss(
@@ -49,8 +54,7 @@ class RunningLoss:
     """The mean of a loss over all samples of several batches."""
 
     def __init__(self, loss: Loss) -> None:
-        mean = as_mean(loss)
-        self.parts = mean.parts or ((1.0, mean),)
+        self.parts = as_mean(loss).terms
         self.sums = [0.0] * len(self.parts)
         self.weights = [0.0] * len(self.parts)
 

@@ -386,3 +386,59 @@ def test_json_of_a_table() -> None:
     assert content["total"]["parameters"] == 184 + 194
     assert content["total"]["activation_bytes"] == 4 * (96 + 2)
     assert math.prod(first["output"]) * 4 == first["activation_bytes"]
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_work_on_weights_alone_happens_once(classes: int) -> None:
+    """Also if there are as many rows as traced inputs."""
+
+    class Tower(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.image, self.text = nn.Linear(64, 16), nn.Linear(32, 16)
+            self.names = nn.Parameter(torch.zeros(classes, 32))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.image(x) @ self.text(self.names).T
+
+    assert summary(Tower(), (64,)).macs == 64 * 16 + classes * 32 * 16 + 16 * classes
+
+
+def test_a_weight_that_is_repeated_for_each_input_counts_for_each() -> None:
+    class Queries(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.queries, self.layer = nn.Parameter(torch.zeros(5, 8)), nn.Linear(8, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.layer(self.queries[:, None].expand(5, len(x), 8)).transpose(0, 1) + x[:, None]
+
+    assert summary(Queries(), (3,)).macs == 5 * 8 * 3
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_recurrent_layers_of_either_order(kind: type[nn.RNNBase], batch_first: bool) -> None:
+    gates = {nn.LSTM: 4, nn.GRU: 3, nn.RNN: 1}[kind]
+    assert summary(kind(5, 7, batch_first=batch_first), (9, 5)).macs == 9 * gates * 7 * (5 + 7)
+
+
+class Repeat(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+
+class Expand(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        n, c, h, w = x.shape
+        return x[:, :, :, None, :, None].expand(n, c, h, 2, w, 2).reshape(n, c, 2 * h, 2 * w)
+
+
+@pytest.mark.parametrize("enlarge", [Repeat, Expand])
+def test_enlarging_by_hand_is_enlarging(enlarge: type[nn.Module]) -> None:
+    def rows(layer: nn.Module) -> list[tuple[object, ...]]:
+        first, last = nn.Conv2d(1, 4, 3, stride=2, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        found = summary(nn.Sequential(first, layer, last), (1, 48, 48))
+        return [(row.output, row.receptive_field, row.jump, row.offset) for row in found.layers]
+
+    assert rows(enlarge()) == rows(nn.Upsample(scale_factor=2))

@@ -73,10 +73,17 @@ def test_every_step_is_reported_once_and_in_order(fetch_every: int) -> None:
     reported = []
     for i in range(20):
         meter.add(
-            StepResult(torch.tensor(float(i)), torch.tensor(3.0), torch.tensor(6.0), 6, torch.tensor(6))
+            StepResult(
+                torch.tensor(float(i)),
+                torch.tensor(3.0),
+                torch.tensor(6.0),
+                6,
+                torch.tensor([float(i)]),
+                torch.tensor([6]),
+            )
         )
         reported.append(len(events))
     assert reported == [(i + 1) // fetch_every * fetch_every for i in range(19)] + [20]
     steps = [event for event in events if isinstance(event, StepEnd)]
     assert [(event.step, event.loss, event.score) for event in steps] == [(i + 1, i, 0.5) for i in range(20)]
-    assert training.progress.loss_sum / training.progress.loss_weight == pytest.approx(9.5)
+    assert training.progress.loss([1.0]) == pytest.approx(9.5)

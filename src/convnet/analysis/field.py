@@ -50,11 +50,24 @@ class Field:
     def along(self, dim: int, size: int, change: Callable[[Reach], Reach | None]) -> Field:
         """The field after a layer that reads along one dimension and leaves `size` positions."""
         dim %= len(self.dims)
-        if len(self.dims[dim]) != 1 or (axis := self.dims[dim][0][0]) is None:
+        field = self.enlarged(dim)
+        if len(field.dims[dim]) != 1 or (axis := field.dims[dim][0][0]) is None:
             return self.summed([dim], keep=True).with_size(dim, size)
-        reach = self.reaches[axis]
+        reach = field.reaches[axis]
         changed = None if reach is None else change(reach)
-        return Field(_set(self.dims, dim, ((axis, size),)), _set(self.reaches, axis, changed))
+        return Field(_set(field.dims, dim, ((axis, size),)), _set(field.reaches, axis, changed))
+
+    def enlarged(self, dim: int) -> Field:
+        """The field with repeated positions along an axis as positions of a longer axis.
+
+        They are factors of a dimension behind the axis, as after a reshape of H×2 to 2H.
+        """
+        (axis, places), *others = self.dims[dim]
+        if axis is None or not others or any(other is not None for other, _ in others):
+            return self
+        times, reach = math.prod(size for _, size in others), self.reaches[axis]
+        changed = None if reach is None else reach.read(times, 1, lambda place: [place // times])
+        return Field(_set(self.dims, dim, ((axis, places * times),)), _set(self.reaches, axis, changed))
 
     def summed(self, dims: Iterable[int], *, keep: bool = False) -> Field:
         """The field after a sum over dimensions, whose reach is then shared; `keep` keeps the dimensions."""

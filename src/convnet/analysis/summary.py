@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
 from itertools import pairwise
 
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from convnet.analysis.call import Call
 from convnet.analysis.field import Field
 from convnet.analysis.inputs import Inputs, Shapes, parse_inputs
 from convnet.analysis.memory import saved_bytes
 from convnet.analysis.render import fragment, plain_text
 from convnet.analysis.smallest import fitting_trace
 from convnet.analysis.table import Layer, LayerTable
-from convnet.analysis.trace import Call, Trace, trace
+from convnet.analysis.trace import Trace, trace
 from convnet.errors import ModelError
 from convnet.meta import on_meta
 
@@ -207,6 +209,7 @@ def _each(field: Field | None, what: str) -> tuple[float, ...] | None:
     """A property of the reach along every side; None if one is unknown."""
     if field is None:
         return ()
+    field = reduce(Field.enlarged, range(len(field.dims)), field)
     if None in field.reaches:
         return None
     return tuple(getattr(reach, what) for reach in field.reaches)

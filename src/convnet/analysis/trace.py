@@ -5,12 +5,10 @@ Operations are intercepted where torch dispatches them, so that modules and func
 
 from __future__ import annotations
 
-import inspect
-import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
@@ -18,13 +16,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from convnet.analysis.call import Call, describe, failure
 from convnet.analysis.field import Field
-from convnet.analysis.inputs import BATCH, Inputs, by, missing_axis, require_batch
+from convnet.analysis.inputs import BATCH, Inputs, missing_axis, require_batch
 from convnet.analysis.memory import LiveMemory
 from convnet.analysis.multiply import multiplications
 from convnet.analysis.rules import propagate
 from convnet.analysis.window import Window, pad_of, window_of
-from convnet.errors import ModelError, in_one_line
+from convnet.errors import ModelError
 from convnet.meta import MetaMode, on_shapes, operation_name, tensors
 
 _PLAIN_NAMES = {
@@ -35,13 +34,8 @@ _PLAIN_NAMES = {
 }
 _SILENT = {"clone", "copy", "_to_copy", "detach", "alias", "lift_fresh"}
 """Operations that only copy; they get no row."""
-
-
-_VALUES = (
-    "meta tensor", "meta device", "Meta tensor", "meta function", "register_meta", "SymInt",
-    "Tensor.__format__", "_pack_padded_sequence", "data-dependent",
-)  # fmt: skip
-"""Parts of torch's messages where an operation depends on values."""
+_REPEATING = {"expand", "repeat", "expand_copy"}
+"""Operations that give each input its own copy of a weight, such as a class token."""
 
 
 class NothingLeftError(ModelError):
@@ -50,50 +44,6 @@ class NothingLeftError(ModelError):
     def __init__(self, layer: str, message: str) -> None:
         super().__init__(message)
         self.layer = layer
-
-
-@dataclass
-class Call:
-    """A call of a module, or an operation outside the innermost modules.
-
-    Attributes:
-        name: The name of the module or operation.
-        kind: The class of the module, or the name of the operation.
-        module: The module; None for operations.
-        input: The shape of the first input without the batch dimension.
-        started: The memory clock at the start of the call.
-        takes: The identity of the first input; equal for views of one tensor.
-        gives: The identity of the first output.
-        inside: The calls within this call.
-        output: The shape of the first output.
-        made: The bytes of new memory held by the output.
-        macs: Multiply-accumulates, as far as they are counted.
-        uncounted: The operations that may multiply but have no formula.
-        field: The receptive field in the network's input.
-        own: The receptive field in the call's own input (innermost modules only).
-        window: The window (innermost modules only).
-    """
-
-    name: str
-    kind: str
-    module: nn.Module | None = None
-    input: tuple[int, ...] = ()
-    started: int = 0
-    takes: int | None = None
-    gives: int | None = None
-    inside: list[Call] = field(default_factory=list)
-    output: tuple[int, ...] | None = None
-    made: int = 0
-    macs: int = 0
-    uncounted: tuple[str, ...] = ()
-    field: Field | None = None
-    own: Field | None = None
-    window: Window | None = None
-
-    @property
-    def is_layer(self) -> bool:
-        """Whether no module ran inside the call."""
-        return all(call.module is None for call in self.inside)
 
 
 @dataclass(frozen=True)
@@ -129,7 +79,7 @@ def trace(module: nn.Module, inputs: Inputs) -> Trace:
         except ModelError:
             raise
         except Exception as error:  # a user's forward may raise anything
-            raise ModelError(_explain(recorder.open[-1], module, error)) from error
+            raise ModelError(failure(recorder.open[-1], module, error)) from error
     call = recorder.open[0].inside[0]
     require_batch(output, describe(call))
     return Trace(call, recorder.memory.peak // BATCH, recorder.read)
@@ -157,6 +107,7 @@ class _Recorder(MetaMode):
         self.memory = LiveMemory()
         self.fields = WeakTensorKeyDictionary()
         self.own_fields = WeakTensorKeyDictionary()  # the input of the innermost open module is the origin
+        self.repeated = WeakTensorKeyDictionary()  # tensors that hold something for each input
         self.pad: Window | None = None
         self.read: set[int] = set()
         self.identities = WeakTensorKeyDictionary()
@@ -166,14 +117,23 @@ class _Recorder(MetaMode):
         """Set the first input, and others of its size, as the origin of all receptive fields."""
         self.memory.see(inputs)
         for x in inputs:
+            self.repeated[x] = True
             known = Field.of_input(inputs[0].shape)
             same = x.shape[2:] == inputs[0].shape[2:]
             self.fields[x] = Field.of_input(x.shape) if same else known.unknown(x.shape)
 
     def _per_input(self, value: int, output: Tensor) -> int:
         """A figure for one input; work on weights alone, which happens once, is left whole."""
-        depends = output in self.fields or output.shape[:1] == (BATCH,)  # an RNN's first state, too
-        return value // BATCH if depends else value
+        return value // BATCH if output in self.repeated else value
+
+    def _is_repeated(self, name: str, inputs: Sequence[Tensor], output: Tensor) -> bool:
+        """Whether the result of an operation holds something for each input."""
+        if any(tensor in self.repeated for tensor in inputs):
+            return True
+        if not inputs:  # made from sizes: the first state of a recurrent layer, or a tensor for each input
+            recurrent = any(isinstance(call.module, nn.RNNBase | nn.RNNCellBase) for call in self.open)
+            return recurrent or output.shape[:1] == (BATCH,)
+        return name in _REPEATING and output.numel() % (BATCH * inputs[0].numel() or 1) == 0
 
     @contextmanager
     def watching(self, module: nn.Module) -> Iterator[None]:
@@ -214,7 +174,7 @@ class _Recorder(MetaMode):
             call.own = self.own_fields.get(outputs[0]) if outputs else None
             made = self.memory.made_since(call.started, outputs)
             call.made = self._per_input(made, outputs[0]) if outputs else made
-            call.macs = sum(operation.macs for operation in call.inside)
+            call.traced_macs = sum(operation.traced_macs for operation in call.inside)
             call.uncounted = tuple(name for operation in call.inside for name in operation.uncounted)
             call.window = next((operation.window for operation in call.inside if operation.window), None)
             call.inside = []
@@ -230,6 +190,9 @@ class _Recorder(MetaMode):
         out = super().run(func, arguments, args, kwargs)
         inputs, outputs = tensors((args, kwargs)), tensors(out)
         self.read |= {id(tensor) for tensor in inputs if isinstance(tensor, nn.Parameter)}
+        for tensor in outputs:
+            if self._is_repeated(name, inputs, tensor):
+                self.repeated[tensor] = True
         pointwise = torch.Tag.pointwise in func.tags
         for fields in (self.fields, self.own_fields):
             for tensor in outputs:
@@ -238,8 +201,8 @@ class _Recorder(MetaMode):
         clock = self.memory.clock
         is_new = self.memory.see(outputs, inputs) > 0
         macs, counted = multiplications(func, args, kwargs, out)
-        if outputs:
-            macs = self._per_input(macs, outputs[0])
+        if outputs and outputs[0] not in self.repeated:
+            macs *= BATCH  # work on weights alone, which happens once
         if outputs and (macs or outputs[0] in self.fields):  # else it only prepares weights
             moves = name in _SILENT or not (is_new or func._schema.is_mutable)
             made = self._per_input(self.memory.made_since(clock, outputs[:1]), outputs[0])
@@ -272,33 +235,6 @@ class _Recorder(MetaMode):
             name, kind, input=tuple(x.shape[first:]), takes=self._identity(x), gives=self._identity(out)
         )
         operation.output, operation.made = tuple(out.shape[first:]), made
-        operation.macs, operation.uncounted = macs, uncounted
+        operation.traced_macs, operation.uncounted = macs, uncounted
         operation.field, operation.window = self.fields.get(out), window
         parent.inside.append(operation)
-
-
-def describe(call: Call) -> str:
-    """A layer as named in messages."""
-    return f"layer '{call.name}' ({call.kind})" if call.name else f"the network ({call.kind})"
-
-
-def _explain(call: Call, module: nn.Module, error: Exception) -> str:
-    """A message for a layer that fails on its input, with the reason if it is a common one."""
-    given, place, text = by(call.input) or "a single number", describe(call), str(error)
-    if any(sign in text for sign in _VALUES):
-        return f"{place} needs values, but a layer table has only shapes"
-    if "required positional argument" in text or "unexpected keyword argument" in text:
-        names = ", ".join(inspect.signature(module.forward).parameters)
-        return (
-            f"the network takes the inputs {names}; give a shape for each, for example "
-            '{"x": (3, 224, 224), "y": (10,)}'
-        )
-    if isinstance(call.module, nn.Embedding | nn.EmbeddingBag):
-        return f"{place} takes whole numbers, the indices of its rows; give dtype=torch.long"
-    channels = getattr(call.module, "in_channels", None)
-    features = getattr(call.module, "in_features", None)
-    if isinstance(channels, int) and len(call.input) >= 2 and call.input[0] != channels:
-        return f"{place} takes {channels} channels but gets {call.input[0]}, in an input of {given}"
-    if isinstance(features, int) and call.input and features not in (call.input[-1], math.prod(call.input)):
-        return f"{place} takes {features:,} numbers but gets {math.prod(call.input):,}, an input of {given}"
-    return f"{place} fails on an input of {given}: {type(error).__name__}: {in_one_line(error)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from convnet.data import DATASETS, Augment, Data, DatasetInfo, DataSpec, Preprocess, identify_source
+from convnet.data.batches.augment.augment import PRESETS
 from convnet.data.datasets.named.finders import NamedSet
 from convnet.errors import DataError, RecipeError
 from convnet.models import MODELS, facts_of, named_model, parse_pipeline
@@ -56,7 +57,7 @@ def default_recipe(
         return _table_recipe(spec, choice or {"name": "mlp", "hidden": (32,)}, task)
     named = _named(spec)
     if named is None:
-        augment = Augment(flip="auto", random_resized_crop="auto")
+        augment = PRESETS["light"]
     else:
         augment = Augment(flip=True, pad_crop=4) if named.photos else Augment(shift=2)
     return _recipe(
@@ -85,7 +86,7 @@ def dataset_recipe(info: DatasetInfo, preprocess: Preprocess) -> Recipe:
             "data": Data(source=info.name),
             "preprocess": preprocess,
             "model": {"name": "small-convnet"},
-            "augment": Augment(flip="auto", random_resized_crop="auto"),
+            "augment": PRESETS["light"],
             "optimizer": Component(name="adam", lr=0.003),
             "schedule": Component(name="one-cycle"),
             "batch_size": 32 if large else 128,

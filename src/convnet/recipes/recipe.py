@@ -164,10 +164,11 @@ class Recipe(Section):
             raise RecipeError("regularizers.biases=true does not apply: l1 and l2 are 0")
         if self.augment.crops > 1 and not self.augment.crop:
             raise RecipeError("augment.crops does not apply: augment.crop is 0; add --set augment.crops=1")
-        if self.augment.shift and self.augment.pad_crop:
+        shifted = self.augment.shift not in (0, "auto")
+        if shifted and self.augment.pad_crop:
             raise RecipeError("augment.shift and augment.pad_crop both move the image; use one")
         resized = self.augment.random_resized_crop not in (None, "auto")
-        if resized and (self.augment.shift or self.augment.pad_crop):
+        if resized and (shifted or self.augment.pad_crop):
             raise RecipeError(
                 "augment.random_resized_crop already moves the image; drop shift and pad_crop, or add --set "
                 "augment.random_resized_crop=null"

@@ -44,8 +44,8 @@ def settle(recipe: Recipe, dataset: Dataset, split: Split) -> Recipe:
         changes["data.audio"] = recipe.data.audio or "log-mel"
     if recipe.augment.crop == "auto":
         changes |= _crop(recipe, dataset)
-    if recipe.augment.random_resized_crop == "auto":
-        changes |= _resized_crop(recipe, dataset)
+    if recipe.augment.random_resized_crop == "auto" or recipe.augment.shift == "auto":
+        changes |= _moves(recipe, dataset)
     if recipe.augment.flip == "auto":
         changes["augment.flip"] = _flip(recipe, dataset, split)
     return override(recipe, changes) if changes else recipe
@@ -76,12 +76,20 @@ def _multiple(recipe: Recipe, dataset: Dataset, options: dict[str, Any]) -> int:
     return sizes_of(network).multiple
 
 
-def _resized_crop(recipe: Recipe, dataset: Dataset) -> dict[str, Any]:
+def _moves(recipe: Recipe, dataset: Dataset) -> dict[str, Any]:
     """Random resized crops for large images, shifts for small ones, unless the recipe moves images itself."""
-    own = recipe.augment.shift or recipe.augment.pad_crop
-    if min(dataset.info.shape[1:]) > SMALL_SIDE and not own:
-        return {"augment.random_resized_crop": AREA}
-    return {"augment.random_resized_crop": None, **({} if own else {"augment.shift": 2})}
+    augment, side = recipe.augment, min(dataset.info.shape[1:])
+    own = (
+        augment.shift not in (0, "auto")
+        or augment.pad_crop
+        or augment.random_resized_crop not in (None, "auto")
+    )
+    changes: dict[str, Any] = {}
+    if augment.random_resized_crop == "auto":
+        changes["augment.random_resized_crop"] = AREA if side > SMALL_SIDE and not own else None
+    if augment.shift == "auto":
+        changes["augment.shift"] = 0 if side > SMALL_SIDE or own else min(2, side // 4)
+    return changes
 
 
 def _flip(recipe: Recipe, dataset: Dataset, split: Split) -> bool:

@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 import torch
 
 from convnet.errors import DivergedError
+from convnet.mean_loss import as_mean
 from convnet.training.events import EpochEnd, Listener, StepEnd, notify
 from convnet.training.state import Training
 from convnet.training.step import StepResult
@@ -81,13 +82,15 @@ class Meter:
         losses = torch.stack([result.loss for result in results]).tolist()
         scores = torch.stack([result.score for result in results]).tolist()
         weights = torch.stack([result.weight for result in results]).tolist()
-        loss_weights = torch.stack([result.loss_weight for result in results]).tolist()
+        parts = torch.stack([result.parts for result in results]).tolist()
+        part_weights = torch.stack([result.part_weights for result in results]).tolist()
         rows = list(zip(self.pending, losses, scores, weights, strict=True))
         self.pending = []
-        for ((step, lr, _), loss, score, weight), loss_weight in zip(rows, loss_weights, strict=True):
+        for row, means, shares in zip(rows, parts, part_weights, strict=True):
+            (step, lr, _), loss, score, weight = row
             if not math.isfinite(loss):
                 raise DivergedError(f"the loss became {loss} at step {step} (learning rate {lr:g})")
-            progress.add(loss, loss_weight, score, weight)
+            progress.add(means, shares, score, weight)
         for (step, lr, result), loss, score, weight in rows:
             mean, epoch = score / max(1, weight), progress.epoch + 1
             event = StepEnd(epoch, step, self.steps, lr, loss, mean, result.images, self.training)
@@ -103,7 +106,7 @@ class Meter:
         progress = training.progress
         training.require_finite()
         held_out = validate() if validate else None
-        train_loss = progress.loss_sum / progress.loss_weight if progress.loss_weight else 0.0
+        train_loss = progress.loss([factor for factor, _ in as_mean(training.loss).terms])
         train_score = progress.score_sum / max(1, progress.score_weight)
         watched = train_loss if held_out is None or held_out.loss is None else held_out.loss
         lr = training.lr

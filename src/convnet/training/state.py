@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from convnet.device import Compute, derived_seed, seed_draws
 from convnet.errors import DivergedError
+from convnet.mean_loss import as_mean
 from convnet.targets import BatchMetric, Loss
 from convnet.training.optimizers import Freezing
 from convnet.training.regularizers import Regularizers
@@ -24,28 +26,29 @@ class Progress:
     epoch: int = 0
     step: int = 0
     step_in_epoch: int = 0
-    loss_sum: float = 0.0
-    loss_weight: float = 0
+    loss_sums: list[float] = field(default_factory=list)
+    loss_weights: list[float] = field(default_factory=list)
     score_sum: float = 0
     score_weight: float = 0
 
-    def add(self, loss: float, loss_weight: float, score: float, weight: float) -> None:
-        """Count one batch."""
-        self.loss_sum += loss * loss_weight
-        self.loss_weight += loss_weight
+    def add(self, losses: Sequence[float], weights: Sequence[float], score: float, weight: float) -> None:
+        """Count one batch: the mean and the weight of each part of the loss, and the sum of the metric."""
+        sums, total = self.loss_sums or [0.0] * len(losses), self.loss_weights or [0.0] * len(losses)
+        self.loss_sums = [before + loss * w for before, loss, w in zip(sums, losses, weights, strict=True)]
+        self.loss_weights = [before + w for before, w in zip(total, weights, strict=True)]
         self.score_sum += score
         self.score_weight += weight
 
     def next_epoch(self) -> None:
         """Start the next epoch."""
         self.epoch += 1
-        self.step_in_epoch, self.loss_sum, self.loss_weight, self.score_sum, self.score_weight = (
-            0,
-            0.0,
-            0,
-            0,
-            0,
-        )
+        self.step_in_epoch, self.score_sum, self.score_weight = 0, 0, 0
+        self.loss_sums, self.loss_weights = [], []
+
+    def loss(self, factors: Sequence[float]) -> float:
+        """The mean loss of the epoch so far, whose parts have these factors."""
+        parts = zip(factors, self.loss_sums, self.loss_weights, strict=False)
+        return sum(factor * total / weight for factor, total, weight in parts if weight)
 
 
 @dataclass
@@ -148,8 +151,10 @@ class Training:
         if self.ema is not None:
             self.ema.load_state_dict(captured["ema"])
         progress = dict(captured["progress"])
-        if "seen" in progress:  # in checkpoints of earlier versions
-            progress["loss_weight"] = progress.pop("seen")
+        if "loss_sum" in progress:  # in checkpoints of earlier versions
+            count, weight = len(as_mean(self.loss).terms), progress.pop("loss_weight", None)
+            progress["loss_weights"] = [progress.pop("seen", weight)] * count
+            progress["loss_sums"] = [progress.pop("loss_sum")] * count
         self.progress = Progress(**progress)
 
     def _match_layouts(self) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from convnet.mean_loss import as_mean
+from convnet.mean_loss import MeanLoss, as_mean
 from convnet.training.state import Training
 from convnet.types import AuxiliaryLogits, Batch
 
@@ -21,14 +21,16 @@ class StepResult:
         score: The sum of the metric over the batch.
         weight: The divisor of that sum.
         images: The number of samples in the batch.
-        loss_weight: The weight of the loss in the mean over the epoch.
+        parts: The mean of each part of the loss, P.
+        part_weights: The weights of these means in the mean over the epoch, P.
     """
 
     loss: Tensor
     score: Tensor
     weight: Tensor
     images: int
-    loss_weight: Tensor
+    parts: Tensor
+    part_weights: Tensor
 
 
 def train_step(training: Training, batch: Batch) -> StepResult:
@@ -43,8 +45,8 @@ def train_step(training: Training, batch: Batch) -> StepResult:
     """
     training.optimizer.zero_grad(set_to_none=True)
     logits, auxiliary = _outputs(training.forward(batch.images))
-    loss = _batch_loss(training, logits, batch)
-    terms = (weight * _batch_loss(training, other, batch) for other, weight in auxiliary)
+    loss, parts = _batch_loss(training, logits, batch)
+    terms = (weight * _batch_loss(training, other, batch)[0] for other, weight in auxiliary)
     objective = sum(terms, start=loss)
     penalty = training.regularizers.penalty(training.model)
     (objective if penalty is None else objective + penalty).backward()
@@ -56,8 +58,9 @@ def train_step(training: Training, batch: Batch) -> StepResult:
         training.ema.update_parameters(training.model)
     nothing = loss.new_zeros(())
     score, weight = training.metric(logits.detach(), batch.targets) if training.metric else (nothing, nothing)
-    loss_weight = as_mean(training.loss).weight(logits.detach(), batch.targets)
-    return StepResult(loss.detach(), score, weight, len(batch), loss_weight)
+    means = (part for _, part in as_mean(training.loss).terms)
+    weights = torch.stack([part.weight(logits.detach(), batch.targets) for part in means])
+    return StepResult(loss.detach(), score, weight, len(batch), parts.detach(), weights)
 
 
 def _outputs(output: Tensor | AuxiliaryLogits) -> tuple[Tensor, list[tuple[Tensor, float]]]:
@@ -67,9 +70,18 @@ def _outputs(output: Tensor | AuxiliaryLogits) -> tuple[Tensor, list[tuple[Tenso
     return output.float(), []
 
 
-def _batch_loss(training: Training, logits: Tensor, batch: Batch) -> Tensor:
-    """The loss; for a mixed batch, the weighted mean of the losses for both sets of targets."""
-    loss = training.loss(logits, batch.targets)
-    if batch.mixed_targets is None:
-        return loss
-    return batch.mix * loss + (1 - batch.mix) * training.loss(logits, batch.mixed_targets)
+def _batch_loss(training: Training, logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """The loss and its parts; for a mixed batch, the weighted means of those for both sets of targets."""
+
+    def mean(part: MeanLoss) -> Tensor:
+        loss = part.mean(logits, batch.targets)
+        if batch.mixed_targets is None:
+            return loss
+        return batch.mix * loss + (1 - batch.mix) * part.mean(logits, batch.mixed_targets)
+
+    terms = as_mean(training.loss).terms
+    parts = [mean(part) for _, part in terms]
+    if len(parts) == 1:
+        return parts[0], parts[0][None]
+    stacked = torch.stack(parts)
+    return (stacked * stacked.new_tensor([factor for factor, _ in terms])).sum(), stacked

@@ -102,7 +102,7 @@ def test_values_that_are_no_classes(
 @pytest.mark.parametrize(
     ("values", "make", "options", "classes"),
     [
-        ((0, 255), soft, {"threshold": 128}, ("0", "1")),
+        ((0, 255), soft, {"threshold": 128}, ("0", "255")),
         ((0, 255), soft, {"colors": {"none": 0, "disc": 255}, "nearest": True}, ("none", "disc")),
         (
             (0, 100, 200),
@@ -219,3 +219,43 @@ def test_masks_none_of_which_can_be_read_are_findings(tmp_path: Path) -> None:
         path.write_text("junk")
     found = convnet.audit(str(root))
     assert len(found.by_kind["unreadable_partner"]) == 8
+
+
+def enlarged(mask: np.ndarray) -> Image.Image:
+    """Smoothed at half the size, then enlarged without smoothing, so that edges are two pixels wide."""
+    small = gray(mask).resize((SIDE // 2, SIDE // 2), Image.Resampling.BILINEAR)
+    smaller = small.resize((SIDE // 4, SIDE // 4), Image.Resampling.BILINEAR)
+    wide = smaller.resize((SIDE // 2, SIDE // 2), Image.Resampling.BILINEAR)
+    return wide.resize((SIDE, SIDE), Image.Resampling.NEAREST)
+
+
+@pytest.mark.parametrize("top", [128, 255])
+def test_wide_edges_are_no_classes(tmp_path: Path, top: int) -> None:
+    with pytest.raises(DataError, match=r"rare and isolated.*data.nearest=true.*data.threshold="):
+        masks(folder(tmp_path, (0, top), enlarged, count=60))
+
+
+def test_a_stray_pixel_is_no_class_and_thin_things_are(tmp_path: Path) -> None:
+    root = folder(tmp_path / "stray", (0, 255))
+    mask = np.asarray(Image.open(root / "masks" / "3.png")).copy()
+    mask[mask == 255] = np.where(np.arange((mask == 255).sum()) == 5, 254, 255)
+    Image.fromarray(mask).save(root / "masks" / "3.png")
+    with pytest.raises(DataError, match="1 of them is rare and isolated"):
+        masks(root)
+    root = folder(tmp_path / "thin", (0, 200))
+    for path in (root / "masks").iterdir():  # outlines two pixels wide, as of cells
+        values = np.asarray(Image.open(path)).copy()
+        values[10:12], values[:, 20:22] = 100, 100
+        Image.fromarray(values).save(path)
+    assert masks(root).info.classes == ("0", "100", "200")
+
+
+def test_masks_predicted_with_a_threshold_are_read_with_it(tmp_path: Path) -> None:
+    root = folder(tmp_path / "data", (0, 100, 200))
+    tiny: dict[str, Any] = {"model": {"name": "unet", "depth": 1, "width": 2}, "progress": False}
+    run = convnet.train(str(root), out=tmp_path / "run", epochs=1, **tiny, **{"data.threshold": 64})
+    for prediction in run.predict(root / "images"):
+        prediction.save(root / "masks")
+    for path in (root / "masks").glob("*-mask.png"):
+        path.replace(path.with_name(path.name.replace("-mask", "")))
+    assert run.evaluate(str(root)).scores()["pixel_accuracy"] == 1

@@ -24,6 +24,8 @@ from convnet.types import IGNORED
 IMAGE_FOLDERS = ("images", "image", "imgs", "img")
 MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "segmentation")
 
+WHITE = 255
+
 
 @dataclass(frozen=True)
 class MaskCodes:
@@ -32,7 +34,7 @@ class MaskCodes:
     Attributes:
         colors: The classes and their colors ("#rrggbb") or indices. Default: found from the values.
         ignore_index: The value of pixels without a class. Default: 255 in palette masks.
-        threshold: The gray value from which pixels have the class 1, the others 0.
+        threshold: The gray value from which pixels have the class 255, the others 0.
         nearest: Whether pixels of other values take the class of the nearest value.
     """
 
@@ -56,7 +58,9 @@ class MaskCodes:
             return raw
         if raw.colored:
             raise DataError(f"{raw.path}: data.threshold does not apply to colors; use data.colors")
-        return replace(raw, values=(raw.values >= self.threshold).astype(np.int64), palette=False)
+        # Values that are divided in the same way when a predicted mask is read again.
+        values = np.where(raw.values >= self.threshold, max(WHITE, self.threshold), 0)
+        return replace(raw, values=values, palette=False)
 
 
 def open_masks(
@@ -105,7 +109,7 @@ def open_masks(
             mask = resize_mask(mask, picture.shape[1:], preprocess.resize)
         masks.append(mask)
     images, sizes = stack(str(root), pictures)
-    found = ", ".join(map(str, list(codes.values())[:12]))
+    found = ", ".join(map(str, list(codes.values())[:12])) + (" …" if len(codes) > 12 else "")
     plain = reading.colors is None and values is None and list(codes.values()) != list(range(len(codes)))
     return from_tensors(
         name=name_of(root),

@@ -23,6 +23,16 @@ RARE = 0.05
 """The largest share of pixels of values that are taken for blurred or compressed edges."""
 LONELY = 0.5
 """The share of such pixels that have no neighbor of the same value."""
+THIN = 0.02
+"""The share of such pixels with eight neighbors of the same value, where edges are two pixels wide."""
+MANY = 4
+"""The number of thin values from which they are edges and not thin things."""
+STRAY = 0.001
+"""The largest share of the pixels of a nearly equal value for values that are errors."""
+NEAR = 8
+SPAN = 64
+PEAK = 0.2
+"""The share of the pixels of the second most frequent value that the third needs to be offered as a class."""
 DENSE = 32
 """Up to so many values in a row, from 0 or 1, are indices, however few images there are."""
 SHOWN = 6
@@ -35,11 +45,13 @@ class Histogram:
     Attributes:
         pixels: Pixels by value.
         lonely: Pixels without a neighbor of the same value, by value.
+        inner: Pixels whose eight neighbors have the same value, by value.
         masks: The number of masks.
     """
 
     pixels: Counter[int] = field(default_factory=Counter)
     lonely: Counter[int] = field(default_factory=Counter)
+    inner: Counter[int] = field(default_factory=Counter)
     masks: int = 0
 
     def add(self, values: Values) -> None:
@@ -50,7 +62,11 @@ class Histogram:
             ahead, behind = ((slice(None),) * axis + (part,) for part in (slice(None, -1), slice(1, None)))
             same[ahead] |= equal
             same[behind] |= equal
-        for counter, part in ((self.pixels, values), (self.lonely, values[~same])):
+        center, shifts = values[1:-1, 1:-1], (slice(None, -2), slice(1, -1), slice(2, None))
+        around = [values[rows, columns] == center for rows in shifts for columns in shifts]
+        inside = np.logical_and.reduce(around)
+        parts = ((self.pixels, values), (self.lonely, values[~same]), (self.inner, center[inside]))
+        for counter, part in parts:
             found, counts = np.unique(part, return_counts=True)
             counter.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
         self.masks += 1
@@ -59,7 +75,7 @@ class Histogram:
         total = sum(self.pixels.values())
         shares = [f"{value} ({count / total:.1%})" for value, count in self.pixels.most_common(SHOWN)]
         more = len(self.pixels) - SHOWN
-        return ", ".join(shares) + (f" and {more:,} others" if more > 0 else "")
+        return ", ".join(shares) + (f" and {more:,} other{'s' if more > 1 else ''}" if more > 0 else "")
 
 
 def class_values(raws: Sequence[RawMask], ignore_index: int | None) -> dict[str, int]:
@@ -103,28 +119,51 @@ def class_values(raws: Sequence[RawMask], ignore_index: int | None) -> dict[str,
 def _edges(histogram: Histogram, values: Sequence[int]) -> list[int]:
     """Values that are rare and isolated, as at smoothed or compressed edges; empty if there are few."""
     total = sum(histogram.pixels.values())
-    found = [
+    rare = [value for value in values if histogram.pixels[value] < RARE * total]
+    lonely = [v for v in rare if histogram.lonely[v] > LONELY * histogram.pixels[v]]
+    thick = [v for v in values if histogram.inner[v] > THIN * histogram.pixels[v]] or [0]
+    between = [v for v in rare if min(thick) < v < max(thick) and v not in thick]
+    thin = [] if _is_dense(values) else between
+    kinds = ((lonely, 2), (thin, MANY), (_strays(histogram, values), 1))
+    for found, enough in kinds:
+        few = sum(histogram.pixels[value] for value in found) < 4 * RARE * total
+        if len(found) >= enough and few and len(values) - len(found) >= 2:
+            return found
+    return []
+
+
+def _strays(histogram: Histogram, values: Sequence[int]) -> list[int]:
+    """Values of a few pixels that are nearly equal to a frequent value, such as 254 beside 255."""
+    if values[-1] - values[0] < SPAN:
+        return []
+    return [
         value
         for value in values
-        if histogram.pixels[value] < RARE * total
-        and histogram.lonely[value] > LONELY * histogram.pixels[value]
+        if any(
+            0 < abs(value - other) <= NEAR and histogram.pixels[value] < STRAY * histogram.pixels[other]
+            for other in values
+        )
     ]
-    rare = sum(histogram.pixels[value] for value in found) < 4 * RARE * total
-    return found if len(found) >= 2 and rare and len(values) - len(found) >= 2 else []
+
+
+def _is_dense(values: Sequence[int]) -> bool:
+    """Whether values are indices in a row."""
+    return values[0] in (0, 1) and len(values) == values[-1] - values[0] + 1 <= DENSE
 
 
 def _too_many(values: Sequence[int], masks: int) -> bool:
     """Whether there are more classes than masks, although the values are no indices in a row."""
-    dense = values[0] in (0, 1) and len(values) == values[-1] - values[0] + 1 <= DENSE
-    return len(values) > max(2, masks) and not dense
+    return len(values) > max(2, masks) and not _is_dense(values)
 
 
 def _no_classes(where: Path, histogram: Histogram, values: Sequence[int], edges: Sequence[int]) -> str:
     peaks = [value for value in values if value not in edges]
-    common = sorted(value for value, _ in histogram.pixels.most_common(3) if value in peaks)[:3]
+    least = PEAK * sorted(histogram.pixels[value] for value in peaks)[-2:][0]
+    common = sorted(v for v, count in histogram.pixels.most_common(3) if v in peaks and count >= least)
     named = ", ".join(f"class{i}: {value}" for i, value in enumerate(common))
+    verb = "are" if len(edges) > 1 else "is"
     why = (
-        f"{len(edges):,} of them are rare and isolated, as at edges that were smoothed or compressed"
+        f"{len(edges):,} of them {verb} rare and isolated, as at edges that were smoothed or compressed"
         if edges
         else f"that are more classes than masks ({histogram.masks:,})"
     )

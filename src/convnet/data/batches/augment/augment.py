@@ -40,7 +40,8 @@ class Augment(Section):
             changes their classes.
         flip_vertical: Flip top to bottom with probability ½.
         quarter_turns: Rotate by a random multiple of 90°.
-        shift: The largest shift in pixels; zeros move in.
+        shift: The largest shift in pixels; zeros move in. "auto": 2 for images of up to 32 pixels a side,
+            less for the smallest, none for larger ones.
         pad_crop: The largest shift in pixels; the mirrored border moves in.
         random_resized_crop: Crop a random part of at least this fraction of the area (aspect ratio ¾…4⁄3)
             and resize it to the full size. "auto": ½ for images of more than 32 pixels a side; others are
@@ -69,7 +70,7 @@ class Augment(Section):
     flip: bool | Auto = False
     flip_vertical: bool = False
     quarter_turns: bool = False
-    shift: CountOrZero = 0
+    shift: CountOrZero | Auto = 0
     pad_crop: CountOrZero = 0
     random_resized_crop: Annotated[float, Gt(0), Le(1)] | Auto | None = None
     rotate: Annotated[float, Ge(0), Le(180)] = 0.0
@@ -89,11 +90,13 @@ class Augment(Section):
     cutmix: NonNegative = 0.0
     custom: str | None = None
 
-    def settled(self) -> tuple[int, bool, float | None]:
-        """Crop, flip and the area of random resized crops, none of them "auto"."""
-        crop, flip, area = self.crop, self.flip, self.random_resized_crop
-        assert crop != "auto" and flip != "auto" and area != "auto", "recipes are settled before training"
-        return crop, flip, area
+    def settled(self) -> tuple[int, bool, float | None, int]:
+        """Crop, flip, the area of random resized crops and shift, none of them "auto"."""
+        crop, flip, area, shift = self.crop, self.flip, self.random_resized_crop, self.shift
+        assert crop != "auto" and flip != "auto" and area != "auto" and shift != "auto", (
+            "settled before training"
+        )
+        return crop, flip, area, shift
 
     def words(self) -> list[str]:
         """The options that are on, as text: ["flip", "random_resized_crop 0.5"]."""
@@ -109,7 +112,7 @@ AUGMENTATIONS: Registry[Callable[[Batch], Batch], Any] = Registry("augmentation"
 """Functions of users."""
 PRESETS = {
     "none": Augment(),
-    "light": Augment(flip="auto", random_resized_crop="auto"),
+    "light": Augment(flip="auto", random_resized_crop="auto", shift="auto"),
     "standard": Augment(flip="auto", random_resized_crop=0.35, brightness=0.2, contrast=0.2),
     "strong": Augment(flip="auto", random_resized_crop=0.25, policy="trivial", erase=0.25),
 }
@@ -129,15 +132,9 @@ def augment_batch(batch: Batch, augment: Augment, seed: int, target: Target = CL
         A new batch.
     """
     generator = torch.Generator(batch.images.device).manual_seed(seed)
-    _, flip, area = augment.settled()
+    _, flip, area, shift = augment.settled()
     resized = area is not None
-    if (
-        augment.crop
-        or augment.shift
-        or augment.pad_crop
-        or augment.flip_vertical
-        or (augment.flip and not resized)
-    ):
+    if augment.crop or shift or augment.pad_crop or augment.flip_vertical or (augment.flip and not resized):
         batch = _moved(batch, _picked(batch, augment, generator), target)
     if augment.quarter_turns:
         batch = _moved(batch, _turned(batch, generator), target)
@@ -199,12 +196,12 @@ def _moved(batch: Batch, move: Move, target: Target) -> Batch:
 
 def _picked(batch: Batch, augment: Augment, generator: torch.Generator) -> Pick:
     """Crop, flip and shift in one gather: every output pixel has a source row and column."""
-    crop, flip, area = augment.settled()
+    crop, flip, area, shift = augment.settled()
     n, _, height, width = batch.images.shape
     device = batch.images.device
     whole = torch.tensor([[height, width]], device=device).expand(n, 2)
     sizes = whole if batch.sizes is None else batch.sizes.to(device)
-    reach = max(augment.shift, augment.pad_crop)
+    reach = max(shift, augment.pad_crop)
 
     def origin(side: int) -> tuple[Tensor, Tensor]:
         own = sizes[:, side : side + 1]
@@ -227,7 +224,7 @@ def _picked(batch: Batch, augment: Augment, generator: torch.Generator) -> Pick:
         flipped = torch.rand((n, 1), device=device, generator=generator) < 0.5
         rows = torch.where(flipped, rows.flip(1), rows)
         row_inside = torch.where(flipped, row_inside.flip(1), row_inside)
-    fills = augment.shift and not augment.pad_crop
+    fills = shift and not augment.pad_crop
     return Pick(rows, columns, row_inside[:, :, None] & column_inside[:, None, :] if fills else None)
 
 
