@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import convnet
+from convnet.errors import ModelError
 
 
 class Two(nn.Module):
@@ -176,3 +177,50 @@ def test_recurrent_layers(kind: type[nn.RNNBase]) -> None:
     gates = {nn.RNN: 1, nn.LSTM: 4, nn.GRU: 3}[kind]
     table = convnet.summary(kind(5, 7, batch_first=True), (9, 5))
     assert table.macs == 9 * gates * 7 * (5 + 7)
+
+
+class Both(nn.Module):
+    """An image and the indices of words."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.image, self.words = nn.Conv2d(3, 4, 3), nn.Embedding(10, 4)
+
+    def forward(self, image: Tensor, words: Tensor) -> Tensor:
+        return self.image(image).mean((2, 3)) + self.words(words).mean(1)
+
+
+def test_inputs_of_several_types() -> None:
+    """The way out that the message names works."""
+    shapes = {"image": (3, 9, 9), "words": (4,)}
+    with pytest.raises(ModelError, match=r'give dtype=\{"NAME": torch.long\} for the inputs that hold them'):
+        summary(Both(), shapes)
+    assert summary(Both(), shapes, dtype={"words": torch.long}).macs == 4 * 27 * 49
+    assert summary(Both(), [(3, 9, 9), (4,)], dtype={"1": torch.long}).macs == 4 * 27 * 49
+    with pytest.raises(ModelError, match="dtype names the input 'word'; the inputs are image, words"):
+        summary(Both(), shapes, dtype={"word": torch.long})
+    with pytest.raises(ModelError, match=r"dtype must be a torch\.dtype"):
+        summary(Both(), shapes, dtype="long")  # type: ignore[arg-type]
+
+
+def test_a_lazy_layer_has_not_taken_the_batch_for_channels() -> None:
+    with pytest.raises(ModelError, match="the axis of the channels is missing; give 1×28×28"):
+        summary(nn.LazyConv2d(4, 3), (28, 28))
+
+
+def test_packed_sequences_need_values() -> None:
+    class Packed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed, self.rnn = nn.Embedding(10, 5), nn.LSTM(5, 7, batch_first=True)
+
+        def forward(self, tokens: Tensor) -> Tensor:
+            lengths = (tokens != 0).sum(1).cpu()
+            packed = nn.utils.rnn.pack_padded_sequence(
+                self.embed(tokens), lengths, batch_first=True, enforce_sorted=False
+            )
+            state: Tensor = self.rnn(packed)[1][0][-1]
+            return state
+
+    with pytest.raises(ModelError, match="needs values, but a layer table has only shapes"):
+        summary(Packed(), (9,), dtype=torch.long)

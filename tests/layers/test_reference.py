@@ -306,3 +306,29 @@ def test_kernels_that_do_not_fit_a_toeplitz_matrix() -> None:
         toeplitz_matrix(torch.ones(2, 1, 3, 3), (3, 8, 8))
     with pytest.raises(ValueError, match="does not fit into 4×4"):
         LocallyConnected2d(1, 1, (4, 4), 5)
+
+
+@pytest.mark.parametrize("stride", [2, 3])
+@pytest.mark.parametrize("kernel_size", [1, 2, 3, 4])
+def test_same_padding_of_transposed_convolutions(kernel_size: int, stride: int) -> None:
+    """N·S places, also with kernels smaller than the stride, and those of torch where padding is equal."""
+    x = np.arange(16.0).reshape(1, 4, 4)
+    weights = np.random.default_rng(0).normal(size=(1, 1, kernel_size, kernel_size))
+    ends = reference.same_ends(4, kernel_size, stride, transposed=True)
+    found = reference.transposed_correlate2d(x, weights, stride=(stride, stride), padding=(ends, ends))
+    assert found.shape == (1, 4 * stride, 4 * stride)
+    given = torch.from_numpy(x)[None], torch.from_numpy(weights)
+    full = F.conv_transpose2d(*given, stride=stride, output_padding=0)[0]
+    size = 4 * stride
+    padded = F.pad(full, (0, stride, 0, stride))[:, ends[0] : ends[0] + size, ends[0] : ends[0] + size]
+    assert np.allclose(found, padded.numpy())
+
+
+def test_a_window_that_lies_in_the_padding() -> None:
+    image = np.random.default_rng(0).normal(size=(1, 2, 8))
+    options = {"dilation": (3, 2), "ceil_mode": True}
+    found, places = reference.max_pool2d(image, (2, 2), (4, 3), (1, 1), **options)  # type: ignore[arg-type]
+    expected = F.max_pool2d(torch.from_numpy(image)[None], (2, 2), (4, 3), (1, 1), (3, 2), True)[0]
+    assert np.array_equal(found, expected.numpy()) and (places[found == -np.inf] == -1).all()
+    gradient = reference.max_pool2d_backward(np.ones_like(found), places, (1, 2, 8))
+    assert gradient.sum() == np.isfinite(found).sum()

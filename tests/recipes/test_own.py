@@ -168,3 +168,38 @@ def test_what_does_not_apply(mine: Any, tmp_path: Path) -> None:
         convnet.train("digits", loss="nomod:loss", **QUICK)
     with pytest.raises(RecipeError, match="expected a name, or a name and options, got 3"):
         convnet.train("digits", loss=3, **QUICK)
+
+
+def lazy(num_classes: int) -> nn.Module:
+    return nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(num_classes))
+
+
+def test_lazy_layers_get_their_sizes_from_the_images(tmp_path: Path) -> None:
+    run = convnet.train("digits", model=lazy, out=tmp_path / "run", **QUICK)
+    assert run.evaluate().accuracy == run.result["test"]["accuracy"]
+    assert sum(p.numel() for p in run.model[1:].parameters()) == 4 * 10 + 8 + 10 * (4 * 36 + 1)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda outputs, targets: (outputs.argmax(1) != targets).float().mean(),
+        lambda outputs, targets: nn.functional.cross_entropy(outputs, targets).detach(),
+    ],
+)
+def test_a_loss_without_a_gradient_is_refused(tmp_path: Path, loss: Any) -> None:
+    with pytest.raises(RecipeError, match="the loss has no gradient; compute it from the outputs without"):
+        convnet.train("digits", model="linear", loss=loss, out=tmp_path / "run", **QUICK)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_optimizer_with_a_closure_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="optimizer 'LBFGS' computes the loss itself"):
+        convnet.train("digits", model="linear", optimizer=torch.optim.LBFGS, out=tmp_path / "run", **QUICK)
+
+
+def test_a_metric_that_is_not_a_number_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    metrics = {"share": lambda outputs, targets: float("nan"), "size": lambda outputs, targets: len(targets)}
+    run = convnet.train("digits", model="linear", metrics=metrics, out=tmp_path / "run", **QUICK)
+    assert run.result["test"]["size"] == 179 and "share" not in run.result["test"]
+    assert "metric 'share' is nan for 179 samples and is left out" in caplog.text

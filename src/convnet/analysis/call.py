@@ -15,7 +15,7 @@ from convnet.errors import in_one_line
 
 _VALUES = (
     "meta tensor", "meta device", "Meta tensor", "meta function", "register_meta", "SymInt",
-    "Tensor.__format__", "_pack_padded_sequence", "data-dependent",
+    "Tensor.__format__", "_pack_padded_sequence", "'lengths' argument", "data-dependent",
 )  # fmt: skip
 """Parts of torch's messages where an operation depends on values."""
 
@@ -86,7 +86,9 @@ def failure(call: Call, module: nn.Module, error: Exception) -> str:
             '{"x": (3, 224, 224), "y": (10,)}'
         )
     if isinstance(call.module, nn.Embedding | nn.EmbeddingBag):
-        return f"{place} takes whole numbers, the indices of its rows; give dtype=torch.long"
+        several = len(inspect.signature(module.forward).parameters) > 1
+        types = '{"NAME": torch.long} for the inputs that hold them' if several else "torch.long"
+        return f"{place} takes whole numbers, the indices of its rows; give dtype={types}"
     channels = getattr(call.module, "in_channels", None)
     features = getattr(call.module, "in_features", None)
     if isinstance(channels, int) and len(call.input) >= 2 and call.input[0] != channels:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -20,6 +20,8 @@ BATCH = 2
 Shape = Sequence[int]
 Shapes = Shape | Sequence[Shape] | Mapping[str, Shape]
 """The shape of one input, of several in order, or of several by name."""
+Types = torch.dtype | Mapping[str, torch.dtype]
+"""The type of all inputs, or of some by name."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +30,14 @@ class Inputs:
 
     Attributes:
         shapes: By position or name.
-        dtype: The type of all inputs.
+        dtype: The type of inputs without one in `dtypes`.
         form: How they are passed: "one", "several", "keywords", or "dictionary" as a single argument.
     """
 
     shapes: dict[str, tuple[int, ...]]
     dtype: torch.dtype
     form: str = "one"
+    dtypes: Mapping[str, torch.dtype] = field(default_factory=dict)
 
     @property
     def first(self) -> tuple[int, ...]:
@@ -44,7 +47,7 @@ class Inputs:
     def arguments(self, count: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments of `forward` for `count` inputs, on the meta device."""
         made = {
-            name: torch.empty(count, *shape, dtype=self.dtype, device="meta")
+            name: torch.empty(count, *shape, dtype=self.dtypes.get(name, self.dtype), device="meta")
             for name, shape in self.shapes.items()
         }
         if self.form == "keywords":
@@ -52,19 +55,24 @@ class Inputs:
         return ((made,), {}) if self.form == "dictionary" else (tuple(made.values()), {})
 
 
-def parse_inputs(module: nn.Module, shapes: Shapes, dtype: torch.dtype | None) -> Inputs:
+def parse_inputs(module: nn.Module, shapes: Shapes, dtype: Types | None) -> Inputs:
     """The inputs that `shapes` stand for.
 
     Args:
         module: The network. A dictionary becomes keyword arguments if its forward has parameters of those
             names, else a single argument.
         shapes: One shape, a sequence of shapes, or shapes by name.
-        dtype: The type of the inputs. Default: that of the weights, whole numbers before an embedding.
+        dtype: The type of the inputs, or types by the name or place of an input. Default: that of the
+            weights, whole numbers before an embedding.
 
     Raises:
-        ModelError: They are not shapes.
+        ModelError: They are not shapes, or not types.
     """
-    chosen = dtype or _dtype_of(module)
+    several = dtype if isinstance(dtype, Mapping) else {}
+    for given in several.values() if isinstance(dtype, Mapping) else [dtype]:
+        if not isinstance(given, torch.dtype | None):
+            raise ModelError(f"dtype must be a torch.dtype such as torch.long, or some by name: {given!r}")
+    chosen = dtype if isinstance(dtype, torch.dtype) else _dtype_of(module)
     if isinstance(shapes, Mapping):
         found = {str(name): _shape(shape) for name, shape in shapes.items()}
         form = "keywords" if _takes(module, found) else "dictionary"
@@ -74,7 +82,10 @@ def parse_inputs(module: nn.Module, shapes: Shapes, dtype: torch.dtype | None) -
         found, form = {"0": _shape(shapes)}, "one"
     if not found or (form == "one" and not found["0"]):
         raise ModelError(f"invalid input shape {shapes!r}: expected sizes, e.g. (3, 224, 224)")
-    return Inputs(found, chosen, form)
+    types = {str(name): given for name, given in several.items()}
+    if unknown := types.keys() - found.keys():
+        raise ModelError(f"dtype names the input '{min(unknown)}'; the inputs are {', '.join(found)}")
+    return Inputs(found, chosen, form, types)
 
 
 def _shape(shape: Any) -> tuple[int, ...]:
@@ -120,8 +131,11 @@ def require_batch(output: Any, what: str) -> None:
         )
 
 
-def missing_axis(module: nn.Module, x: Tensor) -> str | None:
-    """What is wrong with an input that torch would take for a single one, without a batch axis."""
+def missing_axis(module: nn.Module, x: Tensor, *, lazy: bool = False) -> str | None:
+    """What is wrong with an input that torch would take for a single one, without a batch axis.
+
+    A lazy layer has taken the batch for its channels.
+    """
     if x.shape[:1] != (BATCH,):
         return None
     given = tuple(x.shape[1:])
@@ -133,7 +147,8 @@ def missing_axis(module: nn.Module, x: Tensor) -> str | None:
     sides = _sides(module)
     if not sides or len(given) != sides:
         return None
-    channels = getattr(module, "in_channels", None) or getattr(module, "num_features", None) or 1
+    known = getattr(module, "in_channels", None) or getattr(module, "num_features", None) or 1
+    channels = 1 if lazy else known
     axes = ("channels", *("depth", "height", "width")[-sides:]) if sides > 1 else ("channels", "length")
     return (
         f"takes {' × '.join(axes)} but gets an input of {by(given)}: the axis of the channels is missing; "

@@ -7,13 +7,12 @@ from dataclasses import replace
 from functools import reduce
 from itertools import pairwise
 
-import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
 from convnet.analysis.call import Call
 from convnet.analysis.field import Field
-from convnet.analysis.inputs import Inputs, Shapes, parse_inputs
+from convnet.analysis.inputs import Inputs, Shapes, Types, parse_inputs
 from convnet.analysis.memory import saved_bytes
 from convnet.analysis.render import fragment, plain_text
 from convnet.analysis.smallest import fitting_trace
@@ -39,7 +38,7 @@ def summary(
     *,
     name: str | None = None,
     batch_size: int = 1,
-    dtype: torch.dtype | None = None,
+    dtype: Types | None = None,
 ) -> Summary:
     """Make the layer table of any `nn.Module`.
 
@@ -59,8 +58,8 @@ def summary(
             names, else a single dictionary.
         name: The name shown in the table. Default: the class of the module.
         batch_size: The batch size for the memory figures.
-        dtype: The type of the inputs. Default: that of the weights; whole numbers if the first layer is an
-            embedding.
+        dtype: The type of the inputs, or types by the name of an input: {"words": torch.long}. Default: that
+            of the weights; whole numbers if the first layer is an embedding.
 
     Returns:
         The table; print it, or use `layers`, `parameters`, `macs`, `to_dict()`.

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from convnet.analysis.call import Call, describe, failure
@@ -108,6 +109,7 @@ class _Recorder(MetaMode):
         self.fields = WeakTensorKeyDictionary()
         self.own_fields = WeakTensorKeyDictionary()  # the input of the innermost open module is the origin
         self.repeated = WeakTensorKeyDictionary()  # tensors that hold something for each input
+        self.lazy: set[nn.Module] = set()
         self.pad: Window | None = None
         self.read: set[int] = set()
         self.identities = WeakTensorKeyDictionary()
@@ -139,6 +141,7 @@ class _Recorder(MetaMode):
     def watching(self, module: nn.Module) -> Iterator[None]:
         """Hook every module, except the parts that compute parametrized weights."""
         hooks = []
+        self.lazy = {part for part in module.modules() if any(map(is_lazy, part.parameters(recurse=False)))}
         for name, part in module.named_modules():
             if "parametrizations" not in name.split("."):
                 hooks.append(part.register_forward_pre_hook(self._enter(name), with_kwargs=True))
@@ -155,7 +158,7 @@ class _Recorder(MetaMode):
             shape = tuple(inputs[0].shape[1:]) if inputs else ()
             takes = self._identity(inputs[0]) if inputs else None
             call = Call(name, type(module).__name__, module, shape, self.memory.clock, takes)
-            if inputs and (missing := missing_axis(module, inputs[0])):
+            if inputs and (missing := missing_axis(module, inputs[0], lazy=module in self.lazy)):
                 raise ModelError(f"{describe(call)} {missing}")
             self.open[-1].inside.append(call)
             self.open.append(call)

@@ -102,8 +102,9 @@ def transposed_correlate2d(
         for o, k, m in np.ndindex(group_channels, kh, kw):
             row, column = i * stride[0] + k * dilation[0], j * stride[1] + m * dilation[1]
             full[first + o, row, column] += kernel[c, o, k, m] * x[c, i, j]
-    (top, bottom), (left, right) = _ends(padding)
-    return full[:, top : sides[0] - bottom, left : sides[1] - right]
+    added = [[max(0, -end) for end in ends] for ends in _ends(padding)]  # negative padding adds zeros
+    (top, bottom), (left, right) = ([max(0, end) for end in ends] for ends in _ends(padding))
+    return np.pad(full[:, top : sides[0] - bottom, left : sides[1] - right], [(0, 0), *added])
 
 
 def same_ends(
@@ -111,11 +112,13 @@ def same_ends(
 ) -> Pair:
     """The padding before and behind with which a layer has ⌈N/S⌉ places, or transposed N·S.
 
-    An odd one goes behind, as ONNX's SAME_UPPER and TensorFlow have it.
+    It is negative behind a transposed layer whose kernel is smaller than its stride. An odd one goes behind,
+    as ONNX's SAME_UPPER and TensorFlow have it.
     """
     span = dilation * (kernel_size - 1) + 1
     missing = span - stride if transposed else max(0, (-(-size // stride) - 1) * stride + span - size)
-    return missing // 2, missing - missing // 2
+    before = max(0, missing) // 2
+    return before, missing - before
 
 
 def _ends(padding: Pair | Ends) -> Ends:
@@ -168,7 +171,7 @@ def max_pool2d(
 ) -> tuple[Array, NDArray[np.int64]]:
     """y[c, i, j] = max over the window, and its position row·W + column.
 
-    Positions outside the image are never the maximum.
+    Positions outside the image are never the maximum; a window wholly outside has −∞ and the position −1.
     """
     options = zip(x.shape[1:], size, stride, padding, dilation, strict=True)
     rows, columns = (taps(n, k, s, p, d, ceil_mode=ceil_mode) for n, k, s, p, d in options)
@@ -176,6 +179,9 @@ def max_pool2d(
     y, places = np.zeros(shape), np.zeros(shape, np.int64)
     for c, i, j in np.ndindex(shape):
         inside = _inside(x, rows[i], columns[j])
+        if not inside:
+            y[c, i, j], places[c, i, j] = -np.inf, -1
+            continue
         row, column = max(inside, key=lambda place: x[c, place[0], place[1]])
         y[c, i, j], places[c, i, j] = x[c, row, column], row * x.shape[2] + column
     return y, places
@@ -193,6 +199,8 @@ def max_pool2d_backward(
     """dx[c, position] += dy[c, i, j]: the gradient goes only to the stored arg-max."""
     dx = np.zeros(image_shape)
     for c, i, j in np.ndindex(gradient.shape):
+        if places[c, i, j] < 0:
+            continue
         row, column = divmod(int(places[c, i, j]), image_shape[2])
         dx[c, row, column] += gradient[c, i, j]
     return dx

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from convnet.errors import ModelError, RecipeError, in_one_line
 from convnet.layers import require_size
@@ -139,7 +141,22 @@ def build_model(name: str, shape: ImageShape, num_classes: int, /, **options: An
         ) from error
     if not isinstance(model, nn.Module):
         raise ModelError(f"model '{name}' returned {type(model).__name__}, not a torch.nn.Module")
-    return model
+    return _with_sizes(model, name, shape)
+
+
+def _with_sizes(model: nn.Module, name: str, shape: ImageShape) -> nn.Module:
+    """Give lazy layers the sizes that they need for images of `shape`."""
+    if not any(map(is_lazy, (*model.parameters(), *model.buffers()))):
+        return model
+    training = model.training
+    try:
+        with torch.no_grad():
+            model.eval()(torch.zeros(2, *shape))
+    except Exception as error:  # a user's code may raise anything
+        raise ModelError(
+            f"model '{name}' fails on 2 {shape} images: {type(error).__name__}: {in_one_line(error)}"
+        ) from error
+    return model.train(training)
 
 
 def _written_down(name: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from convnet.errors import RecipeError
 from convnet.mean_loss import MeanLoss, as_mean
 from convnet.training.state import Training
 from convnet.types import AuxiliaryLogits, Batch
@@ -49,6 +50,11 @@ def train_step(training: Training, batch: Batch) -> StepResult:
     terms = (weight * _batch_loss(training, other, batch)[0] for other, weight in auxiliary)
     objective = sum(terms, start=loss)
     penalty = training.regularizers.penalty(training.model)
+    if not objective.requires_grad:
+        raise RecipeError(
+            "the loss has no gradient; compute it from the outputs without argmax, comparisons, detach() or "
+            "numbers of Python"
+        )
     (objective if penalty is None else objective + penalty).backward()
     if training.clip_norm is not None:
         torch.nn.utils.clip_grad_norm_(training.model.parameters(), training.clip_norm)

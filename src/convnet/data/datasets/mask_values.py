@@ -27,12 +27,12 @@ THIN = 0.02
 """The share of such pixels with eight neighbors of the same value, where edges are two pixels wide."""
 MANY = 4
 """The number of thin values from which they are edges and not thin things."""
-STRAY = 0.001
+STRAY = 0.005
 """The largest share of the pixels of a nearly equal value for values that are errors."""
 NEAR = 8
 SPAN = 64
 PEAK = 0.2
-"""The share of the pixels of the second most frequent value that the third needs to be offered as a class."""
+"""The share of the second largest area that the third needs to be offered as a class."""
 DENSE = 32
 """Up to so many values in a row, from 0 or 1, are indices, however few images there are."""
 SHOWN = 6
@@ -107,7 +107,8 @@ def class_values(raws: Sequence[RawMask], ignore_index: int | None) -> dict[str,
             f"{where}: all pixels have the value {values[0]}; training needs two or more classes. Add masks "
             f"with other classes, or name all classes (--set 'data.colors={{none: {values[0]}, object: 1}}')"
         )
-    if (edges := _edges(histogram, values)) or _too_many(values, histogram.masks):
+    edges, many = _edges(histogram, values), _too_many(values, histogram.masks)
+    if edges or many or (edges := _strays(histogram, values)):
         raise DataError(_no_classes(where, histogram, values, edges))
     if VOID in values and len(values) > 2 and values[-2] < VOID - 1:
         raise DataError(_perhaps_void(where, values))
@@ -124,8 +125,7 @@ def _edges(histogram: Histogram, values: Sequence[int]) -> list[int]:
     thick = [v for v in values if histogram.inner[v] > THIN * histogram.pixels[v]] or [0]
     between = [v for v in rare if min(thick) < v < max(thick) and v not in thick]
     thin = [] if _is_dense(values) else between
-    kinds = ((lonely, 2), (thin, MANY), (_strays(histogram, values), 1))
-    for found, enough in kinds:
+    for found, enough in ((lonely, 2), (thin, MANY)):
         few = sum(histogram.pixels[value] for value in found) < 4 * RARE * total
         if len(found) >= enough and few and len(values) - len(found) >= 2:
             return found
@@ -157,22 +157,28 @@ def _too_many(values: Sequence[int], masks: int) -> bool:
 
 
 def _no_classes(where: Path, histogram: Histogram, values: Sequence[int], edges: Sequence[int]) -> str:
-    peaks = [value for value in values if value not in edges]
-    least = PEAK * sorted(histogram.pixels[value] for value in peaks)[-2:][0]
-    common = sorted(v for v, count in histogram.pixels.most_common(3) if v in peaks and count >= least)
+    common = sorted(_peaks(histogram, edges))
     named = ", ".join(f"class{i}: {value}" for i, value in enumerate(common))
     verb = "are" if len(edges) > 1 else "is"
     why = (
-        f"{len(edges):,} of them {verb} rare and isolated, as at edges that were smoothed or compressed"
+        f"and {len(edges):,} of them {verb} rare and isolated, as at edges that were smoothed or compressed"
         if edges
-        else f"that are more classes than masks ({histogram.masks:,})"
+        else f"which would be more classes than masks ({histogram.masks:,})"
     )
     threshold = (common[0] + common[-1] + 1) // 2
     return (
-        f"{where}: masks hold {len(values):,} values, and {why}. Pixels by value: {histogram}. Name the "
+        f"{where}: masks hold {len(values):,} values, {why}. Pixels by value: {histogram}. Name the "
         f"classes, so that each pixel takes the nearest (--set 'data.colors={{{named}}}' --set "
         f"data.nearest=true), or divide the values in two (--set data.threshold={threshold})"
     )
+
+
+def _peaks(histogram: Histogram, edges: Sequence[int]) -> list[int]:
+    """The values of the two or three largest areas."""
+    areas = [(value, count) for value, count in histogram.inner.most_common() if value not in edges]
+    if len(areas) < 2:
+        areas = histogram.pixels.most_common()
+    return [value for value, count in areas[:3] if count >= PEAK * areas[1][1]]
 
 
 def _perhaps_void(where: Path, values: Sequence[int]) -> str:
