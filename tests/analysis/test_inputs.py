@@ -194,18 +194,18 @@ def test_inputs_of_several_types() -> None:
     """The way out that the message names works."""
     shapes = {"image": (3, 9, 9), "words": (4,)}
     with pytest.raises(ModelError, match=r'give dtype=\{"NAME": torch.long\} for the inputs that hold them'):
-        summary(Both(), shapes)
-    assert summary(Both(), shapes, dtype={"words": torch.long}).macs == 4 * 27 * 49
-    assert summary(Both(), [(3, 9, 9), (4,)], dtype={"1": torch.long}).macs == 4 * 27 * 49
+        convnet.summary(Both(), shapes)
+    assert convnet.summary(Both(), shapes, dtype={"words": torch.long}).macs == 4 * 27 * 49
+    assert convnet.summary(Both(), [(3, 9, 9), (4,)], dtype={"1": torch.long}).macs == 4 * 27 * 49
     with pytest.raises(ModelError, match="dtype names the input 'word'; the inputs are image, words"):
-        summary(Both(), shapes, dtype={"word": torch.long})
+        convnet.summary(Both(), shapes, dtype={"word": torch.long})
     with pytest.raises(ModelError, match=r"dtype must be a torch\.dtype"):
-        summary(Both(), shapes, dtype="long")  # type: ignore[arg-type]
+        convnet.summary(Both(), shapes, dtype="long")  # type: ignore[arg-type]
 
 
 def test_a_lazy_layer_has_not_taken_the_batch_for_channels() -> None:
     with pytest.raises(ModelError, match="the axis of the channels is missing; give 1×28×28"):
-        summary(nn.LazyConv2d(4, 3), (28, 28))
+        convnet.summary(nn.LazyConv2d(4, 3), (28, 28))
 
 
 def test_packed_sequences_need_values() -> None:
@@ -223,4 +223,4 @@ def test_packed_sequences_need_values() -> None:
             return state
 
     with pytest.raises(ModelError, match="needs values, but a layer table has only shapes"):
-        summary(Packed(), (9,), dtype=torch.long)
+        convnet.summary(Packed(), (9,), dtype=torch.long)

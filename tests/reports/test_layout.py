@@ -9,11 +9,14 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import convnet
 from convnet.reports.architecture import write_summary_page
 from convnet.reports.audit_page import write_audit_page
+from convnet.reports.prediction_page import write_prediction_page
+from convnet.workflows.evaluate import evaluate_run
 from tests.conftest import PHOTOS
 
 CHROMIUM = shutil.which("chromium")
@@ -43,12 +46,39 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     write_audit_page(root / "audit.html", convnet.audit(PHOTOS, check_labels=False))
     table = convnet.summary(run.model, run.data["shape"])
     write_summary_page(table, root / "summary.html")
-    found = {"report": run.path / "report.html", "compare": done.page}
-    return found | {name: root / f"{name}.html" for name in ("audit", "summary")}
+    evaluate_run(run, PHOTOS).write(root / "evaluation")
+    files = run.predictor.files(PHOTOS)
+    kept = list(run.predictor.iter_predictions(files))
+    write_prediction_page(root / "predictions.html", str(run.path), kept, files)
+    tiny = {"name": "temporal", "width": 4, "depth": 1}
+    waves = np.sin(np.arange(30) * np.linspace(0.1, 0.6, 40)[:, None])
+    np.savez(root / "waves.npz", x=waves, y=np.repeat(["slow", "fast"], 20))
+    series = convnet.train(str(root / "waves.npz"), epochs=1, model=tiny, out=root / "series")
+    codes = convnet.train("autoencoder-digits", epochs=1, out=root / "codes")
+    found = {
+        "report": run.path / "report.html",
+        "compare": done.page,
+        "evaluation": root / "evaluation" / "evaluation.html",
+        "series": series.path / "report.html",
+        "codes": codes.path / "report.html",
+    }
+    return found | {name: root / f"{name}.html" for name in ("audit", "summary", "predictions")}
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
-@pytest.mark.parametrize("name, charts", [("report", 4), ("compare", 3), ("audit", 0), ("summary", 0)])
+@pytest.mark.parametrize(
+    "name, charts",
+    [
+        ("report", 4),
+        ("compare", 3),
+        ("audit", 0),
+        ("summary", 0),
+        ("evaluation", 0),
+        ("predictions", 0),
+        ("series", 10),
+        ("codes", 5),
+    ],
+)
 def test_a_narrow_page(pages: dict[str, Path], tmp_path: Path, name: str, charts: int) -> None:
     page = tmp_path / "page.html"
     page.write_text(pages[name].read_text().replace("</main>", "</main>" + MEASURE % (WIDTH, WIDTH)))

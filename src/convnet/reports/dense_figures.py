@@ -17,7 +17,7 @@ from convnet.explain import embed
 from convnet.layers import Network
 from convnet.prediction import DenseMap
 from convnet.reports import figures, grids
-from convnet.reports.style import bare, figure, to_png
+from convnet.reports.style import bare, figure, to_png, to_svg
 from convnet.targets import IMAGE, MASK
 from convnet.tasks import Task, dense_outputs, evaluation_batch
 from convnet.tasks.segmentation import class_colors
@@ -49,7 +49,7 @@ def dense_pictures(
     title = f"Held-out samples, {which}, from the worst to the best"
     yield "maps", to_png(_strips(task, model.eval(), dataset, chosen, title, small))
     if task.target is IMAGE and model.has_embedding:
-        yield "maps-codes", to_png(_codes(model, dataset, [int(row["index"]) for row in ranked]))
+        yield "codes", to_svg(_codes(model, dataset, [int(row["index"]) for row in ranked]))
 
 
 def _strips(
@@ -82,7 +82,7 @@ def _codes(model: Network, dataset: Dataset, indices: Sequence[int]) -> Figure:
     if codes.shape[1] > 2 and len(codes) > 2:
         points = PCA(2, random_state=0).fit_transform(codes)
     points = np.pad(points[:, :2], ((0, 0), (0, max(0, 2 - points.shape[1]))))  # one code: along a line
-    title = f"Codes of {len(chosen):,} held-out samples ({codes.shape[1]} dimensions, projected)"
+    title = f"Codes of {len(chosen):,} held-out samples"
     return figures.code_map(points, labels_of(dataset)[chosen].numpy(), dataset.info.classes, title)
 
 

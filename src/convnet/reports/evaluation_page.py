@@ -11,14 +11,16 @@ from typing import Any
 
 from convnet.atomic import write_atomically
 from convnet.data import Dataset
+from convnet.layers import Network
 from convnet.reports.classification_figures import (
     classification_figures,
     mistake_tiles,
     most_confident_mistakes,
 )
+from convnet.reports.dense_figures import dense_pictures
 from convnet.reports.html import render
 from convnet.reports.thumbnails import Tile
-from convnet.tasks import ClassificationResult, Evaluation, Score
+from convnet.tasks import ClassificationResult, Evaluation, Task
 
 MISTAKES = 24
 
@@ -33,7 +35,8 @@ class EvaluationPage:
         evaluation: The predictions.
         dataset: The evaluated data.
         classes: The classes of the run.
-        score: The main metric.
+        task: The run's task.
+        model: Its network.
     """
 
     figures: dict[str, Any]
@@ -41,7 +44,8 @@ class EvaluationPage:
     evaluation: Evaluation
     dataset: Dataset
     classes: tuple[str, ...]
-    score: Score
+    task: Task
+    model: Network
 
     def write(self, folder: Path) -> Path:
         """Write evaluation.json, predictions.csv and evaluation.html.
@@ -65,24 +69,27 @@ class EvaluationPage:
         return page
 
     def _html(self) -> str:
-        pictures: dict[str, bytes] = {}
         mistakes = []
         tiles: list[Tile] = []
+        rows = list(csv.DictReader(io.StringIO(self.predictions, newline="")))
+        pictures = dict(dense_pictures(self.task, self.model, self.dataset, rows))
         if isinstance(self.evaluation, ClassificationResult):
-            rows = list(csv.DictReader(io.StringIO(self.predictions, newline="")))
             mistakes = most_confident_mistakes(rows)
             pictures = dict(classification_figures(self.evaluation, self.dataset.info.name, self.classes))
             if mistakes and self.dataset.info.modality == "images":
                 tiles = mistake_tiles(self.dataset, mistakes[:MISTAKES])
-        overall = {
-            key: value for key, value in self.evaluation.scores().items() if not isinstance(value, dict)
-        }
+        scores = self.evaluation.scores()
+        overall = {key: value for key, value in scores.items() if not isinstance(value, dict)}
+        by_class = {key: value for key, value in scores.items() if isinstance(value, dict)}
         return render(
             "evaluation.html",
             figures=self.figures,
-            score=self.score,
+            score=self.task.score,
             value=self.evaluation.score,
             overall=overall,
+            by_class=by_class,
+            classes=self.classes,
+            maps=[content for name, content in pictures.items() if name.startswith("maps")],
             pictures=pictures,
             mistakes=mistakes,
             mistake_tiles=tiles,

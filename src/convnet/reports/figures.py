@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
@@ -51,7 +51,7 @@ def epoch_axis(axes: Axes, epochs: int) -> None:
         axes.set_xlim(0, 2)
         axes.set_xticks([1])
         low, high = axes.get_ylim()
-        axes.set_ylim(low - (high - low), high + (high - low))
+        axes.set_ylim(max(low - (high - low), min(low, 0)), high + (high - low))
 
 
 def step_axis(axes: Axes) -> None:
@@ -65,6 +65,8 @@ def score_axis(axes: Axes, score: Score) -> None:
     if score.decibels:
         axes.set_ylabel("dB")
     else:
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(low, -0.02), min(high, 1.02))
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
 
 
@@ -146,7 +148,7 @@ def code_map(
     points: NDArray[np.float32], labels: NDArray[np.int64], classes: Sequence[str], title: str
 ) -> Figure:
     """Points N×2, colored by class if there are at most 20."""
-    with figure(7.2, 6) as picture:
+    with figure(CHART[0], 4.6) as picture:
         axes = picture.subplots()
         few = 1 < len(classes) <= 20
         for k, name in enumerate(classes) if few else [(0, "")]:
@@ -157,13 +159,13 @@ def code_map(
         axes.set_xlabel("first principal component")
         axes.set_ylabel("second")
         if few:
-            picture.legend(loc="outside right upper", markerscale=2)
+            picture.legend(loc="outside lower center", markerscale=2, ncols=5, fontsize=8.5)
     return picture
 
 
 def roc(false: NDArray[np.float64], true: NDArray[np.float64], area: float, positive: str) -> Figure:
     """The ROC curve, and the diagonal of random guessing."""
-    with figure(4.6, 4.4) as picture:
+    with figure(CHART[0], CHART[0]) as picture:
         axes = picture.subplots()
         axes.plot([0, 1], [0, 1], color=MUTED, linestyle="--", linewidth=1)
         axes.plot(false, true, color=TRAIN, drawstyle="steps-post")
@@ -174,29 +176,24 @@ def roc(false: NDArray[np.float64], true: NDArray[np.float64], area: float, posi
     return picture
 
 
-def columns(dataset: Dataset) -> Figure:
+def columns(dataset: Dataset) -> Iterator[Figure]:
     """Histograms per class of the columns whose class means differ most."""
     numbers, targets = all_images(dataset).flatten(1).cpu().numpy(), dataset.targets.cpu().numpy()
     means = np.stack([numbers[targets == k].mean(0) for k in np.unique(targets)])
     apart = np.ptp(means, 0) / np.maximum(numbers.std(0), 1e-12)
-    chosen = np.argsort(-apart)[:MOST_COLUMNS]
-    width = min(4, len(chosen))
-    rows = -(-len(chosen) // width)
-    with figure(10, 2.0 * rows + 0.5) as picture:
-        title = f"The {len(chosen)} of {numbers.shape[1]} columns that differ most between classes"
-        picture.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=11)
-        grid = picture.subplots(rows, width, squeeze=False)
-        for axes in grid.flat[len(chosen) :]:
-            axes.set_axis_off()
-        for axes, column in zip(grid.flat, chosen, strict=False):
-            low, high = numbers[:, column].min().astype(float), numbers[:, column].max().astype(float)
-            edges = np.linspace(low, high if high > low else low + 1, 31)
+    for column in np.argsort(-apart)[:MOST_COLUMNS]:
+        low, high = numbers[:, column].min().astype(float), numbers[:, column].max().astype(float)
+        edges = np.linspace(low, high if high > low else low + 1, 31).tolist()
+        with figure(CHART[0], 2.0) as picture:
+            axes = picture.subplots()
             for k in np.unique(targets):
-                axes.hist(numbers[targets == k, column], edges, alpha=0.55, label=dataset.info.classes[k])
-            axes.set_title(dataset.info.columns[column], fontweight="normal", fontsize=9)
+                name = shortened(dataset.info.classes[k])
+                axes.hist(numbers[targets == k, column], edges, alpha=0.55, label=name)
+            axes.set_title(shortened(dataset.info.columns[column]))
             axes.set_yticks([])
-        grid.flat[0].legend(fontsize=8.5)
-    return picture
+            axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
+            axes.legend(fontsize=8.5)
+        yield picture
 
 
 def draw_equivariance(measured: Mapping[str, Equivariance]) -> Figure:

@@ -29,6 +29,8 @@ WIDTH = 10.0
 """The width of a grid in inches."""
 FEWEST_COLUMNS = 6
 """The smallest number of columns by which the width is divided."""
+FEWEST_SAMPLES = 3
+"""The smallest number of columns of samples, which leaves room for the title."""
 FILLED = 0.94
 """The side of an image relative to its cell."""
 
@@ -65,7 +67,8 @@ def strips(
     """One row of captioned images per sample, with a title per row."""
     widest = max(len(panels) for _, panels in rows)
     heights = [panels[0][1].shape[0] / panels[0][1].shape[1] for _, panels in rows]
-    with figure(10, 0.4 + sum(9.6 / widest * height + 0.42 for height in heights)) as picture:
+    width = min(WIDTH, 3.2 * widest)
+    with figure(width, 0.4 + sum((width - 0.4) / widest * h + 0.42 for h in heights)) as picture:
         picture.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=11)
         grid = picture.subplots(len(rows), widest, squeeze=False, height_ratios=heights)
         for line, (name, panels) in zip(grid, rows, strict=True):
@@ -96,11 +99,15 @@ def upright_strips(
 ) -> Figure:
     """One column of images per sample, with named rows; for small samples."""
     tall = samples[0][0][1].shape[0] / samples[0][0][1].shape[1]
-    with figure(10, 0.5 + len(names) * 9.3 / len(samples) * tall) as picture:
+    columns = max(FEWEST_SAMPLES, len(samples))
+    width = min(WIDTH, 0.7 + 1.6 * columns)
+    with figure(width, 0.5 + len(names) * (width - 0.7) / columns * tall) as picture:
         picture.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=11)
-        grid = picture.subplots(len(names), len(samples), squeeze=False)
+        grid = picture.subplots(len(names), columns, squeeze=False)
+        for axes in grid[:, len(samples) :].flat:
+            axes.set_axis_off()
         for row, name in enumerate(names):
-            for axes, panels in zip(grid[row], samples, strict=True):
+            for axes, panels in zip(grid[row], samples, strict=False):
                 bare(axes)
                 pixels = panels[row][1]
                 gray = pixels.shape[2] == 1

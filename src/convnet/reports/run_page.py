@@ -30,7 +30,9 @@ from convnet.tasks import Task, as_picture
 
 CURVES = "curve-"
 """The names of training curves begin with it."""
-LEARNED = ("evidence", "templates", "codebook", "hog", "neighbors", "regions")
+SAMPLES_OF, EVIDENCE = "samples-", "evidence-"
+"""The names of charts of training samples and of evidence begin with these."""
+LEARNED = ("templates", "codebook", "hog", "neighbors", "regions")
 MISTAKES = 24
 SAMPLES = 20
 RESIZED = 8
@@ -117,6 +119,8 @@ def write_run_report(
         environment=folder.environment,
         pictures=drawn,
         curves=[(name, content) for name, content in drawn.items() if name.startswith(CURVES)],
+        samples=[(name, content) for name, content in drawn.items() if name.startswith(SAMPLES_OF)],
+        evidence=[(name, content) for name, content in drawn.items() if name.startswith(EVIDENCE)],
         weight_pictures=[content for name, content in drawn.items() if name.startswith(LEARNED)],
         table=bool(data.get("columns")),
         maps=[content for name, content in drawn.items() if name.startswith("maps")],
@@ -155,7 +159,8 @@ def _learned(task: Task, model: Network, dataset: Dataset, split: Split) -> Iter
         for name, picture in weight_figures(model, dataset, split):
             yield name, to_png(picture)
     if dataset.info.modality == "table":
-        yield "samples", to_png(figures.columns(dataset))
+        for i, picture in enumerate(figures.columns(dataset)):
+            yield f"{SAMPLES_OF}{i}", to_svg(picture)
         if len(dataset.info.columns) == 2:
             points = all_images(dataset).flatten(1)
             panel = Panel("Decision regions", model)
@@ -202,13 +207,15 @@ def _series(
     task: Task, model: Network, dataset: Dataset, split: Split, predictions: list[dict[str, str]]
 ) -> Iterator[tuple[str, bytes]]:
     """Training series of each class, and evidence or predictions along time for held-out series."""
-    yield "samples", to_png(series_figure.class_series(dataset, split.train.tolist()))
+    for i, picture in enumerate(series_figure.class_series(dataset, split.train.tolist())):
+        yield f"{SAMPLES_OF}{i}", to_svg(picture)
     key = "confidence" if not task.target.dense else task.score.key
     rows = sorted(predictions, key=lambda row: float(row[key]))
     if task.target.dense:
         yield "maps", to_png(series_figure.steps_figure(model.eval(), dataset, rows))
-    elif (picture := series_figure.evidence_figure(model.eval(), dataset, rows)) is not None:
-        yield "evidence", to_png(picture)
+        return
+    for i, picture in enumerate(series_figure.evidence(model.eval(), dataset, rows)):
+        yield f"{EVIDENCE}{i}", to_svg(picture)
 
 
 def _first_batch(dataset: Dataset, split: Split, recipe: Recipe, task: Task) -> Gallery:

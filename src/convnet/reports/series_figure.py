@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from torch import nn
 from convnet.data import Dataset, labels_of, read_sample
 from convnet.layers import Network
 from convnet.models.temporal import Temporal
-from convnet.reports.style import MUTED, figure
+from convnet.reports.style import CHART, MUTED, figure, shortened
 from convnet.tasks.segmentation import class_colors
 from convnet.types import IGNORED
 
@@ -27,72 +27,53 @@ SHOWN = 6
 COLORS = "coolwarm"
 
 
-def class_series(dataset: Dataset, indices: Sequence[int]) -> Figure:
+def class_series(dataset: Dataset, indices: Sequence[int]) -> Iterator[Figure]:
     """The first channel of some series of each class, or of the first series if there are no classes."""
     labels = labels_of(dataset)[list(indices)].numpy()
-    classes = list(np.unique(labels))[:SHOWN_CLASSES]
-    with figure(10, 2.3 * -(-len(classes) // 3) + 0.5) as picture:
-        picture.suptitle("Training series", x=0.01, ha="left", fontweight="bold", fontsize=11)
-        grid = picture.subplots(
-            -(-len(classes) // 3), min(3, len(classes)), squeeze=False, sharex=True, sharey=True
-        )
-        for axes in grid.flat[len(classes) :]:
-            axes.set_axis_off()
-        for axes, k in zip(grid.flat, classes, strict=False):
-            members = np.array(indices)[labels == k][:LINES]
+    for k in list(np.unique(labels))[:SHOWN_CLASSES]:
+        members = np.array(indices)[labels == k][:LINES]
+        with figure(CHART[0], 2.2) as picture:
+            axes = picture.subplots()
             for series in dataset.read(torch.tensor(members)).images[:, 0, 0].numpy():
                 axes.plot(series, linewidth=0.8, alpha=0.6)
-            title = dataset.info.classes[k] if dataset.info.target.exclusive else f"{len(members)} series"
-            axes.set_title(
-                f"{title} (n = {(labels == k).sum():,})" if dataset.info.target.exclusive else title,
-                fontsize=9,
-            )
-    return picture
+            title = f"{len(members)} series"
+            if dataset.info.target.exclusive:
+                title = f"{shortened(dataset.info.classes[k])} (n = {(labels == k).sum():,})"
+            axes.set_title(title)
+        yield picture
 
 
 @torch.no_grad()
-def evidence_figure(model: Network, dataset: Dataset, rows: Sequence[Mapping[str, str]]) -> Figure | None:
+def evidence(model: Network, dataset: Dataset, rows: Sequence[Mapping[str, str]]) -> Iterator[Figure]:
     """Held-out series, colored by the evidence for the predicted class relative to the next best one.
+
+    Only a `Temporal` network has evidence of every step.
 
     Args:
         model: The network.
         dataset: The series.
         rows: Rows of predictions.csv, least confident first.
-
-    Returns:
-        The figure; None unless the network is a `Temporal`.
     """
     network = model.network
     if not isinstance(network, Temporal) or not rows:
-        return None
-    step = max(1, len(rows) // SHOWN)
-    chosen = rows[::step][:SHOWN]
+        return
     drawn = []
-    for row in chosen:
+    for row in rows[:: max(1, len(rows) // SHOWN)][:SHOWN]:
         values = read_sample(dataset, int(row["index"])).images
-        evidence = network.steps(model.normalize(values))[0][0]
+        found = network.steps(model.normalize(values))[0][0]
         own = dataset.info.classes.index(row["predicted"])
-        others = torch.cat([evidence[:own], evidence[own + 1 :]]).amax(0)
-        drawn.append((row, _own_steps(values[0, 0, 0]), (evidence[own] - others).numpy()))
+        others = torch.cat([found[:own], found[own + 1 :]]).amax(0)
+        drawn.append((row, _own_steps(values[0, 0, 0]), (found[own] - others).numpy()))
     most = max(float(np.abs(difference).max()) for _, _, difference in drawn)
-    with figure(10, 1.9 * -(-len(drawn) // 2) + 0.8) as picture:
-        picture.suptitle(
-            "Evidence for the predicted class along time", x=0.01, ha="left", fontweight="bold", fontsize=11
-        )
-        grid = picture.subplots(-(-len(drawn) // 2), 2, squeeze=False)
-        for axes in grid.flat[len(drawn) :]:
-            axes.set_axis_off()
-        for axes, (row, line, difference) in zip(grid.flat, drawn, strict=False):
+    for row, line, difference in drawn:
+        with figure(CHART[0], 2.4) as picture:
+            axes = picture.subplots()
             _colored_line(axes, line, difference, most)
-            right = "correct" if row["class"] == row["predicted"] else f"true class {row['class']}"
-            axes.set_title(
-                f"{row['predicted']} ({float(row['confidence']):.0%}, {right})",
-                fontsize=9,
-                fontweight="normal",
-            )
-        scale = ScalarMappable(Normalize(-most, most), COLORS)
-        picture.colorbar(scale, ax=grid, shrink=0.7, label="for (red), against (blue)")
-    return picture
+            right = "correct" if row["class"] == row["predicted"] else f"true class {shortened(row['class'])}"
+            title = f"{shortened(row['predicted'])} ({float(row['confidence']):.0%}, {right})"
+            axes.set_title(title, fontsize=9.5)
+            picture.colorbar(ScalarMappable(Normalize(-most, most), COLORS), ax=axes)
+        yield picture
 
 
 @torch.no_grad()

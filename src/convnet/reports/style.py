@@ -44,6 +44,8 @@ STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "convnet",  # reproducible
 }
+MOST_DECADES = 300
+"""The largest ratio of the ends of a logarithmic axis with three numbers in each decade."""
 CHART = (3.9, 2.9)
 """The size of a chart in inches: its text has 11 pixels on a page 400 pixels wide."""
 
@@ -89,9 +91,11 @@ def shortened(name: str) -> str:
 
 
 def log_scale(axes: Axes) -> None:
-    """A logarithmic y axis with plain numbers at 1, 2 and 5 of each decade."""
+    """A logarithmic y axis with plain numbers at 1, 2 and 5 of each decade, or fewer if there are many."""
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    low, high = axes.get_ylim()
+    subs = (1.0, 2.0, 5.0) if high < MOST_DECADES * low else (1.0,)
+    axes.yaxis.set_major_locator(LogLocator(subs=subs))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
 

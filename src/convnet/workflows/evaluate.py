@@ -98,7 +98,8 @@ class Measurement:
             self.evaluation,
             self.dataset,
             self.run.classes,
-            self.run.task.score,
+            self.run.task,
+            self.run.model,
         )
         return page.write(folder)
 
