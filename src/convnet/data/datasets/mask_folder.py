@@ -104,7 +104,9 @@ def open_masks(
     masks = []
     for file, picture, size, raw in zip(files, pictures, own_sizes, raws, strict=True):
         require_same_size(file, size, raw.values.shape)
-        mask = class_indices(raw, codes, reading.ignore_index, nearest=reading.nearest)
+        mask = class_indices(
+            raw, codes, reading.ignore_index, nearest=reading.nearest, trained=values is not None
+        )
         if preprocess.image_size:
             mask = resize_mask(mask, picture.shape[1:], preprocess.resize)
         masks.append(mask)

@@ -17,6 +17,11 @@ from convnet.types import IGNORED
 
 Colors = Mapping[str, str | int]
 MOST_CLASSES = 1000
+WAY_OUT = (
+    "add it to data.colors, set data.ignore_index, or let each pixel take the nearest class (--set "
+    "data.nearest=true)"
+)
+RUN_WAY_OUT = "write the masks with the values of the run's own data"
 VOID = 255
 """The index of pixels without a class in palette masks, by convention (Pascal VOC)."""
 RARE = 0.05
@@ -211,7 +216,7 @@ def color_table(colors: Colors) -> dict[str, int]:
 
 
 def class_indices(
-    raw: RawMask, codes: Mapping[str, int], ignore_index: int | None, *, nearest: bool
+    raw: RawMask, codes: Mapping[str, int], ignore_index: int | None, *, nearest: bool, trained: bool = False
 ) -> NDArray[np.int16]:
     """The class indices of a mask, `IGNORED` where there is none.
 
@@ -220,6 +225,7 @@ def class_indices(
         codes: The value of each class.
         ignore_index: The value of pixels without a class. Default: 255 in palette masks.
         nearest: Whether other values take the nearest class.
+        trained: Whether the codes are those of a trained network.
 
     Raises:
         DataError: A value is no class.
@@ -237,8 +243,7 @@ def class_indices(
         what = f"the color #{value:06x}" if raw.colored else f"the value {value}"
         raise DataError(
             f"{raw.path}: {strange.sum():,} pixels have {what}, which is not a class (known: "
-            f"{', '.join(list(codes)[:12])}); add it to data.colors, set data.ignore_index, or let each "
-            "pixel take the nearest class (--set data.nearest=true)"
+            f"{', '.join(list(codes)[:12])}); {RUN_WAY_OUT if trained else WAY_OUT}"
         )
     return np.where(known, order[place], IGNORED).astype(np.int16)
 
