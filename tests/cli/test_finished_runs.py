@@ -207,7 +207,6 @@ def test_options_are_short_for_fields(call: Cli, tmp_path: Path) -> None:
     [
         ("--lr", 0.1, "--set", "lr=0.2"),
         ("--lr", 0.1, "--set", "optimizer.lr=0.2"),
-        ("--set", "lr=0.1", "--set", "lr=0.2"),
         ("--set", "lr=0.1", "--set", "optimizer.lr=0.2"),
     ],
 )

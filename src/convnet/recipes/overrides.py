@@ -21,6 +21,8 @@ ALIASES = {"learning_rate": "lr", "rate": "lr", "size": "image_size", "resolutio
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
     """["epochs=3", "optimizer.name=sgd"] → {"epochs": 3, "optimizer.name": "sgd"}; values are YAML.
 
+    The last assignment of a field applies, so that one can be added to a command.
+
     Raises:
         RecipeError: An assignment has no '=', or a value is not YAML.
     """
@@ -35,7 +37,7 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
             raise RecipeError(
                 f"'{assignment}': the value is not YAML: {' '.join(str(error).split())}"
             ) from error
-        set_once(values, key.strip(), value)
+        values[key.strip()] = value
     return values
 
 

@@ -26,6 +26,8 @@ CENTER = 64
 """The side of the piece of the center that is compared at its own resolution."""
 BLUR = 1.5
 """The standard deviation, in pixels of the smaller image, that hides the blocks of JPEG."""
+LARGEST_BLUR = 1 / 16
+"""The same as a part of the side, for the smallest images."""
 DIFFERENCE = 9.0
 """The largest difference of smoothed pixels of a copy that was saved again or resized, of 255."""
 CROPPED_DIFFERENCE = 16.0
@@ -102,7 +104,8 @@ def same_photo(a: View, b: View) -> bool:
     """Whether two similar images are one photo, saved again, resized or cropped by up to a tenth."""
     if a.size == b.size and _same_detail(a.center, b.center) < DETAIL:
         return False
-    sigma = BLUR * SIDE / min(SIDE, *a.size, *b.size)
+    side = min(SIDE, *a.size, *b.size)
+    sigma = min(BLUR, side * LARGEST_BLUR) * SIDE / side
     blur = float(np.sqrt(sigma**2 - 1))  # the levels are smoothed by 1 pixel
     difference = _smooth(a.levels[0].astype(np.float32) - b.levels[0], blur)
     if np.abs(difference - np.median(difference)).max() <= DIFFERENCE:
