@@ -110,6 +110,8 @@ def print_result(run: Run, as_json: bool) -> None:
         print_baselines(beside, (run.recipe.model.label, *accuracies))
     elif run.baselines_command is not None:
         print(f"{'baselines':<{width}} not measured on this split yet; run: {run.baselines_command}")
+    else:
+        print(f"{'baselines':<{width}} need series of equal length")
 
 
 def _print_folds(done: CrossValidation, as_json: bool) -> None:

@@ -161,7 +161,7 @@ def _channels_hint(own: State, state: State, theirs: dict[str, str]) -> str:
             continue
         same = found.shape[0] == tensor.shape[0] and found.shape[2:] == tensor.shape[2:]
         return (
-            f", or read images with {found.shape[1]} channels (--set preprocess.channels={found.shape[1]})"
+            f", or use the channels of the weights (--set preprocess.channels={found.shape[1]})"
             if same
             else ""
         )
