@@ -85,3 +85,13 @@ def test_samples_that_were_trained_on_are_found_by_content(call: Cli, tmp_path: 
     call("train", "png", "--epochs", 1, "--model", "linear", "--image-size", 8, "--out", "photos")
     first, second = (call("evaluate", "photos", kind).stdout.splitlines()[1] for kind in ("png", "bmp"))
     assert first == second and "of these 20 were used for training" in first
+
+
+def test_a_report_of_a_table_that_lost_a_column(call: Cli, tmp_path: Path) -> None:
+    rng, path = np.random.default_rng(0), tmp_path / "cells.csv"
+    rows = [f"{x:.3f},{y:.3f},{z:.3f},{'a' if x < y else 'b'}" for x, y, z in rng.normal(size=(40, 3))]
+    path.write_text("\n".join(["u,v,w,class", *rows, ""]))
+    assert call("train", "cells.csv", "--model", "linear", "--epochs", 1, "--out", "run").returncode == 0
+    path.write_text("\n".join(["v,w,class", *(row.partition(",")[2] for row in rows), ""]))
+    assert call("report", "run").returncode == 0
+    assert "are not shown" in (tmp_path / "run" / "report.html").read_text()

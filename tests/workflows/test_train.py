@@ -223,7 +223,7 @@ def edited(run: Run, name: str, old: str, new: str) -> Run:
         ("result.json", '"model": "', '"model": "my-', "of another run: its model is my-"),
         ("predictions.csv", ",sample,", ",smple,", "damaged: it has no column sample"),
         ("metrics.csv", "val_accuracy", "val_acc", "it has no column val_accuracy"),
-        ("split.csv", "index,", "idx,", r"split\.csv: damaged: KeyError\('index'\)"),
+        ("split.csv", "index,", "idx,", r"split\.csv: damaged: it has no column 'index'"),
     ],
 )
 def test_edited_files_of_a_run_are_named(tmp_path: Path, name: str, old: str, new: str, message: str) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from convnet.data import Dataset, Modality, Preprocess, all_images, read_sample
 from convnet.data.datasets.time_series import open_series, series_dataset
-from convnet.data.files.csv import numbers, places, read_cells
+from convnet.data.files.csv import numbers, places, read_cells, with_earlier_names
 from convnet.data.files.image_reader import read_named_image
 from convnet.data.files.recordings import Audio, decode_recording, prepared
 from convnet.data.images.decode import decode_named
@@ -83,7 +83,7 @@ def read_inputs(spec: InputSpec, file: InputFile, *, dense: bool) -> Iterator[In
     if spec.modality == "series":
         yield from _series(spec, file, dense)
     elif spec.modality == "table":
-        cells = read_cells(file.path)
+        cells = with_earlier_names(read_cells(file.path), spec.columns)
         rows = torch.from_numpy(numbers(cells, spec.columns)).float()
         yield Inputs(places(cells), rows[:, :, None, None])
     elif dense:

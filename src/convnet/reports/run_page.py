@@ -134,6 +134,8 @@ def write_run_report(
 def _unchanged(folder: RunFolder, dataset: Dataset | None) -> Dataset | None:
     """The dataset if it is unchanged since the run; None otherwise."""
     try:
+        if dataset is not None and list(dataset.info.columns) != folder.data.get("columns", []):
+            return None
         if dataset is not None:
             read_split(folder.read("split.csv"), dataset, folder.file("split.csv"))
     except ConvnetError:

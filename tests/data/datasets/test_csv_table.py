@@ -152,7 +152,7 @@ def test_a_table_whose_only_numbers_count_its_rows_is_no_data(tmp_path: Path) ->
         "PassengerId,label\n892,a\n893,b\n899,a\n895,b\n",
         "sampleNo,label\n4,a\n1,b\n3,a\n2,b\n",
         ",label\n0,a\n1,b\n2,a\n3,b\n",
-        "case,label\n" + "".join(f"{5 + i},{'ab'[i % 2]}\n" for i in range(12)),
+        "case,label\n5,a\n6,b\n7,a\n8,b\n",
     ],
 )
 def test_ids_by_other_names(tmp_path: Path, text: str) -> None:
@@ -166,6 +166,9 @@ def test_numbers_that_are_no_ids(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("humid,paid,label\n5,1,a\n6,2,b\n7,3,a\n8,5,b\n")
     assert open_table(path).info.columns == ("humid", "paid")
+    path.write_text("year,label\n" + "".join(f"{1960 + i},{'ab'[i // 20]}\n" for i in range(40)))
+    info = open_table(path).info
+    assert info.columns == ("year",) and "counts the rows; is it a measurement?" in info.warnings[-1]
 
 
 def test_splits_of_a_table(tmp_path: Path) -> None:

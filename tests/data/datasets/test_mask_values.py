@@ -255,3 +255,23 @@ def test_masks_predicted_with_a_threshold_are_read_with_it(tmp_path: Path) -> No
     for prediction in run.predict(root / "images"):
         (root / "masks" / Path(prediction.location).name).write_bytes(prediction.files()["mask"])
     assert run.evaluate(str(root)).scores()["pixel_accuracy"] == 1
+
+
+def test_thin_lines_and_rare_indices_are_classes(tmp_path: Path) -> None:
+    lines = folder(tmp_path / "lines", (0, 250), count=20)
+    for i, path in enumerate(sorted((lines / "masks").iterdir())):
+        values = np.asarray(Image.open(path)).copy()
+        for k, value in enumerate((50, 100, 150, 200)):  # two pixels wide
+            values[:, (5 * k + i) % 30 : (5 * k + i) % 30 + 2] = value
+        Image.fromarray(values).save(path)
+    assert len(masks(lines).info.classes) == 6
+    indices = folder(tmp_path / "indices", (0, 1), count=80)
+    for i, path in enumerate(sorted((indices / "masks").iterdir())):
+        values = np.full((SIDE, SIDE), 13, np.uint8)
+        for k in range(66):
+            row, column = np.random.default_rng([i, k]).integers(0, 27, 2)
+            if k != 12 and (k + i) % 3 == 0:
+                values[row : row + 5, column : column + 5] = k
+        values[:6, :6] = 12 if i == 0 else values[:6, :6]
+        Image.fromarray(values).save(path)
+    assert len(masks(indices).info.classes) == 66

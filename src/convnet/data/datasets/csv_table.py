@@ -20,12 +20,16 @@ from convnet.data.files.csv import (
     places,
     read_cells,
     sorted_labels,
+    with_earlier_names,
 )
 from convnet.errors import DataError
 from convnet.registry import nearest
 
 MOST_CLASSES = 1000
-ID_NAMES = ("", "id", "index", "uid", "no", "nr", "#", "row", "number", "unnamed: 0")
+ID_NAMES = (
+    "", "id", "idx", "index", "uid", "no", "nr", "#", "row", "number", "unnamed: 0", "image", "img", "file",
+    "filename", "sample", "case", "record", "patient", "subject",
+)  # fmt: skip
 """Names of columns that number the rows of a table."""
 ID_ENDING = re.compile(r"([_\s.-](id|no|nr|number|index)|(?<=[a-z0-9])(Id|ID|No|Nr|Number|Index))$")
 """The end of such names: patient_id, PassengerId, SampleNo."""
@@ -62,6 +66,8 @@ def open_table(
             column.
     """
     cells = read_cells(path)
+    if columns:
+        cells = with_earlier_names(cells, columns)
     others = [c for c in cells.columns if c not in (columns or ()) and c not in ignore]
     splits, used, unused = find_splits(cells, [c for c in others if c != label])
     unused = [c for c in unused if c.lower() == "fold" or numeric_column(cells, c) is None]
@@ -74,7 +80,7 @@ def open_table(
         if column not in cells.columns:
             raise DataError(f"{path}: has no column '{column}'{nearest(column, cells.columns)}")
     measured = [c for c in others if c != named]
-    ids = [] if columns else [c for c in measured if _is_id(cells, c, alone=len(measured) == 1)]
+    ids = [] if columns else [c for c in measured if _is_id(cells, c)]
     wanted = columns or [c for c in measured if c not in ids]
     if not wanted:
         also = f"; {_quoted(ids[0])} numbers the rows and measures nothing" if ids else ""
@@ -93,6 +99,8 @@ def open_table(
     remarks = [f"columns: {named} (classes)" + "".join(f", {column} (split)" for column in used)]
     remarks += [f"column {_quoted(c)} is not used: it numbers the rows; rename it to use it" for c in ids]
     remarks += [not_a_split(column) for column in unused]
+    if len(wanted) == 1 and _counts(cells, wanted[0]):
+        remarks.append(f"column '{wanted[0]}' is the only one and counts the rows; is it a measurement?")
     return replace(
         dataset,
         info=replace(
@@ -103,16 +111,18 @@ def open_table(
     )
 
 
-def _is_id(cells: Cells, column: str, *, alone: bool) -> bool:
-    """Whether a column is called an id and holds a different whole number in each row.
+def _counts(cells: Cells, column: str) -> bool:
+    """Whether the values of a column grow by one from row to row."""
+    values = numeric_column(cells, column)
+    return values is not None and len(values) >= COUNTED and bool((np.diff(values) == 1).all())
 
-    The only column of numbers is one under any name if its values count the rows.
-    """
+
+def _is_id(cells: Cells, column: str) -> bool:
+    """Whether a column is called an id and holds a different whole number in each row."""
     values = numeric_column(cells, column)
     if values is None or len(values) < 2 or len(np.unique(values)) < len(values) or np.any(values % 1):
         return False
-    named = column.lower() in ID_NAMES or ID_ENDING.search(column) is not None
-    return named or (alone and len(values) >= COUNTED and bool((np.diff(values) == 1).all()))
+    return column.lower() in ID_NAMES or ID_ENDING.search(column) is not None
 
 
 def _quoted(column: str) -> str:

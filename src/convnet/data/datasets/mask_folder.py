@@ -48,8 +48,13 @@ class MaskCodes:
         """Whether classes are given by colors."""
         return any(isinstance(color, str) for color in (self.colors or {}).values())
 
-    def prepared(self, raw: RawMask) -> RawMask:
+    def prepared(self, raw: RawMask, high: int | None = None) -> RawMask:
         """A mask with the threshold applied.
+
+        Args:
+            raw: The mask.
+            high: The value from the threshold on. Default: one that is divided in the same way when a
+                predicted mask is read again.
 
         Raises:
             DataError: It has colors.
@@ -58,8 +63,7 @@ class MaskCodes:
             return raw
         if raw.colored:
             raise DataError(f"{raw.path}: data.threshold does not apply to colors; use data.colors")
-        # Values that are divided in the same way when a predicted mask is read again.
-        values = np.where(raw.values >= self.threshold, max(WHITE, self.threshold), 0)
+        values = np.where(raw.values >= self.threshold, high or max(WHITE, self.threshold), 0)
         return replace(raw, values=values, palette=False)
 
 
@@ -91,13 +95,13 @@ def open_masks(
     if problems:
         raise DataError(f"{next(iter(problems.values()))}; remove it and its mask")
     partners = [f.partner for f in files if f.partner]
+    high = max(values.values()) if values else None
+
+    def raw_mask(path: Path) -> RawMask:
+        return reading.prepared(read_mask(path, read(path), by_color=reading.by_color), high)
+
     with ThreadPoolExecutor() as pool:
-        raws = list(
-            pool.map(
-                lambda path: reading.prepared(read_mask(path, read(path), by_color=reading.by_color)),
-                partners,
-            )
-        )
+        raws = list(pool.map(raw_mask, partners))
     codes = values or (
         color_table(reading.colors) if reading.colors else class_values(raws, reading.ignore_index)
     )

@@ -30,12 +30,14 @@ LONELY = 0.5
 """The share of such pixels that have no neighbor of the same value."""
 THIN = 0.02
 """The share of such pixels with eight neighbors of the same value, where edges are two pixels wide."""
-MANY = 4
+MANY = 8
 """The number of thin values from which they are edges and not thin things."""
 STRAY = 0.005
 """The largest share of the pixels of a nearly equal value for values that are errors."""
 NEAR = 8
-SPAN = 64
+"""The largest difference of nearly equal values; values in a row are classes."""
+FEW = 3
+"""The largest number of gray values of a mask beside which others are errors; more values are indices."""
 PEAK = 0.2
 """The share of the second largest area that the third needs to be offered as a class."""
 DENSE = 32
@@ -139,9 +141,7 @@ def _edges(histogram: Histogram, values: Sequence[int]) -> list[int]:
 
 def _strays(histogram: Histogram, values: Sequence[int]) -> list[int]:
     """Values of a few pixels that are nearly equal to a frequent value, such as 254 beside 255."""
-    if values[-1] - values[0] < SPAN:
-        return []
-    return [
+    found = [
         value
         for value in values
         if any(
@@ -149,6 +149,8 @@ def _strays(histogram: Histogram, values: Sequence[int]) -> list[int]:
             for other in values
         )
     ]
+    wide = values[-1] - values[0] > NEAR * len(values)
+    return found if wide and len(values) - len(found) <= FEW else []
 
 
 def _is_dense(values: Sequence[int]) -> bool:
@@ -171,10 +173,16 @@ def _no_classes(where: Path, histogram: Histogram, values: Sequence[int], edges:
         else f"which would be more classes than masks ({histogram.masks:,})"
     )
     threshold = (common[0] + common[-1] + 1) // 2
+    each = ", ".join(f'"{value}": {value}' for value in values)
+    every = (
+        f"; if each value is a class, name all (--set 'data.colors={{{each}}}')"
+        if len(values) <= DENSE
+        else ""
+    )
     return (
         f"{where}: masks hold {len(values):,} values, {why}. Pixels by value: {histogram}. Name the "
         f"classes, so that each pixel takes the nearest (--set 'data.colors={{{named}}}' --set "
-        f"data.nearest=true), or divide the values in two (--set data.threshold={threshold})"
+        f"data.nearest=true), or divide the values in two (--set data.threshold={threshold}){every}"
     )
 
 

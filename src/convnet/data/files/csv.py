@@ -8,7 +8,7 @@ import io
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +124,13 @@ def parse_cells(path: Path, text: str, *, header: bool | None = None) -> Cells:
         if len(row) != len(columns):
             raise DataError(f"{path}: line {line} has {len(row)} fields, expected {len(columns)}")
     return Cells(path, tuple(columns), rows, lines)
+
+
+def with_earlier_names(cells: Cells, known: Sequence[str]) -> Cells:
+    """Columns without a name are called 1, 2, … in runs of earlier versions."""
+    earlier = [str(i + 1) if c == f"unnamed: {i}" else c for i, c in enumerate(cells.columns)]
+    pairs = zip(cells.columns, earlier, strict=True)
+    return replace(cells, columns=tuple(then if then in known else now for now, then in pairs))
 
 
 def numbers(cells: Cells, columns: Sequence[str]) -> np.ndarray:

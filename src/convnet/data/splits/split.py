@@ -278,9 +278,8 @@ def _without_copies(dataset: Dataset, members: Members, options: SplitOptions) -
         left_out = len(members[name]) - len(kept[name])
         if left_out:
             above = "held-out" if name == "train" else "test"
-            way_out = (
-                "" if dataset.info.near_copies is None else "; --set split.near_copies=keep uses near copies"
-            )
+            grouped = options.near_copies == "group" and dataset.info.near_copies is not None
+            way_out = "; --set split.near_copies=keep uses near copies" if grouped else ""
             split = {"val": "validation", "train": "training"}.get(name, name)
             remarks.append(
                 f"{left_out:,} {split} samples are copies of {above} samples and are not used{way_out}"

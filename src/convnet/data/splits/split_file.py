@@ -74,8 +74,12 @@ def split_rows(text: str, file: Path = FILE) -> list[SplitRow]:
             SplitRow(int(row["index"]), row["split"], row["class"], row["sample"])
             for row in csv.DictReader(io.StringIO(text, newline=""), strict=True)
         ]
-    except (KeyError, ValueError, TypeError, csv.Error) as error:
-        raise DataError(f"{file}: damaged: {error!r}; restore it, or start a new run") from error
+    except KeyError as error:
+        raise DataError(
+            f"{file}: damaged: it has no column {error}; restore it, or start a new run"
+        ) from error
+    except (ValueError, TypeError, csv.Error) as error:
+        raise DataError(f"{file}: damaged: {error}; restore it, or start a new run") from error
     damage = None
     if not rows:
         damage = "it has no rows"
