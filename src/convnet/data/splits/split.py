@@ -13,6 +13,13 @@ from torch import Tensor
 
 from convnet.data.datasets.dataset import Dataset, labels_of, location
 from convnet.data.splits.groups import GroupIndex, NearCopies, copies_of, drawn, group_ids
+from convnet.data.splits.remarks import (
+    about_copies,
+    cannot_hold_out,
+    lacking_classes,
+    untested_classes,
+    why_not_trained,
+)
 from convnet.errors import DataError, RecipeError
 from convnet.registry import Count, CountOrZero, Fraction, Section
 from convnet.types import SplitName
@@ -110,7 +117,9 @@ def make_split(dataset: Dataset, options: SplitOptions) -> Split:
     if options.folds is not None:
         members = _fold(dataset, ids, members, options)
     brings_own = bool(len(members["val"]) or len(members["test"]))
-    remarks = _copies_remarks(dataset, options) + _untested(dataset, ids, members, options)
+    remarks = about_copies(dataset, options.near_copies)
+    if options.folds is not None:
+        remarks += untested_classes(dataset, ids, members)
     if brings_own:
         members, dropped = _without_copies(dataset, members, options)
         remarks += dropped
@@ -127,9 +136,9 @@ def make_split(dataset: Dataset, options: SplitOptions) -> Split:
         generator = torch.Generator().manual_seed(options.seed * 2 + offset)
         held = drawn(dataset, ids, members["train"], share, generator)
         if not held.any() and round(len(held) * share) and len(ids.unique()) < len(ids):
-            raise RecipeError(_cannot_hold_out(dataset, ids, name))
+            raise RecipeError(cannot_hold_out(dataset, ids, name))
         members[name], members["train"] = members["train"][held], members["train"][~held]
-        remarks += _lacking(dataset, members, name) if share else []
+        remarks += lacking_classes(dataset, members, name) if share else []
     if not options.keep_blank:
         kept = _without_excluded(dataset, members["train"])
         if blank := len(members["train"]) - len(kept):
@@ -142,34 +151,6 @@ def make_split(dataset: Dataset, options: SplitOptions) -> Split:
         generator = torch.Generator().manual_seed(options.seed * 2)
         members["train"] = _few(dataset, members["train"], options.per_class, generator)
     return Split(members["train"], members["val"], members["test"], tuple(remarks))
-
-
-def _cannot_hold_out(dataset: Dataset, ids: Tensor, name: SplitName) -> str:
-    """Why no sample can be held out."""
-    if dataset.info.groups is None:
-        why = "all samples of a class are copies"
-        if len(ids.unique()) < len(group_ids(dataset, "keep").unique()):
-            why += "; count near copies as different samples (--set split.near_copies=keep)"
-    else:
-        why = "no part can be held out without dividing groups; make smaller groups"
-    return (
-        f"{dataset.info.name}: no {name} split is possible: {why}, or hold nothing out (--set split.{name}=0)"
-    )
-
-
-def _lacking(dataset: Dataset, members: Members, name: SplitName) -> list[str]:
-    """A line about the classes that are too small to be in a split."""
-    if not dataset.info.target.exclusive:
-        return []
-    labels, count = labels_of(dataset), len(dataset.info.classes)
-    there = torch.bincount(labels[members[name]], minlength=count) > 0
-    known = torch.bincount(labels[torch.cat(list(members.values()))], minlength=count) > 0
-    lacking = [dataset.info.classes[k] for k in (known & ~there).nonzero().flatten().tolist()]
-    if not lacking:
-        return []
-    names = ", ".join(lacking[:3]) + (" …" if len(lacking) > 3 else "")
-    split = {"val": "validation"}.get(name, name)
-    return [f"{len(lacking):,} of {count:,} classes have too few samples for the {split} split: {names}"]
 
 
 def _without_excluded(dataset: Dataset, train: Tensor) -> Tensor:
@@ -186,9 +167,10 @@ def _require_trained(dataset: Dataset, members: Members) -> None:
     """
     name = dataset.info.name
     if not len(members["train"]):
+        why = why_not_trained(dataset, members, torch.arange(len(dataset)))
         raise DataError(
-            f"{name}: the split leaves no training samples: of its {len(dataset):,} samples "
-            f"{_fate(dataset, members, torch.arange(len(dataset)))}. Add training samples, or hold out fewer"
+            f"{name}: the split leaves no training samples: of its {len(dataset):,} samples {why}. Add training "
+            "samples, or hold out fewer"
         )
     if not dataset.info.target.exclusive:
         return
@@ -199,55 +181,9 @@ def _require_trained(dataset: Dataset, members: Members) -> None:
         mine = (labels == lost[0]).nonzero().flatten()
         raise DataError(
             f"{name}: class '{dataset.info.classes[lost[0]]}' has no training sample: of its {len(mine):,} "
-            f"samples {_fate(dataset, members, mine)}. Add training samples, or choose other classes "
-            "(data.classes)"
+            f"samples {why_not_trained(dataset, members, mine)}. Add training samples, or choose other "
+            "classes (data.classes)"
         )
-
-
-def _fate(dataset: Dataset, members: Members, samples: Tensor) -> str:
-    """Why samples are not trained on, in words."""
-    held = torch.cat([members["val"], members["test"]])
-    rest = samples[~torch.isin(samples, held)]
-    blank = torch.tensor([i in dataset.info.excluded for i in rest.tolist()], dtype=torch.bool)
-    copies = rest[~blank]
-    exact = dataset.info.duplicates
-    same = torch.isin(exact[copies], exact[held]) if exact is not None else torch.ones(len(copies))
-    parts = {
-        "held out": len(samples) - len(rest),
-        "blank (--set split.keep_blank=true uses them)": int(blank.sum()),
-        "copies of held-out samples": int(same.sum()),
-        "near copies of held-out samples (--set split.near_copies=keep uses them)": len(copies)
-        - int(same.sum()),
-    }
-    return ", ".join(f"{number:,} are {what}" for what, number in parts.items() if number)
-
-
-def _copies_remarks(dataset: Dataset, options: SplitOptions) -> list[str]:
-    """What is done about copies, if there are any."""
-    exact, near = (
-        numbers is not None and len(numbers.unique()) < len(numbers)
-        for numbers in (dataset.info.duplicates, dataset.info.near_copies)
-    )
-    if not near:
-        return []
-    if options.near_copies == "group":
-        return ["copies are kept in one split"]
-    kept = "exact copies are kept in one split; " if exact else ""
-    return [f"{kept}near copies count as different samples"]
-
-
-def _untested(dataset: Dataset, ids: Tensor, members: Members, options: SplitOptions) -> list[str]:
-    """A line about classes that no fold tests, because they have a single sample."""
-    if options.folds is None or not dataset.info.target.exclusive:
-        return []
-    labels, count = labels_of(dataset), len(dataset.info.classes)
-    pool = torch.cat([members["train"], members["test"]])
-    groups = torch.stack([ids[pool], labels[pool]], 1).unique(dim=0)[:, 1]
-    single = (torch.bincount(groups, minlength=count) == 1).nonzero().flatten().tolist()
-    if not single:
-        return []
-    names = ", ".join(dataset.info.classes[k] for k in single[:3]) + (" …" if len(single) > 3 else "")
-    return [f"{len(single):,} of {count:,} classes have a single sample, which no fold tests: {names}"]
 
 
 def _require_whole_groups(dataset: Dataset, members: Members) -> None:
