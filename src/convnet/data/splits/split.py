@@ -169,8 +169,8 @@ def _require_trained(dataset: Dataset, members: Members) -> None:
     if not len(members["train"]):
         why = why_not_trained(dataset, members, torch.arange(len(dataset)))
         raise DataError(
-            f"{name}: the split leaves no training samples: of its {len(dataset):,} samples {why}. Add training "
-            "samples, or hold out fewer"
+            f"{name}: the split leaves no training samples: of its {len(dataset):,} samples {why}. Add "
+            "training samples, or hold out fewer"
         )
     if not dataset.info.target.exclusive:
         return
