@@ -18,6 +18,8 @@ from convnet.tasks import Score
 
 Row = dict[str, float | None]
 MOST_COLUMNS = 12
+MOST_NAMED = 6
+"""The largest number of classes whose names fit into a small chart."""
 LABELED_CLASSES = 30
 """The largest number of classes whose names and counts are written into a confusion matrix."""
 
@@ -192,7 +194,8 @@ def columns(dataset: Dataset) -> Iterator[Figure]:
             axes.set_title(shortened(dataset.info.columns[column]))
             axes.set_yticks([])
             axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
-            axes.legend(fontsize=8.5)
+            if len(means) <= MOST_NAMED:
+                axes.legend(fontsize=8.5)
         yield picture
 
 
