@@ -269,23 +269,23 @@ def test_attention_and_recurrence() -> None:
 
 
 def test_unknown_is_never_zero() -> None:
-    @torch.library.custom_op("convnet_tests::mystery", mutates_args=())
-    def mystery(x: Tensor) -> Tensor:
+    @torch.library.custom_op("convnet_tests::uncounted", mutates_args=())
+    def uncounted(x: Tensor) -> Tensor:
         return x.clone()
 
-    @mystery.register_fake
+    @uncounted.register_fake
     def _(x: Tensor) -> Tensor:
         return torch.empty_like(x)
 
     class Custom(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
-            return mystery(x)
+            return uncounted(x)
 
     found = summary(nn.Sequential(nn.Conv2d(1, 1, 3), Custom()), (1, 8, 8))
     row = found.to_dict()["layers"][1]
     assert (row["macs"], row["receptive_field"], row["jump"]) == ("unknown",) * 3
     total = found.to_dict()["total"]
-    assert (total["macs"], total["macs_uncounted"]) == (324, ["convnet_tests::mystery"])
+    assert (total["macs"], total["macs_uncounted"]) == (324, ["convnet_tests::uncounted"])
     assert "at least 324 multiply-accumulates" in plain_text(found)
 
 
