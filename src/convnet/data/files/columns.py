@@ -80,7 +80,8 @@ def choose_columns(cells: Cells, index: FileIndex, label: str | None, *, multi_l
     if chosen is None and not multi_label:
         raise DataError(
             f"{cells.path}: the label column is not known; set it with --label NAME or --set "
-            f"data.label=NAME (columns: {', '.join(others[:20]) or 'only the paths'})"
+            f"data.label=NAME (columns: {', '.join(others[:20]) or 'only the paths'}), or use --task "
+            "multi-label if each label has a column of 0 and 1"
         )
     parts = [f"{files} (files)"]
     parts += [f"{chosen} (labels)"] if chosen else []

@@ -130,7 +130,7 @@ def with_earlier_names(cells: Cells, known: Sequence[str]) -> Cells:
     """Columns without a name are called 1, 2, … in runs of earlier versions."""
     earlier = [str(i + 1) if c == f"unnamed: {i}" else c for i, c in enumerate(cells.columns)]
     pairs = zip(cells.columns, earlier, strict=True)
-    return replace(cells, columns=tuple(then if then in known else now for now, then in pairs))
+    return replace(cells, columns=tuple(old if old in known else name for name, old in pairs))
 
 
 def numbers(cells: Cells, columns: Sequence[str]) -> np.ndarray:
