@@ -95,3 +95,17 @@ def test_a_report_of_a_table_that_lost_a_column(call: Cli, tmp_path: Path) -> No
     path.write_text("\n".join(["v,w,class", *(row.partition(",")[2] for row in rows), ""]))
     assert call("report", "run").returncode == 0
     assert "are not shown" in (tmp_path / "run" / "report.html").read_text()
+
+
+@pytest.mark.parametrize("shape", [(), (40, 0), (40, 3), (2, 2, 2)])
+def test_checksums_of_another_shape_are_named(call: Cli, tmp_path: Path, shape: tuple[int, ...]) -> None:
+    call("train", "circles", "--model", "linear", "--epochs", 1, "--out", "run")
+    np.save(tmp_path / "run" / "checksums.npy", np.zeros(shape, np.int64))
+    rng = np.random.default_rng(0)
+    rows = [f"{x:.3f},{y:.3f},{'inner' if x < y else 'outer'}" for x, y in rng.normal(size=(40, 2))]
+    names = ",".join(convnet.load_run(tmp_path / "run").columns)
+    classes = convnet.load_run(tmp_path / "run").classes
+    text = "\n".join([f"{names},class", *rows, ""])
+    (tmp_path / "t.csv").write_text(text.replace("inner", classes[0]).replace("outer", classes[1]))
+    said = refused(call("evaluate", "run", "t.csv"))
+    assert "checksums.npy: damaged: it has the shape" in said and "delete it to do without it" in said
