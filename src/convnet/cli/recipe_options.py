@@ -16,6 +16,7 @@ FIELDS = {
     "label": "data.label",
     "model": "model",
     "weights": "weights.source",
+    "minutes": "minutes",
     "optimizer": "optimizer",
     "lr": "optimizer.lr",
     "epochs": "epochs",
@@ -43,6 +44,12 @@ def _options(
     weights: Annotated[
         str | None,
         typer.Option(help="Initial weights: a file, a run, a URL, hf:owner/name/file, or imagenet."),
+    ] = None,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Start from random weights, also for photos.")
+    ] = False,
+    minutes: Annotated[
+        float | None, typer.Option(help="Time limit of the whole run; the best epoch so far is kept.")
     ] = None,
     optimizer: Annotated[str | None, typer.Option(help="Optimizer, with its default options.")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
@@ -107,4 +114,13 @@ def _changes(options: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in options.items()
         if name in FIELDS and value is not None and value is not False
     }
-    return overrides(options["set_"], **given)
+    changes = overrides(options["set_"], **given)
+    if options["from_scratch"]:
+        from convnet.recipes.overrides import set_once
+
+        set_once(changes, "weights", None)
+        if others := [field for field in changes if field.startswith("weights.")]:
+            from convnet.errors import RecipeError
+
+            raise RecipeError(f"--from-scratch and {others[0]} exclude each other; use one of them")
+    return changes

@@ -8,6 +8,7 @@ from convnet.layers.convolution import Conv1d, Conv2d, UpConv2d, guard_narrow_co
 from convnet.layers.dense import FlattenLinear
 from convnet.layers.dropout import Dropout
 from convnet.layers.fitted import Fitted, Passes, Standardize
+from convnet.layers.fuse import fused
 from convnet.layers.init import INITIALIZERS, initialize
 from convnet.layers.local import LocallyConnected2d
 from convnet.layers.neighbors import Metric, nearest
@@ -42,6 +43,7 @@ __all__ = [
     "UpConv2d",
     "classifier_of",
     "dense_head",
+    "fused",
     "guard_narrow_convolutions",
     "initialize",
     "layers_of",

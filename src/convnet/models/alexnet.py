@@ -23,7 +23,7 @@ from convnet.types import ImageShape
         smallest=67,
         parameters=62_378_344,
         source="Krizhevsky et al. 2012",
-        weights=torchvision_file("alexnet-owt-7be5be79.pth", layout="one-tower"),
+        weights=torchvision_file("alexnet-owt-7be5be79.pth", 0.565, layout="one-tower"),
     ),
 )
 def alexnet(

@@ -49,7 +49,9 @@ NORM_EPSILON = 1e-3
         smallest=31,
         parameters=13_378_280,
         source="Szegedy et al. 2014",
-        weights=torchvision_file("googlenet-1378be20.pth", "symmetric", batch_norm=True, layout="published"),
+        weights=torchvision_file(
+            "googlenet-1378be20.pth", 0.698, normalize="symmetric", batch_norm=True, layout="published"
+        ),
     ),
 )
 def googlenet(

@@ -40,6 +40,7 @@ class Facts:
         fitted: Whether it is fitted in one pass, without gradient steps.
         any_length: Whether it takes series of different lengths and ignores their padding.
         weights: Its public ImageNet weights.
+        rename: The name here of a tensor in files of other libraries.
     """
 
     native: ImageShape
@@ -52,6 +53,7 @@ class Facts:
     fitted: bool = False
     any_length: bool = False
     weights: PublishedFile | None = None
+    rename: Callable[[str], str] | None = None
 
     def smallest_for(self, **options: Any) -> int:
         """The side of the smallest image that the network accepts with these options."""
@@ -96,7 +98,7 @@ def public_weights(name: str) -> PublishedFile:
         RecipeError: None are known.
     """
     known = {model: facts.weights for model in MODELS if (facts := MODELS.facts(model)).weights is not None}
-    if found := known.get(name):
+    if found := known.get(MODELS.canonical(name)):
         return found
     raise RecipeError(
         f"weights imagenet: none are known for '{name}'; choose a network with public weights (--model): "

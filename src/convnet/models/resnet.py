@@ -109,11 +109,11 @@ def _stages(
 
 
 WEIGHTS = {
-    18: "resnet18-f37072fd.pth",
-    34: "resnet34-b627a593.pth",
-    50: "resnet50-0676ba61.pth",
-    101: "resnet101-63fe2227.pth",
-    152: "resnet152-394f9c45.pth",
+    18: torchvision_file("resnet18-f37072fd.pth", 0.698),
+    34: torchvision_file("resnet34-b627a593.pth", 0.733),
+    50: torchvision_file("resnet50-0676ba61.pth", 0.761),
+    101: torchvision_file("resnet101-63fe2227.pth", 0.774),
+    152: torchvision_file("resnet152-394f9c45.pth", 0.783),
 }
 
 
@@ -128,7 +128,7 @@ def _register_imagenet(
             smallest=1,
             parameters=parameters,
             source="He et al. 2016",
-            weights=torchvision_file(WEIGHTS[depth]),
+            weights=WEIGHTS[depth],
         ),
     )
     def resnet(

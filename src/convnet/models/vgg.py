@@ -25,10 +25,10 @@ CONFIGURATIONS: dict[str, tuple[tuple[int | str, ...], ...]] = {
 ALIASES = {"a": ("vgg11",), "b": ("vgg13",), "d": ("vgg16",), "e": ("vgg19",)}
 """Names by the number of weight layers, as in other libraries."""
 WEIGHTS = {
-    "a": "vgg11-8a719046.pth",
-    "b": "vgg13-19584684.pth",
-    "d": "vgg16-397923af.pth",
-    "e": "vgg19-dcbb9e9d.pth",
+    "a": torchvision_file("vgg11-8a719046.pth", 0.690),
+    "b": torchvision_file("vgg13-19584684.pth", 0.699),
+    "d": torchvision_file("vgg16-397923af.pth", 0.716),
+    "e": torchvision_file("vgg19-dcbb9e9d.pth", 0.724),
 }
 PARAMETERS = {
     "a": 132_863_336,
@@ -52,7 +52,7 @@ def _register(letter: str) -> None:
             smallest=32,
             parameters=PARAMETERS[letter],
             source="Simonyan and Zisserman 2014",
-            weights=torchvision_file(WEIGHTS[letter]) if letter in WEIGHTS else None,
+            weights=WEIGHTS.get(letter),
         ),
         aliases=ALIASES.get(letter, ()),
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -25,7 +27,8 @@ from convnet.recipes.balance import choose_loss, sampling_weights
 from convnet.recipes.network import build_network, task_of
 from convnet.recipes.precompute import State, prepare
 from convnet.recipes.recipe import Recipe
-from convnet.recipes.weights import head_names
+from convnet.recipes.transfer import prepare_transfer
+from convnet.recipes.weights import Weights, head_names
 from convnet.tasks import Evaluation, Task
 from convnet.tasks.own_metrics import with_metrics
 from convnet.training import (
@@ -37,6 +40,7 @@ from convnet.training import (
     Timing,
     Training,
     make_ema,
+    network_parts,
     parameter_groups,
     rate_factors,
 )
@@ -60,6 +64,8 @@ class TrainingSetup:
         training: The training of the remaining stages.
         batches: The training batches of `inputs`.
         fit_seconds: The time spent on fitting stages.
+        network: The whole network as it is trained: pixels → logits.
+        head: Loss and metrics of a fitted head by split, before further training; None without one.
     """
 
     recipe: Recipe
@@ -71,10 +77,14 @@ class TrainingSetup:
     training: Training
     batches: Loader
     fit_seconds: float
+    network: Network
+    head: Mapping[str, Any] | None = None
 
     @property
     def model(self) -> Network:
         """The whole network in the form that is evaluated: pixels → logits."""
+        if self.training.ema is None:
+            return self.network
         head = self.training.evaluated
         assert isinstance(head, nn.Sequential)
         return Network(*self.front, *head)
@@ -146,8 +156,11 @@ def build(
     model = model.to(compute.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if compute.device.type == "cpu":
         guard_narrow_convolutions(model)
-    augmented = recipe.augment != Augment()
-    prepared = prepare(model, dataset, split, augmented=augmented, fitted_state=fitted_state)
+    if recipe.weights is None or recipe.weights.finetune is None:
+        augmented = recipe.augment != Augment()
+        prepared, head = prepare(model, dataset, split, augmented=augmented, fitted_state=fitted_state), None
+    else:
+        prepared, head = prepare_transfer(model, dataset, split, recipe, task, compute, fitted_state)
     batches = Loader(
         prepared.inputs,
         split.train,
@@ -170,6 +183,8 @@ def build(
         training,
         batches,
         prepared.seconds,
+        model,
+        head,
     )
 
 
@@ -190,9 +205,7 @@ def _make_training(
         lr=_rate(recipe) if weights else 0.0,
         factors=rate_factors(network, weights.rate_decay) if weights else None,
     )
-    heads = tuple(network.get_submodule(name) for name in head_names(network)) if weights else ()
     timing = Timing(batches.steps, recipe.epochs)
-    frozen = weights.frozen_epochs(recipe.epochs) if weights else 0
     return Training(
         model=model,
         loss=loss,
@@ -202,10 +215,20 @@ def _make_training(
         clip_norm=recipe.clip_norm,
         ema=make_ema(model, recipe.ema) if recipe.ema is not None else None,
         metric=task.metric,
-        freezing=Freezing(model, heads, frozen) if frozen else None,
+        freezing=_freezing(model, weights, recipe.epochs) if weights and recipe.epochs else None,
         compute=compute,
         seed=recipe.seed,
     )
+
+
+def _freezing(model: nn.Sequential, weights: Weights, epochs: int) -> Freezing:
+    """The parts that are trained at first: heads, and the last parts before them."""
+    network = model[-1]
+    assert weights.freeze_norms != "auto", "the recipe is settled"
+    heads = [network.get_submodule(name) for name in head_names(network)]
+    last = [module for part in network_parts(network)[-weights.last_parts :] for module in part]
+    trained = (*heads, *(last if weights.last_parts > 1 else []))
+    return Freezing(model, trained, weights.frozen_epochs(epochs), weights.freeze_norms)
 
 
 def _rate(recipe: Recipe) -> float:

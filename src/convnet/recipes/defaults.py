@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
-from convnet.data import DATASETS, Augment, Data, DatasetInfo, DataSpec, Preprocess, identify_source
+from convnet.data import (
+    DATASETS,
+    Augment,
+    Data,
+    DatasetInfo,
+    DataSpec,
+    Preprocess,
+    identify_source,
+    look_at_spec,
+)
 from convnet.data.batches.augment.augment import PRESETS
 from convnet.data.datasets.named.finders import NamedSet
 from convnet.errors import DataError, RecipeError
-from convnet.models import MODELS, facts_of, named_model, parse_pipeline
+from convnet.models import MODELS, facts_of, named_model, parse_pipeline, public_weights
 from convnet.recipes.components import Component
+from convnet.recipes.overrides import override
 from convnet.recipes.recipe import Recipe
 from convnet.training import Regularizers
 from convnet.types import Annotation
+
+logger = logging.getLogger(__name__)
 
 TASK_FOR: dict[Annotation, str] = {
     "class": "classification",
@@ -24,25 +37,33 @@ TASK_FOR: dict[Annotation, str] = {
 """The default task for each kind of annotation."""
 ANNOTATION_FOR: dict[str | None, Annotation] = {task: annotation for annotation, task in TASK_FOR.items()}
 """The annotation that a task needs; tasks that are not listed make their own from photos."""
+BACKBONE = "efficientnet-lite0"
+"""The network for photos, whose weights are always installed."""
 SMALL_SIDE = 32
 """Images up to this size are not cropped."""
 
 
 def default_recipe(
-    data: str | DataSpec, model: str | None = None, task: str | None = None, label: str | None = None
+    data: str | DataSpec,
+    model: str | None = None,
+    task: str | None = None,
+    label: str | None = None,
+    *,
+    pretrained: bool | None = None,
 ) -> Recipe:
     """The default recipe for a data set, a folder or a table.
 
-    Images: a small convnet with Adam and a one-cycle schedule. Photos are mirrored and shifted; digits and
-    characters, whose meaning a mirror changes, are only shifted. For own images this is decided by `settle`.
-    Folders, which hold hundreds of images rather than tens of thousands, get small batches. Tables: an MLP
-    with one hidden layer.
+    Photos of one's own: EfficientNet-Lite0 with ImageNet weights. Other images: a small convnet with Adam and
+    a one-cycle schedule. Photos are mirrored and shifted; digits and characters, whose meaning a mirror
+    changes, are only shifted. For own images this is decided by `settle`. Folders, which hold hundreds of
+    images rather than tens of thousands, get small batches. Tables: an MLP with one hidden layer.
 
     Args:
         data: A path, the name of a data set, or data that is already identified.
         model: A network, a pattern or a pipeline. Default: chosen from the data.
         task: Default: chosen from the data.
-        label: The class column of series.
+        label: The class column of series, or the label column of a table.
+        pretrained: Whether to start from ImageNet weights. Default: for photos, if no model is given.
     """
     spec = _spec(data)
     choice = None if model is None else named_model(model)
@@ -56,6 +77,18 @@ def default_recipe(
     if spec.modality == "table":
         return _table_recipe(spec, choice or {"name": "mlp", "hidden": (32,)}, task)
     named = _named(spec)
+    if named is None and (pretrained or (pretrained is None and choice is None)):
+        look = None if pretrained else look_at_spec(spec, label, multi_label=task == "multi-label")
+        if look is not None and look.photos:
+            logger.info(
+                "%s with ImageNet weights, because the images are color photos (median %s×%s pixels); "
+                "--from-scratch trains a small network from random weights",
+                BACKBONE,
+                look.width,
+                look.height,
+            )
+        if pretrained or (look is not None and look.photos):
+            return transfer_recipe(spec, choice or {"name": BACKBONE}, task)
     if named is None:
         augment = PRESETS["light"]
     else:
@@ -69,6 +102,36 @@ def default_recipe(
         schedule=Component(name="one-cycle"),
         batch_size=128 if named else 32,
     )
+
+
+def transfer_recipe(spec: DataSpec, model: dict[str, Any], task: str) -> Recipe:
+    """The default recipe for photos and a network with public weights: fit the head, then fine-tune the rest.
+
+    The weights determine how images are resized and normalized.
+    """
+    name = model["name"]
+    published = public_weights(name)
+    options = {**published.options, **published.new_head, **model}
+    recipe = _recipe(
+        spec,
+        options,
+        task=task,
+        weights={
+            "source": "imagenet",
+            "finetune": "auto",
+            "last_parts": 3,
+            "rate_decay": 0.7,
+            "freeze_norms": "auto",
+        },
+        augment=PRESETS["light"],
+        optimizer=Component(name="adamw", lr=0.001),
+        schedule=Component(name="one-cycle"),
+        epochs=20,
+        batch_size=32,
+        ema=0.98,
+        early_stopping={"patience": 10},
+    )
+    return override(recipe, published.input.fields())
 
 
 def dataset_recipe(info: DatasetInfo, preprocess: Preprocess) -> Recipe:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from convnet.data import Dataset
-from convnet.data.images.resize import resize
+from convnet.data.images.resize import STRETCH, resize
 from convnet.features import FEATURES
 
 SIDE = 48
@@ -49,7 +49,7 @@ def mirror_changes_classes(dataset: Dataset, train: Tensor) -> str | None:
 
 
 def _small(image: Tensor) -> NDArray[np.uint8]:
-    return resize(image.permute(1, 2, 0).numpy(), (SIDE, SIDE), "stretch")
+    return resize(image.permute(1, 2, 0).numpy(), (SIDE, SIDE), STRETCH)
 
 
 def _features(images: NDArray[np.uint8]) -> NDArray[np.float32]:

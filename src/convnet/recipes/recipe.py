@@ -16,19 +16,14 @@ from convnet.data.batches.augment.augment import AUGMENTATIONS, PRESETS
 from convnet.device import Precision
 from convnet.errors import RecipeError
 from convnet.models import MODELS
-from convnet.recipes.balance import Balance, require_applicable
+from convnet.recipes.applicable import require_fitting_task, require_fitting_weights, require_no_steps
+from convnet.recipes.balance import Balance
 from convnet.recipes.components import Component, as_component
 from convnet.recipes.weights import Weights
 from convnet.registry import Count, CountOrZero, Positive, Registry, Section, shown, validate
 from convnet.tasks import TASKS
 from convnet.tasks.own_metrics import METRICS
 from convnet.training import LOSSES, OPTIMIZERS, SCHEDULES, Regularizers
-
-STEPS_ONLY = (
-    "augment", "balance", "regularizers", "optimizer", "decay_biases", "schedule", "clip_norm", "ema",
-    "early_stopping", "batch_size",
-)  # fmt: skip
-"""Fields that apply only to training in steps."""
 
 
 class EarlyStopping(Section):
@@ -64,6 +59,7 @@ class Recipe(Section):
         clip_norm: The largest norm of the gradient.
         ema: The decay of the running average of the weights that is evaluated in their place.
         early_stopping: When to stop before the last epoch.
+        minutes: The time limit of the whole run; it shortens `epochs`, and the best epoch is kept.
         precision: "auto", "fp32" or "bf16".
         seed: The seed of weights, order, augmentation and dropout.
     """
@@ -88,6 +84,7 @@ class Recipe(Section):
     clip_norm: Positive | None = None
     ema: Annotated[float, Gt(0), Lt(1)] | None = None
     early_stopping: EarlyStopping | None = None
+    minutes: Positive | None = None
     precision: Precision = "auto"
     seed: CountOrZero = 0
 
@@ -153,10 +150,11 @@ class Recipe(Section):
     def _applicable(self) -> Recipe:
         """Refuse fields that would have no effect."""
         if not self.epochs:
-            self._without_steps()
+            require_no_steps(self)
         if self.augment.custom is not None:
             _ = AUGMENTATIONS[self.augment.custom]
-        self._fit_the_task()
+        require_fitting_task(self)
+        require_fitting_weights(self)
         decay = self.optimizer.options.get("weight_decay", 0)
         if self.decay_biases and not decay:
             raise RecipeError("decay_biases=true does not apply: optimizer.weight_decay is 0")
@@ -174,47 +172,6 @@ class Recipe(Section):
                 "augment.random_resized_crop=null"
             )
         return self
-
-    def _fit_the_task(self) -> None:
-        """Check that the network, the loss and the augmentation apply to the task's target."""
-        target = TASKS.build(self.task.name, **self.task.options).target
-        require_applicable(self.balance, target, self.loss.name, self.loss.options)
-        if self.loss.name in LOSSES and target.name not in LOSSES.facts(self.loss.name):
-            fitting = ", ".join(name for name in LOSSES if target.name in LOSSES.facts(name))
-            raise RecipeError(
-                f"loss '{self.loss.name}' is not for task {self.task.name}; use one of {fitting}"
-            )
-        if self.model.name in MODELS and target.head not in MODELS.facts(self.model.name).targets:
-            fitting = ", ".join(
-                f"{name} (for series)" if facts.any_length else name
-                for name in MODELS
-                if target.head in (facts := MODELS.facts(name)).targets and name != "pipeline"
-            )
-            per = "image" if "class" in MODELS.facts(self.model.name).targets else "pixel"
-            raise RecipeError(
-                f"model '{self.model.name}' has one output per {per} and does not fit task "
-                f"{self.task.name}; use one of {fitting}"
-            )
-        frozen = 0 if self.weights is None or not self.epochs else self.weights.frozen_epochs(self.epochs)
-        if frozen and frozen >= self.epochs:
-            raise RecipeError(
-                f"weights.freeze_epochs={frozen} leaves nothing to fine-tune in {self.epochs} epochs; train "
-                f"longer (--epochs {frozen + 1}), or set it to 0"
-            )
-        for name in target.unmixable:
-            if getattr(self.augment, name) not in (0, "none"):
-                raise RecipeError(f"augment.{name} does not apply to task {self.task.name}")
-
-    def _without_steps(self) -> None:
-        """Refuse fields that act on steps if there are none."""
-        for name in STEPS_ONLY:
-            default = type(self).model_fields[name].default
-            if isinstance(default, Component):
-                default = Component(name=default.name, **self.registries[name].options(default.name, {}))
-            if getattr(self, name) != default:
-                raise RecipeError(
-                    f"{name} does not apply: epochs is 0, so there are no training steps; use --epochs 1"
-                )
 
     @classmethod
     def from_dict(cls, content: Any, where: str = "") -> Recipe:

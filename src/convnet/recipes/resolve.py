@@ -11,6 +11,7 @@ from convnet.data.datasets.identify import local_images
 from convnet.data.files.shards import names_shards
 from convnet.errors import DataError, UnknownNameError
 from convnet.models import named_model, public_weights
+from convnet.recipes.applicable import STEPS_ONLY, without_steps
 from convnet.recipes.catalog import RECIPES, named_recipe
 from convnet.recipes.defaults import default_recipe, is_baseline
 from convnet.recipes.overrides import override
@@ -46,9 +47,7 @@ def resolve(data_or_recipe: str | Recipe, overrides: Mapping[str, Any] | None = 
     found = Resolved(given) if isinstance(given, Recipe) else _find(given, changes)
     if not changes:
         return found
-    recipe = found.recipe
-    if changes.get("weights.source") == "imagenet":
-        changes = _as_published(changes.get("model", recipe.model.name)) | changes
+    recipe, changes = found.recipe, _fitting(found.recipe, changes)
     changed = override(recipe, changes)
     named_after_model = recipe.name.endswith(f"-{recipe.model.name}") and "name" not in changes
     if changed.model.name != recipe.model.name and named_after_model:
@@ -56,6 +55,24 @@ def resolve(data_or_recipe: str | Recipe, overrides: Mapping[str, Any] | None = 
         changed = override(changed, {"name": stem + changed.model.name.replace(":", ".")})
     same_data = found.data is not None and changed.data.source == found.data.source
     return Resolved(changed, found.data if same_data else None)
+
+
+def _fitting(recipe: Recipe, changes: dict[str, Any]) -> dict[str, Any]:
+    """The overrides, with what follows from them: fields that weights need, or that fine-tuning decides."""
+    weights = recipe.weights
+    if changes.get("weights.source") == "imagenet" and (weights is None or weights.source != "imagenet"):
+        changes = _as_published(changes.get("model", recipe.model.name)) | changes
+    if changes.get("preprocess.resize", recipe.preprocess.resize) != "crop":
+        changes = {"preprocess.crop_pct": 1.0} | changes
+    asked = changes.get("weights.finetune", changes.get("finetune"))
+    if asked == "head" and recipe.epochs:
+        return without_steps(recipe) | changes
+    steps = {name.partition(".")[0] for name in changes} & {*STEPS_ONLY, "lr", "epochs"}
+    if weights is not None and weights.finetune == "auto" and asked is None and steps:
+        if changes.get("epochs") == 0:
+            return without_steps(recipe) | {"weights.finetune": "head"} | changes
+        return {"weights.finetune": "full"} | changes
+    return changes
 
 
 def choose_recipe(data_or_recipe: str | Recipe, overrides: Mapping[str, Any] | None = None) -> Recipe:
@@ -66,8 +83,11 @@ def choose_recipe(data_or_recipe: str | Recipe, overrides: Mapping[str, Any] | N
 def _as_published(model: str) -> dict[str, Any]:
     """The model options and the normalization that the public weights require."""
     published = public_weights(named_model(model)["name"])
-    options = {f"model.{name}": value for name, value in published.options.items()}
-    return {**options, "preprocess.normalize": published.normalize}
+    options = {**published.options, **published.new_head}
+    return {
+        **{f"model.{name}": value for name, value in options.items()},
+        "preprocess.normalize": published.input.normalize,
+    }
 
 
 def _find(word: str, changes: Mapping[str, Any]) -> Resolved:
@@ -75,9 +95,10 @@ def _find(word: str, changes: Mapping[str, Any]) -> Resolved:
         value if isinstance(value := changes.get(key), str) else None
         for key in ("model", "task", "data.label")
     )
+    pretrained = _wants_weights(changes)
     spec = local_images(word) if word in {*RECIPES, *DATASETS} else None
     if spec is not None:
-        return Resolved(default_recipe(spec, model, task, label), spec)
+        return Resolved(default_recipe(spec, model, task, label, pretrained=pretrained), spec)
     own_default = task is not None or (model is not None and is_baseline(model))
     if word in RECIPES and not (own_default and word in DATASETS):
         return Resolved(named_recipe(word))
@@ -93,4 +114,12 @@ def _find(word: str, changes: Mapping[str, Any]) -> Resolved:
             f"'{word}' is neither a recipe, a data set nor a folder{nearest(word, {*RECIPES, *DATASETS})}"
         )
     spec = identify_source(word)
-    return Resolved(default_recipe(spec, model, task, label), spec)
+    return Resolved(default_recipe(spec, model, task, label, pretrained=pretrained), spec)
+
+
+def _wants_weights(changes: Mapping[str, Any]) -> bool | None:
+    """Whether overrides ask for ImageNet weights, or for none or others; None if they do not say."""
+    if "weights" in changes and changes["weights"] is None:
+        return False
+    source = changes.get("weights.source")
+    return None if source is None else source == "imagenet"

@@ -8,12 +8,16 @@ from typing import Any
 import torch
 
 from convnet.data import Dataset, Split
+from convnet.device import default_device
 from convnet.layers import sizes_of
 from convnet.models import build_model
+from convnet.recipes.applicable import without_steps
 from convnet.recipes.mirror import mirror_changes_classes
 from convnet.recipes.network import smallest_side, task_of
 from convnet.recipes.overrides import override
 from convnet.recipes.recipe import Recipe
+from convnet.recipes.weights import Weights
+from convnet.settings import settings
 from convnet.types import ImageShape
 
 logger = logging.getLogger(__name__)
@@ -23,6 +27,10 @@ LARGEST_CROP = {"mask": 128, "image": 64}
 SMALL_SIDE = 32
 """Images up to this size are shifted by two pixels instead of cropped and resized."""
 AREA = 0.5
+FEW_PER_CLASS = 5
+"""With fewer training samples per class only the head of a pretrained network is trained."""
+FEW_FOR_NORMS = 5_000
+"""With fewer training samples batch norms keep the statistics of pretrained weights."""
 
 
 def settle(recipe: Recipe, dataset: Dataset, split: Split) -> Recipe:
@@ -36,6 +44,8 @@ def settle(recipe: Recipe, dataset: Dataset, split: Split) -> Recipe:
     Returns:
         A recipe that gives the same run without looking at the data again.
     """
+    if recipe.weights is not None:
+        recipe = _settle_weights(recipe, recipe.weights, dataset, split)
     changes: dict[str, Any] = {}
     if dataset.info.white is not None and recipe.preprocess.white is None:
         changes["preprocess.white"] = dataset.info.white
@@ -48,6 +58,23 @@ def settle(recipe: Recipe, dataset: Dataset, split: Split) -> Recipe:
         changes |= _moves(recipe, dataset)
     if recipe.augment.flip == "auto":
         changes["augment.flip"] = _flip(recipe, dataset, split)
+    return override(recipe, changes) if changes else recipe
+
+
+def _settle_weights(recipe: Recipe, weights: Weights, dataset: Dataset, split: Split) -> Recipe:
+    """Which layers are trained, and whether norms keep their statistics."""
+    changes: dict[str, Any] = {}
+    count = len(split.train)
+    if weights.finetune == "auto":
+        few = count < FEW_PER_CLASS * len(dataset.info.classes)
+        slow = (settings().device or default_device()) == "cpu" and recipe.minutes is None
+        changes["weights.finetune"] = "head" if few or slow else "full"
+        if few or slow:
+            changes |= without_steps(recipe)
+            why = f"{count:,} training images are few" if few else "the whole network takes minutes on a CPU"
+            logger.info("only the head is trained: %s; --minutes 5 or --epochs 20 trains all of it", why)
+    if weights.freeze_norms == "auto":
+        changes["weights.freeze_norms"] = count < FEW_FOR_NORMS
     return override(recipe, changes) if changes else recipe
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from annotated_types import Gt, Le
@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from convnet.errors import DataError, ModelError
 from convnet.layers import Network, Normalize
+from convnet.models import facts_of
 from convnet.models.legacy import with_current_names
 from convnet.recipes.pretrained import State, checksum, locate, read_state
-from convnet.registry import CountOrZero, Section
+from convnet.registry import Count, CountOrZero, Section
 
 SHOWN = 3
 COUNTER = "num_batches_tracked"
@@ -27,19 +28,31 @@ class Weights(Section):
     Attributes:
         source: A file (.safetensors, .pth), a run, a URL, hf:owner/name/file, or "imagenet".
         sha256: The checksum of the file; another file is an error.
-        freeze_epochs: The number of first epochs in which only the head is trained. Default: 1, or 0 if
-            there is only one epoch.
+        finetune: "head" fits only the head, by logistic regression on the embeddings of all images; "full"
+            then trains the network from there in steps; "auto" is one of the two, by device, time and data.
+            Without it, the head is random at first and everything is trained in steps.
+        freeze_epochs: The number of first epochs in which only the last parts are trained. Default: 1, or 0
+            if there is only one epoch; a fifth of all if the head is already fitted.
+        last_parts: The number of last parts of the network (layers or stages) that are trained from the
+            first epoch; 1 is the head.
         rate_decay: The learning rate of each part of the network relative to the next part.
+        freeze_norms: Whether batch norms keep the statistics of the weights. "auto": if there are few
+            training samples.
     """
 
     source: str
     sha256: str | None = None
+    finetune: Literal["auto", "head", "full"] | None = None
     freeze_epochs: CountOrZero | None = None
+    last_parts: Count = 1
     rate_decay: Annotated[float, Gt(0), Le(1)] = 0.7
+    freeze_norms: bool | Literal["auto"] = False
 
     def frozen_epochs(self, epochs: int) -> int:
-        """The number of first epochs in which only the head is trained, of `epochs`."""
-        return min(1, epochs - 1) if self.freeze_epochs is None else self.freeze_epochs
+        """The number of first epochs in which only the last parts are trained, of `epochs`."""
+        if self.freeze_epochs is not None:
+            return self.freeze_epochs
+        return epochs // 5 if self.finetune == "full" else min(1, epochs - 1)
 
 
 @dataclass(frozen=True)
@@ -91,12 +104,12 @@ def load_pretrained(model: Network, name: str, weights: Weights) -> WeightsRepor
         )
     state = read_state(path)
     own = network.state_dict()
-    theirs, state = _names(network, own, state)
+    theirs, state = _names(own, state, facts.rename if (facts := facts_of(name)) else None)
     head = head_names(network)
     heads = {key for key in own if any(key.startswith(f"{prefix}.") for prefix in head)}
     _require_same(str(path), name, own, heads, theirs, state)
     loaded = [key for key in own if key not in heads and theirs.get(key) in state]
-    merged = {**own, **{key: state[theirs[key]].to(own[key].dtype) for key in loaded}}
+    merged = {**own, **{key: state[theirs[key]].to(own[key].dtype).view_as(own[key]) for key in loaded}}
     network.load_state_dict(merged)
     _take_statistics(normalize, state)
     used = {theirs[key] for key in loaded} | {"0.mean", "0.std"}
@@ -117,11 +130,13 @@ def head_names(network: nn.Module) -> tuple[str, ...]:
     return (main[-1], *extra)
 
 
-def _names(network: nn.Module, own: State, state: State) -> tuple[dict[str, str], State]:
+def _names(own: State, state: State, rename: Callable[[str], str] | None) -> tuple[dict[str, str], State]:
     """A map from the network's names to those of the file, and the file's tensors."""
     if "0.mean" in state and any(key.startswith("1.") for key in state):
         state = with_current_names(state, [*_prefixed("0.", ("mean", "std")), *_prefixed("1.", own)])
         return {key: f"1.{key}" for key in own}, state
+    if rename is not None and not own.keys() & state.keys():
+        return {key: name for name in state if (key := rename(name)) in own}, state
     return {key: key for key in own}, state
 
 
@@ -140,7 +155,7 @@ def _require_same(
         found = state.get(theirs.get(key, key))
         if found is None:
             differing.append(f"{theirs.get(key, key)} is missing")
-        elif found.shape != tensor.shape:
+        elif _sides(found) != _sides(tensor):
             differing.append(f"{theirs.get(key, key)} is {_shape(found)}, {model} has {_shape(tensor)}")
     known = {theirs.get(key) for key in own} | {"0.mean", "0.std"}
     extra = [key for key in state if key not in known and not key.startswith("aux")]
@@ -175,6 +190,14 @@ def _take_statistics(normalize: Normalize, state: State) -> None:
         if found is not None and found.shape == own.shape:
             with torch.no_grad():
                 own.copy_(found)
+
+
+def _sides(tensor: Tensor) -> list[int]:
+    """The shape without trailing ones, which some libraries leave out."""
+    sides = list(tensor.shape)
+    while sides and sides[-1] == 1:
+        sides.pop()
+    return sides
 
 
 def _shape(tensor: Tensor) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from convnet.data import Dataset, ImageDataset
 from convnet.data.images.decode import decode
 from convnet.data.images.pixels import DecodeError
-from convnet.data.images.resize import ResizePolicy, resize
+from convnet.data.images.resize import ResizePolicy, Resizing, resize
 from convnet.errors import DataError
 from convnet.reports.style import bare, figure
 from convnet.tasks import as_picture
@@ -159,12 +159,13 @@ def resized(dataset: ImageDataset, indices: Sequence[int]) -> list[tuple[ResizeP
                 channels=dataset.info.shape.channels,
                 background=preprocess.background,
                 allow_truncated=True,
-                at_least=size,
+                at_least=preprocess.resizing.needed(size),
             )
         except (DecodeError, DataError):
             return []
         for policy, pictures in columns:
-            pixels = torch.from_numpy(resize(picture.pixels, size, policy))
+            how = preprocess.resizing if policy == preprocess.resize else Resizing(policy)
+            pixels = torch.from_numpy(resize(picture.pixels, size, how))
             pictures.append(as_picture(pixels.permute(2, 0, 1)))
     return columns
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from convnet.data.images.decode import decode
 from convnet.data.images.pixels import DecodeError, to_channels
-from convnet.data.images.resize import resize
+from convnet.data.images.resize import STRETCH, resize
 
 SIDE = 132
 """The longer side of a thumbnail in pixels."""
@@ -49,7 +49,7 @@ def picture_uri(pixels: NDArray[np.uint8]) -> str:
     shown = shown.repeat(enlarged, 0).repeat(enlarged, 1)
     height, width = shown.shape[:2]
     scale = min(1.0, SIDE / max(height, width))
-    small = resize(shown, (max(1, round(height * scale)), max(1, round(width * scale))), "stretch")
+    small = resize(shown, (max(1, round(height * scale)), max(1, round(width * scale))), STRETCH)
     written = io.BytesIO()
     Image.fromarray(small).save(written, "JPEG", quality=82)
     return "data:image/jpeg;base64," + base64.b64encode(written.getvalue()).decode()

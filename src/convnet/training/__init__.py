@@ -4,10 +4,11 @@ from convnet.mean_loss import MeanLoss, RunningLoss, as_mean
 from convnet.targets import Loss
 from convnet.training.events import EpochEnd, Event, Listener, StepEnd, StopTraining, TrainingStart, notify
 from convnet.training.gradient_check import GradientCheck, check_gradients
+from convnet.training.logistic import Logistic, fit_logistic
 from convnet.training.loop import fit
 from convnet.training.losses import LOSSES
 from convnet.training.meter import Meter
-from convnet.training.optimizers import OPTIMIZERS, Freezing, parameter_groups, rate_factors
+from convnet.training.optimizers import OPTIMIZERS, Freezing, network_parts, parameter_groups, rate_factors
 from convnet.training.regularizers import Regularizers
 from convnet.training.schedules import SCHEDULES, Schedule, Timing
 from convnet.training.state import Progress, Training, make_ema
@@ -22,6 +23,7 @@ __all__ = [
     "Freezing",
     "GradientCheck",
     "Listener",
+    "Logistic",
     "Loss",
     "MeanLoss",
     "Meter",
@@ -38,7 +40,9 @@ __all__ = [
     "as_mean",
     "check_gradients",
     "fit",
+    "fit_logistic",
     "make_ema",
+    "network_parts",
     "notify",
     "parameter_groups",
     "rate_factors",

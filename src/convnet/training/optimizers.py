@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from torch import nn, optim
@@ -171,21 +172,31 @@ def adadelta(
 
 @dataclass(frozen=True)
 class Freezing:
-    """Trains only `head` in the first `epochs` epochs; other weights and statistics are frozen."""
+    """Trains only some parts in the first epochs; other weights and statistics are frozen.
+
+    Attributes:
+        model: The whole network.
+        trained: The parts that are trained from the first epoch.
+        epochs: The number of epochs in which only these are trained.
+        norms: Whether batch norms keep their statistics in all epochs.
+    """
 
     model: nn.Module
-    head: tuple[nn.Module, ...]
+    trained: tuple[nn.Module, ...]
     epochs: int
+    norms: bool = False
 
     def begin(self, epoch: int) -> None:
         """Freeze or unfreeze for the epoch `epoch`, counted from 0; the model is in training mode."""
         frozen = epoch < self.epochs
-        kept = {id(part) for module in self.head for part in module.modules()}
-        own = {id(p) for module in self.head for p in module.parameters()}
+        kept = {id(part) for module in self.trained for part in module.modules()}
+        own = {id(p) for module in self.trained for p in module.parameters()}
         for parameter in self.model.parameters():
             parameter.requires_grad_(not frozen or id(parameter) in own)
         for module in self.model.modules():
             if frozen and id(module) not in kept and not any(True for _ in module.children()):
+                module.eval()
+            if self.norms and isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
                 module.eval()
 
 
@@ -195,14 +206,20 @@ def rate_factors(network: nn.Module, decay: float) -> dict[int, float]:
     The last part of the network has the factor 1, each earlier part `decay` times the factor of the next.
     Parts are layers or stages with the norms that follow them; auxiliary heads have the factor of the head.
     """
-    parts: list[list[nn.Parameter]] = []
+    parts = [list(chain.from_iterable(m.parameters() for m in part)) for part in network_parts(network)]
+    return {id(p): decay**i for i, part in enumerate(reversed(parts)) for p in part}
+
+
+def network_parts(network: nn.Module) -> list[list[nn.Module]]:
+    """The parts of a network with parameters, in order: layers or stages, each with the norms behind it."""
+    parts: list[list[nn.Module]] = []
     for layer in _parts(network):
         own = list(layer.parameters())
-        if parts and all(p.dim() < 2 for p in own):
-            parts[-1] += own
+        if parts and own and all(p.dim() < 2 for p in own):
+            parts[-1].append(layer)
         elif own:
-            parts.append(own)
-    return {id(p): decay**i for i, part in enumerate(reversed(parts)) for p in part}
+            parts.append([layer])
+    return parts
 
 
 def _parts(network: nn.Module) -> list[nn.Module]:

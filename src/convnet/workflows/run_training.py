@@ -161,11 +161,12 @@ def _build(
         kept = load_checkpoint(folder.fitted_checkpoint)
         _require_same(folder.fitted_checkpoint, kept.get("recipe"), identity)
         setup = build(recipe, compute, data=data, fitted_state=kept["model"])
-        return replace(setup, fit_seconds=kept["seconds"])
-    setup = build(recipe, compute, data=data, network=network, load=not folder.checkpoint.exists())
+        return replace(setup, fit_seconds=kept["seconds"], head=kept.get("head"))
+    fits = recipe.weights is not None and recipe.weights.finetune is not None
+    setup = build(recipe, compute, data=data, network=network, load=fits or not folder.checkpoint.exists())
     if setup.fit_seconds and recipe.epochs:
         content = {"model": setup.model.state_dict(), "seconds": setup.fit_seconds, "recipe": identity}
-        save_checkpoint(folder.fitted_checkpoint, content)
+        save_checkpoint(folder.fitted_checkpoint, {**content, "head": setup.head})
     return setup
 
 

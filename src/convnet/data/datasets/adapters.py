@@ -152,7 +152,7 @@ def _from_pairs(
     require_room(name, len(pictures), ImageShape(channels, height, width))
     stacked = np.empty((len(pictures), channels, height, width), np.uint8)
     for index, picture in enumerate(pictures):
-        resized = resize(picture, (height, width), preprocess.resize)
+        resized = resize(picture, (height, width), preprocess.resizing)
         try:
             stacked[index] = to_channels(resized, channels).transpose(2, 0, 1)
         except DecodeError as error:

@@ -19,6 +19,7 @@ from convnet.data.datasets.time_series import is_series_file, is_series_folder, 
 from convnet.data.files.annotations import is_image_table
 from convnet.data.files.coco import is_coco
 from convnet.data.files.csv import TABLE_SUFFIXES
+from convnet.data.files.manifest import Manifest
 from convnet.data.files.recordings import holds_recordings
 from convnet.data.files.shards import is_address, is_shard_folder, names_shards, shards_name
 from convnet.data.files.storage import Contents, is_archive, open_storage
@@ -45,6 +46,8 @@ class DataSpec:
         modality: The kind of samples.
         path: The file or folder; None for named data sets and URLs.
         contents: The listing of a folder or archive.
+        listings: The images with their labels, once they are listed, by label column and whether an image may
+            have several labels.
     """
 
     source: str
@@ -52,6 +55,7 @@ class DataSpec:
     modality: Modality = "images"
     path: Path | None = None
     contents: Contents | None = field(default=None, repr=False)
+    listings: dict[tuple[str | None, bool], Manifest] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def named(self) -> bool:

@@ -144,7 +144,7 @@ def read_pictures(
         except DataError as error:
             return str(error)
         size = picture.pixels.shape[:2]
-        pixels = picture.pixels if side is None else resize(picture.pixels, (side, side), preprocess.resize)
+        pixels = picture.pixels if side is None else resize(picture.pixels, (side, side), preprocess.resizing)
         return pixels.transpose(2, 0, 1), size
 
     with ThreadPoolExecutor() as pool:

@@ -112,7 +112,7 @@ def open_masks(
             raw, codes, reading.ignore_index, nearest=reading.nearest, trained=values is not None
         )
         if preprocess.image_size:
-            mask = resize_mask(mask, picture.shape[1:], preprocess.resize)
+            mask = resize_mask(mask, picture.shape[1:], preprocess.resizing)
         masks.append(mask)
     images, sizes = stack(str(root), pictures)
     found = ", ".join(map(str, list(codes.values())[:12])) + (" …" if len(codes) > 12 else "")

@@ -11,12 +11,14 @@ from convnet.data.datasets.csv_table import open_table
 from convnet.data.datasets.dataset import Dataset, select_classes
 from convnet.data.datasets.identify import KINDS_OF_FILES, DataSpec, identify
 from convnet.data.datasets.image_pairs import open_pairs, open_photos
+from convnet.data.datasets.look import Look, look_at
 from convnet.data.datasets.mask_folder import MaskCodes, open_masks
 from convnet.data.datasets.named.catalog import named_set
 from convnet.data.datasets.npz import open_arrays
 from convnet.data.datasets.open_images import list_images, open_images, scan_arrays
 from convnet.data.datasets.options import Data
 from convnet.data.datasets.recordings import open_recordings
+from convnet.data.datasets.statistics import FIXED
 from convnet.data.datasets.tensor_dataset import TensorDataset, list_arrays, preprocess_images, with_checksums
 from convnet.data.datasets.time_series import open_series
 from convnet.data.files.annotations import tables_within
@@ -31,6 +33,8 @@ from convnet.types import Annotation, ImageShape, Progress, unseen
 
 LABELED = ("image folder", "archive", "image table", "coco", "shards", "mask folder", "pair folder")
 """Formats of images with classes."""
+FILES = ("image folder", "archive", "image table", "coco")
+"""Formats of image files with classes, on this machine."""
 TABLES = ("table", "image table", "series")
 """Formats with columns."""
 
@@ -192,7 +196,29 @@ def list_spec(spec: DataSpec, label: str | None = None, *, multi_label: bool = F
         return list_shards(spec.source, multi_label=multi_label)
     if spec.kind not in LABELED:
         raise DataError(f"{spec.source}: holds no images with labels; {KINDS_OF_FILES}")
-    return list_images(spec.file, spec.contents, label, multi_label=multi_label)
+    if (label, multi_label) not in spec.listings:
+        listed = list_images(spec.file, spec.contents, label, multi_label=multi_label)
+        spec.listings[label, multi_label] = listed
+    return spec.listings[label, multi_label]
+
+
+def look_at_spec(spec: DataSpec, label: str | None = None, *, multi_label: bool = False) -> Look | None:
+    """What the images of a folder, an archive, a table of paths or COCO annotations look like.
+
+    Args:
+        spec: The data.
+        label: The label column of a table.
+        multi_label: Whether an image may have several labels.
+
+    Returns:
+        Size and color; None for data of another kind.
+
+    Raises:
+        DataError: The data cannot be listed.
+    """
+    if spec.kind not in FILES:
+        return None
+    return look_at(list_spec(spec, label, multi_label=multi_label))
 
 
 def has_label_columns(spec: DataSpec) -> bool:
@@ -235,8 +261,7 @@ def _open_series(
     else:
         dataset = open_series(spec.file, options.label, contents=spec.contents)
     _require_annotation(dataset, annotation)
-    pixels = ("range", "symmetric", "pixel", "imagenet")
-    if preprocess.image_size or preprocess.channels or preprocess.normalize in pixels:
+    if preprocess.image_size or preprocess.channels or preprocess.normalize not in ("channel", "none"):
         raise DataError(
             f"{options.source}: holds series of numbers; only preprocess.normalize=channel or none applies"
         )
@@ -259,8 +284,10 @@ def _open_table(
     name = dataset.info.name
     if preprocess.image_size or preprocess.channels:
         raise DataError(f"{name}: is a table of numbers; preprocess.image_size and channels do not apply")
-    if preprocess.normalize == "range":
-        raise DataError(f"{name}: is a table of numbers; preprocess.normalize=range does not apply")
+    if preprocess.normalize in FIXED and preprocess.normalize != "none":
+        raise DataError(
+            f"{name}: is a table of numbers; preprocess.normalize={preprocess.normalize} does not apply"
+        )
     if shape is not None and shape != dataset.info.shape:
         raise DataError(f"{name}: has {dataset.info.shape.channels} columns, the run takes {shape.channels}")
     return dataset

@@ -12,6 +12,13 @@ from convnet.errors import DataError
 
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 """Statistics of ImageNet's pixels 0…255, which public weights expect."""
+FIXED: dict[Normalization, tuple[float, float]] = {
+    "range": (0.0, 255.0),
+    "symmetric": (127.5, 127.5),
+    "efficientnet-lite": (127.0, 128.0),
+    "none": (0.0, 1.0),
+}
+"""The number that is subtracted from pixels, and the one by which they are divided."""
 SAMPLED = 2048
 """The number of images used for statistics if they have to be decoded."""
 CHUNK, CHUNK_OF_FILES = 2048, 64
@@ -47,8 +54,8 @@ def pixel_statistics(
                 f"not {dataset.info.shape}"
             )
         return torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), torch.tensor(IMAGENET_STD).view(1, 3, 1, 1)
-    if normalize in ("range", "symmetric", "none"):
-        shift, scale = {"range": (0.0, 255.0), "symmetric": (127.5, 127.5), "none": (0.0, 1.0)}[normalize]
+    if normalize in FIXED:
+        shift, scale = FIXED[normalize]
         return torch.full((1, channels, 1, 1), shift), torch.full((1, channels, 1, 1), scale)
     over = (0,) if normalize == "pixel" else (0, 2, 3)
     if normalize == "pixel" and dataset.info.sizes is not None:

@@ -29,7 +29,7 @@ from convnet.data.files.manifest import Manifest, Sample
 from convnet.data.files.storage import FileEntry
 from convnet.data.images.pixels import DecodeError, pixels_checksum, to_channels
 from convnet.data.images.preprocess import Preprocess, require_room
-from convnet.data.images.resize import ResizePolicy, resize
+from convnet.data.images.resize import Resizing, resize
 from convnet.errors import DataError
 from convnet.types import Batch, ImageShape, SplitName, checksum
 
@@ -140,13 +140,13 @@ def preprocess_images(
     wanted = ImageShape(preprocess.channels or own.channels, side or own.height, side or own.width)
     if channels is not None:
         wanted = wanted._replace(channels=channels.channels)
-    return _adapt(dataset, shape or wanted, preprocess.resize)
+    return _adapt(dataset, shape or wanted, preprocess.resizing)
 
 
-def _adapt(dataset: TensorDataset, shape: ImageShape, policy: ResizePolicy) -> TensorDataset:
+def _adapt(dataset: TensorDataset, shape: ImageShape, how: Resizing) -> TensorDataset:
     """Resize images and convert their channels if `shape` differs."""
     info = dataset.info
-    if shape == info.shape:
+    if shape == info.shape and how.crop_pct == 1:
         return dataset
     if info.target.dense:
         raise DataError(f"{info.name}: images with masks cannot be resized; their shape is {info.shape}")
@@ -156,7 +156,7 @@ def _adapt(dataset: TensorDataset, shape: ImageShape, policy: ResizePolicy) -> T
     images = np.empty((len(dataset), *shape), np.uint8)
     for i in range(len(dataset)):
         whole = dataset.images[i] if info.sizes is None else read_sample(dataset, i).images[0]
-        pixels = resize(whole.permute(1, 2, 0).numpy(), (shape.height, shape.width), policy)
+        pixels = resize(whole.permute(1, 2, 0).numpy(), (shape.height, shape.width), how)
         try:
             images[i] = to_channels(pixels, shape.channels).transpose(2, 0, 1)
         except DecodeError as error:

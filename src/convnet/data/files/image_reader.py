@@ -52,6 +52,8 @@ class ImageReader:
             "channels": shape.channels,
             "size": [shape.height, shape.width],
             "resize": preprocess.resize,
+            **({"crop_pct": preprocess.crop_pct} if preprocess.crop_pct < 1 else {}),
+            **({"filter": preprocess.interpolation} if preprocess.interpolation != "bilinear" else {}),
             "background": preprocess.background,
             "allow_truncated": preprocess.allow_truncated,
             **({"white": preprocess.white} if preprocess.white else {}),
@@ -92,7 +94,7 @@ class ImageReader:
         same = channels == self.shape.channels and self.preprocess.background == "white"
         if self.pack is not None and same and not reduced:
             size = (self.shape.height, self.shape.width)
-            self.pack.put(place, resize(picture.pixels, size, self.preprocess.resize))
+            self.pack.put(place, resize(picture.pixels, size, self.preprocess.resizing))
 
     def remove(self) -> None:
         """Delete the cache."""
@@ -162,10 +164,10 @@ def read_image(content: bytes, shape: ImageShape, preprocess: Preprocess) -> Pix
         channels=shape.channels,
         background=preprocess.background,
         allow_truncated=preprocess.allow_truncated,
-        at_least=size,
+        at_least=preprocess.resizing.needed(size),
         white=preprocess.white,
     )
-    return to_channels(resize(picture.pixels, size, preprocess.resize), shape.channels)
+    return to_channels(resize(picture.pixels, size, preprocess.resizing), shape.channels)
 
 
 def read_named_image(location: str, content: bytes, shape: ImageShape, preprocess: Preprocess) -> Pixels:

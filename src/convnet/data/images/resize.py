@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar
+import math
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -13,49 +14,74 @@ from torch.nn import functional as F
 from convnet.types import IGNORED
 
 ResizePolicy = Literal["stretch", "letterbox", "crop"]
+Interpolation = Literal["bilinear", "bicubic"]
 Number = TypeVar("Number", bound=np.generic)
 
 
-def resize(pixels: NDArray[np.uint8], size: tuple[int, int], policy: ResizePolicy) -> NDArray[np.uint8]:
-    """Resize with an antialiased bilinear filter.
+class Resizing(NamedTuple):
+    """How images are resized to a given size.
+
+    Attributes:
+        policy: "stretch" ignores the aspect ratio; "letterbox" keeps it and pads with black; "crop" keeps it
+            and crops the center.
+        crop_pct: With "crop", the fraction of the shorter side that the crop covers.
+        interpolation: The antialiased filter.
+    """
+
+    policy: ResizePolicy
+    crop_pct: float = 1.0
+    interpolation: Interpolation = "bilinear"
+
+    def needed(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The size of the whole image whose crop has `size`."""
+        height, width = (math.ceil(side / self.crop_pct) for side in size)
+        return height, width
+
+
+STRETCH = Resizing("stretch")
+
+
+def resize(pixels: NDArray[np.uint8], size: tuple[int, int], how: Resizing) -> NDArray[np.uint8]:
+    """Resize an image.
 
     Args:
         pixels: uint8 H×W×C.
         size: Height and width.
-        policy: "stretch" ignores the aspect ratio; "letterbox" keeps it and pads with black; "crop" keeps it
-            and crops the center.
+        how: Policy, crop and filter.
     """
-    if pixels.shape[:2] == size:
+    if pixels.shape[:2] == size and how.crop_pct == 1:
         return pixels
-    if policy == "crop":
-        return stretch(_center(pixels, size), size)
-    if policy == "stretch":
-        return stretch(pixels, size)
+    if how.policy == "crop":
+        return stretch(_center(pixels, size, how.crop_pct), size, how.interpolation)
+    if how.policy == "stretch":
+        return stretch(pixels, size, how.interpolation)
     inner, (top, left) = _boxed(pixels.shape[:2], size)
     fitted = np.zeros((*size, pixels.shape[2]), np.uint8)
-    fitted[top : top + inner[0], left : left + inner[1]] = stretch(pixels, inner)
+    fitted[top : top + inner[0], left : left + inner[1]] = stretch(pixels, inner, how.interpolation)
     return fitted
 
 
-def resize_mask(mask: NDArray[np.int16], size: tuple[int, int], policy: ResizePolicy) -> NDArray[np.int16]:
+def resize_mask(mask: NDArray[np.int16], size: tuple[int, int], how: Resizing) -> NDArray[np.int16]:
     """Resize class indices H×W by nearest neighbor; added pixels are `IGNORED`."""
-    if mask.shape == size:
+    if mask.shape == size and how.crop_pct == 1:
         return mask
-    if policy == "letterbox":
+    if how.policy == "letterbox":
         inner, (top, left) = _boxed(mask.shape, size)
         fitted = np.full(size, IGNORED, np.int16)
         fitted[top : top + inner[0], left : left + inner[1]] = _nearest(mask, inner)
         return fitted
-    return _nearest(_center(mask, size) if policy == "crop" else mask, size)
+    return _nearest(_center(mask, size, how.crop_pct) if how.policy == "crop" else mask, size)
 
 
-def stretch(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Resize H×W×C to (height, width) with torch's antialiased bilinear filter, which rounds like Pillow."""
+def stretch(
+    pixels: NDArray[np.uint8], size: tuple[int, int], interpolation: Interpolation = "bilinear"
+) -> NDArray[np.uint8]:
+    """Resize H×W×C to (height, width) with torch's antialiased filter, which rounds like Pillow."""
     if pixels.shape[:2] == size:
         return pixels
     images = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
     resized: NDArray[np.uint8] = (
-        F.interpolate(images, size=size, mode="bilinear", antialias=True)[0].permute(1, 2, 0).numpy()
+        F.interpolate(images, size=size, mode=interpolation, antialias=True)[0].permute(1, 2, 0).numpy()
     )
     return resized
 
@@ -65,10 +91,10 @@ def _nearest(mask: NDArray[np.int16], size: tuple[int, int]) -> NDArray[np.int16
     return np.asarray(image).astype(np.int16)
 
 
-def _center(pixels: NDArray[Number], size: tuple[int, int]) -> NDArray[Number]:
-    """The largest center crop with the aspect ratio of `size`."""
+def _center(pixels: NDArray[Number], size: tuple[int, int], crop_pct: float = 1.0) -> NDArray[Number]:
+    """The largest center crop with the aspect ratio of `size`, or that fraction of its sides."""
     height, width = pixels.shape[:2]
-    scale = max(size[0] / height, size[1] / width)
+    scale = max(size[0] / height, size[1] / width) / crop_pct
     rows, columns = (
         min(own, max(1, round(to / scale))) for own, to in zip((height, width), size, strict=True)
     )

@@ -6,13 +6,53 @@ folder of photos.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from convnet.data import Augment, Data, Preprocess
 from convnet.models import MODELS
 from convnet.recipes.catalog.registry import named
 from convnet.recipes.components import Component
 from convnet.recipes.recipe import Recipe
+
+PHOTOS: dict[str, dict[str, Any]] = {
+    **{
+        f"efficientnet-lite{variant}": {
+            "optimizer": {
+                "name": "rmsprop",
+                "lr": 0.016,
+                "alpha": 0.9,
+                "momentum": 0.9,
+                "weight_decay": 1e-5,
+            },
+            "schedule": {"name": "step", "every_epochs": 2, "gamma": 0.97, "warmup_epochs": 5},
+            "batch_size": 256,
+            "epochs": 350,
+            "ema": 0.9999,
+        }
+        for variant in range(5)
+    },
+    "mobilenet-v2": {
+        "optimizer": {"name": "rmsprop", "lr": 0.045, "alpha": 0.9, "momentum": 0.9, "weight_decay": 4e-5},
+        "schedule": {"name": "step", "every_epochs": 1, "gamma": 0.98},
+        "batch_size": 96,
+        "epochs": 300,
+    },
+    "squeezenet1.1": {
+        "optimizer": {"name": "momentum", "lr": 0.04, "weight_decay": 2e-4},
+        "schedule": {"name": "cosine"},
+        "batch_size": 512,
+        "epochs": 68,
+    },
+    "convnext-tiny": {
+        "optimizer": {"name": "adamw", "lr": 0.004, "weight_decay": 0.05},
+        "schedule": {"name": "cosine", "warmup_epochs": 20},
+        "loss": {"name": "cross-entropy", "label_smoothing": 0.1},
+        "batch_size": 4096,
+        "epochs": 300,
+        "ema": 0.9999,
+    },
+}
+"""The settings of networks whose papers do not use momentum and a plateau."""
 
 
 class Settings(NamedTuple):
@@ -83,6 +123,30 @@ def _file_cifar10(model: str, settings: Settings) -> None:
         return _momentum(f"{model}-cifar10", "cifar10", Preprocess(), crops, model, settings)
 
 
+def _file_photos(model: str, fields: dict[str, Any]) -> None:
+    side, optimizer = MODELS.facts(model).native.height, fields["optimizer"]
+
+    @named(
+        f"{model}-imagenet",
+        summary=f"{model} on photos of {side} pixels: {optimizer['name']}, rate {optimizer['lr']:g}, "
+        f"batch {fields['batch_size']}, crops, flips.",
+        expected="not measured (needs ImageNet)",
+    )
+    def recipe() -> Recipe:
+        return Recipe.from_dict(
+            {
+                "name": f"{model}-imagenet",
+                "data": Data(source="imagenet"),
+                "preprocess": Preprocess(image_size=side),
+                "augment": Augment(flip=True, random_resized_crop=0.08),
+                "model": model,
+                **fields,
+            }
+        )
+
+
+for _model, _fields in PHOTOS.items():
+    _file_photos(_model, _fields)
 for _model, _settings in IMAGENET.items():
     _file_imagenet(_model, _settings)
 for _model, _settings in CIFAR10.items():

@@ -1,0 +1,123 @@
+"""Embeddings of all samples by a network with fixed weights, computed once and cached."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from convnet.data import Dataset, ImageDataset
+from convnet.data.batches.prefetch import prefetch
+from convnet.data.files.cache import DecodedCache, NoSpaceError, open_cache
+from convnet.data.files.download import cache_folder
+from convnet.errors import DataError
+from convnet.explain import Encoder
+from convnet.layers import Network, fused
+from convnet.types import Batch
+
+BATCH = 32
+"""Images per pass. The last batch is filled up, so that an embedding does not depend on its neighbors."""
+PREFETCHED = 3
+SPOKEN_SECONDS = 20
+"""The interval of lines about the progress."""
+
+logger = logging.getLogger(__name__)
+
+
+def embeddings(model: Network, dataset: Dataset, identity: Mapping[str, Any]) -> Tensor:
+    """The embeddings of all samples, float32 N×D, on the CPU.
+
+    Those of image files are cached by the content of the files, so that an interrupted call goes on where it
+    stopped, and other runs, folds and seeds use them again.
+
+    Args:
+        model: The network, with the weights that it was published or trained with.
+        dataset: The data.
+        identity: The weights and the preprocessing: whatever changes embeddings besides the content of files.
+
+    Returns:
+        One row per sample.
+
+    Raises:
+        DataError: An image cannot be read; the message names the first one.
+    """
+    example = dataset.read(torch.tensor([0])).images
+    width = _embed(Encoder(model), example).shape[1]
+    kept = _open_cache(dataset, width, identity)
+    found = torch.full((len(dataset), width), torch.nan)
+    rows = dataset.rows.numpy() if isinstance(dataset, ImageDataset) else np.arange(len(dataset))
+    missing = torch.arange(len(dataset))
+    if kept is not None:
+        there = torch.from_numpy(kept.state[rows] == 1)
+        found[there] = torch.from_numpy(
+            kept.read(rows[there.numpy()]).reshape(-1, 4 * width).view(np.float32)
+        )
+        missing = missing[~there]
+    fast = Encoder(_fused(model, example) if len(missing) else model)
+    began = spoken = time.perf_counter()
+    done = 0
+    for batch in prefetch(_batches(dataset, missing), PREFETCHED):
+        vectors = _embed(fast, batch.images)
+        indices = batch.indices.cpu()
+        found[indices] = vectors
+        if kept is not None:
+            for index, vector in zip(indices.tolist(), vectors.numpy(), strict=True):
+                kept.put(int(rows[index]), vector.view(np.uint8))
+        done += len(indices)
+        if (now := time.perf_counter()) - spoken > SPOKEN_SECONDS:
+            spoken, speed = now, done / (now - began)
+            logger.info("  %s of %s images, %.0f img/s", f"{done:,}", f"{len(missing):,}", speed)
+    if found.isnan().any():
+        raise DataError(
+            f"{dataset.info.name}: {int(found.isnan().any(1).sum())} images cannot be read "
+            f"({dataset.info.unreadable[-1]} …); run 'convnet data audit', after which training skips them"
+        )
+    return found
+
+
+def _batches(dataset: Dataset, indices: Tensor) -> Iterator[Batch]:
+    for part in indices.split(BATCH):
+        batch = dataset.read(part)
+        if len(batch):
+            yield batch
+
+
+@torch.no_grad()
+def _embed(encoder: Encoder, images: Tensor) -> Tensor:
+    """N×C×H×W → N×D on the CPU, in batches of one size."""
+    device = next(encoder.parameters()).device
+    count = len(images)
+    full = (
+        torch.cat([images, images[-1:].expand(BATCH - count, *images.shape[1:])]) if count < BATCH else images
+    )
+    full = full.to(device, memory_format=torch.channels_last)
+    vectors: Tensor = encoder.eval()(full)
+    return vectors[:count].float().cpu()
+
+
+def _fused(model: Network, example: Tensor) -> Network:
+    device = next(model.parameters()).device
+    found = fused(model, example.to(device))
+    assert isinstance(found, Network)
+    return found
+
+
+def _open_cache(dataset: Dataset, width: int, identity: Mapping[str, Any]) -> DecodedCache | None:
+    """The cache of the embeddings of a manifest; None for data in memory, or without space for one."""
+    if not isinstance(dataset, ImageDataset):
+        return None
+    manifest = dataset.files.manifest
+    root = manifest.store.root if manifest.store.remote else manifest.store.root.resolve()
+    settings: dict[str, object] = {"root": str(root), **identity}
+    shape = (len(manifest), 1, 1, 4 * width)
+    try:
+        folder = cache_folder("embeddings")
+        return open_cache(folder, manifest.name, settings, manifest.fingerprint(), shape, logger.info)
+    except NoSpaceError as error:
+        logger.info("%s; embeddings are not kept", error)
+        return None
