@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from convnet.cli.options import Json, print_json
+
+if TYPE_CHECKING:
+    from convnet.models import PublishedFile
 
 app = typer.Typer(help="Networks.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_models(as_json: Json = False) -> None:
-    """List the networks: parameters, native image size, smallest image size, source."""
+    """List the networks: parameters, image sizes, source, and public weights with their preprocessing."""
     from convnet.models import MODELS
 
     rows = [
@@ -28,6 +31,14 @@ def list_models(as_json: Json = False) -> None:
         native, smallest = "×".join(map(str, row["native"])), f"{row['smallest']}×{row['smallest']}"
         facts = f"{native:<12} {smallest:<9} {', '.join(row['targets']):<12}"
         print(f"{row['name']:<{width}} {row['parameters']:>12,}  {facts} {row['source']}")
+    print("\nImageNet weights (--weights imagenet):\n")
+    print(f"{'':<{width}} {'top-1':<6} {'license':<13} {'weights':<48} images")
+    for row in rows:
+        if (weights := row["weights"]) is not None:
+            print(
+                f"{row['name']:<{width}} {weights['accuracy']:<6.1%} {weights['license']:<13} "
+                f"{weights['at']:<48} {weights['images']}"
+            )
 
 
 @app.command("show")
@@ -52,14 +63,30 @@ def show(
 
 def _facts(name: str) -> dict[str, Any]:
     """The registry's facts about a network; empty for a user's own factory."""
-    from dataclasses import asdict
-
     from convnet.models import MODELS
 
     if name not in MODELS:
         return {}
     facts = MODELS.facts(name)
-    return {**asdict(facts), "smallest": facts.smallest_for()}
+    found = {key: value for key, value in vars(facts).items() if key not in ("rename", "weights")}
+    return {**found, "smallest": facts.smallest_for(), "weights": _weights(facts.weights)}
+
+
+def _weights(published: PublishedFile | None) -> dict[str, Any] | None:
+    """What is known of public weights, and where they are."""
+    from convnet.recipes.pretrained import whereabouts
+
+    if published is None:
+        return None
+    return {
+        "file": published.name,
+        "accuracy": published.accuracy,
+        "license": published.license,
+        "at": whereabouts(published),
+        "package": published.package,
+        "address": published.address,
+        "images": str(published.input),
+    }
 
 
 def _by_number(name: str) -> tuple[str, int]:

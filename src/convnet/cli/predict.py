@@ -14,16 +14,21 @@ from convnet.cli.options import Json, print_json
 
 if TYPE_CHECKING:
     from convnet.errors import DataError
-    from convnet.prediction import InputFile
+    from convnet.prediction import InputFile, Predictor
     from convnet.tasks import Prediction
-    from convnet.workflows import Run
 
 
 PADDED = " (zero padding affects single windows at their borders)"
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="The folder of a finished run, or the name of a network with ImageNet weights.",
+        ),
+    ],
     images: Annotated[
         list[str],
         typer.Argument(
@@ -62,17 +67,17 @@ def predict(
 
     Files that cannot be read are named, and the others are predicted; the exit status is then 1.
     """
-    from convnet.workflows import load_run
+    from convnet.workflows import load_predictor
 
-    loaded = load_run(run)
+    loaded = load_predictor(model)
     task = loaded.task
     if dense:
         _require_unused({"--tile": tile, "--page": page}, "does not apply with --dense")
         _print_dense(loaded, [Path(image) for image in images], out, scale, as_json)
         return
     _require_unused({"--scale": scale}, "applies only with --dense")
-    job = Job(loaded, loaded.predictor.files(images), tile)
-    if loaded.modality == "series" and task.columns:
+    job = Job(loaded, loaded.files(images), tile)
+    if loaded.inputs.modality == "series" and task.columns:
         _require_unused({"--tile": tile, "--page": page}, "does not apply to series")
         _write_rows(job, out, as_json)
     elif task.writes:
@@ -86,9 +91,9 @@ def predict(
 
 @dataclass
 class Job:
-    """Files to predict with a run; those that cannot be predicted are named and counted."""
+    """Files to predict; those that cannot be predicted are named and counted."""
 
-    run: Run
+    predictor: Predictor
     files: list[InputFile]
     tile: int | None
     failures: list[tuple[InputFile, str]] = field(default_factory=list)
@@ -96,7 +101,7 @@ class Job:
 
     def predictions(self) -> Iterator[Prediction]:
         """The predictions of the files that can be read."""
-        found = self.run.predictor.iter_predictions(self.files, tile=self.tile, failed=self._failed)
+        found = self.predictor.iter_predictions(self.files, tile=self.tile, failed=self._failed)
         for prediction in found:
             self.predicted += 1
             yield prediction
@@ -132,7 +137,7 @@ def _print_classes(job: Job, top: int, out: Path | None, page: Path | None, as_j
     if page is not None and kept:
         from convnet.reports.prediction_page import write_prediction_page
 
-        write_prediction_page(page, str(job.run.path), kept, job.files)
+        write_prediction_page(page, job.predictor.name, kept, job.files)
     if as_json:
         print_json([*(prediction.as_dict() for prediction in kept), *job.errors()])
     elif kept:
@@ -140,12 +145,14 @@ def _print_classes(job: Job, top: int, out: Path | None, page: Path | None, as_j
         print(f"{len(kept):,} predictions  → {written}")
 
 
-def _print_dense(run: Run, images: list[Path], out: Path | None, scale: float | None, as_json: bool) -> None:
+def _print_dense(
+    predictor: Predictor, images: list[Path], out: Path | None, scale: float | None, as_json: bool
+) -> None:
     from convnet.reports.dense_figures import write_dense_figure
 
     rows = []
     for image, target in zip(images, _targets(images, out, "dense"), strict=True):
-        found = run.predict_dense(image, scale=1.0 if scale is None else scale)
+        found = predictor.dense(image, scale=1.0 if scale is None else scale)
         write_dense_figure(found, target)
         rows.append(
             {
@@ -193,7 +200,7 @@ def _write_rows(job: Job, out: Path | None, as_json: bool) -> None:
         return
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(job.run.task.columns)
+    writer.writerow(job.predictor.task.columns)
     rows = [row for prediction in predictions for row in prediction.rows()]
     writer.writerows(rows)
     target = out or Path(f"{job.files[0].path.stem}-steps.csv")
@@ -206,7 +213,7 @@ def _write_files(job: Job, out: Path | None, as_json: bool) -> None:
     from convnet.atomic import write_atomically
 
     images = [file.path for file in job.files]
-    first, *others = job.run.task.writes.items()
+    first, *others = job.predictor.task.writes.items()
     places: dict[str, dict[str, Path]] = {}
     for file, target in zip(job.files, _targets(images, out, first[1]), strict=True):
         stem = target.stem.removesuffix(f"-{first[1]}")

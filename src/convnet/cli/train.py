@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from convnet.workflows import CrossValidation, Run
 
 
+_SPLITS = {"train": "training", "val": "validation", "test": "test"}
+"""The names of splits in results, and in text."""
+
+
 @with_recipe_options
 def train(
     data_or_recipe: Annotated[
@@ -85,7 +89,7 @@ def print_result(run: Run, as_json: bool) -> None:
         return
     score = run.task.score
     width = max(20, len(f"validation {score.label}"))
-    for name, label in (("train", "training"), ("val", "validation"), ("test", "test")):
+    for name, label in _SPLITS.items():
         if scores := result[name]:
             n = f"  (n = {scores['samples']:,})" if scores.get("samples") else ""
             shown = score.show(scores[score.key])
@@ -98,6 +102,8 @@ def print_result(run: Run, as_json: bool) -> None:
         best, last = result["best_epoch"], result["epochs"]
         stopped = "" if last == run.recipe.epochs else f", stopped early after {last} of {run.recipe.epochs}"
         print(f"{'best epoch':<{width}} {best}{stopped}; its weights are kept")
+    if (head := result.get("head")) is not None:
+        print(f"{'stages':<{width}} {_stages(run, head)}")
     speed = result["images_per_second"]
     print(f"{'time':<{width}} {result['seconds']:.1f} s" + (f", {speed:,.0f} {run.noun}/s" if speed else ""))
     print(f"{'run':<{width}} {run.path}")
@@ -112,6 +118,21 @@ def print_result(run: Run, as_json: bool) -> None:
         print(f"{'baselines':<{width}} not measured on this split yet; run: {run.baselines_command}")
     else:
         print(f"{'baselines':<{width}} need series of equal length")
+
+
+def _stages(run: Run, head: Mapping[str, Any]) -> str:
+    """The metric of the fitted head beside that of the fine-tuned network."""
+    score, split = run.task.score, "val" if head["val"] else "test"
+    if not head[split]:
+        return "no held-out samples to compare the head and the fine-tuned network on"
+    first = score.show(head[split][score.key])
+    if head["kept"]:
+        rows = [row for row in run.metrics if row["val_loss"] is not None]
+        best = min(rows, key=lambda row: row["val_loss"] or 0.0) if rows else None
+        tuned = score.show(best[f"val_{score.key}"]) if best is not None else "not measured"
+        return f"head only {first}, fine-tuned {tuned} ({_SPLITS[split]}); the head's network is kept"
+    tuned = score.show(run.result[split][score.key])
+    return f"head only {first}, fine-tuned {tuned} ({_SPLITS[split]})"
 
 
 def _print_folds(done: CrossValidation, as_json: bool) -> None:

@@ -211,6 +211,7 @@ def _register(variant: int) -> None:
             smallest=1,
             parameters=lite.parameters,
             source="Tan and Le 2019",
+            depthwise=True,
             weights=_weights(variant, lite.side),
             rename=package_names(stages),
         ),

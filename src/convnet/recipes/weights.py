@@ -79,13 +79,14 @@ class WeightsReport:
         return text + (f"; unused: {_listed(self.unused)}" if self.unused else "")
 
 
-def load_pretrained(model: Network, name: str, weights: Weights) -> WeightsReport:
-    """Load weights into a network, except its head.
+def load_pretrained(model: Network, name: str, weights: Weights, *, head: bool = False) -> WeightsReport:
+    """Load weights into a network, by default except its head.
 
     Args:
         model: Normalization followed by the network; changed in place.
         name: The name of the network.
         weights: Where the weights come from.
+        head: Whether the head is loaded as well.
 
     Returns:
         The names of loaded, new and unused tensors.
@@ -105,8 +106,8 @@ def load_pretrained(model: Network, name: str, weights: Weights) -> WeightsRepor
     state = read_state(path)
     own = network.state_dict()
     theirs, state = _names(own, state, facts.rename if (facts := facts_of(name)) else None)
-    head = head_names(network)
-    heads = {key for key in own if any(key.startswith(f"{prefix}.") for prefix in head)}
+    new = () if head else head_names(network)
+    heads = {key for key in own if any(key.startswith(f"{prefix}.") for prefix in new)}
     _require_same(str(path), name, own, heads, theirs, state)
     loaded = [key for key in own if key not in heads and theirs.get(key) in state]
     merged = {**own, **{key: state[theirs[key]].to(own[key].dtype).view_as(own[key]) for key in loaded}}

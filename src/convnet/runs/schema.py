@@ -79,6 +79,15 @@ class SplitFigures(Document):
     samples: CountOrZero | None = None
 
 
+class HeadFigures(Document):
+    """The figures of a network whose head alone was fitted, before all of it was fine-tuned."""
+
+    val: SplitFigures | None = None
+    test: SplitFigures | None = None
+    seconds: Annotated[float, Ge(0)] = 0.0
+    kept: bool = False
+
+
 class ResultFile(Document):
     """The content of result.json: the final figures of a run."""
 
@@ -96,6 +105,7 @@ class ResultFile(Document):
     images_per_second: Annotated[float, Ge(0)] | None = None
     parameters: CountOrZero = 0
     thresholds: dict[str, float] = {}
+    head: HeadFigures | None = None
     device: str = "cpu"
     precision: str = "fp32"
 

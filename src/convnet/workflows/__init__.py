@@ -8,6 +8,7 @@ from convnet.workflows.comparison import Comparison, compare_runs
 from convnet.workflows.cross_validation import CrossValidation, cross_validate
 from convnet.workflows.embed import embed_data
 from convnet.workflows.plane import plane
+from convnet.workflows.predictors import load_predictor
 from convnet.workflows.retrieve import retrieve
 from convnet.workflows.run import Run, load_run
 from convnet.workflows.train import resume, train
@@ -23,6 +24,7 @@ __all__ = [
     "cross_validate",
     "describe_environment",
     "embed_data",
+    "load_predictor",
     "load_run",
     "plane",
     "resolve",

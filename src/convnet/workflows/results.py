@@ -78,6 +78,8 @@ def write_results(folder: RunFolder, setup: TrainingSetup, rows: Sequence[Row]) 
     }
     if setup.recipe.early_stopping is None:
         del result["best_epoch"]
+    if setup.head is not None and setup.recipe.epochs:
+        result["head"] = {**setup.head, "kept": epoch == 0}
     if thresholds:
         result["thresholds"] = thresholds
     folder.write("result.json", json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,13 +20,16 @@ from convnet.errors import (
 )
 from convnet.layers import Network
 from convnet.models.legacy import with_current_names
-from convnet.recipes import Opened, Recipe, TrainingSetup, build
+from convnet.recipes import Opened, Recipe, TrainingSetup, build, override
+from convnet.recipes.applicable import without_steps
+from convnet.recipes.build import with_epochs
 from convnet.runs import MetricsLog, RunFolder, load_checkpoint, save_checkpoint
 from convnet.tasks import Evaluation
 from convnet.training import Listener, StopTraining, Training, TrainingStart, fit, notify
 from convnet.workflows.recorder import Recorder, stop_on_signal
-from convnet.workflows.results import write_results
+from convnet.workflows.results import Row, write_results
 from convnet.workflows.run import Run
+from convnet.workflows.time_limit import TimeLimit, epochs_within, seconds_for_results
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +61,12 @@ def set_up(
 
 
 def run_training(
-    folder: RunFolder, setup: TrainingSetup, *, listeners: Sequence[Listener], label: str = ""
+    folder: RunFolder,
+    setup: TrainingSetup,
+    *,
+    listeners: Sequence[Listener],
+    label: str = "",
+    spent: float = 0.0,
 ) -> Run:
     """Train from where the setup is to the end; the caller holds the folder's lock.
 
@@ -66,6 +75,7 @@ def run_training(
         setup: Its setup.
         listeners: Callables that receive every event.
         label: The name of the run among several, for listeners.
+        spent: The seconds of the recipe's time limit that are spent.
 
     Returns:
         The finished run.
@@ -74,6 +84,9 @@ def run_training(
         DivergedError: The loss became NaN or infinite.
         InterruptedRunError: The user stopped training; the run can be resumed.
     """
+    if setup.recipe.minutes is not None:
+        setup, limit = _within_time(folder, setup, 60 * setup.recipe.minutes - spent)
+        listeners = [*listeners, *limit]
     recipe = setup.recipe
     identity = _identity(recipe)
     stopped = False
@@ -95,14 +108,61 @@ def run_training(
             raise DivergedError(f"{error}; {_way_out(folder)}") from None
         finally:
             recorder.steps.close()
-        if recipe.epochs and not recorder.metrics.rows:
+        rows = recorder.metrics.rows
+        if recipe.epochs and not rows and setup.head is None and recipe.minutes is None:
             raise InterruptedRunError(f"{folder.path}: stopped before the end of the first epoch")
-        if patience is not None:
+        if recipe.epochs and _head_is_better(setup, rows):
+            _take_head(setup, folder)
+        elif patience is not None and rows:
             _restore(setup, folder.best_checkpoint, identity)
-        write_results(folder, setup, recorder.metrics.rows)
+        write_results(folder, setup, rows)
     if not folder.environment.get("keep_checkpoints", True):
         folder.remove_checkpoints()
     return Run(folder)
+
+
+def _within_time(
+    folder: RunFolder, setup: TrainingSetup, left: float
+) -> tuple[TrainingSetup, Sequence[Listener]]:
+    """The setup with as many epochs as fit into the time, and the listener that ends training in time."""
+    left -= seconds_for_results(setup)
+    if not setup.training.progress.step:
+        recipe = setup.recipe
+        began = time.perf_counter()
+        epochs = epochs_within(setup, left)
+        left -= time.perf_counter() - began
+        if not epochs and setup.head is not None:
+            logger.info("only the head is trained: there is no time for an epoch of the whole network")
+            changes = without_steps(recipe) | {"weights.finetune": "head"}
+            folder.fitted_checkpoint.unlink(missing_ok=True)
+        else:
+            changes = {"epochs": max(1, epochs)}
+            if recipe.early_stopping is None and len(setup.split.val):
+                changes["early_stopping.patience"] = changes["epochs"]  # so that the best epoch is kept
+            if changes["epochs"] < recipe.epochs:
+                fit_in = f"{changes['epochs']} of {recipe.epochs} epochs fit into {recipe.minutes:g} minutes"
+                logger.info("%s", fit_in)
+        setup = with_epochs(setup, override(recipe, changes))
+        folder.write("recipe.yaml", setup.recipe.to_yaml())
+    return setup, [TimeLimit(left)]
+
+
+def _head_is_better(setup: TrainingSetup, rows: Sequence[Row]) -> bool:
+    """Whether the fitted head had a lower validation loss than the network after every epoch."""
+    if setup.head is None or not rows:
+        return setup.head is not None
+    losses = [row["val_loss"] for row in rows if row["val_loss"] is not None]
+    return bool(losses) and setup.head["val"] is not None and setup.head["val"]["loss"] < min(losses)
+
+
+def _take_head(setup: TrainingSetup, folder: RunFolder) -> None:
+    """Return to the weights before the first step."""
+    state = load_checkpoint(folder.fitted_checkpoint)["model"]
+    setup.training.model.load_state_dict(state)
+    if setup.training.ema is not None:
+        setup.training.ema.module.load_state_dict(state)
+    setup.training.progress.epoch = 0
+    logger.info("fine-tuning did not lower the validation loss; the network with the fitted head is kept")
 
 
 def _require_logged(folder: RunFolder, epochs: int) -> None:

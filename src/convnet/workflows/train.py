@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,12 @@ from convnet.data.files.shards import is_address
 from convnet.device import default_device, keep_freed_memory, make_compute, resolve_precision, set_threads
 from convnet.errors import ConvnetError, InterruptedRunError, RunError
 from convnet.layers import Network
+from convnet.models import facts_of
 from convnet.recipes import Opened, Recipe, open_recipe_data, override, split_data
 from convnet.recipes.network import build_network, network_shape, task_of
 from convnet.recipes.pretrained import checksum, is_local, locate
 from convnet.recipes.settle import settle
-from convnet.runs import RunFolder, as_file_name
+from convnet.runs import MetricsLog, RunFolder, as_file_name
 from convnet.runs.environment import describe_environment
 from convnet.settings import settings
 from convnet.training import Listener
@@ -69,6 +71,7 @@ def train(
         ConvnetError: The recipe, the data or the folder is invalid (nothing is left behind), the loss
             diverged, or the user interrupted training.
     """
+    started = time.perf_counter()
     keep_freed_memory()
     threads = set_threads(settings().threads)
     device = settings().device or default_device()
@@ -103,9 +106,12 @@ def train(
     try:
         with folder.writing():
             setup = set_up(folder, recipe, (dataset, split), compute, network)
-            run = run_training(folder, setup, listeners=listeners, label=label)
+            spent = time.perf_counter() - started
+            run = run_training(folder, setup, listeners=listeners, label=label, spent=spent)
             if report:
                 write_report(run, dataset)
+    except KeyboardInterrupt:
+        raise InterruptedRunError(f"stopped; continue with: convnet resume {folder.path}") from None
     except ConvnetError as error:
         if not (isinstance(error, InterruptedRunError) or folder.checkpoint.exists() or folder.finished):
             folder.discard()  # there is nothing to resume from
@@ -128,7 +134,7 @@ def require_buildable(
 
 def resolve_environment(recipe: Recipe, device: str, out: Path, *, named: bool = True) -> Recipe:
     """Fill in what depends on this machine: precision, absolute paths, the checksum of weights."""
-    settled: dict[str, Any] = {"precision": resolve_precision(recipe.precision, device)}
+    settled: dict[str, Any] = {"precision": _precision(recipe, device)}
     if recipe.weights is not None:
         path = locate(recipe.weights.source, recipe.model.name)
         settled["weights.sha256"] = recipe.weights.sha256 or checksum(path)
@@ -141,6 +147,14 @@ def resolve_environment(recipe: Recipe, device: str, out: Path, *, named: bool =
         if out.resolve().is_relative_to(folder):
             raise RunError(f"{out}: inside the data {folder}; choose another folder with --out")
     return override(recipe, settled)
+
+
+def _precision(recipe: Recipe, device: str) -> str:
+    """The precision of a recipe; "auto" is what is faster for the network on the device."""
+    facts = facts_of(recipe.model.name)
+    if recipe.precision == "auto" and device == "cpu" and facts is not None and facts.depthwise:
+        return "fp32"
+    return resolve_precision(recipe.precision, device)
 
 
 def resume(
@@ -206,7 +220,9 @@ def resume(
             for outdated in ("report.html", "result.json"):
                 folder.file(outdated).unlink(missing_ok=True)
             folder.write("recipe.yaml", recipe.to_yaml())
-        run = run_training(folder, setup, listeners=listeners, label=label)
+        rows = MetricsLog(folder.file("metrics.csv")).rows
+        spent = setup.fit_seconds + sum(row["seconds"] or 0.0 for row in rows)
+        run = run_training(folder, setup, listeners=listeners, label=label, spent=spent)
         write_report(run, dataset)
     return run
 

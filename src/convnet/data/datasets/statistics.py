@@ -28,6 +28,16 @@ CONSTANT = 1e-7
 """The relative deviation below which a column of a table counts as constant."""
 
 
+def fixed_statistics(
+    normalize: Normalization, channels: int
+) -> tuple[Float[Tensor, "1 C 1 1"], Float[Tensor, "1 C 1 1"]]:
+    """Mean and standard deviation of a normalization that does not depend on the data, 1×C×1×1."""
+    if normalize == "imagenet":
+        return torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), torch.tensor(IMAGENET_STD).view(1, 3, 1, 1)
+    shift, scale = FIXED[normalize]
+    return torch.full((1, channels, 1, 1), shift), torch.full((1, channels, 1, 1), scale)
+
+
 def pixel_statistics(
     dataset: Dataset, indices: Tensor, normalize: Normalization
 ) -> tuple[Float[Tensor, "1 C *"], Float[Tensor, "1 C *"]]:
@@ -47,16 +57,12 @@ def pixel_statistics(
         DataError: The normalization does not apply to the images.
     """
     channels = dataset.info.shape.channels
-    if normalize == "imagenet":
-        if channels != 3:
-            raise DataError(
-                f"{dataset.info.name}: preprocess.normalize=imagenet needs color images, "
-                f"not {dataset.info.shape}"
-            )
-        return torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), torch.tensor(IMAGENET_STD).view(1, 3, 1, 1)
-    if normalize in FIXED:
-        shift, scale = FIXED[normalize]
-        return torch.full((1, channels, 1, 1), shift), torch.full((1, channels, 1, 1), scale)
+    if normalize == "imagenet" and channels != 3:
+        raise DataError(
+            f"{dataset.info.name}: preprocess.normalize=imagenet needs color images, not {dataset.info.shape}"
+        )
+    if normalize == "imagenet" or normalize in FIXED:
+        return fixed_statistics(normalize, channels)
     over = (0,) if normalize == "pixel" else (0, 2, 3)
     if normalize == "pixel" and dataset.info.sizes is not None:
         raise DataError(
