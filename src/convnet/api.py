@@ -9,9 +9,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from convnet.data import Data, Dataset, Preprocess, audit_data
+from convnet.data import Data, Dataset, Preprocess, as_path
 from convnet.data.audit.audit import Audit
 from convnet.data.datasets.adapters import as_dataset
+from convnet.errors import RecipeError
 from convnet.layers import Metric
 from convnet.recipes import Recipe, override, split_data
 from convnet.recipes.defaults import ANNOTATION_FOR, dataset_recipe
@@ -21,12 +22,13 @@ from convnet.registry import validate
 from convnet.runs import Baselines
 from convnet.settings import use_settings
 from convnet.training import Listener
+from convnet.workflows.audit import audit_images
 from convnet.workflows.baselines import baselines as fit_baselines
 from convnet.workflows.compare import compare as compare_variants
 from convnet.workflows.comparison import Comparison
 from convnet.workflows.embed import embed_data
 from convnet.workflows.progress import shown_progress
-from convnet.workflows.retrieve import Retrieval, Space
+from convnet.workflows.retrieve import Retrieval, Space, retrieve_photos
 from convnet.workflows.retrieve import retrieve as find_nearest
 from convnet.workflows.run import Run, load_run
 from convnet.workflows.train import resume as resume_run
@@ -211,7 +213,7 @@ def audit(
         ConvnetError: The data cannot be listed or holds no images with labels.
     """
     chosen = validate(Data, {"source": str(data), "label": label, **options}, "data")
-    return audit_data(chosen, ANNOTATION_FOR.get(task), check_labels=check_labels)
+    return audit_images(chosen, ANNOTATION_FOR.get(task), check_labels=check_labels)
 
 
 def retrieve(
@@ -220,17 +222,18 @@ def retrieve(
     *,
     top: int = 10,
     space: Space = "embedding",
-    metric: Metric = "l2",
+    metric: Metric | None = None,
     data: str | Path | None = None,
 ) -> Retrieval:
     """Find the images nearest to a given one.
 
     Args:
-        run: A run or its folder.
+        run: A run or its folder; or photos, which are compared by the embedding of a network with ImageNet
+            weights: a data set, or a folder with or without classes.
         image: An image file, or the path of a sample as in the run's predictions.csv.
         top: The number of images.
         space: "embedding" (the input of the last layer), "features" (of a pipeline) or "pixels".
-        metric: The distance: "l1", "l2" or "cosine".
+        metric: The distance: "l1", "l2" or "cosine". Default: "l2" with a run, "cosine" without one.
         data: The data to search. Default: the run's own.
 
     Returns:
@@ -239,9 +242,13 @@ def retrieve(
     Raises:
         ConvnetError: The image or the data cannot be read, or the network does not have that space.
     """
-    other = None if data is None else str(data)
-    run = run if isinstance(run, Run) else load_run(run)
-    return find_nearest(run, str(image), top=top, space=space, metric=metric, data=other)
+    if isinstance(run, Run) or (as_path(str(run)) / "run.json").exists():
+        other = None if data is None else str(data)
+        loaded = run if isinstance(run, Run) else load_run(run)
+        return find_nearest(loaded, str(image), top=top, space=space, metric=metric or "l2", data=other)
+    if space != "embedding" or data is not None:
+        raise RecipeError(f"{run}: is not a run, so only its own images are searched, by their embeddings")
+    return retrieve_photos(str(run), str(image), top=top, metric=metric or "cosine")
 
 
 def embed(

@@ -84,7 +84,7 @@ def test_a_padded_classifier_agrees_where_its_windows_see_no_border() -> None:
 def test_every_classifier_becomes_a_segmentation_network() -> None:
     for name in ("alexnet", "googlenet", "lenet5", "resnet18", "resnet20", "small-convnet", "vgg-a"):
         with torch.device("meta"):
-            model = build_model("fcn", ImageShape(3, 96, 160), 4, classifier=name).eval()
+            model = build_model("fcn", ImageShape(3, 96, 160), 4, encoder=name).eval()
             assert model(torch.empty(1, 3, 96, 160)).shape == (1, 4, 96, 160)
 
 

@@ -32,13 +32,15 @@ def list_models(as_json: Json = False) -> None:
         facts = f"{native:<12} {smallest:<9} {', '.join(row['targets']):<12}"
         print(f"{row['name']:<{width}} {row['parameters']:>12,}  {facts} {row['source']}")
     print("\nImageNet weights (--weights imagenet):\n")
-    print(f"{'':<{width}} {'top-1':<6} {'license':<13} {'weights':<48} images")
-    for row in rows:
-        if (weights := row["weights"]) is not None:
-            print(
-                f"{row['name']:<{width}} {weights['accuracy']:<6.1%} {weights['license']:<13} "
-                f"{weights['at']:<48} {weights['images']}"
-            )
+    known = [row for row in rows if row["weights"] is not None]
+    widest = max(len(row["weights"]["at"]) for row in known)
+    print(f"{'':<{width}} {'top-1':<6} {'license':<13} {'weights':<{widest}} images")
+    for row in known:
+        weights = row["weights"]
+        print(
+            f"{row['name']:<{width}} {weights['accuracy']:<6.1%} {weights['license']:<13} "
+            f"{weights['at']:<{widest}} {weights['images']}"
+        )
 
 
 @app.command("show")

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from convnet.layers import Sizes
-from convnet.models.fully_convolutional import as_dense_network, margin_of, stride_of
+from convnet.models.backbone import nest
+from convnet.models.fully_convolutional import as_dense_layers, margin_of, stride_of
 from convnet.models.registry import MODELS, Facts, build_model, network
 from convnet.types import ImageShape
 
@@ -20,8 +21,8 @@ class Upsampled(nn.Sequential):
     that maps stay aligned with the image.
     """
 
-    def __init__(self, maps: nn.Sequential, stride: int, margin: int) -> None:
-        super().__init__(OrderedDict(encoder=maps[:-1], head=maps[-1]))
+    def __init__(self, encoder: nn.Sequential, head: nn.Module, stride: int, margin: int) -> None:
+        super().__init__(OrderedDict(encoder=encoder, head=head))
         self.sizes, self.margin = Sizes(multiple=stride), margin
 
     def forward(self, x: Tensor) -> Tensor:
@@ -44,21 +45,23 @@ class Upsampled(nn.Sequential):
     ),
 )
 def fcn(
-    in_channels: int, num_classes: int, image_size: tuple[int, int], *, classifier: str = "resnet18"
+    in_channels: int, num_classes: int, image_size: tuple[int, int], *, encoder: str = "resnet18"
 ) -> nn.Module:
     """A classifier made fully convolutional, with its logits interpolated to every pixel (Long et al. 2015).
 
     The classifier is built for images of its native size. Global pools are removed, and dense layers become
-    convolutions that keep the size of the maps. `classifier=vgg16` is the paper's FCN-32s.
+    convolutions that keep the size of the maps. `encoder=vgg16` is the paper's FCN-32s.
 
     Args:
         in_channels: Channels of the images.
         num_classes: The number of classes.
         image_size: Height and width.
-        classifier: The name of the classifier.
+        encoder: The name of the classifier. Its public weights can be loaded (`--weights imagenet`).
     """
-    native = MODELS.facts(classifier).native if classifier in MODELS else ImageShape(in_channels, *image_size)
+    native = MODELS.facts(encoder).native if encoder in MODELS else ImageShape(in_channels, *image_size)
     shape = ImageShape(in_channels, native.height, native.width)
-    maps = as_dense_network(build_model(classifier, shape, num_classes), shape)
-    stride = stride_of(maps, shape)
-    return Upsampled(maps, stride, margin_of(maps, shape, stride))
+    *layers, (_, head) = as_dense_layers(build_model(encoder, shape, num_classes), shape)
+    maps = nest(layers)
+    whole = nn.Sequential(maps, head)
+    stride = stride_of(whole, shape)
+    return Upsampled(maps, head, stride, margin_of(whole, shape, stride))

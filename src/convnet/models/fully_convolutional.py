@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from convnet.errors import ModelError
-from convnet.layers import FlattenLinear, layers_of
+from convnet.layers import FlattenLinear
 from convnet.layers.dropout import Dropout
 from convnet.meta import MetaMode, on_meta
+from convnet.models.backbone import Named, named_layers
 from convnet.types import ImageShape
 
 Sides = tuple[int, int]
@@ -53,38 +54,40 @@ def fully_convolutional(network: nn.Module, shape: ImageShape) -> Dense:
     Raises:
         ModelError: A layer depends on the image size in another way.
     """
-    layers = list(_converted(network, shape, whole=False))
+    layers = [layer for _, layer in _converted(network, shape, whole=False)]
     dense = nn.Sequential(*layers).eval()
     padded = any(_pads(layer) for layer in dense.modules())
     return Dense(dense, (shape.height, shape.width), stride_of(dense, shape), padded)
 
 
-def as_dense_network(network: nn.Module, shape: ImageShape) -> nn.Sequential:
-    """The classifier without its global pool and with padded dense layers: logits at the stride of its maps.
+def as_dense_layers(network: nn.Module, shape: ImageShape) -> list[Named]:
+    """The named layers of a classifier without its global pool and with padded dense layers.
+
+    They map an image to logits at the stride of the last maps.
 
     Raises:
         ModelError: As for `fully_convolutional`.
     """
-    return nn.Sequential(*_converted(network, shape, whole=True))
+    return list(_converted(network, shape, whole=True))
 
 
-def _converted(network: nn.Module, shape: ImageShape, *, whole: bool) -> Iterator[nn.Module]:
-    """The layers in order; `whole` keeps the size of the last maps instead of one score per window."""
+def _converted(network: nn.Module, shape: ImageShape, *, whole: bool) -> Iterator[Named]:
+    """The named layers in order; `whole` keeps the size of the last maps instead of one score per window."""
     maps = torch.empty(2, *shape, device="meta")
     flat: Sides | None = None  # the maps that the next dense layer covers
-    for layer in layers_of(network):
+    for name, layer in named_layers(network):
         if flat is None and isinstance(layer, nn.Flatten):
             flat = (maps.shape[2], maps.shape[3])
             continue
         if flat is None and isinstance(layer, FlattenLinear):
-            yield _convolution(layer, layer.templates(), whole)
+            yield name, _convolution(layer, layer.templates(), whole)
             flat = (1, 1)
         elif flat is not None and isinstance(layer, nn.Linear):
             channels = layer.in_features // (flat[0] * flat[1])
-            yield _convolution(layer, layer.weight.unflatten(1, (channels, *flat)), whole)
+            yield name, _convolution(layer, layer.weight.unflatten(1, (channels, *flat)), whole)
             flat = (1, 1)
         elif flat is not None and isinstance(layer, nn.BatchNorm1d):
-            yield _as_2d(layer)
+            yield name, _as_2d(layer)
         elif flat is not None and not _pointwise(layer):
             raise ModelError(f"{type(layer).__name__} after a dense layer cannot become a convolution")
         elif flat is None and isinstance(layer, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d):
@@ -93,10 +96,10 @@ def _converted(network: nn.Module, shape: ImageShape, *, whole: bool) -> Iterato
                 raise ModelError(f"{layer} depends on the image size; only global pools can be converted")
             if not whole:
                 mean = isinstance(layer, nn.AdaptiveAvgPool2d)
-                yield nn.AvgPool2d(side, stride=1) if mean else nn.MaxPool2d(side, stride=1)
+                yield name, nn.AvgPool2d(side, stride=1) if mean else nn.MaxPool2d(side, stride=1)
             maps = maps[:, :, :1, :1]
         else:
-            yield layer
+            yield name, layer
             if flat is None:
                 maps = _shape_behind(layer, maps)
     if flat is None:

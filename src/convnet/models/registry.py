@@ -93,6 +93,11 @@ def takes_any_length(name: str) -> bool:
     return facts is None or facts.any_length
 
 
+def has_weights(name: str) -> bool:
+    """Whether public ImageNet weights of a network are known."""
+    return name in MODELS and MODELS.facts(name).weights is not None
+
+
 def public_weights(name: str) -> PublishedFile:
     """The public ImageNet weights of a network.
 

@@ -8,12 +8,16 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from convnet.errors import RecipeError
 from convnet.layers import ConvBlock, Dropout, Sizes, UpConv2d, initialize
 from convnet.layers.init import InitName
-from convnet.models.registry import Facts, network
+from convnet.models.backbone import Backbone, make_backbone
+from convnet.models.registry import MODELS, Facts, build_model, facts_of, network
 from convnet.registry import Count, Fraction
 from convnet.types import ImageShape
 
+FAR = ImageShape(3, 224, 224)
+"""The shape of the images for which a user's own encoder is built."""
 Convolutions = Literal["same", "valid"]
 Upsampling = Literal["transposed", "resize"]
 
@@ -95,6 +99,7 @@ def unet(
     norm: bool = True,
     dropout: Fraction = 0.0,
     residual: bool = False,
+    encoder: str | None = None,
     init: InitName = "he",
 ) -> nn.Module:
     """U-Net: halve the size and double the channels `depth` times, then reverse with skip connections.
@@ -114,22 +119,59 @@ def unet(
         norm: Whether to use batch norm.
         dropout: The probability of dropout at the bottom.
         residual: Whether to add the input to the output, for image-to-image tasks.
+        encoder: A classifier whose layers are the encoder, up to the stride 2^`depth`; the skip connections
+            come from its last maps of every resolution. Its public weights can be loaded (`--weights
+            imagenet`). `width` is then that of the decoder.
         init: The initializer.
     """
     block = _Blocks(convolutions, norm)
+    if encoder is not None:
+        if convolutions == "valid" or dropout:
+            raise RecipeError("model.convolutions=valid and model.dropout do not apply with model.encoder")
+        shape = ImageShape(in_channels, *(MODELS.facts(encoder).native if encoder in MODELS else FAR)[1:])
+        return _encoded(encoder, shape, num_classes, block, (depth, width, upsampling, residual, init))
     widths = [width * 2**level for level in range(depth + 1)]
-    encoder: list[nn.Module] = [block(a, b) for a, b in pairwise((in_channels, *widths[:-1]))]
+    levels: list[nn.Module] = [block(a, b) for a, b in pairwise((in_channels, *widths[:-1]))]
     bottom = block(widths[-2], widths[-1])
-    encoder.append(nn.Sequential(*bottom, Dropout(dropout)) if dropout else bottom)
+    levels.append(nn.Sequential(*bottom, Dropout(dropout)) if dropout else bottom)
     decoder: list[nn.Module] = [
         UpBlock(_raise(below, above, upsampling), block(2 * above, above))
         for below, above in pairwise(reversed(widths))
     ]
     head = nn.Conv2d(width, num_classes, 1)
-    network = initialize(UNet(encoder, decoder, head, _sizes(depth, convolutions), residual), init)
+    network = initialize(UNet(levels, decoder, head, _sizes(depth, convolutions), residual), init)
     if residual:  # at the start the network returns its input
         nn.init.zeros_(head.weight)
     return network
+
+
+class EncodedUNet(nn.Module):
+    """A U-Net whose encoder is a classifier, so that its public weights can be loaded.
+
+    Attributes:
+        encoder: Image → maps of every resolution from half of the image on.
+        stem: Image → maps of its own resolution, for the last skip connection.
+        decoder: The blocks from the bottom to the top.
+        head: Features → outputs.
+        residual: Whether the input is added to the output.
+    """
+
+    def __init__(
+        self, encoder: Backbone, stem: nn.Module, decoder: list[nn.Module], head: nn.Module, residual: bool
+    ) -> None:
+        super().__init__()
+        self.encoder, self.stem = encoder, stem
+        self.decoder, self.head = nn.ModuleList(decoder), head
+        self.sizes, self.residual = Sizes(multiple=2 ** len(decoder)), residual
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N×C×H×W → N×K×H×W."""
+        skips: list[Tensor] = [self.stem(x), *self.encoder(x)]
+        maps = skips.pop()
+        for block, skip in zip(self.decoder, reversed(skips), strict=True):
+            maps = block(maps, skip)
+        out: Tensor = self.head(maps)
+        return out + x if self.residual else out
 
 
 class _Blocks:
@@ -143,6 +185,33 @@ class _Blocks:
             ConvBlock(in_channels, out_channels, padding=self.padding, norm=self.norm),
             ConvBlock(out_channels, out_channels, padding=self.padding, norm=self.norm),
         )
+
+
+def _encoded(
+    name: str,
+    shape: ImageShape,
+    num_classes: int,
+    block: _Blocks,
+    options: tuple[int, int, Upsampling, bool, InitName],
+) -> nn.Module:
+    """A U-Net with the encoder of that name; the decoder halves its channels at every level but the last."""
+    depth, width, upsampling, residual, init = options
+    published = facts.weights if (facts := facts_of(name)) is not None else None
+    classifier = build_model(name, shape, 2, **(published.options if published is not None else {}))
+    backbone, channels = make_backbone(classifier, shape, depth)
+    widths = [width, *(width * 2**level for level in range(depth))]  # from the resolution of the image down
+    decoder: list[nn.Module] = []
+    below = channels[-1]
+    for skipped, above in zip(reversed([width, *channels[:-1]]), reversed(widths[:depth]), strict=True):
+        decoder.append(UpBlock(_raise(below, above, upsampling), block(above + skipped, above)))
+        below = above
+    stem, head = block(shape.channels, width), nn.Conv2d(width, num_classes, 1)
+    network = EncodedUNet(backbone, stem, decoder, head, residual)
+    for part in (network.stem, network.decoder, network.head):
+        initialize(part, init)
+    if residual:
+        nn.init.zeros_(head.weight)
+    return network
 
 
 def _raise(in_channels: int, out_channels: int, upsampling: Upsampling) -> nn.Module:

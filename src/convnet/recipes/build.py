@@ -24,11 +24,11 @@ from convnet.device import Compute, Precision, make_compute
 from convnet.errors import RecipeError
 from convnet.layers import Network, guard_narrow_convolutions
 from convnet.recipes.balance import choose_loss, sampling_weights
-from convnet.recipes.network import build_network, task_of
+from convnet.recipes.network import build_network, encoder_of, task_of
 from convnet.recipes.precompute import State, prepare
 from convnet.recipes.recipe import Recipe
 from convnet.recipes.transfer import prepare_transfer
-from convnet.recipes.weights import Weights, head_names
+from convnet.recipes.weights import new_parts
 from convnet.tasks import Evaluation, Task
 from convnet.tasks.own_metrics import with_metrics
 from convnet.training import (
@@ -195,11 +195,11 @@ def split_data(recipe: Recipe, dataset: Dataset) -> Opened:
 
 def with_epochs(setup: TrainingSetup, recipe: Recipe) -> TrainingSetup:
     """A setup whose training has not begun, for a recipe that differs in the number of epochs."""
-    weights, timing = recipe.weights, Timing(setup.batches.steps, recipe.epochs)
+    timing = Timing(setup.batches.steps, recipe.epochs)
     training = replace(
         setup.training,
         schedule=SCHEDULES.build(recipe.schedule.name, timing, **recipe.schedule.options),
-        freezing=_freezing(setup.network, weights, recipe.epochs) if weights and recipe.epochs else None,
+        freezing=_freezing(recipe, setup.network),
     )
     return replace(setup, recipe=recipe, training=training)
 
@@ -226,20 +226,26 @@ def _make_training(
         clip_norm=recipe.clip_norm,
         ema=make_ema(model, recipe.ema) if recipe.ema is not None else None,
         metric=task.metric,
-        freezing=_freezing(model, weights, recipe.epochs) if weights and recipe.epochs else None,
+        freezing=_freezing(recipe, model),
         compute=compute,
         seed=recipe.seed,
     )
 
 
-def _freezing(model: nn.Sequential, weights: Weights, epochs: int) -> Freezing:
-    """The parts that are trained at first: heads, and the last parts before them."""
-    network = model[-1]
+def _freezing(recipe: Recipe, model: nn.Sequential) -> Freezing | None:
+    """The parts that are trained at first: those with random weights, and the last parts before them."""
+    weights = recipe.weights
+    if weights is None or not recipe.epochs:
+        return None
     assert weights.freeze_norms != "auto", "the recipe is settled"
-    heads = [network.get_submodule(name) for name in head_names(network)]
+    network, encoder = model[-1], encoder_of(recipe)
+    new = [network.get_submodule(name) for name in new_parts(network, encoder)]
     last = [module for part in network_parts(network)[-weights.last_parts :] for module in part]
-    trained = (*heads, *(last if weights.last_parts > 1 else []))
-    return Freezing(model, trained, weights.frozen_epochs(epochs), weights.freeze_norms)
+    trained = (*new, *(last if weights.last_parts > 1 else []))
+    fixed = network if encoder is None else network.get_submodule("encoder")
+    return Freezing(
+        model, trained, weights.frozen_epochs(recipe.epochs), fixed if weights.freeze_norms else None
+    )
 
 
 def _rate(recipe: Recipe) -> float:

@@ -33,3 +33,12 @@ class Component(BaseModel):
 def as_component(field: str, word: str) -> dict[str, Any]:
     """The component for a word in its place."""
     return named_model(word) if field == "model" else {"name": word}
+
+
+def with_current_options(content: Any) -> Any:
+    """A recipe's content with the options of networks that had other names in earlier versions."""
+    model = content.get("model") if isinstance(content, dict) else None
+    if not isinstance(model, dict) or model.get("name") != "fcn" or "classifier" not in model:
+        return content
+    renamed = {"encoder" if key == "classifier" else key: value for key, value in model.items()}
+    return {**content, "model": renamed}

@@ -21,6 +21,7 @@ from convnet.errors import DataError, RecipeError
 from convnet.models import MODELS, facts_of, named_model, parse_pipeline, public_weights
 from convnet.recipes.components import Component
 from convnet.recipes.overrides import override
+from convnet.recipes.pretrained import BACKBONE
 from convnet.recipes.recipe import Recipe
 from convnet.training import Regularizers
 from convnet.types import Annotation
@@ -37,8 +38,6 @@ TASK_FOR: dict[Annotation, str] = {
 """The default task for each kind of annotation."""
 ANNOTATION_FOR: dict[str | None, Annotation] = {task: annotation for annotation, task in TASK_FOR.items()}
 """The annotation that a task needs; tasks that are not listed make their own from photos."""
-BACKBONE = "efficientnet-lite0"
-"""The network for photos, whose weights are always installed."""
 SMALL_SIDE = 32
 """Images up to this size are not cropped."""
 

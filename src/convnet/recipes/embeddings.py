@@ -11,15 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convnet.data import Dataset, ImageDataset
+from convnet.data import Dataset, ImageDataset, Preprocess
 from convnet.data.batches.prefetch import prefetch
 from convnet.data.files.cache import DecodedCache, NoSpaceError, open_cache
 from convnet.data.files.download import cache_folder
 from convnet.errors import DataError
 from convnet.explain import Encoder
 from convnet.layers import Network, fused
-from convnet.types import Batch
+from convnet.types import Batch, ImageShape
 
+EMBEDDED = ("resize", "crop_pct", "interpolation", "background", "white", "allow_truncated", "normalize")
+"""The fields of `preprocess` that change an embedding; the shape of images is named apart."""
 BATCH = 32
 """Images per pass. The last batch is filled up, so that an embedding does not depend on its neighbors."""
 PREFETCHED = 3
@@ -78,6 +80,22 @@ def embeddings(model: Network, dataset: Dataset, identity: Mapping[str, Any]) ->
             f"({dataset.info.unreadable[-1]} …); run 'convnet data audit', after which training skips them"
         )
     return found
+
+
+def embedding_identity(
+    name: str, sha256: str | None, shape: ImageShape, preprocess: Preprocess, device: str
+) -> dict[str, Any]:
+    """Whatever changes the embeddings of images besides the images.
+
+    Args:
+        name: The name of the network.
+        sha256: The checksum of its weights.
+        shape: The shape of its images.
+        preprocess: The preparation of images.
+        device: The device on which embeddings are computed.
+    """
+    fields = preprocess.model_dump(include=set(EMBEDDED))
+    return {"weights": sha256, "model": name, "shape": list(shape), "preprocess": fields, "device": device}
 
 
 def _batches(dataset: Dataset, indices: Tensor) -> Iterator[Batch]:

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
-from convnet.data import Preprocess
+from convnet.data import Dataset, DatasetInfo, ImageDataset, Preprocess
 from convnet.data.datasets.statistics import fixed_statistics
+from convnet.data.files.image_reader import ImageReader
+from convnet.data.files.manifest import Manifest
+from convnet.errors import ConvnetError
 from convnet.layers import Network, Normalize
 from convnet.models import MODELS, build_model, public_weights
 from convnet.models.imagenet import imagenet_classes
 from convnet.prediction import InputSpec, Predictor
-from convnet.recipes.pretrained import checksum, locate
+from convnet.recipes.embeddings import embedding_identity, embeddings
+from convnet.recipes.pretrained import BACKBONE, checksum, locate
 from convnet.recipes.weights import Weights, load_pretrained
 from convnet.registry import validate
 from convnet.tasks import TASKS, Labels
 from convnet.types import ImageShape
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,11 @@ class PublishedNetwork:
     preprocess: Preprocess
     shape: ImageShape
     sha256: str
+
+    def embeddings(self, dataset: Dataset) -> Tensor:
+        """The embeddings of all samples N×D, cached for image files; see `embeddings`."""
+        identity = embedding_identity(self.name, self.sha256, self.shape, self.preprocess, "cpu")
+        return embeddings(self.model, dataset, identity)
 
 
 def load_published(name: str) -> PublishedNetwork:
@@ -75,3 +90,27 @@ def imagenet_predictor(name: str) -> Predictor:
     found = load_published(name)
     spec = InputSpec("images", found.shape, found.preprocess, model=name)
     return Predictor(found.name, found.model, TASKS.build("classification"), spec, Labels(imagenet_classes()))
+
+
+def embed_files(manifest: Manifest, places: NDArray[np.int64]) -> NDArray[np.float32] | None:
+    """Embeddings of some image files by the network for photos.
+
+    Args:
+        manifest: The files.
+        places: The positions of readable ones, N.
+
+    Returns:
+        N×D; None if the weights are not installed.
+    """
+    try:
+        network = load_published(BACKBONE)
+    except ConvnetError as error:
+        logger.debug("no embeddings: %s", error)
+        return None
+    files = ImageReader(manifest, network.preprocess, network.shape)
+    names = [manifest.samples[place].entry.name for place in places.tolist()]
+    info = DatasetInfo(manifest.name, network.shape, manifest.classes, names, in_memory=False)
+    nothing = torch.zeros(len(places), dtype=torch.int64)
+    dataset = ImageDataset(info, files, torch.from_numpy(places), nothing)
+    found: NDArray[np.float32] = network.embeddings(dataset).numpy()
+    return found

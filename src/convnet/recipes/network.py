@@ -70,8 +70,16 @@ def build_network(
         )
     _require_learning(model, recipe, dataset, split)
     if recipe.weights is not None and load:
-        logger.info("%s", load_pretrained(model, recipe.model.name, recipe.weights))
+        logger.info(
+            "%s", load_pretrained(model, recipe.model.name, recipe.weights, encoder=encoder_of(recipe))
+        )
     return model
+
+
+def encoder_of(recipe: Recipe) -> str | None:
+    """The classifier that is the encoder of the recipe's network; None if it has none."""
+    encoder = recipe.model.options.get("encoder")
+    return encoder if isinstance(encoder, str) else None
 
 
 def network_shape(recipe: Recipe, dataset: Dataset) -> ImageShape:

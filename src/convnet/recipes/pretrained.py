@@ -21,6 +21,9 @@ from convnet.tensor_file import read_tensors
 
 State = dict[str, Tensor]
 
+BACKBONE = "efficientnet-lite0"
+"""The network for photos, whose weights are always installed."""
+
 _HUB = "https://huggingface.co/{repo}/resolve/main/{file}"
 
 

@@ -18,7 +18,7 @@ from convnet.errors import RecipeError
 from convnet.models import MODELS
 from convnet.recipes.applicable import require_fitting_task, require_fitting_weights, require_no_steps
 from convnet.recipes.balance import Balance
-from convnet.recipes.components import Component, as_component
+from convnet.recipes.components import Component, as_component, with_current_options
 from convnet.recipes.weights import Weights
 from convnet.registry import Count, CountOrZero, Positive, Registry, Section, shown, validate
 from convnet.tasks import TASKS
@@ -188,6 +188,7 @@ class Recipe(Section):
             RecipeError: A field is unknown, missing or invalid; the message suggests the nearest name.
             UnknownNameError: A component is not registered.
         """
+        content = with_current_options(content)
         if not isinstance(content, dict):
             raise RecipeError(f"{where or 'recipe'}: expected named fields, got {type(content).__name__}")
         return validate(cls, content, where="")

@@ -10,10 +10,11 @@ from convnet.data import DATASETS, DataSpec, as_path, identify_source
 from convnet.data.datasets.identify import local_images
 from convnet.data.files.shards import names_shards
 from convnet.errors import DataError, UnknownNameError
-from convnet.models import named_model, public_weights
+from convnet.models import has_weights, named_model, public_weights
 from convnet.recipes.applicable import STEPS_ONLY, without_steps
 from convnet.recipes.catalog import RECIPES, named_recipe
 from convnet.recipes.defaults import default_recipe, is_baseline
+from convnet.recipes.network import encoder_of
 from convnet.recipes.overrides import override
 from convnet.recipes.recipe import Recipe
 from convnet.registry import nearest
@@ -60,8 +61,13 @@ def resolve(data_or_recipe: str | Recipe, overrides: Mapping[str, Any] | None = 
 def _fitting(recipe: Recipe, changes: dict[str, Any]) -> dict[str, Any]:
     """The overrides, with what follows from them: fields that weights need, or that fine-tuning decides."""
     weights = recipe.weights
+    encoder = changes.get("model.encoder", changes.get("encoder"))
+    given = any(name.partition(".")[0] == "weights" for name in changes)
+    if encoder is not None and not given and has_weights(encoder):
+        changes = {"weights.source": "imagenet", "weights.freeze_norms": "auto"} | changes
     if changes.get("weights.source") == "imagenet" and (weights is None or weights.source != "imagenet"):
-        changes = _as_published(changes.get("model", recipe.model.name)) | changes
+        encoder = encoder or encoder_of(recipe)
+        changes = _as_published(encoder or changes.get("model", recipe.model.name), encoder) | changes
     if changes.get("preprocess.resize", recipe.preprocess.resize) != "crop":
         changes = {"preprocess.crop_pct": 1.0} | changes
     asked = changes.get("weights.finetune", changes.get("finetune"))
@@ -80,14 +86,14 @@ def choose_recipe(data_or_recipe: str | Recipe, overrides: Mapping[str, Any] | N
     return resolve(data_or_recipe, overrides).recipe
 
 
-def _as_published(model: str) -> dict[str, Any]:
-    """The model options and the normalization that the public weights require."""
+def _as_published(model: str, encoder: str | None) -> dict[str, Any]:
+    """The model options, channels and normalization that public weights require."""
     published = public_weights(named_model(model)["name"])
+    pixels = {"preprocess.normalize": published.input.normalize, "preprocess.channels": 3}
+    if encoder is not None:
+        return pixels
     options = {**published.options, **published.new_head}
-    return {
-        **{f"model.{name}": value for name, value in options.items()},
-        "preprocess.normalize": published.input.normalize,
-    }
+    return {**{f"model.{name}": value for name, value in options.items()}, **pixels}
 
 
 def _find(word: str, changes: Mapping[str, Any]) -> Resolved:

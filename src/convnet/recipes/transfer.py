@@ -15,15 +15,12 @@ from convnet.data import Dataset, Split, with_images
 from convnet.device import INFERENCE, Compute, make_compute
 from convnet.errors import ModelError
 from convnet.layers import Network
-from convnet.recipes.embeddings import embeddings
+from convnet.recipes.embeddings import embedding_identity, embeddings
 from convnet.recipes.precompute import Prepared, State
 from convnet.recipes.recipe import Recipe
 from convnet.recipes.weights import head_names
 from convnet.tasks import Task
 from convnet.training import LOSSES, fit_logistic
-
-EMBEDDED = ("resize", "crop_pct", "interpolation", "background", "white", "allow_truncated", "normalize")
-"""The fields of `preprocess` that change an embedding; the shape of images is named apart."""
 
 logger = logging.getLogger(__name__)
 
@@ -65,10 +62,14 @@ def fit_head(
         ModelError: The network does not end in a dense layer that reads its embedding.
         DataError: An image cannot be read.
     """
+    assert recipe.weights is not None
     began = time.perf_counter()
     last = _last_layer(model, recipe.model.name)
     logger.info("computing embeddings of %s images by %s", f"{len(dataset):,}", recipe.model.name)
-    found = embeddings(model, dataset, embedding_identity(recipe, dataset, compute))
+    identity = embedding_identity(
+        recipe.model.name, recipe.weights.sha256, dataset.info.shape, recipe.preprocess, compute.device.type
+    )
+    found = embeddings(model, dataset, identity)
     if found.shape[1] != last.in_features:
         raise ModelError(_not_linear(recipe.model.name))
     targets = dataset.info.target.batch(dataset.targets).cpu()
@@ -123,19 +124,6 @@ def prepare_transfer(
     if recipe.weights.finetune == "head":
         return Prepared(nn.Sequential(), fitted.layers, fitted.inputs, fitted.seconds), fitted.scores
     return Prepared(nn.Sequential(), model, dataset, fitted.seconds), fitted.scores
-
-
-def embedding_identity(recipe: Recipe, dataset: Dataset, compute: Compute) -> dict[str, Any]:
-    """Whatever changes the embeddings of a recipe besides the content of the files."""
-    assert recipe.weights is not None
-    preprocess = recipe.preprocess.model_dump(include=set(EMBEDDED))
-    return {
-        "weights": recipe.weights.sha256,
-        "model": recipe.model.model_dump(),
-        "shape": list(dataset.info.shape),
-        "preprocess": preprocess,
-        "device": compute.device.type,
-    }
 
 
 def _last_layer(model: Network, name: str) -> nn.Linear:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Annotated, Literal
 
 import torch
@@ -79,13 +80,17 @@ class WeightsReport:
         return text + (f"; unused: {_listed(self.unused)}" if self.unused else "")
 
 
-def load_pretrained(model: Network, name: str, weights: Weights, *, head: bool = False) -> WeightsReport:
+def load_pretrained(
+    model: Network, name: str, weights: Weights, *, encoder: str | None = None, head: bool = False
+) -> WeightsReport:
     """Load weights into a network, by default except its head.
 
     Args:
         model: Normalization followed by the network; changed in place.
         name: The name of the network.
         weights: Where the weights come from.
+        encoder: The name of the classifier that is its encoder, which alone is loaded from weights of that
+            classifier.
         head: Whether the head is loaded as well.
 
     Returns:
@@ -98,17 +103,19 @@ def load_pretrained(model: Network, name: str, weights: Weights, *, head: bool =
     normalize, network = model.normalize, model.network
     if len(model.features) or not any(True for _ in network.parameters()):
         raise ModelError(f"--weights does not apply to '{name}', only to networks trained as a whole")
-    path = locate(weights.source, name)
+    path = locate(weights.source, encoder or name)
     if weights.sha256 is not None and checksum(path) != weights.sha256:
         raise DataError(
             f"{path}: the file has changed: its sha256 is {checksum(path)}, the recipe has {weights.sha256}"
         )
     state = read_state(path)
     own = network.state_dict()
-    theirs, state = _names(own, state, facts.rename if (facts := facts_of(name)) else None)
-    new = () if head else head_names(network)
+    theirs, state = _names(own, state, encoder or name)
+    new = () if head else new_parts(network, encoder)
     heads = {key for key in own if any(key.startswith(f"{prefix}.") for prefix in new)}
-    _require_same(str(path), name, own, heads, theirs, state)
+    if encoder is not None:
+        state = _of_encoder(state, theirs)
+    _require_same(str(path), encoder or name, own, heads, theirs, state)
     loaded = [key for key in own if key not in heads and theirs.get(key) in state]
     merged = {**own, **{key: state[theirs[key]].to(own[key].dtype).view_as(own[key]) for key in loaded}}
     network.load_state_dict(merged)
@@ -123,6 +130,19 @@ def load_pretrained(model: Network, name: str, weights: Weights, *, head: bool =
     )
 
 
+def _of_encoder(state: State, theirs: dict[str, str]) -> State:
+    """The tensors of a classifier that its first layers have; all, if the file is of the whole network."""
+    whole = any(key.startswith(("1.", "encoder.")) for key in state)
+    return state if whole else {key: value for key, value in state.items() if key in set(theirs.values())}
+
+
+def new_parts(network: nn.Module, encoder: str | None) -> tuple[str, ...]:
+    """The names of the parts that begin with random weights: heads, or all but a pretrained encoder."""
+    if encoder is None:
+        return head_names(network)
+    return tuple(name for name, _ in network.named_children() if name != "encoder")
+
+
 def head_names(network: nn.Module) -> tuple[str, ...]:
     """The names of the layers that depend on the number of classes: the last one and auxiliary heads."""
     layers = [name for name, m in network.named_modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d)]
@@ -131,14 +151,21 @@ def head_names(network: nn.Module) -> tuple[str, ...]:
     return (main[-1], *extra)
 
 
-def _names(own: State, state: State, rename: Callable[[str], str] | None) -> tuple[dict[str, str], State]:
+def _names(own: State, state: State, name: str) -> tuple[dict[str, str], State]:
     """A map from the network's names to those of the file, and the file's tensors."""
+    same = {key: key for key in own}
     if "0.mean" in state and any(key.startswith("1.") for key in state):
         state = with_current_names(state, [*_prefixed("0.", ("mean", "std")), *_prefixed("1.", own)])
         return {key: f"1.{key}" for key in own}, state
-    if rename is not None and not own.keys() & state.keys():
-        return {key: name for name in state if (key := rename(name)) in own}, state
-    return {key: key for key in own}, state
+    facts = facts_of(name)
+    spellings: list[Callable[[str], str]] = [str]
+    if facts is not None and facts.rename is not None:
+        spellings.append(facts.rename)
+    for spelled, prefix in product(spellings, ("", "encoder.")):
+        names = {prefix + spelled(key): key for key in state}
+        if shared := own.keys() & names.keys():
+            return same | {key: names[key] for key in shared}, state
+    return same, state
 
 
 def _prefixed(prefix: str, names: Iterable[str]) -> list[str]:
@@ -156,7 +183,7 @@ def _require_same(
         found = state.get(theirs.get(key, key))
         if found is None:
             differing.append(f"{theirs.get(key, key)} is missing")
-        elif _sides(found) != _sides(tensor):
+        elif not _same_sides(found, tensor):
             differing.append(f"{theirs.get(key, key)} is {_shape(found)}, {model} has {_shape(tensor)}")
     known = {theirs.get(key) for key in own} | {"0.mean", "0.std"}
     extra = [key for key in state if key not in known and not key.startswith("aux")]
@@ -193,12 +220,18 @@ def _take_statistics(normalize: Normalize, state: State) -> None:
                 own.copy_(found)
 
 
-def _sides(tensor: Tensor) -> list[int]:
-    """The shape without trailing ones, which some libraries leave out."""
-    sides = list(tensor.shape)
-    while sides and sides[-1] == 1:
-        sides.pop()
-    return sides
+def _same_sides(found: Tensor, own: Tensor) -> bool:
+    """Whether shapes are equal but for trailing ones, which some libraries leave out.
+
+    A dense layer may become a convolution over the maps that it reads.
+    """
+    if found.dim() == 2 and own.dim() == 4:
+        return found.shape[0] == own.shape[0] and found.numel() == own.numel()
+    sides = [list(tensor.shape) for tensor in (found, own)]
+    for shape in sides:
+        while shape and shape[-1] == 1:
+            shape.pop()
+    return sides[0] == sides[1]
 
 
 def _shape(tensor: Tensor) -> str:

@@ -178,13 +178,13 @@ class Freezing:
         model: The whole network.
         trained: The parts that are trained from the first epoch.
         epochs: The number of epochs in which only these are trained.
-        norms: Whether batch norms keep their statistics in all epochs.
+        fixed: The part whose batch norms keep their statistics in all epochs; None for none.
     """
 
     model: nn.Module
     trained: tuple[nn.Module, ...]
     epochs: int
-    norms: bool = False
+    fixed: nn.Module | None = None
 
     def begin(self, epoch: int) -> None:
         """Freeze or unfreeze for the epoch `epoch`, counted from 0; the model is in training mode."""
@@ -196,7 +196,8 @@ class Freezing:
         for module in self.model.modules():
             if frozen and id(module) not in kept and not any(True for _ in module.children()):
                 module.eval()
-            if self.norms and isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+        for module in self.fixed.modules() if self.fixed is not None else ():
+            if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
                 module.eval()
 
 

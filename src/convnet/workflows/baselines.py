@@ -12,11 +12,22 @@ from typing import Any
 
 import torch
 
-from convnet.data import Dataset, Split, identify, make_split, write_split
+from convnet.data import Dataset, DataSpec, Split, identify, look_at_spec, make_split, write_split
 from convnet.device import keep_freed_memory, set_threads
 from convnet.errors import DataError, InterruptedRunError, RecipeError
 from convnet.models import MODELS, build_model, named_model, parse_call
-from convnet.recipes import Recipe, baseline_recipe, default_recipe, open_recipe_data, override
+from convnet.recipes import (
+    Opened,
+    Recipe,
+    baseline_recipe,
+    default_recipe,
+    open_recipe_data,
+    override,
+    split_data,
+)
+from convnet.recipes.applicable import without_steps
+from convnet.recipes.defaults import transfer_recipe
+from convnet.recipes.pretrained import BACKBONE
 from convnet.runs import BaselineRow, Baselines, RunFolder, as_file_name, split_fingerprint
 from convnet.settings import settings, use_settings
 from convnet.workflows.run import Run
@@ -51,6 +62,8 @@ IMAGES = (
     BaselineSpec("softmax, visual words", "visual-words -> linear", 40),
     BaselineSpec("MLP, pixels", "mlp", 15),
 )
+FROZEN = BaselineSpec("frozen EfficientNet-Lite0, linear", BACKBONE, 20)
+"""The row for photos: the embedding of a network with ImageNet weights."""
 TABLE = (
     BaselineSpec("majority class", "majority", 1),
     BaselineSpec("k-NN", "knn", 10),
@@ -90,46 +103,68 @@ def baselines(
     started = time.perf_counter()
     keep_freed_memory()
     set_threads(settings().threads)
-    base = _base(data, overrides or {})
-    dataset = open_recipe_data(base)
+    spec = identify(data)
+    base = _base(spec, overrides or {})
+    dataset = open_recipe_data(base, spec)
     if not dataset.info.target.exclusive:
         raise DataError(f"{dataset.info.name}: baselines need exactly one class per sample")
     split = make_split(dataset, base.split)
     folder = (out or Path("runs") / f"{as_file_name(Path(dataset.info.name).stem)}-baselines").absolute()
-    plans, rows = TABLE if dataset.info.modality != "images" else IMAGES, []
+    look = look_at_spec(spec, base.data.label)
+    plans = TABLE if dataset.info.modality != "images" else IMAGES
+    if look is not None and look.photos:
+        plans = (*plans, FROZEN)
+    rows: list[BaselineRow] = []
     for plan in plans:
-        if not plan.model.startswith("visual-words"):  # whose patches are cut to the images
+        if plan is not FROZEN and not plan.model.startswith("visual-words"):  # their patches fit the images
             build_model(plan.model, dataset.info.shape, len(dataset.info.classes))
     fingerprint = split_fingerprint(write_split(split, dataset))
     for place, plan in enumerate(plans):
         left = started + 60 * min(minutes, LONGEST) - time.perf_counter()
         seconds = max(1.0, left * plan.share / sum(p.share for p in plans[place:]))
-        name, recipe, limited = _affordable(plan, base, dataset, split, seconds)
+        name, recipe, limited = (
+            (plan.name, _frozen(spec, base), False)
+            if plan is FROZEN
+            else _affordable(plan, base, dataset, split, seconds)
+        )
+        own = _split_data(recipe, spec) if plan is FROZEN else (dataset, split)
         recipe = resolve_environment(recipe, "cpu", folder)
         try:
             with use_settings(device="cpu"):
                 run = _finished(recipe, folder, fingerprint) or train(
-                    recipe, data=(dataset, split), below=folder, report=False
+                    recipe, data=own, below=folder, report=False
                 )
         except InterruptedRunError:
             raise InterruptedRunError(
                 f"stopped after {place} of {len(plans)} models; run the same command to continue"
             ) from None
-        rows.append(replace(_row(name, run, dataset, split), limited=limited))
+        rows.append(replace(_row(name, run, *own), limited=limited))
         on_row(rows[-1])
     table = Baselines(dataset.info.name, fingerprint, tuple(rows))
     table.write(folder)
     return table, folder
 
 
-def _base(data: str, overrides: dict[str, Any]) -> Recipe:
+def _frozen(spec: DataSpec, base: Recipe) -> Recipe:
+    """The recipe of the row for photos: only the head is fitted, on the images that the weights expect."""
+    recipe = transfer_recipe(spec, {"name": BACKBONE}, "classification")
+    shared = recipe.model_copy(update={"data": base.data, "split": base.split, "seed": base.seed})
+    head_only = {"weights.finetune": "head", "weights.freeze_norms": False}
+    return override(shared, without_steps(shared) | head_only)
+
+
+def _split_data(recipe: Recipe, spec: DataSpec) -> Opened:
+    return split_data(recipe, open_recipe_data(recipe, spec))
+
+
+def _base(spec: DataSpec, overrides: dict[str, Any]) -> Recipe:
     for field in overrides:
         if not any(field == own or field.startswith(f"{own}.") for own in OWN_FIELDS):
             raise RecipeError(
                 f"'{field}' is not common to all baselines; those are {', '.join(OWN_FIELDS)}; "
                 "train one model with 'convnet train'"
             )
-    return override(default_recipe(identify(data)), overrides)
+    return override(default_recipe(spec, pretrained=False), overrides)
 
 
 def _affordable(

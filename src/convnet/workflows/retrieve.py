@@ -11,13 +11,24 @@ import torch
 from torch import Tensor, nn
 
 from convnet.atomic import write_atomically
-from convnet.data import Dataset, Loader, as_path, location, read_sample
+from convnet.data import (
+    Dataset,
+    Loader,
+    Preprocess,
+    as_path,
+    class_names,
+    location,
+    open_searchable,
+    read_sample,
+)
 from convnet.data.files.image_reader import read_image_file
 from convnet.errors import DataError, RecipeError
 from convnet.explain import embed
 from convnet.features import Features
 from convnet.layers import Metric, nearest
+from convnet.recipes.imagenet import load_published
 from convnet.recipes.load import require_embedding
+from convnet.recipes.pretrained import BACKBONE
 from convnet.targets import MASK
 from convnet.tasks import as_picture, evaluation_batch
 from convnet.workflows.run import Run
@@ -45,12 +56,14 @@ class Retrieval:
         pixels: Its pixels as the network takes them, uint8 C×H×W.
         matches: The nearest samples, nearest first.
         dataset: The searched data.
+        metric: The distance.
     """
 
     query: str
     pixels: Tensor
     matches: tuple[Match, ...]
     dataset: Dataset
+    metric: Metric
 
     def draw(self, path: Path) -> None:
         """Write a picture of the query and the matches.
@@ -95,11 +108,7 @@ def retrieve(
         DataError: The image or the data cannot be read, or the run is not on images.
         RecipeError: The network does not have that space.
     """
-    if top < 1 or space not in get_args(Space) or metric not in get_args(Metric):
-        raise RecipeError(
-            f"retrieve: top is at least 1, space one of {get_args(Space)}, metric one of {get_args(Metric)}; "
-            f"got {top}, '{space}', '{metric}'"
-        )
+    _require_valid(top, space, metric)
     if run.modality != "images" or run.task.target is MASK:
         what = {"table": "a table of numbers", "series": "series"}.get(run.modality, run.task.name)
         raise DataError(
@@ -108,7 +117,7 @@ def retrieve(
     if space == "embedding":
         require_embedding(run.folder, run.recipe, run.model)
     dataset = open_own_data(run) if data is None else open_like_own(run, data)
-    pixels = _query(run, image, dataset)
+    pixels = _query(image, dataset, run.recipe.preprocess)
     kept: list[Tensor] = []
     vectors = _vectors(run, space, _images(run, dataset, kept))
     asked = _vectors(run, space, [pixels[None]])
@@ -117,19 +126,56 @@ def retrieve(
     if space == "pixels" and metric != "cosine":
         distances = distances / 255
     folder = as_path(data or run.recipe.data.source)
-    matches = [
-        Match(i, _path(folder, location(dataset, i)), dataset.info.classes[int(dataset.targets[i])], d)
-        for i, d in zip(indices[0].tolist(), distances[0].tolist(), strict=True)
-    ]
-    return Retrieval(image, pixels, tuple(matches), dataset)
+    return Retrieval(image, pixels, _matches(folder, dataset, indices[0], distances[0]), dataset, metric)
 
 
-def _query(run: Run, image: str, dataset: Dataset) -> Tensor:
-    """The pixels of a file in the run's shape, or of a sample of the searched data."""
+def _require_valid(top: int, space: str, metric: str) -> None:
+    if top < 1 or space not in get_args(Space) or metric not in get_args(Metric):
+        raise RecipeError(
+            f"retrieve: top is at least 1, space one of {get_args(Space)}, metric one of {get_args(Metric)}; "
+            f"got {top}, '{space}', '{metric}'"
+        )
+
+
+def retrieve_photos(data: str, image: str, *, top: int = 10, metric: Metric = "cosine") -> Retrieval:
+    """Search photos, with or without classes, by the embedding of a network with ImageNet weights.
+
+    Args:
+        data: A data set or a folder of images.
+        image: A file, or the path of a sample in the data.
+        top: The number of matches.
+        metric: The distance.
+
+    Returns:
+        The matches, nearest first.
+
+    Raises:
+        DataError: The image or the data cannot be read.
+    """
+    _require_valid(top, "embedding", metric)
+    network = load_published(BACKBONE)
+    dataset = open_searchable(data, network.preprocess, network.shape)
+    pixels = _query(image, dataset, network.preprocess)
+    vectors = network.embeddings(dataset)
+    asked = embed(network.model, [pixels[None]])
+    distances, found = nearest(asked, vectors, min(top, len(vectors)), metric)
+    return Retrieval(image, pixels, _matches(as_path(data), dataset, found[0], distances[0]), dataset, metric)
+
+
+def _matches(folder: Path, dataset: Dataset, indices: Tensor, distances: Tensor) -> tuple[Match, ...]:
+    labels = class_names(dataset)
+    return tuple(
+        Match(i, _path(folder, location(dataset, i)), labels[i], distance)
+        for i, distance in zip(indices.tolist(), distances.tolist(), strict=True)
+    )
+
+
+def _query(image: str, dataset: Dataset, preprocess: Preprocess) -> Tensor:
+    """The pixels of a file in the shape of the searched data, or of a sample of it."""
     places = [location(dataset, i) for i in range(len(dataset))]
     if not Path(image).exists() and image in places:
         return read_sample(dataset, places.index(image)).images[0]
-    return torch.tensor(read_image_file(Path(image), run.shape, run.recipe.preprocess))
+    return torch.tensor(read_image_file(Path(image), dataset.info.shape, preprocess))
 
 
 def _images(run: Run, dataset: Dataset, kept: list[Tensor]) -> Iterator[Tensor]:

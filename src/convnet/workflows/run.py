@@ -14,6 +14,7 @@ from convnet.errors import ConvnetError, RunError
 from convnet.layers import Network
 from convnet.prediction import DenseMap, Predictor
 from convnet.recipes.load import trained_network
+from convnet.registry import Section
 from convnet.runs import Baselines, MetricsLog, RunFolder, baselines_beside
 from convnet.runs.schema import WAY_OUT
 from convnet.tasks import Evaluation, Labels, Prediction
@@ -80,7 +81,9 @@ class Run(RunInfo):
         if not self.task.target.exclusive or uneven:
             return None
         recipe, words = self.recipe, ["convnet", "baselines", self.recipe.data.source]
-        sections = {"data": recipe.data, "split": recipe.split, "preprocess": recipe.preprocess}
+        sections: dict[str, Section] = {"data": recipe.data, "split": recipe.split}
+        if recipe.weights is None or recipe.weights.source != "imagenet":  # which have their own image size
+            sections["preprocess"] = recipe.preprocess
         for name, section in sections.items():
             for field, info in type(section).model_fields.items():
                 value = getattr(section, field)

@@ -26,7 +26,7 @@ from convnet.errors import ConvnetError, InterruptedRunError, RunError
 from convnet.layers import Network
 from convnet.models import facts_of
 from convnet.recipes import Opened, Recipe, open_recipe_data, override, split_data
-from convnet.recipes.network import build_network, network_shape, task_of
+from convnet.recipes.network import build_network, encoder_of, network_shape, task_of
 from convnet.recipes.pretrained import checksum, is_local, locate
 from convnet.recipes.settle import settle
 from convnet.runs import MetricsLog, RunFolder, as_file_name
@@ -136,7 +136,7 @@ def resolve_environment(recipe: Recipe, device: str, out: Path, *, named: bool =
     """Fill in what depends on this machine: precision, absolute paths, the checksum of weights."""
     settled: dict[str, Any] = {"precision": _precision(recipe, device)}
     if recipe.weights is not None:
-        path = locate(recipe.weights.source, recipe.model.name)
+        path = locate(recipe.weights.source, encoder_of(recipe) or recipe.model.name)
         settled["weights.sha256"] = recipe.weights.sha256 or checksum(path)
         if is_local(recipe.weights.source):
             settled["weights.source"] = str(as_path(recipe.weights.source).resolve())
@@ -151,7 +151,7 @@ def resolve_environment(recipe: Recipe, device: str, out: Path, *, named: bool =
 
 def _precision(recipe: Recipe, device: str) -> str:
     """The precision of a recipe; "auto" is what is faster for the network on the device."""
-    facts = facts_of(recipe.model.name)
+    facts = facts_of(encoder_of(recipe) or recipe.model.name)
     if recipe.precision == "auto" and device == "cpu" and facts is not None and facts.depthwise:
         return "fp32"
     return resolve_precision(recipe.precision, device)

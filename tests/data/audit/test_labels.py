@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from convnet.data.audit.labels import suspects
+from convnet.data.audit.labels import image_features, suspects
 
 
 def stripes(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -20,7 +20,7 @@ def stripes(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def test_a_swapped_label_is_found() -> None:
     images, labels = stripes(40, seed=0)
     labels[7] = 1 - labels[7]
-    (found, *_) = suspects(images, labels, ("horizontal", "vertical"))
+    (found, *_) = suspects(image_features(images), labels, ("horizontal", "vertical"))
     assert found.index == 7
     assert found.other == ("horizontal", "vertical")[1 - labels[7]]
 
@@ -28,4 +28,4 @@ def test_a_swapped_label_is_found() -> None:
 def test_classes_of_fewer_than_ten_images_are_not_checked() -> None:
     images, labels = stripes(18, seed=0)
     labels[3] = 1 - labels[3]
-    assert suspects(images, labels, ("horizontal", "vertical")) == []
+    assert suspects(image_features(images), labels, ("horizontal", "vertical")) == []

@@ -32,18 +32,19 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Check images for damage, duplicates, odd sizes and wrong labels or masks; write a page."""
-    from convnet.data import Data, audit_data
+    from convnet.data import Data
     from convnet.device import keep_freed_memory
     from convnet.recipes.defaults import ANNOTATION_FOR
     from convnet.registry import validate
     from convnet.reports.audit_page import write_audit_page
     from convnet.runs import as_file_name
+    from convnet.workflows.audit import audit_images
     from convnet.workflows.progress import WorkProgress
 
     keep_freed_memory()
     options = validate(Data, data_options(set_, source=data, label=label), "data")
     with WorkProgress("checking images") as progress:
-        found = audit_data(options, ANNOTATION_FOR.get(task), check_labels=labels, progress=progress.over)
+        found = audit_images(options, ANNOTATION_FOR.get(task), check_labels=labels, progress=progress.over)
     name = as_file_name(found.manifest.name)
     page = None if as_json and html is None else html or Path(f"{name}-audit.html")
     if page is not None:

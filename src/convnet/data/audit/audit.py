@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convnet.data.audit.duplicates import duplicates
+from convnet.data.audit.duplicates import Vectors, duplicates
 from convnet.data.audit.findings import KINDS, Finding, Kind, document, findings
-from convnet.data.audit.labels import SIDE, suspects
+from convnet.data.audit.labels import SIDE, Suspect, image_features, suspects
+from convnet.data.audit.look import look_of
 from convnet.data.audit.scan import Scan, scan
 from convnet.data.files.image_reader import ImageReader
 from convnet.data.files.manifest import Manifest
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 OUTLIERS = 8
 """The number of darkest, brightest and least contrasted images that are shown."""
+Embed = Callable[[Manifest, NDArray[np.int64]], NDArray[np.float32] | None]
+"""Embeddings N×D of the images at N positions; None if there is no network for them."""
 MOST_JUDGED = 20_000
 """The largest number of images whose labels are checked."""
 
@@ -118,6 +121,7 @@ def audit(
     manifest: Manifest,
     *,
     check_labels: bool = True,
+    embed: Embed | None = None,
     partners: Callable[[Scan], Iterable[Finding]] = lambda _: (),
     progress: Progress = unseen,
 ) -> Audit:
@@ -126,6 +130,7 @@ def audit(
     Args:
         manifest: The files.
         check_labels: Whether to check the labels.
+        embed: Computes embeddings of photos, with which copies and suspicious labels are found.
         partners: Checks what belongs to the images, such as their masks.
         progress: Shows the progress of decoding.
 
@@ -135,7 +140,9 @@ def audit(
     begun = time.perf_counter()
     found = scan(manifest, progress=progress)
     scanned = time.perf_counter()
-    pairs = duplicates(manifest, found).pairs
+    vectors = _embedded(manifest, found, embed) if embed is not None else None
+    embedded = time.perf_counter()
+    pairs = duplicates(manifest, found, vectors).pairs
     compared = time.perf_counter()
     suspicious: list[Finding] = []
     if check_labels and not manifest.multi_label:
@@ -143,10 +150,11 @@ def audit(
             logger.info("labels are not checked: more than %s images", f"{MOST_JUDGED:,}")
         else:
             logger.info("checking labels")
-            suspicious = _suspects(manifest, found)
+            suspicious = _suspects(manifest, found, vectors)
     seconds = {
         "scan": scanned - begun,
-        "compare": compared - scanned,
+        "embed": embedded - scanned,
+        "compare": compared - embedded,
         "labels": time.perf_counter() - compared,
     }
     all_found = [*findings(manifest, found, pairs), *suspicious, *partners(found)]
@@ -154,11 +162,26 @@ def audit(
     return Audit(manifest, found, tuple(ordered), seconds)
 
 
-def _suspects(manifest: Manifest, found: Scan) -> list[Finding]:
+def _embedded(manifest: Manifest, found: Scan, embed: Embed) -> Vectors | None:
+    """Embeddings of usable images; None if they are not color photos, or too many."""
+    look = look_of(found)
+    places = (found.sound & ~found.records["blank"]).nonzero()[0]
+    if look is None or not look.photos or len(manifest) > MOST_JUDGED:
+        return None
+    logger.info("computing embeddings of %s images", f"{len(places):,}")
+    numbers = embed(manifest, places)
+    return None if numbers is None else Vectors(places, numbers)
+
+
+def _suspects(manifest: Manifest, found: Scan, vectors: Vectors | None) -> list[Finding]:
     """Suspicious labels, most suspicious first, among readable images that are not blank."""
     places = (found.sound & ~found.records["blank"]).nonzero()[0]
     if not len(places):
         return []
+    if vectors is not None:
+        labels = manifest.targets()[vectors.places].numpy()
+        kept = vectors.places.tolist()
+        return _findings(manifest, kept, suspects(vectors.numbers, labels, manifest.classes))
     channels = 3 if (found.records["channels"][places] >= 3).any() else 1
     images = ImageReader(
         manifest.without(set(range(len(manifest))) - set(places.tolist())),
@@ -166,10 +189,14 @@ def _suspects(manifest: Manifest, found: Scan) -> list[Finding]:
         ImageShape(channels, SIDE, SIDE),
     )
     pixels, readable = images.read(np.arange(len(places)))
-    kept: Sequence[int] = places[readable].tolist()
+    kept = places[readable].tolist()
     labels = manifest.targets()[kept].numpy()
+    return _findings(manifest, kept, suspects(image_features(pixels), labels, manifest.classes))
+
+
+def _findings(manifest: Manifest, kept: Sequence[int], found: Sequence[Suspect]) -> list[Finding]:
     suspicious = []
-    for suspect in suspects(pixels, labels, manifest.classes):
+    for suspect in found:
         sample = manifest.samples[kept[suspect.index]]
         suspicious.append(
             Finding(

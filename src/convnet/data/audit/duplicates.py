@@ -28,6 +28,8 @@ LIKENESS = 0.9
 """The smallest correlation of the thumbnails of candidates."""
 CROPPED_LIKENESS = 0.8
 """The same for images that are large enough to be searched for crops."""
+EMBEDDED_LIKENESS = 0.8
+"""The smallest cosine of the embeddings of candidates."""
 LEVELS = 24.0
 """The largest mean difference of the thumbnails of candidates, of 255."""
 MOST_ALIKE = 8
@@ -64,15 +66,25 @@ class Copies(NamedTuple):
         return together(count, [pair for pair in self.pairs if near or pair.exact])
 
 
-def duplicates(manifest: Manifest, found: Scan) -> Copies:
+@dataclass(frozen=True)
+class Vectors:
+    """Embeddings of some images: their positions N, and the numbers N×D."""
+
+    places: NDArray[np.int64]
+    numbers: NDArray[np.float32]
+
+
+def duplicates(manifest: Manifest, found: Scan, vectors: Vectors | None = None) -> Copies:
     """Find copies of images.
 
-    Candidates are found by perceptual hashes and thumbnails. Exact copies are confirmed by all pixels, near
-    copies (resized, recompressed, slightly cropped) by `copies.same_photo`. Blank images are left out.
+    Candidates are found by perceptual hashes and thumbnails and, if there are any, by embeddings. Exact
+    copies are confirmed by all pixels, near copies (resized, recompressed, slightly cropped) by
+    `copies.same_photo`. Blank images are left out.
 
     Args:
         manifest: The files.
         found: Their scan.
+        vectors: Embeddings, which also find copies that are cropped further.
 
     Returns:
         The pairs. Dozens of images that are all alike show one scene again and again; they are counted, but
@@ -83,7 +95,7 @@ def duplicates(manifest: Manifest, found: Scan) -> Copies:
     exact = list(_exact(manifest, records, usable))
     copies = {pair.second for pair in exact}
     originals = np.array([place for place in usable if place not in copies], np.int64)
-    near = [Pair(a, b, exact=False) for a, b in _near(manifest, records, originals)]
+    near = [Pair(a, b, exact=False) for a, b in _near(manifest, records, originals, vectors)]
     numbers = together(len(manifest), near)
     sizes = np.bincount(numbers)
     scenes = {*np.flatnonzero(sizes > MOST_COPIES).tolist()}
@@ -142,15 +154,17 @@ def _digests(manifest: Manifest) -> Callable[[int], bytes]:
     return digest
 
 
-def _near(manifest: Manifest, records: Records, places: NDArray[np.int64]) -> list[tuple[int, int]]:
+def _near(
+    manifest: Manifest, records: Records, places: NDArray[np.int64], vectors: Vectors | None
+) -> list[tuple[int, int]]:
     """Pairs that are the same photo; a spanning tree for each group of copies."""
     edges = np.empty((2, 0), np.int64)
     kin = np.arange(len(records))
     views = Views(manifest)
-    for pairs in _proposed(records["hash"][places], places):
+    hashed = (pairs[:, _alike(records, pairs)] for pairs in _proposed(records["hash"][places], places))
+    for pairs in chain(hashed, _embedded_nearby(vectors, places) if vectors is not None else ()):
         # Pairs that are already connected through others need not be compared.
-        unknown = pairs[:, kin[pairs[0]] != kin[pairs[1]]]
-        alike = unknown[:, _alike(records, unknown)]
+        alike = pairs[:, kin[pairs[0]] != kin[pairs[1]]]
         views.read(alike.ravel().tolist())
         found = np.array([views.same_photo(a, b) for a, b in alike.T.tolist()], np.bool_)
         if found.any():
@@ -178,6 +192,20 @@ def _proposed(hashes: NDArray[np.uint64], places: NDArray[np.int64]) -> Iterator
         pairs = np.stack([places[top + i], places[top + nearest[i, column]]])
         for start in range(0, pairs.shape[1], BLOCK):
             yield pairs[:, start : start + BLOCK]
+
+
+def _embedded_nearby(vectors: Vectors, places: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Pairs of positions with similar embeddings, 2×M; few for each position."""
+    chosen = np.isin(vectors.places, places)
+    own = vectors.places[chosen]
+    units = vectors.numbers[chosen] / np.linalg.norm(vectors.numbers[chosen], axis=1, keepdims=True)
+    for top in range(0, len(own), BLOCK):
+        cosine = units[top : top + BLOCK] @ units[top:].T
+        later = np.arange(cosine.shape[1])[None] > np.arange(len(cosine))[:, None]
+        cosine = np.where(later, cosine, -1)
+        nearest = np.argsort(-cosine, 1, kind="stable")[:, :MOST_ALIKE]
+        i, column = (np.take_along_axis(cosine, nearest, 1) >= EMBEDDED_LIKENESS).nonzero()
+        yield np.stack([own[top + i], own[top + nearest[i, column]]])
 
 
 def _components(count: int, edges: NDArray[np.int64]) -> NDArray[np.int64]:

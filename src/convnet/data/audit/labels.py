@@ -24,6 +24,8 @@ SHARE = 0.05
 """The largest fraction of labels that are reported."""
 REPEATS = 2
 """The number of cross-validations whose probabilities are averaged."""
+SMALL = 10_000_000
+"""The number of features of all images below which one thread is faster."""
 PATCHES = 30_000
 """The number of patches that visual words are fitted to."""
 GRID = 3
@@ -47,15 +49,17 @@ class Suspect:
     own: float
 
 
-def suspects(images: NDArray[np.uint8], labels: NDArray[np.int64], classes: tuple[str, ...]) -> list[Suspect]:
+def suspects(
+    features: NDArray[np.float32], labels: NDArray[np.int64], classes: tuple[str, ...]
+) -> list[Suspect]:
     """Labels that a cross-validated classifier contradicts with confidence, most suspicious first.
 
-    The classifier is logistic regression on HoG, global and local color histograms, and visual words. It is
+    The classifier is logistic regression on embeddings, or on the features of `image_features`. It is
     confident if the probability of another class exceeds the mean probability that the members of that class
     have (confident learning; Northcutt et al. 2021).
 
     Args:
-        images: uint8 N×H×W×C.
+        features: N×D.
         labels: Class indices N.
         classes: The class names.
     """
@@ -64,7 +68,7 @@ def suspects(images: NDArray[np.uint8], labels: NDArray[np.int64], classes: tupl
     if len(np.unique(labels[judged])) < 2:
         return []
     own_labels = labels[judged]
-    probabilities = _probabilities(_features(images[judged]), own_labels)
+    probabilities = _probabilities(features[judged], own_labels)
     numbers = np.unique(own_labels)
     own_column = np.searchsorted(numbers, own_labels)
     own = probabilities[np.arange(len(judged)), own_column]
@@ -80,8 +84,11 @@ def suspects(images: NDArray[np.uint8], labels: NDArray[np.int64], classes: tupl
     ]
 
 
-def _features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """N×D: square roots of HoG, color histograms and visual words, standardized, all kinds of one weight."""
+def image_features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """HoG, color histograms and visual words of images N×H×W×C as N×D.
+
+    Square roots, standardized; all kinds of features have the same weight.
+    """
     parts: list[list[torch.Tensor]] = [[] for _ in range(3 + GRID**2)]
     size = images.shape[1:3]
     channels = images.shape[3]
@@ -117,9 +124,14 @@ def _probabilities(features: NDArray[np.float32], labels: NDArray[np.int64]) -> 
     from sklearn.exceptions import ConvergenceWarning  # imported here because it takes a second
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from threadpoolctl import threadpool_limits
 
     total = np.zeros((len(labels), len(np.unique(labels))))
-    with warnings.catch_warnings():
+    if len(features) < features.shape[1]:  # the solution lies in the space of the samples
+        centered = (features - features.mean(0)).astype(np.float64)
+        features = (centered @ np.linalg.qr(centered.T)[0]).astype(np.float32)
+    # Threads wait for each other longer than a small problem takes.
+    with warnings.catch_warnings(), threadpool_limits(1 if features.size < SMALL else None):
         warnings.simplefilter("ignore", ConvergenceWarning)  # full convergence is not needed
         for seed in range(REPEATS):
             folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)

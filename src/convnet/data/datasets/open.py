@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from convnet.data.audit.audit import Audit, audit
+from convnet.data.audit.audit import Audit, Embed, audit
+from convnet.data.audit.look import Look, look_at
 from convnet.data.datasets.audit_pairs import audit_masks, audit_pairs
 from convnet.data.datasets.csv_table import open_table
 from convnet.data.datasets.dataset import Dataset, select_classes
 from convnet.data.datasets.identify import KINDS_OF_FILES, DataSpec, identify
 from convnet.data.datasets.image_pairs import open_pairs, open_photos
-from convnet.data.datasets.look import Look, look_at
 from convnet.data.datasets.mask_folder import MaskCodes, open_masks
 from convnet.data.datasets.named.catalog import named_set
 from convnet.data.datasets.npz import open_arrays
@@ -22,6 +22,7 @@ from convnet.data.datasets.statistics import FIXED
 from convnet.data.datasets.tensor_dataset import TensorDataset, list_arrays, preprocess_images, with_checksums
 from convnet.data.datasets.time_series import open_series
 from convnet.data.files.annotations import tables_within
+from convnet.data.files.image_folder import list_unlabeled
 from convnet.data.files.manifest import Manifest
 from convnet.data.files.recordings import holds_recordings
 from convnet.data.files.shards import list_shards
@@ -70,6 +71,30 @@ def open_data(
     return open_spec(spec, chosen, preprocess or Preprocess(), wanted, shape)
 
 
+def open_searchable(source: str, preprocess: Preprocess, shape: ImageShape) -> Dataset:
+    """Open images with their classes or, if a folder or an archive has none, without.
+
+    Args:
+        source: A name, a path or a URL.
+        preprocess: The preparation of images.
+        shape: The shape of images that a network takes.
+
+    Raises:
+        DataError: The data holds no readable images.
+    """
+    spec = identify(source)
+    if spec.modality != "images":
+        raise DataError(f"{source}: holds no images")
+    if spec.kind not in ("image folder", "archive"):
+        return open_spec(spec, Data(source=source), preprocess, spec.annotation(), shape)
+    try:
+        listed = list_spec(spec)
+    except DataError:
+        store = open_storage(spec.file)
+        listed = list_unlabeled(store, spec.contents or store.contents())
+    return open_images(listed, source, preprocess, shape)
+
+
 def list_data(source: str, label: str | None = None, *, multi_label: bool = False) -> Manifest:
     """List the images of data with their labels, without decoding them; see `list_spec`."""
     return list_spec(identify(source), label, multi_label=multi_label)
@@ -80,6 +105,7 @@ def audit_data(
     annotation: Annotation | None = None,
     *,
     check_labels: bool = True,
+    embed: Embed | None = None,
     progress: Progress = unseen,
 ) -> Audit:
     """Check the images of data, with their classes, labels, masks or partner images.
@@ -88,6 +114,7 @@ def audit_data(
         options: The data and how it is read.
         annotation: What belongs to an image. Default: what the data offers.
         check_labels: Whether to check the classes.
+        embed: Computes embeddings of photos, with which copies and suspicious labels are found.
         progress: Shows the progress of decoding.
 
     Raises:
@@ -100,7 +127,7 @@ def audit_data(
     if wanted == "pairs" and spec.contents is not None:
         return audit_pairs(spec.file, spec.contents, progress)
     manifest = list_spec(spec, options.label, multi_label=wanted == "labels")
-    return audit(manifest, check_labels=check_labels, progress=progress)
+    return audit(manifest, check_labels=check_labels, embed=embed, progress=progress)
 
 
 def mask_codes(options: Data) -> MaskCodes:

@@ -148,7 +148,7 @@ def _adapt(dataset: TensorDataset, shape: ImageShape, how: Resizing) -> TensorDa
     info = dataset.info
     if shape == info.shape and how.crop_pct == 1:
         return dataset
-    if info.target.dense:
+    if info.target.dense and (info.target.colored or shape[1:] != info.shape[1:] or how.crop_pct < 1):
         raise DataError(f"{info.name}: images with masks cannot be resized; their shape is {info.shape}")
     if info.sizes is not None and shape[1:] == info.shape[1:]:
         raise DataError(f"{info.name}: preprocess.channels does not apply without preprocess.image_size")

@@ -67,6 +67,20 @@ def list_folder(store: Storage, contents: Contents) -> Manifest:
     return make_manifest(store.root.resolve().stem, store, samples, ignored=ignored, empty=lacking)
 
 
+def list_unlabeled(store: Storage, contents: Contents) -> Manifest:
+    """List all images of a folder or an archive, without classes.
+
+    Args:
+        store: The storage.
+        contents: Its listing.
+
+    Raises:
+        DataError: There are no images.
+    """
+    samples = [Sample(entry, ()) for entry in contents.entries if has_image_name(entry.name)]
+    return make_manifest(store.root.resolve().stem, store, samples, multi_label=True)
+
+
 def without_wrapping(contents: Contents, pictures: list[FileEntry]) -> tuple[str, list[str]]:
     """The prefix of the class or split folders, and their names.
 

@@ -26,7 +26,7 @@ def unet_digit_scenes() -> Recipe:
 @named("fcn-digit-scenes", expected="0.949 ± 0.000 (n=3 seeds)")
 def fcn_digit_scenes() -> Recipe:
     """Segmentation of scenes of digits by ResNet-20 made fully convolutional."""
-    model = {"name": "fcn", "classifier": "resnet20"}
+    model = {"name": "fcn", "encoder": "resnet20"}
     return dense_recipe(
         "digit-scenes",
         "segmentation",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from convnet.data.audit.records import Memory
-from convnet.data.audit.scan import scan
+from convnet.data.audit.scan import Scan, scan
 from convnet.data.files.manifest import Manifest
 
 FEW = 32
@@ -43,7 +43,11 @@ class Look:
 def look_at(listed: Manifest) -> Look | None:
     """Decode some images, spread over the data set; None if none of them can be read."""
     some = range(0, len(listed), -(-len(listed) // FEW))
-    found = scan(listed, only=some, memory=Memory(listed))
+    return look_of(scan(listed, only=some, memory=Memory(listed)))
+
+
+def look_of(found: Scan) -> Look | None:
+    """What scanned images look like; None if none of them could be decoded."""
     records = found.records[found.decoded]
     if not len(records):
         return None
