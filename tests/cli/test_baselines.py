@@ -72,7 +72,7 @@ def test_pictures(call: Cli, tmp_path: Path) -> None:
         (["plane", "--data", "digits"], "a plane has two columns"),
         (["plane", "--data", "moons", "--model", "lenet5"], "takes images, and moons holds rows of numbers"),
         (["plane", "--vary", "model.hiden=[3]"], "did you mean 'hidden'"),
-        (["retrieve", "nowhere", "x.jpg"], "not a run; pass a folder"),
+        (["retrieve", "nowhere", "x.jpg"], "neither a data set nor a folder"),
         (["filter", "photo.png", "--hog", "--kernel", "box"], "choose one of --kernel"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

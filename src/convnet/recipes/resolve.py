@@ -10,12 +10,13 @@ from convnet.data import DATASETS, DataSpec, as_path, identify_source
 from convnet.data.datasets.identify import local_images
 from convnet.data.files.shards import names_shards
 from convnet.errors import DataError, UnknownNameError
-from convnet.models import has_weights, named_model, public_weights
+from convnet.models import MODELS, has_weights, named_model, public_weights
 from convnet.recipes.applicable import STEPS_ONLY, without_steps
 from convnet.recipes.catalog import RECIPES, named_recipe
 from convnet.recipes.defaults import default_recipe, is_baseline
 from convnet.recipes.network import encoder_of
 from convnet.recipes.overrides import override
+from convnet.recipes.pretrained import is_local
 from convnet.recipes.recipe import Recipe
 from convnet.registry import nearest
 
@@ -124,8 +125,15 @@ def _find(word: str, changes: Mapping[str, Any]) -> Resolved:
 
 
 def _wants_weights(changes: Mapping[str, Any]) -> bool | None:
-    """Whether overrides ask for ImageNet weights, or for none or others; None if they do not say."""
+    """Whether overrides ask for ImageNet weights, or for none or others; None if they do not say.
+
+    A file for a network with public weights, other than a run, is taken for one of these.
+    """
     if "weights" in changes and changes["weights"] is None:
         return False
-    source = changes.get("weights.source")
-    return None if source is None else source == "imagenet"
+    source, model = changes.get("weights.source"), changes.get("model")
+    if source is None:
+        return None
+    published = isinstance(model, str) and has_weights(MODELS.canonical(model))
+    run = is_local(source) and (as_path(source) / "run.json").exists()
+    return source == "imagenet" or (published and not run)

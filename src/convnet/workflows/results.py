@@ -72,7 +72,7 @@ def write_results(folder: RunFolder, setup: TrainingSetup, rows: Sequence[Row]) 
         **{name: _scores(evaluation) for name, evaluation in held_out.items()},
         "seconds": round(setup.fit_seconds + stepping, 3),
         "images_per_second": round(images / stepping, 1) if stepping else None,
-        "parameters": sum(p.numel() for p in setup.training.model.parameters()),
+        "parameters": sum(p.numel() for p in setup.network.parameters()),
         "device": setup.training.compute.device.type,
         "precision": setup.recipe.precision,
     }

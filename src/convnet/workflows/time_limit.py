@@ -65,7 +65,7 @@ def epochs_within(setup: TrainingSetup, seconds: float) -> int:
         train_step(training, batch).loss.item()
         times.append(time.perf_counter() - began)
     epoch = min(times) * setup.batches.steps + len(setup.split.val) * _evaluation_seconds(setup)
-    return min(setup.recipe.epochs, int(SAFETY * seconds / epoch))
+    return max(0, min(setup.recipe.epochs, int(SAFETY * seconds / epoch)))
 
 
 def _evaluation_seconds(setup: TrainingSetup) -> float:

