@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from convnet.runs import Baselines
     from convnet.settings import use_settings
     from convnet.training import check_gradients
-    from convnet.workflows import Run, load_run
+    from convnet.workflows import Run, load_predictor, load_run
 
 __all__ = [
     "Baselines",
@@ -30,6 +30,7 @@ __all__ = [
     "compare",
     "embed",
     "equivariance",
+    "load_predictor",
     "load_run",
     "open_data",
     "resume",
@@ -52,6 +53,7 @@ _HOMES = {
     "compare": "convnet.api",
     "equivariance": "convnet.analysis",
     "embed": "convnet.api",
+    "load_predictor": "convnet.workflows",
     "load_run": "convnet.workflows",
     "open_data": "convnet.data",
     "summary": "convnet.analysis",

@@ -13,7 +13,13 @@ from tests.conftest import PHOTOS, real_data
 
 BENCHMARKS = Path(__file__).parent.parent.parent / "benchmarks"
 RUNS = PHOTOS.parent / "runs"
-IMPORTED = {"keras_model.py", "photos.py", "torch_contenders.py", "folder_contenders.py"}
+IMPORTED = {
+    "keras_model.py",
+    "photos.py",
+    "torch_contenders.py",
+    "folder_contenders.py",
+    "transfer_contenders.py",
+}
 """Modules that other benchmarks import or start."""
 COMMANDS = {
     "baseline_accuracy.py": "--only tumours --seeds 1 --folds 2",
@@ -29,6 +35,7 @@ COMMANDS = {
     "peak_share.py": "lecture-mnist=1000 --batch 1",
     "summary.py": "--rounds 1",
     "torchinfo_comparison.py": "",
+    "transfer.py": "curve PHOTOS --seeds 1 --per-class 5",
     "training_speed.py": "--launches 1 --rounds 1 --steps 2 --data-dir DATA",
 }
 TENSORFLOW = {"keras_folder.py"}

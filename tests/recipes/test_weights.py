@@ -154,3 +154,54 @@ def test_layer_wise_rates_and_the_frozen_backbone() -> None:
         assert head.weight.requires_grad and model.network.conv1.weight.requires_grad is not frozen
         norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
         assert all(norm.training is not frozen for norm in norms)
+
+
+@pytest.mark.parametrize("name", ["unet", "fcn"])
+@pytest.mark.parametrize("encoder", ["efficientnet-lite0", "mobilenet-v2", "resnet18", "vgg-a"])
+def test_encoders_are_loaded_from_files_of_their_classifiers(name: str, encoder: str, tmp_path: Path) -> None:
+    """Every tensor of the encoder is that of the file; decoder and head are new."""
+    torch.manual_seed(1)
+    shape = ImageShape(3, 64, 64)
+    native = MODELS.facts(encoder).native if name == "fcn" else shape
+    classifier = build_model(encoder, native, 7)
+    state = {key: torch.randn_like(value.float()) for key, value in classifier.state_dict().items()}
+    torch.save(state, tmp_path / "classifier.pth")
+    width = {"width": 8} if name == "unet" else {}
+    built = build_model(name, shape, 2, encoder=encoder, **width)
+    model = Network(Normalize(torch.zeros(1, 3, 1, 1), torch.ones(1, 3, 1, 1)), built)
+    before = {key: value.clone() for key, value in built.state_dict().items()}
+    weights = Weights(source=str(tmp_path / "classifier.pth"))
+    report = load_pretrained(model, name, weights, encoder=encoder)
+    after = built.state_dict()
+    assert set(report.loaded) == {key for key in after if key.startswith("encoder.")}
+    for key, value in after.items():
+        theirs = state.get(key.removeprefix("encoder."))
+        expected = before[key] if theirs is None or key in report.new else theirs.view_as(value)
+        assert torch.equal(value, expected.to(value.dtype)), key
+
+
+def test_the_maps_of_an_encoder_are_those_of_its_classifier() -> None:
+    """At the strides 2, 4, 8, 16 and 32, the last of each."""
+    from convnet.models.backbone import make_backbone
+
+    torch.manual_seed(0)
+    classifier = build_model("efficientnet-lite0", ImageShape(3, 64, 64), 5).eval()
+    backbone, levels = make_backbone(classifier, ImageShape(3, 64, 64), 32)
+    maps = backbone(torch.randn(1, 3, 64, 64))
+    assert [m.shape[1] for m in maps] == [level.channels for level in levels] == [16, 24, 40, 112, 1280]
+    assert [64 // m.shape[2] for m in maps] == [level.stride for level in levels] == [2, 4, 8, 16, 32]
+    with pytest.raises(ModelError, match=r"maps of the strides 2, 4, 8, 16, 32, but .* the stride 64"):
+        make_backbone(classifier, ImageShape(3, 64, 64), 64)
+
+
+@pytest.mark.parametrize("encoder", ["convnext-tiny", "resnet18", "mobilenet-v2", "vgg-a"])
+@pytest.mark.parametrize("upsampling", ["transposed", "resize"])
+def test_a_unet_takes_every_backbone_at_its_own_strides(encoder: str, upsampling: str) -> None:
+    model = build_model("unet", ImageShape(3, 64, 64), 3, width=8, encoder=encoder, upsampling=upsampling)
+    with torch.no_grad():
+        assert model.eval()(torch.randn(1, 3, 64, 96)).shape == (1, 3, 64, 96)
+
+
+def test_networks_without_padding_are_no_encoders() -> None:
+    with pytest.raises(ModelError, match=r"strides 2, 4, 8, but .* use an encoder with padded convolutions"):
+        build_model("unet", ImageShape(3, 64, 64), 3, encoder="squeezenet1.1")

@@ -335,6 +335,28 @@ def test_exchanged_labels_are_found_by_embeddings(flowers: Path, tmp_path: Path)
     assert len(suspects) <= 5 and len(suspects & exchanged) >= 4
 
 
+def test_cropped_copies_are_found_by_embeddings(flowers: Path, tmp_path: Path) -> None:
+    """Twelve photos are cropped by 15% to another place, where hashes and thumbnails differ."""
+    generator = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    copies = set()
+    for name in ("daisy", "roses"):
+        (tmp_path / "photos" / name).mkdir()
+        for i, file in enumerate(sorted((flowers / "train" / name).glob("*.jpg"))[:30]):
+            shutil.copy(file, tmp_path / "photos" / name / file.name)
+            if i >= 6:
+                continue
+            image = Image.open(file).convert("RGB")
+            width, height = (int(0.85 * side) for side in image.size)
+            left, top = generator.integers(image.width - width), generator.integers(image.height - height)
+            copy = tmp_path / "photos" / name / f"crop-{file.name}"
+            image.crop((left, top, left + width, top + height)).save(copy, quality=90)
+            copies.add(file.name)
+    found = convnet.audit(tmp_path / "photos").by_kind["near_duplicate"]
+    names = {name for name in copies if any(name in f"{f.path} {f.detail}" for f in found)}
+    assert len(names) >= 11 and len(found) <= 12
+
+
 def test_folds_share_the_embeddings(own_cache: Path, tmp_path: Path) -> None:
     recipe = choose_recipe(str(PHOTOS), {"finetune": "head"})
     done = cross_validate(recipe, 4, out=tmp_path / "folds")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,50 +22,59 @@ class Backbone(nn.Sequential):
     """The layers of a classifier, with their names, up to maps at a given stride."""
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """The last maps of every resolution, N×C×H×W, from half of the image to the smallest."""
+        """The last maps N×C×H×W of every resolution below that of the image, largest first."""
         found: list[Tensor] = []
-        image = x
+        whole = x.shape[-2:]
         for child in self.children():
             for layer in layers_of(child):
                 maps = layer(x)
-                if maps.shape[-2:] != x.shape[-2:] and x is not image:
+                if maps.shape[-2:] != x.shape[-2:] and x.shape[-2:] != whole:
                     found.append(x)
                 x = maps
         return [*found, x]
 
 
-def make_backbone(network: nn.Module, shape: ImageShape, depth: int) -> tuple[Backbone, list[int]]:
-    """The layers of a classifier up to maps that are 2^`depth` times smaller than the image.
+class Level(NamedTuple):
+    """The maps of one resolution: their channels, and the pixels of the image per position."""
+
+    channels: int
+    stride: int
+
+
+def make_backbone(network: nn.Module, shape: ImageShape, stride: int) -> tuple[Backbone, list[Level]]:
+    """The layers of a classifier up to its last maps of a stride.
 
     Args:
         network: The classifier.
         shape: The shape of its images.
-        depth: The number of halvings.
+        stride: The stride of the last maps.
 
     Returns:
-        The backbone, and the channels of its maps.
+        The backbone, and the levels of its maps, largest first.
 
     Raises:
-        ModelError: The classifier does not halve its maps so often.
+        ModelError: The classifier has no maps of that stride.
     """
     kept: list[Named] = []
-    channels: list[int] = []
+    levels: list[Level] = []
     maps = torch.empty(2, *shape, device="meta")
     for name, layer in _features(network):
         made = _maps_behind(layer, maps)
-        if made is None or shape.height / made.shape[2] > 2**depth:
+        if made is None or shape.height > stride * made.shape[2]:
             break
-        if made.shape[2] < maps.shape[2] and kept:
-            channels.append(maps.shape[1])
+        if made.shape[2] < maps.shape[2] < shape.height:
+            levels.append(Level(maps.shape[1], shape.height // maps.shape[2]))
         kept.append((name, layer))
         maps = made
-    channels.append(maps.shape[1])
-    if len(channels) != depth:
+    levels.append(Level(maps.shape[1], shape.height // maps.shape[2]))
+    strides = [level.stride for level in levels]
+    if strides[-1] != stride or any(b % a for a, b in pairwise(strides)):
+        found = ", ".join(map(str, strides))
         raise ModelError(
-            f"{type(network).__name__} halves its maps {len(channels)} times, not {depth} times; use "
-            f"--set model.depth={len(channels)}"
+            f"{type(network).__name__} has maps of the strides {found}, but the encoder of a U-Net ends with "
+            f"the stride {stride} (2^model.depth); set model.depth, or use an encoder with padded convolutions"
         )
-    return Backbone(OrderedDict(nest(kept).named_children())), channels
+    return Backbone(OrderedDict(nest(kept).named_children())), levels
 
 
 def _features(network: nn.Module) -> Iterator[Named]:

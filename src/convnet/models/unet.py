@@ -157,12 +157,19 @@ class EncodedUNet(nn.Module):
     """
 
     def __init__(
-        self, encoder: Backbone, stem: nn.Module, decoder: list[nn.Module], head: nn.Module, residual: bool
+        self,
+        encoder: Backbone,
+        stem: nn.Module,
+        decoder: list[nn.Module],
+        head: nn.Module,
+        *,
+        stride: int,
+        residual: bool,
     ) -> None:
         super().__init__()
         self.encoder, self.stem = encoder, stem
         self.decoder, self.head = nn.ModuleList(decoder), head
-        self.sizes, self.residual = Sizes(multiple=2 ** len(decoder)), residual
+        self.sizes, self.residual = Sizes(multiple=stride), residual
 
     def forward(self, x: Tensor) -> Tensor:
         """N×C×H×W → N×K×H×W."""
@@ -194,19 +201,22 @@ def _encoded(
     block: _Blocks,
     options: tuple[int, int, Upsampling, bool, InitName],
 ) -> nn.Module:
-    """A U-Net with the encoder of that name; the decoder halves its channels at every level but the last."""
+    """A U-Net with the encoder of that name; the decoder has `width` channels at the size of the image."""
     depth, width, upsampling, residual, init = options
     published = facts.weights if (facts := facts_of(name)) is not None else None
     classifier = build_model(name, shape, 2, **(published.options if published is not None else {}))
-    backbone, channels = make_backbone(classifier, shape, depth)
-    widths = [width, *(width * 2**level for level in range(depth))]  # from the resolution of the image down
+    backbone, levels = make_backbone(classifier, shape, 2**depth)
+    skipped = [width, *(level.channels for level in levels[:-1])]
+    strides = [1, *(level.stride for level in levels)]
     decoder: list[nn.Module] = []
-    below = channels[-1]
-    for skipped, above in zip(reversed([width, *channels[:-1]]), reversed(widths[:depth]), strict=True):
-        decoder.append(UpBlock(_raise(below, above, upsampling), block(above + skipped, above)))
+    below = levels[-1].channels
+    for place in reversed(range(len(levels))):
+        above = width * 2 ** max(0, place - 1)
+        up = _raise(below, above, upsampling, strides[place + 1] // strides[place])
+        decoder.append(UpBlock(up, block(above + skipped[place], above)))
         below = above
     stem, head = block(shape.channels, width), nn.Conv2d(width, num_classes, 1)
-    network = EncodedUNet(backbone, stem, decoder, head, residual)
+    network = EncodedUNet(backbone, stem, decoder, head, stride=2**depth, residual=residual)
     for part in (network.stem, network.decoder, network.head):
         initialize(part, init)
     if residual:
@@ -214,10 +224,10 @@ def _encoded(
     return network
 
 
-def _raise(in_channels: int, out_channels: int, upsampling: Upsampling) -> nn.Module:
+def _raise(in_channels: int, out_channels: int, upsampling: Upsampling, factor: int = 2) -> nn.Module:
     if upsampling == "transposed":
-        return UpConv2d(in_channels, out_channels)
-    return nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(in_channels, out_channels, 1))
+        return UpConv2d(in_channels, out_channels, factor, stride=factor)
+    return nn.Sequential(nn.Upsample(scale_factor=factor), nn.Conv2d(in_channels, out_channels, 1))
 
 
 def _sizes(depth: int, convolutions: Convolutions) -> Sizes:

@@ -13,7 +13,8 @@ from PIL import Image
 from convnet.data import Preprocess, all_images, list_data, location, open_data
 from convnet.data.files.image_reader import read_image_file
 from convnet.data.images.resize import Resizing, resize
-from convnet.errors import DataError
+from convnet.errors import DataError, RecipeError
+from convnet.registry import validate
 from convnet.types import ImageShape
 
 
@@ -224,3 +225,16 @@ def test_an_archive_with_backslashes(tmp_path: Path) -> None:
     dataset = open_data(str(tmp_path / "windows.zip"))
     assert dataset.info.locations == ["a/1.png", "b/1.png"]
     assert dataset.info.unreadable == ()
+
+
+def test_center_crops_of_a_part_of_the_image() -> None:
+    """`crop_pct` is timm's: 7/8 of the shorter side, resized to the whole size."""
+    pixels = np.zeros((64, 96, 1), np.uint8)
+    pixels[4:60, 20:76] = 200  # the center crop of 56 pixels
+    fitted = resize(pixels, (28, 28), Resizing("crop", 56 / 64, "bicubic"))
+    assert (fitted == 200).all()
+    assert Resizing("crop", 0.875).needed((224, 224)) == (256, 256)
+    whole = resize(pixels, (64, 96), Resizing("crop", 0.5))
+    assert whole.shape == (64, 96, 1) and (whole == 200).mean() > 0.9
+    with pytest.raises(RecipeError, match=r"crop_pct=0.8 does not apply: preprocess.resize is stretch"):
+        validate(Preprocess, {"resize": "stretch", "crop_pct": 0.8}, "preprocess")
