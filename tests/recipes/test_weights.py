@@ -203,5 +203,5 @@ def test_a_unet_takes_every_backbone_at_its_own_strides(encoder: str, upsampling
 
 
 def test_networks_without_padding_are_no_encoders() -> None:
-    with pytest.raises(ModelError, match=r"strides 2, 4, 8, but .* use an encoder with padded convolutions"):
+    with pytest.raises(ModelError, match=r"strides 2, 4, 8, but .* use one with padded convolutions"):
         build_model("unet", ImageShape(3, 64, 64), 3, encoder="squeezenet1.1")

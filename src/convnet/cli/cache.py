@@ -8,12 +8,12 @@ import typer
 
 from convnet.cli.options import Json, print_json
 
-app = typer.Typer(help="List and delete what is cached: decoded images, scans of folders, downloads.")
+app = typer.Typer(help="List and delete what is cached: decoded images, embeddings, scans, downloads.")
 
 
 @app.command("list")
 def list_cache(as_json: Json = False) -> None:
-    """List the caches of decoded images, those of no more use first, and the size of everything else."""
+    """List the caches of images and embeddings, stale ones first, and the size of everything else."""
     from convnet.data.files.cache_listing import list_cached
 
     cached = list_cached()
@@ -25,7 +25,7 @@ def list_cache(as_json: Json = False) -> None:
     print(f"{cache_folder('packs').parent}\n")
     for entry in cached:
         note = f"  {entry.stale}" if entry.stale else ""
-        print(f"{entry.bytes / 1e6:>10,.1f} MB  {entry.kind:<9}  {entry.name}{note}")
+        print(f"{entry.bytes / 1e6:>10,.1f} MB  {entry.kind:<10}  {entry.name}{note}")
     print(f"{sum(entry.bytes for entry in cached) / 1e6:>10,.1f} MB  in all")
 
 

@@ -18,15 +18,9 @@ from convnet.data.datasets.dataset import (
 from convnet.data.datasets.identify import DataSpec, as_path, exists, identify, identify_source
 from convnet.data.datasets.image_dataset import ImageDataset
 from convnet.data.datasets.named.catalog import DATASETS, named_set
-from convnet.data.datasets.open import (
-    audit_data,
-    list_data,
-    look_at_spec,
-    open_data,
-    open_searchable,
-    open_spec,
-)
+from convnet.data.datasets.open import audit_data, list_data, open_data, open_spec
 from convnet.data.datasets.options import Data
+from convnet.data.datasets.photos import look_at_spec, open_searchable
 from convnet.data.datasets.statistics import pixel_statistics
 from convnet.data.datasets.tensor_dataset import TensorDataset, from_tensors, with_images
 from convnet.data.images.preprocess import MEMORY_LIMIT_BYTES, Preprocess

@@ -72,7 +72,7 @@ def make_backbone(network: nn.Module, shape: ImageShape, stride: int) -> tuple[B
         found = ", ".join(map(str, strides))
         raise ModelError(
             f"{type(network).__name__} has maps of the strides {found}, but the encoder of a U-Net ends with "
-            f"the stride {stride} (2^model.depth); set model.depth, or use an encoder with padded convolutions"
+            f"the stride {stride} (2^model.depth); set model.depth, or use one with padded convolutions"
         )
     return Backbone(OrderedDict(nest(kept).named_children())), levels
 

@@ -109,7 +109,7 @@ def public_weights(name: str) -> PublishedFile:
         return found
     raise RecipeError(
         f"weights imagenet: none are known for '{name}'; choose a network with public weights (--model): "
-        f"{', '.join(known)}"
+        f"{', '.join(known)}; or start from random weights (--from-scratch)"
     )
 
 

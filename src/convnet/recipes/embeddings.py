@@ -15,7 +15,7 @@ from convnet.data import Dataset, ImageDataset, Preprocess
 from convnet.data.batches.prefetch import prefetch
 from convnet.data.files.cache import DecodedCache, NoSpaceError, open_cache
 from convnet.data.files.download import cache_folder
-from convnet.errors import DataError
+from convnet.errors import DataError, ModelError
 from convnet.explain import Encoder
 from convnet.layers import Network, fused
 from convnet.types import Batch, ImageShape
@@ -46,27 +46,26 @@ def embeddings(model: Network, dataset: Dataset, identity: Mapping[str, Any]) ->
         One row per sample.
 
     Raises:
-        DataError: An image cannot be read; the message names the first one.
+        DataError: An image cannot be read; the message names one.
+        ModelError: An embedding is NaN or infinite.
     """
     example = dataset.read(torch.tensor([0])).images
     width = _embed(Encoder(model), example).shape[1]
     kept = _open_cache(dataset, width, identity)
-    found = torch.full((len(dataset), width), torch.nan)
+    found, known = torch.zeros(len(dataset), width), torch.zeros(len(dataset), dtype=torch.bool)
     rows = dataset.rows.numpy() if isinstance(dataset, ImageDataset) else np.arange(len(dataset))
-    missing = torch.arange(len(dataset))
     if kept is not None:
-        there = torch.from_numpy(kept.state[rows] == 1)
-        found[there] = torch.from_numpy(
-            kept.read(rows[there.numpy()]).reshape(-1, 4 * width).view(np.float32)
-        )
-        missing = missing[~there]
+        known = torch.from_numpy(kept.state[rows] == 1)
+        stored = kept.read(rows[known.numpy()]).reshape(-1, 4 * width)
+        found[known] = torch.from_numpy(stored.view(np.float32))
+    missing = (~known).nonzero()[:, 0]
     fast = Encoder(_fused(model, example) if len(missing) else model)
     began = spoken = time.perf_counter()
     done = 0
     for batch in prefetch(_batches(dataset, missing), PREFETCHED):
         vectors = _embed(fast, batch.images)
         indices = batch.indices.cpu()
-        found[indices] = vectors
+        found[indices], known[indices] = vectors, True
         if kept is not None:
             for index, vector in zip(indices.tolist(), vectors.numpy(), strict=True):
                 kept.put(int(rows[index]), vector.view(np.uint8))
@@ -74,11 +73,13 @@ def embeddings(model: Network, dataset: Dataset, identity: Mapping[str, Any]) ->
         if (now := time.perf_counter()) - spoken > SPOKEN_SECONDS:
             spoken, speed = now, done / (now - began)
             logger.info("  %s of %s images, %.0f img/s", f"{done:,}", f"{len(missing):,}", speed)
-    if found.isnan().any():
+    if not known.all():
         raise DataError(
-            f"{dataset.info.name}: {int(found.isnan().any(1).sum())} images cannot be read "
+            f"{dataset.info.name}: {int((~known).sum())} images cannot be read "
             f"({dataset.info.unreadable[-1]} …); run 'convnet data audit', after which training skips them"
         )
+    if not found.isfinite().all():
+        raise ModelError("the embeddings are NaN or infinite; the weights may be of another network")
     return found
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from convnet.data.audit.audit import Audit, Embed, audit
-from convnet.data.audit.look import Look, look_at
 from convnet.data.datasets.audit_pairs import audit_masks, audit_pairs
 from convnet.data.datasets.csv_table import open_table
 from convnet.data.datasets.dataset import Dataset, select_classes
@@ -22,7 +21,6 @@ from convnet.data.datasets.statistics import FIXED
 from convnet.data.datasets.tensor_dataset import TensorDataset, list_arrays, preprocess_images, with_checksums
 from convnet.data.datasets.time_series import open_series
 from convnet.data.files.annotations import tables_within
-from convnet.data.files.image_folder import list_unlabeled
 from convnet.data.files.manifest import Manifest
 from convnet.data.files.recordings import holds_recordings
 from convnet.data.files.shards import list_shards
@@ -34,8 +32,6 @@ from convnet.types import Annotation, ImageShape, Progress, unseen
 
 LABELED = ("image folder", "archive", "image table", "coco", "shards", "mask folder", "pair folder")
 """Formats of images with classes."""
-FILES = ("image folder", "archive", "image table", "coco")
-"""Formats of image files with classes, on this machine."""
 TABLES = ("table", "image table", "series")
 """Formats with columns."""
 
@@ -69,30 +65,6 @@ def open_data(
     spec = identify(source)
     wanted = annotation or spec.annotation(chosen.label)
     return open_spec(spec, chosen, preprocess or Preprocess(), wanted, shape)
-
-
-def open_searchable(source: str, preprocess: Preprocess, shape: ImageShape) -> Dataset:
-    """Open images with their classes or, if a folder or an archive has none, without.
-
-    Args:
-        source: A name, a path or a URL.
-        preprocess: The preparation of images.
-        shape: The shape of images that a network takes.
-
-    Raises:
-        DataError: The data holds no readable images.
-    """
-    spec = identify(source)
-    if spec.modality != "images":
-        raise DataError(f"{source}: holds no images")
-    if spec.kind not in ("image folder", "archive"):
-        return open_spec(spec, Data(source=source), preprocess, spec.annotation(), shape)
-    try:
-        listed = list_spec(spec)
-    except DataError:
-        store = open_storage(spec.file)
-        listed = list_unlabeled(store, spec.contents or store.contents())
-    return open_images(listed, source, preprocess, shape)
 
 
 def list_data(source: str, label: str | None = None, *, multi_label: bool = False) -> Manifest:
@@ -227,25 +199,6 @@ def list_spec(spec: DataSpec, label: str | None = None, *, multi_label: bool = F
         listed = list_images(spec.file, spec.contents, label, multi_label=multi_label)
         spec.listings[label, multi_label] = listed
     return spec.listings[label, multi_label]
-
-
-def look_at_spec(spec: DataSpec, label: str | None = None, *, multi_label: bool = False) -> Look | None:
-    """What the images of a folder, an archive, a table of paths or COCO annotations look like.
-
-    Args:
-        spec: The data.
-        label: The label column of a table.
-        multi_label: Whether an image may have several labels.
-
-    Returns:
-        Size and color; None for data of another kind.
-
-    Raises:
-        DataError: The data cannot be listed.
-    """
-    if spec.kind not in FILES:
-        return None
-    return look_at(list_spec(spec, label, multi_label=multi_label))
 
 
 def has_label_columns(spec: DataSpec) -> bool:

@@ -17,7 +17,7 @@ class Cached:
     """An entry of the cache.
 
     Attributes:
-        kind: "images" (decoded images), "scans" or "downloads".
+        kind: "images" (decoded images), "embeddings", "scans" or "downloads".
         name: The data that it belongs to.
         path: Its file or folder.
         bytes: Its size on disk.
@@ -38,7 +38,7 @@ class Cached:
 def list_cached() -> list[Cached]:
     """All entries, stale ones first, then the largest first."""
     root = cache_folder("packs").parent
-    found = [*_packs(root / "packs"), *_others(root)]
+    found = [*_packs(root / "packs", "images"), *_packs(root / "embeddings", "embeddings"), *_others(root)]
     return sorted(found, key=lambda entry: (not entry.stale, -entry.bytes))
 
 
@@ -51,8 +51,8 @@ def clear(entries: Sequence[Cached]) -> None:
             entry.path.unlink(missing_ok=True)
 
 
-def _packs(folder: Path) -> list[Cached]:
-    """The caches of decoded images; of several of one folder, the one used last is current."""
+def _packs(folder: Path, kind: str) -> list[Cached]:
+    """Caches of decoded images or of embeddings; of several of a folder, the one used last is current."""
     packs: list[tuple[Cached, str, float]] = []
     for place in sorted(folder.iterdir()) if folder.is_dir() else []:
         try:
@@ -60,17 +60,18 @@ def _packs(folder: Path) -> list[Cached]:
             source, shape = str(document["root"]), document["shape"]
             used = (place / "state").stat().st_mtime
         except (OSError, ValueError, LookupError, TypeError):
-            packs.append((Cached("images", place.name, place, _size(place), "damaged"), place.name, 0.0))
+            packs.append((Cached(kind, place.name, place, _size(place), "damaged"), place.name, 0.0))
             continue
         gone = "" if "://" in source or Path(source).exists() else "its data no longer exists"
-        name = f"{source} {'×'.join(map(str, shape[1:]))}"
-        packs.append((Cached("images", name, place, _size(place), gone), source, used))
-    latest = {source: max(used for _, other, used in packs if other == source) for _, source, _ in packs}
+        model = str(document.get("model", ""))
+        what = f"by {model}" if model else "×".join(map(str, shape[1:]))
+        packs.append((Cached(kind, f"{source} {what}", place, _size(place), gone), source + model, used))
+    latest = {group: max(used for _, other, used in packs if other == group) for _, group, _ in packs}
     return [
         entry
-        if entry.stale or used == latest[source]
+        if entry.stale or used == latest[group]
         else Cached(entry.kind, entry.name, entry.path, entry.bytes, "an earlier size or state")
-        for entry, source, used in packs
+        for entry, group, used in packs
     ]
 
 
@@ -78,7 +79,7 @@ def _others(root: Path) -> list[Cached]:
     """Scans and downloads, an entry each."""
     found = []
     for place in sorted(root.iterdir()) if root.is_dir() else []:
-        if place.is_dir() and place.name != "packs":
+        if place.is_dir() and place.name not in ("packs", "embeddings"):
             kind = "scans" if place.name == "scans" else "downloads"
             found.append(Cached(kind, place.name, place, _size(place)))
     return found
