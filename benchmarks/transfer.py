@@ -2,7 +2,7 @@
 
     python benchmarks/transfer.py features FOLDER [--rounds 5]
     python benchmarks/transfer.py commands FOLDER [--rounds 3]
-    python benchmarks/transfer.py folds FOLDER [--seeds 3] [--folds 5] [--epochs 20]
+    python benchmarks/transfer.py folds FOLDER [--seeds 3] [--folds 5] [--epochs 10]
     python benchmarks/transfer.py curve FOLDER [--seeds 3] [--per-class 10 20 50]
     python benchmarks/transfer.py encoders [--seeds 3] [--epochs 10] --data-dir DATA
 
@@ -162,7 +162,7 @@ def main() -> None:
         own.add_argument("--rounds", type=int, default=3)
         own.add_argument("--seeds", type=int, default=3)
         own.add_argument("--folds", type=int, default=5)
-        own.add_argument("--epochs", type=int, default=20 if measure is folds else 10)
+        own.add_argument("--epochs", type=int, default=10)
         own.add_argument("--per-class", type=int, nargs="+", default=[10, 20, 50])
         own.add_argument("--data-dir", type=Path, default=Path())
     arguments = parser.parse_args()

@@ -89,10 +89,10 @@ def test_what_is_trained_follows_from_the_options() -> None:
         assert recipe.weights is not None
         return recipe.weights.finetune, recipe.epochs
 
-    assert finetune() == ("auto", 20)
+    assert finetune() == ("auto", 10)
     assert finetune(epochs=5) == ("full", 5)
-    assert finetune(minutes=5) == ("full", 20)
-    assert finetune(optimizer__lr=0.01) == ("full", 20)
+    assert finetune(minutes=5) == ("full", 10)
+    assert finetune(optimizer__lr=0.01) == ("full", 10)
     assert finetune(finetune="head") == ("head", 0)
     assert finetune(epochs=0) == ("head", 0)
     with pytest.raises(convnet.ConvnetError, match=r"finetune=head fits only the head .* epochs is 3"):

@@ -112,6 +112,6 @@ def require_fitting_weights(recipe: Recipe) -> None:
         )
     if weights.finetune == "full" and not recipe.epochs:
         raise RecipeError(
-            "weights.finetune=full needs steps, but epochs is 0; use --epochs 20, or --set "
+            "weights.finetune=full needs steps, but epochs is 0; use --epochs 10, or --set "
             "weights.finetune=head"
         )

@@ -125,10 +125,10 @@ def transfer_recipe(spec: DataSpec, model: dict[str, Any], task: str) -> Recipe:
         augment=PRESETS["light"],
         optimizer=Component(name="adamw", lr=0.001),
         schedule=Component(name="one-cycle"),
-        epochs=20,
+        epochs=10,
         batch_size=32,
         ema=0.98,
-        early_stopping={"patience": 10},
+        early_stopping={"patience": 5},
     )
     return override(recipe, published.input.fields())
 

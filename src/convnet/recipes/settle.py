@@ -72,7 +72,7 @@ def _settle_weights(recipe: Recipe, weights: Weights, dataset: Dataset, split: S
         if few or slow:
             changes |= without_steps(recipe)
             why = f"{count:,} training images are few" if few else "the whole network takes minutes on a CPU"
-            logger.info("only the head is trained: %s; --minutes 5 or --epochs 20 trains all of it", why)
+            logger.info("only the head is trained: %s; --minutes 5 or --epochs 10 trains all of it", why)
     if weights.freeze_norms == "auto":
         changes["weights.freeze_norms"] = count < FEW_FOR_NORMS
     return override(recipe, changes) if changes else recipe
