@@ -281,6 +281,16 @@ def test_a_time_limit_ends_training_and_shortens_the_plan(cli: Cli, tmp_path: Pa
     assert yaml.safe_load((tmp_path / "digits" / "recipe.yaml").read_text())["epochs"] == 1
 
 
+def test_embeddings_that_take_too_long_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(embedding_module, "PACED", 1)
+    with pytest.raises(convnet.ConvnetError, match=r"embeddings of 20 images take about .* minutes=1e-06"):
+        convnet.train(PHOTOS, out=tmp_path / "run", minutes=1e-6)
+    assert not (tmp_path / "run").exists()
+    monkeypatch.setattr(embedding_module, "MEMORY_LIMIT_BYTES", 1000)
+    with pytest.raises(convnet.ConvnetError, match=r"20 embeddings of 1,280 numbers exceed the limit"):
+        convnet.train(PHOTOS, out=tmp_path / "run")
+
+
 def test_the_head_of_a_dense_task_cannot_be_fitted_alone() -> None:
     recipe = choose_recipe("digit-scenes", {"model": "fcn", "encoder": "resnet20"})
     with pytest.raises(convnet.ConvnetError, match=r"finetune=full does not apply to task segmentation"):

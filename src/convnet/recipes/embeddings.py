@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convnet.data import Dataset, ImageDataset, Preprocess
+from convnet.data import MEMORY_LIMIT_BYTES, Dataset, ImageDataset, Preprocess
 from convnet.data.batches.prefetch import prefetch
 from convnet.data.files.cache import DecodedCache, NoSpaceError, open_cache
 from convnet.data.files.download import cache_folder
-from convnet.errors import DataError, ModelError
+from convnet.errors import DataError, ModelError, RecipeError
 from convnet.explain import Encoder
 from convnet.layers import Network, fused
 from convnet.types import Batch, ImageShape
@@ -25,13 +25,17 @@ EMBEDDED = ("resize", "crop_pct", "interpolation", "background", "white", "allow
 BATCH = 32
 """Images per pass. The last batch is filled up, so that an embedding does not depend on its neighbors."""
 PREFETCHED = 3
+PACED = 10 * BATCH
+"""Images after which the pace is known."""
 SPOKEN_SECONDS = 20
 """The interval of lines about the progress."""
 
 logger = logging.getLogger(__name__)
 
 
-def embeddings(model: Network, dataset: Dataset, identity: Mapping[str, Any]) -> Tensor:
+def embeddings(
+    model: Network, dataset: Dataset, identity: Mapping[str, Any], *, seconds: float | None = None
+) -> Tensor:
     """The embeddings of all samples, float32 N×D, on the CPU.
 
     Those of image files are cached by the content of the files, so that an interrupted call goes on where it
@@ -41,16 +45,23 @@ def embeddings(model: Network, dataset: Dataset, identity: Mapping[str, Any]) ->
         model: The network, with the weights that it was published or trained with.
         dataset: The data.
         identity: The weights and the preprocessing: whatever changes embeddings besides the content of files.
+        seconds: The time limit.
 
     Returns:
         One row per sample.
 
     Raises:
-        DataError: An image cannot be read; the message names one.
+        DataError: An image cannot be read; the message names one. Or the embeddings do not fit into memory.
+        RecipeError: They take longer than the time limit; those computed so far are cached.
         ModelError: An embedding is NaN or infinite.
     """
     example = dataset.read(torch.tensor([0])).images
     width = _embed(Encoder(model), example).shape[1]
+    if 4 * width * len(dataset) > MEMORY_LIMIT_BYTES:
+        raise DataError(
+            f"{dataset.info.name}: {len(dataset):,} embeddings of {width:,} numbers exceed the limit of "
+            f"{MEMORY_LIMIT_BYTES >> 30} GiB; use --set weights.finetune=null"
+        )
     kept = _open_cache(dataset, width, identity)
     found, known = torch.zeros(len(dataset), width), torch.zeros(len(dataset), dtype=torch.bool)
     rows = dataset.rows.numpy() if isinstance(dataset, ImageDataset) else np.arange(len(dataset))
@@ -70,6 +81,7 @@ def embeddings(model: Network, dataset: Dataset, identity: Mapping[str, Any]) ->
             for index, vector in zip(indices.tolist(), vectors.numpy(), strict=True):
                 kept.put(int(rows[index]), vector.view(np.uint8))
         done += len(indices)
+        _require_time(done, len(missing), time.perf_counter() - began, seconds)
         if (now := time.perf_counter()) - spoken > SPOKEN_SECONDS:
             spoken, speed = now, done / (now - began)
             logger.info("  %s of %s images, %.0f img/s", f"{done:,}", f"{len(missing):,}", speed)
@@ -81,6 +93,17 @@ def embeddings(model: Network, dataset: Dataset, identity: Mapping[str, Any]) ->
     if not found.isfinite().all():
         raise ModelError("the embeddings are NaN or infinite; the weights may be of another network")
     return found
+
+
+def _require_time(done: int, count: int, spent: float, limit: float | None) -> None:
+    """Refuse to go on if all embeddings take longer than the limit, as soon as the pace is known."""
+    if limit is None or done < PACED or spent / done * count <= limit:
+        return
+    minutes = spent / done * count / 60
+    raise RecipeError(
+        f"the embeddings of {count:,} images take about {minutes:.1f} minutes, which is more than minutes="
+        f"{limit / 60:g}; allow more time, or train on fewer images (--set split.per_class=100)"
+    )
 
 
 def embedding_identity(

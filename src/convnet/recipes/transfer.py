@@ -69,7 +69,8 @@ def fit_head(
     identity = embedding_identity(
         recipe.model.name, recipe.weights.sha256, dataset.info.shape, recipe.preprocess, compute.device.type
     )
-    found = embeddings(model, dataset, identity)
+    limit = None if recipe.minutes is None else 60 * recipe.minutes
+    found = embeddings(model, dataset, identity, seconds=limit)
     if found.shape[1] != last.in_features:
         raise ModelError(_not_linear(recipe.model.name))
     targets = dataset.info.target.batch(dataset.targets).cpu()
