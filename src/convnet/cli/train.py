@@ -129,9 +129,8 @@ def _stages(run: Run, head: Mapping[str, Any]) -> str:
         return "no held-out samples to compare the head and the fine-tuned network on"
     first = score.show(head[split][score.key])
     if head["kept"]:
-        rows = [row for row in run.metrics if row["val_loss"] is not None]
-        best = min(rows, key=lambda row: row["val_loss"] or 0.0) if rows else None
-        tuned = score.show(best[f"val_{score.key}"]) if best is not None else "not measured"
+        reached = [value for row in run.metrics if (value := row[f"val_{score.key}"]) is not None]
+        tuned = score.show(max(reached)) if reached else "not measured"
         return f"head only {first}, fine-tuned {tuned} ({_SPLITS[split]}); the head's network is kept"
     tuned = score.show(run.result[split][score.key])
     return f"head only {first}, fine-tuned {tuned} ({_SPLITS[split]})"

@@ -128,7 +128,7 @@ def transfer_recipe(spec: DataSpec, model: dict[str, Any], task: str) -> Recipe:
         epochs=10,
         batch_size=32,
         ema=0.98,
-        early_stopping={"patience": 5},
+        early_stopping={"patience": 5, "monitor": "score"},
     )
     return override(recipe, published.input.fields())
 

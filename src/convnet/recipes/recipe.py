@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
 from annotated_types import Gt, Lt
@@ -27,9 +27,16 @@ from convnet.training import LOSSES, OPTIMIZERS, SCHEDULES, Regularizers
 
 
 class EarlyStopping(Section):
-    """Stop after `patience` epochs without a lower validation loss and restore the best epoch."""
+    """Stop after `patience` epochs without a better one and restore the best.
+
+    Attributes:
+        patience: The number of epochs.
+        monitor: What makes an epoch better on the validation split: a lower "loss", or a higher "score", the
+            metric of the task; among equal scores, a lower loss.
+    """
 
     patience: Count = 5
+    monitor: Literal["loss", "score"] = "loss"
 
 
 class Recipe(Section):

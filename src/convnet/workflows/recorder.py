@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 from convnet.errors import InterruptedRunError
+from convnet.recipes import EarlyStopping
 from convnet.runs import MetricsLog, RunFolder, StepLog, save_checkpoint
 from convnet.training import EpochEnd, Event, StepEnd, StopTraining, Training
 
@@ -35,7 +36,7 @@ class Recorder:
         training: Training,
         score: str,
         metrics: Sequence[str],
-        patience: int | None,
+        stopping: EarlyStopping | None,
         stop_asked: Callable[[], bool],
         identity: Mapping[str, Any],
     ) -> None:
@@ -46,13 +47,13 @@ class Recorder:
             training: The training, at the step where it starts or resumes.
             score: The name of the main metric.
             metrics: The names of the user's own metrics.
-            patience: Epochs without improvement before early stopping; None for never.
+            stopping: When to stop early; None for never.
             stop_asked: Whether the user asked to stop.
             identity: The recipe fields that may not change when the run is resumed.
         """
         self.folder, self.score = folder, score
         self.identity = dict(identity)
-        self.patience = patience
+        self.stopping = stopping
         self.stop_asked = stop_asked
         self.metrics = MetricsLog(folder.file("metrics.csv"), score, metrics)
         self.metrics.rewind(training.progress.epoch)
@@ -64,7 +65,7 @@ class Recorder:
 
         Raises:
             InterruptedRunError: The user asked to stop; everything up to this step is saved.
-            StopTraining: The validation loss has not improved for `patience` epochs.
+            StopTraining: No epoch has been better than the best for `patience` epochs.
         """
         if isinstance(event, StepEnd):
             self._step(event)
@@ -98,20 +99,28 @@ class Recorder:
             }
         )
         since_best = self.epochs_since_best()
-        if self.patience is not None and since_best == 0:
+        if self.stopping is not None and since_best == 0:
             self._write(self.folder.best_checkpoint, event.training)
         self._save(event.training)
-        if self.patience is not None and since_best >= self.patience:
+        if self.stopping is not None and since_best >= self.stopping.patience:
             raise StopTraining
         self._stop_if_asked(event)
 
     def epochs_since_best(self) -> int:
-        """Epochs since the lowest loss (validation loss if there is one); 0 if the last epoch has it."""
-        losses = [
-            row["train_loss"] if row["val_loss"] is None else row["val_loss"] for row in self.metrics.rows
-        ]
-        known = [loss for loss in losses if loss is not None]
-        return len(known) - 1 - known.index(min(known))
+        """Epochs since the best one; 0 if it is the last."""
+        ranks = [self.rank(row) for row in self.metrics.rows]
+        return len(ranks) - 1 - ranks.index(min(ranks))
+
+    def rank(self, row: Mapping[str, Any]) -> tuple[float, ...]:
+        """A sort key of epochs, best first: by the validation loss, or the validation score and then the loss.
+
+        Without a validation split it is the training loss.
+        """
+        if row.get("val_loss") is None:
+            return (row["train_loss"],)
+        if self.stopping is not None and self.stopping.monitor == "score":
+            return -row[f"val_{self.score}"], row["val_loss"]
+        return (row["val_loss"],)
 
     def _save(self, training: Training) -> None:
         self.steps.flush()

@@ -27,7 +27,7 @@ from convnet.runs import MetricsLog, RunFolder, load_checkpoint, save_checkpoint
 from convnet.tasks import Evaluation
 from convnet.training import Listener, StopTraining, Training, TrainingStart, fit, notify
 from convnet.workflows.recorder import Recorder, stop_on_signal
-from convnet.workflows.results import Row, write_results
+from convnet.workflows.results import write_results
 from convnet.workflows.run import Run
 from convnet.workflows.time_limit import TimeLimit, epochs_within, seconds_for_results
 
@@ -94,13 +94,14 @@ def run_training(
         notify(listeners, TrainingStart(setup, label))
     except StopTraining:
         stopped = True
-    patience = recipe.early_stopping.patience if recipe.early_stopping else None
+    stopping = recipe.early_stopping
     with stop_on_signal() as stop_asked:
         score = setup.task.score.key
         recorder = Recorder(
-            folder, setup.training, score, list(recipe.metrics), patience, stop_asked, identity
+            folder, setup.training, score, list(recipe.metrics), stopping, stop_asked, identity
         )
-        early = patience is not None and recorder.metrics.rows and recorder.epochs_since_best() >= patience
+        rows = recorder.metrics.rows
+        early = stopping is not None and rows and recorder.epochs_since_best() >= stopping.patience
         try:
             if recipe.epochs and not early and not stopped:
                 _fit(setup, [*listeners, recorder])
@@ -108,12 +109,11 @@ def run_training(
             raise DivergedError(f"{error}; {_way_out(folder)}") from None
         finally:
             recorder.steps.close()
-        rows = recorder.metrics.rows
         if recipe.epochs and not rows and setup.head is None and recipe.minutes is None:
             raise InterruptedRunError(f"{folder.path}: stopped before the end of the first epoch")
-        if recipe.epochs and _head_is_better(setup, rows):
+        if recipe.epochs and _head_is_better(setup, recorder):
             _take_head(setup, folder)
-        elif patience is not None and rows:
+        elif stopping is not None and rows:
             _restore(setup, folder.best_checkpoint, identity)
         write_results(folder, setup, rows)
     if not folder.environment.get("keep_checkpoints", True):
@@ -147,12 +147,14 @@ def _within_time(
     return setup, [TimeLimit(left)]
 
 
-def _head_is_better(setup: TrainingSetup, rows: Sequence[Row]) -> bool:
-    """Whether the fitted head had a lower validation loss than the network after every epoch."""
-    if setup.head is None or not rows:
+def _head_is_better(setup: TrainingSetup, recorder: Recorder) -> bool:
+    """Whether the fitted head was better on the validation split than the network after every epoch."""
+    if setup.head is None or not recorder.metrics.rows:
         return setup.head is not None
-    losses = [row["val_loss"] for row in rows if row["val_loss"] is not None]
-    return bool(losses) and setup.head["val"] is not None and setup.head["val"]["loss"] < min(losses)
+    if setup.head["val"] is None:
+        return False
+    before = {f"val_{name}": value for name, value in setup.head["val"].items()}
+    return recorder.rank(before) < min(map(recorder.rank, recorder.metrics.rows))
 
 
 def _take_head(setup: TrainingSetup, folder: RunFolder) -> None:
@@ -162,7 +164,7 @@ def _take_head(setup: TrainingSetup, folder: RunFolder) -> None:
     if setup.training.ema is not None:
         setup.training.ema.module.load_state_dict(state)
     setup.training.progress.epoch = 0
-    logger.info("fine-tuning did not lower the validation loss; the network with the fitted head is kept")
+    logger.info("no epoch was better than the head alone, so the network with the fitted head is kept")
 
 
 def _require_logged(folder: RunFolder, epochs: int) -> None:
