@@ -114,7 +114,8 @@ def encoders(arguments: argparse.Namespace) -> None:
             "same, random weights": {**encoded, "weights": None},
             "plain U-Net": {},
         }
-        for data, fields in (("membrane", {}), (str(cells), {"preprocess.image_size": 256})):
+        few = {"preprocess.image_size": 256, "augment.crops": 2}
+        for data, fields in (("membrane", {}), (str(cells), few)):
             for name, changes in variants.items():
                 accuracy, iou = [], []
                 for seed in range(arguments.seeds):

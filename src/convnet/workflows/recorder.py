@@ -112,7 +112,7 @@ class Recorder:
         return len(ranks) - 1 - ranks.index(min(ranks))
 
     def rank(self, row: Mapping[str, Any]) -> tuple[float, ...]:
-        """A sort key of epochs, best first: by the validation loss, or the validation score and then the loss.
+        """A sort key of epochs, best first: the validation loss, or the validation score and then the loss.
 
         Without a validation split it is the training loss.
         """
