@@ -243,8 +243,7 @@ def retrieve(
         ConvnetError: The image or the data cannot be read, or the network does not have that space.
     """
     if isinstance(run, Run) or (as_path(str(run)) / "run.json").exists():
-        other = None if data is None else str(data)
-        loaded = run if isinstance(run, Run) else load_run(run)
+        loaded, other = run if isinstance(run, Run) else load_run(run), None if data is None else str(data)
         return find_nearest(loaded, str(image), top=top, space=space, metric=metric or "l2", data=other)
     if space != "embedding" or data is not None:
         raise RecipeError(f"{run}: is not a run, so only its own images are searched, by their embeddings")
@@ -272,8 +271,7 @@ def embed(
         ConvnetError: The data cannot be read, or the network has no embedding of whole samples.
     """
     run = run if isinstance(run, Run) else load_run(run)
-    other = None if data is None else str(data)
-    return embed_data(run, other, Path(out))
+    return embed_data(run, None if data is None else str(data), Path(out))
 
 
 def _word(value: str | Path | Recipe) -> str | Recipe:
