@@ -68,7 +68,8 @@ def test_photos_get_pretrained_weights_and_other_images_do_not(
         other = default_recipe(identify(str(folder)))
         assert (other.model.name, other.weights) == ("small-convnet", None), name
     assert choose_recipe(str(PHOTOS), {"weights": None}).model.name == "small-convnet"
-    assert choose_recipe(str(PHOTOS), {"model": "resnet18"}).weights is None
+    for field in ("model", "model.name"):
+        assert choose_recipe(str(PHOTOS), {field: "resnet18"}).weights is None
     lite1 = choose_recipe(str(PHOTOS), {"model": "efficientnet-lite1", "weights.source": "imagenet"})
     assert lite1.preprocess.image_size == 240 and lite1.name == "photos-efficientnet-lite1"
 

@@ -131,9 +131,9 @@ def _wants_weights(changes: Mapping[str, Any]) -> bool | None:
     """
     if "weights" in changes and changes["weights"] is None:
         return False
-    source, model = changes.get("weights.source"), changes.get("model")
+    source, model = changes.get("weights.source"), changes.get("model", changes.get("model.name"))
     if source is None:
-        return None
+        return None if model is None else False
     published = isinstance(model, str) and has_weights(MODELS.canonical(model))
     run = is_local(source) and (as_path(source) / "run.json").exists()
     return source == "imagenet" or (published and not run)
