@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from convnet.models import build_model
+from convnet.models.backbone import named_layers
 from convnet.models.legacy import with_current_names
 from convnet.types import ImageShape
 
@@ -32,3 +33,20 @@ def test_autoencoders_written_when_the_head_was_part_of_the_decoder(name: str) -
     assert set(earlier) != set(names)
     renamed = with_current_names(earlier, names)
     assert all(renamed[key] is earlier[re.sub(r"^head\.(0\.)?", last, key)] for key in names)
+
+
+@pytest.mark.parametrize("encoder", ["resnet20", "resnet18"])
+def test_fully_convolutional_networks_written_when_layers_had_numbers(encoder: str) -> None:
+    """Blocks had the names of their own layers, `bn1` after `conv1`; files list tensors alphabetically."""
+    fcn = build_model("fcn", ImageShape(3, 32, 32), 4, encoder=encoder)
+    state = fcn.state_dict()
+    layers = [name for name, _ in named_layers(fcn.encoder)]
+    earlier = {}
+    for key, value in state.items():
+        name = key.removeprefix("encoder.")
+        place = next((i for i, layer in enumerate(layers) if name.startswith(f"{layer}.")), None)
+        inner = "" if place is None else name.removeprefix(layers[place])
+        earlier[key if place is None else f"encoder.{place}{inner}"] = value
+    assert any(re.fullmatch(r"encoder\.\d\.conv1\.weight", key) for key in earlier)
+    renamed = with_current_names(dict(sorted(earlier.items())), list(state))
+    assert all(renamed[key] is value for key, value in state.items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -156,14 +157,23 @@ def test_layer_wise_rates_and_the_frozen_backbone() -> None:
         assert all(norm.training is not frozen for norm in norms)
 
 
-@pytest.mark.parametrize("name", ["unet", "fcn"])
-@pytest.mark.parametrize("encoder", ["efficientnet-lite0", "mobilenet-v2", "resnet18", "vgg-a"])
+@pytest.mark.parametrize(
+    ("name", "encoder"),
+    [
+        *product(["unet", "fcn"], ["efficientnet-lite0", "efficientnet-lite2", "mobilenet-v2", "resnet18"]),
+        ("unet", "vgg-a"),
+        ("fcn", "googlenet"),
+        ("fcn", "squeezenet1.1"),
+    ],
+)
 def test_encoders_are_loaded_from_files_of_their_classifiers(name: str, encoder: str, tmp_path: Path) -> None:
     """Every tensor of the encoder is that of the file; decoder and head are new."""
     torch.manual_seed(1)
     shape = ImageShape(3, 64, 64)
     native = MODELS.facts(encoder).native if name == "fcn" else shape
-    classifier = build_model(encoder, native, 7)
+    published = MODELS.facts(encoder).weights
+    assert published is not None
+    classifier = build_model(encoder, native, 7, **published.options)
     state = {key: torch.randn_like(value.float()) for key, value in classifier.state_dict().items()}
     torch.save(state, tmp_path / "classifier.pth")
     width = {"width": 8} if name == "unet" else {}
@@ -173,7 +183,7 @@ def test_encoders_are_loaded_from_files_of_their_classifiers(name: str, encoder:
     weights = Weights(source=str(tmp_path / "classifier.pth"))
     report = load_pretrained(model, name, weights, encoder=encoder)
     after = built.state_dict()
-    assert set(report.loaded) == {key for key in after if key.startswith("encoder.")}
+    assert set(report.loaded) == {key for key in after if key.startswith("encoder.")} != set()
     for key, value in after.items():
         theirs = state.get(key.removeprefix("encoder."))
         expected = before[key] if theirs is None or key in report.new else theirs.view_as(value)
@@ -192,6 +202,14 @@ def test_the_maps_of_an_encoder_are_those_of_its_classifier() -> None:
     assert [64 // m.shape[2] for m in maps] == [level.stride for level in levels] == [2, 4, 8, 16, 32]
     with pytest.raises(ModelError, match=r"maps of the strides 2, 4, 8, 16, 32, but .* the stride 64"):
         make_backbone(classifier, ImageShape(3, 64, 64), 64)
+
+
+def test_rates_are_graded_within_an_encoder() -> None:
+    unet = build_model("unet", ImageShape(3, 64, 64), 2, encoder="efficientnet-lite0", width=8)
+    factors = rate_factors(unet, 0.5, unet.encoder)
+    stem, last = unet.encoder.conv_stem.weight, unet.encoder.blocks[-1][0].conv_pw.weight
+    assert factors[id(stem)] < factors[id(last)] < 1
+    assert not factors.keys() & {id(p) for part in (unet.decoder, unet.head) for p in part.parameters()}
 
 
 @pytest.mark.parametrize("encoder", ["convnext-tiny", "resnet18", "mobilenet-v2", "vgg-a"])

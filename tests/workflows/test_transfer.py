@@ -19,10 +19,11 @@ from safetensors.torch import load_file
 
 import convnet
 from convnet.data import identify
+from convnet.recipes import Recipe, open_recipe_data, override, split_data
 from convnet.recipes import embeddings as embedding_module
-from convnet.recipes import override
 from convnet.recipes.defaults import default_recipe
 from convnet.recipes.resolve import choose_recipe
+from convnet.recipes.settle import settle
 from convnet.training import EpochEnd, StopTraining
 from convnet.workflows import baselines, cross_validate
 from convnet.workflows.time_limit import TimeLimit
@@ -87,17 +88,58 @@ def test_tables_and_archives_of_photos(tmp_path: Path) -> None:
 def test_what_is_trained_follows_from_the_options() -> None:
     def finetune(**changes: object) -> tuple[object, int]:
         recipe = choose_recipe(str(PHOTOS), {key.replace("__", "."): v for key, v in changes.items()})
-        assert recipe.weights is not None
-        return recipe.weights.finetune, recipe.epochs
+        return settled(recipe)
 
-    assert finetune() == ("auto", 10)
+    assert finetune() == ("head", 0)
     assert finetune(epochs=5) == ("full", 5)
     assert finetune(minutes=5) == ("full", 10)
+    assert finetune(minutes=5, split__per_class=2) == ("head", 0)
     assert finetune(optimizer__lr=0.01) == ("full", 10)
-    assert finetune(finetune="head") == ("head", 0)
+    assert finetune(loss="focal") == ("full", 10)
+    assert finetune(weights__last_parts=1) == ("full", 10)
+    assert finetune(balance="weights") == ("head", 0)
+    assert finetune(finetune="head", minutes=1, balance="sampler") == ("head", 0)
     assert finetune(epochs=0) == ("head", 0)
-    with pytest.raises(convnet.ConvnetError, match=r"finetune=head fits only the head .* epochs is 3"):
-        finetune(finetune="head", epochs=3)
+
+
+def settled(recipe: Recipe) -> tuple[object, int]:
+    found = settle(recipe, *split_data(recipe, open_recipe_data(recipe)))
+    assert found.weights is not None
+    return found.weights.finetune, found.epochs
+
+
+def test_every_way_of_changing_a_recipe_has_an_effect(tmp_path: Path) -> None:
+    """Also in comparisons, in recipe files and in Python, which do not go through the command line."""
+    recipe = default_recipe(str(PHOTOS))
+    assert settled(Recipe.from_yaml(override(recipe, {"batch_size": 8}).to_yaml())) == ("full", 10)
+    found = convnet.compare(recipe, {"lr": [0.1, 0.001]}, epochs=1, out=tmp_path / "lr", progress=False)
+    recipes = [runs[0].recipe for runs in found.runs.values()]
+    assert [r.optimizer.options["lr"] for r in recipes] == [0.1, 0.001]
+    assert all(r.weights is not None and r.weights.finetune == "full" for r in recipes)
+
+
+def test_another_model_brings_its_own_weights_or_none() -> None:
+    recipe = default_recipe(str(PHOTOS))
+    small = choose_recipe(recipe, {"model": "small-convnet"})
+    assert small.weights is None and small.preprocess.normalize == "channel"
+    other = choose_recipe(override(recipe, {"weights.sha256": "0" * 64}), {"model": "mobilenet-v2"})
+    assert other.weights is not None and other.weights.sha256 is None
+    assert other.preprocess.normalize == "imagenet" and other.preprocess.interpolation == "bilinear"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": 3}, r"finetune=head fits only the head .* epochs is 3"),
+        ({"batch_size": 8}, r"batch_size does not apply: weights.finetune=head fits only the head"),
+        ({"loss": "focal"}, r"loss does not apply: weights.finetune=head fits only the head"),
+        ({"weights.last_parts": 7}, r"weights.last_parts does not apply: weights.finetune=head"),
+        ({"balance": "focal"}, r"balance=focal does not apply to weights.finetune=head"),
+    ],
+)
+def test_options_of_steps_do_not_apply_to_heads(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(convnet.ConvnetError, match=message):
+        choose_recipe(str(PHOTOS), {"finetune": "head", **changes})
 
 
 def test_the_head_alone_is_fitted_on_a_cpu(cli: Cli, tmp_path: Path) -> None:
@@ -272,9 +314,9 @@ def test_a_time_limit_ends_training_and_shortens_the_plan(cli: Cli, tmp_path: Pa
     with pytest.raises(StopTraining):
         limit(EpochEnd(1, 1, 0.1, 1.0, 0.5, None, None, 1.0, 0.0, 1, None))  # type: ignore[arg-type]
     TimeLimit(1e6)(EpochEnd(1, 1, 0.1, 1.0, 0.5, None, None, 1.0, 0.0, 1, None))  # type: ignore[arg-type]
-    done = cli("train", PHOTOS, "--minutes", "0.01", "--out", "run", *TRAINED)
+    done = cli("train", PHOTOS, "--minutes", "0.01", "--set", "finetune=full", "--out", "run", *TRAINED)
     assert done.returncode == 0, done.stderr
-    assert "there is no time for an epoch" in done.stderr
+    assert "an epoch of the whole network takes too long" in done.stderr
     recipe = yaml.safe_load((tmp_path / "run" / "recipe.yaml").read_text())
     assert recipe["epochs"] == 0 and recipe["weights"]["finetune"] == "head"
     digits = cli("train", "digits", "--minutes", "0.001", "--out", "digits")
@@ -305,6 +347,10 @@ def test_classes_of_imagenet_by_the_name_of_a_network(cli: Cli, flowers: Path) -
     assert len(found) == 20 and found.count("daisy") >= 14
     unknown = cli("predict", "lenet5", PHOTOS)
     assert unknown.returncode == 2 and "none are known for 'lenet5'" in unknown.stderr
+    misspelt = cli("predict", "efficientnet-lite9", PHOTOS)
+    assert misspelt.returncode == 2 and "did you mean 'efficientnet-lite" in misspelt.stderr
+    missing = cli("predict", "runs/efficientnet-lite0", PHOTOS)
+    assert missing.returncode == 2 and "runs/efficientnet-lite0: not a run" in missing.stderr
 
 
 def test_retrieval_without_a_run(cli: Cli, tmp_path: Path) -> None:

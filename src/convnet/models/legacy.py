@@ -39,20 +39,23 @@ def with_current_names(state: State, names: Sequence[str]) -> State:
         The renamed tensors, or `state` unchanged if the number of tensors differs.
     """
     new = [name for name in names if name not in state]
-    old = sorted((name for name in state if name not in set(names)), key=_place)
+    words = list(dict.fromkeys(word for name in names for word in name.split(".")))
+    old = sorted((name for name in state if name not in set(names)), key=lambda name: _place(name, words))
     if len(old) != len(new):
         return state
     renamed = dict(zip(old, new, strict=True))
     return {renamed.get(name, name): tensor for name, tensor in state.items()}
 
 
-def _place(name: str) -> list[tuple[int, int, str]]:
-    """The sort key of a tensor by its position in the old network."""
-    return [_rank(word) for word in name.split(".")]
+def _place(name: str, words: Sequence[str]) -> list[tuple[int, int, str]]:
+    """The sort key of a tensor by its position in the old network; `words` are those of the new, in order."""
+    return [_rank(word, words) for word in name.split(".")]
 
 
-def _rank(word: str) -> tuple[int, int, str]:
+def _rank(word: str, words: Sequence[str]) -> tuple[int, int, str]:
     if re.fullmatch(r"\d+", word):
         return 0, int(word), ""
-    known = TENSORS if word in TENSORS else ORDER
+    if word in TENSORS:
+        return 1, TENSORS.index(word), word
+    known = [*ORDER, *words]
     return 1, known.index(word) if word in known else len(known), word

@@ -98,6 +98,12 @@ def has_weights(name: str) -> bool:
     return name in MODELS and MODELS.facts(name).weights is not None
 
 
+def encoder_options(name: str) -> dict[str, Any]:
+    """The options with which a network is an encoder: those of its public weights, and of a new head."""
+    published = MODELS.facts(name).weights if name in MODELS else None
+    return {} if published is None else {**published.options, **published.new_head}
+
+
 def public_weights(name: str) -> PublishedFile:
     """The public ImageNet weights of a network.
 

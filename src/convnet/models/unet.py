@@ -12,12 +12,12 @@ from convnet.errors import RecipeError
 from convnet.layers import ConvBlock, Dropout, Sizes, UpConv2d, initialize
 from convnet.layers.init import InitName
 from convnet.models.backbone import Backbone, make_backbone
-from convnet.models.registry import MODELS, Facts, build_model, facts_of, network
+from convnet.models.registry import MODELS, Facts, build_model, encoder_options, network
 from convnet.registry import Count, Fraction
 from convnet.types import ImageShape
 
-FAR = ImageShape(3, 224, 224)
-"""The shape of the images for which a user's own encoder is built."""
+NATIVE = 224
+"""The side in pixels of the images for which a user's own encoder is built."""
 Convolutions = Literal["same", "valid"]
 Upsampling = Literal["transposed", "resize"]
 
@@ -128,7 +128,9 @@ def unet(
     if encoder is not None:
         if convolutions == "valid" or dropout:
             raise RecipeError("model.convolutions=valid and model.dropout do not apply with model.encoder")
-        shape = ImageShape(in_channels, *(MODELS.facts(encoder).native if encoder in MODELS else FAR)[1:])
+        native = MODELS.facts(encoder).native.height if encoder in MODELS else NATIVE
+        side = max(1, native >> depth) << depth  # so that its strides are those of the padded convolutions
+        shape = ImageShape(in_channels, side, side)
         return _encoded(encoder, shape, num_classes, block, (depth, width, upsampling, residual, init))
     widths = [width * 2**level for level in range(depth + 1)]
     levels: list[nn.Module] = [block(a, b) for a, b in pairwise((in_channels, *widths[:-1]))]
@@ -203,8 +205,7 @@ def _encoded(
 ) -> nn.Module:
     """A U-Net with the encoder of that name; the decoder has `width` channels at the size of the image."""
     depth, width, upsampling, residual, init = options
-    published = facts.weights if (facts := facts_of(name)) is not None else None
-    classifier = build_model(name, shape, 2, **(published.options if published is not None else {}))
+    classifier = build_model(name, shape, 2, **encoder_options(name))
     backbone, levels = make_backbone(classifier, shape, 2**depth)
     skipped = [width, *(level.channels for level in levels[:-1])]
     strides = [1, *(level.stride for level in levels)]

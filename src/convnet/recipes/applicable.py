@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from convnet.errors import RecipeError
 from convnet.models import MODELS
 from convnet.recipes.balance import require_applicable
+from convnet.recipes.weights import Weights
 from convnet.tasks import TASKS
 from convnet.training import LOSSES
 
@@ -20,16 +21,33 @@ STEPS_ONLY = (
     "early_stopping", "batch_size", "minutes",
 )  # fmt: skip
 """Fields that apply only to training in steps."""
+ALSO_OF_HEADS = ("balance", "minutes")
+"""Those that apply to fitting a head as well."""
+STEPS_OF_WEIGHTS = ("freeze_epochs", "last_parts", "rate_decay", "freeze_norms")
+"""Fields of `weights` that apply only to training in steps."""
 
 
-def without_steps(recipe: Recipe) -> dict[str, Any]:
-    """The fields that leave a recipe without training steps, by name."""
-    defaults = {name: _default(recipe, name) for name in STEPS_ONLY}
-    plain = {
-        name: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
-        for name, value in defaults.items()
-    }
-    return {"epochs": 0, **plain}
+def head_only(recipe: Recipe) -> dict[str, Any]:
+    """The fields that leave a recipe with pretrained weights only its head to fit, by name."""
+    changes: dict[str, Any] = {"epochs": 0, "weights.finetune": "head"}
+    for name in STEPS_ONLY:
+        if name not in ALSO_OF_HEADS:
+            value = _default(recipe, name)
+            changes[name] = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+    for name in STEPS_OF_WEIGHTS:
+        changes[f"weights.{name}"] = Weights.model_fields[name].default
+    return changes
+
+
+def step_field_that_differs(recipe: Recipe, other: Recipe) -> str | None:
+    """The first field that acts on training in steps, but not on heads, in which two recipes differ."""
+    names = [name for name in ("epochs", "loss", *STEPS_ONLY) if name not in ALSO_OF_HEADS]
+    found = [name for name in names if getattr(recipe, name) != getattr(other, name)]
+    ours, theirs = recipe.weights, other.weights
+    for name in STEPS_OF_WEIGHTS:
+        if getattr(ours, name, None) != getattr(theirs, name, None):
+            found.append(f"weights.{name}")
+    return found[0] if found else None
 
 
 def require_no_steps(recipe: Recipe) -> None:
@@ -38,11 +56,15 @@ def require_no_steps(recipe: Recipe) -> None:
     Raises:
         RecipeError: One is set; the message names it.
     """
+    head = recipe.weights is not None and recipe.weights.finetune == "head"
     for name in STEPS_ONLY:
-        if getattr(recipe, name) != _default(recipe, name):
-            raise RecipeError(
-                f"{name} does not apply: epochs is 0, so there are no training steps; use --epochs 1"
-            )
+        if getattr(recipe, name) == _default(recipe, name) or (head and name in ALSO_OF_HEADS):
+            continue
+        if head:
+            raise _not_of_heads(name)
+        raise RecipeError(
+            f"{name} does not apply: epochs is 0, so there are no training steps; use --epochs 1"
+        )
 
 
 def _default(recipe: Recipe, name: str) -> Any:
@@ -91,8 +113,8 @@ def require_fitting_weights(recipe: Recipe) -> None:
     weights = recipe.weights
     if weights is None:
         return
-    frozen = weights.frozen_epochs(recipe.epochs) if recipe.epochs else 0
-    if frozen and frozen >= recipe.epochs:
+    frozen = weights.freeze_epochs
+    if frozen and 0 < recipe.epochs <= frozen and recipe.minutes is None:
         raise RecipeError(
             f"weights.freeze_epochs={frozen} leaves nothing to fine-tune in {recipe.epochs} epochs; train "
             f"longer (--epochs {frozen + 1}), or set it to 0"
@@ -110,8 +132,29 @@ def require_fitting_weights(recipe: Recipe) -> None:
             f"weights.finetune=head fits only the head and takes no steps, but epochs is {recipe.epochs}; "
             "use --epochs 0, or --set weights.finetune=full"
         )
+    if weights.finetune == "head":
+        _require_head_fields(recipe, weights)
     if weights.finetune == "full" and not recipe.epochs:
         raise RecipeError(
             "weights.finetune=full needs steps, but epochs is 0; use --epochs 10, or --set "
             "weights.finetune=head"
         )
+
+
+def _require_head_fields(recipe: Recipe, weights: Weights) -> None:
+    """Refuse what acts on steps only, or is not implemented for logistic regression."""
+    for name in STEPS_OF_WEIGHTS:
+        if getattr(weights, name) not in (Weights.model_fields[name].default, "auto"):
+            raise _not_of_heads(f"weights.{name}")
+    if recipe.balance == "focal":
+        raise RecipeError("balance=focal does not apply to weights.finetune=head; use --balance weights")
+    usual = TASKS.build(recipe.task.name, **recipe.task.options).loss
+    if recipe.loss != type(recipe.loss)(name=usual, **LOSSES.options(usual, {})):
+        raise _not_of_heads("loss")
+
+
+def _not_of_heads(name: str) -> RecipeError:
+    return RecipeError(
+        f"{name} does not apply: weights.finetune=head fits only the head, by logistic regression; use --set "
+        "weights.finetune=full --epochs 10"
+    )

@@ -25,9 +25,9 @@ from convnet.errors import RecipeError
 from convnet.layers import Network, guard_narrow_convolutions
 from convnet.recipes.balance import choose_loss, sampling_weights
 from convnet.recipes.network import build_network, encoder_of, task_of
-from convnet.recipes.precompute import State, prepare
+from convnet.recipes.precompute import Prepared, State, prepare
 from convnet.recipes.recipe import Recipe
-from convnet.recipes.transfer import prepare_transfer
+from convnet.recipes.transfer import fit_head
 from convnet.recipes.weights import new_parts
 from convnet.tasks import Evaluation, Task
 from convnet.tasks.own_metrics import with_metrics
@@ -159,8 +159,12 @@ def build(
     if recipe.weights is None or recipe.weights.finetune is None:
         augmented = recipe.augment != Augment()
         prepared, head = prepare(model, dataset, split, augmented=augmented, fitted_state=fitted_state), None
+    elif fitted_state is not None:
+        model.load_state_dict(fitted_state)
+        prepared, head = Prepared(nn.Sequential(), model, dataset, split, 0.0), None
     else:
-        prepared, head = prepare_transfer(model, dataset, split, recipe, task, compute, fitted_state)
+        prepared, head = fit_head(model, dataset, split, recipe, task, compute)
+    split = prepared.split
     batches = Loader(
         prepared.inputs,
         split.train,
@@ -214,7 +218,7 @@ def _make_training(
         model,
         decay_all=recipe.decay_biases or not decays,
         lr=_rate(recipe) if weights else 0.0,
-        factors=rate_factors(network, weights.rate_decay) if weights else None,
+        factors=rate_factors(network, weights.rate_decay, _encoder(recipe, network)) if weights else None,
     )
     timing = Timing(batches.steps, recipe.epochs)
     return Training(
@@ -238,14 +242,18 @@ def _freezing(recipe: Recipe, model: nn.Sequential) -> Freezing | None:
     if weights is None or not recipe.epochs:
         return None
     assert weights.freeze_norms != "auto", "the recipe is settled"
-    network, encoder = model[-1], encoder_of(recipe)
-    new = [network.get_submodule(name) for name in new_parts(network, encoder)]
+    network, encoder = model[-1], _encoder(recipe, model[-1])
+    new = [network.get_submodule(name) for name in new_parts(network, encoder_of(recipe))]
     last = [module for part in network_parts(network)[-weights.last_parts :] for module in part]
     trained = (*new, *(last if weights.last_parts > 1 else []))
-    fixed = network if encoder is None else network.get_submodule("encoder")
+    fixed = network if encoder is None else encoder
     return Freezing(
         model, trained, weights.frozen_epochs(recipe.epochs), fixed if weights.freeze_norms else None
     )
+
+
+def _encoder(recipe: Recipe, network: nn.Module) -> nn.Module | None:
+    return None if encoder_of(recipe) is None else network.get_submodule("encoder")
 
 
 def _rate(recipe: Recipe) -> float:

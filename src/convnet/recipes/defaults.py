@@ -40,6 +40,23 @@ ANNOTATION_FOR: dict[str | None, Annotation] = {task: annotation for annotation,
 """The annotation that a task needs; tasks that are not listed make their own from photos."""
 SMALL_SIDE = 32
 """Images up to this size are not cropped."""
+TRANSFER: dict[str, Any] = {
+    "weights": {
+        "source": "imagenet",
+        "finetune": "auto",
+        "last_parts": 3,
+        "rate_decay": 0.7,
+        "freeze_norms": "auto",
+    },
+    "augment": PRESETS["light"],
+    "optimizer": Component(name="adamw", lr=0.001),
+    "schedule": Component(name="one-cycle"),
+    "epochs": 10,
+    "batch_size": 32,
+    "ema": 0.98,
+    "early_stopping": {"patience": 5, "monitor": "score"},
+}
+"""The fields of fine-tuning."""
 
 
 def default_recipe(
@@ -111,25 +128,7 @@ def transfer_recipe(spec: DataSpec, model: dict[str, Any], task: str) -> Recipe:
     name = model["name"]
     published = public_weights(name)
     options = {**published.options, **published.new_head, **model}
-    recipe = _recipe(
-        spec,
-        options,
-        task=task,
-        weights={
-            "source": "imagenet",
-            "finetune": "auto",
-            "last_parts": 3,
-            "rate_decay": 0.7,
-            "freeze_norms": "auto",
-        },
-        augment=PRESETS["light"],
-        optimizer=Component(name="adamw", lr=0.001),
-        schedule=Component(name="one-cycle"),
-        epochs=10,
-        batch_size=32,
-        ema=0.98,
-        early_stopping={"patience": 5, "monitor": "score"},
-    )
+    recipe = _recipe(spec, options, task=task, **TRANSFER)
     return override(recipe, published.input.fields())
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,10 +35,28 @@ SPOKEN_SECONDS = 20
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Embeddings:
+    """The embeddings of the samples of a dataset.
+
+    Attributes:
+        vectors: float32 N×D, on the CPU; zeros for samples without an embedding.
+        known: bool N, the samples that have one.
+    """
+
+    vectors: Tensor
+    known: Tensor
+
+
 def embeddings(
-    model: Network, dataset: Dataset, identity: Mapping[str, Any], *, seconds: float | None = None
-) -> Tensor:
-    """The embeddings of all samples, float32 N×D, on the CPU.
+    model: Network,
+    dataset: Dataset,
+    identity: Mapping[str, Any],
+    *,
+    indices: Tensor | None = None,
+    seconds: float | None = None,
+) -> Embeddings:
+    """Compute the embeddings of samples; images that cannot be read are left out.
 
     Those of image files are cached by the content of the files, so that an interrupted call goes on where it
     stopped, and other runs, folds and seeds use them again.
@@ -45,17 +65,18 @@ def embeddings(
         model: The network, with the weights that it was published or trained with.
         dataset: The data.
         identity: The weights and the preprocessing: whatever changes embeddings besides the content of files.
+        indices: The samples. Default: all.
         seconds: The time limit.
 
     Returns:
-        One row per sample.
+        One row per sample of the dataset.
 
     Raises:
-        DataError: An image cannot be read; the message names one. Or the embeddings do not fit into memory.
+        DataError: No image can be read, or the embeddings do not fit into memory.
         RecipeError: They take longer than the time limit; those computed so far are cached.
         ModelError: An embedding is NaN or infinite.
     """
-    example = dataset.read(torch.tensor([0])).images
+    example = torch.zeros(1, *dataset.info.shape, dtype=torch.uint8)
     width = _embed(Encoder(model), example).shape[1]
     if 4 * width * len(dataset) > MEMORY_LIMIT_BYTES:
         raise DataError(
@@ -69,35 +90,35 @@ def embeddings(
         known = torch.from_numpy(kept.state[rows] == 1)
         stored = kept.read(rows[known.numpy()]).reshape(-1, 4 * width)
         found[known] = torch.from_numpy(stored.view(np.float32))
-    missing = (~known).nonzero()[:, 0]
+    wanted = torch.arange(len(dataset)) if indices is None else indices.cpu().unique()
+    missing = wanted[~known[wanted]]
     fast = Encoder(_fused(model, example) if len(missing) else model)
     began = spoken = time.perf_counter()
     done = 0
     for batch in prefetch(_batches(dataset, missing), PREFETCHED):
         vectors = _embed(fast, batch.images)
-        indices = batch.indices.cpu()
-        found[indices], known[indices] = vectors, True
+        read = batch.indices.cpu()
+        found[read], known[read] = vectors, True
         if kept is not None:
-            for index, vector in zip(indices.tolist(), vectors.numpy(), strict=True):
+            for index, vector in zip(read.tolist(), vectors.numpy(), strict=True):
                 kept.put(int(rows[index]), vector.view(np.uint8))
-        done += len(indices)
+        done += len(read)
         _require_time(done, len(missing), time.perf_counter() - began, seconds)
         if (now := time.perf_counter()) - spoken > SPOKEN_SECONDS:
             spoken, speed = now, done / (now - began)
             logger.info("  %s of %s images, %.0f img/s", f"{done:,}", f"{len(missing):,}", speed)
-    if not known.all():
+    if not known[wanted].any():
         raise DataError(
-            f"{dataset.info.name}: {int((~known).sum())} images cannot be read "
-            f"({dataset.info.unreadable[-1]} …); run 'convnet data audit', after which training skips them"
+            f"{dataset.info.name}: none of {len(wanted):,} images can be read; {dataset.info.unreadable[-1]}"
         )
     if not found.isfinite().all():
         raise ModelError("the embeddings are NaN or infinite; the weights may be of another network")
-    return found
+    return Embeddings(found, known)
 
 
 def _require_time(done: int, count: int, spent: float, limit: float | None) -> None:
     """Refuse to go on if all embeddings take longer than the limit, as soon as the pace is known."""
-    if limit is None or done < PACED or spent / done * count <= limit:
+    if limit is None or done < PACED or done == count or spent / done * count <= limit:
         return
     minutes = spent / done * count / 60
     raise RecipeError(
@@ -107,19 +128,35 @@ def _require_time(done: int, count: int, spent: float, limit: float | None) -> N
 
 
 def embedding_identity(
-    name: str, sha256: str | None, shape: ImageShape, preprocess: Preprocess, device: str
+    model: Network,
+    name: str,
+    options: Mapping[str, Any],
+    sha256: str | None,
+    shape: ImageShape,
+    preprocess: Preprocess,
+    device: str,
 ) -> dict[str, Any]:
     """Whatever changes the embeddings of images besides the images.
 
     Args:
-        name: The name of the network.
+        model: The network, which normalizes images, perhaps by statistics of the training samples.
+        name: Its name.
+        options: Its options.
         sha256: The checksum of its weights.
         shape: The shape of its images.
         preprocess: The preparation of images.
         device: The device on which embeddings are computed.
     """
     fields = preprocess.model_dump(include=set(EMBEDDED))
-    return {"weights": sha256, "model": name, "shape": list(shape), "preprocess": fields, "device": device}
+    statistics = torch.cat([model.normalize.mean, model.normalize.std]).cpu().numpy()
+    return {
+        "weights": sha256,
+        "model": {"name": name, **options},
+        "shape": list(shape),
+        "preprocess": fields,
+        "normalize": hashlib.sha256(statistics.tobytes()).hexdigest(),
+        "device": device,
+    }
 
 
 def _batches(dataset: Dataset, indices: Tensor) -> Iterator[Batch]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from convnet.data import Dataset, DatasetInfo, ImageDataset, Preprocess
 from convnet.data.datasets.statistics import fixed_statistics
@@ -19,7 +18,7 @@ from convnet.layers import Network, Normalize
 from convnet.models import MODELS, build_model, public_weights
 from convnet.models.imagenet import imagenet_classes
 from convnet.prediction import InputSpec, Predictor
-from convnet.recipes.embeddings import embedding_identity, embeddings
+from convnet.recipes.embeddings import Embeddings, embedding_identity, embeddings
 from convnet.recipes.pretrained import BACKBONE, checksum, locate
 from convnet.recipes.weights import Weights, load_pretrained
 from convnet.registry import validate
@@ -47,9 +46,12 @@ class PublishedNetwork:
     shape: ImageShape
     sha256: str
 
-    def embeddings(self, dataset: Dataset) -> Tensor:
-        """The embeddings of all samples N×D, cached for image files; see `embeddings`."""
-        identity = embedding_identity(self.name, self.sha256, self.shape, self.preprocess, "cpu")
+    def embeddings(self, dataset: Dataset) -> Embeddings:
+        """The embeddings of all samples, cached for image files; see `embeddings`."""
+        options = public_weights(self.name).options
+        identity = embedding_identity(
+            self.model, self.name, options, self.sha256, self.shape, self.preprocess, "cpu"
+        )
         return embeddings(self.model, dataset, identity)
 
 
@@ -92,25 +94,29 @@ def imagenet_predictor(name: str) -> Predictor:
     return Predictor(found.name, found.model, TASKS.build("classification"), spec, Labels(imagenet_classes()))
 
 
-def embed_files(manifest: Manifest, places: NDArray[np.int64]) -> NDArray[np.float32] | None:
+def embed_files(
+    manifest: Manifest, places: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]] | None:
     """Embeddings of some image files by the network for photos.
 
     Args:
         manifest: The files.
-        places: The positions of readable ones, N.
+        places: The positions of some of them.
 
     Returns:
-        N×D; None if the weights are not installed.
+        The positions N of those that can be read, and their embeddings N×D; None if the weights are not
+        installed, or damaged.
     """
     try:
         network = load_published(BACKBONE)
     except ConvnetError as error:
-        logger.debug("no embeddings: %s", error)
+        logger.info("images are compared without embeddings: %s", error)
         return None
     files = ImageReader(manifest, network.preprocess, network.shape)
     names = [manifest.samples[place].entry.name for place in places.tolist()]
     info = DatasetInfo(manifest.name, network.shape, manifest.classes, names, in_memory=False)
     nothing = torch.zeros(len(places), dtype=torch.int64)
     dataset = ImageDataset(info, files, torch.from_numpy(places), nothing)
-    found: NDArray[np.float32] = network.embeddings(dataset).numpy()
-    return found
+    found = network.embeddings(dataset)
+    known = found.known.numpy()
+    return places[known], found.vectors.numpy()[known]

@@ -31,12 +31,14 @@ class Prepared:
         front: The fixed stages; empty if nothing is precomputed.
         head: The stages to train.
         inputs: The dataset with the outputs of `front` in place of images.
+        split: The split of those samples that are there.
         seconds: The time spent on fitting and computing.
     """
 
     front: nn.Sequential
     head: nn.Sequential
     inputs: Dataset
+    split: Split
     seconds: float
 
 
@@ -68,7 +70,7 @@ def prepare(
         The divided network and the precomputed inputs.
     """
     if not any(isinstance(stage, Fitted) for stage in model):
-        return Prepared(nn.Sequential(), model, dataset, 0.0)
+        return Prepared(nn.Sequential(), model, dataset, split, 0.0)
     begun, done = time.perf_counter(), 0
     if fitted_state is not None:
         model.load_state_dict(with_current_names(fitted_state, list(model.state_dict())))
@@ -86,7 +88,7 @@ def prepare(
             dataset, done = _computed(stages, dataset, own=bool(done)), place
     model.train()
     seconds = time.perf_counter() - begun
-    return Prepared(_part(model, 0, done), _part(model, done, len(model)), dataset, seconds)
+    return Prepared(_part(model, 0, done), _part(model, done, len(model)), dataset, split, seconds)
 
 
 def _part(model: nn.Sequential, first: int, end: int) -> nn.Sequential:

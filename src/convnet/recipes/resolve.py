@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from convnet.data.datasets.identify import local_images
 from convnet.data.files.shards import names_shards
 from convnet.errors import DataError, UnknownNameError
 from convnet.models import MODELS, has_weights, named_model, public_weights
-from convnet.recipes.applicable import STEPS_ONLY, without_steps
+from convnet.recipes.applicable import head_only
 from convnet.recipes.catalog import RECIPES, named_recipe
 from convnet.recipes.defaults import default_recipe, is_baseline
 from convnet.recipes.network import encoder_of
@@ -19,6 +20,8 @@ from convnet.recipes.overrides import override
 from convnet.recipes.pretrained import is_local
 from convnet.recipes.recipe import Recipe
 from convnet.registry import nearest
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def resolve(data_or_recipe: str | Recipe, overrides: Mapping[str, Any] | None = 
     found = Resolved(given) if isinstance(given, Recipe) else _find(given, changes)
     if not changes:
         return found
-    recipe, changes = found.recipe, _fitting(found.recipe, changes)
+    recipe, changes = found.recipe, _with_weights(found.recipe, changes)
     changed = override(recipe, changes)
     named_after_model = recipe.name.endswith(f"-{recipe.model.name}") and "name" not in changes
     if changed.model.name != recipe.model.name and named_after_model:
@@ -59,32 +62,45 @@ def resolve(data_or_recipe: str | Recipe, overrides: Mapping[str, Any] | None = 
     return Resolved(changed, found.data if same_data else None)
 
 
-def _fitting(recipe: Recipe, changes: dict[str, Any]) -> dict[str, Any]:
-    """The overrides, with what follows from them: fields that weights need, or that fine-tuning decides."""
+def _with_weights(recipe: Recipe, changes: dict[str, Any]) -> dict[str, Any]:
+    """The overrides, with the fields that follow from pretrained weights."""
     weights = recipe.weights
     encoder = changes.get("model.encoder", changes.get("encoder"))
+    model = changes.get("model", changes.get("model.name"))
     given = any(name.partition(".")[0] == "weights" for name in changes)
-    if encoder is not None and not given and has_weights(encoder):
+    public = weights is not None and weights.source == "imagenet"
+    if isinstance(encoder, str) and not given and has_weights(encoder):
         changes = {"weights.source": "imagenet", "weights.freeze_norms": "auto"} | changes
-    if changes.get("weights.source") == "imagenet" and (weights is None or weights.source != "imagenet"):
+    elif isinstance(model, str) and not given and public and encoder_of(recipe) is None:
+        changes = _of_another_model(recipe, model) | changes
+    if changes.get("weights.source") == "imagenet" and not public:
         encoder = encoder or encoder_of(recipe)
-        changes = _as_published(encoder or changes.get("model", recipe.model.name), encoder) | changes
+        changes = _as_published(encoder or model or recipe.model.name, encoder) | changes
     if changes.get("preprocess.resize", recipe.preprocess.resize) != "crop":
         changes = {"preprocess.crop_pct": 1.0} | changes
     asked = changes.get("weights.finetune", changes.get("finetune"))
-    if asked == "head" and recipe.epochs:
-        return without_steps(recipe) | changes
-    steps = {name.partition(".")[0] for name in changes} & {*STEPS_ONLY, "lr", "epochs"}
-    if weights is not None and weights.finetune == "auto" and asked is None and steps:
-        if changes.get("epochs") == 0:
-            return without_steps(recipe) | {"weights.finetune": "head"} | changes
-        return {"weights.finetune": "full"} | changes
+    auto = asked is None and weights is not None and weights.finetune == "auto"
+    if (asked == "head" and recipe.epochs) or (auto and changes.get("epochs") == 0):
+        return head_only(recipe) | changes
     return changes
 
 
 def choose_recipe(data_or_recipe: str | Recipe, overrides: Mapping[str, Any] | None = None) -> Recipe:
     """The recipe only; see `resolve`."""
     return resolve(data_or_recipe, overrides).recipe
+
+
+def _of_another_model(recipe: Recipe, model: str) -> dict[str, Any]:
+    """The fields that change with the model of a recipe with public weights; none if it has none."""
+    name = MODELS.canonical(named_model(model)["name"])
+    if name == recipe.model.name:
+        return {}
+    if not has_weights(name):
+        logger.info("%s starts from random weights, because no ImageNet weights of it are known", name)
+        return {"weights": None, "preprocess.normalize": "channel"}
+    published = public_weights(name)
+    options = {f"model.{option}": v for option, v in {**published.options, **published.new_head}.items()}
+    return {"weights.sha256": None, **options, **published.input.fields()}
 
 
 def _as_published(model: str, encoder: str | None) -> dict[str, Any]:
@@ -135,5 +151,5 @@ def _wants_weights(changes: Mapping[str, Any]) -> bool | None:
     if source is None:
         return None if model is None else False
     published = isinstance(model, str) and has_weights(MODELS.canonical(model))
-    run = is_local(source) and (as_path(source) / "run.json").exists()
+    run = isinstance(source, str) and is_local(source) and (as_path(source) / "run.json").exists()
     return source == "imagenet" or (published and not run)

@@ -11,7 +11,8 @@ from convnet.data import Dataset, Split
 from convnet.device import default_device
 from convnet.layers import sizes_of
 from convnet.models import build_model
-from convnet.recipes.applicable import without_steps
+from convnet.recipes.applicable import head_only, step_field_that_differs
+from convnet.recipes.defaults import TRANSFER
 from convnet.recipes.mirror import mirror_changes_classes
 from convnet.recipes.network import smallest_side, task_of
 from convnet.recipes.overrides import override
@@ -47,6 +48,8 @@ def settle(recipe: Recipe, dataset: Dataset, split: Split) -> Recipe:
     if recipe.weights is not None:
         recipe = _settle_weights(recipe, recipe.weights, dataset, split)
     changes: dict[str, Any] = {}
+    if recipe.minutes is not None and recipe.epochs and recipe.early_stopping is None and len(split.val):
+        changes["early_stopping.patience"] = recipe.epochs  # so that the best epoch is kept
     if dataset.info.white is not None and recipe.preprocess.white is None:
         changes["preprocess.white"] = dataset.info.white
     if dataset.info.sample_rate is not None:
@@ -63,19 +66,39 @@ def settle(recipe: Recipe, dataset: Dataset, split: Split) -> Recipe:
 
 def _settle_weights(recipe: Recipe, weights: Weights, dataset: Dataset, split: Split) -> Recipe:
     """Which layers are trained, and whether norms keep their statistics."""
-    changes: dict[str, Any] = {}
-    count = len(split.train)
     if weights.finetune == "auto":
-        few = count < FEW_PER_CLASS * len(dataset.info.classes)
-        slow = (settings().device or default_device()) == "cpu" and recipe.minutes is None
-        changes["weights.finetune"] = "head" if few or slow else "full"
-        if few or slow:
-            changes |= without_steps(recipe)
-            why = f"{count:,} training images are few" if few else "the whole network takes minutes on a CPU"
-            logger.info("only the head is trained: %s; --minutes 5 or --epochs 10 trains all of it", why)
-    if weights.freeze_norms == "auto":
-        changes["weights.freeze_norms"] = count < FEW_FOR_NORMS
-    return override(recipe, changes) if changes else recipe
+        recipe = override(recipe, _stages(recipe, dataset, len(split.train)))
+    if recipe.weights is not None and recipe.weights.freeze_norms == "auto":
+        recipe = override(recipe, {"weights.freeze_norms": len(split.train) < FEW_FOR_NORMS})
+    return recipe
+
+
+def _stages(recipe: Recipe, dataset: Dataset, count: int) -> dict[str, Any]:
+    """The fields that train only the head, or after it the whole network."""
+    usual = {"name": recipe.name, "data": recipe.data, "task": recipe.task, "model": recipe.model, **TRANSFER}
+    chosen = step_field_that_differs(recipe, Recipe.from_dict(usual))
+    cpu = (settings().device or default_device()) == "cpu"
+    if chosen is not None:
+        if cpu and chosen != "epochs":
+            logger.info(
+                "the whole network is trained, because %s is set; --set finetune=head fits only the head",
+                chosen,
+            )
+        return {"weights.finetune": "full"}
+    if count < FEW_PER_CLASS * len(dataset.info.classes):
+        logger.info(
+            "only the head is trained, because there are only %s training images; --epochs 10 trains the "
+            "whole network",
+            f"{count:,}",
+        )
+        return head_only(recipe)
+    if cpu and recipe.minutes is None:
+        logger.info(
+            "only the head is trained, because training the whole network takes minutes on a CPU; "
+            "--minutes 5 or --epochs 10 trains all of it"
+        )
+        return head_only(recipe)
+    return {"weights.finetune": "full"}
 
 
 def _crop(recipe: Recipe, dataset: Dataset) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,7 +15,7 @@ from convnet.device import INFERENCE, Compute, make_compute
 from convnet.errors import ModelError
 from convnet.layers import Network
 from convnet.recipes.embeddings import embedding_identity, embeddings
-from convnet.recipes.precompute import Prepared, State
+from convnet.recipes.precompute import Prepared
 from convnet.recipes.recipe import Recipe
 from convnet.recipes.weights import head_names
 from convnet.tasks import Task
@@ -25,26 +24,9 @@ from convnet.training import LOSSES, fit_logistic
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class HeadFit:
-    """The result of fitting a head.
-
-    Attributes:
-        inputs: The data with embeddings D×1×1 in place of images.
-        layers: Embeddings → outputs; shares its weights with the network.
-        scores: Loss and metrics by split, as in result.json.
-        seconds: The time of computing embeddings and fitting.
-    """
-
-    inputs: Dataset
-    layers: nn.Sequential
-    scores: Mapping[str, Any]
-    seconds: float
-
-
 def fit_head(
     model: Network, dataset: Dataset, split: Split, recipe: Recipe, task: Task, compute: Compute
-) -> HeadFit:
+) -> tuple[Prepared, Mapping[str, Any]]:
     """Fit the last layer of a network to the training samples, by logistic regression.
 
     Args:
@@ -56,7 +38,8 @@ def fit_head(
         compute: Device and precision.
 
     Returns:
-        The data as embeddings, the head, and its metrics on held-out samples.
+        What is trained from here: the whole network, or if the recipe trains only the head, the head on
+        embeddings D×1×1; and the metrics of the head by split, as in result.json.
 
     Raises:
         ModelError: The network does not end in a dense layer that reads its embedding.
@@ -67,16 +50,24 @@ def fit_head(
     last = _last_layer(model, recipe.model.name)
     logger.info("computing embeddings of %s images by %s", f"{len(dataset):,}", recipe.model.name)
     identity = embedding_identity(
-        recipe.model.name, recipe.weights.sha256, dataset.info.shape, recipe.preprocess, compute.device.type
+        model,
+        recipe.model.name,
+        recipe.model.options,
+        recipe.weights.sha256,
+        dataset.info.shape,
+        recipe.preprocess,
+        compute.device.type,
     )
+    used = torch.cat([split.train, split.val, split.test])
     limit = None if recipe.minutes is None else 60 * recipe.minutes
-    found = embeddings(model, dataset, identity, seconds=limit)
-    if found.shape[1] != last.in_features:
+    found = embeddings(model, dataset, identity, indices=used, seconds=limit)
+    vectors, split = found.vectors, split.among(found.known)
+    if vectors.shape[1] != last.in_features:
         raise ModelError(_not_linear(recipe.model.name))
     targets = dataset.info.target.batch(dataset.targets).cpu()
-    aside = (found[split.val], targets[split.val]) if len(split.val) else None
+    aside = (vectors[split.val], targets[split.val]) if len(split.val) else None
     fitted = fit_logistic(
-        found[split.train],
+        vectors[split.train],
         targets[split.train],
         last.out_features,
         held_out=aside,
@@ -85,46 +76,15 @@ def fit_head(
     with torch.no_grad():
         last.weight.copy_(fitted.weight)
         last.bias.copy_(fitted.bias)
-    inputs = with_images(dataset, found[:, :, None, None].to(compute.device))
+    inputs = with_images(dataset, vectors[:, :, None, None].to(compute.device))
     layers = nn.Sequential(nn.Flatten(), last)
     seconds = time.perf_counter() - began
     scores = _scores(recipe, task, layers, inputs, split, compute)
-    return HeadFit(
-        inputs, layers, {**scores, "penalty": fitted.penalty, "seconds": round(seconds, 3)}, seconds
-    )
-
-
-def prepare_transfer(
-    model: Network,
-    dataset: Dataset,
-    split: Split,
-    recipe: Recipe,
-    task: Task,
-    compute: Compute,
-    fitted_state: State | None = None,
-) -> tuple[Prepared, Mapping[str, Any] | None]:
-    """Fit the head, and divide the network if only its head is trained.
-
-    Args:
-        model: The network on its device, with pretrained weights; its last layer is changed in place.
-        dataset: The data.
-        split: Its split.
-        recipe: The recipe.
-        task: Its task.
-        compute: Device and precision.
-        fitted_state: The state of the network after an earlier call; then nothing is fitted.
-
-    Returns:
-        The divided network with its inputs, and the metrics of the head, if it was fitted.
-    """
-    if fitted_state is not None:
-        model.load_state_dict(fitted_state)
-        return Prepared(nn.Sequential(), model, dataset, 0.0), None
-    assert recipe.weights is not None
-    fitted = fit_head(model, dataset, split, recipe, task, compute)
+    scores |= {"penalty": fitted.penalty, "seconds": round(seconds, 3)}
+    front = nn.Sequential()
     if recipe.weights.finetune == "head":
-        return Prepared(nn.Sequential(), fitted.layers, fitted.inputs, fitted.seconds), fitted.scores
-    return Prepared(nn.Sequential(), model, dataset, fitted.seconds), fitted.scores
+        return Prepared(front, layers, inputs, split, seconds), scores
+    return Prepared(front, model, dataset, split, seconds), scores
 
 
 def _last_layer(model: Network, name: str) -> nn.Linear:

@@ -24,7 +24,7 @@ COUNTER = "num_batches_tracked"
 
 
 class Weights(Section):
-    """Pretrained weights and how they are fine-tuned. The head always starts from random weights.
+    """Pretrained weights, without their head, and how they are fine-tuned.
 
     Attributes:
         source: A file (.safetensors, .pth), a run, a URL, hf:owner/name/file, or "imagenet".
@@ -52,7 +52,7 @@ class Weights(Section):
     def frozen_epochs(self, epochs: int) -> int:
         """The number of first epochs in which only the last parts are trained, of `epochs`."""
         if self.freeze_epochs is not None:
-            return self.freeze_epochs
+            return min(self.freeze_epochs, epochs - 1)
         return epochs // 5 if self.finetune == "full" else min(1, epochs - 1)
 
 
@@ -111,10 +111,11 @@ def load_pretrained(
     state = read_state(path)
     own = network.state_dict()
     theirs, state = _names(own, state, encoder or name)
-    new = () if head else new_parts(network, encoder)
+    whole = encoder is None or any(key.startswith(("1.", "encoder.")) for key in state)
+    new = () if head else new_parts(network, None if whole else encoder)
     heads = {key for key in own if any(key.startswith(f"{prefix}.") for prefix in new)}
-    if encoder is not None:
-        state = _of_encoder(state, theirs)
+    if not whole:  # only the layers that the encoder has
+        state = {key: value for key, value in state.items() if key in set(theirs.values())}
     _require_same(str(path), encoder or name, own, heads, theirs, state)
     loaded = [key for key in own if key not in heads and theirs.get(key) in state]
     merged = {**own, **{key: state[theirs[key]].to(own[key].dtype).view_as(own[key]) for key in loaded}}
@@ -128,12 +129,6 @@ def load_pretrained(
         tuple(sorted(heads)),
         tuple(key for key in state if key not in used),
     )
-
-
-def _of_encoder(state: State, theirs: dict[str, str]) -> State:
-    """The tensors of a classifier that its first layers have; all, if the file is of the whole network."""
-    whole = any(key.startswith(("1.", "encoder.")) for key in state)
-    return state if whole else {key: value for key, value in state.items() if key in set(theirs.values())}
 
 
 def new_parts(network: nn.Module, encoder: str | None) -> tuple[str, ...]:

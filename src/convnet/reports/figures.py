@@ -52,8 +52,9 @@ def epoch_axis(axes: Axes, epochs: int) -> None:
     if epochs == 1:
         axes.set_xlim(0, 2)
         axes.set_xticks([1])
-        low, high = axes.get_ylim()
-        axes.set_ylim(max(low - (high - low), min(low, 0)), high + (high - low))
+        if axes.get_yscale() == "linear":
+            low, high = axes.get_ylim()
+            axes.set_ylim(max(low - (high - low), min(low, 0)), high + (high - low))
 
 
 def step_axis(axes: Axes) -> None:

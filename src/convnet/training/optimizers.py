@@ -201,14 +201,22 @@ class Freezing:
                 module.eval()
 
 
-def rate_factors(network: nn.Module, decay: float) -> dict[int, float]:
+def rate_factors(network: nn.Module, decay: float, encoder: nn.Module | None = None) -> dict[int, float]:
     """Layer-wise factors of the learning rate, by id of the parameter.
 
     The last part of the network has the factor 1, each earlier part `decay` times the factor of the next.
     Parts are layers or stages with the norms that follow them; auxiliary heads have the factor of the head.
+    With an encoder its parts are graded in this way, and everything behind it has the factor 1.
     """
-    parts = [list(chain.from_iterable(m.parameters() for m in part)) for part in network_parts(network)]
-    return {id(p): decay**i for i, part in enumerate(reversed(parts)) for p in part}
+    parts = network_parts(network) if encoder is None else [*network_parts(_nested(encoder)), []]
+    listed = [list(chain.from_iterable(m.parameters() for m in part)) for part in parts]
+    return {id(p): decay**i for i, part in enumerate(reversed(listed)) for p in part}
+
+
+def _nested(encoder: nn.Module) -> nn.Sequential:
+    """The layers and stages of an encoder, also where they are one level down."""
+    parts = (list(child.children()) or [child] for child in encoder.children())
+    return nn.Sequential(*chain.from_iterable(parts))
 
 
 def network_parts(network: nn.Module) -> list[list[nn.Module]]:

@@ -25,7 +25,7 @@ from convnet.recipes import (
     override,
     split_data,
 )
-from convnet.recipes.applicable import without_steps
+from convnet.recipes.applicable import head_only
 from convnet.recipes.defaults import transfer_recipe
 from convnet.recipes.pretrained import BACKBONE
 from convnet.runs import BaselineRow, Baselines, RunFolder, as_file_name, split_fingerprint
@@ -149,8 +149,7 @@ def _frozen(spec: DataSpec, base: Recipe) -> Recipe:
     """The recipe of the row for photos: only the head is fitted, on the images that the weights expect."""
     recipe = transfer_recipe(spec, {"name": BACKBONE}, "classification")
     shared = recipe.model_copy(update={"data": base.data, "split": base.split, "seed": base.seed})
-    head_only = {"weights.finetune": "head", "weights.freeze_norms": False}
-    return override(shared, without_steps(shared) | head_only)
+    return override(shared, head_only(shared))
 
 
 def _split_data(recipe: Recipe, spec: DataSpec) -> Opened:

@@ -13,6 +13,7 @@ from convnet.data import Dataset
 from convnet.device import default_device
 from convnet.errors import InterruptedRunError, RecipeError
 from convnet.recipes import Recipe, override, split_data
+from convnet.recipes.resolve import choose_recipe
 from convnet.runs import as_file_name
 from convnet.settings import settings
 from convnet.training import Listener
@@ -57,11 +58,15 @@ def compare(
     if seeds > 1 and "seed" in vary:
         raise RecipeError("--vary seed and --seeds both choose seeds; use one of them")
     device = settings().device or default_device()
-    recipe = resolve_environment(recipe, device, out or Path("runs"), named=dataset is None)
-    plan = {"recipe": recipe.to_dict(), "vary": {k: list(v) for k, v in vary.items()}, "seeds": seeds}
+    below = out or Path("runs")
+    described = resolve_environment(recipe, device, below, named=dataset is None).to_dict()
+    plan = {"recipe": described, "vary": {k: list(v) for k, v in vary.items()}, "seeds": seeds}
     if dataset is not None:
         plan["samples"] = hashlib.sha256(checksums_file(dataset) or b"").hexdigest()
-    variants_of = _variants(recipe, vary)
+    variants_of = [
+        (label, resolve_environment(variant, device, below, named=dataset is None))
+        for label, variant in _variants(recipe, vary)
+    ]
     _require_distinct([label for label, _ in variants_of])
     planned = {
         label: [override(variant, {"seed": variant.seed + i}) for i in range(seeds)]
@@ -116,7 +121,7 @@ def _variants(recipe: Recipe, vary: Mapping[str, Sequence[Any]]) -> list[tuple[s
     for values in itertools.product(*vary.values()):
         chosen = dict(zip(vary, values, strict=True))
         label = ", ".join(f"{key}={shown(value)}" for key, value in chosen.items())
-        variants.append((label, override(recipe, chosen)))
+        variants.append((label, choose_recipe(recipe, chosen)))
     return variants
 
 

@@ -156,10 +156,12 @@ def retrieve_photos(data: str, image: str, *, top: int = 10, metric: Metric = "c
     network = load_published(BACKBONE)
     dataset = open_searchable(data, network.preprocess, network.shape)
     pixels = _query(image, dataset, network.preprocess)
-    vectors = network.embeddings(dataset)
+    embedded = network.embeddings(dataset)
+    kept = embedded.known.nonzero()[:, 0]
     asked = embed(network.model, [pixels[None]])
-    distances, found = nearest(asked, vectors, min(top, len(vectors)), metric)
-    return Retrieval(image, pixels, _matches(as_path(data), dataset, found[0], distances[0]), dataset, metric)
+    distances, found = nearest(asked, embedded.vectors[kept], min(top, len(kept)), metric)
+    matches = _matches(as_path(data), dataset, kept[found[0]], distances[0])
+    return Retrieval(image, pixels, matches, dataset, metric)
 
 
 def _matches(folder: Path, dataset: Dataset, indices: Tensor, distances: Tensor) -> tuple[Match, ...]:

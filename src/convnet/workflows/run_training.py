@@ -21,7 +21,7 @@ from convnet.errors import (
 from convnet.layers import Network
 from convnet.models.legacy import with_current_names
 from convnet.recipes import Opened, Recipe, TrainingSetup, build, override
-from convnet.recipes.applicable import without_steps
+from convnet.recipes.applicable import head_only
 from convnet.recipes.build import with_epochs
 from convnet.runs import MetricsLog, RunFolder, load_checkpoint, save_checkpoint
 from convnet.tasks import Evaluation
@@ -84,7 +84,7 @@ def run_training(
         DivergedError: The loss became NaN or infinite.
         InterruptedRunError: The user stopped training; the run can be resumed.
     """
-    if setup.recipe.minutes is not None:
+    if setup.recipe.minutes is not None and setup.recipe.epochs:
         setup, limit = _within_time(folder, setup, 60 * setup.recipe.minutes - spent)
         listeners = [*listeners, *limit]
     recipe = setup.recipe
@@ -132,13 +132,11 @@ def _within_time(
         epochs = epochs_within(setup, left)
         left -= time.perf_counter() - began
         if not epochs and setup.head is not None:
-            logger.info("only the head is trained: there is no time for an epoch of the whole network")
-            changes = without_steps(recipe) | {"weights.finetune": "head"}
+            logger.info("only the head is trained, because an epoch of the whole network takes too long")
+            changes = head_only(recipe)
             folder.fitted_checkpoint.unlink(missing_ok=True)
         else:
             changes = {"epochs": max(1, epochs)}
-            if recipe.early_stopping is None and len(setup.split.val):
-                changes["early_stopping.patience"] = changes["epochs"]  # so that the best epoch is kept
             if changes["epochs"] < recipe.epochs:
                 fit_in = f"{changes['epochs']} of {recipe.epochs} epochs fit into {recipe.minutes:g} minutes"
                 logger.info("%s", fit_in)

@@ -53,6 +53,8 @@ def epochs_within(setup: TrainingSetup, seconds: float) -> int:
         setup: A training that has not begun; it is not changed.
         seconds: The time for steps and validation.
     """
+    if seconds <= 0:
+        return 0
     training = copy.deepcopy(setup.training)
     training.begin_epoch()
     if training.freezing is not None:

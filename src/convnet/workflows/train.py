@@ -26,6 +26,7 @@ from convnet.errors import ConvnetError, InterruptedRunError, RunError
 from convnet.layers import Network
 from convnet.models import facts_of
 from convnet.recipes import Opened, Recipe, open_recipe_data, override, split_data
+from convnet.recipes.applicable import STEPS_ONLY
 from convnet.recipes.network import build_network, encoder_of, network_shape, task_of
 from convnet.recipes.pretrained import checksum, is_local, locate
 from convnet.recipes.settle import settle
@@ -190,6 +191,11 @@ def resume(
     if epochs is not None and epochs < recipe.epochs:
         raise RunError(f"{path}: already has {recipe.epochs} epochs; --epochs {epochs} would shorten it")
     if epochs and not recipe.epochs:
+        if recipe.weights is not None:
+            raise RunError(
+                f"{path}: only the head was trained, so --epochs does not apply; train the whole network as "
+                f"a new run: convnet train {recipe.data.source} --epochs {epochs}"
+            )
         raise RunError(f"{path}: {recipe.model.name} is fitted in one pass; --epochs does not apply")
     longer = epochs is not None and epochs > recipe.epochs
     if folder.finished and not longer:
@@ -212,7 +218,7 @@ def resume(
     split = read_split(folder.read("split.csv"), dataset, folder.file("split.csv"))
     require_unchanged(run, dataset)
     if longer:
-        recipe = override(recipe, {"epochs": epochs})
+        recipe = override(recipe, {"epochs": epochs, "minutes": None})
     with folder.writing():
         setup = set_up(folder, recipe, (dataset, split), compute)
         if longer:
@@ -252,9 +258,17 @@ def train_or_resume(
         data = split_data(recipe, dataset) if dataset is not None else None
         return train(recipe, path, data=data, listeners=listeners, label=label, reopens=data is None)
     there = Run(RunFolder.open(path))
-    if there.recipe != recipe:
+    if not _is_of(there.recipe, recipe):
         raise RunError(f"{path}: holds a run of another recipe; choose another folder with --out")
     return resume(path, listeners=listeners, label=label)
+
+
+def _is_of(found: Recipe, recipe: Recipe) -> bool:
+    """Whether a run's recipe is that of a plan, which a time limit may have shortened."""
+    if recipe.minutes is None:
+        return found == recipe
+    shortened = {"epochs", "weights", *STEPS_ONLY} - {"minutes"}
+    return found.model_dump(exclude=shortened) == recipe.model_dump(exclude=shortened)
 
 
 def _steps(dataset: Dataset) -> int | None:

@@ -26,8 +26,8 @@ logger = logging.getLogger(__name__)
 
 OUTLIERS = 8
 """The number of darkest, brightest and least contrasted images that are shown."""
-Embed = Callable[[Manifest, NDArray[np.int64]], NDArray[np.float32] | None]
-"""Embeddings N×D of the images at N positions; None if there is no network for them."""
+Embed = Callable[[Manifest, NDArray[np.int64]], tuple[NDArray[np.int64], NDArray[np.float32]] | None]
+"""Of images at some positions, the N positions of readable ones and their embeddings N×D, or None."""
 MOST_JUDGED = 20_000
 """The largest number of images whose labels are checked."""
 
@@ -169,8 +169,8 @@ def _embedded(manifest: Manifest, found: Scan, embed: Embed) -> Vectors | None:
     if look is None or not look.photos or len(manifest) > MOST_JUDGED:
         return None
     logger.info("computing embeddings of %s images", f"{len(places):,}")
-    numbers = embed(manifest, places)
-    return None if numbers is None else Vectors(places, numbers)
+    embedded = embed(manifest, places)
+    return None if embedded is None else Vectors(*embedded)
 
 
 def _suspects(manifest: Manifest, found: Scan, vectors: Vectors | None) -> list[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Annotated
 
@@ -87,6 +87,11 @@ class Split:
 
     def __getitem__(self, name: SplitName) -> Tensor:
         return {"train": self.train, "val": self.val, "test": self.test}[name]
+
+    def among(self, chosen: Tensor) -> Split:
+        """The split without the samples that are not `chosen`, bool N."""
+        train, val, test = (part[chosen[part]] for part in (self.train, self.val, self.test))
+        return replace(self, train=train, val=val, test=test)
 
 
 def make_split(dataset: Dataset, options: SplitOptions) -> Split:
