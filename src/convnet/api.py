@@ -246,7 +246,10 @@ def retrieve(
         loaded, other = run if isinstance(run, Run) else load_run(run), None if data is None else str(data)
         return find_nearest(loaded, str(image), top=top, space=space, metric=metric or "l2", data=other)
     if space != "embedding" or data is not None:
-        raise RecipeError(f"{run}: is not a run, so only its own images are searched, by their embeddings")
+        option = "space" if space != "embedding" else "data"
+        raise RecipeError(
+            f"{run}: is not a run, so {option} does not apply; only its own images are searched"
+        )
     return retrieve_photos(str(run), str(image), top=top, metric=metric or "cosine")
 
 

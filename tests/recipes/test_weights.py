@@ -134,7 +134,7 @@ def test_sources_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="expected hf:owner/name/file"):
         locate("hf:owner/name", "resnet18")
     with pytest.raises(
-        RecipeError, match="none are known for 'lenet5'; choose a network with public weights"
+        RecipeError, match=r"none are known for 'lenet5', only for alexnet, .*; use one of these"
     ):
         locate("imagenet", "lenet5")
 

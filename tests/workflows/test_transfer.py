@@ -19,12 +19,14 @@ from safetensors.torch import load_file
 
 import convnet
 from convnet.data import identify
+from convnet.data.audit import look as look_module
+from convnet.data.datasets import open_images as open_images_module
 from convnet.recipes import Recipe, open_recipe_data, override, split_data
 from convnet.recipes import embeddings as embedding_module
 from convnet.recipes.defaults import default_recipe
 from convnet.recipes.resolve import choose_recipe
 from convnet.recipes.settle import settle
-from convnet.training import EpochEnd, StopTraining
+from convnet.training import EpochEnd, StepEnd, StopTraining
 from convnet.workflows import baselines, cross_validate
 from convnet.workflows.time_limit import TimeLimit
 from tests.conftest import PHOTOS, Cli
@@ -419,3 +421,56 @@ def test_folds_share_the_embeddings(own_cache: Path, tmp_path: Path) -> None:
     done = cross_validate(recipe, 4, out=tmp_path / "folds")
     assert done.summary["samples"] == 20 and done.summary["accuracy"]["mean"] == 1.0
     assert len(list((own_cache / "embeddings").iterdir())) == 1
+
+
+def test_photos_that_cannot_be_read_are_left_out(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One is found while its embedding is computed, as in folders that are too large to be scanned first."""
+    photos = tmp_path / "photos"
+    shutil.copytree(PHOTOS, photos)
+    damaged, *others = sorted(photos.glob("*/*.jpg"))
+    damaged.write_bytes(damaged.read_bytes()[:200])
+    for name, value in (("SCANNED", 1), ("SAMPLED", 12)):
+        monkeypatch.setattr(open_images_module, name, value)
+    monkeypatch.setattr(look_module, "FEW", 4)
+    run = convnet.train(photos, out=tmp_path / "run", **{"split.val": 0.2, "split.test": 0.2})
+    name = f"{damaged.parent.name}/{damaged.name}"
+    assert name in str(run.data["unreadable"]) and name not in run.folder.read("predictions.csv")
+    np.save(photos / others[0].parent.name / "five.npy", np.zeros((80, 80, 5), np.uint8))
+    audited = cli("data", "audit", photos)
+    assert audited.returncode == 0, audited.stderr
+    found = cli("retrieve", photos, others[0], "--top", "50", "--json")
+    assert found.returncode == 0 and len(json.loads(found.stdout)["matches"]) == len(others)
+
+
+def test_embeddings_follow_the_statistics_of_the_training_samples(tmp_path: Path) -> None:
+    changes = {"preprocess.normalize": "channel", "split.test": 0.3, "split.val": 0}
+    for seed in (0, 1):
+        run = convnet.train(PHOTOS, out=tmp_path / f"run{seed}", **changes, **{"split.seed": seed})
+        assert run.evaluate().loss == pytest.approx(run.result["test"]["loss"], abs=1e-4)
+
+
+def test_a_run_with_a_time_limit_can_be_resumed_and_continued(tmp_path: Path) -> None:
+    """The plan that the limit shortened is the one that goes on; without a limit where epochs are added."""
+
+    def stop(event: object) -> None:
+        if isinstance(event, StepEnd) and event.step == 3:
+            raise KeyboardInterrupt
+
+    folder = tmp_path / "run"
+    common = {"model": "hog -> linear", "epochs": 2, "minutes": 1, "batch_size": 4}
+    with convnet.use_settings(keep_checkpoints=True):
+        with pytest.raises(convnet.ConvnetError, match="continue with: convnet resume"):
+            convnet.train(PHOTOS, out=folder, listeners=[stop], **common)
+        assert convnet.resume(folder).result["epochs"] == 2
+        longer = convnet.resume(folder, epochs=4)
+    assert longer.result["epochs"] == longer.recipe.epochs == 4 and longer.recipe.minutes is None
+
+
+def test_frozen_epochs_are_fewer_than_those_that_fit_into_the_time() -> None:
+    recipe = choose_recipe(str(PHOTOS), {"minutes": 5, "weights.freeze_epochs": 5})
+    shortened = override(recipe, {"epochs": 3})
+    assert shortened.weights is not None and shortened.weights.frozen_epochs(3) == 2
+    with pytest.raises(convnet.ConvnetError, match="freeze_epochs=5 leaves nothing to fine-tune in 3 epochs"):
+        choose_recipe(str(PHOTOS), {"epochs": 3, "weights.freeze_epochs": 5})

@@ -117,9 +117,10 @@ def _changes(options: Mapping[str, Any]) -> dict[str, Any]:
     changes = overrides(options["set_"], **given)
     if options["from_scratch"]:
         from convnet.recipes.overrides import set_once
+        from convnet.recipes.weights import Weights
 
         set_once(changes, "weights", None)
-        if others := [field for field in changes if field.startswith("weights.")]:
+        if others := [f for f in changes if f.startswith("weights.") or f in Weights.model_fields]:
             from convnet.errors import RecipeError
 
             raise RecipeError(f"--from-scratch and {others[0]} exclude each other; use one of them")

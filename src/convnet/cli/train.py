@@ -131,7 +131,7 @@ def _stages(run: Run, head: Mapping[str, Any]) -> str:
     if head["kept"]:
         reached = [value for row in run.metrics if (value := row[f"val_{score.key}"]) is not None]
         tuned = score.show(max(reached)) if reached else "not measured"
-        return f"head only {first}, fine-tuned {tuned} ({_SPLITS[split]}); the head's network is kept"
+        return f"head only {first}, fine-tuned {tuned} ({_SPLITS[split]}); the fitted head is kept"
     tuned = score.show(run.result[split][score.key])
     return f"head only {first}, fine-tuned {tuned} ({_SPLITS[split]})"
 

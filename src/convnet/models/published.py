@@ -25,13 +25,17 @@ class PublishedInput:
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     normalize: str = "imagenet"
 
-    def fields(self) -> dict[str, Any]:
-        """The fields of a recipe that say so."""
+    def fields(self, *, whole: bool = False) -> dict[str, Any]:
+        """The fields of a recipe that say so.
+
+        Args:
+            whole: Whether the center crop covers the whole shorter side, as is better for own photos.
+        """
         return {
             "preprocess.image_size": self.image_size,
             "preprocess.channels": 3,
             "preprocess.resize": "crop",
-            "preprocess.crop_pct": self.crop_pct,
+            "preprocess.crop_pct": 1.0 if whole else self.crop_pct,
             "preprocess.interpolation": self.interpolation,
             "preprocess.normalize": self.normalize,
         }

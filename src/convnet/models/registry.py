@@ -114,8 +114,8 @@ def public_weights(name: str) -> PublishedFile:
     if found := known.get(MODELS.canonical(name)):
         return found
     raise RecipeError(
-        f"weights imagenet: none are known for '{name}'; choose a network with public weights (--model): "
-        f"{', '.join(known)}; or start from random weights (--from-scratch)"
+        f"weights imagenet: none are known for '{name}', only for {', '.join(known)}; use one of these, "
+        "or train from random weights (--from-scratch)"
     )
 
 

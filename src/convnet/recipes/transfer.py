@@ -48,7 +48,7 @@ def fit_head(
     assert recipe.weights is not None
     began = time.perf_counter()
     last = _last_layer(model, recipe.model.name)
-    logger.info("computing embeddings of %s images by %s", f"{len(dataset):,}", recipe.model.name)
+    logger.info("computing embeddings of %s images with %s", f"{len(dataset):,}", recipe.model.name)
     identity = embedding_identity(
         model,
         recipe.model.name,

@@ -153,7 +153,7 @@ def retrieve_photos(data: str, image: str, *, top: int = 10, metric: Metric = "c
         DataError: The image or the data cannot be read.
     """
     _require_valid(top, "embedding", metric)
-    network = load_published(BACKBONE)
+    network = load_published(BACKBONE, whole=True)
     dataset = open_searchable(data, network.preprocess, network.shape)
     pixels = _query(image, dataset, network.preprocess)
     embedded = network.embeddings(dataset)

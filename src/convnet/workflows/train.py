@@ -205,8 +205,9 @@ def resume(
         return run
     if longer and not folder.checkpoint.exists() and folder.finished:
         raise RunError(
-            f"{path}: cannot be trained longer, because its checkpoint was removed when it finished; train "
-            f"with --keep-checkpoints next time, or start from its weights (--weights {path})"
+            f"{path}: cannot be trained longer, because it has no checkpoint (it was removed at the end, or the "
+            f"run ended in its first epoch); train with --keep-checkpoints, or start from its weights "
+            f"(--weights {path})"
         )
     environment = folder.environment
     keep_freed_memory()

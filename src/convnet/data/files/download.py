@@ -101,6 +101,12 @@ def fetch_address(address: str, folder: Path, sha256: str = "") -> Path:
     return path
 
 
+def fetched(address: str, folder: Path) -> Path | None:
+    """The file that `fetch_address` has stored; None if it has not been downloaded."""
+    path = folder / _name_of(address)
+    return path if path.is_file() else None
+
+
 def _name_of(address: str) -> str:
     """The last part of a URL, prefixed with a hash of the whole, because two URLs may end alike."""
     digest = hashlib.sha256(address.encode(errors="surrogatepass")).hexdigest()[:8]
