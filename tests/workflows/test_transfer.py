@@ -61,7 +61,7 @@ def test_photos_get_pretrained_weights_and_other_images_do_not(
     assert recipe.model.name == "efficientnet-lite0" and recipe.weights is not None
     assert recipe.weights.source == "imagenet"
     preprocess = recipe.preprocess
-    assert (preprocess.image_size, preprocess.interpolation, preprocess.crop_pct) == (224, "bicubic", 0.875)
+    assert (preprocess.image_size, preprocess.interpolation, preprocess.crop_pct) == (224, "bicubic", 1.0)
     assert preprocess.normalize == "efficientnet-lite"
     assert "because the images are color photos" in caplog.text and "--from-scratch" in caplog.text
     for name, folder in (

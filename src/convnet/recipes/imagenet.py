@@ -72,10 +72,9 @@ def load_published(name: str, *, whole: bool = False) -> PublishedNetwork:
     """
     name = MODELS.canonical(name)
     published = public_weights(name)
-    fields = {
-        key.removeprefix("preprocess."): value for key, value in published.input.fields(whole=whole).items()
-    }
-    preprocess = validate(Preprocess, fields, "preprocess")
+    fields = published.input.fields(whole=whole)
+    options = {key.removeprefix("preprocess."): value for key, value in fields.items()}
+    preprocess = validate(Preprocess, options, "preprocess")
     side = published.input.image_size
     shape = ImageShape(3, side, side)
     path = locate("imagenet", name)

@@ -205,8 +205,8 @@ def resume(
         return run
     if longer and not folder.checkpoint.exists() and folder.finished:
         raise RunError(
-            f"{path}: cannot be trained longer, because it has no checkpoint (it was removed at the end, or the "
-            f"run ended in its first epoch); train with --keep-checkpoints, or start from its weights "
+            f"{path}: cannot be trained longer, because it has no checkpoint (it was removed at the end, or "
+            f"the run ended in its first epoch); train with --keep-checkpoints, or start from its weights "
             f"(--weights {path})"
         )
     environment = folder.environment
