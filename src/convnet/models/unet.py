@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from convnet.errors import RecipeError
 from convnet.layers import ConvBlock, Dropout, Sizes, UpConv2d, initialize
 from convnet.layers.init import InitName
-from convnet.models.backbone import Backbone, make_backbone
+from convnet.models.backbone import Backbone, Level, make_backbone
 from convnet.models.registry import MODELS, Facts, build_model, encoder_options, network
 from convnet.registry import Count, Fraction
 from convnet.types import ImageShape
@@ -128,20 +128,24 @@ def unet(
     if encoder is not None:
         if convolutions == "valid" or dropout:
             raise RecipeError("model.convolutions=valid and model.dropout do not apply with model.encoder")
-        native = MODELS.facts(encoder).native.height if encoder in MODELS else NATIVE
-        side = max(1, native >> depth) << depth  # so that its strides are those of the padded convolutions
-        shape = ImageShape(in_channels, side, side)
-        return _encoded(encoder, shape, num_classes, block, (depth, width, upsampling, residual, init))
+        backbone, levels = _backbone(encoder, in_channels, depth)
+        decoder = nn.ModuleList(_decoder(levels, width, block, upsampling))
+        stem, head = block(in_channels, width), nn.Conv2d(width, num_classes, 1)
+        for part in (stem, decoder, head):
+            initialize(part, init)
+        if residual:
+            nn.init.zeros_(head.weight)
+        return EncodedUNet(backbone, stem, decoder, head, stride=2**depth, residual=residual)
     widths = [width * 2**level for level in range(depth + 1)]
-    levels: list[nn.Module] = [block(a, b) for a, b in pairwise((in_channels, *widths[:-1]))]
+    blocks: list[nn.Module] = [block(a, b) for a, b in pairwise((in_channels, *widths[:-1]))]
     bottom = block(widths[-2], widths[-1])
-    levels.append(nn.Sequential(*bottom, Dropout(dropout)) if dropout else bottom)
-    decoder: list[nn.Module] = [
+    blocks.append(nn.Sequential(*bottom, Dropout(dropout)) if dropout else bottom)
+    raised: list[nn.Module] = [
         UpBlock(_raise(below, above, upsampling), block(2 * above, above))
         for below, above in pairwise(reversed(widths))
     ]
     head = nn.Conv2d(width, num_classes, 1)
-    network = initialize(UNet(levels, decoder, head, _sizes(depth, convolutions), residual), init)
+    network = initialize(UNet(blocks, raised, head, _sizes(depth, convolutions), residual), init)
     if residual:  # at the start the network returns its input
         nn.init.zeros_(head.weight)
     return network
@@ -162,7 +166,7 @@ class EncodedUNet(nn.Module):
         self,
         encoder: Backbone,
         stem: nn.Module,
-        decoder: list[nn.Module],
+        decoder: nn.ModuleList,
         head: nn.Module,
         *,
         stride: int,
@@ -170,7 +174,7 @@ class EncodedUNet(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder, self.stem = encoder, stem
-        self.decoder, self.head = nn.ModuleList(decoder), head
+        self.decoder, self.head = decoder, head
         self.sizes, self.residual = Sizes(multiple=stride), residual
 
     def forward(self, x: Tensor) -> Tensor:
@@ -196,17 +200,16 @@ class _Blocks:
         )
 
 
-def _encoded(
-    name: str,
-    shape: ImageShape,
-    num_classes: int,
-    block: _Blocks,
-    options: tuple[int, int, Upsampling, bool, InitName],
-) -> nn.Module:
-    """A U-Net with the encoder of that name; the decoder has `width` channels at the size of the image."""
-    depth, width, upsampling, residual, init = options
-    classifier = build_model(name, shape, 2, **encoder_options(name))
-    backbone, levels = make_backbone(classifier, shape, 2**depth)
+def _backbone(name: str, in_channels: int, depth: int) -> tuple[Backbone, list[Level]]:
+    """The layers of a classifier up to the stride 2^depth, and the levels of its maps."""
+    native = MODELS.facts(name).native.height if name in MODELS else NATIVE
+    side = max(1, native >> depth) << depth  # so that strides are those of the padded convolutions
+    shape = ImageShape(in_channels, side, side)
+    return make_backbone(build_model(name, shape, 2, **encoder_options(name)), shape, 2**depth)
+
+
+def _decoder(levels: list[Level], width: int, block: _Blocks, upsampling: Upsampling) -> list[nn.Module]:
+    """The blocks from the bottom to the top; the last has `width` channels at the size of the image."""
     skipped = [width, *(level.channels for level in levels[:-1])]
     strides = [1, *(level.stride for level in levels)]
     decoder: list[nn.Module] = []
@@ -216,13 +219,7 @@ def _encoded(
         up = _raise(below, above, upsampling, strides[place + 1] // strides[place])
         decoder.append(UpBlock(up, block(above + skipped[place], above)))
         below = above
-    stem, head = block(shape.channels, width), nn.Conv2d(width, num_classes, 1)
-    network = EncodedUNet(backbone, stem, decoder, head, stride=2**depth, residual=residual)
-    for part in (network.stem, network.decoder, network.head):
-        initialize(part, init)
-    if residual:
-        nn.init.zeros_(head.weight)
-    return network
+    return decoder
 
 
 def _raise(in_channels: int, out_channels: int, upsampling: Upsampling, factor: int = 2) -> nn.Module:
