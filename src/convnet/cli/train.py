@@ -100,7 +100,7 @@ def print_result(run: Run, as_json: bool) -> None:
             )
             for own in run.recipe.metrics.keys() & scores.keys():
                 print(f"{f'{label} {own}':<{width}} {scores[own]:.4f}")
-    if "best_epoch" in result:
+    if "best_epoch" in result and not (result.get("head") or {}).get("kept"):
         best, last = result["best_epoch"], result["epochs"]
         stopped = "" if last == run.recipe.epochs else f", stopped early after {last} of {run.recipe.epochs}"
         print(f"{'best epoch':<{width}} {best}{stopped}; its weights are kept")

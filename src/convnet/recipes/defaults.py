@@ -49,7 +49,7 @@ TRANSFER: dict[str, Any] = {
         "freeze_norms": "auto",
     },
     "augment": PRESETS["light"],
-    "optimizer": Component(name="adamw", lr=0.001),
+    "optimizer": Component(name="adamw", lr=0.0005),
     "schedule": Component(name="one-cycle"),
     "epochs": 10,
     "batch_size": 32,

@@ -63,6 +63,7 @@ def build_network(
         network = build_model(recipe.model.name, shape, outputs, **recipe.model.options)
     model = assemble(Normalize(mean, std), network)
     _require_outputs(model, recipe, shape, outputs)
+    _require_training_size(model, recipe, shape)
     weights = recipe.loss.options.get("class_weights")
     if weights is not None and len(weights) != outputs:
         raise RecipeError(
@@ -224,6 +225,20 @@ def _require_outputs(model: Network, recipe: Recipe, shape: ImageShape, outputs:
         raise ModelError(
             f"model '{name}' maps {images} {shape} images {mode}to {found}; {what} must return {wanted}{hint}"
         )
+
+
+def _require_training_size(model: Network, recipe: Recipe, shape: ImageShape) -> None:
+    """Refuse training images of another size than that of evaluation for networks of one size."""
+    side = recipe.augment.resized_to
+    if not side:
+        return
+    try:
+        _try_out(model, ImageShape(shape.channels, side, side), 1, recipe.model.name, training=False)
+    except ModelError:
+        raise RecipeError(
+            f"augment.resized_to={side} does not apply to model '{recipe.model.name}', which takes only "
+            f"images of {shape.height}×{shape.width} pixels; use --set augment.resized_to=0"
+        ) from None
 
 
 def _try_out(model: Network, shape: ImageShape, count: int, name: str, *, training: bool) -> Tensor:

@@ -172,6 +172,11 @@ class Recipe(Section):
         shifted = self.augment.shift not in (0, "auto")
         if shifted and self.augment.pad_crop:
             raise RecipeError("augment.shift and augment.pad_crop both move the image; use one")
+        if self.augment.resized_to and self.augment.random_resized_crop is None:
+            raise RecipeError(
+                "augment.resized_to does not apply without augment.random_resized_crop; add --set "
+                "augment.random_resized_crop=0.35"
+            )
         resized = self.augment.random_resized_crop not in (None, "auto")
         if resized and (shifted or self.augment.pad_crop):
             raise RecipeError(

@@ -10,7 +10,8 @@ import torch
 from convnet.data import Dataset, Split
 from convnet.device import default_device
 from convnet.layers import sizes_of
-from convnet.models import build_model
+from convnet.meta import MetaMode
+from convnet.models import build_model, facts_of
 from convnet.recipes.applicable import head_only, step_field_that_differs
 from convnet.recipes.defaults import TRANSFER
 from convnet.recipes.mirror import mirror_changes_classes
@@ -28,25 +29,30 @@ LARGEST_CROP = {"mask": 128, "image": 64}
 SMALL_SIDE = 32
 """Images up to this size are shifted by two pixels instead of cropped and resized."""
 AREA = 0.5
+LARGER, LARGER_MULTIPLE = 9 / 7, 32
+"""Fine-tuning evaluates images that are larger than the native size by this factor, up to a multiple."""
+FINE_TUNED_AREA = 0.35
+"""The smallest part of such an image that a training crop covers."""
 FEW_PER_CLASS = 5
 """With fewer training samples per class only the head of a pretrained network is trained."""
 FEW_FOR_NORMS = 5_000
 """With fewer training samples batch norms keep the statistics of pretrained weights."""
 
 
-def settle(recipe: Recipe, dataset: Dataset, split: Split) -> Recipe:
+def settle(recipe: Recipe, dataset: Dataset, split: Split, *, reopens: bool = False) -> Recipe:
     """Replace every "auto" of a recipe by what fits its data; each choice is logged.
 
     Args:
         recipe: The recipe.
         dataset: Its data.
         split: Its split.
+        reopens: Whether the data are opened again if the size of the images changes.
 
     Returns:
         A recipe that gives the same run without looking at the data again.
     """
     if recipe.weights is not None:
-        recipe = _settle_weights(recipe, recipe.weights, dataset, split)
+        recipe = _settle_weights(recipe, recipe.weights, dataset, split, reopens=reopens)
     changes: dict[str, Any] = {}
     if recipe.minutes is not None and recipe.epochs and recipe.early_stopping is None and len(split.val):
         changes["early_stopping.patience"] = recipe.epochs  # so that the best epoch is kept
@@ -64,10 +70,15 @@ def settle(recipe: Recipe, dataset: Dataset, split: Split) -> Recipe:
     return override(recipe, changes) if changes else recipe
 
 
-def _settle_weights(recipe: Recipe, weights: Weights, dataset: Dataset, split: Split) -> Recipe:
-    """Which layers are trained, and whether norms keep their statistics."""
+def _settle_weights(
+    recipe: Recipe, weights: Weights, dataset: Dataset, split: Split, *, reopens: bool
+) -> Recipe:
+    """Which layers are trained, on images of which size, and whether norms keep their statistics."""
     if weights.finetune == "auto":
-        recipe = override(recipe, _stages(recipe, dataset, len(split.train)))
+        changes = _stages(recipe, dataset, len(split.train))
+        if changes["weights.finetune"] == "full" and reopens:
+            changes |= _larger_images(recipe, task_of(recipe).outputs(dataset))
+        recipe = override(recipe, changes)
     if recipe.weights is not None and recipe.weights.freeze_norms == "auto":
         recipe = override(recipe, {"weights.freeze_norms": len(split.train) < FEW_FOR_NORMS})
     return recipe
@@ -99,6 +110,32 @@ def _stages(recipe: Recipe, dataset: Dataset, count: int) -> dict[str, Any]:
         )
         return head_only(recipe)
     return {"weights.finetune": "full"}
+
+
+def _larger_images(recipe: Recipe, outputs: int) -> dict[str, Any]:
+    """Larger images, of which parts are trained on at the native size (Touvron et al. 2019).
+
+    Objects then have the same size in training as in evaluation, and more detail.
+    """
+    facts, augment = facts_of(recipe.model.name), recipe.augment
+    native = None if facts is None or facts.weights is None else facts.weights.input.image_size
+    own = augment.resized_to or augment.crop or augment.random_resized_crop is None
+    if native is None or own or recipe.preprocess.image_size != native:
+        return {}
+    larger = round(LARGER * native / LARGER_MULTIPLE) * LARGER_MULTIPLE
+    with torch.device("meta"):
+        network = build_model(
+            recipe.model.name, ImageShape(3, larger, larger), outputs, **recipe.model.options
+        )
+    try:
+        with MetaMode(), torch.no_grad():
+            network.eval()(torch.empty(2, 3, native, native, device="meta"))
+    except RuntimeError:  # a dense layer takes maps of one size
+        return {}
+    changes: dict[str, Any] = {"preprocess.image_size": larger, "augment.resized_to": native}
+    if augment.random_resized_crop == "auto":
+        changes["augment.random_resized_crop"] = FINE_TUNED_AREA
+    return changes
 
 
 def _crop(recipe: Recipe, dataset: Dataset) -> dict[str, Any]:

@@ -128,9 +128,15 @@ def require_buildable(
     Raises:
         ConvnetError: The recipe cannot be trained.
     """
-    opened = data if isinstance(data, tuple) else split_data(recipe, open_recipe_data(recipe, data))
-    recipe = settle(recipe, *opened)
-    return recipe, *opened, build_network(recipe, *opened)
+    if isinstance(data, tuple):
+        opened = data
+        settled = settle(recipe, *opened)
+    else:
+        opened = split_data(recipe, open_recipe_data(recipe, data))
+        settled = settle(recipe, *opened, reopens=True)
+        if settled.preprocess.image_size != recipe.preprocess.image_size:
+            opened = split_data(settled, open_recipe_data(settled, data))
+    return settled, *opened, build_network(settled, *opened)
 
 
 def resolve_environment(recipe: Recipe, device: str, out: Path, *, named: bool = True) -> Recipe:

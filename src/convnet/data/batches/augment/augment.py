@@ -46,6 +46,9 @@ class Augment(Section):
         random_resized_crop: Crop a random part of at least this fraction of the area (aspect ratio ¾…4⁄3)
             and resize it to the full size. "auto": ½ for images of more than 32 pixels a side; others are
             shifted by 2.
+        resized_to: The side in pixels to which `random_resized_crop` resizes instead. Networks that take any
+            size are then trained on smaller images than they are evaluated on, so that objects have the same
+            size in both (Touvron et al. 2019). 0: the size of the images.
         rotate: The largest rotation in degrees.
         translate: The largest shift as a fraction of the side.
         scale: The largest relative change of size.
@@ -73,6 +76,7 @@ class Augment(Section):
     shift: CountOrZero | Auto = 0
     pad_crop: CountOrZero = 0
     random_resized_crop: Annotated[float, Gt(0), Le(1)] | Auto | None = None
+    resized_to: CountOrZero = 0
     rotate: Annotated[float, Ge(0), Le(180)] = 0.0
     translate: Fraction = 0.0
     scale: Fraction = 0.0
@@ -145,6 +149,7 @@ def augment_batch(batch: Batch, augment: Augment, seed: int, target: Target = CL
             flip,
             {name: getattr(augment, name) for name in WARPS},
             generator,
+            augment.resized_to,
         )
         batch = _moved(batch, Resample(grid), target)
     if augment.tone:

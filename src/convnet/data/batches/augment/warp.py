@@ -20,6 +20,7 @@ def sampling_grid(
     flip: bool,
     warps: Mapping[str, float],
     generator: torch.Generator,
+    side: int = 0,
 ) -> Float[Tensor, "N H W 2"]:
     """A random sampling grid for `grid_sample`, x and y in −1…1.
 
@@ -29,6 +30,7 @@ def sampling_grid(
         flip: Whether to flip with probability ½; applies with a crop.
         warps: The strength of rotate and shear (degrees), translate and scale (fractions), elastic (pixels).
         generator: The source of random draws.
+        side: The height and width of the result; 0 for those of the images.
     """
     rotate, shear, elastic = warps["rotate"], warps["shear"], warps["elastic"]
     translate, scale = warps["translate"], warps["scale"]
@@ -52,10 +54,10 @@ def sampling_grid(
     if translate:
         moved = torch.stack([_uniform(n, -2 * translate, 2 * translate, generator) for _ in range(2)], 1)
         theta = theta + F.pad(moved[:, :, None], (2, 0))
-    grid = F.affine_grid(theta, [n, 1, height, width], align_corners=False)
+    grid = F.affine_grid(theta, [n, 1, side or height, side or width], align_corners=False)
     if elastic:
         coarse = torch.randn(n, 2, COARSE, COARSE, device=images.device, generator=generator) * elastic
-        fine = F.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)
+        fine = F.interpolate(coarse, grid.shape[1:3], mode="bicubic", align_corners=True)
         grid = grid + fine.permute(0, 2, 3, 1) * torch.tensor([2 / width, 2 / height], device=images.device)
     return grid
 
