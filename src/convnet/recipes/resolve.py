@@ -82,6 +82,8 @@ def _with_weights(recipe: Recipe, changes: dict[str, Any]) -> dict[str, Any]:
     auto = asked is None and weights is not None and weights.finetune == "auto"
     if (asked == "head" and recipe.epochs) or (auto and changes.get("epochs") == 0):
         return head_only(recipe) | changes
+    if auto and "epochs" in changes:  # also if it is the default number
+        return {"weights.finetune": "full"} | changes
     return changes
 
 

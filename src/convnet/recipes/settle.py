@@ -74,14 +74,14 @@ def _settle_weights(
     recipe: Recipe, weights: Weights, dataset: Dataset, split: Split, *, reopens: bool
 ) -> Recipe:
     """Which layers are trained, on images of which size, and whether norms keep their statistics."""
+    changes: dict[str, Any] = {}
     if weights.finetune == "auto":
         changes = _stages(recipe, dataset, len(split.train))
-        if changes["weights.finetune"] == "full" and reopens:
-            changes |= _larger_images(recipe, task_of(recipe).outputs(dataset))
-        recipe = override(recipe, changes)
-    if recipe.weights is not None and recipe.weights.freeze_norms == "auto":
-        recipe = override(recipe, {"weights.freeze_norms": len(split.train) < FEW_FOR_NORMS})
-    return recipe
+    if weights.freeze_norms == "auto":
+        changes.setdefault("weights.freeze_norms", len(split.train) < FEW_FOR_NORMS)
+    if changes.get("weights.finetune", weights.finetune) == "full" and reopens:
+        changes |= _larger_images(recipe, task_of(recipe).outputs(dataset))
+    return override(recipe, changes) if changes else recipe
 
 
 def _stages(recipe: Recipe, dataset: Dataset, count: int) -> dict[str, Any]:
@@ -120,7 +120,8 @@ def _larger_images(recipe: Recipe, outputs: int) -> dict[str, Any]:
     facts, augment = facts_of(recipe.model.name), recipe.augment
     native = None if facts is None or facts.weights is None else facts.weights.input.image_size
     own = augment.resized_to or augment.crop or augment.random_resized_crop is None
-    if native is None or own or recipe.preprocess.image_size != native:
+    settled = "auto" not in (augment.flip, augment.random_resized_crop)
+    if native is None or own or settled or recipe.preprocess.image_size != native:
         return {}
     larger = round(LARGER * native / LARGER_MULTIPLE) * LARGER_MULTIPLE
     with torch.device("meta"):
