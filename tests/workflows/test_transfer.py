@@ -129,6 +129,26 @@ def test_another_model_brings_its_own_weights_or_none() -> None:
     assert other.preprocess.normalize == "imagenet" and other.preprocess.interpolation == "bilinear"
 
 
+def test_fine_tuning_sees_larger_images_than_its_training_crops() -> None:
+    def sizes(**changes: object) -> tuple[object, ...]:
+        recipe = choose_recipe(str(PHOTOS), {"epochs": 1, **changes})
+        found = settle(recipe, *split_data(recipe, open_recipe_data(recipe)), reopens=True)
+        return found.preprocess.image_size, found.augment.resized_to, found.augment.random_resized_crop
+
+    weights = {"weights.source": "imagenet"}
+    assert sizes() == (288, 224, 0.35)
+    assert sizes(augment="strong") == (288, 224, 0.25)
+    assert sizes(model="mobilenet-v2", **weights) == (288, 224, 0.35)
+    assert sizes(model="efficientnet-lite2", **weights) == (320, 260, 0.35)
+    assert sizes(model="vgg-a", **weights) == (224, 0, 0.5)  # its dense layers take one size
+    assert sizes(image_size=160) == (160, 0, 0.5)
+    assert sizes(augment="none") == (224, 0, None)
+    with pytest.raises(convnet.ConvnetError, match=r"resized_to=32 does not apply to model 'lenet5'"):
+        convnet.train(PHOTOS, model="lenet5", **{"preprocess.image_size": 64, "augment.resized_to": 32})
+    with pytest.raises(convnet.ConvnetError, match=r"resized_to does not apply without augment.random_res"):
+        choose_recipe(str(PHOTOS), {"augment.random_resized_crop": None, "augment.resized_to": 32})
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

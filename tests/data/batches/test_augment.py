@@ -47,6 +47,16 @@ def test_same_seed_same_batch_and_values_stay_pixels(augment: Augment) -> None:
     assert torch.equal(original.images, batch().images)
 
 
+def test_crops_are_resized_to_another_size() -> None:
+    """A gradient stays a gradient of the same range, in half as many pixels."""
+    ramp = torch.arange(8.0).mul(30).expand(4, 3, 8, 8)
+    original = Batch(ramp, torch.zeros(4), torch.arange(4))
+    whole = augment_batch(original, Augment(random_resized_crop=0.9, resized_to=4), 1).images
+    assert whole.shape == (4, 3, 4, 4)
+    assert (whole.diff(dim=3) > 0).all() and whole.diff(dim=2).abs().max() < 1e-3
+    assert whole.max() <= ramp.max() and whole.min() >= ramp.min()
+
+
 def test_flips_are_mirror_images_of_about_half() -> None:
     original = batch(400)
     flipped = augment_batch(original, Augment(flip=True), 3).images

@@ -187,6 +187,7 @@ def test_pairs_and_photos(tmp_path: Path) -> None:
         Augment(quarter_turns=True),
         Augment(crop=9, quarter_turns=True, flip=True),
         Augment(random_resized_crop=0.5, flip=True),
+        Augment(random_resized_crop=0.5, resized_to=24),
         Augment(rotate=30),
         Augment(elastic=2),
     ],
