@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -396,6 +397,20 @@ def test_photos_have_the_frozen_network_among_their_baselines(tmp_path: Path) ->
     table, _ = baselines(str(PHOTOS), minutes=0.2, out=tmp_path / "b", overrides=split)
     rows = {row.name: row for row in table.rows}
     assert rows["frozen EfficientNet-Lite0, linear"].accuracy == max(row.accuracy for row in table.rows)
+
+
+def test_a_frozen_network_that_takes_too_long_is_no_baseline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "convnet")
+    monkeypatch.setattr(embedding_module, "PACED", 1)
+    monkeypatch.setattr(embedding_module, "BATCH", 4)
+    monkeypatch.setattr(embedding_module, "perf_counter", count(step=10).__next__)
+    split = {"split.val": 0.2, "split.test": 0.3}
+    table, _ = baselines(str(PHOTOS), minutes=0.2, out=tmp_path / "b", overrides=split)
+    assert "majority class" in {row.name for row in table.rows}
+    assert "frozen EfficientNet-Lite0, linear" not in {row.name for row in table.rows}
+    assert "is left out: the embeddings of" in caplog.text
 
 
 def test_exchanged_labels_are_found_by_embeddings(flowers: Path, tmp_path: Path) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -93,7 +93,7 @@ def embeddings(
     wanted = torch.arange(len(dataset)) if indices is None else indices.cpu().unique()
     missing = wanted[~known[wanted]]
     fast = Encoder(_fused(model, example) if len(missing) else model)
-    began = spoken = time.perf_counter()
+    began = spoken = perf_counter()
     done = 0
     for batch in prefetch(_batches(dataset, missing), PREFETCHED):
         vectors = _embed(fast, batch.images)
@@ -103,8 +103,8 @@ def embeddings(
             for index, vector in zip(read.tolist(), vectors.numpy(), strict=True):
                 kept.put(int(rows[index]), vector.view(np.uint8))
         done += len(read)
-        _require_time(done, len(missing), time.perf_counter() - began, seconds)
-        if (now := time.perf_counter()) - spoken > SPOKEN_SECONDS:
+        _require_time(done, len(missing), perf_counter() - began, seconds)
+        if (now := perf_counter()) - spoken > SPOKEN_SECONDS:
             spoken, speed = now, done / (now - began)
             logger.info("  %s of %s images, %.0f img/s", f"{done:,}", f"{len(missing):,}", speed)
     if not known[wanted].any():

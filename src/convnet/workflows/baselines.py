@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import statistics
 import time
@@ -33,6 +34,8 @@ from convnet.settings import settings, use_settings
 from convnet.workflows.run import Run
 from convnet.workflows.time_budget import MEMORY, epochs_within, neighbors_within, words_within
 from convnet.workflows.train import resolve_environment, train
+
+logger = logging.getLogger(__name__)
 
 OWN_FIELDS = ("data", "split", "preprocess.image_size", "preprocess.channels", "preprocess.resize", "seed")
 """The fields that may be overridden, because all rows share them."""
@@ -110,39 +113,62 @@ def baselines(
         raise DataError(f"{dataset.info.name}: baselines need exactly one class per sample")
     split = make_split(dataset, base.split)
     folder = (out or Path("runs") / f"{as_file_name(Path(dataset.info.name).stem)}-baselines").absolute()
-    look = look_at_spec(spec, base.data.label)
-    plans = TABLE if dataset.info.modality != "images" else IMAGES
-    if look is not None and look.photos:
-        plans = (*plans, FROZEN)
-    rows: list[BaselineRow] = []
+    plans = list(TABLE if dataset.info.modality != "images" else IMAGES)
     for plan in plans:
-        if plan is not FROZEN and not plan.model.startswith("visual-words"):  # their patches fit the images
+        if not plan.model.startswith("visual-words"):  # their patches fit the images
             build_model(plan.model, dataset.info.shape, len(dataset.info.classes))
+    look = look_at_spec(spec, base.data.label)
+    if look is not None and look.photos:
+        plans.append(FROZEN)
+    rows: list[BaselineRow] = []
     fingerprint = split_fingerprint(write_split(split, dataset))
     for place, plan in enumerate(plans):
         left = started + 60 * min(minutes, LONGEST) - time.perf_counter()
         seconds = max(1.0, left * plan.share / sum(p.share for p in plans[place:]))
-        name, recipe, limited = (
-            (plan.name, _frozen(spec, base), False)
-            if plan is FROZEN
-            else _affordable(plan, base, dataset, split, seconds)
-        )
-        own = _split_data(recipe, spec) if plan is FROZEN else (dataset, split)
-        recipe = resolve_environment(recipe, "cpu", folder)
         try:
-            with use_settings(device="cpu"):
-                run = _finished(recipe, folder, fingerprint) or train(
-                    recipe, data=own, below=folder, report=False
-                )
+            if plan is FROZEN:
+                row = _frozen_row(spec, base, folder, fingerprint, seconds)
+            else:
+                name, recipe, limited = _affordable(plan, base, dataset, split, seconds)
+                run = _run_of(recipe, (dataset, split), folder, fingerprint)
+                row = replace(_row(name, run, dataset, split), limited=limited)
         except InterruptedRunError:
             raise InterruptedRunError(
                 f"stopped after {place} of {len(plans)} models; run the same command to continue"
             ) from None
-        rows.append(replace(_row(name, run, *own), limited=limited))
-        on_row(rows[-1])
+        if row is not None:
+            rows.append(row)
+            on_row(row)
     table = Baselines(dataset.info.name, fingerprint, tuple(rows))
     table.write(folder)
     return table, folder
+
+
+def _run_of(
+    recipe: Recipe, data: Opened, folder: Path, fingerprint: str, seconds: float | None = None
+) -> Run:
+    """A finished run of the recipe, or a new one within the time limit."""
+    recipe = resolve_environment(recipe, "cpu", folder)
+    with use_settings(device="cpu"):
+        found = _finished(recipe, folder, fingerprint)
+        if found is not None:
+            return found
+        limited = recipe if seconds is None else override(recipe, {"minutes": seconds / 60})
+        return train(limited, data=data, below=folder, report=False)
+
+
+def _frozen_row(
+    spec: DataSpec, base: Recipe, folder: Path, fingerprint: str, seconds: float
+) -> BaselineRow | None:
+    """The row of a frozen network with ImageNet weights; None if its embeddings take too long."""
+    recipe = _frozen(spec, base)
+    data = split_data(recipe, open_recipe_data(recipe, spec))
+    try:
+        run = _run_of(recipe, data, folder, fingerprint, seconds)
+    except RecipeError as error:
+        logger.info("%s is left out: %s", FROZEN.name, error)
+        return None
+    return _row(FROZEN.name, run, *data)
 
 
 def _frozen(spec: DataSpec, base: Recipe) -> Recipe:
@@ -150,10 +176,6 @@ def _frozen(spec: DataSpec, base: Recipe) -> Recipe:
     recipe = transfer_recipe(spec, {"name": BACKBONE}, "classification")
     shared = recipe.model_copy(update={"data": base.data, "split": base.split, "seed": base.seed})
     return override(shared, head_only(shared))
-
-
-def _split_data(recipe: Recipe, spec: DataSpec) -> Opened:
-    return split_data(recipe, open_recipe_data(recipe, spec))
 
 
 def _base(spec: DataSpec, overrides: dict[str, Any]) -> Recipe:
@@ -218,7 +240,8 @@ def _finished(recipe: Recipe, folder: Path, fingerprint: str) -> Run | None:
     """A finished run of the same recipe on the same split; None if there is none."""
     for there in sorted(folder.glob(f"{as_file_name(recipe.name)}-*/result.json"), reverse=True):
         run = Run(RunFolder(there.parent))
-        if run.recipe == recipe and split_fingerprint(run.folder.read("split.csv")) == fingerprint:
+        same = run.recipe.model_copy(update={"minutes": recipe.minutes}) == recipe
+        if same and split_fingerprint(run.folder.read("split.csv")) == fingerprint:
             return run
     return None
 
