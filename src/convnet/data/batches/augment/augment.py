@@ -46,7 +46,7 @@ class Augment(Section):
         random_resized_crop: Crop a random part of at least this fraction of the area (aspect ratio ¾…4⁄3)
             and resize it to the full size. "auto": ½ for images of more than 32 pixels a side; others are
             shifted by 2.
-        resized_to: The side in pixels to which `random_resized_crop` resizes instead. Networks that take any
+        resized_to: The side in pixels to which `random_resized_crop` resizes instead (bicubic). Networks that take any
             size are then trained on smaller images than they are evaluated on, so that objects have the same
             size in both (Touvron et al. 2019). 0: the size of the images.
         rotate: The largest rotation in degrees.
@@ -151,7 +151,7 @@ def augment_batch(batch: Batch, augment: Augment, seed: int, target: Target = CL
             generator,
             augment.resized_to,
         )
-        batch = _moved(batch, Resample(grid), target)
+        batch = _moved(batch, Resample(grid, "bicubic" if augment.resized_to else "bilinear"), target)
     if augment.tone:
         batch = _tone(batch, augment.tone, generator, colored=target.colored)
     if any(getattr(augment, name) for name in JITTERS):
