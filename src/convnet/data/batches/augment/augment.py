@@ -46,9 +46,10 @@ class Augment(Section):
         random_resized_crop: Crop a random part of at least this fraction of the area (aspect ratio ¾…4⁄3)
             and resize it to the full size. "auto": ½ for images of more than 32 pixels a side; others are
             shifted by 2.
-        resized_to: The side in pixels to which `random_resized_crop` resizes instead (bicubic). Networks that take any
-            size are then trained on smaller images than they are evaluated on, so that objects have the same
-            size in both (Touvron et al. 2019). 0: the size of the images.
+        resized_to: The side in pixels to which `random_resized_crop` resizes instead, by bicubic
+            interpolation. Networks that take any size are then trained on smaller images than they are
+            evaluated on, so that objects have the same size in both (Touvron et al. 2019). 0: the size of the
+            images.
         rotate: The largest rotation in degrees.
         translate: The largest shift as a fraction of the side.
         scale: The largest relative change of size.

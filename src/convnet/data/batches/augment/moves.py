@@ -67,8 +67,9 @@ class Resample:
     def maps(self, maps: Tensor, outside: int, *, interpolate: bool) -> Tensor:
         """Interpolate, or take the nearest value of maps N×H×W."""
         if interpolate:
-            options = {"mode": self.mode, "padding_mode": "reflection", "align_corners": False}
-            found = F.grid_sample(maps.float(), self.grid, **options)
+            found = F.grid_sample(
+                maps.float(), self.grid, mode=self.mode, padding_mode="reflection", align_corners=False
+            )
             return found.clamp(maps.amin(), maps.amax()) if self.mode == "bicubic" else found
         nearest = F.grid_sample(
             maps[:, None].float(), self.grid, mode="nearest", padding_mode="reflection", align_corners=False
