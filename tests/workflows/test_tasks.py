@@ -304,7 +304,7 @@ def test_a_classifier_over_a_photo(call: Cli, tmp_path: Path, photo: Path) -> No
             ["digit-scenes", "--set", "model.convolutions=valid", "--set", "model.depth=3"],
             "model 'unet' takes images of 92 or more pixels a side, not 48",
         ),
-        (["digits", "--weights", "imagenet"], "choose a network with public weights"),
+        (["digits", "--weights", "imagenet"], "none are known for"),
         (
             ["digits", "--set", "weights.source=x", "--set", "weights.freeze_epochs=30"],
             "leaves nothing to fine-tune",

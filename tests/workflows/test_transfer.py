@@ -201,7 +201,7 @@ def test_the_head_is_kept_if_training_makes_the_network_worse(cli: Cli, tmp_path
     result = json.loads(done.stdout)
     assert result["head"]["kept"] and result["best_epoch"] == 0
     assert "the network with the fitted head is kept" in done.stderr
-    head = cli("train", PHOTOS, "--out", "head", *TRAINED)
+    head = cli("train", PHOTOS, "--out", "head", *TRAINED, "--set", "image_size=288")
     assert head.returncode == 0, head.stderr
     kept, alone = (load_file(tmp_path / name / "model.safetensors") for name in ("run", "head"))
     assert all(torch.equal(kept[name], alone[name]) for name in alone)
@@ -349,6 +349,7 @@ def test_a_time_limit_ends_training_and_shortens_the_plan(cli: Cli, tmp_path: Pa
 
 def test_embeddings_that_take_too_long_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(embedding_module, "PACED", 1)
+    monkeypatch.setattr(embedding_module, "BATCH", 4)
     with pytest.raises(convnet.ConvnetError, match=r"embeddings of 20 images take about .* minutes=1e-06"):
         convnet.train(PHOTOS, out=tmp_path / "run", minutes=1e-6)
     assert not (tmp_path / "run").exists()
@@ -495,11 +496,10 @@ def test_a_run_with_a_time_limit_can_be_resumed_and_continued(tmp_path: Path) ->
 
     folder = tmp_path / "run"
     common = {"model": "hog -> linear", "epochs": 2, "minutes": 1, "batch_size": 4}
-    with convnet.use_settings(keep_checkpoints=True):
-        with pytest.raises(convnet.ConvnetError, match="continue with: convnet resume"):
-            convnet.train(PHOTOS, out=folder, listeners=[stop], **common)
-        assert convnet.resume(folder).result["epochs"] == 2
-        longer = convnet.resume(folder, epochs=4)
+    with pytest.raises(convnet.ConvnetError, match="continue with: convnet resume"):
+        convnet.train(PHOTOS, out=folder, listeners=[stop], keep_checkpoints=True, **common)
+    assert convnet.resume(folder).result["epochs"] == 2
+    longer = convnet.resume(folder, epochs=4)
     assert longer.result["epochs"] == longer.recipe.epochs == 4 and longer.recipe.minutes is None
 
 

@@ -92,7 +92,8 @@ def _stages(recipe: Recipe, dataset: Dataset, count: int) -> dict[str, Any]:
     if chosen is not None:
         if cpu and chosen != "epochs":
             logger.info(
-                "the whole network is trained, because %s is set; --set finetune=head fits only the head",
+                "the whole network is trained, because %s is set; --set weights.finetune=head trains "
+                "only the head",
                 chosen,
             )
         return {"weights.finetune": "full"}

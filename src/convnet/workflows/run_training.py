@@ -233,7 +233,7 @@ def _build(
 def _identity(recipe: Recipe) -> dict[str, Any]:
     """The fields of a recipe that may not change when a run is resumed; split.csv identifies the data."""
     content = recipe.to_dict()
-    del content["name"], content["epochs"], content["data"]["source"]
+    del content["name"], content["epochs"], content["minutes"], content["data"]["source"]
     return content
 
 
