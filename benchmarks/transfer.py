@@ -123,9 +123,12 @@ def encoders(arguments: argparse.Namespace) -> None:
                     recipe = choose_recipe(data, {**settings, **fields, **changes})
                     run = train(recipe, Path(folder) / f"{name}-{Path(data).name}-{seed}", report=False)
                     scores = run.result["test"]
-                    accuracy.append(scores["accuracy"])
+                    accuracy.append(scores["pixel_accuracy"])
                     iou.append(scores["mean_iou"])
-                print(f"{Path(data).name:<9} {name:<21} pixel accuracy {spread(accuracy)}, IoU {spread(iou)}")
+                print(
+                    f"{Path(data).name:<9} {name:<21} pixel accuracy {spread(accuracy)}, IoU {spread(iou)}",
+                    flush=True,
+                )
 
 
 def draw_cells(source: Path, folder: Path) -> None:
