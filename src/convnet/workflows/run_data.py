@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,8 @@ import torch
 from convnet.data import (
     Dataset,
     DataSpec,
+    Split,
+    all_images,
     exists,
     identify,
     identify_source,
@@ -28,8 +31,9 @@ from convnet.data.files.recordings import Audio, holds_recordings
 from convnet.data.splits.split_file import split_rows
 from convnet.errors import DataError, RunError, in_one_line
 from convnet.prediction import require_fitting_series
-from convnet.recipes import override
+from convnet.recipes import Recipe, override
 from convnet.recipes.build import open_recipe_data
+from convnet.recipes.network import network_shape, task_of
 from convnet.settings import settings, use_settings
 from convnet.types import SplitName
 from convnet.workflows.run_info import RunInfo
@@ -216,3 +220,34 @@ def held_out(dataset: Dataset, split: SplitName | None) -> torch.Tensor:
         return torch.arange(len(dataset))
     chosen = split or next((name for name in ("test", "val") if name in given), "train")
     return torch.tensor([i for i, name in enumerate(given) if name == chosen], dtype=torch.int64)
+
+
+def _steps(dataset: Dataset) -> int | None:
+    """The length of all series; None if they differ, and for other data."""
+    if dataset.info.modality != "series" or all_images(dataset).isnan().any():
+        return None
+    return dataset.info.shape.width
+
+
+def describe_data(recipe: Recipe, dataset: Dataset, split: Split, reopens: bool) -> dict[str, Any]:
+    """The facts about the data that prediction and reports need without opening it."""
+    info = dataset.info
+    counts: dict[SplitName, int] = {name: len(split[name]) for name in ("train", "val", "test")}
+    return {
+        "name": info.name,
+        "target": info.target.name,
+        "modality": info.modality,
+        "classes": list(info.classes),
+        "shape": list(network_shape(recipe, dataset)),
+        "outputs": task_of(recipe).outputs(dataset),
+        "samples": counts,
+        "per_class": info.target.counts(dataset.targets, len(info.classes)),
+        "columns": list(info.columns),
+        "steps": _steps(dataset),
+        "sample_rate": info.sample_rate,
+        "mask_values": list(info.mask_values),
+        "unreadable": list(info.unreadable),
+        "warnings": [*info.warnings, *split.remarks],
+        "excluded": {location(dataset, i): why for i, why in info.excluded.items()},
+        **({} if reopens else {"opened": True}),
+    }

@@ -14,9 +14,7 @@ from convnet.data import (
     DataSpec,
     ImageDataset,
     Split,
-    all_images,
     as_path,
-    location,
     read_split,
     write_split,
 )
@@ -27,16 +25,15 @@ from convnet.layers import Network
 from convnet.models import facts_of
 from convnet.recipes import Opened, Recipe, open_recipe_data, override, split_data
 from convnet.recipes.applicable import STEPS_ONLY
-from convnet.recipes.network import build_network, encoder_of, network_shape, task_of
+from convnet.recipes.network import build_network, encoder_of
 from convnet.recipes.pretrained import checksum, is_local, locate
 from convnet.recipes.settle import settle
 from convnet.runs import MetricsLog, RunFolder, as_file_name
 from convnet.runs.environment import describe_environment
 from convnet.settings import settings
 from convnet.training import Listener
-from convnet.types import SplitName
 from convnet.workflows.run import Run, write_report
-from convnet.workflows.run_data import checksums_file, open_own_data, require_unchanged
+from convnet.workflows.run_data import checksums_file, describe_data, open_own_data, require_unchanged
 from convnet.workflows.run_training import run_training, set_up
 
 _RUNS = Path("runs")
@@ -90,9 +87,7 @@ def train(
     files: dict[str, str | bytes] = {
         "recipe.yaml": recipe.to_yaml(),
         "environment.json": json.dumps({**describe_environment(), **place}, indent=2),
-        "data.json": json.dumps(
-            _describe_data(recipe, dataset, split, reopens), indent=2, ensure_ascii=False
-        ),
+        "data.json": json.dumps(describe_data(recipe, dataset, split, reopens), indent=2, ensure_ascii=False),
         "split.csv": write_split(split, dataset),
     }
     if isinstance(dataset, ImageDataset) and dataset.audit is not None:
@@ -276,34 +271,3 @@ def _is_of(found: Recipe, recipe: Recipe) -> bool:
         return found == recipe
     shortened = {"epochs", "weights", *STEPS_ONLY} - {"minutes"}
     return found.model_dump(exclude=shortened) == recipe.model_dump(exclude=shortened)
-
-
-def _steps(dataset: Dataset) -> int | None:
-    """The length of all series; None if they differ, and for other data."""
-    if dataset.info.modality != "series" or all_images(dataset).isnan().any():
-        return None
-    return dataset.info.shape.width
-
-
-def _describe_data(recipe: Recipe, dataset: Dataset, split: Split, reopens: bool) -> dict[str, Any]:
-    """The facts about the data that prediction and reports need without opening it."""
-    info = dataset.info
-    counts: dict[SplitName, int] = {name: len(split[name]) for name in ("train", "val", "test")}
-    return {
-        "name": info.name,
-        "target": info.target.name,
-        "modality": info.modality,
-        "classes": list(info.classes),
-        "shape": list(network_shape(recipe, dataset)),
-        "outputs": task_of(recipe).outputs(dataset),
-        "samples": counts,
-        "per_class": info.target.counts(dataset.targets, len(info.classes)),
-        "columns": list(info.columns),
-        "steps": _steps(dataset),
-        "sample_rate": info.sample_rate,
-        "mask_values": list(info.mask_values),
-        "unreadable": list(info.unreadable),
-        "warnings": [*info.warnings, *split.remarks],
-        "excluded": {location(dataset, i): why for i, why in info.excluded.items()},
-        **({} if reopens else {"opened": True}),
-    }
