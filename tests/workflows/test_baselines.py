@@ -21,7 +21,7 @@ from convnet.runs import split_fingerprint
 from convnet.training import Event, StepEnd
 from convnet.workflows import baselines, plane, retrieve
 from convnet.workflows import train as train_recipe
-from convnet.workflows.time_budget import neighbors_within, words_within
+from convnet.workflows.baseline_sizes import neighbors_within, words_within
 
 WORDS = "visual-words(words=30, patch_size=3, patches=2000)+hog -> linear"
 
@@ -87,7 +87,7 @@ def test_only_what_all_share_can_be_set(tmp_path: Path) -> None:
 
 
 def test_what_fits_into_the_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("convnet.workflows.time_budget._seconds", lambda work: 0.5)
+    monkeypatch.setattr("convnet.workflows.baseline_sizes._seconds", lambda work: 0.5)
     dataset = open_data("digits")
     vectors = dataset.images.flatten(1).float()
     assert neighbors_within(vectors, 1000, 100, 60.0) is None

@@ -165,6 +165,22 @@ def test_options_of_steps_do_not_apply_to_heads(changes: dict[str, object], mess
         choose_recipe(str(PHOTOS), {"finetune": "head", **changes})
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"task": "segmentation", "model.encoder": [1]}, r"model unet: encoder: must be a valid string"),
+        ({"weights.source": 5}, r"weights.source: must be a valid string, got 5"),
+        ({"weights.finetune": "none"}, r"weights.finetune: must be 'auto', 'head' or 'full'"),
+        ({"weights.last_parts": "all"}, r"weights.last_parts: .*got .all."),
+        ({"minutes": "five"}, r"minutes: .*got .five."),
+        ({"minutes": -1}, r"minutes: .*got -1"),
+    ],
+)
+def test_values_of_a_wrong_type_are_named(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(convnet.ConvnetError, match=message):
+        choose_recipe(str(PHOTOS), changes)
+
+
 def test_the_head_alone_is_fitted_on_a_cpu(cli: Cli, tmp_path: Path) -> None:
     """The figures of the run are those of its stored network, computed again from the files."""
     done = cli("train", PHOTOS, "--out", "run", *TRAINED)

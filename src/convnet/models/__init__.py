@@ -40,6 +40,7 @@ from convnet.models.registry import (
     named_model,
     public_weights,
     takes_any_length,
+    transfer_options,
 )
 
 __all__ = [
@@ -80,6 +81,7 @@ __all__ = [
     "squeezenet",
     "takes_any_length",
     "temporal",
+    "transfer_options",
     "unet",
     "vgg",
     "zfnet",

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from convnet.layers import Sizes
 from convnet.models.backbone import nest
 from convnet.models.fully_convolutional import as_dense_layers, margin_of, stride_of
-from convnet.models.registry import MODELS, Facts, build_model, encoder_options, network
+from convnet.models.registry import MODELS, Facts, build_model, network, transfer_options
 from convnet.types import ImageShape
 
 
@@ -60,7 +60,7 @@ def fcn(
     """
     native = MODELS.facts(encoder).native if encoder in MODELS else ImageShape(in_channels, *image_size)
     shape = ImageShape(in_channels, native.height, native.width)
-    classifier = build_model(encoder, shape, num_classes, **encoder_options(encoder))
+    classifier = build_model(encoder, shape, num_classes, **transfer_options(encoder))
     *layers, (_, head) = as_dense_layers(classifier, shape)
     maps = nest(layers)
     whole = nn.Sequential(maps, head)

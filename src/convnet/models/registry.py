@@ -98,8 +98,8 @@ def has_weights(name: str) -> bool:
     return name in MODELS and MODELS.facts(name).weights is not None
 
 
-def encoder_options(name: str) -> dict[str, Any]:
-    """The options with which a network is an encoder: those of its public weights, and of a new head."""
+def transfer_options(name: str) -> dict[str, Any]:
+    """The options of a network that starts from its public weights with a new head; none without weights."""
     published = MODELS.facts(name).weights if name in MODELS else None
     return {} if published is None else {**published.options, **published.new_head}
 

@@ -12,7 +12,7 @@ from convnet.errors import RecipeError
 from convnet.layers import ConvBlock, Dropout, Sizes, UpConv2d, initialize
 from convnet.layers.init import InitName
 from convnet.models.backbone import Backbone, Level, make_backbone
-from convnet.models.registry import MODELS, Facts, build_model, encoder_options, network
+from convnet.models.registry import MODELS, Facts, build_model, network, transfer_options
 from convnet.registry import Count, Fraction
 from convnet.types import ImageShape
 
@@ -205,7 +205,7 @@ def _backbone(name: str, in_channels: int, depth: int) -> tuple[Backbone, list[L
     native = MODELS.facts(name).native.height if name in MODELS else NATIVE
     side = max(1, native >> depth) << depth  # so that strides are those of the padded convolutions
     shape = ImageShape(in_channels, side, side)
-    return make_backbone(build_model(name, shape, 2, **encoder_options(name)), shape, 2**depth)
+    return make_backbone(build_model(name, shape, 2, **transfer_options(name)), shape, 2**depth)
 
 
 def _decoder(levels: list[Level], width: int, block: _Blocks, upsampling: Upsampling) -> list[nn.Module]:

@@ -18,7 +18,7 @@ from convnet.data import (
 from convnet.data.batches.augment.augment import PRESETS
 from convnet.data.datasets.named.finders import NamedSet
 from convnet.errors import DataError, RecipeError
-from convnet.models import MODELS, facts_of, named_model, parse_pipeline, public_weights
+from convnet.models import MODELS, facts_of, named_model, parse_pipeline, public_weights, transfer_options
 from convnet.recipes.components import Component
 from convnet.recipes.overrides import override
 from convnet.recipes.pretrained import BACKBONE
@@ -127,8 +127,7 @@ def transfer_recipe(spec: DataSpec, model: dict[str, Any], task: str) -> Recipe:
     """
     name = model["name"]
     published = public_weights(name)
-    options = {**published.options, **published.new_head, **model}
-    recipe = _recipe(spec, options, task=task, **TRANSFER)
+    recipe = _recipe(spec, {**transfer_options(name), **model}, task=task, **TRANSFER)
     return override(recipe, published.input.fields(whole=True))
 
 

@@ -15,7 +15,7 @@ from convnet.data.files.image_reader import ImageReader
 from convnet.data.files.manifest import Manifest
 from convnet.errors import ConvnetError
 from convnet.layers import Network, Normalize
-from convnet.models import MODELS, build_model, public_weights
+from convnet.models import MODELS, build_model, public_weights, transfer_options
 from convnet.models.imagenet import imagenet_classes
 from convnet.prediction import InputSpec, Predictor
 from convnet.recipes.embeddings import Embeddings, embedding_identity, embeddings
@@ -48,8 +48,7 @@ class PublishedNetwork:
 
     def embeddings(self, dataset: Dataset) -> Embeddings:
         """The embeddings of all samples, cached for image files; see `embeddings`."""
-        published = public_weights(self.name)
-        options = MODELS.options(self.name, {**published.options, **published.new_head})
+        options = MODELS.options(self.name, transfer_options(self.name))
         identity = embedding_identity(
             self.model, self.name, options, self.sha256, self.shape, self.preprocess, "cpu"
         )

@@ -11,7 +11,7 @@ from convnet.data import DATASETS, DataSpec, as_path, identify_source
 from convnet.data.datasets.identify import local_images
 from convnet.data.files.shards import names_shards
 from convnet.errors import DataError, UnknownNameError
-from convnet.models import MODELS, has_weights, named_model, public_weights
+from convnet.models import MODELS, has_weights, named_model, public_weights, transfer_options
 from convnet.recipes.applicable import head_only
 from convnet.recipes.catalog import RECIPES, named_recipe
 from convnet.recipes.defaults import default_recipe, is_baseline
@@ -107,19 +107,19 @@ def _of_another_model(recipe: Recipe, model: str) -> dict[str, Any]:
     if not has_weights(name):
         logger.info("%s starts from random weights, because no ImageNet weights of it are known", name)
         return {"weights": None, "preprocess.normalize": "channel"}
-    published = public_weights(name)
-    options = {f"model.{option}": v for option, v in {**published.options, **published.new_head}.items()}
-    return {"weights.sha256": None, **options, **published.input.fields(whole=True)}
+    fields = public_weights(name).input.fields(whole=True)
+    return {"weights.sha256": None, **_transfer_options(name), **fields}
 
 
 def _as_published(model: str, encoder: str | None) -> dict[str, Any]:
     """The model options, channels and normalization that public weights require."""
-    published = public_weights(named_model(model)["name"])
-    pixels = {"preprocess.normalize": published.input.normalize, "preprocess.channels": 3}
-    if encoder is not None:
-        return pixels
-    options = {**published.options, **published.new_head}
-    return {**{f"model.{name}": value for name, value in options.items()}, **pixels}
+    name = named_model(model)["name"]
+    pixels = {"preprocess.normalize": public_weights(name).input.normalize, "preprocess.channels": 3}
+    return pixels if encoder is not None else {**_transfer_options(name), **pixels}
+
+
+def _transfer_options(name: str) -> dict[str, Any]:
+    return {f"model.{option}": value for option, value in transfer_options(name).items()}
 
 
 def _find(word: str, changes: Mapping[str, Any]) -> Resolved:

@@ -8,18 +8,13 @@ from typing import Any
 import torch
 
 from convnet.data import Dataset, Split
-from convnet.device import default_device
 from convnet.layers import sizes_of
-from convnet.meta import MetaMode
-from convnet.models import build_model, facts_of
-from convnet.recipes.applicable import head_only, step_field_that_differs
-from convnet.recipes.defaults import TRANSFER
+from convnet.models import build_model
+from convnet.recipes.finetuning import settle_finetuning
 from convnet.recipes.mirror import mirror_changes_classes
 from convnet.recipes.network import smallest_side, task_of
 from convnet.recipes.overrides import override
 from convnet.recipes.recipe import Recipe
-from convnet.recipes.weights import Weights
-from convnet.settings import settings
 from convnet.types import ImageShape
 
 logger = logging.getLogger(__name__)
@@ -29,14 +24,6 @@ LARGEST_CROP = {"mask": 128, "image": 64}
 SMALL_SIDE = 32
 """Images up to this size are shifted by two pixels instead of cropped and resized."""
 AREA = 0.5
-LARGER, LARGER_MULTIPLE = 9 / 7, 32
-"""Fine-tuning evaluates images that are larger than the native size by this factor, up to a multiple."""
-FINE_TUNED_AREA = 0.35
-"""The smallest part of such an image that a training crop covers."""
-FEW_PER_CLASS = 5
-"""With fewer training samples per class only the head of a pretrained network is trained."""
-FEW_FOR_NORMS = 5_000
-"""With fewer training samples batch norms keep the statistics of pretrained weights."""
 
 
 def settle(recipe: Recipe, dataset: Dataset, split: Split, *, reopens: bool = False) -> Recipe:
@@ -52,7 +39,7 @@ def settle(recipe: Recipe, dataset: Dataset, split: Split, *, reopens: bool = Fa
         A recipe that gives the same run without looking at the data again.
     """
     if recipe.weights is not None:
-        recipe = _settle_weights(recipe, recipe.weights, dataset, split, reopens=reopens)
+        recipe = settle_finetuning(recipe, recipe.weights, dataset, split, reopens=reopens)
     changes: dict[str, Any] = {}
     if recipe.minutes is not None and recipe.epochs and recipe.early_stopping is None and len(split.val):
         changes["early_stopping.patience"] = recipe.epochs  # so that the best epoch is kept
@@ -68,76 +55,6 @@ def settle(recipe: Recipe, dataset: Dataset, split: Split, *, reopens: bool = Fa
     if recipe.augment.flip == "auto":
         changes["augment.flip"] = _flip(recipe, dataset, split)
     return override(recipe, changes) if changes else recipe
-
-
-def _settle_weights(
-    recipe: Recipe, weights: Weights, dataset: Dataset, split: Split, *, reopens: bool
-) -> Recipe:
-    """Which layers are trained, on images of which size, and whether norms keep their statistics."""
-    changes: dict[str, Any] = {}
-    if weights.finetune == "auto":
-        changes = _stages(recipe, dataset, len(split.train))
-    if weights.freeze_norms == "auto":
-        changes.setdefault("weights.freeze_norms", len(split.train) < FEW_FOR_NORMS)
-    if changes.get("weights.finetune", weights.finetune) == "full" and reopens:
-        changes |= _larger_images(recipe, task_of(recipe).outputs(dataset))
-    return override(recipe, changes) if changes else recipe
-
-
-def _stages(recipe: Recipe, dataset: Dataset, count: int) -> dict[str, Any]:
-    """The fields that train only the head, or after it the whole network."""
-    usual = {"name": recipe.name, "data": recipe.data, "task": recipe.task, "model": recipe.model, **TRANSFER}
-    chosen = step_field_that_differs(recipe, Recipe.from_dict(usual))
-    cpu = (settings().device or default_device()) == "cpu"
-    if chosen is not None:
-        if cpu and chosen != "epochs":
-            logger.info(
-                "the whole network is trained, because %s is set; --set weights.finetune=head trains "
-                "only the head",
-                chosen,
-            )
-        return {"weights.finetune": "full"}
-    if count < FEW_PER_CLASS * len(dataset.info.classes):
-        logger.info(
-            "only the head is trained, because there are only %s training images; --epochs 10 trains the "
-            "whole network",
-            f"{count:,}",
-        )
-        return head_only(recipe)
-    if cpu and recipe.minutes is None:
-        logger.info(
-            "only the head is trained, because training the whole network takes minutes on a CPU; "
-            "--minutes 5 or --epochs 10 trains all of it"
-        )
-        return head_only(recipe)
-    return {"weights.finetune": "full"}
-
-
-def _larger_images(recipe: Recipe, outputs: int) -> dict[str, Any]:
-    """Larger images, of which parts are trained on at the native size (Touvron et al. 2019).
-
-    Objects then have the same size in training as in evaluation, and more detail.
-    """
-    facts, augment = facts_of(recipe.model.name), recipe.augment
-    native = None if facts is None or facts.weights is None else facts.weights.input.image_size
-    own = augment.resized_to or augment.crop or augment.random_resized_crop is None
-    settled = "auto" not in (augment.flip, augment.random_resized_crop)
-    if native is None or own or settled or recipe.preprocess.image_size != native:
-        return {}
-    larger = round(LARGER * native / LARGER_MULTIPLE) * LARGER_MULTIPLE
-    with torch.device("meta"):
-        network = build_model(
-            recipe.model.name, ImageShape(3, larger, larger), outputs, **recipe.model.options
-        )
-    try:
-        with MetaMode(), torch.no_grad():
-            network.eval()(torch.empty(2, 3, native, native, device="meta"))
-    except RuntimeError:  # a dense layer takes maps of one size
-        return {}
-    changes: dict[str, Any] = {"preprocess.image_size": larger, "augment.resized_to": native}
-    if augment.random_resized_crop == "auto":
-        changes["augment.random_resized_crop"] = FINE_TUNED_AREA
-    return changes
 
 
 def _crop(recipe: Recipe, dataset: Dataset) -> dict[str, Any]:

@@ -31,8 +31,8 @@ from convnet.recipes.defaults import transfer_recipe
 from convnet.recipes.pretrained import BACKBONE
 from convnet.runs import BaselineRow, Baselines, RunFolder, as_file_name, split_fingerprint
 from convnet.settings import settings, use_settings
+from convnet.workflows.baseline_sizes import MEMORY, epochs_within, neighbors_within, words_within
 from convnet.workflows.run import Run
-from convnet.workflows.time_budget import MEMORY, epochs_within, neighbors_within, words_within
 from convnet.workflows.train import resolve_environment, train
 
 logger = logging.getLogger(__name__)

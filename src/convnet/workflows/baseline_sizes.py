@@ -1,4 +1,4 @@
-"""How much of a baseline fits into a time limit, measured on a few samples beforehand."""
+"""The sizes of baselines that fit into a time limit: epochs, neighbors, words; measured on a few samples."""
 
 from __future__ import annotations
 
