@@ -72,7 +72,7 @@ def folds(arguments: argparse.Namespace) -> None:
     from convnet.recipes.resolve import choose_recipe
     from convnet.workflows import cross_validate
 
-    for name, changes in (("head only", {}), ("fine-tuned", {"epochs": arguments.epochs})):
+    for name, changes in (("head only", {"finetune": "head"}), ("fine-tuned", {"epochs": arguments.epochs})):
         means = []
         for seed in range(arguments.seeds):
             settings = {"seed": seed, "split.seed": seed, **changes}
@@ -88,7 +88,7 @@ def curve(arguments: argparse.Namespace) -> None:
     from convnet.workflows import train
 
     for count in arguments.per_class:
-        for name, changes in (("pretrained", {}), ("from scratch", {"weights": None})):
+        for name, changes in (("pretrained", {"finetune": "head"}), ("from scratch", {"weights": None})):
             found = []
             for seed in range(arguments.seeds):
                 settings = {"seed": seed, "split.seed": seed, "split.per_class": count, **changes}

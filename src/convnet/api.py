@@ -163,6 +163,8 @@ def baselines(
 ) -> tuple[Baselines, Path]:
     """Fit simple models (majority, k-NN, linear, HoG, visual words, MLP) to the same split.
 
+    Color photos have a further one: a linear classifier on a frozen network with ImageNet weights.
+
     Args:
         data: A data set, a folder of images or a table.
         minutes: Approximate time limit; models that would take longer get fewer samples or are left out.

@@ -220,12 +220,12 @@ def test_the_maps_of_an_encoder_are_those_of_its_classifier() -> None:
 
     torch.manual_seed(0)
     classifier = build_model("efficientnet-lite0", ImageShape(3, 64, 64), 5).eval()
-    backbone, levels = make_backbone(classifier, ImageShape(3, 64, 64), 32)
+    backbone, levels = make_backbone("efficientnet-lite0", classifier, ImageShape(3, 64, 64), 32)
     maps = backbone(torch.randn(1, 3, 64, 64))
     assert [m.shape[1] for m in maps] == [level.channels for level in levels] == [16, 24, 40, 112, 1280]
     assert [64 // m.shape[2] for m in maps] == [level.stride for level in levels] == [2, 4, 8, 16, 32]
     with pytest.raises(ModelError, match=r"maps of the strides 2, 4, 8, 16, 32, but .* the stride 64"):
-        make_backbone(classifier, ImageShape(3, 64, 64), 64)
+        make_backbone("efficientnet-lite0", classifier, ImageShape(3, 64, 64), 64)
 
 
 def test_rates_are_graded_within_an_encoder() -> None:
@@ -245,5 +245,11 @@ def test_a_unet_takes_every_backbone_at_its_own_strides(encoder: str, upsampling
 
 
 def test_networks_without_padding_are_no_encoders() -> None:
-    with pytest.raises(ModelError, match=r"strides 2, 4, 8, but .* use one with padded convolutions"):
+    message = r"encoder=squeezenet1.1 has maps of the strides .*, but .*; use .*encoder=efficientnet-lite0"
+    with pytest.raises(ModelError, match=message):
         build_model("unet", ImageShape(3, 64, 64), 3, encoder="squeezenet1.1")
+    with pytest.raises(ModelError, match=r"model.encoder=mlp has maps of the strides 1, but .*-lite0$"):
+        build_model("unet", ImageShape(3, 64, 64), 3, encoder="mlp")
+    with pytest.raises(ModelError, match=r"encoder=vgg-a has maps of .* the stride 64 .* model.depth=5$"):
+        build_model("unet", ImageShape(3, 64, 64), 3, encoder="vgg-a", depth=6)
+    build_model("unet", ImageShape(3, 64, 64), 3, encoder="vgg-a", depth=5)

@@ -22,13 +22,14 @@ import convnet
 from convnet.data import identify
 from convnet.data.audit import look as look_module
 from convnet.data.datasets import open_images as open_images_module
-from convnet.recipes import Recipe, open_recipe_data, override, split_data
+from convnet.recipes import Recipe, open_recipe_data, override, pretrained, split_data
 from convnet.recipes import embeddings as embedding_module
 from convnet.recipes.defaults import default_recipe
 from convnet.recipes.resolve import choose_recipe
 from convnet.recipes.settle import settle
 from convnet.training import EpochEnd, StepEnd, StopTraining
 from convnet.workflows import baselines, cross_validate
+from convnet.workflows.embed import embed_data
 from convnet.workflows.time_limit import TimeLimit
 from tests.conftest import PHOTOS, Cli
 
@@ -88,97 +89,16 @@ def test_tables_and_archives_of_photos(tmp_path: Path) -> None:
     assert labels.model.name == "efficientnet-lite0" and labels.loss.name == "binary-cross-entropy"
 
 
-def test_what_is_trained_follows_from_the_options() -> None:
-    def finetune(**changes: object) -> tuple[object, int]:
-        recipe = choose_recipe(str(PHOTOS), {key.replace("__", "."): v for key, v in changes.items()})
-        return settled(recipe)
-
-    assert finetune() == ("head", 0)
-    assert finetune(epochs=5) == ("full", 5)
-    assert finetune(minutes=5) == ("full", 10)
-    assert finetune(minutes=5, split__per_class=2) == ("head", 0)
-    assert finetune(optimizer__lr=0.01) == ("full", 10)
-    assert finetune(loss="focal") == ("full", 10)
-    assert finetune(weights__last_parts=1) == ("full", 10)
-    assert finetune(balance="weights") == ("head", 0)
-    assert finetune(finetune="head", minutes=1, balance="sampler") == ("head", 0)
-    assert finetune(epochs=0) == ("head", 0)
-
-
-def settled(recipe: Recipe) -> tuple[object, int]:
-    found = settle(recipe, *split_data(recipe, open_recipe_data(recipe)))
-    assert found.weights is not None
-    return found.weights.finetune, found.epochs
-
-
 def test_every_way_of_changing_a_recipe_has_an_effect(tmp_path: Path) -> None:
     """Also in comparisons, in recipe files and in Python, which do not go through the command line."""
     recipe = default_recipe(str(PHOTOS))
-    assert settled(Recipe.from_yaml(override(recipe, {"batch_size": 8}).to_yaml())) == ("full", 10)
+    edited = Recipe.from_yaml(override(recipe, {"batch_size": 8}).to_yaml())
+    found_weights = settle(edited, *split_data(edited, open_recipe_data(edited))).weights
+    assert found_weights is not None and found_weights.finetune == "full"
     found = convnet.compare(recipe, {"lr": [0.1, 0.001]}, epochs=1, out=tmp_path / "lr", progress=False)
     recipes = [runs[0].recipe for runs in found.runs.values()]
     assert [r.optimizer.options["lr"] for r in recipes] == [0.1, 0.001]
     assert all(r.weights is not None and r.weights.finetune == "full" for r in recipes)
-
-
-def test_another_model_brings_its_own_weights_or_none() -> None:
-    recipe = default_recipe(str(PHOTOS))
-    small = choose_recipe(recipe, {"model": "small-convnet"})
-    assert small.weights is None and small.preprocess.normalize == "channel"
-    other = choose_recipe(override(recipe, {"weights.sha256": "0" * 64}), {"model": "mobilenet-v2"})
-    assert other.weights is not None and other.weights.sha256 is None
-    assert other.preprocess.normalize == "imagenet" and other.preprocess.interpolation == "bilinear"
-
-
-def test_fine_tuning_sees_larger_images_than_its_training_crops() -> None:
-    def sizes(**changes: object) -> tuple[object, ...]:
-        recipe = choose_recipe(str(PHOTOS), {"epochs": 1, **changes})
-        found = settle(recipe, *split_data(recipe, open_recipe_data(recipe)), reopens=True)
-        return found.preprocess.image_size, found.augment.resized_to, found.augment.random_resized_crop
-
-    weights = {"weights.source": "imagenet"}
-    assert sizes() == (288, 224, 0.35)
-    assert sizes(augment="strong") == (288, 224, 0.25)
-    assert sizes(model="mobilenet-v2", **weights) == (288, 224, 0.35)
-    assert sizes(model="efficientnet-lite2", **weights) == (320, 260, 0.35)
-    assert sizes(model="vgg-a", **weights) == (224, 0, 0.5)  # its dense layers take one size
-    assert sizes(image_size=160) == (160, 0, 0.5)
-    assert sizes(augment="none") == (224, 0, None)
-    with pytest.raises(convnet.ConvnetError, match=r"resized_to=32 does not apply to model 'lenet5'"):
-        convnet.train(PHOTOS, model="lenet5", **{"preprocess.image_size": 64, "augment.resized_to": 32})
-    with pytest.raises(convnet.ConvnetError, match=r"resized_to does not apply without augment.random_res"):
-        choose_recipe(str(PHOTOS), {"augment.random_resized_crop": None, "augment.resized_to": 32})
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"epochs": 3}, r"finetune=head fits only the head .* epochs is 3"),
-        ({"batch_size": 8}, r"batch_size does not apply: weights.finetune=head fits only the head"),
-        ({"loss": "focal"}, r"loss does not apply: weights.finetune=head fits only the head"),
-        ({"weights.last_parts": 7}, r"weights.last_parts does not apply: weights.finetune=head"),
-        ({"balance": "focal"}, r"balance=focal does not apply to weights.finetune=head"),
-    ],
-)
-def test_options_of_steps_do_not_apply_to_heads(changes: dict[str, object], message: str) -> None:
-    with pytest.raises(convnet.ConvnetError, match=message):
-        choose_recipe(str(PHOTOS), {"finetune": "head", **changes})
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"task": "segmentation", "model.encoder": [1]}, r"model unet: encoder: must be a valid string"),
-        ({"weights.source": 5}, r"weights.source: must be a valid string, got 5"),
-        ({"weights.finetune": "none"}, r"weights.finetune: must be 'auto', 'head' or 'full'"),
-        ({"weights.last_parts": "all"}, r"weights.last_parts: .*got .all."),
-        ({"minutes": "five"}, r"minutes: .*got .five."),
-        ({"minutes": -1}, r"minutes: .*got -1"),
-    ],
-)
-def test_values_of_a_wrong_type_are_named(changes: dict[str, object], message: str) -> None:
-    with pytest.raises(convnet.ConvnetError, match=message):
-        choose_recipe(str(PHOTOS), changes)
 
 
 def test_the_head_alone_is_fitted_on_a_cpu(cli: Cli, tmp_path: Path) -> None:
@@ -237,16 +157,16 @@ def test_embeddings_are_cached_by_content(
 
     monkeypatch.setattr(embedding_module, "_embed", counted)
     first = convnet.train(photos, out=tmp_path / "one")
-    assert sum(computed) == 1 + 20 and list((own_cache / "embeddings").iterdir())
+    assert sum(computed) == 20 and list((own_cache / "embeddings").iterdir())
     computed.clear()
     second = convnet.train(photos, out=tmp_path / "two", seed=3)
-    assert sum(computed) == 1  # the width is asked of one image
+    assert not computed
     assert first.result["val"] == second.result["val"]
     file = next(photos.glob("flower/*.jpg"))
     Image.open(file).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(file)
     computed.clear()
     convnet.train(photos, out=tmp_path / "three")
-    assert sum(computed) == 1 + 20
+    assert sum(computed) == 20
 
 
 def test_an_embedding_does_not_depend_on_its_neighbors() -> None:
@@ -275,7 +195,6 @@ def dying(function):
 import convnet.workflows.recorder as recorder
 recorder.SAVE_EVERY_SECONDS = 0.0
 if place == "embedding":
-    from convnet.data.files.cache import DecodedCache
     import convnet.recipes.embeddings as module
     module._embed = dying(module._embed)
 elif place == "head":
@@ -337,7 +256,6 @@ def test_five_kinds_of_wrong_weights_end_in_one_message(cli: Cli, tmp_path: Path
 
 
 def test_a_changed_package_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from convnet.recipes import pretrained
 
     (tmp_path / "weights.pth").write_bytes(b"something else")
     monkeypatch.setattr(pretrained, "packaged", lambda published: tmp_path / "weights.pth")
@@ -358,6 +276,10 @@ def test_a_time_limit_ends_training_and_shortens_the_plan(cli: Cli, tmp_path: Pa
     assert "an epoch of the whole network takes too long" in done.stderr
     recipe = yaml.safe_load((tmp_path / "run" / "recipe.yaml").read_text())
     assert recipe["epochs"] == 0 and recipe["weights"]["finetune"] == "head"
+    options = ("--minutes", "0.01", "--set", "loss=focal")
+    focal = cli("train", PHOTOS, *options, "--out", "focal")
+
+    assert focal.returncode == 0 and "an epoch of the whole network takes too long" in focal.stderr
     digits = cli("train", "digits", "--minutes", "0.001", "--out", "digits")
     assert digits.returncode == 0, digits.stderr
     assert yaml.safe_load((tmp_path / "digits" / "recipe.yaml").read_text())["epochs"] == 1
@@ -430,6 +352,19 @@ def test_a_frozen_network_that_takes_too_long_is_no_baseline(
     assert "is left out: the embeddings of" in caplog.text
 
 
+def test_weights_that_cannot_be_used_cost_one_baseline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "convnet")
+    damaged = tmp_path / "efficientnet-lite0.pth"
+    damaged.write_bytes(b"weights")
+    monkeypatch.setattr(pretrained, "packaged", lambda published: damaged)
+    split = {"split.val": 0.2, "split.test": 0.3}
+    table, _ = baselines(str(PHOTOS), minutes=0.2, out=tmp_path / "b", overrides=split)
+    assert "majority class" in {row.name for row in table.rows}
+    assert f"is left out: {damaged}: damaged" in caplog.text
+
+
 def test_exchanged_labels_are_found_by_embeddings(flowers: Path, tmp_path: Path) -> None:
     """Ten of 400 photos have the label of another class; most are among the suspects."""
     photos = tmp_path / "photos"
@@ -489,6 +424,12 @@ def test_photos_that_cannot_be_read_are_left_out(
     run = convnet.train(photos, out=tmp_path / "run", **{"split.val": 0.2, "split.test": 0.2})
     name = f"{damaged.parent.name}/{damaged.name}"
     assert name in str(run.data["unreadable"]) and name not in run.folder.read("predictions.csv")
+    for suffix in (".npz", ".csv", ".parquet"):
+        embed_data(run, str(photos), tmp_path / f"table{suffix}")
+    table = np.load(tmp_path / "table.npz")
+    assert len(table["samples"]) == len(table["features"]) == len(others) and name not in table["samples"]
+    alone = embed_data(run, str(others[-1].parent.parent), tmp_path / "again.npz")
+    np.testing.assert_array_equal(alone[table["samples"] == table["samples"][-1]][0], table["features"][-1])
     np.save(photos / others[0].parent.name / "five.npy", np.zeros((80, 80, 5), np.uint8))
     audited = cli("data", "audit", photos)
     assert audited.returncode == 0, audited.stderr
@@ -501,6 +442,31 @@ def test_embeddings_follow_the_statistics_of_the_training_samples(tmp_path: Path
     for seed in (0, 1):
         run = convnet.train(PHOTOS, out=tmp_path / f"run{seed}", **changes, **{"split.seed": seed})
         assert run.evaluate().loss == pytest.approx(run.result["test"]["loss"], abs=1e-4)
+
+
+def test_folds_with_a_time_limit_are_those_of_the_same_recipe(tmp_path: Path) -> None:
+    def validate(**changes: object) -> float:
+        plan = {"model": "hog -> linear", "epochs": 2, "minutes": 0.5}
+        recipe = choose_recipe(str(PHOTOS), {**plan, **changes})
+        summary = cross_validate(recipe, 2, out=tmp_path / "folds").summary
+        return float(summary["loss"]["mean"])
+
+    assert validate() == validate()
+    for changes in ({"lr": 0.9}, {"batch_size": 4}, {"epochs": 1}):
+        with pytest.raises(convnet.ConvnetError, match="holds a run of another recipe"):
+            validate(**changes)
+
+
+def test_a_run_of_a_classifier_is_an_encoder(tmp_path: Path) -> None:
+    run = convnet.train(PHOTOS, out=tmp_path / "run", finetune="head")
+    changes = {"encoder": "efficientnet-lite0", "weights.source": str(run.path), "preprocess.channels": 3}
+    small = {"model.depth": 2, "weights.freeze_norms": True, "weights.freeze_epochs": 1, "epochs": 2}
+    still = {"name": "sgd", "lr": 1e-9}
+    masks = convnet.train("digit-scenes", out=tmp_path / "masks", optimizer=still, **changes, **small)
+
+    assert torch.equal(masks.model.normalize.mean, run.model.normalize.mean)
+    stem = masks.model.network.get_parameter("encoder.conv_stem.weight")
+    torch.testing.assert_close(stem, run.model.network.get_parameter("conv_stem.weight"))
 
 
 def test_a_run_with_a_time_limit_can_be_resumed_and_continued(tmp_path: Path) -> None:
@@ -518,11 +484,3 @@ def test_a_run_with_a_time_limit_can_be_resumed_and_continued(tmp_path: Path) ->
     longer = convnet.resume(folder, epochs=4)
     assert longer.recipe.epochs == 4 and longer.recipe.minutes is None
     assert longer.result["epochs"] > 2
-
-
-def test_frozen_epochs_are_fewer_than_those_that_fit_into_the_time() -> None:
-    recipe = choose_recipe(str(PHOTOS), {"minutes": 5, "weights.freeze_epochs": 5})
-    shortened = override(recipe, {"epochs": 3})
-    assert shortened.weights is not None and shortened.weights.frozen_epochs(3) == 2
-    with pytest.raises(convnet.ConvnetError, match="freeze_epochs=5 leaves nothing to fine-tune in 3 epochs"):
-        choose_recipe(str(PHOTOS), {"epochs": 3, "weights.freeze_epochs": 5})

@@ -24,6 +24,8 @@ def baselines(
 ) -> None:
     """Fit the baselines to beat: majority, k-NN, linear, HoG, visual words and an MLP on the same split.
 
+    Color photos have a further one: a linear classifier on a frozen network with ImageNet weights.
+
     The table is stored in runs/NAME-baselines with one run per row. 'convnet train' on the same split shows
     it next to its network.
     """

@@ -77,7 +77,8 @@ def print_next_steps(run: Run) -> None:
     logger.info("next:")
     logger.info("  convnet predict %s %s", run.path, "PHOTOS" if images else "FILE")
     if run.recipe.weights is not None and run.recipe.weights.finetune == "head":
-        logger.info("  convnet train %s --minutes 5  (fine-tunes the whole network)", run.recipe.data.source)
+        recipe = run.path / "recipe.yaml"
+        logger.info("  convnet train %s --epochs 10  (fine-tunes the whole network)", recipe)
     if images and run.task.target.exclusive and not run.data.get("opened"):
         logger.info("  convnet data audit %s", run.recipe.data.source)
     logger.info("  to improve it, see the page 'Improve accuracy' of the documentation")

@@ -41,10 +41,13 @@ class Level(NamedTuple):
     stride: int
 
 
-def make_backbone(network: nn.Module, shape: ImageShape, stride: int) -> tuple[Backbone, list[Level]]:
+def make_backbone(
+    name: str, network: nn.Module, shape: ImageShape, stride: int
+) -> tuple[Backbone, list[Level]]:
     """The layers of a classifier up to its last maps of a stride.
 
     Args:
+        name: The name of the classifier.
         network: The classifier.
         shape: The shape of its images.
         stride: The stride of the last maps.
@@ -58,23 +61,31 @@ def make_backbone(network: nn.Module, shape: ImageShape, stride: int) -> tuple[B
     kept: list[Named] = []
     levels: list[Level] = []
     maps = torch.empty(2, *shape, device="meta")
-    for name, layer in _features(network):
+    for path, layer in _features(network):
         made = _maps_behind(layer, maps)
         if made is None or shape.height > stride * made.shape[2]:
             break
         if made.shape[2] < maps.shape[2] < shape.height:
             levels.append(Level(maps.shape[1], shape.height // maps.shape[2]))
-        kept.append((name, layer))
+        kept.append((path, layer))
         maps = made
     levels.append(Level(maps.shape[1], shape.height // maps.shape[2]))
     strides = [level.stride for level in levels]
     if strides[-1] != stride or any(b % a for a, b in pairwise(strides)):
         found = ", ".join(map(str, strides))
         raise ModelError(
-            f"{type(network).__name__} has maps of the strides {found}, but the encoder of a U-Net ends with "
-            f"the stride {stride} (2^model.depth); set model.depth, or use one with padded convolutions"
+            f"model.encoder={name} has maps of the strides {found}, but the encoder of a U-Net ends with the "
+            f"stride {stride} (2^model.depth); use a network with padded convolutions, e.g. "
+            f"--set model.encoder=efficientnet-lite0{_fitting_depth(strides)}"
         )
     return Backbone(OrderedDict(nest(kept).named_children())), levels
+
+
+def _fitting_depth(strides: list[int]) -> str:
+    """The end of a message: the depth of a U-Net that ends with these strides; empty if there is none."""
+    last = strides[-1]
+    fits = last > 1 and last.bit_count() == 1 and not any(b % a for a, b in pairwise(strides))
+    return f", or --set model.depth={last.bit_length() - 1}" if fits else ""
 
 
 def _features(network: nn.Module) -> Iterator[Named]:

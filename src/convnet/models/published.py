@@ -26,7 +26,7 @@ class PublishedInput:
     normalize: str = "imagenet"
 
     def fields(self, *, whole: bool = False) -> dict[str, Any]:
-        """The fields of a recipe that say so.
+        """The matching fields of a recipe.
 
         Args:
             whole: Whether the center crop covers the whole shorter side, as is better for own photos.

@@ -205,7 +205,7 @@ def _backbone(name: str, in_channels: int, depth: int) -> tuple[Backbone, list[L
     native = MODELS.facts(name).native.height if name in MODELS else NATIVE
     side = max(1, native >> depth) << depth  # so that strides are those of the padded convolutions
     shape = ImageShape(in_channels, side, side)
-    return make_backbone(build_model(name, shape, 2, **transfer_options(name)), shape, 2**depth)
+    return make_backbone(name, build_model(name, shape, 2, **transfer_options(name)), shape, 2**depth)
 
 
 def _decoder(levels: list[Level], width: int, block: _Blocks, upsampling: Upsampling) -> list[nn.Module]:

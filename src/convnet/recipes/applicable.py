@@ -14,6 +14,7 @@ from convnet.tasks import TASKS
 from convnet.training import LOSSES
 
 if TYPE_CHECKING:
+    from convnet.recipes.components import Component
     from convnet.recipes.recipe import Recipe
 
 STEPS_ONLY = (
@@ -29,20 +30,35 @@ STEPS_OF_WEIGHTS = ("freeze_epochs", "last_parts", "rate_decay", "freeze_norms")
 
 def head_only(recipe: Recipe) -> dict[str, Any]:
     """The fields that leave a recipe with pretrained weights only its head to fit, by name."""
-    changes: dict[str, Any] = {"epochs": 0, "weights.finetune": "head"}
+    changes: dict[str, Any] = {"epochs": 0, "weights.finetune": "head", "loss": _usual_loss(recipe)}
+    if recipe.balance == "focal":
+        changes["balance"] = "weights"
     for name in STEPS_ONLY:
         if name not in ALSO_OF_HEADS:
-            value = _default(recipe, name)
-            changes[name] = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+            changes[name] = _default(recipe, name)
+    changes = {k: v.model_dump(mode="json") if isinstance(v, BaseModel) else v for k, v in changes.items()}
     for name in STEPS_OF_WEIGHTS:
         changes[f"weights.{name}"] = Weights.model_fields[name].default
     return changes
 
 
+def acts_on_steps(field: str, value: Any) -> bool:
+    """Whether a field, by its full name, acts on training in steps and not on fitting a head."""
+    section, _, name = field.partition(".")
+    if section == "weights":
+        return name in STEPS_OF_WEIGHTS
+    if section in ALSO_OF_HEADS:
+        return field == "balance" and value == "focal"
+    return section in ("epochs", "loss", *STEPS_ONLY) or field == "model.dropout"
+
+
 def step_field_that_differs(recipe: Recipe, other: Recipe) -> str | None:
     """The first field that acts on training in steps, but not on heads, in which two recipes differ."""
-    names = [name for name in ("epochs", "loss", *STEPS_ONLY) if name not in ALSO_OF_HEADS]
-    found = [name for name in names if getattr(recipe, name) != getattr(other, name)]
+    found = [
+        name
+        for name in ("epochs", "loss", *STEPS_ONLY)
+        if getattr(recipe, name) != getattr(other, name) and acts_on_steps(name, getattr(recipe, name))
+    ]
     ours, theirs = recipe.weights, other.weights
     for name in STEPS_OF_WEIGHTS:
         if getattr(ours, name, None) != getattr(theirs, name, None):
@@ -148,9 +164,14 @@ def _require_head_fields(recipe: Recipe, weights: Weights) -> None:
             raise _not_of_heads(f"weights.{name}")
     if recipe.balance == "focal":
         raise RecipeError("balance=focal does not apply to weights.finetune=head; use --balance weights")
-    usual = TASKS.build(recipe.task.name, **recipe.task.options).loss
-    if recipe.loss != type(recipe.loss)(name=usual, **LOSSES.options(usual, {})):
+    if recipe.loss != _usual_loss(recipe):
         raise _not_of_heads("loss")
+
+
+def _usual_loss(recipe: Recipe) -> Component:
+    """The loss of the task with its default options."""
+    usual = TASKS.build(recipe.task.name, **recipe.task.options).loss
+    return type(recipe.loss)(name=usual, **LOSSES.options(usual, {}))
 
 
 def _not_of_heads(name: str) -> RecipeError:

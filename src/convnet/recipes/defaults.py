@@ -39,7 +39,7 @@ TASK_FOR: dict[Annotation, str] = {
 ANNOTATION_FOR: dict[str | None, Annotation] = {task: annotation for annotation, task in TASK_FOR.items()}
 """The annotation that a task needs; tasks that are not listed make their own from photos."""
 SMALL_SIDE = 32
-"""Images up to this size are not cropped."""
+"""Datasets in Python with images up to this size get large batches."""
 TRANSFER: dict[str, Any] = {
     "weights": {
         "source": "imagenet",

@@ -18,12 +18,12 @@ from convnet.data.batches.prefetch import prefetch
 from convnet.data.files.cache import DecodedCache, NoSpaceError, open_cache
 from convnet.data.files.download import cache_folder
 from convnet.errors import DataError, ModelError, RecipeError
-from convnet.explain import Encoder
+from convnet.explain import Encoder, embed
 from convnet.layers import Network, fused
 from convnet.types import Batch, ImageShape
 
 EMBEDDED = ("resize", "crop_pct", "interpolation", "background", "white", "allow_truncated", "normalize")
-"""The fields of `preprocess` that change an embedding; the shape of images is named apart."""
+"""The fields of `preprocess` that change an embedding; the shape of images is a separate key."""
 BATCH = 32
 """Images per pass. The last batch is filled up, so that an embedding does not depend on its neighbors."""
 PREFETCHED = 3
@@ -58,8 +58,8 @@ def embeddings(
 ) -> Embeddings:
     """Compute the embeddings of samples; images that cannot be read are left out.
 
-    Those of image files are cached by the content of the files, so that an interrupted call goes on where it
-    stopped, and other runs, folds and seeds use them again.
+    Those of image files are cached, so that an interrupted call resumes, and other runs, folds and seeds
+    reuse them. The key has the names, sizes and times of all files besides the identity.
 
     Args:
         model: The network, with the weights that it was published or trained with.
@@ -77,7 +77,7 @@ def embeddings(
         ModelError: An embedding is NaN or infinite.
     """
     example = torch.zeros(1, *dataset.info.shape, dtype=torch.uint8)
-    width = _embed(Encoder(model), example).shape[1]
+    width = embed(model, [example.to(next(model.parameters()).device)]).shape[1]
     if 4 * width * len(dataset) > MEMORY_LIMIT_BYTES:
         raise DataError(
             f"{dataset.info.name}: {len(dataset):,} embeddings of {width:,} numbers exceed the limit of "

@@ -1,4 +1,4 @@
-"""What is trained of a network with pretrained weights, on images of which size, and with which norms."""
+"""Choose the layers to train, the image size and the batch norms of a network with pretrained weights."""
 
 from __future__ import annotations
 
@@ -44,28 +44,37 @@ def settle_finetuning(
         split: Its split.
         reopens: Whether the data are opened again if the size of the images changes.
     """
+    _report_small_images(recipe, weights, dataset)
     changes: dict[str, Any] = {}
     if weights.finetune == "auto":
         changes = _stages(recipe, dataset, len(split.train))
+    finetune = changes.get("weights.finetune", weights.finetune)
     if weights.freeze_norms == "auto":
-        changes.setdefault("weights.freeze_norms", len(split.train) < FEW_FOR_NORMS)
-    if changes.get("weights.finetune", weights.finetune) == "full" and reopens:
+        few = len(split.train) < FEW_FOR_NORMS
+        changes.setdefault("weights.freeze_norms", few and finetune != "head")
+    if finetune == "full" and reopens:
         changes |= _larger_images(recipe, task_of(recipe).outputs(dataset))
     return override(recipe, changes) if changes else recipe
+
+
+def _report_small_images(recipe: Recipe, weights: Weights, dataset: Dataset) -> None:
+    """Log that images are much smaller than those that public weights were trained on."""
+    facts, (_, *sides) = facts_of(recipe.model.name), dataset.info.shape
+    if weights.source != "imagenet" or facts is None or facts.weights is None:
+        return
+    native = facts.weights.input.image_size
+    if max(sides) <= native // 2:
+        logger.info(
+            "images of %s×%s pixels, but the weights of %s are for %s×%s; --image-size %s enlarges them",
+            *(*sides, recipe.model.name, native, native, native),
+        )
 
 
 def _stages(recipe: Recipe, dataset: Dataset, count: int) -> dict[str, Any]:
     """The fields that train only the head, or after it the whole network."""
     usual = {"name": recipe.name, "data": recipe.data, "task": recipe.task, "model": recipe.model, **TRANSFER}
-    chosen = step_field_that_differs(recipe, Recipe.from_dict(usual))
     cpu = (settings().device or default_device()) == "cpu"
-    if chosen is not None:
-        if cpu and chosen != "epochs":
-            logger.info(
-                "the whole network is trained, because %s is set; --set weights.finetune=head trains "
-                "only the head",
-                chosen,
-            )
+    if step_field_that_differs(recipe, Recipe.from_dict(usual)) is not None:
         return {"weights.finetune": "full"}
     if count < FEW_PER_CLASS * len(dataset.info.classes):
         logger.info(
@@ -104,6 +113,11 @@ def _larger_images(recipe: Recipe, outputs: int) -> dict[str, Any]:
             network.eval()(torch.empty(2, 3, native, native, device="meta"))
     except RuntimeError:  # a dense layer takes maps of one size
         return {}
+    logger.info(
+        "images of %s×%s pixels, of which crops are trained on at %s×%s; --set augment.resized_to=%s keeps "
+        "images of that size",
+        *(larger, larger, native, native, native),
+    )
     changes: dict[str, Any] = {"preprocess.image_size": larger, "augment.resized_to": native}
     if augment.random_resized_crop == "auto":
         changes["augment.random_resized_crop"] = FINE_TUNED_AREA

@@ -47,8 +47,9 @@ def set_once(values: dict[str, Any], field: str, value: Any) -> None:
     Raises:
         RecipeError: The field was set to another value.
     """
-    if values.setdefault(field, value) != value:
+    if field in values and values[field] != value:
         raise RecipeError(f"'{field}' is set to {values[field]} and to {value}; set it once")
+    values[field] = value
 
 
 def override(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
@@ -67,6 +68,7 @@ def override(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
         RecipeError: A field or option does not exist, or a value is out of range.
         UnknownNameError: A component is not registered.
     """
+    values = in_full(recipe, values)
     short = {key: value for key, value in values.items() if _is_short(recipe, key)}
     if short:
         rest = {key: value for key, value in values.items() if key not in short}
@@ -98,6 +100,11 @@ def override(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
         if last == "name" and parents and parents[0] in Recipe.registries:
             place.clear()  # another entry's options would not apply
         place[last] = value
+    if isinstance(content["weights"], dict) and "source" not in content["weights"]:
+        raise RecipeError(
+            "weights.source is not set, and the other fields of weights need it; set it with --weights "
+            "(imagenet, a file or a run)"
+        )
     return Recipe.from_dict(content)
 
 
@@ -105,6 +112,21 @@ def _names_first(item: tuple[str, Any]) -> tuple[int, bool]:
     """Sort key: components are chosen before their options are set."""
     key = item[0]
     return key.count("."), not key.endswith(".name")
+
+
+def in_full(recipe: Recipe, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values by the full names of their fields.
+
+    Short names remain if the recipe has no such field, or several; a component that is set may have one.
+
+    Raises:
+        RecipeError: A field is set to two values, by its short and by its full name.
+    """
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        names = _full_names(recipe, key) if _is_short(recipe, key) else []
+        set_once(found, names[0] if len(names) == 1 else key, value)
+    return found
 
 
 def _is_short(recipe: Recipe, key: str) -> bool:
@@ -118,14 +140,17 @@ def full_name(recipe: Recipe, key: str) -> str:
     Raises:
         RecipeError: There is none, or there are several.
     """
-    known = _fields(recipe)
-    wanted = ALIASES.get(key, key)
-    found = [name for name in known if name.rpartition(".")[2] == wanted]
+    found = _full_names(recipe, key)
     if len(found) == 1:
         return found[0]
     if found:
         raise RecipeError(f"'{key}' may be {' or '.join(sorted(found))}; write one of them")
-    raise RecipeError(_no_field(key, key, [*known, *recipe.to_dict()]))
+    raise RecipeError(_no_field(key, key, [*_fields(recipe), *recipe.to_dict()]))
+
+
+def _full_names(recipe: Recipe, key: str) -> list[str]:
+    wanted = ALIASES.get(key, key)
+    return [name for name in _fields(recipe) if name.rpartition(".")[2] == wanted]
 
 
 def _fields(recipe: Recipe) -> list[str]:

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from convnet.data import DATASETS, DataSpec, as_path, identify_source
 from convnet.data.datasets.identify import local_images
 from convnet.data.files.shards import names_shards
+from convnet.device import default_device
 from convnet.errors import DataError, UnknownNameError
 from convnet.models import MODELS, has_weights, named_model, public_weights, transfer_options
-from convnet.recipes.applicable import head_only
+from convnet.recipes.applicable import acts_on_steps, head_only
 from convnet.recipes.catalog import RECIPES, named_recipe
-from convnet.recipes.defaults import default_recipe, is_baseline
+from convnet.recipes.defaults import TRANSFER, default_recipe, is_baseline
+from convnet.recipes.load import recipe_of
 from convnet.recipes.network import encoder_of
-from convnet.recipes.overrides import override
+from convnet.recipes.overrides import in_full, override
 from convnet.recipes.pretrained import is_local
 from convnet.recipes.recipe import Recipe
 from convnet.registry import nearest
+from convnet.runs import RunFolder
+from convnet.settings import settings
 
 logger = logging.getLogger(__name__)
+
+STEPS = {f"weights.{name}": value for name, value in TRANSFER["weights"].items() if name != "source"} | {
+    name: value for name, value in TRANSFER.items() if name != "weights"
+}
+"""The fields with which a network is trained after its head was fitted."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +56,13 @@ def resolve(data_or_recipe: str | Recipe, overrides: Mapping[str, Any] | None = 
         UnknownNameError: There is no such recipe, data set, folder or table.
         RecipeError: An override does not apply.
     """
-    changes = dict(overrides or {})
+    changes = _flat(overrides or {})
     given = data_or_recipe
     found = Resolved(given) if isinstance(given, Recipe) else _find(given, changes)
     if not changes:
         return found
-    recipe, changes = found.recipe, _with_weights(found.recipe, changes)
+    recipe = found.recipe
+    changes = _with_weights(recipe, in_full(recipe, changes), own_model=found.data is not None)
     changed = override(recipe, changes)
     named_after_model = recipe.name.endswith(f"-{recipe.model.name}") and "name" not in changes
     if changed.model.name != recipe.model.name and named_after_model:
@@ -62,27 +72,58 @@ def resolve(data_or_recipe: str | Recipe, overrides: Mapping[str, Any] | None = 
     return Resolved(changed, found.data if same_data else None)
 
 
-def _with_weights(recipe: Recipe, changes: dict[str, Any]) -> dict[str, Any]:
-    """The overrides, with the fields that follow from pretrained weights."""
-    weights = recipe.weights
+def _with_weights(recipe: Recipe, changes: dict[str, Any], *, own_model: bool) -> dict[str, Any]:
+    """The overrides, with the fields that follow from pretrained weights.
+
+    Args:
+        recipe: The recipe.
+        changes: The overrides, by full names.
+        own_model: Whether the model of the recipe was chosen for its data.
+    """
+    weights, asked = recipe.weights, [field for field in changes if acts_on_steps(field, changes[field])]
     encoder = _named(changes, "model.encoder", "encoder")
     model = _named(changes, "model", "model.name")
-    given = any(name.partition(".")[0] == "weights" for name in changes)
+    source = changes.get("weights.source")
+    unset = source is None and changes.get("weights", "") is not None
     public = weights is not None and weights.source == "imagenet"
-    if encoder is not None and not given and has_weights(encoder):
+    if encoder is not None and unset and has_weights(encoder):
         changes = {"weights.source": "imagenet", "weights.freeze_norms": "auto"} | changes
-    elif model is not None and not given and public and encoder_of(recipe) is None:
-        changes = _of_another_model(recipe, model) | changes
+    elif model is not None and public and (unset or source == "imagenet") and encoder_of(recipe) is None:
+        changes = _of_another_model(recipe, model, must=not unset) | changes
+    elif isinstance(source, str) and (run := _run_at(source)) is not None and run.task == recipe.task:
+        changes = _of_run(run, own_model=own_model and model is None) | changes
     if changes.get("weights.source") == "imagenet" and not public:
         encoder = encoder or encoder_of(recipe)
         changes = _as_published(encoder or model or recipe.model.name, encoder) | changes
     if changes.get("preprocess.resize", recipe.preprocess.resize) != "crop":
         changes = {"preprocess.crop_pct": 1.0} | changes
-    asked = changes.get("weights.finetune", changes.get("finetune"))
-    auto = asked is None and weights is not None and weights.finetune == "auto"
-    if (asked == "head" and recipe.epochs) or (auto and changes.get("epochs") == 0):
+    return _stages(recipe, changes, asked)
+
+
+def _stages(recipe: Recipe, changes: dict[str, Any], asked: Sequence[str]) -> dict[str, Any]:
+    """The overrides, with the fields that train only the head of a pretrained network, or all of it.
+
+    Args:
+        recipe: The recipe.
+        changes: The overrides.
+        asked: The fields among them that act on training in steps, also those set to their defaults.
+    """
+    weights = recipe.weights
+    if weights is None or changes.get("weights", "") is None:
+        return head_only(recipe) | changes if changes.get("weights.finetune") == "head" else changes
+    finetune = changes.get("weights.finetune", weights.finetune)
+    if finetune == "head" != weights.finetune or (finetune == "auto" and changes.get("epochs") == 0):
         return head_only(recipe) | changes
-    if auto and "epochs" in changes:  # also if it is the default number
+    longer = changes.get("epochs") and "weights.finetune" not in changes
+    if weights.finetune == "head" and (finetune != "head" or longer):
+        return STEPS | {"weights.finetune": "full"} | changes
+    if finetune == "auto" and asked:
+        if asked[0] != "epochs" and (settings().device or default_device()) == "cpu":
+            logger.info(
+                "the whole network is trained, because %s is set; --set weights.finetune=head trains only "
+                "the head",
+                asked[0],
+            )
         return {"weights.finetune": "full"} | changes
     return changes
 
@@ -99,16 +140,36 @@ def _named(changes: Mapping[str, Any], *fields: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _of_another_model(recipe: Recipe, model: str) -> dict[str, Any]:
-    """The fields that change with the model of a recipe with public weights; none if it has none."""
+def _of_another_model(recipe: Recipe, model: str, *, must: bool) -> dict[str, Any]:
+    """The fields that change with the model of a recipe with public weights; none if it is the same model.
+
+    Args:
+        recipe: The recipe.
+        model: The other model.
+        must: Whether the other model must have public weights.
+    """
     name = MODELS.canonical(named_model(model)["name"])
     if name == recipe.model.name:
         return {}
-    if not has_weights(name):
+    if not must and not has_weights(name):
         logger.info("%s starts from random weights, because no ImageNet weights of it are known", name)
         return {"weights": None, "preprocess.normalize": "channel"}
     fields = public_weights(name).input.fields(whole=True)
     return {"weights.sha256": None, **_transfer_options(name), **fields}
+
+
+def _run_at(source: str) -> Recipe | None:
+    """The recipe of the run that is the source of weights; None for another source."""
+    if not is_local(source) or not (as_path(source) / "run.json").exists():
+        return None
+    return recipe_of(RunFolder.open(as_path(source)))
+
+
+def _of_run(run: Recipe, *, own_model: bool) -> dict[str, Any]:
+    """The preparation of images that the weights of a run need, and its model if none was named."""
+    fields = run.preprocess.model_dump(mode="json", exclude={"white"})
+    changes = {f"preprocess.{field}": value for field, value in fields.items()}
+    return {**changes, "model": run.model.model_dump()} if own_model else changes
 
 
 def _as_published(model: str, encoder: str | None) -> dict[str, Any]:
@@ -120,6 +181,15 @@ def _as_published(model: str, encoder: str | None) -> dict[str, Any]:
 
 def _transfer_options(name: str) -> dict[str, Any]:
     return {f"model.{option}": value for option, value in transfer_options(name).items()}
+
+
+def _flat(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The overrides, with one field of `weights` each."""
+    weights = changes.get("weights")
+    if not isinstance(weights, Mapping):
+        return dict(changes)
+    rest = {name: value for name, value in changes.items() if name != "weights"}
+    return {**{f"weights.{name}": value for name, value in weights.items()}, **rest}
 
 
 def _find(word: str, changes: Mapping[str, Any]) -> Resolved:

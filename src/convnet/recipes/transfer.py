@@ -43,7 +43,7 @@ def fit_head(
 
     Raises:
         ModelError: The network does not end in a dense layer that reads its embedding.
-        DataError: An image cannot be read.
+        DataError: No image can be read.
     """
     assert recipe.weights is not None
     began = time.perf_counter()

@@ -19,6 +19,8 @@ from convnet.recipes.pretrained import State, checksum, locate, read_state
 from convnet.registry import Count, CountOrZero, Section
 
 SHOWN = 3
+STATISTICS = ("0.mean", "0.std")
+"""The tensors of a run that normalize pixels."""
 COUNTER = "num_batches_tracked"
 """A buffer that older files lack and nothing depends on."""
 
@@ -110,18 +112,19 @@ def load_pretrained(
         )
     state = read_state(path)
     own = network.state_dict()
-    theirs, state = _names(own, state, encoder or name)
+    theirs, state = _names(own, state, encoder or name, encoder=encoder is not None)
     whole = encoder is None or any(key.startswith(("1.", "encoder.")) for key in state)
     new = () if head else new_parts(network, None if whole else encoder)
     heads = {key for key in own if any(key.startswith(f"{prefix}.") for prefix in new)}
     if not whole:  # only the layers that the encoder has
-        state = {key: value for key, value in state.items() if key in set(theirs.values())}
+        kept = {*theirs.values(), *STATISTICS}
+        state = {key: value for key, value in state.items() if key in kept}
     _require_same(str(path), encoder or name, own, heads, theirs, state)
     loaded = [key for key in own if key not in heads and theirs.get(key) in state]
     merged = {**own, **{key: state[theirs[key]].to(own[key].dtype).view_as(own[key]) for key in loaded}}
     network.load_state_dict(merged)
     _take_statistics(normalize, state)
-    used = {theirs[key] for key in loaded} | {"0.mean", "0.std"}
+    used = {theirs[key] for key in loaded} | {*STATISTICS}
     return WeightsReport(
         path.name if weights.source == "imagenet" else weights.source,
         tuple(loaded),
@@ -146,12 +149,27 @@ def head_names(network: nn.Module) -> tuple[str, ...]:
     return (main[-1], *extra)
 
 
-def _names(own: State, state: State, name: str) -> tuple[dict[str, str], State]:
-    """A map from the network's names to those of the file, and the file's tensors."""
+def _names(own: State, state: State, name: str, *, encoder: bool) -> tuple[dict[str, str], State]:
+    """A map from the network's names to those of the file, and the file's tensors.
+
+    Args:
+        own: The tensors of the network.
+        state: Those of the file.
+        name: The name of the network, or of its encoder.
+        encoder: Whether the network has an encoder, which alone may be in the file.
+    """
     same = {key: key for key in own}
-    if "0.mean" in state and any(key.startswith("1.") for key in state):
-        state = with_current_names(state, [*_prefixed("0.", ("mean", "std")), *_prefixed("1.", own)])
-        return {key: f"1.{key}" for key in own}, state
+    if STATISTICS[0] not in state or not any(key.startswith("1.") for key in state):
+        return same | _spelled(own, state, name), state
+    plain = {key.removeprefix("1."): value for key, value in state.items()}
+    if encoder and not own.keys() & plain.keys() and (theirs := _spelled(own, plain, name)):
+        return same | theirs, plain  # a run of the classifier
+    state = with_current_names(state, [*STATISTICS, *_prefixed("1.", own)])
+    return {key: f"1.{key}" for key in own}, state
+
+
+def _spelled(own: State, state: State, name: str) -> dict[str, str]:
+    """A map from names of a network, or of its encoder, to those of a file of the classifier."""
     facts = facts_of(name)
     spellings: list[Callable[[str], str]] = [str]
     if facts is not None and facts.rename is not None:
@@ -159,8 +177,8 @@ def _names(own: State, state: State, name: str) -> tuple[dict[str, str], State]:
     for spelled, prefix in product(spellings, ("", "encoder.")):
         names = {prefix + spelled(key): key for key in state}
         if shared := own.keys() & names.keys():
-            return same | {key: names[key] for key in shared}, state
-    return same, state
+            return {key: names[key] for key in shared}
+    return {}
 
 
 def _prefixed(prefix: str, names: Iterable[str]) -> list[str]:
@@ -180,7 +198,7 @@ def _require_same(
             differing.append(f"{theirs.get(key, key)} is missing")
         elif not _same_sides(found, tensor):
             differing.append(f"{theirs.get(key, key)} is {_shape(found)}, {model} has {_shape(tensor)}")
-    known = {theirs.get(key) for key in own} | {"0.mean", "0.std"}
+    known = {theirs.get(key) for key in own} | {*STATISTICS}
     extra = [key for key in state if key not in known and not key.startswith("aux")]
     differing += [f"{key} is not in {model}" for key in extra]
     if differing:

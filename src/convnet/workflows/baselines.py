@@ -15,7 +15,7 @@ import torch
 
 from convnet.data import Dataset, DataSpec, Split, identify, look_at_spec, make_split, write_split
 from convnet.device import keep_freed_memory, set_threads
-from convnet.errors import DataError, InterruptedRunError, RecipeError
+from convnet.errors import DataError, InterruptedRunError, ModelError, RecipeError
 from convnet.models import MODELS, build_model, named_model, parse_call
 from convnet.recipes import (
     Opened,
@@ -160,12 +160,12 @@ def _run_of(
 def _frozen_row(
     spec: DataSpec, base: Recipe, folder: Path, fingerprint: str, seconds: float
 ) -> BaselineRow | None:
-    """The row of a frozen network with ImageNet weights; None if its embeddings take too long."""
+    """The row of a frozen network with ImageNet weights; None if they take too long or cannot be used."""
     recipe = _frozen(spec, base)
     data = split_data(recipe, open_recipe_data(recipe, spec))
     try:
         run = _run_of(recipe, data, folder, fingerprint, seconds)
-    except RecipeError as error:
+    except (RecipeError, DataError, ModelError) as error:
         logger.info("%s is left out: %s", FROZEN.name, error)
         return None
     return _row(FROZEN.name, run, *data)

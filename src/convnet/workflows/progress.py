@@ -57,6 +57,8 @@ class TrainingProgress:
             f"{recipe.optimizer.options.get('lr', '?')}, {recipe.schedule.name}, batch {recipe.batch_size}"
             if recipe.epochs
             else "(fitted in one pass)"
+            if recipe.weights is None
+            else "(pretrained, only the head is fitted)"
         )
         lines = [
             f"{recipe.name}{f' · {label}' if label else ''}  {describe_data(setup)}",

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from convnet.atomic import write_atomically
 from convnet.data import (
     Dataset,
-    Loader,
     Preprocess,
     as_path,
     class_names,
@@ -30,7 +29,8 @@ from convnet.recipes.imagenet import load_published
 from convnet.recipes.load import require_embedding
 from convnet.recipes.pretrained import BACKBONE
 from convnet.targets import MASK
-from convnet.tasks import as_picture, evaluation_batch
+from convnet.tasks import as_picture
+from convnet.workflows.embed import images_of
 from convnet.workflows.run import Run
 from convnet.workflows.run_data import open_like_own, open_own_data
 
@@ -119,7 +119,7 @@ def retrieve(
     dataset = open_own_data(run) if data is None else open_like_own(run, data)
     pixels = _query(image, dataset, run.recipe.preprocess)
     kept: list[Tensor] = []
-    vectors = _vectors(run, space, _images(run, dataset, kept))
+    vectors = _vectors(run, space, images_of(dataset, kept))
     asked = _vectors(run, space, [pixels[None]])
     distances, found = nearest(asked, vectors, min(top, len(vectors)), metric)
     indices = torch.cat(kept)[found]
@@ -178,13 +178,6 @@ def _query(image: str, dataset: Dataset, preprocess: Preprocess) -> Tensor:
     if not Path(image).exists() and image in places:
         return read_sample(dataset, places.index(image)).images[0]
     return torch.tensor(read_image_file(Path(image), dataset.info.shape, preprocess))
-
-
-def _images(run: Run, dataset: Dataset, kept: list[Tensor]) -> Iterator[Tensor]:
-    """All images in batches; their indices are appended to `kept`, because some may be unreadable."""
-    for batch in Loader(dataset, torch.arange(len(dataset)), evaluation_batch(run.shape)).epoch():
-        kept.append(batch.indices)
-        yield batch.images
 
 
 def _vectors(run: Run, space: Space, batches: Iterable[Tensor]) -> Tensor:

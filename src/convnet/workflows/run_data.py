@@ -191,7 +191,7 @@ def trained_on(run: RunInfo, dataset: Dataset, indices: torch.Tensor) -> torch.T
 
 
 def _is_source(run: RunInfo, dataset: Dataset) -> bool:
-    """Whether a dataset in memory or on disk has the name of the run's own, and its samples no content."""
+    """Whether a dataset has no checksums and the name of the run's own."""
     return dataset.info.checksums is None and dataset.info.name == run.data["name"]
 
 

@@ -34,7 +34,7 @@ from convnet.workflows.time_limit import TimeLimit, epochs_within, seconds_for_r
 logger = logging.getLogger(__name__)
 
 RATE_JUMP = 2
-"""The factor from which a rise of the learning rate on resuming is said."""
+"""The factor from which an increase of the learning rate on resuming is reported."""
 
 
 def set_up(

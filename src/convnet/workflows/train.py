@@ -24,7 +24,7 @@ from convnet.errors import ConvnetError, InterruptedRunError, RunError
 from convnet.layers import Network
 from convnet.models import facts_of
 from convnet.recipes import Opened, Recipe, open_recipe_data, override, split_data
-from convnet.recipes.applicable import STEPS_ONLY
+from convnet.recipes.applicable import head_only
 from convnet.recipes.network import build_network, encoder_of
 from convnet.recipes.pretrained import checksum, is_local, locate
 from convnet.recipes.settle import settle
@@ -195,7 +195,7 @@ def resume(
         if recipe.weights is not None:
             raise RunError(
                 f"{path}: only the head was trained, so --epochs does not apply; train the whole network as "
-                f"a new run: convnet train {recipe.data.source} --epochs {epochs}"
+                f"a new run: convnet train {folder.file('recipe.yaml')} --epochs {epochs}"
             )
         raise RunError(f"{path}: {recipe.model.name} is fitted in one pass; --epochs does not apply")
     longer = epochs is not None and epochs > recipe.epochs
@@ -267,7 +267,8 @@ def train_or_resume(
 
 def _is_of(found: Recipe, recipe: Recipe) -> bool:
     """Whether a run's recipe is that of a plan, which a time limit may have shortened."""
-    if recipe.minutes is None:
+    if found == recipe or recipe.minutes is None:
         return found == recipe
-    shortened = {"epochs", "weights", *STEPS_ONLY} - {"minutes"}
-    return found.model_dump(exclude=shortened) == recipe.model_dump(exclude=shortened)
+    if found.epochs == 0 and recipe.weights is not None and recipe.weights.finetune == "full":
+        return found == override(recipe, head_only(recipe))
+    return found.epochs <= recipe.epochs and found == recipe.model_copy(update={"epochs": found.epochs})
