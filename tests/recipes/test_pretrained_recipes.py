@@ -158,6 +158,21 @@ def test_what_does_not_fit_together_is_named(changes: dict[str, object], message
         choose_recipe(str(PHOTOS), changes)
 
 
+def test_fine_tuning_stops_early_only_by_the_validation_split() -> None:
+    """The training loss is lowest while only the fitted head is trained."""
+
+    def stopping(**changes: object) -> object:
+        recipe = choose_recipe(str(PHOTOS), {"epochs": 3, **changes})
+        return settle(recipe, *split_data(recipe, open_recipe_data(recipe))).early_stopping
+
+    usual = default_recipe(str(PHOTOS)).early_stopping
+    assert usual is not None
+    assert stopping(**{"split.val": 0.2}) == usual
+    assert stopping(**{"split.val": 0, "split.test": 0.2}) is None
+    asked = stopping(**{"split.val": 0, "early_stopping": {"patience": 2, "monitor": "loss"}})
+    assert asked == usual.model_copy(update={"patience": 2, "monitor": "loss"})
+
+
 def test_images_that_are_small_for_their_weights_are_reported(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "convnet")
     changes = {"model": "efficientnet-lite0", "weights.source": "imagenet", "channels": 3}

@@ -243,7 +243,8 @@ def _register(variant: int) -> None:
 
     {lite.parameters:,} parameters for {lite.side}-pixel images and 1000 classes. The lite variants have no
     squeeze-and-excitation, and their stem and head keep the width of the smallest. Padding is that of
-    TensorFlow. Tensors have timm's names; of timm's files those of `tf_efficientnet_lite*` fit, and those of `efficientnet-lite-pytorch` load as well.
+    TensorFlow. Tensors have timm's names, and of timm's files those of `tf_efficientnet_lite*` fit; files of
+    `efficientnet-lite-pytorch` load as well.
     Recipe `efficientnet-lite{variant}-imagenet`.
     """
 

@@ -15,7 +15,7 @@ from convnet.recipes.applicable import head_only, step_field_that_differs
 from convnet.recipes.defaults import TRANSFER
 from convnet.recipes.network import task_of
 from convnet.recipes.overrides import override
-from convnet.recipes.recipe import Recipe
+from convnet.recipes.recipe import EarlyStopping, Recipe
 from convnet.recipes.weights import Weights
 from convnet.settings import settings
 from convnet.types import ImageShape
@@ -52,6 +52,9 @@ def settle_finetuning(
     if weights.freeze_norms == "auto":
         few = len(split.train) < FEW_FOR_NORMS
         changes.setdefault("weights.freeze_norms", few and finetune != "head")
+    usual = EarlyStopping(**TRANSFER["early_stopping"])
+    if finetune == "full" and not len(split.val) and recipe.early_stopping == usual:
+        changes["early_stopping"] = None  # the training loss rises when more layers are trained
     if finetune == "full" and reopens:
         changes |= _larger_images(recipe, task_of(recipe).outputs(dataset))
     return override(recipe, changes) if changes else recipe
