@@ -59,7 +59,7 @@ def embeddings(
     """Compute the embeddings of samples; images that cannot be read are left out.
 
     Those of image files are cached, so that an interrupted call resumes, and other runs, folds and seeds
-    reuse them. The key has the names, sizes and times of all files besides the identity.
+    reuse them. A file is known by its name, size and time, so only files that changed are computed again.
 
     Args:
         model: The network, with the weights that it was published or trained with.
@@ -152,7 +152,7 @@ def embedding_identity(
     return {
         "weights": sha256,
         "model": {"name": name, **options},
-        "shape": list(shape),
+        "image_shape": list(shape),
         "preprocess": fields,
         "normalize": hashlib.sha256(statistics.tobytes()).hexdigest(),
         "device": device,
@@ -196,7 +196,7 @@ def _open_cache(dataset: Dataset, width: int, identity: Mapping[str, Any]) -> De
     shape = (len(manifest), 1, 1, 4 * width)
     try:
         folder = cache_folder("embeddings")
-        return open_cache(folder, manifest.name, settings, manifest.fingerprint(), shape, logger.info)
+        return open_cache(folder, manifest.name, settings, manifest.fingerprints(), shape, logger.info)
     except NoSpaceError as error:
         logger.info("%s; embeddings are not kept", error)
         return None

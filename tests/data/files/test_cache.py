@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -55,8 +55,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "convnet" / "packs"
 
 
-def opened(folder: Path, content: str = "a" * 64) -> DecodedCache:
-    return open_cache(folder, "x", {"size": 4}, content, SHAPE, print)
+Say = Callable[[str], object]
+
+
+def opened(folder: Path, files: Sequence[int] = range(1, 7), say: Say = print) -> DecodedCache:
+    shape = (len(files), *SHAPE[1:])
+    return open_cache(folder, "x", {"size": 4}, np.array(files, np.uint64), shape, say)
 
 
 def the_pack(cache: Path) -> Iterator[tuple[str, bytes]]:
@@ -83,10 +87,42 @@ def test_a_damaged_pack_is_made_anew_and_an_outdated_one_removed(tmp_path: Path)
     content[2 * 60 + 5] ^= 1
     (first.folder / "pixels").write_bytes(content)
     said: list[str] = []
-    again = open_cache(tmp_path, "x", {"size": 4}, "a" * 64, SHAPE, said.append)
+    again = opened(tmp_path, say=said.append)
     assert not again.state.any() and "damaged" in said[0]
-    opened(tmp_path, "b" * 64)
-    assert [path.name[-12:] for path in tmp_path.iterdir()] == ["b" * 12]
+    other = opened(tmp_path, range(11, 17))
+    assert list(tmp_path.iterdir()) == [other.folder] and not other.state.any()
+
+
+def test_images_of_unchanged_files_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are added, removed and changed; damaged images and those of other sizes are not kept."""
+    pixels = np.random.default_rng(0).integers(0, 256, SHAPE, dtype=np.uint8)
+    first = opened(tmp_path)
+    for place in (0, 1, 4, 5):
+        first.put(place, pixels[place])
+    first.sums[1] ^= 1
+    monkeypatch.setattr(packs, "CHECKED", 1)  # the damage is found when the image is copied
+    changed = opened(tmp_path, [9, 1, 2, 8, 5, 4, 3])
+    assert changed.state.tolist() == [0, 1, 0, 0, 1, 0, 0]
+    assert (changed.read(np.array([1, 4])) == pixels[[0, 4]]).all()
+    assert list(tmp_path.iterdir()) == [changed.folder]
+    (changed.folder / "files").unlink()  # as in caches of earlier versions
+    assert not opened(tmp_path, [1, 5]).state.any()
+    space = [False, True]
+    opened(tmp_path, [1, 5]).put(0, pixels[0])
+    monkeypatch.setattr(packs, "_has_space", lambda folder, shape: space.pop(0))
+    assert not opened(tmp_path, [1, 6]).state.any()
+
+
+def test_an_image_is_decoded_again_only_if_it_changed(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_data(str(many)).read(torch.arange(120))
+    file = many / "a" / "7.jpg"
+    Image.open(file).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(file, quality=50)
+    (many / "a" / "00.jpg").write_bytes((many / "b" / "0.jpg").read_bytes())
+    dataset = open_data(str(many))
+    assert isinstance(dataset, ImageDataset) and dataset.files.pack is not None
+    assert int((dataset.files.pack.state == 1).sum()) == 119
+    fresh = open_data(str(many), Preprocess(background="black"))
+    assert torch.equal(dataset.read(torch.arange(121)).images, fresh.read(torch.arange(121)).images)
 
 
 def test_a_pack_that_does_not_fit_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

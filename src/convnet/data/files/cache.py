@@ -99,25 +99,27 @@ def open_cache(
     folder: Path,
     name: str,
     settings: dict[str, object],
-    content: str,
+    files: NDArray[np.uint64],
     shape: tuple[int, int, int, int],
     say: Callable[[str], object],
 ) -> DecodedCache:
     """Open the cache of some files, or create it.
 
-    A cache of the same settings and other content, from an earlier state of the files, is removed.
+    A cache of the same settings and other files, from an earlier state of the data, is removed; the images of
+    files that are still the same are taken from it.
 
     Args:
         folder: The folder of all caches.
         name: The name of the data.
         settings: The place of the files and how they are preprocessed.
-        content: A checksum of the files.
+        files: A number per file, N, which changes with the file.
         shape: N×H×W×C.
         say: Called with a line about a damaged cache.
 
     Raises:
         NoSpaceError: The cache does not fit or cannot be written.
     """
+    content = hashlib.sha256(files.tobytes()).hexdigest()
     stem = f"{name}-{_digest(settings)}"
     place = folder / f"{stem}-{content[:12]}"
     document = {"version": VERSION, "content": content, "shape": list(shape), **settings}
@@ -128,11 +130,18 @@ def open_cache(
                 return pack
             if place.exists():
                 say(f"{place}: the cache is damaged and is built again")
-            for outdated in folder.glob(f"{_escaped(stem)}-*"):
-                _remove(outdated)
+                _remove(place)
+            outdated = list(folder.glob(f"{_escaped(stem)}-*"))
+            if not _has_space(folder, shape):
+                while outdated:
+                    _remove(outdated.pop())
             require_space(folder, shape)
-            _create(folder, place, document, shape)
-            return DecodedCache(place, shape)
+            _create(folder, place, document, files, shape)
+            made = DecodedCache(place, shape)
+            for earlier in outdated:
+                _carry_over(earlier, made)
+                _remove(earlier)
+            return made
     except OSError as error:
         raise NoSpaceError(f"cannot create a cache in {folder}: {in_one_line(error)}") from None
 
@@ -154,6 +163,32 @@ def require_space(folder: Path, shape: Sequence[int]) -> None:
             f"a cache of {_size(needed)} does not fit into {folder} ({_size(free)} free, of which "
             f"{_size(RESERVE_BYTES)} are reserved)"
         )
+
+
+def _has_space(folder: Path, shape: Sequence[int]) -> bool:
+    try:
+        require_space(folder, shape)
+    except NoSpaceError:
+        return False
+    return True
+
+
+def _carry_over(earlier: Path, made: DecodedCache) -> None:
+    """Copy the images of files that did not change from a cache of an earlier state, if it is sound."""
+    try:
+        document = json.loads((earlier / "pack.json").read_text(encoding="utf-8"))
+        found = DecodedCache(earlier, tuple(document["shape"]))
+        known, wanted = (np.fromfile(cache.folder / "files", np.uint64) for cache in (found, made))
+        if document["version"] != VERSION or found.shape[1:] != made.shape[1:] or not found.sound():
+            return
+        known[found.state[: len(known)] != 1] = 0
+        _, theirs, ours = np.intersect1d(known, wanted, return_indices=True)
+        for source, place in zip(theirs.tolist(), ours.tolist(), strict=True):
+            (pixels,) = found.read(np.array([source]))
+            if zlib.crc32(pixels.tobytes()) == found.sums[source]:
+                made.put(place, pixels)
+    except (OSError, ValueError, LookupError, TypeError):
+        return
 
 
 def _size(count: int) -> str:
@@ -180,7 +215,13 @@ def _existing(
     return pack if len(pack) == len(pack.sums) == shape[0] and pack.sound() else None
 
 
-def _create(folder: Path, place: Path, document: dict[str, object], shape: tuple[int, int, int, int]) -> None:
+def _create(
+    folder: Path,
+    place: Path,
+    document: dict[str, object],
+    files: NDArray[np.uint64],
+    shape: tuple[int, int, int, int],
+) -> None:
     """Reserve the space under a temporary name and rename, so that a cache is always complete."""
     temporary = None
     try:
@@ -188,6 +229,7 @@ def _create(folder: Path, place: Path, document: dict[str, object], shape: tuple
         sizes = {"pixels": int(np.prod(shape, dtype=np.int64)), "state": shape[0], "sums": 4 * shape[0]}
         for name, size in sizes.items():
             _reserve(temporary / name, size)
+        (temporary / "files").write_bytes(files.tobytes())
         (temporary / "pack.json").write_text(json.dumps(document, indent=2), encoding="utf-8")
         temporary.rename(place)
     except OSError as error:

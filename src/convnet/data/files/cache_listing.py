@@ -59,13 +59,13 @@ def _packs(folder: Path, kind: str) -> list[Cached]:
             document = json.loads((place / "pack.json").read_text(encoding="utf-8"))
             source, shape = str(document["root"]), document["shape"]
             used = (place / "state").stat().st_mtime
+            what = f"by {document['model']['name']}" if "model" in document else "×".join(map(str, shape[1:]))
         except (OSError, ValueError, LookupError, TypeError):
             packs.append((Cached(kind, place.name, place, _size(place), "damaged"), place.name, 0.0))
             continue
         gone = "" if "://" in source or Path(source).exists() else "its data no longer exists"
-        model = str(document.get("model", ""))
-        what = f"by {model}" if model else "×".join(map(str, shape[1:]))
-        packs.append((Cached(kind, f"{source} {what}", place, _size(place), gone), source + model, used))
+        group = source + str(document.get("model", ""))
+        packs.append((Cached(kind, f"{source} {what}", place, _size(place), gone), group, used))
     latest = {group: max(used for _, other, used in packs if other == group) for _, group, _ in packs}
     return [
         entry

@@ -61,7 +61,8 @@ class ImageReader:
         extent = (len(manifest), shape.height, shape.width, shape.channels)
         try:
             folder = cache_folder("packs")
-            self.pack = open_cache(folder, manifest.name, settings, manifest.fingerprint(), extent, self._say)
+            files = manifest.fingerprints()
+            self.pack = open_cache(folder, manifest.name, settings, files, extent, self._say)
             logger.debug("cache of decoded images: %s", self.pack.folder)
         except NoSpaceError as error:
             self.no_room = str(error)

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from convnet.data.files.storage import FileEntry, Ignored, Storage
@@ -110,10 +112,13 @@ class Manifest:
         kept = tuple(sample for i, sample in enumerate(self.samples) if i not in lost)
         return replace(self, samples=kept)
 
-    def fingerprint(self) -> str:
-        """A checksum of names, sizes and times, which changes when a file is added, removed or changed."""
-        lines = (f"{name}\0{size}\0{stamp}\n" for (name, size, stamp), *_ in self.samples)
-        return hashlib.sha256("".join(lines).encode(errors="surrogatepass")).hexdigest()
+    def fingerprints(self) -> NDArray[np.uint64]:
+        """A number per file, uint64 N, which changes with its name, size or time."""
+        lines = (f"{name}\0{size}\0{stamp}" for (name, size, stamp), *_ in self.samples)
+        digests = b"".join(
+            hashlib.blake2b(line.encode(errors="surrogatepass"), digest_size=8).digest() for line in lines
+        )
+        return np.frombuffer(digests, np.uint64)
 
 
 def make_manifest(
