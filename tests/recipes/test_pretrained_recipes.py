@@ -119,6 +119,7 @@ FOLLOWS: list[tuple[dict[str, object], dict[str, object]]] = [
     ({"model.dropout": 0.5}, {"weights.finetune": "full"}),
     ({"finetune": None, "epochs": 5}, {"weights.finetune": None, "epochs": 5}),
     ({"finetune": "head"}, {"epochs": 0, "weights.freeze_norms": False}),
+    ({"finetune": "auto", "epochs": 0}, {"epochs": 0, "weights.finetune": "head"}),
 ]
 
 
@@ -141,6 +142,24 @@ def test_a_head_is_fine_tuned_with_the_usual_fields() -> None:
         assert found.weights is not None and (found.weights.finetune, found.weights.last_parts) == ("full", 3)
         assert found.weights.sha256 == "0" * 64 and found.epochs == changes.get("epochs", 10)
         assert (found.optimizer, found.augment, found.ema) == (usual.optimizer, usual.augment, usual.ema)
+    faster = choose_recipe(
+        head, {"lr": 0.01, "augment.flip": False, "schedule.warmup_epochs": 2, "epochs": 10}
+    )
+    assert faster.optimizer.options["lr"] == 0.01 and faster.augment.flip is False and faster.epochs == 10
+    with pytest.raises(convnet.ConvnetError, match=r"use --set weights.finetune=full --epochs 10"):
+        choose_recipe(head, {"lr": 0.01})
+
+
+def test_other_weights_have_another_checksum() -> None:
+    stored = override(default_recipe(str(PHOTOS)), {"weights.sha256": "0" * 64})
+    for changes in ({"weights.source": "other.pth"}, {"weights": {"source": "other.pth"}}):
+        found = choose_recipe(stored, changes).weights
+        assert found is not None and (found.source, found.sha256) == ("other.pth", None)
+
+
+def test_a_new_task_brings_its_own_loss() -> None:
+    recipe = choose_recipe(default_recipe(str(PHOTOS)), {"task": "multi-label", "finetune": "head"})
+    assert recipe.loss.name == "binary-cross-entropy"
 
 
 @pytest.mark.parametrize(
@@ -151,6 +170,11 @@ def test_a_head_is_fine_tuned_with_the_usual_fields() -> None:
         ({"model": "resnet18", "finetune": "head"}, r"weights.source is not set, .* --weights"),
         ({"model": "small-convnet", "weights.source": "imagenet"}, r"none are known for 'small-convnet'"),
         ({"lr": 0.1, "optimizer.lr": 0.2}, r"'optimizer.lr' is set to 0.1 and to 0.2; set it once"),
+        (
+            {"weights": {"source": "a"}, "weights.source": "b"},
+            r"weights.source' is set to a and to b",
+        ),
+        ({"schedule": "step", "loss": "focal", "gamma": 3}, r"'gamma' may be loss.gamma or schedule.gamma"),
     ],
 )
 def test_what_does_not_fit_together_is_named(changes: dict[str, object], message: str) -> None:
@@ -196,5 +220,14 @@ def test_weights_of_a_run_bring_its_model_and_preparation(tmp_path: Path) -> Non
     assert found.model == run.recipe.model and found.preprocess == run.recipe.preprocess
     small = choose_recipe(str(PHOTOS), {"weights.source": str(run.path), "model": "lenet5"})
     assert small.model.name == "lenet5" and small.preprocess.image_size == 96
+    own = choose_recipe(str(PHOTOS), {"weights.source": str(run.path), "preprocess": {"image_size": 64}})
+    assert own.preprocess.image_size == 64 and own.preprocess.interpolation == "bicubic"
     masks = choose_recipe("digit-scenes", {"weights.source": str(run.path), "epochs": 2})
     assert masks.model.name == "unet"
+    encoded = choose_recipe(
+        "digit-scenes", {"weights.source": str(run.path), "encoder": "efficientnet-lite0"}
+    )
+    assert encoded.weights is not None and encoded.weights.freeze_norms == "auto"
+    assert encoded.preprocess.channels == 3 and encoded.preprocess.normalize == "efficientnet-lite"
+    digits = convnet.train("digits", model="lenet5", image_size=32, epochs=1, out=tmp_path / "digits")
+    assert choose_recipe("digits", {"weights.source": str(digits.path)}).model.name == "lenet5"

@@ -59,7 +59,7 @@ def embeddings(
     """Compute the embeddings of samples; images that cannot be read are left out.
 
     Those of image files are cached, so that an interrupted call resumes, and other runs, folds and seeds
-    reuse them. A file is known by its name, size and time, so only files that changed are computed again.
+    reuse them. A file is identified by name, size and time; only new and changed files are computed.
 
     Args:
         model: The network, with the weights that it was published or trained with.

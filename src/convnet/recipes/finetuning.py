@@ -54,7 +54,9 @@ def settle_finetuning(
         changes.setdefault("weights.freeze_norms", few and finetune != "head")
     usual = EarlyStopping(**TRANSFER["early_stopping"])
     if finetune == "full" and not len(split.val) and recipe.early_stopping == usual:
-        changes["early_stopping"] = None  # the training loss rises when more layers are trained
+        # The training loss says nothing: it rises when more layers are trained.
+        logger.info("there is no validation split, so training does not stop early")
+        changes["early_stopping"] = None
     if finetune == "full" and reopens:
         changes |= _larger_images(recipe, task_of(recipe).outputs(dataset))
     return override(recipe, changes) if changes else recipe

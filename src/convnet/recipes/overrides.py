@@ -117,14 +117,15 @@ def _names_first(item: tuple[str, Any]) -> tuple[int, bool]:
 def in_full(recipe: Recipe, values: Mapping[str, Any]) -> dict[str, Any]:
     """The values by the full names of their fields.
 
-    Short names remain if the recipe has no such field, or several; a component that is set may have one.
+    Short names remain if the recipe, with the components that are set, has no such field, or several.
 
     Raises:
         RecipeError: A field is set to two values, by its short and by its full name.
     """
     found: dict[str, Any] = {}
+    fields = _fields(recipe, values)
     for key, value in values.items():
-        names = _full_names(recipe, key) if _is_short(recipe, key) else []
+        names = _full_names(fields, key) if _is_short(recipe, key) else []
         set_once(found, names[0] if len(names) == 1 else key, value)
     return found
 
@@ -140,22 +141,33 @@ def full_name(recipe: Recipe, key: str) -> str:
     Raises:
         RecipeError: There is none, or there are several.
     """
-    found = _full_names(recipe, key)
+    fields = _fields(recipe)
+    found = _full_names(fields, key)
     if len(found) == 1:
         return found[0]
     if found:
         raise RecipeError(f"'{key}' may be {' or '.join(sorted(found))}; write one of them")
-    raise RecipeError(_no_field(key, key, [*_fields(recipe), *recipe.to_dict()]))
+    raise RecipeError(_no_field(key, key, [*fields, *recipe.to_dict()]))
 
 
-def _full_names(recipe: Recipe, key: str) -> list[str]:
+def _full_names(fields: Iterable[str], key: str) -> list[str]:
     wanted = ALIASES.get(key, key)
-    return [name for name in _fields(recipe) if name.rpartition(".")[2] == wanted]
+    return [name for name in fields if name.rpartition(".")[2] == wanted]
 
 
-def _fields(recipe: Recipe) -> list[str]:
-    """The dotted names of all fields below the top, also of sections that are not set."""
+def _fields(recipe: Recipe, values: Mapping[str, Any] | None = None) -> list[str]:
+    """The dotted names of all fields below the top, also of sections that are not set.
+
+    Args:
+        recipe: The recipe.
+        values: Overrides, whose components are taken in place of those of the recipe.
+    """
     content: dict[str, Any] = recipe.to_dict()
+    for section, registry in Recipe.registries.items():
+        chosen = (values or {}).get(section, (values or {}).get(f"{section}.name"))
+        name = chosen.get("name") if isinstance(chosen, Mapping) else chosen
+        if isinstance(name, str) and name in registry:
+            content[section] = registry.options(name, {})
     names = [
         f"{section}.{name}"
         for section, fields in content.items()

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel
+
 from convnet.data import DATASETS, DataSpec, as_path, identify_source
 from convnet.data.datasets.identify import local_images
 from convnet.data.files.shards import names_shards
@@ -18,7 +20,7 @@ from convnet.recipes.catalog import RECIPES, named_recipe
 from convnet.recipes.defaults import TRANSFER, default_recipe, is_baseline
 from convnet.recipes.load import recipe_of
 from convnet.recipes.network import encoder_of
-from convnet.recipes.overrides import in_full, override
+from convnet.recipes.overrides import in_full, override, set_once
 from convnet.recipes.pretrained import is_local
 from convnet.recipes.recipe import Recipe
 from convnet.registry import nearest
@@ -28,7 +30,9 @@ from convnet.settings import settings
 logger = logging.getLogger(__name__)
 
 STEPS = {f"weights.{name}": value for name, value in TRANSFER["weights"].items() if name != "source"} | {
-    name: value for name, value in TRANSFER.items() if name != "weights"
+    name: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+    for name, value in TRANSFER.items()
+    if name != "weights"
 }
 """The fields with which a network is trained after its head was fitted."""
 
@@ -62,7 +66,8 @@ def resolve(data_or_recipe: str | Recipe, overrides: Mapping[str, Any] | None = 
     if not changes:
         return found
     recipe = found.recipe
-    changes = _with_weights(recipe, in_full(recipe, changes), own_model=found.data is not None)
+    own_model = found.data is not None or (isinstance(given, str) and given in DATASETS)
+    changes = _with_weights(recipe, in_full(recipe, changes), own_model=own_model)
     changed = override(recipe, changes)
     named_after_model = recipe.name.endswith(f"-{recipe.model.name}") and "name" not in changes
     if changed.model.name != recipe.model.name and named_after_model:
@@ -86,11 +91,18 @@ def _with_weights(recipe: Recipe, changes: dict[str, Any], *, own_model: bool) -
     source = changes.get("weights.source")
     unset = source is None and changes.get("weights", "") is not None
     public = weights is not None and weights.source == "imagenet"
+    run = _run_at(source) if isinstance(source, str) else None
+    if source is not None and weights is not None and source != weights.source:
+        changes = {"weights.sha256": None} | changes
     if encoder is not None and unset and has_weights(encoder):
         changes = {"weights.source": "imagenet", "weights.freeze_norms": "auto"} | changes
+    elif encoder is not None and source is not None:
+        own = {} if run is None else run.preprocess.model_dump(include={"channels", "normalize"})
+        fields = {f"preprocess.{field}": value for field, value in own.items()}
+        changes = {"weights.freeze_norms": "auto", **fields} | changes
     elif model is not None and public and (unset or source == "imagenet") and encoder_of(recipe) is None:
         changes = _of_another_model(recipe, model, must=not unset) | changes
-    elif isinstance(source, str) and (run := _run_at(source)) is not None and run.task == recipe.task:
+    elif run is not None and run.task == recipe.task:
         changes = _of_run(run, own_model=own_model and model is None) | changes
     if changes.get("weights.source") == "imagenet" and not public:
         encoder = encoder or encoder_of(recipe)
@@ -110,10 +122,10 @@ def _stages(recipe: Recipe, changes: dict[str, Any], asked: Sequence[str]) -> di
     """
     weights = recipe.weights
     if weights is None or changes.get("weights", "") is None:
-        return head_only(recipe) | changes if changes.get("weights.finetune") == "head" else changes
+        return _head(recipe, changes) if changes.get("weights.finetune") == "head" else changes
     finetune = changes.get("weights.finetune", weights.finetune)
     if finetune == "head" != weights.finetune or (finetune == "auto" and changes.get("epochs") == 0):
-        return head_only(recipe) | changes
+        return _head(recipe, changes)
     longer = changes.get("epochs") and "weights.finetune" not in changes
     if weights.finetune == "head" and (finetune != "head" or longer):
         return STEPS | {"weights.finetune": "full"} | changes
@@ -124,8 +136,16 @@ def _stages(recipe: Recipe, changes: dict[str, Any], asked: Sequence[str]) -> di
                 "the head",
                 asked[0],
             )
-        return {"weights.finetune": "full"} | changes
+        return changes | {"weights.finetune": "full"}
     return changes
+
+
+def _head(recipe: Recipe, changes: dict[str, Any]) -> dict[str, Any]:
+    """The overrides, with the fields that train only the head; a new task brings its own loss."""
+    fields = head_only(recipe)
+    if {"task", "task.name"} & changes.keys():
+        del fields["loss"]
+    return fields | changes | {"weights.finetune": "head"}
 
 
 def choose_recipe(data_or_recipe: str | Recipe, overrides: Mapping[str, Any] | None = None) -> Recipe:
@@ -184,12 +204,15 @@ def _transfer_options(name: str) -> dict[str, Any]:
 
 
 def _flat(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The overrides, with one field of `weights` each."""
-    weights = changes.get("weights")
-    if not isinstance(weights, Mapping):
-        return dict(changes)
-    rest = {name: value for name, value in changes.items() if name != "weights"}
-    return {**{f"weights.{name}": value for name, value in weights.items()}, **rest}
+    """The overrides, with one field of `weights` and `preprocess` each."""
+    found: dict[str, Any] = {}
+    for name, value in changes.items():
+        if name in ("weights", "preprocess") and isinstance(value, Mapping):
+            for field, content in value.items():
+                set_once(found, f"{name}.{field}", content)
+        else:
+            set_once(found, name, value)
+    return found
 
 
 def _find(word: str, changes: Mapping[str, Any]) -> Resolved:

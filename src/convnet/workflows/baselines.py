@@ -160,7 +160,7 @@ def _run_of(
 def _frozen_row(
     spec: DataSpec, base: Recipe, folder: Path, fingerprint: str, seconds: float
 ) -> BaselineRow | None:
-    """The row of a frozen network with ImageNet weights; None if they take too long or cannot be used."""
+    """The row of a frozen network with ImageNet weights; None if it takes too long or cannot be loaded."""
     recipe = _frozen(spec, base)
     data = split_data(recipe, open_recipe_data(recipe, spec))
     try:

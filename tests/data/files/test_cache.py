@@ -113,6 +113,26 @@ def test_images_of_unchanged_files_are_kept(tmp_path: Path, monkeypatch: pytest.
     assert not opened(tmp_path, [1, 6]).state.any()
 
 
+def test_an_interrupted_copy_of_unchanged_images_begins_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = opened(tmp_path)
+    for place in range(6):
+        first.put(place, np.full(SHAPE[1:], place, np.uint8))
+    put = DecodedCache.put
+
+    def interrupted(cache: DecodedCache, place: int, pixels: np.ndarray) -> None:
+        if place == 3:
+            raise KeyboardInterrupt
+        put(cache, place, pixels)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(DecodedCache, "put", interrupted)
+        opened(tmp_path, [9, 2, 3, 4, 5, 6])
+    assert list(tmp_path.iterdir()) == [first.folder]
+    assert opened(tmp_path, [9, 2, 3, 4, 5, 6]).state.tolist() == [0, 1, 1, 1, 1, 1]
+
+
 def test_an_image_is_decoded_again_only_if_it_changed(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     open_data(str(many)).read(torch.arange(120))
     file = many / "a" / "7.jpg"

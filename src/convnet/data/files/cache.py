@@ -136,12 +136,10 @@ def open_cache(
                 while outdated:
                     _remove(outdated.pop())
             require_space(folder, shape)
-            _create(folder, place, document, files, shape)
-            made = DecodedCache(place, shape)
+            _create(folder, place, document, files, shape, outdated)
             for earlier in outdated:
-                _carry_over(earlier, made)
                 _remove(earlier)
-            return made
+            return DecodedCache(place, shape)
     except OSError as error:
         raise NoSpaceError(f"cannot create a cache in {folder}: {in_one_line(error)}") from None
 
@@ -221,6 +219,7 @@ def _create(
     document: dict[str, object],
     files: NDArray[np.uint64],
     shape: tuple[int, int, int, int],
+    outdated: Sequence[Path],
 ) -> None:
     """Reserve the space under a temporary name and rename, so that a cache is always complete."""
     temporary = None
@@ -231,11 +230,13 @@ def _create(
             _reserve(temporary / name, size)
         (temporary / "files").write_bytes(files.tobytes())
         (temporary / "pack.json").write_text(json.dumps(document, indent=2), encoding="utf-8")
+        for earlier in outdated:
+            _carry_over(earlier, DecodedCache(temporary, shape))
         temporary.rename(place)
-    except OSError as error:
+    except BaseException as error:
         if temporary is not None:
             _remove(temporary)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise NoSpaceError(f"a cache does not fit into {folder}: {error.strerror}") from None
         raise
 
