@@ -214,6 +214,7 @@ main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kill", ["embedding 1", "head 0", "step 2"])
 def test_a_killed_run_resumes_with_the_same_weights(kill: str, cli: Cli, tmp_path: Path) -> None:
     """In every stage: while embeddings are computed, while the head is fitted, while all is trained."""
