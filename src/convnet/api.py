@@ -16,6 +16,7 @@ from convnet.errors import RecipeError
 from convnet.layers import Metric
 from convnet.recipes import Recipe, override, split_data
 from convnet.recipes.defaults import ANNOTATION_FOR, dataset_recipe
+from convnet.recipes.overrides import dotted
 from convnet.recipes.own import adopt_object, adopt_objects
 from convnet.recipes.resolve import choose_recipe, resolve
 from convnet.registry import validate
@@ -71,7 +72,7 @@ def train(
     overrides = adopt_objects(overrides)
     if isinstance(data_or_recipe, str | Path | Recipe):
         with shown_progress(progress) as shown, use_settings(keep_checkpoints=keep_checkpoints):
-            found = resolve(_word(data_or_recipe), _dotted(overrides))
+            found = resolve(_word(data_or_recipe), dotted(overrides))
             return train_recipe(found.recipe, _path(out), data=found.data, listeners=[*shown, *listeners])
     recipe, dataset = _in_memory(data_or_recipe, overrides)
     with shown_progress(progress) as shown, use_settings(keep_checkpoints=keep_checkpoints):
@@ -145,7 +146,7 @@ def compare(
     values = {field: [adopt_object(field, value) for value in several] for field, several in vary.items()}
     with shown_progress(progress) as shown:
         if isinstance(data_or_recipe, str | Path | Recipe):
-            recipe, dataset = choose_recipe(_word(data_or_recipe), _dotted(overrides)), None
+            recipe, dataset = choose_recipe(_word(data_or_recipe), dotted(overrides)), None
         else:
             recipe, dataset = _in_memory(data_or_recipe, overrides)
         return compare_variants(
@@ -181,7 +182,7 @@ def baselines(
     return fit_baselines(
         str(data),
         minutes=minutes,
-        overrides=_dotted(overrides),
+        overrides=dotted(overrides),
         out=_path(out),
     )
 
@@ -291,15 +292,4 @@ def _in_memory(data: Any, overrides: Mapping[str, Any]) -> tuple[Recipe, Dataset
     """The default recipe of data in memory, with `overrides`, and the data."""
     preprocess = validate(Preprocess, dict(overrides.get("preprocess", {})), "preprocess")
     dataset = as_dataset(data, preprocess)
-    return override(dataset_recipe(dataset.info, preprocess), _dotted(overrides)), dataset
-
-
-def _dotted(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """{"optimizer": {"name": "sgd", "lr": 1}} → {"optimizer.name": "sgd", "optimizer.lr": 1}."""
-    flat: dict[str, Any] = {}
-    for key, value in overrides.items():
-        if isinstance(value, Mapping):
-            flat |= {f"{key}.{inner}": content for inner, content in value.items()}
-        else:
-            flat[key] = value
-    return flat
+    return override(dataset_recipe(dataset.info, preprocess), dotted(overrides)), dataset

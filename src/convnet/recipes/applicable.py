@@ -158,7 +158,7 @@ def require_fitting_weights(recipe: Recipe) -> None:
 
 
 def _require_head_fields(recipe: Recipe, weights: Weights) -> None:
-    """Refuse what acts on steps only, or is not implemented for logistic regression."""
+    """Refuse what acts on steps only, or has no counterpart in logistic regression."""
     for name in STEPS_OF_WEIGHTS:
         if getattr(weights, name) not in (Weights.model_fields[name].default, "auto"):
             raise _not_of_heads(f"weights.{name}")

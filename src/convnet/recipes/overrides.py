@@ -41,6 +41,17 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
     return values
 
 
+def dotted(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """{"optimizer": {"name": "sgd", "lr": 1}} → {"optimizer.name": "sgd", "optimizer.lr": 1}."""
+    flat: dict[str, Any] = {}
+    for key, value in overrides.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{key}.{inner}": content for inner, content in value.items()}
+        else:
+            flat[key] = value
+    return flat
+
+
 def set_once(values: dict[str, Any], field: str, value: Any) -> None:
     """Add the value of a field to those that were set.
 
