@@ -136,6 +136,9 @@ def test_files_that_would_run_code_or_are_damaged(tmp_path: Path, capsys: pytest
 def test_sources_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such weights file or run"):
         locate(str(tmp_path / "none.pth"), "resnet18")
+    (tmp_path / "recipe.yaml").write_text("model: resnet18")
+    with pytest.raises(DataError, match=r"recipe.yaml: not a weights file; use a .safetensors or .pth"):
+        read_state(tmp_path / "recipe.yaml")
     with pytest.raises(RecipeError, match="expected hf:owner/name/file"):
         locate("hf:owner/name", "resnet18")
     with pytest.raises(

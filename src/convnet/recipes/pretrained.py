@@ -124,6 +124,8 @@ def read_state(path: Path) -> State:
             return require_finite(read_tensors(path)[0], path)
         except (SafetensorError, OSError, ValueError) as error:
             raise DataError(f"{path}: not readable safetensors: {in_one_line(error)}") from error
+    if not _written_by_torch(path):
+        raise DataError(f"{path}: not a weights file; use a .safetensors or .pth file, or a run")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # remarks on old formats
@@ -144,6 +146,12 @@ def read_state(path: Path) -> State:
     if strange := [name for name, value in state.items() if not isinstance(value, Tensor)]:
         raise DataError(f"{path}: '{strange[0]}' is not a tensor; save only the network's state_dict")
     return require_finite(state, path)
+
+
+def _written_by_torch(path: Path) -> bool:
+    """Whether a file begins as `torch.save` writes it: a zip archive, or a pickle in older versions."""
+    with path.open("rb") as file:
+        return file.read(2) in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
 def require_finite(state: State, path: Path) -> State:
