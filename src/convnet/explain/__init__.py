@@ -1,5 +1,7 @@
-"""What a network has learned: embeddings."""
+"""What a network has learned, and how far to trust it."""
 
+from convnet.explain.calibration import Calibration, calibrate
 from convnet.explain.embedding import Encoder, embed
+from convnet.explain.unknown import UnknownRule
 
-__all__ = ["Encoder", "embed"]
+__all__ = ["Calibration", "Encoder", "UnknownRule", "calibrate", "embed"]

@@ -17,6 +17,10 @@ SHOWN = 500
 """The largest number of thumbnails on a page."""
 
 
+UNKNOWN = "unknown"
+"""The heading of images that belong to none of the classes."""
+
+
 def write_prediction_page(
     path: Path, run: str, predictions: Sequence[Prediction], files: Sequence[InputFile]
 ) -> None:
@@ -41,7 +45,10 @@ def write_prediction_page(
         picture = thumbnail(by_location[place].read()) if place in by_location else None
         name = place.removeprefix(f"{folder}{os.sep}")
         classes = row["class"] if "class" in row else ", ".join(row["labels"]) or "no label"
-        groups.setdefault(classes, []).append(Tile(picture or "", f"{_confidence(row):.2%}", name))
+        caption = f"{_confidence(row):.2%}"
+        if row.get("unknown"):
+            classes, caption = UNKNOWN, f"{classes} {caption}"
+        groups.setdefault(classes, []).append(Tile(picture or "", caption, name))
     ordered = sorted(groups.items(), key=lambda group: group[0])
     path.parent.mkdir(parents=True, exist_ok=True)
     page = render(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Le, Len
+from annotated_types import Ge, Gt, Le, Len
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from convnet.errors import RunError
@@ -88,6 +88,24 @@ class HeadFigures(Document):
     kept: bool = False
 
 
+class UnknownFigures(Document):
+    """The rule by which unknown samples are recognized."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    score: Literal["energy", "max-probability"]
+    threshold: float
+    coverage: Annotated[float, Ge(0), Le(1)]
+    auroc: dict[str, float] | None = None
+
+
+class CalibrationFigures(Document):
+    """The calibration of class probabilities."""
+
+    temperature: Annotated[float, Gt(0)]
+    samples: CountOrZero
+    unknown: UnknownFigures | None = None
+
+
 class ResultFile(Document):
     """The content of result.json: the final figures of a run."""
 
@@ -106,6 +124,7 @@ class ResultFile(Document):
     parameters: CountOrZero = 0
     thresholds: dict[str, float] = {}
     head: HeadFigures | None = None
+    calibration: CalibrationFigures | None = None
     device: str = "cpu"
     precision: str = "fp32"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +15,15 @@ from torch import Tensor, nn
 
 from convnet.data import Dataset
 from convnet.device import Compute
+from convnet.explain.calibration import Calibration, brier_score, calibrate, reliability
 from convnet.targets import CLASS_INDEX, Loss
+from convnet.tasks.intervals import (
+    Interval,
+    balanced_accuracies,
+    bootstrap_confusion,
+    f1_scores,
+    wilson,
+)
 from convnet.tasks.metrics import correct_classes
 from convnet.tasks.task import TASKS, Evaluation, Labels, Prediction, Score, Task, predict_all
 
@@ -30,6 +38,7 @@ class ClassificationResult(Evaluation):
         targets: Class indices N.
         indices: The indices of the samples, N.
         extra: Metrics of the user's own.
+        calibration: The calibration of the probabilities.
     """
 
     loss: float | None
@@ -37,11 +46,17 @@ class ClassificationResult(Evaluation):
     targets: Int[Tensor, N]
     indices: Int[Tensor, N]
     extra: Mapping[str, float] = field(default_factory=dict)
+    calibration: Calibration = Calibration()
+
+    @cached_property
+    def calibrated(self) -> Float[Tensor, "N K"]:
+        """The logits divided by the temperature."""
+        return self.logits / self.calibration.temperature
 
     @cached_property
     def probabilities(self) -> Float[Tensor, "N K"]:
-        """The softmax of the logits."""
-        return self.logits.softmax(1)
+        """The softmax of the calibrated logits."""
+        return self.calibrated.softmax(1)
 
     @cached_property
     def predicted(self) -> Tensor:
@@ -61,20 +76,61 @@ class ClassificationResult(Evaluation):
         recall = confusion.diagonal()[there] / confusion.sum(1)[there]
         return float(recall.mean()) if there.any() else 0.0
 
+    @cached_property
+    def top5(self) -> float:
+        """The fraction of samples whose class is among the five most probable ones."""
+        best = self.logits.topk(min(5, self.logits.shape[1]), 1).indices
+        return int((best == self.targets[:, None]).sum()) / max(1, len(self.targets))
+
     @property
     def score(self) -> float:
         """The accuracy."""
         return self.accuracy
+
+    def fit_calibration(self) -> Calibration:
+        """Temperature and threshold of these samples."""
+        return calibrate(self.logits, self.targets)
+
+    def with_calibration(self, calibration: Calibration) -> ClassificationResult:
+        """The same logits with another calibration."""
+        return replace(self, calibration=calibration)
 
     def scores(self) -> dict[str, Any]:
         """Accuracy, balanced accuracy and the user's own metrics."""
         return {"accuracy": self.accuracy, "balanced_accuracy": self.balanced_accuracy, **self.extra}
 
     def details(self, classes: Sequence[str]) -> dict[str, Any]:
-        """Precision, recall, F1 and support by class, and the area under the ROC curve of two classes."""
+        """Intervals, top-5 accuracy, calibration, figures by class, the area under two classes' ROC curve."""
         curve = self.roc()
         by_class = dict(zip(classes, self.per_class(), strict=True))
-        return {"classes": by_class, **({"roc_auc": curve[2]} if curve else {})}
+        rule = self.calibration.unknown
+        before = self.logits.softmax(1)
+        return {
+            "accuracy_interval": self.accuracy_interval,
+            "balanced_accuracy_interval": self.balanced_accuracy_interval,
+            "top5": self.top5,
+            "ece": reliability(self.probabilities, self.targets).error,
+            "ece_uncalibrated": reliability(before, self.targets).error,
+            "brier": brier_score(self.probabilities, self.targets),
+            "brier_uncalibrated": brier_score(before, self.targets),
+            "temperature": self.calibration.temperature,
+            "unknown_score": rule and rule.score,
+            "unknown_threshold": rule and rule.threshold,
+            "accepted": rule and float((~rule.unknown(self.calibrated)).float().mean()),
+            "classes": by_class,
+            **({"roc_auc": curve[2]} if curve else {}),
+        }
+
+    @property
+    def accuracy_interval(self) -> Interval | None:
+        """The 95% interval of the accuracy (Wilson)."""
+        return wilson(int((self.predicted == self.targets).sum()), len(self.targets))
+
+    @property
+    def balanced_accuracy_interval(self) -> Interval:
+        """The 95% interval of the balanced accuracy (bootstrap)."""
+        low, high = bootstrap_confusion(self.confusion(), balanced_accuracies)[:, 0]
+        return float(low), float(high)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Logits N×K and targets N."""
@@ -111,41 +167,85 @@ class ClassificationResult(Evaluation):
         counts = torch.bincount(self.targets * k + self.predicted, minlength=k * k)
         return counts.view(k, k).numpy()
 
-    def per_class(self) -> list[dict[str, float | None]]:
-        """Precision, recall, F1 and support of every class; None where there is nothing to divide by."""
+    def per_class(self) -> list[dict[str, Any]]:
+        """Precision, recall, F1, their 95% intervals, and the support of every class.
+
+        None where there is nothing to divide by. The intervals are Wilson's, that of F1 is bootstrapped.
+        """
         confusion = self.confusion()
         right = confusion.diagonal()
         predicted, support = confusion.sum(0), confusion.sum(1)
+        f1 = bootstrap_confusion(confusion, f1_scores).T.tolist()
         return [
             {
                 "precision": r / p if p else None,
+                "precision_interval": wilson(r, p),
                 "recall": r / s if s else None,
+                "recall_interval": wilson(r, s),
                 "f1": 2 * r / (p + s) if s else None,
+                "f1_interval": tuple(ends) if s else None,
                 "support": s,
             }
-            for r, p, s in zip(right.tolist(), predicted.tolist(), support.tolist(), strict=True)
+            for r, p, s, ends in zip(right.tolist(), predicted.tolist(), support.tolist(), f1, strict=True)
         ]
+
+
+@dataclass(frozen=True)
+class UnknownScore:
+    """The score of a sample and the threshold below which it is unknown."""
+
+    name: str
+    value: float
+    threshold: float
+
+    @property
+    def below(self) -> bool:
+        """Whether the score is below the threshold."""
+        return self.value < self.threshold
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.value:.3g} < {self.threshold:.3g}"
 
 
 @dataclass(frozen=True, repr=False)
 class ClassPrediction(Prediction):
-    """The classes of a sample and their probabilities, most probable first."""
+    """The classes of a sample and their probabilities, most probable first.
+
+    Attributes:
+        location: The path of the sample.
+        classes: Class names.
+        probabilities: Their calibrated probabilities.
+        unknown_score: The score by which unknown samples are recognized; None without a threshold.
+    """
 
     location: str
     classes: tuple[str, ...]
     probabilities: tuple[float, ...]
+    unknown_score: UnknownScore | None = None
+
+    @property
+    def unknown(self) -> bool:
+        """Whether the sample probably belongs to none of the classes."""
+        return self.unknown_score is not None and self.unknown_score.below
 
     def as_dict(self) -> dict[str, Any]:
-        """The class and all probabilities."""
+        """The most probable class, whether the sample is unknown, and all probabilities."""
+        found = self.unknown_score
         return {
             "image": self.location,
             "class": self.classes[0],
+            "unknown": self.unknown,
+            "unknown_score": found and found.value,
+            "unknown_threshold": found and found.threshold,
             "probabilities": dict(zip(self.classes, self.probabilities, strict=True)),
         }
 
     def as_text(self, top: int) -> str:
-        """The most probable classes."""
-        return f"{self.location}  {most_probable(self.classes, self.probabilities, top)}"
+        """The most probable classes, after the word unknown and the score if the sample is unknown."""
+        classes = most_probable(self.classes, self.probabilities, top)
+        if not self.unknown:
+            return f"{self.location}  {classes}"
+        return f"{self.location}  unknown ({self.unknown_score})  {classes}"
 
 
 def most_probable(classes: Sequence[str], probabilities: Sequence[float], top: int) -> str:
@@ -176,8 +276,11 @@ class Classification(Task):
         return correct_classes(outputs, targets)
 
     def prediction(self, location: str, outputs: Tensor, images: Tensor, labels: Labels) -> ClassPrediction:
-        """All classes with their probabilities."""
-        return ClassPrediction(location, *by_probability(outputs[0].float().softmax(0), labels.classes))
+        """All classes with their calibrated probabilities, and whether the sample is unknown."""
+        logits = outputs.float() / labels.calibration.temperature
+        rule = labels.calibration.unknown
+        found = rule and UnknownScore(rule.score, float(rule.scores(logits)), rule.threshold)
+        return ClassPrediction(location, *by_probability(logits[0].softmax(0), labels.classes), found)
 
     def evaluate(
         self, model: nn.Module, dataset: Dataset, indices: Tensor, loss: Loss, compute: Compute

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from convnet.data import Dataset, Loader
 from convnet.device import Compute
 from convnet.errors import DataError
+from convnet.explain.calibration import Calibration
 from convnet.mean_loss import RunningLoss
 from convnet.registry import Registry
 from convnet.targets import Loss, Target
@@ -82,6 +83,14 @@ class Evaluation(ABC):
         """The same outputs with other thresholds."""
         return self
 
+    def fit_calibration(self) -> Calibration | None:
+        """The calibration fitted to these samples; None for tasks without class probabilities."""
+        return None
+
+    def with_calibration(self, calibration: Calibration) -> Evaluation:
+        """The same outputs with calibrated probabilities."""
+        return self
+
     def __len__(self) -> int:
         return len(self.indices)
 
@@ -101,6 +110,7 @@ class Labels:
         colors: The color of a class over an image, "#rrggbb", by class.
         values: The value of each class in mask files, by class. Default: its index.
         series: Whether samples are series; an output per position is then one per step.
+        calibration: How class probabilities are calibrated, and when a sample is unknown (classification).
     """
 
     classes: tuple[str, ...]
@@ -108,6 +118,7 @@ class Labels:
     colors: Mapping[str, str] = field(default_factory=dict)
     values: tuple[int, ...] = ()
     series: bool = False
+    calibration: Calibration = Calibration()
 
 
 class Prediction(ABC):

@@ -31,6 +31,7 @@ from convnet.recipes.defaults import transfer_recipe
 from convnet.recipes.pretrained import BACKBONE
 from convnet.runs import BaselineRow, Baselines, RunFolder, as_file_name, split_fingerprint
 from convnet.settings import settings, use_settings
+from convnet.tasks.intervals import wilson
 from convnet.workflows.baseline_sizes import MEMORY, epochs_within, neighbors_within, words_within
 from convnet.workflows.run import Run
 from convnet.workflows.train import resolve_environment, train
@@ -251,11 +252,7 @@ def _row(name: str, run: Run, dataset: Dataset, split: Split) -> BaselineRow:
     val, test = result["val"], result["test"]
     interval = None
     if test:
-        from scipy.stats import binomtest  # imported here because it takes a second
-
-        right = round(test["accuracy"] * test["samples"])
-        found = binomtest(right, test["samples"]).proportion_ci(method="wilson")
-        interval = (float(found.low), float(found.high))
+        interval = wilson(round(test["accuracy"] * test["samples"]), test["samples"])
     return BaselineRow(
         name,
         val["accuracy"] if val else None,

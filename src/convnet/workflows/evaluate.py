@@ -138,6 +138,7 @@ def _evaluation(run: Run, dataset: Dataset, indices: torch.Tensor) -> Evaluation
     loss = run.task.fit_loss(LOSSES.build(run.recipe.loss.name, **run.recipe.loss.options))
     try:
         found = run.task.evaluate(model, to_device(dataset, compute.device), indices, loss, compute)
-        return with_metrics(found.with_thresholds(run.result.get("thresholds", {})), run.recipe.metrics)
+        tuned = found.with_thresholds(run.result.get("thresholds", {})).with_calibration(run.calibration)
+        return with_metrics(tuned, run.recipe.metrics)
     finally:
         model.cpu()

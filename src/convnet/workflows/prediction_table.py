@@ -28,7 +28,7 @@ def require_table(path: Path) -> None:
 
 
 def write_table(path: Path, predictions: Sequence[Prediction]) -> None:
-    """Write a row per prediction: file, class (or labels), confidence, and the probability of every class.
+    """Write a row per prediction: file, class (or labels), unknown, confidence, each class's probability.
 
     Args:
         path: A .csv or .parquet file.
@@ -55,6 +55,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> pa.Table:
     columns: dict[str, list[Any]] = {"file": [row["image"] for row in rows]}
     if "class" in rows[0]:
         columns["class"] = [row["class"] for row in rows]
+        columns["unknown"] = [row["unknown"] for row in rows]
     else:
         columns["labels"] = ["|".join(row["labels"]) for row in rows]
     columns["confidence"] = [max(row["probabilities"].values()) for row in rows]

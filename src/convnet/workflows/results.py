@@ -16,6 +16,7 @@ import torch
 from convnet.data import Dataset, location
 from convnet.device import INFERENCE
 from convnet.errors import DivergedError
+from convnet.explain import Calibration
 from convnet.recipes import TrainingSetup
 from convnet.recipes.network import network_shape
 from convnet.runs import RunFolder
@@ -42,7 +43,11 @@ def write_results(folder: RunFolder, setup: TrainingSetup, rows: Sequence[Row]) 
         name: setup.evaluate(name, precision=INFERENCE) for name in ("val", "test")
     }
     thresholds = held_out["val"].tune_thresholds() if held_out["val"] is not None else {}
-    held_out = {name: found and found.with_thresholds(thresholds) for name, found in held_out.items()}
+    calibration = held_out["val"].fit_calibration() if held_out["val"] is not None else None
+    held_out = {
+        name: found and found.with_thresholds(thresholds).with_calibration(calibration or Calibration())
+        for name, found in held_out.items()
+    }
     for name, evaluation in held_out.items():
         if evaluation is not None and not math.isfinite(evaluation.loss or 0.0):
             raise DivergedError(f"the {name} loss is {evaluation.loss} at the end of training")
@@ -82,6 +87,8 @@ def write_results(folder: RunFolder, setup: TrainingSetup, rows: Sequence[Row]) 
         result["head"] = {**setup.head, "kept": epoch == 0}
     if thresholds:
         result["thresholds"] = thresholds
+    if calibration is not None:
+        result["calibration"] = calibration.as_dict()
     folder.write("result.json", json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from convnet.data import Dataset
 from convnet.errors import ConvnetError, RunError
+from convnet.explain import Calibration
 from convnet.layers import Network
 from convnet.prediction import DenseMap, Predictor
 from convnet.recipes.load import trained_network
@@ -96,6 +97,15 @@ class Run(RunInfo):
         """One row per epoch: losses, metrics, learning rate, seconds."""
         return MetricsLog(self.folder.file("metrics.csv"), self.task.score.key, self.recipe.metrics).rows
 
+    @property
+    def calibration(self) -> Calibration:
+        """Temperature and threshold of unknown samples, fitted to the validation split.
+
+        Without effect if the run has no validation split or is of an earlier version.
+        """
+        stored = self.result.get("calibration")
+        return Calibration() if stored is None else Calibration.from_dict(stored)
+
     @cached_property
     def model(self) -> Network:
         """The trained network in evaluation mode, with normalization: uint8 N×C×H×W → logits.
@@ -111,7 +121,8 @@ class Run(RunInfo):
         colors = {k: v for k, v in (self.recipe.data.colors or {}).items() if isinstance(v, str)}
         thresholds = self.result.get("thresholds", {})
         values = tuple(self.data.get("mask_values", ()))
-        labels = Labels(self.classes, thresholds, colors, values, series=self.modality == "series")
+        series = self.modality == "series"
+        labels = Labels(self.classes, thresholds, colors, values, series, self.calibration)
         return Predictor(str(self.path), self.model, self.task, self.inputs, labels)
 
     def evaluate(

@@ -1,0 +1,117 @@
+"""Recognition of inputs of unknown classes by a score of the logits and a threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+COVERAGE = 0.95
+"""The fraction of validation samples that are accepted."""
+FEWEST = 20
+"""The smallest number of validation samples for a threshold."""
+
+ScoreName = Literal["energy", "max-probability"]
+
+
+def negative_energy(logits: Float[Tensor, "N K"]) -> Float[Tensor, N]:
+    """log Σ exp(logits), which is low for unknown inputs (Liu et al. 2020)."""
+    return logits.double().logsumexp(1)
+
+
+def max_probability(logits: Float[Tensor, "N K"]) -> Float[Tensor, N]:
+    """The probability of the most probable class (Hendrycks and Gimpel 2017)."""
+    return logits.double().softmax(1).amax(1)
+
+
+SCORES: dict[ScoreName, Callable[[Tensor], Tensor]] = {
+    "max-probability": max_probability,
+    "energy": negative_energy,
+}
+
+
+@dataclass(frozen=True)
+class UnknownRule:
+    """When an input is called unknown: its score is below a threshold.
+
+    Attributes:
+        score: The name of the score.
+        threshold: The smallest score of a known input.
+        coverage: The fraction of validation samples with at least that score.
+        auroc: How well the score separated right from wrong predictions on the validation split, by name of
+            the score; None where all or none were right.
+    """
+
+    score: ScoreName
+    threshold: float
+    coverage: float
+    auroc: Mapping[str, float] | None = None
+
+    def scores(self, logits: Float[Tensor, "N K"]) -> Float[Tensor, N]:
+        """The score of each sample, from calibrated logits."""
+        return SCORES[self.score](logits)
+
+    def unknown(self, logits: Float[Tensor, "N K"]) -> Bool[Tensor, N]:
+        """Which samples are unknown."""
+        return self.scores(logits) < self.threshold
+
+
+def fit_unknown(
+    logits: Float[Tensor, "N K"], targets: Int[Tensor, N], coverage: float = COVERAGE
+) -> UnknownRule | None:
+    """Choose score and threshold on validation samples.
+
+    The score is the one that separates right from wrong predictions better. The threshold accepts the
+    fraction `coverage` of the samples.
+
+    Args:
+        logits: Calibrated logits of N validation samples.
+        targets: Their class indices.
+        coverage: The fraction of known samples to accept.
+
+    Returns:
+        The rule; None for fewer than 20 samples.
+    """
+    if len(logits) < FEWEST:
+        return None
+    right = (logits.argmax(1) == targets).numpy()
+    scores = {name: score(logits).numpy() for name, score in SCORES.items()}
+    areas = {str(name): separation(values[right], values[~right]) for name, values in scores.items()}
+    chosen: ScoreName = "energy" if areas["energy"] > areas["max-probability"] else "max-probability"
+    threshold = float(np.quantile(scores[chosen], 1 - coverage, method="lower"))
+    accepted = float((scores[chosen] >= threshold).mean())
+    return UnknownRule(chosen, threshold, accepted, areas if 0 < right.sum() < len(right) else None)
+
+
+def separation(known: NDArray[np.float64], unknown: NDArray[np.float64]) -> float:
+    """The area under the ROC curve of two sets of scores: how often a known one exceeds an unknown one.
+
+    Ties count half; 0.5 if a set is empty.
+    """
+    from scipy.stats import rankdata  # imported here because prediction does not need it
+
+    if not len(known) or not len(unknown):
+        return 0.5
+    ranks = rankdata(np.concatenate([known, unknown]))[: len(known)]
+    wins = ranks.sum() - len(known) * (len(known) + 1) / 2
+    return float(wins / (len(known) * len(unknown)))
+
+
+def coverage_accuracy(
+    logits: Float[Tensor, "N K"], targets: Int[Tensor, N], rule: UnknownRule
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The accuracy of the samples that are accepted, for every coverage.
+
+    Returns:
+        Coverage 1/N…1, and the accuracy of that fraction of samples with the highest scores.
+    """
+    order = rule.scores(logits).argsort(descending=True, stable=True)
+    right = (logits.argmax(1) == targets)[order].double()
+    counts = torch.arange(1, len(right) + 1, dtype=torch.float64)
+    return (counts / len(right)).numpy(), (right.cumsum(0) / counts).numpy()
