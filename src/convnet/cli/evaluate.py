@@ -12,7 +12,13 @@ from convnet.cli.options import DataDir, Json, Label, print_json
 from convnet.types import SplitName
 
 if TYPE_CHECKING:
+    from convnet.evaluation import PairedComparison, UnknownData
     from convnet.tasks import Evaluation, Score
+
+FIVE = 5
+SHOWN = 10
+"""The largest number of samples whose prediction differs between two runs that are printed."""
+SIGNIFICANT = 0.05
 
 
 def evaluate(
@@ -28,20 +34,32 @@ def evaluate(
         Path | None,
         typer.Option("--out", "-o", help="Folder for a page, evaluation.json and predictions.csv."),
     ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Another run to compare with on the same samples (McNemar's test)."),
+    ] = None,
+    unknown: Annotated[
+        str | None,
+        typer.Option(metavar="DATA", help="Images of other classes: how many are recognized as unknown."),
+    ] = None,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
     """Evaluate a trained network: loss and metrics, per class where there are classes.
 
-    Other data is read as the run's own was: with its label column, classes, colors and preprocessing.
+    Other data is read as the run's own was: with its label column, classes, colors and preprocessing. The
+    page of --out also shows robustness, accuracy by properties of the images, and a map of the embeddings.
     """
     from convnet.workflows import load_run
+    from convnet.workflows.details import details_of
     from convnet.workflows.evaluate import evaluate_run
 
     loaded = load_run(run)
     measured = evaluate_run(loaded, data, split=split, label=label)
-    figures = measured.figures()
-    page = measured.write(out) if out is not None else None
+    other = None if against is None else evaluate_run(load_run(against), data, split=split, label=label)
+    details = details_of(measured, full=out is not None, against=other, unknown=unknown)
+    figures = {**measured.figures(), **details.as_dict()}
+    page = measured.write(out, details) if out is not None else None
     if as_json:
         print_json(figures)
         return
@@ -62,6 +80,12 @@ def evaluate(
         _print_scores(evaluation.scores())
     if "roc_auc" in figures:
         print(f"\narea under the ROC curve of {loaded.classes[1]}: {figures['roc_auc']:.4f}")
+    if "ece" in figures:
+        _print_trust(figures)
+    if details.unknown is not None:
+        _print_unknown(details.unknown)
+    if details.against is not None:
+        _print_against(details.against)
     if page is not None:
         print(f"\npage  {page}")
 
@@ -70,7 +94,48 @@ def _headline(evaluation: Evaluation, score: Score) -> str:
     balanced = evaluation.scores().get("balanced_accuracy")
     beside = f"   balanced accuracy {balanced:.2%}" if balanced is not None else ""
     loss = "–" if evaluation.loss is None else f"{evaluation.loss:.4f}"
-    return f"{score.label} {score.show(evaluation.score)}{beside}   loss {loss}   (n = {len(evaluation):,})"
+    low_high = getattr(evaluation, "accuracy_interval", None)
+    interval = f" (95% interval {100 * low_high[0]:.2f}–{100 * low_high[1]:.2f}%)" if low_high else ""
+    figures = f"{score.label} {score.show(evaluation.score)}{interval}{beside}"
+    return f"{figures}   loss {loss}   (n = {len(evaluation):,})"
+
+
+def _print_trust(figures: Mapping[str, Any]) -> None:
+    """Print top-5 accuracy, calibration and the threshold of unknown samples."""
+    print()
+    if len(figures["classes"]) > FIVE:
+        print(f"top-5 accuracy     {figures['top5']:.2%}")
+    before, after = figures["ece_uncalibrated"], figures["ece"]
+    if figures["unknown_threshold"] is None and figures["temperature"] == 1:
+        print(f"calibration error  {after:.4f} (not calibrated: the run has no validation split)")
+        return
+    print(f"calibration error  {after:.4f}, {before:.4f} without temperature {figures['temperature']:.3f}")
+    if figures["unknown_threshold"] is not None:
+        rule = f"{figures['unknown_score']} below {figures['unknown_threshold']:.4g}"
+        print(f"unknown            {rule}; {figures['accepted']:.2%} of these samples are accepted")
+
+
+def _print_unknown(found: UnknownData) -> None:
+    area = found.auroc[found.score or "max-probability"]
+    print(f"\n{found.data}: {found.samples:,} images of other classes, AUROC {area:.4f}", end="")
+    if found.rejected is not None and found.rejected_interval is not None:
+        low, high = found.rejected_interval
+        print(f"; {found.rejected:.2%} ({100 * low:.2f}–{100 * high:.2f}%) are called unknown", end="")
+    print(f"; {found.unreadable:,} files could not be read" if found.unreadable else "")
+
+
+def _print_against(found: PairedComparison) -> None:
+    own, other = found.accuracies
+    print(f"\nagainst {found.other}: accuracy {other:.2%}, difference {100 * (own - other):+.2f} points")
+    verdict = "a real difference" if found.p_value < SIGNIFICANT else "no evidence of a difference"
+    print(
+        f"{len(found.gained):,} samples correct only here, {len(found.lost):,} only there; "
+        f"McNemar's p = {found.p_value:.3g}: {verdict}"
+    )
+    for change in found.changes[:SHOWN]:
+        print(f"  {change.path}: {change.label}; here {change.first}, there {change.second}")
+    if len(found.changes) > SHOWN:
+        print(f"  … {len(found.changes) - SHOWN:,} more with --json or --out")
 
 
 def _print_classes(per_class: Mapping[str, Mapping[str, float | None]]) -> None:

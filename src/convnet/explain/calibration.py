@@ -46,20 +46,27 @@ class Calibration:
         return cls(content["temperature"], known, content["samples"])
 
 
-def calibrate(logits: Float[Tensor, "N K"], targets: Int[Tensor, N]) -> Calibration:
+UNCALIBRATED = Calibration()
+
+
+def calibrate(
+    logits: Float[Tensor, "N K"], targets: Int[Tensor, N], others: Float[Tensor, "M K"] | None = None
+) -> Calibration:
     """Fit temperature and threshold to validation samples.
 
     Args:
         logits: Logits of samples that the network was not trained on.
         targets: Their class indices.
+        others: Logits of samples of no class, by which the score of unknown samples is chosen.
 
     Returns:
         The calibration; without effect if there are no samples or a logit is infinite.
     """
     if not len(logits) or not bool(logits.isfinite().all()):
-        return Calibration()
+        return UNCALIBRATED
     temperature = fit_temperature(logits, targets)
-    return Calibration(temperature, fit_unknown(logits / temperature, targets), len(logits))
+    scaled = None if others is None or not bool(others.isfinite().all()) else others / temperature
+    return Calibration(temperature, fit_unknown(logits / temperature, scaled), len(logits))
 
 
 def fit_temperature(logits: Float[Tensor, "N K"], targets: Int[Tensor, N]) -> float:
@@ -117,25 +124,22 @@ class Reliability:
         return float((gaps * self.counts[there]).sum() / max(1, self.counts.sum()))
 
 
-def reliability(
-    probabilities: Float[Tensor, "N K"], targets: Int[Tensor, N], bins: int = BINS
-) -> Reliability:
-    """The reliability of the most probable classes.
+def reliability(probabilities: Float[Tensor, "N K"], targets: Int[Tensor, N]) -> Reliability:
+    """The reliability of the most probable classes, in 15 bins of equal width.
 
     Args:
         probabilities: Class probabilities.
         targets: Class indices.
-        bins: The number of bins of equal width.
     """
     confidence, predicted = probabilities.max(1)
     right = (predicted == targets).double().numpy()
     sure = confidence.double().numpy()
-    edges = np.linspace(0, 1, bins + 1)
-    place = np.clip(np.ceil(sure * bins).astype(int) - 1, 0, bins - 1)
-    counts = np.bincount(place, minlength=bins)
+    edges = np.linspace(0, 1, BINS + 1)
+    place = np.clip(np.ceil(sure * BINS).astype(int) - 1, 0, BINS - 1)
+    counts = np.bincount(place, minlength=BINS)
     with np.errstate(invalid="ignore"):
-        accuracy = np.bincount(place, right, minlength=bins) / counts
-        mean = np.bincount(place, sure, minlength=bins) / counts
+        accuracy = np.bincount(place, right, minlength=BINS) / counts
+        mean = np.bincount(place, sure, minlength=BINS) / counts
     return Reliability(edges, counts, accuracy, mean)
 
 

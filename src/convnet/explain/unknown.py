@@ -16,6 +16,10 @@ COVERAGE = 0.95
 """The fraction of validation samples that are accepted."""
 FEWEST = 20
 """The smallest number of validation samples for a threshold."""
+SCRAMBLED = 200
+"""The largest number of validation samples that are scrambled to choose the score."""
+TILES = 4
+"""Tiles per side of an image, and parts of a series, whose order is scrambled."""
 
 ScoreName = Literal["energy", "max-probability"]
 
@@ -44,8 +48,7 @@ class UnknownRule:
         score: The name of the score.
         threshold: The smallest score of a known input.
         coverage: The fraction of validation samples with at least that score.
-        auroc: How well the score separated right from wrong predictions on the validation split, by name of
-            the score; None where all or none were right.
+        auroc: How well each score separates validation samples from scrambled ones; None if not measured.
     """
 
     score: ScoreName
@@ -62,17 +65,39 @@ class UnknownRule:
         return self.scores(logits) < self.threshold
 
 
+def scrambled(images: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
+    """Samples of no class, made of the values of known ones: the tiles of each in a random order.
+
+    The columns of table rows (N×C×1×1) are exchanged between the rows instead.
+    """
+    generator = torch.Generator().manual_seed(0)
+    n, channels, height, width = images.shape
+    if height == width == 1:
+        order = torch.rand(n, channels, generator=generator).argsort(0).to(images.device)
+        return images.gather(0, order[:, :, None, None])
+    rows, columns = min(TILES, height), min(TILES, width)
+    tall, wide = height // rows, width // columns
+    out = images.clone()
+    for number in range(n):
+        order = torch.randperm(rows * columns, generator=generator)
+        for place, source in enumerate(order.tolist()):
+            (i, j), (k, m) = divmod(place, columns), divmod(source, columns)
+            tile = images[number, :, k * tall : (k + 1) * tall, m * wide : (m + 1) * wide]
+            out[number, :, i * tall : (i + 1) * tall, j * wide : (j + 1) * wide] = tile
+    return out
+
+
 def fit_unknown(
-    logits: Float[Tensor, "N K"], targets: Int[Tensor, N], coverage: float = COVERAGE
+    logits: Float[Tensor, "N K"], others: Float[Tensor, "M K"] | None, coverage: float = COVERAGE
 ) -> UnknownRule | None:
     """Choose score and threshold on validation samples.
 
-    The score is the one that separates right from wrong predictions better. The threshold accepts the
-    fraction `coverage` of the samples.
+    The score is the one that separates them better from samples of no class. The threshold accepts the
+    fraction `coverage` of the validation samples.
 
     Args:
         logits: Calibrated logits of N validation samples.
-        targets: Their class indices.
+        others: Calibrated logits of `scrambled` samples. Without them the score is the largest probability.
         coverage: The fraction of known samples to accept.
 
     Returns:
@@ -80,13 +105,14 @@ def fit_unknown(
     """
     if len(logits) < FEWEST:
         return None
-    right = (logits.argmax(1) == targets).numpy()
     scores = {name: score(logits).numpy() for name, score in SCORES.items()}
-    areas = {str(name): separation(values[right], values[~right]) for name, values in scores.items()}
-    chosen: ScoreName = "energy" if areas["energy"] > areas["max-probability"] else "max-probability"
+    chosen: ScoreName = "max-probability"
+    areas: dict[str, float] | None = None
+    if others is not None and len(others):
+        areas = {str(name): separation(scores[name], score(others).numpy()) for name, score in SCORES.items()}
+        chosen = "energy" if areas["energy"] > areas["max-probability"] else "max-probability"
     threshold = float(np.quantile(scores[chosen], 1 - coverage, method="lower"))
-    accepted = float((scores[chosen] >= threshold).mean())
-    return UnknownRule(chosen, threshold, accepted, areas if 0 < right.sum() < len(right) else None)
+    return UnknownRule(chosen, threshold, float((scores[chosen] >= threshold).mean()), areas)
 
 
 def separation(known: NDArray[np.float64], unknown: NDArray[np.float64]) -> float:

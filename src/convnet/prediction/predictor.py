@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from convnet.device import available_cores
 from convnet.errors import DataError
@@ -72,13 +73,20 @@ class Predictor:
             failed: Called with each file that cannot be predicted and the error; the others are predicted.
                 Default: the first such file raises.
         """
+        for batch, outputs in self.iter_outputs(files, tile=tile, failed=failed):
+            for i, location in enumerate(batch.locations):
+                sample = slice(i, i + 1)
+                yield self.task.prediction(location, outputs[sample], batch.images[sample], self.labels)
+
+    def iter_outputs(
+        self, files: Iterable[InputFile], *, tile: int | None = None, failed: Failed | None = None
+    ) -> Iterator[tuple[Inputs, Tensor]]:
+        """The samples of files in batches, and the network's outputs for them; see `iter_predictions`."""
         for batch in self._batches(files, failed):
             with torch.no_grad():
                 given = self.task.prepare_input(batch.images)
                 outputs = self.task.outputs_for(self.model, given, tile)
-            for i, location in enumerate(batch.locations):
-                sample = slice(i, i + 1)
-                yield self.task.prediction(location, outputs[sample], batch.images[sample], self.labels)
+            yield batch, outputs
 
     def _batches(self, files: Iterable[InputFile], failed: Failed | None) -> Iterator[Inputs]:
         """The samples of all files; images of one size are decoded in threads and stacked."""

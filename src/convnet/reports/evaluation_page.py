@@ -11,18 +11,12 @@ from typing import Any
 
 from convnet.atomic import write_atomically
 from convnet.data import Dataset
+from convnet.evaluation import NO_DETAILS, EvaluationDetails
 from convnet.layers import Network
-from convnet.reports.classification_figures import (
-    classification_figures,
-    mistake_tiles,
-    most_confident_mistakes,
-)
+from convnet.reports.classifier_view import classifier_view, paths_of
 from convnet.reports.dense_figures import dense_pictures
 from convnet.reports.html import render
-from convnet.reports.thumbnails import Tile
 from convnet.tasks import ClassificationResult, Evaluation, Task
-
-MISTAKES = 24
 
 
 @dataclass(frozen=True)
@@ -37,6 +31,7 @@ class EvaluationPage:
         classes: The classes of the run.
         task: The run's task.
         model: Its network.
+        details: What was measured beside the metrics.
     """
 
     figures: dict[str, Any]
@@ -46,6 +41,7 @@ class EvaluationPage:
     classes: tuple[str, ...]
     task: Task
     model: Network
+    details: EvaluationDetails = NO_DETAILS
 
     def write(self, folder: Path) -> Path:
         """Write evaluation.json, predictions.csv and evaluation.html.
@@ -69,15 +65,13 @@ class EvaluationPage:
         return page
 
     def _html(self) -> str:
-        mistakes = []
-        tiles: list[Tile] = []
         rows = list(csv.DictReader(io.StringIO(self.predictions, newline="")))
         pictures = dict(dense_pictures(self.task, self.model, self.dataset, rows))
+        view = None
         if isinstance(self.evaluation, ClassificationResult):
-            mistakes = most_confident_mistakes(rows)
-            pictures = dict(classification_figures(self.evaluation, self.dataset.info.name, self.classes))
-            if mistakes and self.dataset.info.modality == "images":
-                tiles = mistake_tiles(self.dataset, mistakes[:MISTAKES])
+            paths = paths_of(self.evaluation, self.dataset)
+            name = self.dataset.info.name
+            view = classifier_view(self.evaluation, self.classes, name, paths, self.dataset, self.details)
         scores = self.evaluation.scores()
         overall = {key: value for key, value in scores.items() if not isinstance(value, dict)}
         by_class = {key: value for key, value in scores.items() if isinstance(value, dict)}
@@ -90,7 +84,5 @@ class EvaluationPage:
             by_class=by_class,
             classes=self.classes,
             maps=[content for name, content in pictures.items() if name.startswith("maps")],
-            pictures=pictures,
-            mistakes=mistakes,
-            mistake_tiles=tiles,
+            view=view,
         )

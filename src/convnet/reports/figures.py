@@ -20,8 +20,8 @@ Row = dict[str, float | None]
 MOST_COLUMNS = 12
 MOST_NAMED = 6
 """The largest number of classes whose names fit into a small chart."""
-LABELED_CLASSES = 30
-"""The largest number of classes whose names and counts are written into a confusion matrix."""
+LARGE_CELLS = 30
+"""The largest number of classes for which a confusion matrix has large cells."""
 
 
 def curve(kind: str, rows: Sequence[Row], test: Row | None, score: Score) -> Figure:
@@ -117,11 +117,23 @@ def learning_rates(rows: Sequence[Row]) -> Figure:
     return picture
 
 
-def confusion(counts: NDArray[np.int64], classes: Sequence[str], title: str) -> Figure:
-    """A confusion matrix, colored by the fraction of each true class; counts are written if they fit."""
-    k, classes = len(classes), [shortened(name) for name in classes]
+def confusion(
+    counts: NDArray[np.int64], classes: Sequence[str], title: str, *, normalized: bool = False
+) -> Figure:
+    """A confusion matrix, colored by the fraction of each true class, with confused classes side by side.
+
+    Args:
+        counts: K×K, rows are true classes.
+        classes: The class names.
+        title: The title.
+        normalized: Whether the cells show percentages of the true class instead of counts.
+    """
+    order = confusion_order(counts)
+    counts, classes = counts[np.ix_(order, order)], [shortened(classes[i]) for i in order]
+    k = len(classes)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    side = max(4.2, 2.6 + 0.42 * k) if k <= LABELED_CLASSES else 9.0
+    cell, size = (0.42, 8.5) if k <= LARGE_CELLS else (0.24, 6)
+    side = max(4.2, 2.6 + cell * k)
     with figure(side + 0.8, side) as picture:
         axes = picture.subplots()
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -129,22 +141,37 @@ def confusion(counts: NDArray[np.int64], classes: Sequence[str], title: str) -> 
         axes.set_title(title)
         axes.set_xlabel("predicted")
         axes.set_ylabel("true")
-        if k <= LABELED_CLASSES:
-            axes.set_xticks(
-                range(k),
-                classes,
-                rotation=45 if max(map(len, classes)) > 2 else 0,
-                ha="right" if max(map(len, classes)) > 2 else "center",
-            )
-            axes.set_yticks(range(k), classes)
-            for (i, j), count in np.ndenumerate(counts):
-                if count:
-                    axes.text(
-                        j, i, f"{count}", ha="center", va="center", fontsize=8.5,
-                        color="white" if shares[i, j] > 0.6 else "#3c4149",
-                    )  # fmt: skip
-        picture.colorbar(image, ax=axes, shrink=0.8, format=PercentFormatter(1))
+        long, steep = max(map(len, classes)) > 2, 45 if k <= LARGE_CELLS else 90
+        axes.set_xticks(range(k), classes, rotation=steep if long else 0, ha="center", fontsize=size + 1)
+        if long and steep == 45:
+            for label in axes.get_xticklabels():
+                label.set_horizontalalignment("right")
+        axes.set_yticks(range(k), classes, fontsize=size + 1)
+        for (i, j), count in np.ndenumerate(counts):
+            if count:
+                text = f"{100 * shares[i, j]:.0f}" if normalized else f"{count}"
+                color = "white" if shares[i, j] > 0.6 else "#3c4149"
+                axes.text(j, i, text, ha="center", va="center", fontsize=size, color=color)
+        picture.colorbar(image, ax=axes, shrink=min(0.8, 4 / side), format=PercentFormatter(1))
     return picture
+
+
+def confusion_order(counts: NDArray[np.int64]) -> list[int]:
+    """The classes in an order in which confused ones are neighbors (average linkage, optimal leaf order).
+
+    The given order is kept for fewer than three classes and where nothing is confused.
+    """
+    from scipy.cluster.hierarchy import leaves_list, linkage  # imported here because it takes a moment
+    from scipy.spatial.distance import squareform
+
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    nearness = shares + shares.T
+    np.fill_diagonal(nearness, 0)
+    if len(counts) < 3 or not nearness.any():
+        return list(range(len(counts)))
+    distances = nearness.max() - nearness
+    np.fill_diagonal(distances, 0)
+    return [int(i) for i in leaves_list(linkage(squareform(distances), "average", optimal_ordering=True))]
 
 
 def code_map(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import re
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from convnet.analysis.render import human
 from convnet.analysis.table import UNKNOWN
@@ -26,6 +28,54 @@ WORDS = {
     "input_psnr": "input PSNR",
     "input_ssim": "input SSIM",
 }
+
+
+DESCRIPTIONS = {
+    "confusion": "Confusion matrix: counts of true and predicted classes",
+    "confusion-percent": "Confusion matrix in percent of the true class",
+    "roc": "ROC curves: true positive rate by false positive rate",
+    "precision-recall": "Precision by recall",
+    "reliability": "Reliability diagram: accuracy by confidence",
+    "confidence": "Histogram of the confidence of correct and wrong predictions",
+    "coverage": "Accuracy of accepted samples by the fraction that is accepted",
+    "robustness": "Accuracy by strength of six corruptions",
+    "embeddings-PCA": "Embeddings of held-out samples by principal components, colored by class",
+    "embeddings-t-SNE": "Embeddings of held-out samples by t-SNE, colored by class",
+    "curve-loss": "Training and validation loss by epoch",
+    "curve-steps": "Training loss by step",
+    "curve-rates": "Learning rate by step",
+    "codes": "Codes of held-out samples, colored by class",
+    "maps": "Held-out samples and their predictions",
+    "weights": "Learned weights",
+}
+"""Alternative texts of figures by name."""
+HEADING = re.compile(r"<h2>(.*?)</h2>", re.S)
+
+
+def described(name: str) -> str:
+    """The alternative text of a figure."""
+    if name.startswith("curve-") and name not in DESCRIPTIONS:
+        return f"Training and validation {words(name.removeprefix('curve-'))} by epoch"
+    return DESCRIPTIONS.get(name, name)
+
+
+def words(key: str) -> str:
+    """The words of a key."""
+    return WORDS.get(key, key.replace("_", " "))
+
+
+def headings(content: str) -> list[tuple[str, Markup]]:
+    """The anchors and titles of the sections of a page."""
+    return [(_anchor(title), Markup(title)) for title in HEADING.findall(content)]
+
+
+def anchored(content: str) -> Markup:
+    """A page whose section titles have anchors."""
+    return Markup(HEADING.sub(lambda found: f'<h2 id="{_anchor(found[1])}">{found[1]}</h2>', content))
+
+
+def _anchor(title: str) -> str:
+    return re.sub(r"\W+", "-", Markup(title).striptags()).strip("-").lower() or "section"
 
 
 def figure(value: float | int | None, key: str) -> str:
@@ -65,7 +115,10 @@ def render(template: str, **values: Any) -> str:
         "–" if x is None else f"{x:,.4g}" if isinstance(x, float) else f"{x:,}"
     )
     environment.filters["quantity"] = lambda x, unit="": UNKNOWN if x is None else human(x, unit)
-    environment.filters["words"] = lambda key: WORDS.get(key, key.replace("_", " "))
+    environment.filters["words"] = words
+    environment.filters["described"] = described
+    environment.filters["headings"] = headings
+    environment.filters["anchored"] = anchored
     environment.filters["figure"] = figure
     environment.filters["data_uri"] = _data_uri
     return environment.get_template(template).render(**values)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from convnet.data import Dataset, ImageDataset, Loader, Split, all_images, read_split
 from convnet.errors import ConvnetError
+from convnet.evaluation import NO_DETAILS, EvaluationDetails
+from convnet.explain import Calibration
 from convnet.layers import Network
 from convnet.recipes import Recipe
 from convnet.reports import figures, series_figure
-from convnet.reports.classification_figures import (
-    Row,
-    classification_figures,
-    mistake_tiles,
-    most_confident_mistakes,
-)
+from convnet.reports.classifier_view import classifier_view
 from convnet.reports.dense_figures import dense_pictures
 from convnet.reports.grids import differing, pictures, resized
 from convnet.reports.html import render, suffix_of
@@ -33,7 +30,6 @@ CURVES = "curve-"
 SAMPLES_OF, EVIDENCE = "samples-", "evidence-"
 """The names of charts of training samples and of evidence begin with these."""
 LEARNED = ("templates", "codebook", "hog", "neighbors", "regions")
-MISTAKES = 24
 SAMPLES = 20
 RESIZED = 8
 
@@ -53,6 +49,7 @@ def write_run_report(
     model: Network,
     dataset: Dataset | None,
     baselines: Baselines | str | None,
+    details: EvaluationDetails = NO_DETAILS,
 ) -> Path:
     """Write `report.html` and the figures of `figures/`.
 
@@ -65,6 +62,7 @@ def write_run_report(
         dataset: The data; without it the page has no pictures of samples.
         baselines: The baselines on the same split, or the command that measures them; None where
             they do not apply.
+        details: What was measured beside the metrics.
 
     Returns:
         The path of the page.
@@ -77,16 +75,17 @@ def write_run_report(
     dataset = _unchanged(folder, dataset)
     rows = prediction_rows(folder, task, data["classes"], dataset)
     predictions = [row for row in rows if row["split"] == held_out]
-    classified = task.target.exclusive
-    evaluation = (
-        stored_evaluation(folder, held_out, predictions, data["classes"]) if held_out and classified else None
-    )
-    mistakes = most_confident_mistakes(predictions) if classified else []
     drawn = dict(_curves(folder, task, result))
     galleries: list[Gallery] = []
-    if evaluation is not None:
-        which = "test" if result["test"] else "validation"
-        drawn |= dict(classification_figures(evaluation, f"the {which} split", data["classes"]))
+    view = None
+    if held_out and task.target.exclusive:
+        evaluation = stored_evaluation(folder, held_out, predictions, data["classes"])
+        if (calibration := result.get("calibration")) is not None:
+            evaluation = evaluation.with_calibration(Calibration.from_dict(calibration))
+        paths = [row["sample"] for row in predictions]
+        where = f"the {'test' if result['test'] else 'validation'} split"
+        view = classifier_view(evaluation, data["classes"], where, paths, dataset, details)
+        drawn |= view.pictures
     if dataset is not None:
         split = read_split(folder.read("split.csv"), dataset, folder.file("split.csv"))
         if dataset.info.modality == "series":
@@ -111,10 +110,7 @@ def write_run_report(
         task=task,
         epochs=metrics.rows,
         scores=_tables(result),
-        per_class=list(zip(data["classes"], evaluation.per_class(), strict=True)) if evaluation else [],
-        mistakes=mistakes[:MISTAKES],
-        mistake_count=len(mistakes),
-        mistake_tiles=_mistake_tiles(dataset, mistakes[:MISTAKES]),
+        view=view,
         galleries=galleries,
         environment=folder.environment,
         pictures=drawn,
@@ -167,13 +163,6 @@ def _learned(task: Task, model: Network, dataset: Dataset, split: Split) -> Iter
             points = all_images(dataset).flatten(1)
             panel = Panel("Decision regions", model)
             yield "regions", to_png(plane_figure([panel], points, dataset.targets, dataset.info.classes))
-
-
-def _mistake_tiles(dataset: Dataset | None, mistakes: Sequence[Row]) -> list[Tile]:
-    """The misclassified images; none where there are no images."""
-    if dataset is None or dataset.info.modality != "images" or not mistakes:
-        return []
-    return mistake_tiles(dataset, mistakes)
 
 
 def _galleries(recipe: Recipe, task: Task, dataset: Dataset, split: Split) -> Iterator[Gallery]:

@@ -25,11 +25,13 @@ class Tile(NamedTuple):
         picture: A data URI.
         caption: The first line.
         detail: The second line.
+        tooltip: Shown when the pointer rests on it.
     """
 
     picture: str
     caption: str = ""
     detail: str = ""
+    tooltip: str = ""
 
 
 def thumbnail(content: bytes) -> str | None:

@@ -13,9 +13,10 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from convnet.data import Dataset
+from convnet.data import Dataset, Loader
 from convnet.device import Compute
-from convnet.explain.calibration import Calibration, brier_score, calibrate, reliability
+from convnet.explain.calibration import UNCALIBRATED, Calibration, brier_score, calibrate, reliability
+from convnet.explain.unknown import SCRAMBLED, scrambled
 from convnet.targets import CLASS_INDEX, Loss
 from convnet.tasks.intervals import (
     Interval,
@@ -25,7 +26,17 @@ from convnet.tasks.intervals import (
     wilson,
 )
 from convnet.tasks.metrics import correct_classes
-from convnet.tasks.task import TASKS, Evaluation, Labels, Prediction, Score, Task, predict_all
+from convnet.tasks.task import (
+    TASKS,
+    Evaluation,
+    Labels,
+    Prediction,
+    Score,
+    Task,
+    evaluating,
+    evaluation_batch,
+    predict_all,
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,7 +57,7 @@ class ClassificationResult(Evaluation):
     targets: Int[Tensor, N]
     indices: Int[Tensor, N]
     extra: Mapping[str, float] = field(default_factory=dict)
-    calibration: Calibration = Calibration()
+    calibration: Calibration = UNCALIBRATED
 
     @cached_property
     def calibrated(self) -> Float[Tensor, "N K"]:
@@ -87,9 +98,9 @@ class ClassificationResult(Evaluation):
         """The accuracy."""
         return self.accuracy
 
-    def fit_calibration(self) -> Calibration:
+    def fit_calibration(self, scrambled: Tensor | None) -> Calibration:
         """Temperature and threshold of these samples."""
-        return calibrate(self.logits, self.targets)
+        return calibrate(self.logits, self.targets, scrambled)
 
     def with_calibration(self, calibration: Calibration) -> ClassificationResult:
         """The same logits with another calibration."""
@@ -279,8 +290,20 @@ class Classification(Task):
         """All classes with their calibrated probabilities, and whether the sample is unknown."""
         logits = outputs.float() / labels.calibration.temperature
         rule = labels.calibration.unknown
-        found = rule and UnknownScore(rule.score, float(rule.scores(logits)), rule.threshold)
+        found = None if rule is None else UnknownScore(rule.score, float(rule.scores(logits)), rule.threshold)
         return ClassPrediction(location, *by_probability(logits[0].softmax(0), labels.classes), found)
+
+    @torch.no_grad()
+    def scrambled_outputs(self, model: nn.Module, dataset: Dataset, indices: Tensor) -> Tensor | None:
+        """Logits of at most 200 samples, scrambled; None for series of different lengths."""
+        chosen = indices[torch.linspace(0, len(indices) - 1, min(SCRAMBLED, len(indices))).long()]
+        found = []
+        with evaluating(model):
+            for batch in Loader(dataset, chosen, evaluation_batch(dataset.info.shape)).epoch():
+                if batch.images.is_floating_point() and bool(batch.images.isnan().any()):
+                    return None
+                found.append(model(scrambled(batch.images)).float().cpu())
+        return torch.cat(found) if found else None
 
     def evaluate(
         self, model: nn.Module, dataset: Dataset, indices: Tensor, loss: Loss, compute: Compute

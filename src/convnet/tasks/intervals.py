@@ -71,7 +71,8 @@ def balanced_accuracies(matrices: NDArray[np.int64]) -> NDArray[np.float64]:
     support = matrices.sum(2)
     with np.errstate(invalid="ignore"):
         recall = np.diagonal(matrices, axis1=1, axis2=2) / support
-    return np.nanmean(recall, 1, keepdims=True)
+    means: NDArray[np.float64] = np.nanmean(recall, 1, keepdims=True)
+    return means
 
 
 def f1_scores(matrices: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from convnet.data import Dataset, Loader
 from convnet.device import Compute
 from convnet.errors import DataError
-from convnet.explain.calibration import Calibration
+from convnet.explain.calibration import UNCALIBRATED, Calibration
 from convnet.mean_loss import RunningLoss
 from convnet.registry import Registry
 from convnet.targets import Loss, Target
@@ -83,8 +83,12 @@ class Evaluation(ABC):
         """The same outputs with other thresholds."""
         return self
 
-    def fit_calibration(self) -> Calibration | None:
-        """The calibration fitted to these samples; None for tasks without class probabilities."""
+    def fit_calibration(self, scrambled: Tensor | None) -> Calibration | None:
+        """The calibration fitted to these samples; None for tasks without class probabilities.
+
+        Args:
+            scrambled: The outputs for samples of no class, by which the score of unknown samples is chosen.
+        """
         return None
 
     def with_calibration(self, calibration: Calibration) -> Evaluation:
@@ -118,7 +122,7 @@ class Labels:
     colors: Mapping[str, str] = field(default_factory=dict)
     values: tuple[int, ...] = ()
     series: bool = False
-    calibration: Calibration = Calibration()
+    calibration: Calibration = UNCALIBRATED
 
 
 class Prediction(ABC):
@@ -230,6 +234,10 @@ class Task(ABC):
     def fit_loss(self, loss: Loss) -> Loss:
         """Adapt the loss to the outputs of this task's networks."""
         return loss
+
+    def scrambled_outputs(self, model: nn.Module, dataset: Dataset, indices: Tensor) -> Tensor | None:
+        """The outputs for some of the samples, scrambled; None for tasks that recognize no unknown ones."""
+        return None
 
     def panels(self, dataset: Dataset, batch: Batch, output: Tensor) -> list[tuple[str, Picture]]:
         """Captioned pictures of a sample (a batch of one) and its output, side by side."""

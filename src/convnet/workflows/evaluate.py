@@ -13,6 +13,7 @@ import torch
 from convnet.data import Dataset, location, read_split, to_device
 from convnet.device import INFERENCE, default_device, make_compute
 from convnet.errors import DataError
+from convnet.evaluation import NO_DETAILS, EvaluationDetails
 from convnet.settings import settings
 from convnet.tasks import Evaluation
 from convnet.tasks.own_metrics import with_metrics
@@ -78,11 +79,12 @@ class Measurement:
         writer.writerows(rows)
         return text.getvalue()
 
-    def write(self, folder: Path) -> Path:
+    def write(self, folder: Path, details: EvaluationDetails = NO_DETAILS) -> Path:
         """Write figures, predictions and a page.
 
         Args:
             folder: The folder to write; it may exist.
+            details: What was measured beside the metrics.
 
         Returns:
             The path of the page.
@@ -93,13 +95,14 @@ class Measurement:
         from convnet.reports.evaluation_page import EvaluationPage  # it imports matplotlib
 
         page = EvaluationPage(
-            self.figures(),
+            {**self.figures(), **details.as_dict()},
             self.predictions(),
             self.evaluation,
             self.dataset,
             self.run.classes,
             self.run.task,
             self.run.model,
+            details,
         )
         return page.write(folder)
 

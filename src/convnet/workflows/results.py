@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from convnet.data import Dataset, location
+from convnet.data import Dataset, location, to_device
 from convnet.device import INFERENCE
 from convnet.errors import DivergedError
-from convnet.explain import Calibration
+from convnet.explain import UNCALIBRATED, Calibration
 from convnet.recipes import TrainingSetup
 from convnet.recipes.network import network_shape
 from convnet.runs import RunFolder
@@ -43,9 +43,9 @@ def write_results(folder: RunFolder, setup: TrainingSetup, rows: Sequence[Row]) 
         name: setup.evaluate(name, precision=INFERENCE) for name in ("val", "test")
     }
     thresholds = held_out["val"].tune_thresholds() if held_out["val"] is not None else {}
-    calibration = held_out["val"].fit_calibration() if held_out["val"] is not None else None
+    calibration = _calibration(setup, held_out["val"])
     held_out = {
-        name: found and found.with_thresholds(thresholds).with_calibration(calibration or Calibration())
+        name: found and found.with_thresholds(thresholds).with_calibration(calibration or UNCALIBRATED)
         for name, found in held_out.items()
     }
     for name, evaluation in held_out.items():
@@ -90,6 +90,14 @@ def write_results(folder: RunFolder, setup: TrainingSetup, rows: Sequence[Row]) 
     if calibration is not None:
         result["calibration"] = calibration.as_dict()
     folder.write("result.json", json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _calibration(setup: TrainingSetup, val: Evaluation | None) -> Calibration | None:
+    """The calibration fitted to the validation split; None without one."""
+    if val is None:
+        return None
+    dataset = to_device(setup.dataset, setup.training.compute.device)
+    return val.fit_calibration(setup.task.scrambled_outputs(setup.model, dataset, setup.split.val))
 
 
 def _metadata(setup: TrainingSetup) -> dict[str, str]:

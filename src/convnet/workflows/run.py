@@ -9,9 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from convnet.data import Dataset
 from convnet.errors import ConvnetError, RunError
-from convnet.explain import Calibration
+from convnet.explain import UNCALIBRATED, Calibration
 from convnet.layers import Network
 from convnet.prediction import DenseMap, Predictor
 from convnet.recipes.load import trained_network
@@ -21,7 +20,6 @@ from convnet.runs.schema import WAY_OUT
 from convnet.tasks import Evaluation, Labels, Prediction
 from convnet.types import SplitName
 from convnet.workflows.evaluate import evaluate_run
-from convnet.workflows.run_data import open_own_data
 from convnet.workflows.run_info import RunInfo
 
 
@@ -104,7 +102,7 @@ class Run(RunInfo):
         Without effect if the run has no validation split or is of an earlier version.
         """
         stored = self.result.get("calibration")
-        return Calibration() if stored is None else Calibration.from_dict(stored)
+        return UNCALIBRATED if stored is None else Calibration.from_dict(stored)
 
     @cached_property
     def model(self) -> Network:
@@ -179,7 +177,7 @@ class Run(RunInfo):
         return self.predictor.dense(photo, scale=scale)
 
     def report(self) -> Path:
-        """Write `report.html` and its pictures again.
+        """Write `report.html` and its pictures again, with everything that can be measured.
 
         Returns:
             The path of the page.
@@ -187,8 +185,11 @@ class Run(RunInfo):
         Raises:
             RunError: The run is not finished.
         """
+        # Imported here because matplotlib costs half a second, which prediction does not need.
+        from convnet.workflows.report import write_report
+
         _ = self.result
-        return write_report(self)
+        return write_report(self, full=True)
 
 
 def load_run(path: str | Path) -> Run:
@@ -204,17 +205,3 @@ def load_run(path: str | Path) -> Run:
         RunError: The folder holds no run, or a run of another version.
     """
     return Run(RunFolder.open(Path(path)))
-
-
-def write_report(run: Run, dataset: Dataset | None = None) -> Path:
-    """Write the run's page, without pictures of samples if the data is no longer available."""
-    # Imported here because matplotlib costs half a second, which prediction does not need.
-    from convnet.reports.run_page import write_run_report
-
-    if dataset is None:
-        try:
-            dataset = open_own_data(run)
-        except ConvnetError:
-            dataset = None
-    beside = run.baselines or run.baselines_command
-    return write_run_report(run.folder, run.recipe, run.task, run.result, run.model, dataset, beside)

@@ -32,7 +32,7 @@ from convnet.runs import MetricsLog, RunFolder, as_file_name
 from convnet.runs.environment import describe_environment
 from convnet.settings import settings
 from convnet.training import Listener
-from convnet.workflows.run import Run, write_report
+from convnet.workflows.run import Run
 from convnet.workflows.run_data import checksums_file, describe_data, open_own_data, require_unchanged
 from convnet.workflows.run_training import run_training, set_up
 
@@ -105,7 +105,7 @@ def train(
             spent = time.perf_counter() - started
             run = run_training(folder, setup, listeners=listeners, label=label, spent=spent)
             if report:
-                write_report(run, dataset)
+                _write_report(run, dataset)
     except KeyboardInterrupt:
         raise InterruptedRunError(f"stopped; continue with: convnet resume {folder.path}") from None
     except ConvnetError as error:
@@ -202,7 +202,7 @@ def resume(
     if folder.finished and not longer:
         if not folder.file("report.html").exists():
             with folder.writing():
-                write_report(run)
+                _write_report(run, None)
         return run
     if longer and not folder.checkpoint.exists() and folder.finished:
         raise RunError(
@@ -231,7 +231,7 @@ def resume(
         rows = MetricsLog(folder.file("metrics.csv")).rows
         spent = setup.fit_seconds + sum(row["seconds"] or 0.0 for row in rows)
         run = run_training(folder, setup, listeners=listeners, label=label, spent=spent)
-        write_report(run, dataset)
+        _write_report(run, dataset)
     return run
 
 
@@ -272,3 +272,10 @@ def _is_of(found: Recipe, recipe: Recipe) -> bool:
     if found.epochs == 0 and recipe.weights is not None and recipe.weights.finetune == "full":
         return found == override(recipe, head_only(recipe))
     return found.epochs <= recipe.epochs and found == recipe.model_copy(update={"epochs": found.epochs})
+
+
+def _write_report(run: Run, dataset: Dataset | None) -> None:
+    """Write the page without what takes long; `convnet report` adds it."""
+    from convnet.workflows.report import write_report  # it imports matplotlib
+
+    write_report(run, dataset, full=False)
