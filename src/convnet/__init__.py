@@ -6,11 +6,13 @@ The public names are imported when they are first used, so that `import convnet`
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from convnet.analysis import equivariance, summary
-    from convnet.api import audit, baselines, compare, embed, resume, retrieve, train
+    from convnet.api import audit, baselines, compare, embed, explain, resume, retrieve, train
     from convnet.data import open_data
     from convnet.errors import ConvnetError
     from convnet.recipes import Recipe
@@ -30,6 +32,7 @@ __all__ = [
     "compare",
     "embed",
     "equivariance",
+    "explain",
     "load_predictor",
     "load_run",
     "open_data",
@@ -53,6 +56,7 @@ _HOMES = {
     "compare": "convnet.api",
     "equivariance": "convnet.analysis",
     "embed": "convnet.api",
+    "explain": "convnet.api",
     "load_predictor": "convnet.workflows",
     "load_run": "convnet.workflows",
     "open_data": "convnet.data",
@@ -60,6 +64,18 @@ _HOMES = {
     "train": "convnet.api",
     "use_settings": "convnet.settings",
 }
+
+
+class _Package(ModuleType):
+    """The package, in which public names are not replaced by the subpackages of the same name."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; the import of a subpackage sets it, too."""
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

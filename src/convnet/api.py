@@ -1,4 +1,4 @@
-"""The functions of the Python API: `train`, `compare`, `baselines`, `audit`, `retrieve`, `embed`."""
+"""The functions of the Python API: `train`, `compare`, `audit`, `explain`, …"""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from convnet.workflows.baselines import baselines as fit_baselines
 from convnet.workflows.compare import compare as compare_variants
 from convnet.workflows.comparison import Comparison
 from convnet.workflows.embed import embed_data
+from convnet.workflows.explain import Explanation, explain_image
 from convnet.workflows.progress import shown_progress
 from convnet.workflows.retrieve import Retrieval, Space, retrieve_photos
 from convnet.workflows.retrieve import retrieve as find_nearest
@@ -254,6 +255,52 @@ def retrieve(
             f"{run}: is not a run, so {option} does not apply; only its own images are searched"
         )
     return retrieve_photos(str(run), str(image), top=top, metric=metric or "cosine")
+
+
+def explain(
+    run: Run | str | Path,
+    image: str | Path,
+    *,
+    layer: str | None = None,
+    target: str | None = None,
+    unit: Sequence[int] | None = None,
+    methods: Sequence[str] | None = None,
+    neighbors: int = 0,
+    visualization: bool = False,
+) -> Explanation:
+    """Explain what a network does with one image.
+
+        >>> found = convnet.explain("runs/mnist-1", "seven.png", layer="features.0")  # doctest: +SKIP
+        >>> found.unit.patch, found.unit.kernel, found.unit.value  # doctest: +SKIP
+        >>> found.write("seven")  # the page  # doctest: +SKIP
+
+    Args:
+        run: A run or its folder, or the name of a network with ImageNet weights.
+        image: An image file; a table for runs on tables.
+        layer: The layer that is shown. Default: the last one with maps of at least 4×4.
+        target: The class that is explained. Default: the predicted one.
+        unit: The unit of the layer whose arithmetic is shown: channel, row, column. Default: the largest.
+        methods: Attribution methods (`convnet.explain.attribution.NAMES`) or "all". Default: all for images
+            up to 64 pixels, for others Grad-CAM, Layer-CAM and saliency.
+        neighbors: The number of nearest training samples to find.
+        visualization: Whether to make an image that excites the class by gradient ascent.
+
+    Returns:
+        Prediction, activations, gradients, arithmetic and attribution; `write` makes a page.
+
+    Raises:
+        ConvnetError: The image cannot be read, or there is no such layer, class, unit or method.
+    """
+    return explain_image(
+        run,
+        image,
+        layer=layer,
+        target=target,
+        unit=unit,
+        methods=methods,
+        neighbors=neighbors,
+        visualization=visualization,
+    )
 
 
 def embed(

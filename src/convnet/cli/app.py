@@ -17,7 +17,9 @@ from convnet.cli import (
     compare,
     data,
     doctor,
+    dream,
     evaluate,
+    explain,
     features,
     filter,
     models,
@@ -47,6 +49,8 @@ app.command("baselines")(baselines.baselines)
 app.command("resume")(resume.resume)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
+app.command("explain")(explain.explain)
+app.command("dream")(dream.dream)
 app.command("report")(report.report)
 app.command("runs")(runs.runs)
 app.command("features")(features.features)

@@ -8,7 +8,8 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from convnet.explain.unknown import SCORES, separation
+from convnet.explain.ranks import separation
+from convnet.explain.unknown import SCORES
 from convnet.tasks import ClassificationResult
 from convnet.tasks.intervals import Interval, wilson
 
@@ -65,10 +66,7 @@ def measure_unknown(
     """
     calibration = known.calibration
     logits = others / calibration.temperature
-    areas = {
-        str(name): separation(score(known.calibrated).numpy(), score(logits).numpy())
-        for name, score in SCORES.items()
-    }
+    areas = {str(name): separation(score(known.calibrated), score(logits)) for name, score in SCORES.items()}
     rule = calibration.unknown
     if rule is None:
         return UnknownData(data, len(logits), areas, None, None, None, None, unreadable)

@@ -125,7 +125,8 @@ def capture(model: nn.Module, image: Tensor, gradient_of: int | None = None) -> 
         The operations. The network is unchanged.
     """
     source = image.detach().clone().requires_grad_(gradient_of is not None)
-    recorder, was_training = _Recorder(source), model.training
+    recorder = _Recorder(source)
+    training = [part for part in model.modules() if part.training]
     model.eval()
     try:
         with torch.set_grad_enabled(gradient_of is not None), recorder.watching(model), recorder:
@@ -135,7 +136,8 @@ def capture(model: nn.Module, image: Tensor, gradient_of: int | None = None) -> 
             chosen = output[:, gradient_of].sum()
             gradients = list(torch.autograd.grad(chosen, recorder.results, allow_unused=True))
     finally:
-        model.train(was_training)
+        for part in training:
+            part.training = True
     named = _unique(recorder.operations, dict(model.named_modules()))
     found = [
         replace(op, output=result.detach(), gradient=None if grad is None else grad.detach())

@@ -12,6 +12,8 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
+from convnet.explain.ranks import separation
+
 COVERAGE = 0.95
 """The fraction of validation samples that are accepted."""
 FEWEST = 20
@@ -105,28 +107,14 @@ def fit_unknown(
     """
     if len(logits) < FEWEST:
         return None
-    scores = {name: score(logits).numpy() for name, score in SCORES.items()}
+    scores = {name: score(logits) for name, score in SCORES.items()}
     chosen: ScoreName = "max-probability"
     areas: dict[str, float] | None = None
     if others is not None and len(others):
-        areas = {str(name): separation(scores[name], score(others).numpy()) for name, score in SCORES.items()}
+        areas = {str(name): separation(scores[name], score(others)) for name, score in SCORES.items()}
         chosen = "energy" if areas["energy"] > areas["max-probability"] else "max-probability"
-    threshold = float(np.quantile(scores[chosen], 1 - coverage, method="lower"))
-    return UnknownRule(chosen, threshold, float((scores[chosen] >= threshold).mean()), areas)
-
-
-def separation(known: NDArray[np.float64], unknown: NDArray[np.float64]) -> float:
-    """The area under the ROC curve of two sets of scores: how often a known one exceeds an unknown one.
-
-    Ties count half; 0.5 if a set is empty.
-    """
-    from scipy.stats import rankdata  # imported here because prediction does not need it
-
-    if not len(known) or not len(unknown):
-        return 0.5
-    ranks = rankdata(np.concatenate([known, unknown]))[: len(known)]
-    wins = ranks.sum() - len(known) * (len(known) + 1) / 2
-    return float(wins / (len(known) * len(unknown)))
+    threshold = float(scores[chosen].quantile(1 - coverage, interpolation="lower"))
+    return UnknownRule(chosen, threshold, float((scores[chosen] >= threshold).double().mean()), areas)
 
 
 def coverage_accuracy(

@@ -82,14 +82,18 @@ class Predictor:
         self, files: Iterable[InputFile], *, tile: int | None = None, failed: Failed | None = None
     ) -> Iterator[tuple[Inputs, Tensor]]:
         """The samples of files in batches, and the network's outputs for them; see `iter_predictions`."""
-        for batch in self._batches(files, failed):
+        for batch in self.read(files, failed=failed):
             with torch.no_grad():
                 given = self.task.prepare_input(batch.images)
                 outputs = self.task.outputs_for(self.model, given, tile)
             yield batch, outputs
 
-    def _batches(self, files: Iterable[InputFile], failed: Failed | None) -> Iterator[Inputs]:
-        """The samples of all files; images of one size are decoded in threads and stacked."""
+    def read(self, files: Iterable[InputFile], *, failed: Failed | None = None) -> Iterator[Inputs]:
+        """The samples of files in batches; images of one size are decoded in threads and stacked.
+
+        Raises:
+            DataError: A file cannot be read and `failed` is None.
+        """
         dense = self.task.target.dense
         stacked = self.inputs.modality == "images" and not dense
         size = evaluation_batch(self.inputs.shape) if stacked else 1

@@ -55,3 +55,10 @@ def picture_uri(pixels: NDArray[np.uint8]) -> str:
     written = io.BytesIO()
     Image.fromarray(small).save(written, "JPEG", quality=82)
     return "data:image/jpeg;base64," + base64.b64encode(written.getvalue()).decode()
+
+
+def png_uri(pixels: NDArray[np.uint8]) -> str:
+    """Pixels H×W×3 as a PNG in a data URI, at their own size."""
+    written = io.BytesIO()
+    Image.fromarray(pixels).quantize(128, method=Image.Quantize.FASTOCTREE).save(written, "PNG")
+    return "data:image/png;base64," + base64.b64encode(written.getvalue()).decode()

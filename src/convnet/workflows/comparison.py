@@ -12,7 +12,7 @@ from typing import Any
 
 from convnet.atomic import cannot_write, write_atomically
 from convnet.errors import RecipeError, RunError
-from convnet.reports.compare_page import Variant
+from convnet.evaluation.variant import Variant
 from convnet.tasks import Score
 from convnet.workflows.run import Run, load_run
 

@@ -1,0 +1,117 @@
+"""`convnet explain`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from convnet.cli.options import DataDir, Json, print_json
+
+if TYPE_CHECKING:
+    from convnet.workflows.explain import Explanation
+
+
+def explain(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN_OR_NETWORK",
+            help="The folder of a finished run, or the name of a network with ImageNet weights.",
+        ),
+    ],
+    image: Annotated[str, typer.Argument(help="An image; a .csv file for models trained on tables.")],
+    layer: Annotated[
+        str | None, typer.Option(help="The layer to show. Default: the last one with maps.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option("--class", help="The class to explain. Default: the predicted one.")
+    ] = None,
+    unit: Annotated[
+        str | None,
+        typer.Option(metavar="C,Y,X", help="The unit whose arithmetic is shown. Default: the largest."),
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Attribution: grad-cam, layer-cam, saliency, smooth-grad, integrated-gradients, "
+            "guided-backprop, occlusion or all; repeatable. Default: all for small images, else three.",
+        ),
+    ] = None,
+    neighbors: Annotated[int, typer.Option(min=0, help="Show this many of the nearest training images.")] = 0,
+    visualize: Annotated[
+        bool, typer.Option("--visualize", help="Make an image that excites the class by gradient ascent.")
+    ] = False,
+    scale: Annotated[
+        Literal["map", "layer", "shared"],
+        typer.Option(help="The color scale of activations: one per map, per layer, or one for all layers."),
+    ] = "map",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder to write; default: IMAGE-explain here.")
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Explain what a network does with an image: attribution, maps, filters, the arithmetic of a unit.
+
+    Writes a page. With --json, the page is written only if --out is given.
+    """
+    from convnet.runs import as_file_name
+    from convnet.workflows.explain import explain_image
+
+    found = explain_image(
+        model,
+        image,
+        layer=layer,
+        target=target,
+        unit=None if unit is None else _position(unit),
+        methods=method if not as_json or method else (),
+        neighbors=neighbors,
+        visualization=visualize,
+    )
+    if as_json:
+        if out is not None:
+            found.write(out, scale=scale)
+        print_json(found.as_dict())
+        return
+    page = found.write(out or Path(f"{as_file_name(Path(image).stem)}-explain"), scale=scale)
+    _print(found)
+    print(f"page  {page}")
+
+
+def _position(text: str) -> list[int]:
+    from convnet.errors import RecipeError
+
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError:
+        raise RecipeError(f"--unit {text}: expected whole numbers, channel,row,column: 3,0,5") from None
+
+
+def _print(found: Explanation) -> None:
+    if found.predictor.task.target.exclusive:
+        print(found.prediction.as_text(3))
+    unit = found.unit
+    print(f"unit {','.join(map(str, unit.position))} of {unit.layer} ({unit.kind}): {unit.formula}")
+    if unit.patch is not None and unit.kernel is not None:
+        size = "×".join(map(str, unit.patch.shape))
+        bias = "" if unit.bias is None else f" + bias {unit.bias:.6g}"
+        total = float((unit.patch * unit.kernel).sum())
+        print(f"  {size} products, sum {total:.6g}{bias} = {unit.computed:.6g}")
+    else:
+        terms = ", ".join(f"{term.name} = {term.value:.6g}" for term in unit.terms)
+        print(f"  {terms + ': ' if terms else ''}{unit.computed:.6g}")
+    print(f"  the network computed {unit.value:.6g}", end="")
+    print("" if unit.activation is None else f"; after {unit.activation_name}: {unit.activation:.6g}")
+    if found.receptive_field is not None:
+        (top, bottom), (left, right) = found.receptive_field["rows"], found.receptive_field["columns"]
+        print(f"  receptive field: rows {top} to {bottom}, columns {left} to {right} of the image")
+    if found.attributions:
+        print(f"\n{'attribution for ' + str(found.target_class):<40}deletion  insertion  random weights")
+    for made, trust in found.attributions:
+        name = made.method + (f" at {made.layer}" if made.layer else "")
+        figures = f"{trust.deletion:>8.3f}  {trust.insertion:>9.3f}  {trust.random_similarity:>6.2f}"
+        print(f"  {name:<38}{figures}")
+    for near in found.neighbors:
+        print(f"{near.distance:>10.4g}  {near.label:<14} {near.path}")

@@ -1,0 +1,163 @@
+"""The page of an explanation: prediction, attribution, maps, filters, the arithmetic of a unit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from convnet.atomic import write_atomically
+from convnet.explain.arithmetic import Unit
+from convnet.explain.attribution import Attribution
+from convnet.explain.capture import Capture, Operation
+from convnet.explain.faithfulness import Faithfulness
+from convnet.reports import explain_figures as figures
+from convnet.reports.explain_figures import Scale
+from convnet.reports.html import render
+from convnet.reports.style import shortened, to_png, to_svg
+from convnet.reports.thumbnails import Tile, picture_uri, png_uri
+from convnet.tasks import ClassPrediction, Prediction, as_picture
+
+TOP = 5
+CONVOLUTIONS = ("conv1d", "conv2d", "conv_transpose2d")
+OVERVIEW = 16
+"""The number of maps of every layer in the overview."""
+SHOWN_NUMBERS = 200
+"""The largest number of products that are listed."""
+
+
+@dataclass(frozen=True)
+class ExplanationPage:
+    """The content of an explanation's folder.
+
+    Attributes:
+        figures: The explanation as plain values, for explain.json.
+        network: The name of the network.
+        path: The image.
+        image: As the network takes it, 1×C×H×W.
+        prediction: The prediction; None for networks without one class per image.
+        target: The class that is explained.
+        capture: The operations of the network.
+        layer: The layer that is shown.
+        unit: The unit whose arithmetic is shown.
+        receptive_field: Its receptive field.
+        attributions: Attribution maps with their trust scores.
+        neighbors: Pixels C×H×W, class, distance and path of the nearest training samples.
+        visualized: An image that excites the class, 1×C×H×W.
+        scale: The color scale of activations.
+    """
+
+    figures: dict[str, Any]
+    network: str
+    path: str
+    image: Tensor
+    prediction: Prediction | None
+    target: str | None
+    capture: Capture
+    layer: Operation
+    unit: Unit
+    receptive_field: dict[str, list[int]] | None
+    attributions: Sequence[tuple[Attribution, Faithfulness]] = ()
+    neighbors: Sequence[tuple[Tensor, str, str, str]] = ()
+    visualized: Tensor | None = None
+    scale: Scale = "map"
+
+    def write(self, folder: Path) -> Path:
+        """Write explain.html and explain.json.
+
+        Args:
+            folder: The folder; created if it does not exist.
+
+        Returns:
+            The path of the page.
+
+        Raises:
+            RunError: The folder is not writable.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        content = json.dumps(self.figures, indent=2, ensure_ascii=False, allow_nan=False)
+        write_atomically(folder / "explain.json", content + "\n")
+        page = folder / "explain.html"
+        write_atomically(page, self._html())
+        return page
+
+    def _html(self) -> str:
+        shown = as_picture(self.image[0])
+        found = self.prediction if isinstance(self.prediction, ClassPrediction) else None
+        bars = None
+        if found is not None:
+            names = [shortened(name) for name in found.classes[:TOP]]
+            bars = to_svg(figures.probability_figure(names, found.probabilities[:TOP]))
+        unit_picture = figures.unit_figure(self.unit)
+        curves = [(a.method, t.deletion_curve, t.insertion_curve) for a, t in self.attributions]
+        drawn_map = self.layer.is_map and max(self.layer.output.shape[2:]) > 1
+        return render(
+            "explain.html",
+            page=self,
+            picture=picture_uri(shown),
+            prediction=found,
+            bars=bars,
+            overlays=[
+                (found_map.method, to_png(figures.attribution_figure(shown, found_map)))
+                for found_map, _ in self.attributions
+            ],
+            curves=to_svg(figures.curve_figure(curves)) if curves else None,
+            field=to_png(figures.field_figure(shown, self.receptive_field, self.unit.position))
+            if self.image.shape[2] > 1
+            else None,
+            unit_picture=None if unit_picture is None else to_svg(unit_picture),
+            products=self._products(),
+            maps=to_png(self._maps(self.layer)) if drawn_map else None,
+            gradients=self._gradients() if drawn_map else None,
+            filters=list(self._filters()),
+            overview=list(self._overview()),
+            most=OVERVIEW,
+            neighbors=[Tile(picture_uri(as_picture(p)), *words) for p, *words in self.neighbors],
+            visualized=None if self.visualized is None else picture_uri(as_picture(self.visualized[0])),
+        )
+
+    def _products(self) -> list[tuple[str, float, float, float]]:
+        """Place, value, weight and product of each number that the unit reads, in the order of the patch."""
+        patch, kernel, products = self.unit.patch, self.unit.kernel, self.unit.products
+        if patch is None or kernel is None or products is None or patch.numel() > SHOWN_NUMBERS:
+            return []
+        places = [", ".join(map(str, place)) for place in np.ndindex(*patch.shape)]
+        rows = (values.flatten().tolist() for values in (patch, kernel, products))
+        return list(zip(places, *rows, strict=True))
+
+    def _maps(self, op: Operation, limit: float | None = None) -> Any:
+        return figures.map_figure(op.output[0], f"Activations of {op.name}", scale=self.scale, limit=limit)
+
+    def _gradients(self) -> bytes | None:
+        if self.layer.gradient is None:
+            return None
+        title = f"Gradients of the score of {shortened(self.target or '')} at {self.layer.name}"
+        return to_png(figures.map_figure(self.layer.gradient[0], title, scale=self.scale))
+
+    def _filters(self) -> Iterator[tuple[str, bytes]]:
+        """The filters of the first convolution and of the layer that is shown."""
+        with_weights = [op for op in self.capture.operations if op.kind in CONVOLUTIONS]
+        chosen = with_weights[:1] + [op for op in with_weights[1:] if op.module == self.layer.module]
+        for op in chosen:
+            weights = op.argument(1, "weight")
+            weights = weights[:, :, None] if weights.dim() == 3 else weights
+            size = "×".join(map(str, weights.shape))
+            yield op.name, to_png(figures.filter_figure(weights, f"Filters of {op.name}, {size}"))
+
+    def _overview(self) -> Iterator[tuple[str, str, str]]:
+        """The name, kind and size of every layer with maps, and its first maps as a data URI."""
+        maps = [op for op in self.capture.maps if max(op.output.shape[2:]) > 1]
+        limit = (
+            max((float(op.output.abs().max()) for op in maps), default=1.0)
+            if self.scale == "shared"
+            else None
+        )
+        for op in maps:
+            pixels = figures.map_strip(op.output[0][:OVERVIEW], self.scale, limit)
+            size = "×".join(map(str, op.output.shape[1:]))
+            yield op.name, f"{op.kind}, {size}", png_uri(pixels)
