@@ -119,7 +119,7 @@ def visualize(
         found = run(images.roll(shift, (2, 3)))
         if max(channels) >= found.shape[1] or min(channels) < 0:
             raise ModelError(f"layer '{layer}' has {found.shape[1]} channels, 0 to {found.shape[1] - 1}")
-        picked = found[torch.arange(len(channels)), chosen].flatten(1).mean(1)
+        picked = found[torch.arange(len(channels)), chosen].reshape(len(channels), -1).mean(1)
         rough = (images.diff(dim=2).abs().flatten(1).mean(1) if shape[1] > 1 else 0.0) + (
             images.diff(dim=3).abs().flatten(1).mean(1) if shape[2] > 1 else 0.0
         )

@@ -28,6 +28,8 @@ MOST_MAPS = 64
 """The largest number of maps of a layer in a figure."""
 MOST_FILTERS, MOST_CHANNELS = 32, 24
 """The largest number of filters, and of channels of each, in a figure."""
+BEYOND = 0.3
+"""How much of a receptive field is drawn beyond the image, relative to its side."""
 STRIP = 64
 """The side of a map in a strip of maps, in pixels."""
 MOST_PANELS = 6
@@ -213,8 +215,10 @@ def field_figure(image: Image, field: dict[str, list[int]] | None, position: Seq
             corner, size = (left - 0.5, top - 0.5), (right - left + 1, bottom - top + 1)
             axes.add_patch(Rectangle(corner, *size, fill=False, color=VAL, linewidth=2))
             height, width = image.shape[:2]
-            axes.set_xlim(min(left - 1, -0.5), max(right + 1, width - 0.5))
-            axes.set_ylim(max(bottom + 1, height - 0.5), min(top - 1, -0.5))
+            # Of a field that extends far beyond the image only the inner part is drawn.
+            wide, tall = BEYOND * width, BEYOND * height
+            axes.set_xlim(max(min(left - 1, -0.5), -wide), min(max(right + 1, width - 0.5), width + wide))
+            axes.set_ylim(min(max(bottom + 1, height - 0.5), height + tall), max(min(top - 1, -0.5), -tall))
             axes.set_facecolor("#e6e8eb")
     return picture
 

@@ -99,6 +99,7 @@ class ExplanationPage:
         return render(
             "explain.html",
             page=self,
+            file=Path(self.path).name,
             picture=picture_uri(shown),
             prediction=found,
             bars=bars,
@@ -142,7 +143,7 @@ class ExplanationPage:
     def _filters(self) -> Iterator[tuple[str, bytes]]:
         """The filters of the first convolution and of the layer that is shown."""
         with_weights = [op for op in self.capture.operations if op.kind in CONVOLUTIONS]
-        chosen = with_weights[:1] + [op for op in with_weights[1:] if op.module == self.layer.module]
+        chosen = with_weights[:1] + [op for op in with_weights[1:] if op.name == self.unit.layer]
         for op in chosen:
             weights = op.argument(1, "weight")
             weights = weights[:, :, None] if weights.dim() == 3 else weights

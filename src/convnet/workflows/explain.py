@@ -56,7 +56,8 @@ class Explanation:
         image: As the network takes it, 1×C×H×W, before normalization.
         capture: Every operation of the network, with gradients of the class score if there are classes.
         target: The class that is explained; None for networks without classes.
-        layer: The layer that is shown.
+        layer: The layer whose maps are shown.
+        unit_layer: The layer whose unit is shown: the same, or the convolution before it.
         chosen_unit: The unit whose arithmetic is shown; None for the one with the largest value.
         attributions: Attribution maps with their trust scores.
         neighbors: The nearest training samples.
@@ -69,6 +70,7 @@ class Explanation:
     capture: Capture = field(repr=False)
     target: int | None
     layer: Operation
+    unit_layer: Operation
     chosen_unit: tuple[int, ...] | None = None
     attributions: Sequence[tuple[Attribution, Faithfulness]] = ()
     neighbors: Sequence[Neighbor] = ()
@@ -90,10 +92,10 @@ class Explanation:
         """The arithmetic of the chosen unit."""
         place = self.chosen_unit
         if place is None:
-            values = self.layer.output[0]
+            values = self.unit_layer.output[0]
             flat = int(values.flatten().argmax())
             place = tuple(int(i) for i in torch.unravel_index(torch.tensor(flat), values.shape))
-        return unit(self.capture, self.layer.name, place)
+        return unit(self.capture, self.unit_layer.name, place)
 
     @cached_property
     def receptive_field(self) -> dict[str, list[int]] | None:
@@ -104,7 +106,7 @@ class Explanation:
         place = self.unit.position
         if len(place) != 3 or self.image.dim() != 4:
             return _whole_image(self.image) if len(place) == 1 else None
-        return _field(self.predictor, self.image, self.layer, place)
+        return _field(self.predictor, self.image, self.unit_layer, place)
 
     def as_dict(self) -> dict[str, Any]:
         """The explanation as plain values, for JSON."""
@@ -244,6 +246,7 @@ def explain_image(
         found,
         chosen,
         shown,
+        shown if layer is not None else _last_convolution(found, shown),
         None if unit is None else tuple(unit),
         attributions,
         nearest_training(_run_of(word, predictor), pixels, neighbors) if neighbors else (),
@@ -299,6 +302,12 @@ def _shown_layer(found: Capture) -> Operation:
     except ModelError:
         maps = [op for op in found.maps if max(op.output.shape[2:]) > 1]
         return (maps or list(found.operations))[-1]
+
+
+def _last_convolution(found: Capture, shown: Operation) -> Operation:
+    """The last convolution up to a layer, or the layer if there is none."""
+    before = found.operations[: [op.name for op in found.operations].index(shown.name) + 1]
+    return next((op for op in reversed(before) if op.kind.startswith("conv")), shown)
 
 
 def _methods(
