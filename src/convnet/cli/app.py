@@ -29,6 +29,7 @@ from convnet.cli import (
     report,
     resume,
     retrieve,
+    review,
     runs,
     summary,
     train,
@@ -52,6 +53,7 @@ app.command("predict")(predict.predict)
 app.command("explain")(explain.explain)
 app.command("dream")(dream.dream)
 app.command("report")(report.report)
+app.command("review")(review.review)
 app.command("runs")(runs.runs)
 app.command("features")(features.features)
 app.command("retrieve")(retrieve.retrieve)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from convnet.data.audit.confident_learning import label_issues
 from convnet.features import FEATURES
 from convnet.layers import Fitted
 
@@ -54,9 +55,8 @@ def suspects(
 ) -> list[Suspect]:
     """Labels that a cross-validated classifier contradicts with confidence, most suspicious first.
 
-    The classifier is logistic regression on embeddings, or on the features of `image_features`. It is
-    confident if the probability of another class exceeds the mean probability that the members of that class
-    have (confident learning; Northcutt et al. 2021).
+    The classifier is logistic regression on embeddings, or on the features of `image_features`; see
+    `label_issues`.
 
     Args:
         features: N×D.
@@ -70,17 +70,10 @@ def suspects(
     own_labels = labels[judged]
     probabilities = _probabilities(features[judged], own_labels)
     numbers = np.unique(own_labels)
-    own_column = np.searchsorted(numbers, own_labels)
-    own = probabilities[np.arange(len(judged)), own_column]
-    usual = np.array([own[own_column == k].mean() for k in range(len(numbers))])
-    others = np.where(np.arange(len(numbers)) == own_column[:, None], -1.0, probabilities)
-    best = others.argmax(1)
-    surest = others.max(1)
-    confident = (surest >= usual[best]) & (surest > own)
-    order = np.argsort(own - surest, kind="stable")
-    chosen = [i for i in order.tolist() if confident[i]][: int(SHARE * len(judged))]
+    chosen = label_issues(probabilities, np.searchsorted(numbers, own_labels))[: int(SHARE * len(judged))]
     return [
-        Suspect(int(judged[i]), classes[numbers[best[i]]], float(surest[i]), float(own[i])) for i in chosen
+        Suspect(int(judged[issue.index]), classes[numbers[issue.other]], issue.probability, issue.own)
+        for issue in chosen
     ]
 
 
