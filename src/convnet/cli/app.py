@@ -22,6 +22,7 @@ from convnet.cli import (
     explain,
     features,
     filter,
+    lr_find,
     models,
     plane,
     predict,
@@ -48,6 +49,7 @@ app.command("train", options_metavar="[OPTIONS]...")(train.train)
 app.command("compare")(compare.compare)
 app.command("baselines")(baselines.baselines)
 app.command("resume")(resume.resume)
+app.command("lr-find", options_metavar="[OPTIONS]...")(lr_find.lr_find)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("explain")(explain.explain)

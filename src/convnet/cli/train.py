@@ -109,6 +109,8 @@ def print_result(run: Run, as_json: bool) -> None:
         print(f"{'stages':<{width}} {_stages(run, head)}")
     speed = result["images_per_second"]
     print(f"{'time':<{width}} {result['seconds']:.1f} s" + (f", {speed:,.0f} {run.noun}/s" if speed else ""))
+    for finding in result.get("diagnosis", []):
+        print(f"{'diagnosis':<{width}} {finding['text']}")
     print(f"{'run':<{width}} {run.path}")
     print(f"{'report':<{width}} {run.path / 'report.html'}")
     if not run.task.target.exclusive:

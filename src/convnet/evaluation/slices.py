@@ -61,8 +61,8 @@ def measure_slices(evaluation: ClassificationResult, dataset: Dataset) -> list[S
     right = (evaluation.predicted == evaluation.targets).numpy()
     found: list[Slice] = []
     if dataset.info.modality == "images":
-        sizes = _file_sizes(dataset, evaluation.indices.tolist())
-        if sizes is not None:
+        if isinstance(dataset, ImageDataset):
+            sizes = file_sizes(dataset, evaluation.indices.tolist())
             known = ~np.isnan(sizes[:, 0])
             sides = np.sqrt(sizes.prod(1))[known]
             found += _by_number("size", sides, right[known], lambda a, b: f"{a:.0f} to {b:.0f} pixels")
@@ -118,10 +118,8 @@ def _brightness(dataset: Dataset, indices: torch.Tensor) -> NDArray[np.float64]:
     return torch.cat(means).double().numpy() if means else np.zeros(0)
 
 
-def _file_sizes(dataset: Dataset, indices: Sequence[int]) -> NDArray[np.float64] | None:
-    """Height and width of the files N×2, NaN where one cannot be read; None for data without files."""
-    if not isinstance(dataset, ImageDataset):
-        return None
+def file_sizes(dataset: ImageDataset, indices: Sequence[int]) -> NDArray[np.float64]:
+    """Height and width of the image files of some samples N×2; NaN where one cannot be read."""
     manifest, found = dataset.files.manifest, np.full((len(indices), 2), np.nan)
     for place, index in enumerate(indices):
         name = manifest.samples[int(dataset.rows[index])].entry.name

@@ -15,6 +15,7 @@ from convnet.analysis import Equivariance
 from convnet.data import Dataset, all_images
 from convnet.reports.style import CHART, CYCLE, MUTED, TEST, TRAIN, VAL, figure, log_scale, shortened
 from convnet.tasks import Score
+from convnet.training.rate_finder import RateCurve
 
 Row = dict[str, float | None]
 MOST_COLUMNS = 12
@@ -114,6 +115,23 @@ def learning_rates(rows: Sequence[Row]) -> Figure:
         axes.set_title("Learning rate")
         axes.set_ylim(0, rate.max() * 1.15)
         step_axis(axes)
+    return picture
+
+
+def rate_curve(curve: RateCurve, own: float) -> Figure:
+    """The smoothed training loss by learning rate, with the suggestion and the recipe's own rate."""
+    with figure(*CHART) as picture:
+        axes = picture.subplots()
+        axes.plot(curve.rates, curve.losses, color=TRAIN)
+        axes.axvline(curve.suggested, color=TEST, linestyle="--", label=f"suggested {curve.suggested:.2g}")
+        axes.axvline(own, color=VAL, linestyle=":", label=f"recipe {own:.2g}")
+        axes.set_xscale("log")
+        low, start = float(curve.losses.min()), float(curve.losses[0])
+        axes.set_ylim(low - 0.05 * (start - low + 1e-9), start + 0.6 * (start - low) + 1e-6)
+        axes.set_title("Loss by learning rate")
+        axes.set_xlabel("learning rate")
+        axes.set_ylabel("training loss, smoothed")
+        axes.legend(fontsize=8.5)
     return picture
 
 

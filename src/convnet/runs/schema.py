@@ -106,6 +106,14 @@ class CalibrationFigures(Document):
     unknown: UnknownFigures | None = None
 
 
+class DiagnosisEntry(Document):
+    """A finding about the training."""
+
+    kind: str
+    text: str
+    value: float
+
+
 class ResultFile(Document):
     """The content of result.json: the final figures of a run."""
 
@@ -125,6 +133,7 @@ class ResultFile(Document):
     thresholds: dict[str, float] = {}
     head: HeadFigures | None = None
     calibration: CalibrationFigures | None = None
+    diagnosis: list[DiagnosisEntry] = []
     device: str = "cpu"
     precision: str = "fp32"
 

@@ -23,6 +23,7 @@ from convnet.runs import RunFolder
 from convnet.tasks import Evaluation
 from convnet.tensor_file import to_bytes
 from convnet.types import SplitName
+from convnet.workflows.diagnosis import diagnose_training
 
 Row = dict[str, float | None]
 
@@ -85,6 +86,9 @@ def write_results(folder: RunFolder, setup: TrainingSetup, rows: Sequence[Row]) 
         del result["best_epoch"]
     if setup.head is not None and setup.recipe.epochs:
         result["head"] = {**setup.head, "kept": epoch == 0}
+    result["diagnosis"] = [
+        finding.as_dict() for finding in diagnose_training(folder, setup, rows, held_out["val"])
+    ]
     if thresholds:
         result["thresholds"] = thresholds
     if calibration is not None:

@@ -1,0 +1,133 @@
+"""Collect the facts about a training run that its diagnosis needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from convnet.data import Dataset, ImageDataset, labels_of
+from convnet.evaluation.diagnosis import Finding, TrainingFacts, chance_loss, diagnose
+from convnet.evaluation.slices import file_sizes
+from convnet.explain.health import LayerHealth, layer_health
+from convnet.recipes import TrainingSetup
+from convnet.runs import RunFolder, StepLog
+from convnet.tasks import ClassificationResult, Evaluation
+
+SMALL_SIDE = 64
+MOST_SMALL, MOST_LARGE = 256, 32
+"""The largest number of samples of a batch, of images up to 64 pixels and of larger ones."""
+COMPARED = 256
+"""The largest number of images of each split whose brightness is compared."""
+SIZED = 64
+"""The largest number of files of each split whose size is compared."""
+SURE = 0.01
+"""The probability of a label below which the network is sure that it is wrong."""
+
+
+def diagnose_training(
+    folder: RunFolder, setup: TrainingSetup, rows: Sequence[dict[str, float | None]], val: Evaluation | None
+) -> list[Finding]:
+    """The diagnosis of a finished training of a classifier; empty for other tasks.
+
+    Args:
+        folder: The run folder.
+        setup: The finished training.
+        rows: The rows of metrics.csv.
+        val: The evaluation of the validation split, calibrated.
+    """
+    if not setup.task.target.exclusive:
+        return []
+    split, info = setup.split, setup.dataset.info
+    held_out = val if isinstance(val, ClassificationResult) else None
+    trained = bool(rows)
+    counts = torch.bincount(labels_of(setup.dataset)[split.train], minlength=len(info.classes)).tolist()
+    own = None if held_out is None else held_out.probabilities.gather(1, held_out.targets[:, None])[:, 0]
+    return diagnose(
+        TrainingFacts(
+            epochs=rows,
+            steps=[row["loss"] or 0.0 for row in StepLog.read(folder.file("steps.csv"))],
+            classes=info.classes,
+            chance=chance_loss(counts),
+            per_class=counts,
+            recall=[] if held_out is None else [row["recall"] for row in held_out.per_class()],
+            balanced=setup.recipe.balance != "none",
+            cross_entropy=setup.recipe.loss.name == "cross-entropy" and setup.recipe.balance == "none",
+            train=rows[-1]["train_accuracy"] if trained else None,
+            val=None if held_out is None else held_out.accuracy,
+            val_samples=0 if held_out is None else len(held_out),
+            sure_mistakes=0.0 if own is None else float((own < SURE).double().mean()),
+            layers=_layers(setup) if trained else [],
+            input_scale=_input_scale(setup) if trained else None,
+            brightness=_brightness(setup.dataset, split.train, split.val),
+            sizes=_sizes(setup.dataset, split.train, split.val),
+            copies=_copies(setup.dataset, split.train, split.val),
+        )
+    )
+
+
+def _spread(indices: Tensor, most: int) -> Tensor:
+    """At most so many of the indices, evenly spaced."""
+    return indices[torch.linspace(0, len(indices) - 1, min(most, len(indices))).long()]
+
+
+def _layers(setup: TrainingSetup) -> list[LayerHealth]:
+    """The state of the trained layers on some training samples."""
+    most = MOST_SMALL if max(setup.dataset.info.shape[1:]) <= SMALL_SIDE else MOST_LARGE
+    batch = setup.inputs.read(_spread(setup.split.train, most))
+    if not len(batch):
+        return []
+    device = setup.training.compute.device
+    model = setup.training.evaluated
+    try:
+        return layer_health(model, batch.images.to(device), batch.targets.to(device), setup.training.loss)
+    except RuntimeError:  # a network without gradients, or out of memory
+        return []
+
+
+def _input_scale(setup: TrainingSetup) -> tuple[float, float] | None:
+    """Mean and deviation of some normalized training samples."""
+    if len(setup.front) or len(setup.network.features):
+        return None
+    batch = setup.dataset.read(_spread(setup.split.train, COMPARED))
+    if not len(batch):
+        return None
+    normal = setup.network.normalize.cpu()(batch.images.cpu()).double()
+    setup.network.normalize.to(setup.training.compute.device)
+    known = normal[~normal.isnan()]
+    return float(known.mean()), float(known.std()) if len(known) > 1 else 0.0
+
+
+def _brightness(dataset: Dataset, train: Tensor, val: Tensor) -> tuple[float, float, float] | None:
+    if dataset.info.modality != "images" or not len(val):
+        return None
+    means = []
+    for indices in (train, val):
+        batch = dataset.read(_spread(indices, COMPARED))
+        means.append(batch.images.float().flatten(1).mean(1).double().cpu())
+    if min(map(len, means)) < 2:
+        return None
+    return float(means[0].mean()), float(means[1].mean()), float(means[0].std())
+
+
+def _sizes(dataset: Dataset, train: Tensor, val: Tensor) -> tuple[float, float] | None:
+    """The median side of some training and validation files; None for data without files."""
+    if not isinstance(dataset, ImageDataset) or not len(val):
+        return None
+    found = []
+    for indices in (train, val):
+        sizes = file_sizes(dataset, _spread(indices, SIZED).tolist())
+        sides = torch.from_numpy(sizes).prod(1).sqrt()
+        found.append(float(sides.nanmedian()))
+    return found[0], found[1]
+
+
+def _copies(dataset: Dataset, train: Tensor, val: Tensor) -> float:
+    """The fraction of validation samples with the pixels of a training sample."""
+    numbers = dataset.info.contents
+    if numbers is None:
+        numbers = dataset.info.duplicates
+    if numbers is None or not len(val):
+        return 0.0
+    return float(torch.isin(numbers[val], numbers[train]).double().mean())
