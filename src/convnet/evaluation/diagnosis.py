@@ -23,6 +23,8 @@ SLOW = 0.25
 """The largest fall of the loss, as a fraction of guessing, where the rate may be too low."""
 IMPROVING = 0.02
 """The rise of the validation accuracy in the last quarter of training of a run that is too short."""
+STEADY = 0.7
+"""The fraction of the epochs in which a steadily falling loss falls."""
 DEAD = 0.5
 VANISHED, EXPLODED = 1e-8, 100.0
 """Sizes of gradients relative to weights, of the loss at the end of training."""
@@ -80,7 +82,7 @@ class TrainingFacts:
         input_scale: The mean and the standard deviation of normalized inputs.
         brightness: Mean of training images, mean of validation images, deviation of training images.
         sizes: Median side of training and of validation files in pixels.
-        copies: The fraction of validation samples that are also training samples.
+        copies: The fraction of validation samples that are copies of samples of the given training split.
     """
 
     epochs: Sequence[Row] = ()
@@ -127,14 +129,14 @@ def _learning(facts: TrainingFacts) -> Iterator[Finding]:
         return
     last, chance = float(losses[-1] or 0.0), facts.chance
     peak = max([float(loss or 0.0) for loss in losses] + _smoothed(facts.steps))
-    if peak > 2 * chance and last > (1 - NEAR_CHANCE) * chance:
+    if peak > 2 * chance and last > (1 - SLOW) * chance:
         yield Finding(
             "learning_rate_too_high",
             f"The learning rate is too high: the training loss rose to {peak:.3g}, that of guessing is "
             f"{chance:.3g}. Divide the rate by 10 (--lr), or look for one with convnet lr-find.",
             peak,
         )
-    elif last > (1 - NEAR_CHANCE) * chance:
+    elif last > (1 - NEAR_CHANCE) * chance and not (last > (1 + NEAR_CHANCE) * chance and _falling(losses)):
         yield Finding(
             "loss_at_chance",
             f"Nothing was learned: the training loss is {last:.3g}, that of guessing is {chance:.3g}. Check "
@@ -158,8 +160,10 @@ def _smoothed(steps: Sequence[float], span: int = 10) -> list[float]:
 
 
 def _falling(losses: Sequence[float | None]) -> bool:
+    """Whether the loss fell in most epochs."""
     values = [float(loss or 0.0) for loss in losses]
-    return all(after < before for before, after in pairwise(values))
+    falls = sum(after < before for before, after in pairwise(values))
+    return values[-1] < values[0] and falls >= STEADY * (len(values) - 1)
 
 
 def _fit(facts: TrainingFacts) -> Iterator[Finding]:
@@ -271,8 +275,8 @@ def _splits(facts: TrainingFacts) -> Iterator[Finding]:
     if facts.copies > COPIED:
         yield Finding(
             "validation_copies_training",
-            f"{facts.copies:.1%} of the validation samples are also training samples, so the validation "
-            "figures are too good. Remove the copies, or let the split be drawn again.",
+            f"{facts.copies:.1%} of the validation samples are copies of training samples. Copies in the "
+            "training split are not used, so it is smaller; remove them, or let the split be drawn again.",
             facts.copies,
         )
     if facts.brightness is not None:

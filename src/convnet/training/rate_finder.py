@@ -86,9 +86,7 @@ def find_rate(
         if step > 10 and smoothed > DIVERGED * best:
             break
     if len(rates) < 10:
-        raise RecipeError(
-            "the loss was not finite in the first steps; normalize the inputs, or set --from lower"
-        )
+        raise RecipeError("the loss was not finite in the first steps; normalize the inputs, or lower --from")
     x, y = np.array(rates), np.array(losses)
     lowest_at = int(y.argmin())
     slopes = np.gradient(y[: lowest_at + 1], np.log(x[: lowest_at + 1])) if lowest_at > 1 else np.zeros(1)

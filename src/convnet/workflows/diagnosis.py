@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -62,7 +63,7 @@ def diagnose_training(
             input_scale=_input_scale(setup) if trained else None,
             brightness=_brightness(setup.dataset, split.train, split.val),
             sizes=_sizes(setup.dataset, split.train, split.val),
-            copies=_copies(setup.dataset, split.train, split.val),
+            copies=_copies(setup.dataset, split.val),
         )
     )
 
@@ -81,9 +82,11 @@ def _layers(setup: TrainingSetup) -> list[LayerHealth]:
     device = setup.training.compute.device
     model = setup.training.evaluated
     try:
-        return layer_health(model, batch.images.to(device), batch.targets.to(device), setup.training.loss)
+        found = layer_health(model, batch.images.to(device), batch.targets.to(device), setup.training.loss)
     except RuntimeError:  # a network without gradients, or out of memory
         return []
+    prefix = f"{len(setup.network) - 1}."  # the network's place behind the normalization
+    return [replace(layer, name=layer.name.removeprefix(prefix)) for layer in found]
 
 
 def _input_scale(setup: TrainingSetup) -> tuple[float, float] | None:
@@ -123,11 +126,12 @@ def _sizes(dataset: Dataset, train: Tensor, val: Tensor) -> tuple[float, float] 
     return found[0], found[1]
 
 
-def _copies(dataset: Dataset, train: Tensor, val: Tensor) -> float:
-    """The fraction of validation samples with the pixels of a training sample."""
-    numbers = dataset.info.contents
-    if numbers is None:
-        numbers = dataset.info.duplicates
-    if numbers is None or not len(val):
+def _copies(dataset: Dataset, val: Tensor) -> float:
+    """The fraction of validation samples with the pixels of a sample that the data gives for training."""
+    info = dataset.info
+    numbers = info.contents if info.contents is not None else info.duplicates
+    if numbers is None or info.given_split is None or not len(val):
         return 0.0
-    return float(torch.isin(numbers[val], numbers[train]).double().mean())
+    given = torch.tensor([name == "train" for name in info.given_split])
+    given[val] = False
+    return float(torch.isin(numbers[val], numbers[given]).double().mean())

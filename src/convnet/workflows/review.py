@@ -231,8 +231,8 @@ def apply_corrections(run: Run, corrections: Path, out: Path) -> int:
     unknown = [path for path in new if path not in places]
     if unknown:
         raise DataError(
-            f"{corrections}: {unknown[0]} is not in {dataset.info.name} ({len(unknown):,} such paths); use the "
-            "paths of suspects.csv"
+            f"{corrections}: {unknown[0]} is not in {dataset.info.name} ({len(unknown):,} such paths); use "
+            "the paths of suspects.csv"
         )
     classes = dataset.info.classes
     strange = {label for label in new.values() if label and label not in classes}
