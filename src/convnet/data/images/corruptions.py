@@ -97,8 +97,8 @@ CORRUPTIONS: Mapping[str, Corruption] = {
     "noise": Corruption("σ of 255", (8, 16, 26, 38, 55), lambda sigma, _: noisy("gaussian", sigma, 0.0)),
     "blur": Corruption(
         "σ in % of the side",
-        (1.5, 2.5, 3.5, 5.0, 7.0),
-        lambda percent, side: blurred(max(0.3, percent * side / 100)),
+        (2.0, 3.0, 4.0, 5.5, 7.5),
+        lambda percent, side: blurred(max(0.4, percent * side / 100)),
     ),
     "JPEG": Corruption("quality", (60, 40, 25, 15, 8), _jpeg),
     "shift": Corruption("fraction of the side", (0.03, 0.06, 0.1, 0.15, 0.2), _shift),
