@@ -36,6 +36,7 @@ COMMANDS = {
     "summary.py": "--rounds 1",
     "torchinfo_comparison.py": "",
     "transfer.py": "curve PHOTOS --seeds 1 --per-class 5",
+    "trust.py": "calibration digits --epochs 2 --unknown PHOTOS",
     "training_speed.py": "--launches 1 --rounds 1 --steps 2 --data-dir DATA",
 }
 TENSORFLOW = {"keras_folder.py"}
