@@ -15,6 +15,7 @@ from PIL import Image
 
 import convnet
 from convnet.errors import ConvnetError
+from convnet.explain.unknown import scrambled
 from convnet.workflows import Run
 from tests.conftest import PHOTOS, Cli, refused, result_of
 
@@ -191,10 +192,12 @@ def test_evaluation_on_one_class(tmp_path: Path, call: Cli) -> None:
 
 
 def test_predict_says_unknown(run: Run, digit: Path, call: Cli, tmp_path: Path) -> None:
-    for i in range(20):
-        noise = np.random.default_rng(i).integers(0, 256, (8, 8), np.uint8)
-        Image.fromarray(noise).save(tmp_path / f"noise-{i}.png")
-    known, *strange = result_of(call("predict", run.path, digit, tmp_path / "noise-*.png", "--json"))
+    from sklearn.datasets import load_digits
+
+    pixels = (torch.from_numpy(load_digits().images[:40]) * 16).clamp(0, 255)
+    for i, image in enumerate(scrambled(pixels[:, None].float())):
+        Image.fromarray(image[0].byte().numpy()).save(tmp_path / f"strange-{i}.png")
+    known, *strange = result_of(call("predict", run.path, digit, tmp_path / "strange-*.png", "--json"))
     assert known["unknown"] is False and sum(row["unknown"] for row in strange) >= 5
     for row in (known, *strange):
         assert row["unknown"] is (row["unknown_score"] < row["unknown_threshold"])
@@ -237,7 +240,8 @@ def test_wrong_labels_are_found_and_corrected(
     done = call("review", run.path, "--apply", suspects, "--out", tmp_path / "labels.csv")
     assert f"{len(found):,} labels changed" in done.stdout, done.stderr
     assert before == {path: path.read_bytes() for path in before}
-    rows = {row["path"]: row for row in csv.DictReader((tmp_path / "labels.csv").open(newline=""))}
+    table = (tmp_path / "labels.csv").read_text().splitlines()
+    rows = {row["path"]: row for row in csv.DictReader(table)}
     first = found[0]
     assert rows[str(Path(run.recipe.data.source) / first["path"])]["label"] == first["suggested"]
     options: dict[str, Any] = {"model": "linear", "weights": None, "epochs": 1}

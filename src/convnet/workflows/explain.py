@@ -127,7 +127,7 @@ class Explanation:
             ],
         }
 
-    def write(self, folder: Path, *, scale: Literal["map", "layer", "shared"] = "map") -> Path:
+    def write(self, folder: str | Path, *, scale: Literal["map", "layer", "shared"] = "map") -> Path:
         """Write explain.html and explain.json.
 
         Args:
@@ -158,7 +158,7 @@ class Explanation:
             self.visualized,
             scale,
         )
-        return page.write(folder)
+        return page.write(Path(folder))
 
 
 def _whole_image(image: Tensor) -> dict[str, list[int]]:
