@@ -266,7 +266,7 @@ def explain(
     unit: Sequence[int] | None = None,
     methods: Sequence[str] | None = None,
     neighbors: int = 0,
-    visualization: bool = False,
+    visualization: bool | int = False,
 ) -> Explanation:
     """Explain what a network does with one image.
 
@@ -280,10 +280,11 @@ def explain(
         layer: The layer that is shown. Default: the last one with maps of at least 4×4.
         target: The class that is explained. Default: the predicted one.
         unit: The unit of the layer whose arithmetic is shown: channel, row, column. Default: the largest.
-        methods: Attribution methods (`convnet.explain.attribution.NAMES`) or "all". Default: all for images
-            up to 64 pixels, for others Grad-CAM, Layer-CAM and saliency.
+        methods: Attribution methods (`convnet.explain.attribution.NAMES`) or "all". Default: Grad-CAM,
+            Layer-CAM and saliency.
         neighbors: The number of nearest training samples to find.
-        visualization: Whether to make an image that excites the class by gradient ascent.
+        visualization: Whether to make an image that excites the class by gradient ascent; or a channel of
+            the layer, for an image that excites it.
 
     Returns:
         Prediction, activations, gradients, arithmetic and attribution; `write` makes a page.

@@ -44,7 +44,7 @@ def test_the_sections_of_a_report(run: Run) -> None:
         "ROC and precision-recall curves",
         "Calibration",
         "Misclassified images",
-        "Highest loss images",
+        "Images with the highest loss",
         "Least certain images",
         "How to reproduce this run",
     ]

@@ -60,7 +60,7 @@ def test_the_json_of_a_unit(run: Run, digit: Path, call: Cli) -> None:
 
 
 def test_the_page_of_an_explanation(run: Run, digit: Path, call: Cli, tmp_path: Path) -> None:
-    options = ("--neighbors", "4", "--visualize", "--class", "6", "--scale", "shared")
+    options = ("--neighbors", "4", "--visualize", "--class", "6", "--scale", "shared", "--method", "all")
     done = call("explain", run.path, digit, *options)
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "six-explain" / "explain.html").read_text()
@@ -71,6 +71,10 @@ def test_the_page_of_an_explanation(run: Run, digit: Path, call: Cli, tmp_path: 
     assert all(0 <= row["deletion"] <= 1 and 0 <= row["insertion"] <= 1 for row in found["attributions"])
     assert [row["class"] for row in found["neighbors"]].count("6") >= 3
     assert len(page) < 5_000_000
+    layer = _convolution(run)
+    done = call("explain", run.path, digit, "--layer", layer, "--channel", "2", "--out", tmp_path / "channel")
+    assert f"channel 2 of {layer}" in (tmp_path / "channel" / "explain.html").read_text(), done.stderr
+    assert "name the layer" in refused(call("explain", run.path, digit, "--channel", "2"))
 
 
 def test_explain_in_python(run: Run, digit: Path, tmp_path: Path) -> None:

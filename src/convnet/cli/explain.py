@@ -36,13 +36,17 @@ def explain(
         list[str] | None,
         typer.Option(
             help="Attribution: grad-cam, layer-cam, saliency, smooth-grad, integrated-gradients, "
-            "guided-backprop, occlusion or all; repeatable. Default: all for small images, else three.",
+            "guided-backprop, occlusion or all; repeatable. Default: the first three.",
         ),
     ] = None,
     neighbors: Annotated[int, typer.Option(min=0, help="Show this many of the nearest training images.")] = 0,
     visualize: Annotated[
         bool, typer.Option("--visualize", help="Make an image that excites the class by gradient ascent.")
     ] = False,
+    channel: Annotated[
+        int | None,
+        typer.Option(min=0, help="Make an image that excites this channel of --layer by gradient ascent."),
+    ] = None,
     scale: Annotated[
         Literal["map", "layer", "shared"],
         typer.Option(help="The color scale of activations: one per map, per layer, or one for all layers."),
@@ -68,7 +72,7 @@ def explain(
         unit=None if unit is None else _position(unit),
         methods=method if not as_json or method else (),
         neighbors=neighbors,
-        visualization=visualize,
+        visualization=visualize if channel is None else channel,
     )
     if as_json:
         if out is not None:

@@ -46,10 +46,9 @@ Method = Callable[[nn.Module, Tensor, int], Tensor]
 
 def saliency(model: nn.Module, image: Tensor, target: int) -> Tensor:
     """The gradient of the score, C×H×W (Simonyan et al. 2014)."""
-    from captum.attr import Saliency
-
-    found: Tensor = Saliency(model).attribute(image.requires_grad_(), target=target, abs=False)
-    return found[0]
+    source = image.requires_grad_()
+    (gradient,) = torch.autograd.grad(model(source)[0, target], source)
+    return gradient[0]
 
 
 def smooth_grad(model: nn.Module, image: Tensor, target: int) -> Tensor:

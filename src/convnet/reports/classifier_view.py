@@ -56,6 +56,7 @@ class NotableSamples:
         tiles: Their pictures; empty for other data than images.
         rows: Their paths, classes, predictions, confidences and losses.
         total: The number of samples that qualify.
+        mistakes: Whether they are the misclassified ones.
     """
 
     title: str
@@ -63,6 +64,7 @@ class NotableSamples:
     tiles: list[Tile]
     rows: list[dict[str, Any]]
     total: int
+    mistakes: bool
 
 
 @dataclass(frozen=True)
@@ -174,26 +176,19 @@ def _notable(
     wrong = (evaluation.predicted != evaluation.targets).nonzero()[:, 0]
     own = evaluation.probabilities.gather(1, evaluation.targets[:, None])[:, 0]
     two = evaluation.probabilities.topk(min(2, len(classes)), 1).values
+    noun = "images" if dataset is not None else "samples"
+    sure = wrong[confidence[wrong].argsort(descending=True, stable=True)]
+    close = (two[:, 0] - two[:, -1]).argsort(stable=True)
     orders = (
-        (
-            "Misclassified",
-            "Most confident first.",
-            wrong[confidence[wrong].argsort(descending=True, stable=True)],
-            len(wrong),
-        ),
-        ("Highest loss", "The probability of the true class is lowest.", own.argsort(stable=True), len(own)),
-        (
-            "Least certain",
-            "The two most probable classes are closest.",
-            (two[:, 0] - two[:, -1]).argsort(stable=True),
-            len(own),
-        ),
+        (f"Misclassified {noun}", "Most confident first.", sure),
+        (f"{noun.capitalize()} with the highest loss", "Highest loss first.", own.argsort(stable=True)),
+        (f"Least certain {noun}", "The two most probable classes are closest.", close),
     )
-    for title, note, order, total in orders:
-        most = LISTED if title == "Misclassified" else TILES
-        rows = [_row(evaluation, classes, paths, i) for i in order[:most].tolist()]
+    for title, note, order in orders:
+        mistakes = order is sure
+        rows = [_row(evaluation, classes, paths, i) for i in order[: LISTED if mistakes else TILES].tolist()]
         tiles = _tiles(evaluation, classes, dataset, order[:TILES].tolist())
-        yield NotableSamples(title, note, tiles, rows, total)
+        yield NotableSamples(title, note, tiles, rows, len(order), mistakes)
 
 
 def _row(

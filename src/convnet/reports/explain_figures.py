@@ -232,8 +232,9 @@ def unit_figure(unit: Unit) -> Figure | None:
     weight = np.nan_to_num(products if products is not None else patch, neginf=0.0)
     order = np.sort(np.argsort(-np.abs(weight.reshape(len(weight), -1).sum(1)), kind="stable")[:MOST_PANELS])
     panels = [("patch", patch)] + ([("kernel", kernel), ("products", products)] if kernel is not None else [])
-    tall = 1.5 if patch.shape[1] > 1 else 0.75
-    with figure(2.3 * len(panels) + 0.7, 0.85 + tall * len(order)) as picture:
+    side = min(2.6, 0.45 * patch.shape[2] + 0.4)
+    tall = side * patch.shape[1] / patch.shape[2] if patch.shape[1] > 1 else 0.6
+    with figure(max(4.5, (side + 0.25) * len(panels) + 0.6), 0.75 + (tall + 0.25) * len(order)) as picture:
         grid = picture.subplots(len(order), len(panels), squeeze=False)
         for row, channel in enumerate(order.tolist()):
             for axes, (name, values) in zip(grid[row], panels, strict=True):

@@ -25,7 +25,7 @@ from convnet.tasks import ClassPrediction, Prediction, as_picture
 
 TOP = 5
 CONVOLUTIONS = ("conv1d", "conv2d", "conv_transpose2d")
-OVERVIEW = 16
+OVERVIEW = 12
 """The number of maps of every layer in the overview."""
 SHOWN_NUMBERS = 200
 """The largest number of products that are listed."""
@@ -48,7 +48,7 @@ class ExplanationPage:
         receptive_field: Its receptive field.
         attributions: Attribution maps with their trust scores.
         neighbors: Pixels C×H×W, class, distance and path of the nearest training samples.
-        visualized: An image that excites the class, 1×C×H×W.
+        visualized: What was asked for, and an image that excites it, 1×C×H×W.
         scale: The color scale of activations.
     """
 
@@ -64,7 +64,7 @@ class ExplanationPage:
     receptive_field: dict[str, list[int]] | None
     attributions: Sequence[tuple[Attribution, Faithfulness]] = ()
     neighbors: Sequence[tuple[Tensor, str, str, str]] = ()
-    visualized: Tensor | None = None
+    visualized: tuple[str, Tensor] | None = None
     scale: Scale = "map"
 
     def write(self, folder: Path) -> Path:
@@ -116,10 +116,12 @@ class ExplanationPage:
             maps=to_png(self._maps(self.layer)) if drawn_map else None,
             gradients=self._gradients() if drawn_map else None,
             filters=list(self._filters()),
-            overview=list(self._overview()),
+            overview=list(self._overview([(op, op.output) for op in self.capture.maps])),
+            slopes=list(self._overview([(op, op.gradient) for op in self.capture.maps])),
             most=OVERVIEW,
             neighbors=[Tile(picture_uri(as_picture(p)), *words) for p, *words in self.neighbors],
-            visualized=None if self.visualized is None else picture_uri(as_picture(self.visualized[0])),
+            excited=None if self.visualized is None else self.visualized[0],
+            visualized=None if self.visualized is None else picture_uri(as_picture(self.visualized[1][0])),
         )
 
     def _products(self) -> list[tuple[str, float, float, float]]:
@@ -150,15 +152,12 @@ class ExplanationPage:
             size = "×".join(map(str, weights.shape))
             yield op.name, to_png(figures.filter_figure(weights, f"Filters of {op.name}, {size}"))
 
-    def _overview(self) -> Iterator[tuple[str, str, str]]:
+    def _overview(self, layers: Sequence[tuple[Operation, Tensor | None]]) -> Iterator[tuple[str, str, str]]:
         """The name, kind and size of every layer with maps, and its first maps as a data URI."""
-        maps = [op for op in self.capture.maps if max(op.output.shape[2:]) > 1]
-        limit = (
-            max((float(op.output.abs().max()) for op in maps), default=1.0)
-            if self.scale == "shared"
-            else None
-        )
-        for op in maps:
-            pixels = figures.map_strip(op.output[0][:OVERVIEW], self.scale, limit)
+        maps = [(op, values) for op, values in layers if values is not None and max(values.shape[2:]) > 1]
+        largest = max((float(values.abs().max()) for _, values in maps), default=1.0)
+        for op, values in maps:
+            limit = largest if self.scale == "shared" else None
+            pixels = figures.map_strip(values[0][:OVERVIEW], self.scale, limit)
             size = "×".join(map(str, op.output.shape[1:]))
             yield op.name, f"{op.kind}, {size}", png_uri(pixels)

@@ -120,7 +120,7 @@ def ranking_curves(evaluation: ClassificationResult, classes: Sequence[str]) -> 
     drawn = []
     for title, x_name, y_name, mean in (
         ("ROC", "false positive rate", "true positive rate", np.mean(list(area.values()))),
-        ("Precision and recall", "recall", "precision", np.mean(list(precision.values()))),
+        ("Precision-recall", "recall", "precision", np.mean(list(precision.values()))),
     ):
         with figure(CHART[0], CHART[0]) as picture:
             axes = picture.subplots()
@@ -133,8 +133,7 @@ def ranking_curves(evaluation: ClassificationResult, classes: Sequence[str]) -> 
                     label = f"{shortened(classes[k])} {precision[k]:.3f}"
                 x, y = _thinned(x, y)
                 axes.plot(x, y, color=CYCLE[number % len(CYCLE)], linewidth=1.2, label=label)
-            which = f", hardest {len(hardest)} of {len(chosen)} classes" if len(hardest) < len(chosen) else ""
-            axes.set_title(f"{title}: mean area {mean:.4f}{which}", fontsize=10)
+            axes.set_title(f"{title}: {'mean ' if len(chosen) > 1 else ''}area {mean:.4f}", fontsize=10)
             axes.set_xlabel(x_name)
             axes.set_ylabel(y_name)
             axes.set_xlim(-0.02, 1.02)

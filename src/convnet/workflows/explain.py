@@ -31,8 +31,7 @@ from convnet.workflows.run import Run
 from convnet.workflows.run_data import open_own_data
 
 QUICK = ("grad-cam", "layer-cam", "saliency")
-"""The methods for images above 64 pixels, for which all would take a minute."""
-SMALL_SIDE = 64
+"""The methods that are computed by default; all of them take a minute for a photo."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Explanation:
         chosen_unit: The unit whose arithmetic is shown; None for the one with the largest value.
         attributions: Attribution maps with their trust scores.
         neighbors: The nearest training samples.
-        visualized: Images that excite the class, 1×C×H×W in pixel values, if asked for.
+        visualized: What was asked for, and an image that excites it, 1×C×H×W in pixel values.
     """
 
     predictor: Predictor
@@ -74,7 +73,7 @@ class Explanation:
     chosen_unit: tuple[int, ...] | None = None
     attributions: Sequence[tuple[Attribution, Faithfulness]] = ()
     neighbors: Sequence[Neighbor] = ()
-    visualized: Tensor | None = field(default=None, repr=False)
+    visualized: tuple[str, Tensor] | None = field(default=None, repr=False)
 
     @cached_property
     def prediction(self) -> Prediction:
@@ -218,7 +217,7 @@ def explain_image(
     unit: Sequence[int] | None = None,
     methods: Sequence[str] | None = None,
     neighbors: int = 0,
-    visualization: bool = False,
+    visualization: bool | int = False,
 ) -> Explanation:
     """Explain what a network does with one image; see `convnet.explain` for the arguments."""
     predictor = word.predictor if isinstance(word, Run) else load_predictor(word)
@@ -250,7 +249,7 @@ def explain_image(
         None if unit is None else tuple(unit),
         attributions,
         nearest_training(_run_of(word, predictor), pixels, neighbors) if neighbors else (),
-        class_picture(predictor, chosen) if visualization and chosen is not None else None,
+        _visualized(predictor, chosen, layer, visualization),
     )
     _ = explanation.unit  # a position outside the map is an error before anything is written
     return explanation
@@ -322,10 +321,9 @@ def _methods(
     differentiable = not len(predictor.model.features)
     possible = applicable(inner_network(predictor)) if differentiable else ["occlusion"]
     if asked is None:
-        small = max(found.input.shape[2:]) <= SMALL_SIDE
         spatial = any(max(op.output.shape[2:]) > 1 for op in found.maps)
-        named = possible if small else [name for name in QUICK if name in possible]
-        return [name for name in named if spatial or name not in CAMS]
+        quick = [name for name in QUICK if name in possible] or possible
+        return [name for name in quick if spatial or name not in CAMS]
     every = possible if "all" in asked else list(asked)
     for name in every:
         if name not in NAMES:
@@ -378,6 +376,19 @@ def nearest_training(run: Run, pixels: Tensor, count: int) -> list[Neighbor]:
     ]
 
 
+def _visualized(
+    predictor: Predictor, target: int | None, layer: str | None, visualization: bool | int
+) -> tuple[str, Tensor] | None:
+    """An image that excites the class, or a channel of the layer, and what it excites."""
+    if isinstance(visualization, bool):
+        if not visualization or target is None:
+            return None
+        return predictor.labels.classes[target], exciting_image(predictor, target)
+    if layer is None:
+        raise RecipeError(f"channel {visualization}: name the layer that it belongs to (--layer)")
+    return f"channel {visualization} of {layer}", exciting_image(predictor, visualization, layer)
+
+
 def limits_of(predictor: Predictor) -> Limits:
     """The range of normalized pixels."""
     mean, std = predictor.model.normalize.mean, predictor.model.normalize.std
@@ -390,8 +401,17 @@ def to_pixels(predictor: Predictor, normal: Tensor) -> Tensor:
     return (normal * std + mean).clamp(0, 255)
 
 
-def class_picture(predictor: Predictor, target: int, layer: str | None = None) -> Tensor:
-    """An image that excites a class, or a channel of a layer, as pixels 1×C×H×W."""
+def exciting_image(predictor: Predictor, target: int, layer: str | None = None) -> Tensor:
+    """An image that excites a class, or a channel of a layer, as pixels 1×C×H×W.
+
+    Args:
+        predictor: A network without classical features.
+        target: The class, or the channel.
+        layer: The layer, a module of the network. Default: the scores of the classes.
+
+    Raises:
+        ModelError: The layer is no module, or has no such channel.
+    """
     if len(predictor.model.features):
         raise ModelError(f"{predictor.name}: gradient ascent needs a network without classical features")
     shape = predictor.inputs.shape
