@@ -87,6 +87,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], dict[str, Any], set[str]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_run_is_diagnosed(name: str, tmp_path: Path) -> None:
     make, options, kinds = BROKEN[name]
@@ -98,6 +99,7 @@ def test_a_broken_run_is_diagnosed(name: str, tmp_path: Path) -> None:
     assert found[min(kinds)]["text"].split(":")[0] in (run.path / "report.html").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

@@ -18,9 +18,9 @@ from convnet.evaluation import compare_paired, measure_robustness, measure_slice
 from convnet.reports.figures import confusion_order
 from convnet.tasks import ClassificationResult
 from convnet.tasks.intervals import (
+    Counts,
     balanced_accuracies,
     bootstrap_confusion,
-    bootstrap_mean,
     f1_scores,
     wilson,
 )
@@ -35,6 +35,9 @@ def test_wilson_is_that_of_the_definition() -> None:
     """The published example: 81 of 263 (Newcombe 1998) has 0.2553 to 0.3662."""
     assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
     assert wilson(0, 0) is None
+    for successes, trials in ((0, 5), (5, 5), (3, 7), (9000, 10_000)):
+        expected = binomtest(successes, trials).proportion_ci(method="wilson")
+        assert wilson(successes, trials) == pytest.approx((expected.low, expected.high))
 
 
 def test_bootstrapped_intervals_cover_what_resampling_of_samples_gives() -> None:
@@ -48,12 +51,11 @@ def test_bootstrapped_intervals_cover_what_resampling_of_samples_gives() -> None
         chosen = generator.integers(0, 400, 400)
         matrix = np.zeros((3, 3), np.int64)
         np.add.at(matrix, (targets[chosen], predicted[chosen]), 1)
-        drawn.append(np.concatenate([balanced_accuracies(matrix[None])[0], f1_scores(matrix[None])[0]]))
+        counts = Counts(matrix.diagonal()[None], matrix.sum(1)[None], matrix.sum(0)[None])
+        drawn.append(np.concatenate([balanced_accuracies(counts)[0], f1_scores(counts)[0]]))
     expected = np.percentile(drawn, (2.5, 97.5), axis=0)
     both = [bootstrap_confusion(confusion, figure) for figure in (balanced_accuracies, f1_scores)]
     assert np.allclose(np.concatenate(both, 1), expected, atol=0.015)
-    low, high = bootstrap_mean((targets == predicted).astype(float))
-    assert (low, high) == pytest.approx(wilson(int((targets == predicted).sum()), 400), abs=0.01)
 
 
 def test_top_5_counts_the_five_most_probable() -> None:

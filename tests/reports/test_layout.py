@@ -69,13 +69,13 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.mark.parametrize(
     "name, charts",
     [
-        ("report", 8),
+        ("report", 7),
         ("compare", 3),
         ("audit", 0),
         ("summary", 0),
         ("evaluation", 4),
         ("predictions", 0),
-        ("series", 14),
+        ("series", 13),
         ("codes", 5),
     ],
 )

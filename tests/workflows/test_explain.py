@@ -136,6 +136,7 @@ def others(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind, attributed", [("segmentation", True), ("table", False), ("codes", False)])
 def test_other_tasks_show_what_applies(
     others: dict[str, tuple[Run, str]], kind: str, attributed: bool, call: Cli, tmp_path: Path
@@ -261,11 +262,12 @@ def test_corrections_that_cannot_be_applied(
         ("path,label\nnothing.png,3\n", "nothing.png is not in"),
         (f"path,label\n{mislabeled[1][0]},eleven\n", "unknown class 'eleven'"),
         ("file,class\na,b\n", "needs the columns path and"),
+        (f"path,label\n{mislabeled[1][0]},\n", "has no label; write its class, or remove"),
         ("", "needs the columns path and"),
     ):
         table.write_text(text)
         assert message in refused(call("review", mislabeled[0].path, "--apply", table))
-    assert "no image files of its own" in refused(call("review", run.path, "--apply", table))
+    assert "no image files in a folder" in refused(call("review", run.path, "--apply", table))
     assert "No such file" in refused(call("review", mislabeled[0].path, "--apply", "none.csv"))
     assert not (tmp_path / "labels.csv").exists()
 

@@ -107,7 +107,7 @@ def _print_trust(figures: Mapping[str, Any]) -> None:
         print(f"top-5 accuracy     {figures['top5']:.2%}")
     before, after = figures["ece_uncalibrated"], figures["ece"]
     if figures["unknown_threshold"] is None and figures["temperature"] == 1:
-        print(f"calibration error  {after:.4f} (not calibrated: the run has no validation split)")
+        print(f"calibration error  {after:.4f} (not calibrated: the run has stored no calibration)")
         return
     print(f"calibration error  {after:.4f}, {before:.4f} without temperature {figures['temperature']:.3f}")
     if figures["unknown_threshold"] is not None:

@@ -59,7 +59,8 @@ def explain(
 ) -> None:
     """Explain what a network does with an image: attribution, maps, filters, the arithmetic of a unit.
 
-    Writes a page. With --json, the page is written only if --out is given.
+    Writes a page. With --json, the page is written only if --out is given, and attribution is computed only
+    if --out or --method is given.
     """
     from convnet.runs import as_file_name
     from convnet.workflows.explain import explain_image
@@ -70,7 +71,7 @@ def explain(
         layer=layer,
         target=target,
         unit=None if unit is None else _position(unit),
-        methods=method if not as_json or method else (),
+        methods=() if as_json and out is None and not method else method,
         neighbors=neighbors,
         visualization=visualize if channel is None else channel,
     )

@@ -18,6 +18,8 @@ from convnet.errors import DataError
 from convnet.tasks import ClassificationResult, evaluation_batch
 from convnet.tasks.intervals import Interval, wilson
 
+ORIENTATION, SIDEWAYS = 274, 5
+"""The EXIF tag of the orientation, and the first of its values that exchange the sides."""
 PARTS = 4
 """Slices of a number: quarters of the samples."""
 MOST_GROUPS = 20
@@ -125,7 +127,9 @@ def file_sizes(dataset: ImageDataset, indices: Sequence[int]) -> NDArray[np.floa
         name = manifest.samples[int(dataset.rows[index])].entry.name
         try:
             with Image.open(io.BytesIO(manifest.store.read(name))) as picture:
-                found[place] = picture.height, picture.width
+                turned = picture.getexif().get(ORIENTATION, 1) >= SIDEWAYS
+                sides = picture.height, picture.width
+                found[place] = sides[::-1] if turned else sides
         except (DataError, OSError, ValueError, Image.DecompressionBombError):
             continue
     return found

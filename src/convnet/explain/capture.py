@@ -132,18 +132,23 @@ def capture(model: nn.Module, image: Tensor, gradient_of: int | None = None) -> 
         with torch.set_grad_enabled(gradient_of is not None), recorder.watching(model), recorder:
             output = model(source)
         gradients: list[Tensor | None] = [None] * len(recorder.results)
-        if gradient_of is not None:
+        if gradient_of is not None and output.requires_grad:
             chosen = output[:, gradient_of].sum()
-            gradients = list(torch.autograd.grad(chosen, recorder.results, allow_unused=True))
+            places = [i for i, result in enumerate(recorder.results) if result.requires_grad]
+            found = torch.autograd.grad(chosen, [recorder.results[i] for i in places], allow_unused=True)
+            for place, gradient in zip(places, found, strict=True):
+                gradients[place] = gradient
     finally:
         for part in training:
             part.training = True
+    if not recorder.operations:
+        raise ModelError("the network computes nothing from its input that can be followed")
     named = _unique(recorder.operations, dict(model.named_modules()))
-    found = [
+    operations = [
         replace(op, output=result.detach(), gradient=None if grad is None else grad.detach())
         for op, result, grad in zip(named, recorder.results, gradients, strict=True)
     ]
-    return Capture(image.detach(), output.detach(), found)
+    return Capture(image.detach(), output.detach(), operations)
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -161,6 +166,7 @@ class _Recorder(TorchFunctionMode):
         self.made_by: dict[int, int] = {}
         self.sample = {id(source)}
         self.inside = 0
+        self.kept = [source]  # so that the number of no tensor is given to another
 
     @contextmanager
     def watching(self, model: nn.Module) -> Iterator[None]:
@@ -210,7 +216,19 @@ class _Recorder(TorchFunctionMode):
             and result.is_floating_point()
         ):
             self._record(kind, func, args, kwargs, result)
+        self._follow(result, args, kwargs)
         return result
+
+    def _follow(self, result: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Remember results that are not recorded, such as copies and parts, if they come from the sample."""
+        sources = _tensors(args) + _tensors(tuple(kwargs.values()))
+        source = next((one for one in sources if id(one) in self.sample), None)
+        for tensor in _tensors(result):
+            if source is not None and id(tensor) not in self.sample:
+                self.sample.add(id(tensor))
+                self.kept.append(tensor)
+                if id(source) in self.made_by:
+                    self.made_by[id(tensor)] = self.made_by[id(source)]
 
     def _record(
         self, kind: str, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Tensor

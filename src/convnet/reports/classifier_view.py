@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from convnet.data import Dataset, location
-from convnet.evaluation import EvaluationDetails
+from convnet.evaluation import NO_DETAILS, EvaluationDetails
 from convnet.reports import figures, grids, trust_figures
 from convnet.reports.style import to_png, to_svg
 from convnet.reports.thumbnails import Tile, picture_uri
@@ -100,7 +100,7 @@ def classifier_view(
     where: str,
     paths: Sequence[str],
     dataset: Dataset | None,
-    details: EvaluationDetails,
+    details: EvaluationDetails | None,
 ) -> ClassifierView:
     """Everything that a page shows of a classifier's predictions.
 
@@ -110,8 +110,10 @@ def classifier_view(
         where: What was predicted, for titles: "the test split".
         paths: The paths of the samples, in the order of the predictions.
         dataset: The data; without it there are no pictures of samples.
-        details: What was measured beside the metrics.
+        details: What was measured beside the metrics. Without it, only what is drawn quickly is shown.
     """
+    pictures = dict(_pictures(evaluation, classes, where, details))
+    details = details or NO_DETAILS
     images = dataset if dataset is not None and dataset.info.modality == "images" else None
     place = {index: i for i, index in enumerate(evaluation.indices.tolist())}
     changed = details.against.changes[:CHANGES] if details.against else []
@@ -120,7 +122,7 @@ def classifier_view(
         "images" if images is not None else "samples",
         {"samples": len(evaluation), **evaluation.scores(), **evaluation.details(classes)},
         classes,
-        dict(_pictures(evaluation, classes, where, details)),
+        pictures,
         list(_confused_pairs(evaluation, classes, images)),
         list(_notable(evaluation, classes, paths, images)),
         details,
@@ -129,17 +131,21 @@ def classifier_view(
 
 
 def _pictures(
-    evaluation: ClassificationResult, classes: Sequence[str], where: str, details: EvaluationDetails
+    evaluation: ClassificationResult, classes: Sequence[str], where: str, details: EvaluationDetails | None
 ) -> Iterator[tuple[str, bytes]]:
     counts = evaluation.confusion()
     title = f"Confusion on {where} (n = {len(evaluation.targets):,})"
     yield "confusion", to_svg(figures.confusion(counts, classes, title))
-    percent = figures.confusion(counts, classes, f"{title}, in percent of the true class", normalized=True)
-    yield "confusion-percent", to_svg(percent)
+    yield "reliability", to_svg(trust_figures.reliability_diagram(evaluation))
+    if details is None and len(classes) > 2:
+        return
     if (curves := trust_figures.ranking_curves(evaluation, classes)) is not None:
         yield "roc", to_svg(curves[0])
         yield "precision-recall", to_svg(curves[1])
-    yield "reliability", to_svg(trust_figures.reliability_diagram(evaluation))
+    if details is None:
+        return
+    percent = figures.confusion(counts, classes, f"{title}, in percent of the true class", normalized=True)
+    yield "confusion-percent", to_svg(percent)
     yield "confidence", to_svg(trust_figures.confidence_histogram(evaluation))
     if (coverage := trust_figures.coverage_curve(evaluation)) is not None:
         yield "coverage", to_svg(coverage)

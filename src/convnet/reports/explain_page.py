@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from convnet.atomic import write_atomically
@@ -113,7 +114,7 @@ class ExplanationPage:
             else None,
             unit_picture=None if unit_picture is None else to_svg(unit_picture),
             products=self._products(),
-            maps=to_png(self._maps(self.layer)) if drawn_map else None,
+            maps=to_png(self._maps()) if drawn_map else None,
             gradients=self._gradients() if drawn_map else None,
             filters=list(self._filters()),
             overview=list(self._overview([(op, op.output) for op in self.capture.maps])),
@@ -133,14 +134,21 @@ class ExplanationPage:
         rows = (values.flatten().tolist() for values in (patch, kernel, products))
         return list(zip(places, *rows, strict=True))
 
-    def _maps(self, op: Operation, limit: float | None = None) -> Any:
-        return figures.map_figure(op.output[0], f"Activations of {op.name}", scale=self.scale, limit=limit)
+    def _maps(self) -> Figure:
+        title = f"Activations of {self.layer.name}"
+        limit = self._limit([op.output for op in self.capture.maps])
+        return figures.map_figure(self.layer.output[0], title, scale=self.scale, limit=limit)
+
+    def _limit(self, maps: Sequence[Tensor]) -> float | None:
+        """The largest absolute value of several layers, if they share a scale."""
+        return max(float(values.abs().max()) for values in maps) if self.scale == "shared" and maps else None
 
     def _gradients(self) -> bytes | None:
         if self.layer.gradient is None:
             return None
         title = f"Gradients of the score of {shortened(self.target or '')} at {self.layer.name}"
-        return to_png(figures.map_figure(self.layer.gradient[0], title, scale=self.scale))
+        limit = self._limit([op.gradient for op in self.capture.maps if op.gradient is not None])
+        return to_png(figures.map_figure(self.layer.gradient[0], title, scale=self.scale, limit=limit))
 
     def _filters(self) -> Iterator[tuple[str, bytes]]:
         """The filters of the first convolution and of the layer that is shown."""
@@ -155,9 +163,8 @@ class ExplanationPage:
     def _overview(self, layers: Sequence[tuple[Operation, Tensor | None]]) -> Iterator[tuple[str, str, str]]:
         """The name, kind and size of every layer with maps, and its first maps as a data URI."""
         maps = [(op, values) for op, values in layers if values is not None and max(values.shape[2:]) > 1]
-        largest = max((float(values.abs().max()) for _, values in maps), default=1.0)
+        limit = self._limit([values for _, values in maps])
         for op, values in maps:
-            limit = largest if self.scale == "shared" else None
             pixels = figures.map_strip(values[0][:OVERVIEW], self.scale, limit)
             size = "×".join(map(str, op.output.shape[1:]))
             yield op.name, f"{op.kind}, {size}", png_uri(pixels)

@@ -21,6 +21,8 @@ Row = dict[str, float | None]
 MOST_COLUMNS = 12
 MOST_NAMED = 6
 """The largest number of classes whose names fit into a small chart."""
+MOST_CLASSES = 120
+"""The largest number of classes in a confusion matrix."""
 LARGE_CELLS = 30
 """The largest number of classes for which a confusion matrix has large cells."""
 
@@ -147,6 +149,11 @@ def confusion(
         normalized: Whether the cells show percentages of the true class instead of counts.
     """
     order = confusion_order(counts)
+    if len(order) > MOST_CLASSES:
+        errors = counts.sum(0) + counts.sum(1) - 2 * counts.diagonal()
+        kept = set(np.argsort(-errors, kind="stable")[:MOST_CLASSES].tolist())
+        order = [k for k in order if k in kept]
+        title = f"{title}: the {MOST_CLASSES} classes with most errors"
     counts, classes = counts[np.ix_(order, order)], [shortened(classes[i]) for i in order]
     k = len(classes)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
@@ -189,7 +196,8 @@ def confusion_order(counts: NDArray[np.int64]) -> list[int]:
         return list(range(len(counts)))
     distances = nearness.max() - nearness
     np.fill_diagonal(distances, 0)
-    return [int(i) for i in leaves_list(linkage(squareform(distances), "average", optimal_ordering=True))]
+    joined = linkage(squareform(distances), "average", optimal_ordering=len(counts) <= MOST_CLASSES)
+    return [int(i) for i in leaves_list(joined)]
 
 
 def code_map(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from convnet.data import Dataset, ImageDataset, Loader, Split, all_images, read_split
 from convnet.errors import ConvnetError
-from convnet.evaluation import NO_DETAILS, EvaluationDetails
+from convnet.evaluation import EvaluationDetails
 from convnet.explain import Calibration
 from convnet.layers import Network
 from convnet.recipes import Recipe
@@ -49,7 +49,7 @@ def write_run_report(
     model: Network,
     dataset: Dataset | None,
     baselines: Baselines | str | None,
-    details: EvaluationDetails = NO_DETAILS,
+    details: EvaluationDetails | None = None,
 ) -> Path:
     """Write `report.html` and the figures of `figures/`.
 
@@ -62,7 +62,7 @@ def write_run_report(
         dataset: The data; without it the page has no pictures of samples.
         baselines: The baselines on the same split, or the command that measures them; None where
             they do not apply.
-        details: What was measured beside the metrics.
+        details: What was measured beside the metrics; None for a page that is written quickly.
 
     Returns:
         The path of the page.

@@ -19,6 +19,8 @@ LOWEST, HIGHEST = 1e-6, 10.0
 """The range of rates."""
 DIVERGED = 4.0
 """The loss, relative to the lowest, from which the test ends."""
+LEAST_FALL = 0.02
+"""The smallest fall of the loss, relative to its start, that counts as learning."""
 SMOOTHING = 0.9
 """The decay of the moving average of the losses."""
 
@@ -89,7 +91,11 @@ def find_rate(
         raise RecipeError("the loss was not finite in the first steps; normalize the inputs, or lower --from")
     x, y = np.array(rates), np.array(losses)
     lowest_at = int(y.argmin())
-    slopes = np.gradient(y[: lowest_at + 1], np.log(x[: lowest_at + 1])) if lowest_at > 1 else np.zeros(1)
+    if lowest_at < 2 or y[lowest_at] > (1 - LEAST_FALL) * y[0]:
+        raise RecipeError(
+            "the loss fell at no rate; check that the labels belong to the images, or lower --from"
+        )
+    slopes = np.gradient(y[: lowest_at + 1], np.log(x[: lowest_at + 1]))
     steepest = float(x[int(slopes.argmin())])
     return RateCurve(x, y, steepest, min(steepest, float(x[lowest_at]) / 10))
 

@@ -52,7 +52,7 @@ def diagnose_training(
             classes=info.classes,
             chance=chance_loss(counts),
             per_class=counts,
-            recall=[] if held_out is None else [row["recall"] for row in held_out.per_class()],
+            recall=[] if held_out is None else _recall(held_out),
             balanced=setup.recipe.balance != "none",
             cross_entropy=setup.recipe.loss.name == "cross-entropy" and setup.recipe.balance == "none",
             train=rows[-1]["train_accuracy"] if trained else None,
@@ -66,6 +66,13 @@ def diagnose_training(
             copies=_copies(setup.dataset, split.val),
         )
     )
+
+
+def _recall(held_out: ClassificationResult) -> list[float | None]:
+    """The recall of every class; None for classes without samples."""
+    confusion = held_out.confusion()
+    pairs = zip(confusion.diagonal().tolist(), confusion.sum(1).tolist(), strict=True)
+    return [right / support if support else None for right, support in pairs]
 
 
 def _spread(indices: Tensor, most: int) -> Tensor:

@@ -105,7 +105,7 @@ class Explanation:
         place = self.unit.position
         if len(place) != 3 or self.image.dim() != 4:
             return _whole_image(self.image) if len(place) == 1 else None
-        return _field(self.predictor, self.image, self.unit_layer, place)
+        return _field(self.predictor, self.capture.input, self.unit_layer, place)
 
     def as_dict(self) -> dict[str, Any]:
         """The explanation as plain values, for JSON."""
@@ -168,7 +168,7 @@ def _field(
     predictor: Predictor, image: Tensor, op: Operation, place: Sequence[int]
 ) -> dict[str, list[int]] | None:
     """The receptive field of a position by the layer table."""
-    channels = predictor.model.normalize(image).shape[1:]
+    channels = image.shape[1:]
     try:
         rows = {row.name: row for row in summary(inner_network(predictor), tuple(channels)).layers}
     except ModelError:
@@ -262,8 +262,10 @@ def _attributions(
     scores, untrained = _MeanScores(network).eval(), with_random_weights(network)
     random = _MeanScores(untrained).eval()
     blind = capture(untrained, found.input, target) if set(methods) & set(CAMS) else None
+    chosen = layer if layer is not None and found[layer].gradient is not None else None
+    shown = chosen if chosen is not None and found[chosen].is_map else None
     for method in methods:
-        where = layer if method in CAMS else None
+        where = shown if method in CAMS else None
         made = attribute(scores, found.input, target, method, where, found)
         other = attribute(random, found.input, target, method, made.layer, blind)
         yield made, measure_faithfulness(scores, found.input, target, made, other)
@@ -318,12 +320,12 @@ def _methods(
             what = f"a {predictor.task.name} run on {predictor.inputs.modality}"
             raise RecipeError(f"--method applies to images and classes; {predictor.name} is {what}")
         return ()
-    differentiable = not len(predictor.model.features)
+    differentiable = any(op.gradient is not None for op in found.operations)
     possible = applicable(inner_network(predictor)) if differentiable else ["occlusion"]
+    spatial = any(max(op.output.shape[2:]) > 1 and op.gradient is not None for op in found.maps)
+    possible = [name for name in possible if spatial or name not in CAMS]
     if asked is None:
-        spatial = any(max(op.output.shape[2:]) > 1 for op in found.maps)
-        quick = [name for name in QUICK if name in possible] or possible
-        return [name for name in quick if spatial or name not in CAMS]
+        return [name for name in QUICK if name in possible] or possible[:1]
     every = possible if "all" in asked else list(asked)
     for name in every:
         if name not in NAMES:
@@ -380,9 +382,12 @@ def _visualized(
     predictor: Predictor, target: int | None, layer: str | None, visualization: bool | int
 ) -> tuple[str, Tensor] | None:
     """An image that excites the class, or a channel of the layer, and what it excites."""
+    if visualization is False:
+        return None
+    if predictor.inputs.modality != "images" or (visualization is True and target is None):
+        raise RecipeError(f"{predictor.name}: gradient ascent needs images, and classes or --channel")
     if isinstance(visualization, bool):
-        if not visualization or target is None:
-            return None
+        assert target is not None, "checked above"
         return predictor.labels.classes[target], exciting_image(predictor, target)
     if layer is None:
         raise RecipeError(f"channel {visualization}: name the layer that it belongs to (--layer)")

@@ -85,5 +85,10 @@ def lr_find(
     compute = make_compute(device, settled.precision)
     setup = build(settled, compute, data=(dataset, split), network=network)
     own = setup.training.initial_lr
-    curve = find_rate(setup.training, setup.batches.epoch, steps=steps, lowest=lowest, highest=highest)
+    try:
+        curve = find_rate(setup.training, setup.batches.epoch, steps=steps, lowest=lowest, highest=highest)
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise RecipeError("batch norm needs more than one image per batch; change batch_size") from error
     return FoundRate(settled, curve, own)

@@ -20,7 +20,8 @@ def write_report(run: Run, dataset: Dataset | None = None, *, full: bool) -> Pat
     Args:
         run: The run.
         dataset: Its data, if it is open.
-        full: Whether to measure robustness, accuracy by image properties and the embedding map, too.
+        full: Whether to measure robustness, accuracy by image properties and the embedding map, and to draw
+            all figures.
 
     Returns:
         The path of the page.
@@ -34,13 +35,13 @@ def write_report(run: Run, dataset: Dataset | None = None, *, full: bool) -> Pat
         except ConvnetError:
             dataset = None
     beside = run.baselines or run.baselines_command
-    details = _details(run, dataset) if full and dataset is not None else NO_DETAILS
+    details = _details(run, dataset) if full else None
     return write_run_report(run.folder, run.recipe, run.task, run.result, run.model, dataset, beside, details)
 
 
-def _details(run: Run, dataset: Dataset) -> EvaluationDetails:
+def _details(run: Run, dataset: Dataset | None) -> EvaluationDetails:
     held_out = "test" if run.result["test"] else "val"
-    if not run.task.target.exclusive or not run.result[held_out]:
+    if dataset is None or not run.task.target.exclusive or not run.result[held_out]:
         return NO_DETAILS
     try:
         require_unchanged(run, dataset)

@@ -32,6 +32,8 @@ from convnet.workflows.run_data import open_own_data, require_unchanged
 FOLDS = 5
 MOST_FITTED = 10_000
 """The largest number of samples that the classifier of a fold is fitted to."""
+REMOVE = "remove"
+"""The label of images that are left out."""
 COLUMNS = ("path", "label", "suggested", "doubt", "split")
 NAMES: tuple[SplitName, ...] = ("train", "val", "test")
 
@@ -210,7 +212,7 @@ def apply_corrections(run: Run, corrections: Path, out: Path) -> int:
     Args:
         run: A classification run on image files.
         corrections: A CSV file with a column `path` and the new label in a column `corrected`, else
-            `suggested`, else `label`. An empty label leaves the image out.
+            `suggested`, else `label`. The label "remove" leaves the image out.
         out: The table to write: path, label and split of every image.
 
     Returns:
@@ -219,10 +221,12 @@ def apply_corrections(run: Run, corrections: Path, out: Path) -> int:
     Raises:
         DataError: The table is damaged, names images or classes that are not known, or the data has no files.
     """
+    if not run.task.target.exclusive:
+        raise RunError(f"{run.path}: labels are corrected for classifiers; this is a {run.task.name} run")
     dataset = open_own_data(run)
-    if not isinstance(dataset, ImageDataset):
+    if not isinstance(dataset, ImageDataset) or not _in_folder(dataset):
         raise DataError(
-            f"{dataset.info.name}: has no image files of its own, so --apply cannot write a table of paths; "
+            f"{dataset.info.name}: has no image files in a folder, so --apply cannot write a table of paths; "
             "change the labels where they come from"
         )
     split = read_split(run.folder.read("split.csv"), dataset, run.folder.file("split.csv"))
@@ -235,7 +239,7 @@ def apply_corrections(run: Run, corrections: Path, out: Path) -> int:
             "the paths of suspects.csv"
         )
     classes = dataset.info.classes
-    strange = {label for label in new.values() if label and label not in classes}
+    strange = {label for label in new.values() if label != REMOVE and label not in classes}
     if strange:
         known = ", ".join(classes[:20])
         raise DataError(f"{corrections}: unknown class '{min(strange)}'; the classes are {known}")
@@ -247,10 +251,15 @@ def apply_corrections(run: Run, corrections: Path, out: Path) -> int:
         label = classes[int(dataset.targets[index])]
         chosen = new.get(path, label)
         changed += chosen != label
-        if chosen and index in names:
+        if chosen != REMOVE and index in names:
             writer.writerow([str(root / path), chosen, names[index]])
     write_atomically(out, text.getvalue())
     return changed
+
+
+def _in_folder(dataset: ImageDataset) -> bool:
+    """Whether the images are files of a folder, and not members of an archive or remote."""
+    return Path(str(dataset.files.manifest.store.root)).is_dir()
 
 
 def _read_corrections(file: Path) -> dict[str, str]:
@@ -266,4 +275,8 @@ def _read_corrections(file: Path) -> dict[str, str]:
     chosen = next((name for name in ("corrected", "suggested", "label") if name in columns), None)
     if "path" not in columns or chosen is None:
         raise DataError(f"{file}: needs the columns path and corrected, suggested or label")
-    return {row["path"]: (row[chosen] or "").strip() for row in rows}
+    spare = "suggested" if chosen == "corrected" and "suggested" in columns else chosen
+    found = {row["path"]: (row[chosen] or row[spare] or "").strip() for row in rows}
+    if empty := [path for path, label in found.items() if not label]:
+        raise DataError(f"{file}: {empty[0]} has no label; write its class, or {REMOVE} to leave it out")
+    return found

@@ -59,7 +59,11 @@ def _moved(matrix: Callable[[Tensor], Tensor]) -> Degrade:
 
     def move(clean: Tensor, generator: torch.Generator) -> Tensor:
         draws = torch.rand(len(clean), generator=generator)
-        grid = F.affine_grid(matrix(draws).to(clean), list(clean.shape), align_corners=False)
+        motion = matrix(draws).to(clean)
+        height, width = clean.shape[2:]  # coordinates are relative to each side
+        motion[:, 0, 1] *= height / width
+        motion[:, 1, 0] *= width / height
+        grid = F.affine_grid(motion, list(clean.shape), align_corners=False)
         moved = F.grid_sample(clean, grid, padding_mode="border", align_corners=False)
         return moved.round().clamp(0, 255)
 
