@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,13 +50,17 @@ class Faithfulness:
 
 
 def measure_faithfulness(
-    model: nn.Module, image: Float[Tensor, "1 C H W"], target: int, found: Attribution, other: Attribution
+    probabilities: Callable[[Tensor], Tensor],
+    image: Float[Tensor, "1 C H W"],
+    target: int,
+    found: Attribution,
+    other: Attribution,
 ) -> Faithfulness:
     """Score an attribution map.
 
     Args:
-        model: The network.
-        image: Its input; removed pixels are zero, which is the mean of normalized images.
+        probabilities: The class probabilities N×K of images.
+        image: The image; removed pixels are zero, which is the mean of normalized images.
         target: The class.
         found: The map.
         other: The same map of the network `with_random_weights`.
@@ -65,8 +70,11 @@ def measure_faithfulness(
     rank[order] = torch.arange(len(order))
     edges = torch.linspace(0, len(order), STEPS + 1).round().long()
     first = (rank[None] < edges[:, None]).view(-1, 1, *found.values.shape)
-    deletion = _probabilities(model, torch.where(first, torch.zeros_like(image), image), target)
-    insertion = _probabilities(model, torch.where(first, image, torch.zeros_like(image)), target)
+    blank = torch.zeros_like(image)
+    with torch.no_grad():
+        removed = probabilities(torch.where(first, blank, image))[:, target]
+        added = probabilities(torch.where(first, image, blank))[:, target]
+    deletion, insertion = removed.double().numpy(), added.double().numpy()
     return Faithfulness(
         float(np.trapezoid(deletion) / STEPS),
         float(np.trapezoid(insertion) / STEPS),
@@ -74,12 +82,6 @@ def measure_faithfulness(
         deletion,
         insertion,
     )
-
-
-@torch.no_grad()
-def _probabilities(model: nn.Module, images: Tensor, target: int) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = model(images).double().softmax(1)[:, target].numpy()
-    return found
 
 
 def with_random_weights(model: nn.Module) -> nn.Module:

@@ -10,18 +10,19 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from convnet.analysis import summary
 from convnet.data import Loader, location, read_sample, read_split
 from convnet.errors import ModelError, RecipeError, RunError
-from convnet.explain import embed
+from convnet.explain import UNCALIBRATED, Calibration, embed
 from convnet.explain.arithmetic import Unit, unit
 from convnet.explain.attribution import CAMS, NAMES, Attribution, applicable, attribute
 from convnet.explain.cam import choose_layer
 from convnet.explain.capture import Capture, Operation, capture, with_softmax
 from convnet.explain.faithfulness import Faithfulness, measure_faithfulness, with_random_weights
 from convnet.explain.visualize import Limits, visualize
-from convnet.layers import nearest
+from convnet.layers import nearest, sizes_of
 from convnet.prediction import Predictor
 from convnet.recipes.load import require_embedding
 from convnet.registry import nearest as nearest_names
@@ -198,14 +199,21 @@ def inner_network(predictor: Predictor) -> nn.Module:
 class _MeanScores(nn.Module):
     """The scores of the classes; of an output per position their mean."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(
+        self, network: nn.Module, exclusive: bool = True, calibration: Calibration = UNCALIBRATED
+    ) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.exclusive, self.temperature = network, exclusive, calibration.temperature
 
     def forward(self, images: Tensor) -> Tensor:
         """N×C×H×W → N×K."""
         output: Tensor = self.network(images)
         return output.flatten(2).mean(2) if output.dim() > 2 else output
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        """N×C×H×W → N×K: those of the task, calibrated where it has one class per image."""
+        scores: Tensor = self(images).double() / self.temperature
+        return scores.softmax(1) if self.exclusive else scores.sigmoid()
 
 
 def explain_image(
@@ -221,7 +229,7 @@ def explain_image(
 ) -> Explanation:
     """Explain what a network does with one image; see `convnet.explain` for the arguments."""
     predictor = word.predictor if isinstance(word, Run) else load_predictor(word)
-    pixels = read_one(predictor, image)
+    pixels = _padded(predictor, read_one(predictor, image))
     network = inner_network(predictor)
     normal = predictor.model.normalize(predictor.task.prepare_input(pixels)).detach()
     has_classes = predictor.task.target.has_classes
@@ -237,7 +245,10 @@ def explain_image(
         found = with_softmax(found)
     shown = found[layer] if layer is not None else _shown_layer(found)
     asked = _methods(predictor, methods, found, chosen is not None)
-    attributions = list(_attributions(network, found, asked, chosen, layer)) if chosen is not None else []
+    attributions = []
+    if chosen is not None:
+        scores = _MeanScores(network, predictor.task.target.exclusive, predictor.labels.calibration).eval()
+        attributions = list(_attributions(scores, found, asked, chosen, layer))
     explanation = Explanation(
         predictor,
         str(image),
@@ -256,10 +267,10 @@ def explain_image(
 
 
 def _attributions(
-    network: nn.Module, found: Capture, methods: Sequence[str], target: int, layer: str | None
+    scores: _MeanScores, found: Capture, methods: Sequence[str], target: int, layer: str | None
 ) -> Iterator[tuple[Attribution, Faithfulness]]:
     """Attribution maps with their trust scores."""
-    scores, untrained = _MeanScores(network).eval(), with_random_weights(network)
+    untrained = with_random_weights(scores.network)
     random = _MeanScores(untrained).eval()
     blind = capture(untrained, found.input, target) if set(methods) & set(CAMS) else None
     chosen = layer if layer is not None and found[layer].gradient is not None else None
@@ -268,7 +279,7 @@ def _attributions(
         where = shown if method in CAMS else None
         made = attribute(scores, found.input, target, method, where, found)
         other = attribute(random, found.input, target, method, made.layer, blind)
-        yield made, measure_faithfulness(scores, found.input, target, made, other)
+        yield made, measure_faithfulness(scores.probabilities, found.input, target, made, other)
 
 
 def read_one(predictor: Predictor, image: str | Path) -> Tensor:
@@ -283,6 +294,15 @@ def read_one(predictor: Predictor, image: str | Path) -> Tensor:
         raise RecipeError(f"{image}: holds {len(files):,} files; explain one image at a time")
     batch = next(predictor.read(files))
     return batch.images[:1]
+
+
+def _padded(predictor: Predictor, pixels: Tensor) -> Tensor:
+    """An image with its last rows and columns repeated up to a size that a dense network takes."""
+    if not predictor.task.target.dense or predictor.inputs.modality != "images":
+        return pixels
+    sizes = sizes_of(predictor.model)
+    height, width = (sizes.taken(side) - side for side in pixels.shape[2:])
+    return functional.pad(pixels.float(), (0, width, 0, height), mode="replicate").to(pixels.dtype)
 
 
 def _target(predictor: Predictor, word: str | None, output: Tensor) -> int:
