@@ -31,7 +31,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def test_the_run_folder_holds_what_the_design_says(run: Run) -> None:
     names = {str(p.relative_to(run.path)) for p in run.path.rglob("*") if p.is_file() and p.name != ".lock"}
-    pictures = ("confusion", "curve-accuracy", "curve-loss", "curve-rates", "curve-steps")
+    pictures = ("confusion", "curve-accuracy", "curve-loss", "curve-rates", "curve-steps", "reliability")
     assert names == {
         "recipe.yaml",
         "environment.json",
@@ -56,7 +56,7 @@ def test_the_report_needs_nothing_from_outside(run: Run) -> None:
     page = (run.path / "report.html").read_text()
     assert "http://" not in page
     assert "https://" not in page
-    assert page.count("data:image/svg+xml;base64,") == 5 and "data:image/jpeg;base64," in page
+    assert page.count("data:image/svg+xml;base64,") == 6 and "data:image/jpeg;base64," in page
     assert f"{run.result['test']['accuracy']:.2%}" in page
 
 
