@@ -32,7 +32,7 @@ BEYOND = 0.3
 """How much of a receptive field is drawn beyond the image, relative to its side."""
 STRIP = 64
 """The side of a map in a strip of maps, in pixels."""
-MOST_PANELS = 6
+MOST_PANELS = 4
 """The largest number of channels of a patch in a figure, those with the largest products."""
 LARGEST_CELL = 7
 """The largest patch whose numbers are written."""
@@ -74,7 +74,8 @@ def colored(maps: NDArray[np.float32], scale: Scale, limit: float | None = None)
     largest = limit or float(np.abs(maps).max()) or 1.0
     common = Range(-largest if signed else 0.0, largest)
     ranges = [Range(*_ends(one, signed)) if scale == "map" else common for one in maps]
-    return [_colors(signed)(own(one))[:, :, :3] for own, one in zip(ranges, maps, strict=True)]
+    colors = _colors(signed)  # every one that is looked up makes its table anew
+    return [colors(own(one))[:, :, :3] for own, one in zip(ranges, maps, strict=True)]
 
 
 def map_strip(values: Tensor, scale: Scale, limit: float | None = None) -> Image:
@@ -245,7 +246,7 @@ def unit_figure(unit: Unit) -> Figure | None:
             grid[row, 0].set_ylabel(f"channel {channel}", fontsize=8)
             if products is not None:
                 grid[row, -1].set_xlabel(f"sum {products[channel].sum():.4g}", fontsize=8)
-        hidden = f" ({len(order)} of {len(patch)} channels, largest sums)" if len(order) < len(patch) else ""
+        hidden = f" ({len(order)} of {len(patch)} channels)" if len(order) < len(patch) else ""
         total = f"{unit.layer} [{', '.join(map(str, unit.position))}] = {unit.value:.5g}{hidden}"
         picture.suptitle(total, x=0.01, ha="left", fontweight="bold", fontsize=10.5)
     return picture
