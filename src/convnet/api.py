@@ -28,7 +28,8 @@ from convnet.workflows.baselines import baselines as fit_baselines
 from convnet.workflows.compare import compare as compare_variants
 from convnet.workflows.comparison import Comparison
 from convnet.workflows.embed import embed_data
-from convnet.workflows.explain import Explanation, explain_image
+from convnet.workflows.explain import explain_image
+from convnet.workflows.explanation import Explanation
 from convnet.workflows.progress import shown_progress
 from convnet.workflows.retrieve import Retrieval, Space, retrieve_photos
 from convnet.workflows.retrieve import retrieve as find_nearest

@@ -10,7 +10,7 @@ import typer
 from convnet.cli.options import DataDir, Json, print_json
 
 if TYPE_CHECKING:
-    from convnet.workflows.explain import Explanation
+    from convnet.workflows.explanation import Explanation
 
 
 def explain(

@@ -14,7 +14,7 @@ from convnet.errors import ModelError, RecipeError
 from convnet.explain.visualize import dream, layer_names
 from convnet.registry import nearest
 from convnet.tasks.task import as_picture, to_png
-from convnet.workflows.explain import inner_network, limits_of, to_pixels
+from convnet.workflows.explained_network import inner_network, limits_of, to_pixels
 from convnet.workflows.predictors import load_predictor
 
 

@@ -18,7 +18,12 @@ def _batch_norm(op: Operation, place: Position) -> Parts:
     scale = 1.0 if weight is None else float(weight[channel])
     shift = 0.0 if bias is None else float(bias[channel])
     eps = float(op.argument(7, "eps", 1e-5))
-    numbers = {"x": x, "mean": mean, "variance": variance, "ε": eps, "scale": scale, "shift": shift}
+    return _normalized({"x": x, "mean": mean, "variance": variance, "ε": eps, "scale": scale, "shift": shift})
+
+
+def _normalized(numbers: dict[str, float]) -> Parts:
+    """x, mean, variance, ε, scale and shift, in that order."""
+    x, mean, variance, eps, scale, shift = numbers.values()
     return {
         "formula": "(x − mean) / √(variance + ε) × scale + shift",
         "computed": (x - mean) / math.sqrt(variance + eps) * scale + shift,
@@ -37,12 +42,9 @@ def _layer_norm(op: Operation, place: Position) -> Parts:
     shift = 0.0 if bias is None else float(bias[rest])
     eps = float(op.argument(4, "eps", 1e-5))
     value = float(x[place])
-    numbers = {"x": value, "mean": mean, "variance": variance, "ε": eps, "scale": scale, "shift": shift}
-    return {
-        "formula": "(x − mean) / √(variance + ε) × scale + shift",
-        "computed": (value - mean) / math.sqrt(variance + eps) * scale + shift,
-        "terms": terms(numbers),
-    }
+    return _normalized(
+        {"x": value, "mean": mean, "variance": variance, "ε": eps, "scale": scale, "shift": shift}
+    )
 
 
 @rule("LocalResponseNorm")
