@@ -66,7 +66,10 @@ def find_rate(
         RecipeError: The loss was never finite, or there are too few steps.
     """
     if steps < 10 or not 0 < lowest < highest:
-        raise RecipeError(f"lr-find needs 10 steps or more and rates with 0 < lowest < highest; got {steps}")
+        raise RecipeError(
+            f"lr-find needs 10 steps or more and growing rates above 0; got {steps} steps from {lowest:g} to "
+            f"{highest:g}"
+        )
     groups = training.optimizer.param_groups
     factors = [group["initial_lr"] / max(training.initial_lr, 1e-30) for group in groups]
     rates, losses = list[float](), list[float]()
