@@ -232,6 +232,18 @@ def test_edited_files_of_a_run_are_named(tmp_path: Path, name: str, old: str, ne
         run.report(), run.metrics, run.evaluate()
 
 
+@pytest.mark.parametrize("kept", ["none", "header", "half"])
+def test_a_table_of_predictions_with_missing_rows_is_named(tmp_path: Path, kept: str) -> None:
+    run = convnet.train("digits", out=tmp_path / "r", epochs=1, **FAST)
+    file = run.path / "predictions.csv"
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(lines[: {"none": 0, "header": 1, "half": len(lines) - 20}[kept]]))
+    with pytest.raises(
+        RunError, match=r"predictions\.(csv|npz): damaged: (it|test) has (no rows|other samples)"
+    ):
+        convnet.load_run(run.path).report()
+
+
 def test_a_loss_that_is_unknown_is_not_drawn(tmp_path: Path) -> None:
     run = convnet.train("digits", out=tmp_path / "r", epochs=1, **FAST)
     result = json.loads((run.path / "result.json").read_text())

@@ -73,8 +73,7 @@ def write_run_report(
     data = folder.data
     held_out = "test" if result["test"] else "val" if result["val"] else None
     dataset = _unchanged(folder, dataset)
-    rows = prediction_rows(folder, task, data["classes"], dataset)
-    predictions = [row for row in rows if row["split"] == held_out]
+    predictions = prediction_rows(folder, task, data["classes"], dataset, held_out) if held_out else []
     drawn = dict(_curves(folder, task, result))
     galleries: list[Gallery] = []
     view = None

@@ -17,9 +17,9 @@ from convnet.tasks import ClassificationResult, Task
 
 
 def prediction_rows(
-    folder: RunFolder, task: Task, classes: Sequence[str], dataset: Dataset | None
+    folder: RunFolder, task: Task, classes: Sequence[str], dataset: Dataset | None, split: str
 ) -> list[dict[str, str]]:
-    """The rows of predictions.csv.
+    """The rows of predictions.csv about a split, "val" or "test".
 
     Raises:
         RunError: The file is damaged.
@@ -42,6 +42,9 @@ def prediction_rows(
             index = int(row["index"])
             if index < 0 or (dataset is not None and index >= len(dataset)):
                 raise ValueError(f"the data has no sample {index}")
+        rows = [row for row in rows if row["split"] == split]
+        if not rows:
+            raise ValueError(f"it has no rows of the split {split}")
     except (csv.Error, KeyError, ValueError, TypeError) as error:
         raise RunError(f"{file}: damaged: {in_one_line(error)}; train the run again") from error
     return rows
@@ -50,7 +53,17 @@ def prediction_rows(
 def stored_evaluation(
     folder: RunFolder, split: str, rows: list[dict[str, str]], classes: list[str]
 ) -> ClassificationResult:
-    """The predictions on a split from predictions.npz, or from predictions.csv of earlier runs."""
+    """The predictions on a split from predictions.npz, or from predictions.csv of earlier runs.
+
+    Args:
+        folder: The run folder.
+        split: "val" or "test".
+        rows: The rows of predictions.csv about the split.
+        classes: The names of the classes.
+
+    Raises:
+        RunError: predictions.npz is damaged or does not belong to predictions.csv.
+    """
     file = folder.file("predictions.npz")
     if not file.exists():
         return _from_table(rows, classes)
@@ -63,6 +76,8 @@ def stored_evaluation(
                 raise ValueError(
                     f"{split} has arrays of shapes {tuple(logits.shape)} and {tuple(targets.shape)}"
                 )
+            if indices.tolist() != [int(row["index"]) for row in rows]:
+                raise ValueError(f"{split} has other samples than predictions.csv")
             if not 0 <= int(targets.min()) <= int(targets.max()) < len(classes):
                 raise ValueError(f"{split} has targets that are no classes")
     except Exception as error:  # zip, zlib and NumPy raise nearly anything

@@ -48,8 +48,6 @@ def _details(run: Run, dataset: Dataset | None) -> EvaluationDetails:
     except ConvnetError:
         return NO_DETAILS
     classes = list(run.classes)
-    rows = [
-        row for row in prediction_rows(run.folder, run.task, classes, dataset) if row["split"] == held_out
-    ]
+    rows = prediction_rows(run.folder, run.task, classes, dataset, held_out)
     evaluation = stored_evaluation(run.folder, held_out, rows, classes)
     return measure_details(run, dataset, evaluation)
