@@ -29,7 +29,7 @@ SOUND: dict[str, tuple[str, ...]] = {
     "report": ("run",),
     "review": ("run",),
     "explain": ("run", "data/a/0.png"),
-    "dream": ("data/a/0.png", "--network", "run", "--size", "32"),
+    "dream": ("data/a/0.png", "--size", "32"),
     "lr-find": ("data", *FAST),
     "runs": (".",),
     "features": ("run",),
@@ -56,7 +56,7 @@ VALUES = (
     "", " ", "-1", "0", "1", "2.5", "nan", "inf", "-inf", "1e400", "9" * 30, "x", "💥", "b\udcffd", "n" * 300,
     "d/" * 2500, "..", "/dev/null", ".", "data", "run", "data/a/0.png", "data.csv", "numbers.csv", "missing",
     "http://[::1/x", "http://a..b/x", "hf:", "a=b", "=", "lr=", "lr=nan", "optimizer.lr=[", "model=", "{",
-    "[1,2", "null", "a,b,,", "digits", "linear", "1,1,1", "seed=0,1", "*", "[", "~", "~nobody/x", "\x00",
+    "[1,2", "null", "a,b,,", "digits", "linear", "1,1,1", "seed=0,1", "*", "[", "~", "~nobody/x",
     "\n", "%s", "-", "--",
 )  # fmt: skip
 LONG_WORK = {"epochs", "seeds", "folds", "minutes", "repeat"}

@@ -6,6 +6,7 @@ import csv
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -36,6 +37,18 @@ def test_an_earlier_run_resumes_and_reports(run: Run) -> None:
     last, before = longer.metrics[-1], longer.metrics[-2]
     assert last["train_loss"] < before["train_loss"]
     assert (run.path / "report.html").exists()
+
+
+def test_the_report_of_an_earlier_run_has_probabilities_if_its_data_is_there(tmp_path: Path) -> None:
+    """Earlier versions stored the predicted classes only."""
+    shutil.copytree(RUNS / "classification", tmp_path / "run")
+    run = load_run(tmp_path / "run")
+    page = run.report().read_text()
+    assert "Reliability" in page and (run.path / "predictions.npz").exists()
+    with np.load(run.path / "predictions.npz") as arrays:
+        predicted = arrays["test_logits"].argmax(1)
+        accuracy = (predicted == arrays["test_targets"]).mean()
+    assert accuracy == pytest.approx(run.result["test"]["accuracy"], abs=2e-3)
 
 
 def test_an_earlier_run_predicts_what_it_recorded(tmp_path: Path) -> None:

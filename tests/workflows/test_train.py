@@ -238,9 +238,8 @@ def test_a_table_of_predictions_with_missing_rows_is_named(tmp_path: Path, kept:
     file = run.path / "predictions.csv"
     lines = file.read_text().splitlines(keepends=True)
     file.write_text("".join(lines[: {"none": 0, "header": 1, "half": len(lines) - 20}[kept]]))
-    with pytest.raises(
-        RunError, match=r"predictions\.(csv|npz): damaged: (it|test) has (no rows|other samples)"
-    ):
+    said = r"predictions\.(csv|npz): damaged: (it|test) has (no rows|other samples)"
+    with pytest.raises(RunError, match=said):
         convnet.load_run(run.path).report()
 
 

@@ -19,6 +19,8 @@ RISEN = 1.15
 """The ratio of the last to the lowest validation loss of a run that overfits."""
 NEAR_CHANCE = 0.02
 """How near the training loss is to that of guessing, as a fraction of it."""
+ABOVE = 1.2
+"""How far a high rate lifts the training loss of a later epoch above that of guessing, as a ratio."""
 SLOW = 0.25
 """The largest fall of the loss, as a fraction of guessing, where the rate may be too low."""
 IMPROVING = 0.02
@@ -129,7 +131,8 @@ def _learning(facts: TrainingFacts) -> Iterator[Finding]:
         return
     last, chance = float(losses[-1] or 0.0), facts.chance
     peak = max([float(loss or 0.0) for loss in losses] + _smoothed(facts.steps))
-    if peak > 2 * chance and last > (1 - SLOW) * chance:
+    rose = max((float(loss or 0.0) for loss in losses[1:]), default=0.0) > ABOVE * chance
+    if (peak > 2 * chance and last > (1 - SLOW) * chance) or (rose and last > chance / 2):
         yield Finding(
             "learning_rate_too_high",
             f"The learning rate is too high: the training loss rose to {peak:.3g}, that of guessing is "

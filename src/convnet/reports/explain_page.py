@@ -17,9 +17,9 @@ from convnet.explain.arithmetic import Unit
 from convnet.explain.attribution import Attribution
 from convnet.explain.capture import Capture, Operation
 from convnet.explain.faithfulness import Faithfulness
-from convnet.reports import explain_figures as figures
-from convnet.reports.explain_figures import Scale
+from convnet.reports import attribution_figures, map_figures, unit_figure
 from convnet.reports.html import render
+from convnet.reports.map_figures import Scale
 from convnet.reports.style import shortened, to_png, to_svg
 from convnet.reports.thumbnails import Tile, picture_uri, png_uri
 from convnet.tasks import ClassPrediction, Prediction, as_picture
@@ -93,8 +93,8 @@ class ExplanationPage:
         bars = None
         if found is not None:
             names = [shortened(name) for name in found.classes[:TOP]]
-            bars = to_svg(figures.probability_figure(names, found.probabilities[:TOP]))
-        unit_picture = figures.unit_figure(self.unit)
+            bars = to_svg(attribution_figures.probability_figure(names, found.probabilities[:TOP]))
+        unit_picture = unit_figure.unit_figure(self.unit)
         curves = [(a.method, t.deletion_curve, t.insertion_curve) for a, t in self.attributions]
         drawn_map = self.layer.is_map and max(self.layer.output.shape[2:]) > 1
         return render(
@@ -105,11 +105,11 @@ class ExplanationPage:
             prediction=found,
             bars=bars,
             overlays=[
-                (found_map.method, to_png(figures.attribution_figure(shown, found_map)))
+                (found_map.method, to_png(attribution_figures.attribution_figure(shown, found_map)))
                 for found_map, _ in self.attributions
             ],
-            curves=to_svg(figures.curve_figure(curves)) if curves else None,
-            field=to_png(figures.field_figure(shown, self.receptive_field, self.unit.position))
+            curves=to_svg(attribution_figures.curve_figure(curves)) if curves else None,
+            field=to_png(unit_figure.field_figure(shown, self.receptive_field, self.unit.position))
             if self.image.shape[2] > 1
             else None,
             unit_picture=None if unit_picture is None else to_svg(unit_picture),
@@ -137,7 +137,7 @@ class ExplanationPage:
     def _maps(self) -> Figure:
         title = f"Activations of {self.layer.name}"
         limit = self._limit([op.output for op in self.capture.maps])
-        return figures.map_figure(self.layer.output[0], title, scale=self.scale, limit=limit)
+        return map_figures.map_figure(self.layer.output[0], title, scale=self.scale, limit=limit)
 
     def _limit(self, maps: Sequence[Tensor]) -> float | None:
         """The largest absolute value of several layers, if they share a scale."""
@@ -148,7 +148,7 @@ class ExplanationPage:
             return None
         title = f"Gradients of the score of {shortened(self.target or '')} at {self.layer.name}"
         limit = self._limit([op.gradient for op in self.capture.maps if op.gradient is not None])
-        return to_png(figures.map_figure(self.layer.gradient[0], title, scale=self.scale, limit=limit))
+        return to_png(map_figures.map_figure(self.layer.gradient[0], title, scale=self.scale, limit=limit))
 
     def _filters(self) -> Iterator[tuple[str, bytes]]:
         """The filters of the first convolution and of the layer that is shown."""
@@ -158,13 +158,13 @@ class ExplanationPage:
             weights = op.argument(1, "weight")
             weights = weights[:, :, None] if weights.dim() == 3 else weights
             size = "×".join(map(str, weights.shape))
-            yield op.name, to_png(figures.filter_figure(weights, f"Filters of {op.name}, {size}"))
+            yield op.name, to_png(map_figures.filter_figure(weights, f"Filters of {op.name}, {size}"))
 
     def _overview(self, layers: Sequence[tuple[Operation, Tensor | None]]) -> Iterator[tuple[str, str, str]]:
         """The name, kind and size of every layer with maps, and its first maps as a data URI."""
         maps = [(op, values) for op, values in layers if values is not None and max(values.shape[2:]) > 1]
         limit = self._limit([values for _, values in maps])
         for op, values in maps:
-            pixels = figures.map_strip(values[0][:OVERVIEW], self.scale, limit)
+            pixels = map_figures.map_strip(values[0][:OVERVIEW], self.scale, limit)
             size = "×".join(map(str, op.output.shape[1:]))
             yield op.name, f"{op.kind}, {size}", png_uri(pixels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from functools import cache
 from typing import Any
 
 import jinja2
@@ -102,6 +103,12 @@ def _data_uri(picture: bytes) -> str:
 
 def render(template: str, **values: Any) -> str:
     """Fill a template of `reports/templates`; all values are escaped."""
+    return _environment().get_template(template).render(**values)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    """The templates and their filters; compiling templates takes longer than filling them."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("convnet.reports"),
         autoescape=True,
@@ -121,4 +128,4 @@ def render(template: str, **values: Any) -> str:
     environment.filters["anchored"] = anchored
     environment.filters["figure"] = figure
     environment.filters["data_uri"] = _data_uri
-    return environment.get_template(template).render(**values)
+    return environment

@@ -13,7 +13,7 @@ from convnet.explain import Calibration
 from convnet.layers import Network
 from convnet.recipes import Recipe
 from convnet.reports import figures, series_figure
-from convnet.reports.classifier_view import classifier_view
+from convnet.reports.classifier_view import ClassifierView, classifier_view
 from convnet.reports.dense_figures import dense_pictures
 from convnet.reports.grids import differing, pictures, resized
 from convnet.reports.html import render, suffix_of
@@ -78,13 +78,8 @@ def write_run_report(
     galleries: list[Gallery] = []
     view = None
     if held_out and task.target.exclusive:
-        evaluation = stored_evaluation(folder, held_out, predictions, data["classes"])
-        if (calibration := result.get("calibration")) is not None:
-            evaluation = evaluation.with_calibration(Calibration.from_dict(calibration))
-        paths = [row["sample"] for row in predictions]
-        where = f"the {'test' if result['test'] else 'validation'} split"
-        view = classifier_view(evaluation, data["classes"], where, paths, dataset, details)
-        drawn |= view.pictures
+        view = _classifier(folder, result, predictions, dataset, details)
+        drawn |= view.pictures if view else {}
     if dataset is not None:
         split = read_split(folder.read("split.csv"), dataset, folder.file("split.csv"))
         if dataset.info.modality == "series":
@@ -124,6 +119,24 @@ def write_run_report(
     )
     folder.write("report.html", page)
     return folder.file("report.html")
+
+
+def _classifier(
+    folder: RunFolder,
+    result: dict[str, Any],
+    rows: list[dict[str, str]],
+    dataset: Dataset | None,
+    details: EvaluationDetails | None,
+) -> ClassifierView | None:
+    """What the page shows of a classifier's predictions; None if their probabilities are not stored."""
+    classes = folder.data["classes"]
+    evaluation = stored_evaluation(folder, rows[0]["split"], rows, classes)
+    if evaluation is None:
+        return None
+    if (calibration := result.get("calibration")) is not None:
+        evaluation = evaluation.with_calibration(Calibration.from_dict(calibration))
+    where = f"the {'test' if result['test'] else 'validation'} split"
+    return classifier_view(evaluation, classes, where, [row["sample"] for row in rows], dataset, details)
 
 
 def _unchanged(folder: RunFolder, dataset: Dataset | None) -> Dataset | None:

@@ -52,8 +52,8 @@ def prediction_rows(
 
 def stored_evaluation(
     folder: RunFolder, split: str, rows: list[dict[str, str]], classes: list[str]
-) -> ClassificationResult:
-    """The predictions on a split from predictions.npz, or from predictions.csv of earlier runs.
+) -> ClassificationResult | None:
+    """The predictions on a split from predictions.npz; None for a run of an earlier version, which has none.
 
     Args:
         folder: The run folder.
@@ -66,7 +66,7 @@ def stored_evaluation(
     """
     file = folder.file("predictions.npz")
     if not file.exists():
-        return _from_table(rows, classes)
+        return None
     try:
         with file.open("rb") as stored, np.load(stored, allow_pickle=False) as arrays:
             logits, targets, indices = (
@@ -83,19 +83,3 @@ def stored_evaluation(
     except Exception as error:  # zip, zlib and NumPy raise nearly anything
         raise RunError(f"{file}: damaged: {in_one_line(error)}; train the run again") from error
     return ClassificationResult(0.0, logits, targets, indices)
-
-
-def _from_table(rows: list[dict[str, str]], classes: list[str]) -> ClassificationResult:
-    """Predictions from the table: one-hot, or with probabilities for two classes, as the ROC needs."""
-    number = {name: i for i, name in enumerate(classes)}
-    predicted = torch.tensor([number[row["predicted"]] for row in rows])
-    targets = torch.tensor([number[row["class"]] for row in rows])
-    indices = torch.tensor([int(row["index"]) for row in rows])
-    probabilities = torch.nn.functional.one_hot(predicted, len(classes)).float()
-    if len(classes) == 2:
-        own = torch.tensor([float(row["class_probability"]) for row in rows])
-        second = torch.where(targets == 1, own, 1 - own)
-        # The table is rounded to six digits, so a tie may have lost its winner.
-        second = torch.where((predicted == 1) & (second == 0.5), 0.5 + 1e-6, second)
-        probabilities = torch.stack([1 - second, second], 1)
-    return ClassificationResult(0.0, probabilities.clamp_min(1e-12).log(), targets, indices)

@@ -9,7 +9,11 @@ from convnet.errors import ConvnetError
 from convnet.evaluation import NO_DETAILS, EvaluationDetails
 from convnet.reports.run_page import write_run_report
 from convnet.reports.stored_predictions import prediction_rows, stored_evaluation
+from convnet.tasks import Evaluation
+from convnet.types import SplitName
 from convnet.workflows.details import measure_details
+from convnet.workflows.evaluate import evaluate_run
+from convnet.workflows.results import prediction_arrays
 from convnet.workflows.run import Run
 from convnet.workflows.run_data import open_own_data, require_unchanged
 
@@ -35,8 +39,25 @@ def write_report(run: Run, dataset: Dataset | None = None, *, full: bool) -> Pat
         except ConvnetError:
             dataset = None
     beside = run.baselines or run.baselines_command
+    if full and dataset is not None:
+        _complete(run, dataset)
     details = _details(run, dataset) if full else None
     return write_run_report(run.folder, run.recipe, run.task, run.result, run.model, dataset, beside, details)
+
+
+def _complete(run: Run, dataset: Dataset) -> None:
+    """Predict again for a run of an earlier version, which has stored no probabilities of all classes."""
+    if not run.task.target.exclusive or run.folder.file("predictions.npz").exists():
+        return
+    try:
+        require_unchanged(run, dataset)
+    except ConvnetError:
+        return
+    held_out: dict[SplitName, Evaluation | None] = {
+        name: evaluate_run(run, split=name).evaluation if run.result[name] else None
+        for name in ("val", "test")
+    }
+    run.folder.write("predictions.npz", prediction_arrays(held_out))
 
 
 def _details(run: Run, dataset: Dataset | None) -> EvaluationDetails:
@@ -50,4 +71,4 @@ def _details(run: Run, dataset: Dataset | None) -> EvaluationDetails:
     classes = list(run.classes)
     rows = prediction_rows(run.folder, run.task, classes, dataset, held_out)
     evaluation = stored_evaluation(run.folder, held_out, rows, classes)
-    return measure_details(run, dataset, evaluation)
+    return NO_DETAILS if evaluation is None else measure_details(run, dataset, evaluation)

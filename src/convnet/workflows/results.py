@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -56,7 +56,7 @@ def write_results(folder: RunFolder, setup: TrainingSetup, rows: Sequence[Row]) 
     weights = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in state.items()}
     folder.write("model.safetensors", to_bytes(weights, _metadata(setup)))
     folder.write("predictions.csv", _predictions(setup.dataset, held_out))
-    folder.write("predictions.npz", _arrays(held_out))
+    folder.write("predictions.npz", prediction_arrays(held_out))
     data = folder.data
     unreadable = list(setup.dataset.info.unreadable)
     if data["unreadable"] != unreadable:  # in a very large set files are first read during training
@@ -123,8 +123,8 @@ def _scores(evaluation: Evaluation | None) -> dict[str, Any] | None:
     return {"loss": evaluation.loss, **evaluation.scores(), "samples": len(evaluation)}
 
 
-def _arrays(held_out: dict[SplitName, Evaluation | None]) -> bytes:
-    """NumPy arrays by split: val_indices, val_logits, val_targets, test_indices, …"""
+def prediction_arrays(held_out: Mapping[SplitName, Evaluation | None]) -> bytes:
+    """The content of predictions.npz: val_indices, val_logits, val_targets, test_indices, …"""
     arrays = {
         f"{split}_{name}": values
         for split, evaluation in held_out.items()

@@ -1,0 +1,118 @@
+"""Figures of one unit: the numbers that it reads and multiplies, and its receptive field."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+from torch import Tensor
+
+from convnet.explain.arithmetic import Unit
+from convnet.reports.grids import Image
+from convnet.reports.style import VAL, bare, figure
+
+BEYOND = 0.3
+"""How much of a receptive field is drawn beyond the image, relative to its side."""
+MOST_PANELS = 4
+"""The largest number of channels of a patch in a figure, those with the largest products."""
+LARGEST_CELL = 7
+"""The largest patch whose numbers are written."""
+
+
+def unit_figure(unit: Unit) -> Figure | None:
+    """Patch, kernel and products, one row per channel; None for operations on single numbers."""
+    if unit.patch is None:
+        return None
+    patch, kernel = _as_maps(unit.patch), None if unit.kernel is None else _as_maps(unit.kernel)
+    products = None if kernel is None else patch * kernel
+    weight = np.nan_to_num(products if products is not None else patch, neginf=0.0)
+    order = np.sort(np.argsort(-np.abs(weight.reshape(len(weight), -1).sum(1)), kind="stable")[:MOST_PANELS])
+    panels = [("patch", patch)]
+    if kernel is not None and products is not None:
+        panels += [("kernel", kernel), ("products", products)]
+    tall, wide = patch.shape[1:]
+    cell = min(2.6, 0.45 * wide + 0.4) / wide if tall > 1 else 0.45  # inches
+    right, down = 0.3 / cell, 0.42 / cell  # the gaps in cells
+    width, height = len(panels) * (wide + right), len(order) * (tall + down)
+    with figure(max(4.5, cell * width + 0.5), cell * height + 0.6) as picture:
+        axes = picture.subplots()  # one, because one per map is slow
+        bare(axes)
+        axes.set_anchor("W")
+        for row, channel in enumerate(order.tolist()):
+            top = row * (tall + down)
+            for column, (name, values) in enumerate(panels):
+                left = column * (wide + right)
+                _numbers(axes, values[channel], values, (left, top))
+                if row == 0:
+                    axes.text(left, -0.08 / cell, name, fontsize=9.5, fontweight="bold")
+            axes.text(-0.05 / cell, top + tall / 2, f"channel {channel}", fontsize=8, ha="right", va="center")
+            if products is not None:
+                total = f"sum {np.nansum(products[channel]):.4g}"
+                axes.text(left, top + tall + 0.06 / cell, total, fontsize=8, va="top")
+        axes.set(
+            xlim=(-0.75 / cell, width - right),
+            ylim=(height - down + 0.25 / cell, -0.3 / cell),
+            aspect="equal",
+        )
+        hidden = f" ({len(order)} of {len(patch)} channels)" if len(order) < len(patch) else ""
+        total = f"{unit.layer} [{', '.join(map(str, unit.position))}] = {unit.value:.5g}{hidden}"
+        picture.suptitle(total, x=0.01, ha="left", fontweight="bold", fontsize=10.5)
+    return picture
+
+
+def _as_maps(values: Tensor) -> NDArray[np.float64]:
+    """D×I×J; a vector becomes one map of about as many rows as columns, or one row if it is short."""
+    numbers = values.detach().double().numpy()
+    if numbers.ndim == 3:
+        return numbers
+    if numbers.ndim == 2:
+        return numbers[:, None, :]
+    columns = len(numbers) if len(numbers) <= 12 else math.ceil(math.sqrt(len(numbers)))
+    padded = np.full(-(-len(numbers) // columns) * columns, np.nan)
+    padded[: len(numbers)] = numbers
+    return padded.reshape(1, -1, columns)
+
+
+def _numbers(
+    axes: Axes, one: NDArray[np.float64], all_values: NDArray[np.float64], corner: tuple[float, float]
+) -> None:
+    """A map with its numbers, if they fit, and its upper left corner at a place of the axes."""
+    known = all_values[np.isfinite(all_values)]
+    largest = (float(np.abs(known).max()) if known.size else 0.0) or 1.0
+    (left, top), (tall, wide) = corner, one.shape
+    extent = (left, left + wide, top + tall, top)
+    axes.imshow(one, cmap="RdBu_r", vmin=-largest, vmax=largest, interpolation="nearest", extent=extent)
+    if max(one.shape) > LARGEST_CELL:
+        return
+    for (i, j), value in np.ndenumerate(one):
+        text = "–" if not math.isfinite(value) else f"{value:.2g}" if abs(value) < 100 else f"{value:.0f}"
+        bright = math.isfinite(value) and abs(value) > 0.6 * largest
+        color, size = "white" if bright else "#23272e", 7.5 if max(one.shape) <= 5 else 6
+        place = (left + j + 0.5, top + i + 0.5)
+        axes.text(*place, text, ha="center", va="center", fontsize=size, color=color)
+
+
+def field_figure(image: Image, field: dict[str, list[int]] | None, position: Sequence[int]) -> Figure:
+    """The receptive field of a unit as a rectangle on the image."""
+    with figure(2.9, 3.1) as picture:
+        axes = picture.subplots()
+        bare(axes)
+        gray = image.shape[2] == 1
+        axes.imshow(image[:, :, 0] if gray else image, cmap="gray" if gray else None, vmin=0, vmax=255)
+        axes.set_title("Receptive field", fontsize=9.5)
+        if field is not None:
+            (top, bottom), (left, right) = field["rows"], field["columns"]
+            corner, size = (left - 0.5, top - 0.5), (right - left + 1, bottom - top + 1)
+            axes.add_patch(Rectangle(corner, *size, fill=False, color=VAL, linewidth=2))
+            height, width = image.shape[:2]
+            # Of a field that extends far beyond the image only the inner part is drawn.
+            wide, tall = BEYOND * width, BEYOND * height
+            axes.set_xlim(max(min(left - 1, -0.5), -wide), min(max(right + 1, width - 0.5), width + wide))
+            axes.set_ylim(min(max(bottom + 1, height - 0.5), height + tall), max(min(top - 1, -0.5), -tall))
+            axes.set_facecolor("#e6e8eb")
+    return picture
