@@ -39,3 +39,23 @@ def test_norms_in_front_of_convolutions_stay() -> None:
     copied = fused(model, images)
     assert sum(isinstance(module, nn.BatchNorm2d) for module in copied) == 2
     assert torch.equal(copied(images), model(images))
+
+
+class Shortcut(nn.Module):
+    """A convolution whose output is read by a norm and by a shortcut, as in pre-activation ResNets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.conv(x)
+        return y + self.norm(y).relu()
+
+
+def test_convolutions_that_a_shortcut_reads_stay() -> None:
+    torch.manual_seed(0)
+    model = Shortcut().eval()
+    model.norm.running_var.fill_(4)
+    images = torch.randn(2, 3, 8, 8)
+    assert torch.equal(fused(model, images)(images), model(images))

@@ -72,8 +72,10 @@ def measure_faithfulness(
     first = (rank[None] < edges[:, None]).view(-1, 1, *found.values.shape)
     blank = torch.zeros_like(image)
     with torch.no_grad():
-        removed = probabilities(torch.where(first, blank, image))[:, target]
-        added = probabilities(torch.where(first, image, blank))[:, target]
+        removed, added = (
+            probabilities(masked.contiguous(memory_format=torch.channels_last))[:, target]  # faster on CPUs
+            for masked in (torch.where(first, blank, image), torch.where(first, image, blank))
+        )
     deletion, insertion = removed.double().numpy(), added.double().numpy()
     return Faithfulness(
         float(np.trapezoid(deletion) / STEPS),

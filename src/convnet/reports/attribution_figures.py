@@ -1,9 +1,10 @@
-"""Figures of the predicted class and of what it is attributed to."""
+"""Figures of what a class is attributed to: maps over the image, deletion and insertion curves."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -11,27 +12,24 @@ from numpy.typing import NDArray
 from convnet.explain.attribution import UNSIGNED, Attribution
 from convnet.explain.cam import normalized
 from convnet.reports.grids import Image
-from convnet.reports.style import CHART, CYCLE, TRAIN, bare, figure
+from convnet.reports.style import CHART, CYCLE, figure
+from convnet.reports.thumbnails import enlarged, in_color
 
 
-def attribution_figure(image: Image, found: Attribution) -> Figure:
-    """An attribution map over its image."""
+def overlay(image: Image, found: Attribution) -> Image:
+    """An attribution map over its image, as pixels; small images are enlarged."""
+    pale = (in_color(image).mean(2, keepdims=True) + 80) / 415  # so that the map stands out
     values = found.values.float()
-    with figure(2.7, 2.9) as picture:
-        axes = picture.subplots()
-        bare(axes)
-        gray = image if image.shape[2] == 1 else image.mean(2, keepdims=True)
-        axes.imshow(gray[:, :, 0], cmap="gray", vmin=-80, vmax=335)
-        if found.method in UNSIGNED or found.layer is not None:
-            strength = normalized(values).numpy()
-            axes.imshow(strength, cmap="inferno", alpha=np.clip(0.15 + strength, 0, 0.85))
-        else:
-            largest = float(np.quantile(values.abs().numpy(), 0.995)) or 1.0
-            strength = (values / largest).clamp(-1, 1).numpy()
-            alpha = np.clip(np.abs(strength) * 1.2, 0.1, 0.85)
-            axes.imshow(strength, cmap="RdBu_r", vmin=-1, vmax=1, alpha=alpha)
-        axes.set_title(found.method + (f" at {found.layer}" if found.layer else ""), fontsize=9)
-    return picture
+    if found.method in UNSIGNED or found.layer is not None:
+        strength = normalized(values).numpy()
+        colors, alpha = mpl.colormaps["inferno"](strength), np.clip(0.15 + strength, 0, 0.85)
+    else:
+        largest = float(np.quantile(values.abs().numpy(), 0.995)) or 1.0
+        strength = (values / largest).clamp(-1, 1).numpy()
+        colors = mpl.colormaps["RdBu_r"]((strength + 1) / 2)
+        alpha = np.clip(np.abs(strength) * 1.2, 0.1, 0.85)
+    mixed = (1 - alpha[:, :, None]) * pale + alpha[:, :, None] * colors[:, :, :3]
+    return enlarged((255 * mixed).round().astype(np.uint8))
 
 
 def curve_figure(curves: Sequence[tuple[str, NDArray[np.float64], NDArray[np.float64]]]) -> Figure:
@@ -49,18 +47,4 @@ def curve_figure(curves: Sequence[tuple[str, NDArray[np.float64], NDArray[np.flo
             axes.set_ylim(-0.02, 1.02)
         left.set_ylabel("probability of the class")
         left.legend(fontsize=7.5)
-    return picture
-
-
-def probability_figure(classes: Sequence[str], probabilities: Sequence[float]) -> Figure:
-    """The most probable classes as bars."""
-    with figure(3.6, 0.5 + 0.3 * len(classes)) as picture:
-        axes = picture.subplots()
-        axes.barh(list(classes)[::-1], list(probabilities)[::-1], color=TRAIN)
-        axes.set_xlim(0, 1.12)
-        axes.grid(False)
-        axes.set_xticks([])
-        axes.spines["bottom"].set_visible(False)
-        for place, value in enumerate(list(probabilities)[::-1]):
-            axes.text(value + 0.01, place, f"{value:.1%}", va="center", fontsize=8.5)
     return picture

@@ -17,11 +17,12 @@ from convnet.explain.arithmetic import Unit
 from convnet.explain.attribution import Attribution
 from convnet.explain.capture import Capture, Operation
 from convnet.explain.faithfulness import Faithfulness
-from convnet.reports import attribution_figures, map_figures, unit_figure
+from convnet.reports.attribution_figures import curve_figure, overlay
 from convnet.reports.html import render
-from convnet.reports.map_figures import Scale
+from convnet.reports.map_figures import Scale, filter_figure, filter_note, map_figure, map_strip
 from convnet.reports.style import shortened, to_png, to_svg
-from convnet.reports.thumbnails import Tile, picture_uri, png_uri
+from convnet.reports.thumbnails import Tile, palette_uri, picture_uri, png_uri
+from convnet.reports.unit_figure import field_picture, unit_figure
 from convnet.tasks import ClassPrediction, Prediction, as_picture
 
 TOP = 5
@@ -90,11 +91,10 @@ class ExplanationPage:
     def _html(self) -> str:
         shown = as_picture(self.image[0])
         found = self.prediction if isinstance(self.prediction, ClassPrediction) else None
-        bars = None
-        if found is not None:
-            names = [shortened(name) for name in found.classes[:TOP]]
-            bars = to_svg(attribution_figures.probability_figure(names, found.probabilities[:TOP]))
-        unit_picture = unit_figure.unit_figure(self.unit)
+        most_probable = (
+            [] if found is None else list(zip(found.classes[:TOP], found.probabilities[:TOP], strict=True))
+        )
+        unit_picture = unit_figure(self.unit)
         curves = [(a.method, t.deletion_curve, t.insertion_curve) for a, t in self.attributions]
         drawn_map = self.layer.is_map and max(self.layer.output.shape[2:]) > 1
         return render(
@@ -103,14 +103,11 @@ class ExplanationPage:
             file=Path(self.path).name,
             picture=picture_uri(shown),
             prediction=found,
-            bars=bars,
-            overlays=[
-                (found_map.method, to_png(attribution_figures.attribution_figure(shown, found_map)))
-                for found_map, _ in self.attributions
-            ],
-            curves=to_svg(attribution_figures.curve_figure(curves)) if curves else None,
-            field=to_png(unit_figure.field_figure(shown, self.receptive_field, self.unit.position))
-            if self.image.shape[2] > 1
+            most_probable=most_probable,
+            overlays=[(a.method, a.layer, png_uri(overlay(shown, a))) for a, _ in self.attributions],
+            curves=to_svg(curve_figure(curves)) if curves else None,
+            field=png_uri(field_picture(shown, self.receptive_field))
+            if self.receptive_field is not None and self.image.shape[2] > 1
             else None,
             unit_picture=None if unit_picture is None else to_svg(unit_picture),
             products=self._products(),
@@ -137,7 +134,7 @@ class ExplanationPage:
     def _maps(self) -> Figure:
         title = f"Activations of {self.layer.name}"
         limit = self._limit([op.output for op in self.capture.maps])
-        return map_figures.map_figure(self.layer.output[0], title, scale=self.scale, limit=limit)
+        return map_figure(self.layer.output[0], title, scale=self.scale, limit=limit)
 
     def _limit(self, maps: Sequence[Tensor]) -> float | None:
         """The largest absolute value of several layers, if they share a scale."""
@@ -148,9 +145,9 @@ class ExplanationPage:
             return None
         title = f"Gradients of the score of {shortened(self.target or '')} at {self.layer.name}"
         limit = self._limit([op.gradient for op in self.capture.maps if op.gradient is not None])
-        return to_png(map_figures.map_figure(self.layer.gradient[0], title, scale=self.scale, limit=limit))
+        return to_png(map_figure(self.layer.gradient[0], title, scale=self.scale, limit=limit))
 
-    def _filters(self) -> Iterator[tuple[str, bytes]]:
+    def _filters(self) -> Iterator[tuple[str, bytes, str]]:
         """The filters of the first convolution and of the layer that is shown."""
         with_weights = [op for op in self.capture.operations if op.kind in CONVOLUTIONS]
         chosen = with_weights[:1] + [op for op in with_weights[1:] if op.name == self.unit.layer]
@@ -158,13 +155,14 @@ class ExplanationPage:
             weights = op.argument(1, "weight")
             weights = weights[:, :, None] if weights.dim() == 3 else weights
             size = "×".join(map(str, weights.shape))
-            yield op.name, to_png(map_figures.filter_figure(weights, f"Filters of {op.name}, {size}"))
+            picture = to_png(filter_figure(weights, f"Filters of {op.name}, {size}"))
+            yield op.name, picture, filter_note(weights)
 
     def _overview(self, layers: Sequence[tuple[Operation, Tensor | None]]) -> Iterator[tuple[str, str, str]]:
         """The name, kind and size of every layer with maps, and its first maps as a data URI."""
         maps = [(op, values) for op, values in layers if values is not None and max(values.shape[2:]) > 1]
         limit = self._limit([values for _, values in maps])
         for op, values in maps:
-            pixels = map_figures.map_strip(values[0][:OVERVIEW], self.scale, limit)
+            strip = palette_uri(*map_strip(values[0][:OVERVIEW], self.scale, limit))
             size = "×".join(map(str, op.output.shape[1:]))
-            yield op.name, f"{op.kind}, {size}", png_uri(pixels)
+            yield op.name, f"{op.kind}, {size}", strip

@@ -45,10 +45,7 @@ def thumbnail(content: bytes) -> str | None:
 
 def picture_uri(pixels: NDArray[np.uint8]) -> str:
     """Pixels H×W×C as a small JPEG in a data URI."""
-    shown = pixels[:, :, :3] if pixels.shape[2] >= 3 else to_channels(pixels[:, :, :1], 3)
-    height, width = shown.shape[:2]
-    enlarged = max(1, SIDE // max(height, width))  # pixels of tiny images are shown as squares
-    shown = shown.repeat(enlarged, 0).repeat(enlarged, 1)
+    shown = enlarged(in_color(pixels), SIDE)  # pixels of tiny images are shown as squares
     height, width = shown.shape[:2]
     scale = min(1.0, SIDE / max(height, width))
     small = resize(shown, (max(1, round(height * scale)), max(1, round(width * scale))), STRETCH)
@@ -57,8 +54,28 @@ def picture_uri(pixels: NDArray[np.uint8]) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(written.getvalue()).decode()
 
 
+def in_color(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Pixels H×W×3: the first three channels, or the first one if there are fewer."""
+    return pixels[:, :, :3] if pixels.shape[2] >= 3 else to_channels(pixels[:, :, :1], 3)
+
+
+def enlarged(pixels: NDArray[np.uint8], side: int = 460) -> NDArray[np.uint8]:
+    """Pixels H×W×C repeated by the largest whole number with which the longer side is at most `side`."""
+    times = max(1, side // max(pixels.shape[:2]))
+    return pixels.repeat(times, 0).repeat(times, 1)
+
+
 def png_uri(pixels: NDArray[np.uint8]) -> str:
     """Pixels H×W×3 as a PNG in a data URI, at their own size."""
     written = io.BytesIO()
     Image.fromarray(pixels).quantize(128, method=Image.Quantize.FASTOCTREE).save(written, "PNG")
+    return "data:image/png;base64," + base64.b64encode(written.getvalue()).decode()
+
+
+def palette_uri(indices: NDArray[np.uint8], colors: NDArray[np.uint8]) -> str:
+    """Indices H×W of a table of colors 256×3 as a PNG in a data URI."""
+    picture = Image.fromarray(indices, "P")
+    picture.putpalette(colors.tobytes())
+    written = io.BytesIO()
+    picture.save(written, "PNG")
     return "data:image/png;base64," + base64.b64encode(written.getvalue()).decode()

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
+import PIL.Image
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
+from PIL import ImageDraw
 from torch import Tensor
 
 from convnet.explain.arithmetic import Unit
 from convnet.reports.grids import Image
 from convnet.reports.style import VAL, bare, figure
+from convnet.reports.thumbnails import enlarged, in_color
 
 BEYOND = 0.3
 """How much of a receptive field is drawn beyond the image, relative to its side."""
+OUTSIDE = 224
+"""The gray of what lies outside the image."""
 MOST_PANELS = 4
 """The largest number of channels of a patch in a figure, those with the largest products."""
 LARGEST_CELL = 7
@@ -97,22 +100,24 @@ def _numbers(
         axes.text(*place, text, ha="center", va="center", fontsize=size, color=color)
 
 
-def field_figure(image: Image, field: dict[str, list[int]] | None, position: Sequence[int]) -> Figure:
-    """The receptive field of a unit as a rectangle on the image."""
-    with figure(2.9, 3.1) as picture:
-        axes = picture.subplots()
-        bare(axes)
-        gray = image.shape[2] == 1
-        axes.imshow(image[:, :, 0] if gray else image, cmap="gray" if gray else None, vmin=0, vmax=255)
-        axes.set_title("Receptive field", fontsize=9.5)
-        if field is not None:
-            (top, bottom), (left, right) = field["rows"], field["columns"]
-            corner, size = (left - 0.5, top - 0.5), (right - left + 1, bottom - top + 1)
-            axes.add_patch(Rectangle(corner, *size, fill=False, color=VAL, linewidth=2))
-            height, width = image.shape[:2]
-            # Of a field that extends far beyond the image only the inner part is drawn.
-            wide, tall = BEYOND * width, BEYOND * height
-            axes.set_xlim(max(min(left - 1, -0.5), -wide), min(max(right + 1, width - 0.5), width + wide))
-            axes.set_ylim(min(max(bottom + 1, height - 0.5), height + tall), max(min(top - 1, -0.5), -tall))
-            axes.set_facecolor("#e6e8eb")
-    return picture
+def field_picture(image: Image, field: dict[str, list[int]]) -> Image:
+    """The receptive field of a unit as a frame on the image, as pixels; small images are enlarged.
+
+    Args:
+        image: Pixels H×W×C.
+        field: The first and last row and column, which may lie outside the image.
+    """
+    (top, bottom), (left, right) = field["rows"], field["columns"]
+    height, width = image.shape[:2]
+    # Of a field that extends far beyond the image only the inner part is drawn.
+    tall, wide = round(BEYOND * height), round(BEYOND * width)
+    above, below = (min(max(0, 1 + beyond), tall) for beyond in (-top, bottom - height + 1))
+    before, after = (min(max(0, 1 + beyond), wide) for beyond in (-left, right - width + 1))
+    margins = ((above, below), (before, after), (0, 0))
+    large = enlarged(np.pad(in_color(image), margins, constant_values=OUTSIDE))
+    scale = large.shape[0] // (above + height + below)
+    picture = PIL.Image.fromarray(large)
+    corners = (left + before, top + above, right + 1 + before, bottom + 1 + above)
+    frame = [scale * corner - (number > 1) for number, corner in enumerate(corners)]
+    ImageDraw.Draw(picture).rectangle(frame, outline=VAL, width=max(2, large.shape[0] // 120))
+    return np.asarray(picture)

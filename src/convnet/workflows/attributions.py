@@ -8,6 +8,7 @@ from convnet.errors import RecipeError
 from convnet.explain.attribution import CAMS, NAMES, Attribution, applicable, attribute
 from convnet.explain.capture import Capture, capture
 from convnet.explain.faithfulness import Faithfulness, measure_faithfulness, with_random_weights
+from convnet.layers import fused
 from convnet.prediction import Predictor
 from convnet.registry import nearest
 from convnet.workflows.explained_network import MeanScores, inner_network
@@ -20,6 +21,8 @@ def attributions(
     scores: MeanScores, found: Capture, methods: Sequence[str], target: int, layer: str | None
 ) -> Iterator[tuple[Attribution, Faithfulness]]:
     """Attribution maps with their trust scores."""
+    fast = fused(scores, found.input)
+    assert isinstance(fast, MeanScores)
     untrained = with_random_weights(scores.network)
     random = MeanScores(untrained).eval()
     blind = capture(untrained, found.input, target) if set(methods) & set(CAMS) else None
@@ -29,7 +32,7 @@ def attributions(
         where = shown if method in CAMS else None
         made = attribute(scores, found.input, target, method, where, found)
         other = attribute(random, found.input, target, method, made.layer, blind)
-        yield made, measure_faithfulness(scores.probabilities, found.input, target, made, other)
+        yield made, measure_faithfulness(fast.probabilities, found.input, target, made, other)
 
 
 def chosen_methods(

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
+import numpy as np
 from torch import Tensor
 
 from convnet.analysis import summary
@@ -81,7 +81,7 @@ class Explanation:
         if place is None:
             values = self.unit_layer.output[0]
             flat = int(values.flatten().argmax())
-            place = tuple(int(i) for i in torch.unravel_index(torch.tensor(flat), values.shape))
+            place = tuple(int(i) for i in np.unravel_index(flat, values.shape))
         return unit(self.capture, self.unit_layer.name, place)
 
     @cached_property

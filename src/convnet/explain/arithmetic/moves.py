@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from convnet.explain.arithmetic.rule import Parts, input_of, rule
@@ -36,7 +37,7 @@ def _source(op: Operation, place: Position) -> Position | None:
     number = int(moved[(0, *place)]) - 1
     if number < 0:
         return None
-    return tuple(int(i) for i in torch.unravel_index(torch.tensor(number), x.shape))[1:]
+    return tuple(int(i) for i in np.unravel_index(number, x.shape))[1:]
 
 
 def copied(op: Operation, place: Position) -> Parts:
