@@ -14,6 +14,7 @@ from torch import nn
 
 import convnet
 from convnet.evaluation.diagnosis import TrainingFacts, chance_loss, diagnose
+from convnet.evaluation.variant import Variant, diagnose_lead
 from convnet.explain.health import LayerHealth
 
 EIGHT = 8
@@ -176,3 +177,24 @@ def test_balancing_removes_the_diagnosis_of_imbalance() -> None:
 def test_the_loss_of_guessing() -> None:
     assert chance_loss([10] * 10) == pytest.approx(np.log(10))
     assert chance_loss([30, 10]) == pytest.approx(-0.75 * np.log(0.75) - 0.25 * np.log(0.25))
+
+
+@pytest.mark.parametrize(
+    ("best", "count", "score", "found"),
+    [
+        (0.90, 100, "accuracy", 1),
+        (0.90, 100_000, "accuracy", 0),
+        (0.89, 100, "accuracy", 0),
+        (0.9, 9, "f1", 0),
+    ],
+)
+def test_a_lead_within_chance_is_said(best: float, count: int, score: str, found: int) -> None:
+    variants = [
+        Variant(name, [{"val": {score: value, "samples": count}, "test": None}], [[]], {})
+        for name, value in (("adam", best), ("sgd", 0.89))
+    ]
+    findings = diagnose_lead(variants, score)
+    assert len(findings) == found
+    for finding in findings:
+        assert finding.kind == "validation_set_too_small" and finding.value == pytest.approx(best - 0.89)
+        assert "adam leads sgd by 1.00 points; on 100 validation samples up to 8.50 points" in finding.text

@@ -17,6 +17,7 @@ from convnet.data.images.corruptions import CORRUPTIONS, STRENGTHS, corrupted
 from convnet.evaluation import compare_paired, measure_robustness, measure_slices
 from convnet.reports.figures import confusion_order
 from convnet.tasks import ClassificationResult
+from convnet.tasks.image_to_image import ImageResult
 from convnet.tasks.intervals import (
     Counts,
     balanced_accuracies,
@@ -24,6 +25,8 @@ from convnet.tasks.intervals import (
     f1_scores,
     wilson,
 )
+from convnet.tasks.multi_label import MultiLabelResult
+from convnet.tasks.segmentation import SegmentationResult
 
 
 def result(predicted: list[int], targets: list[int], classes: int = 2) -> ClassificationResult:
@@ -56,6 +59,48 @@ def test_bootstrapped_intervals_cover_what_resampling_of_samples_gives() -> None
     expected = np.percentile(drawn, (2.5, 97.5), axis=0)
     both = [bootstrap_confusion(confusion, figure) for figure in (balanced_accuracies, f1_scores)]
     assert np.allclose(np.concatenate(both, 1), expected, atol=0.015)
+
+
+def test_intervals_of_means_are_those_of_the_central_limit_theorem() -> None:
+    """The PSNR of images, with means over more samples than are drawn at once."""
+    figures = torch.randn(20_000, 5, generator=torch.Generator().manual_seed(0)) + 30
+    found = ImageResult(0.0, figures, torch.arange(len(figures))).intervals()
+    for name, column in (("psnr", 1), ("ssim", 3)):
+        mean, error = float(figures[:, column].mean()), float(figures[:, column].std()) / len(figures) ** 0.5
+        assert found[name] == pytest.approx((mean - 1.96 * error, mean + 1.96 * error), abs=0.25 * error)
+
+
+def test_intervals_of_masks_and_labels_cover_what_resampling_of_samples_gives() -> None:
+    generator = torch.Generator().manual_seed(0)
+    confusions = torch.randint(0, 50, (40, 3, 3), generator=generator) + 60 * torch.eye(3, dtype=torch.int64)
+    classes, indices = ("a", "b", "c"), torch.arange(40)
+    targets = (torch.rand(40, 3, generator=generator) < 0.5).float()
+    logits = targets + torch.randn(40, 3, generator=generator)
+    half = torch.full((3,), 0.5)
+
+    def masks(chosen: torch.Tensor) -> SegmentationResult:
+        return SegmentationResult(0.0, confusions[chosen], chosen, classes)
+
+    def labels(chosen: torch.Tensor) -> MultiLabelResult:
+        return MultiLabelResult(0.0, logits[chosen], targets[chosen], chosen, classes, half)
+
+    drawn = [torch.randint(0, 40, (40,), generator=generator) for _ in range(500)]
+    for make, keys in ((masks, ("pixel_accuracy", "mean_iou", "mean_dice")), (labels, ("f1",))):
+        scores = [make(chosen).scores() for chosen in drawn]
+        found = make(indices).intervals()
+        assert found.keys() == {*keys}
+        for key in keys:
+            expected = np.percentile([row[key] for row in scores], (2.5, 97.5))
+            width = expected[1] - expected[0]
+            assert found[key] == pytest.approx(tuple(expected), abs=0.2 * width)
+
+
+def test_classes_that_never_occur_do_not_count_in_intervals() -> None:
+    confusions = torch.zeros(6, 3, 3, dtype=torch.int64)
+    confusions[:, 0, 0] = torch.arange(1, 7)
+    found = SegmentationResult(0.0, confusions, torch.arange(6), ("a", "b", "c"))
+    assert found.intervals() == {"pixel_accuracy": (1, 1), "mean_iou": (1, 1), "mean_dice": (1, 1)}
+    assert SegmentationResult(None, 0 * confusions, torch.arange(6), ("a", "b", "c")).intervals() == {}
 
 
 def test_top_5_counts_the_five_most_probable() -> None:
@@ -140,3 +185,4 @@ def test_confused_classes_are_neighbors() -> None:
     assert sorted(order) == list(range(6))
     assert abs(order.index(0) - order.index(5)) == 1 and abs(order.index(1) - order.index(3)) == 1
     assert confusion_order(np.diag([5, 5, 5])) == [0, 1, 2]
+    assert confusion_order(np.array([[5, 0, 1], [0, 5, 0], [1, 0, 5]])) == [0, 1, 2]  # too few errors

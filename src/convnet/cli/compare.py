@@ -56,6 +56,7 @@ def compare(
                 "page": str(comparison.page),
                 "picture": str(comparison.page.with_suffix(".png")),
                 "variants": comparison.summary,
+                "diagnosis": [finding.as_dict() for finding in comparison.diagnosis],
             }
         )
         return

@@ -94,8 +94,8 @@ def _headline(evaluation: Evaluation, score: Score) -> str:
     balanced = evaluation.scores().get("balanced_accuracy")
     beside = f"   balanced accuracy {balanced:.2%}" if balanced is not None else ""
     loss = "–" if evaluation.loss is None else f"{evaluation.loss:.4f}"
-    low_high = getattr(evaluation, "accuracy_interval", None)
-    interval = f" (95% interval {100 * low_high[0]:.2f}–{100 * low_high[1]:.2f}%)" if low_high else ""
+    ends = evaluation.intervals().get(score.key)
+    interval = f" (95% interval {score.show_interval(ends)})" if ends else ""
     figures = f"{score.label} {score.show(evaluation.score)}{interval}{beside}"
     return f"{figures}   loss {loss}   (n = {len(evaluation):,})"
 

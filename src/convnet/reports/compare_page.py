@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from convnet.atomic import write_atomically
+from convnet.evaluation.diagnosis import Finding
 from convnet.evaluation.variant import Variant
 from convnet.reports.figures import epoch_axis, score_axis, sentence
 from convnet.reports.html import render
@@ -24,7 +25,9 @@ BALANCED = 0.01
 """The difference of accuracy and balanced accuracy from which both are shown."""
 
 
-def write_compare_report(folder: Path, title: str, variants: Sequence[Variant], score: Score) -> Path:
+def write_compare_report(
+    folder: Path, title: str, variants: Sequence[Variant], score: Score, diagnosis: Sequence[Finding] = ()
+) -> Path:
     """Write `compare.html` and `compare.png` into `folder` and return the path of the page."""
     write_atomically(folder / "compare.png", to_png(compare_figure(variants, score)))
     page = render(
@@ -32,6 +35,7 @@ def write_compare_report(folder: Path, title: str, variants: Sequence[Variant], 
         title=title,
         score=score,
         variants=variants,
+        diagnosis=diagnosis,
         colors=[CYCLE[i % len(CYCLE)] for i in range(len(variants))],
         panels=[(title, to_svg(picture)) for title, picture in _charts(variants, score)],
         differences=differences(variants),

@@ -80,6 +80,7 @@ class EvaluationPage:
             figures=self.figures,
             score=self.task.score,
             value=self.evaluation.score,
+            interval=self.evaluation.intervals().get(self.task.score.key),
             overall=overall,
             by_class=by_class,
             classes=self.classes,

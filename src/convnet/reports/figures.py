@@ -184,7 +184,7 @@ def confusion(
 def confusion_order(counts: NDArray[np.int64]) -> list[int]:
     """The classes in an order in which confused ones are neighbors (average linkage, optimal leaf order).
 
-    The given order is kept for fewer than three classes and where nothing is confused.
+    The given order is kept for fewer than three classes and for fewer errors than classes.
     """
     from scipy.cluster.hierarchy import leaves_list, linkage  # imported here because it takes a moment
     from scipy.spatial.distance import squareform
@@ -192,7 +192,7 @@ def confusion_order(counts: NDArray[np.int64]) -> list[int]:
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     nearness = shares + shares.T
     np.fill_diagonal(nearness, 0)
-    if len(counts) < 3 or not nearness.any():
+    if len(counts) < 3 or counts.sum() - counts.trace() < len(counts):
         return list(range(len(counts)))
     distances = nearness.max() - nearness
     np.fill_diagonal(distances, 0)

@@ -20,6 +20,7 @@ from convnet.explain.unknown import SCRAMBLED, scrambled
 from convnet.targets import CLASS_INDEX, Loss
 from convnet.tasks.intervals import (
     Interval,
+    as_intervals,
     balanced_accuracies,
     bootstrap_confusion,
     f1_scores,
@@ -111,14 +112,12 @@ class ClassificationResult(Evaluation):
         return {"accuracy": self.accuracy, "balanced_accuracy": self.balanced_accuracy, **self.extra}
 
     def details(self, classes: Sequence[str]) -> dict[str, Any]:
-        """Intervals, top-5 accuracy, calibration, figures by class, the area under two classes' ROC curve."""
+        """Top-5 accuracy, calibration, figures by class, the area under two classes' ROC curve."""
         curve = self.roc()
         by_class = dict(zip(classes, self.per_class(), strict=True))
         rule = self.calibration.unknown
         before = self.logits.softmax(1)
         return {
-            "accuracy_interval": self.accuracy_interval,
-            "balanced_accuracy_interval": self.balanced_accuracy_interval,
             "top5": self.top5,
             "ece": reliability(self.probabilities, self.targets).error,
             "ece_uncalibrated": reliability(before, self.targets).error,
@@ -132,16 +131,14 @@ class ClassificationResult(Evaluation):
             **({"roc_auc": curve[2]} if curve else {}),
         }
 
-    @property
-    def accuracy_interval(self) -> Interval | None:
-        """The 95% interval of the accuracy (Wilson)."""
-        return wilson(int((self.predicted == self.targets).sum()), len(self.targets))
-
-    @property
-    def balanced_accuracy_interval(self) -> Interval:
-        """The 95% interval of the balanced accuracy (bootstrap)."""
-        low, high = bootstrap_confusion(self.confusion(), balanced_accuracies)[:, 0]
-        return float(low), float(high)
+    def intervals(self) -> dict[str, Interval]:
+        """Intervals of the accuracy (Wilson) and of the balanced accuracy (bootstrap)."""
+        found = wilson(int((self.predicted == self.targets).sum()), len(self.targets))
+        balanced = bootstrap_confusion(self.confusion(), balanced_accuracies)
+        return {
+            **({"accuracy": found} if found else {}),
+            **as_intervals(["balanced_accuracy"], balanced),
+        }
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Logits N×K and targets N."""

@@ -22,6 +22,7 @@ from convnet.mean_loss import RunningLoss, as_mean
 from convnet.registry import Count, NonNegative, Positive, Probability
 from convnet.targets import IMAGE, Loss
 from convnet.tasks.dense import center_crop, dense_outputs, samples
+from convnet.tasks.intervals import Interval, as_intervals, bootstrap_sums
 from convnet.tasks.task import (
     TASKS,
     Evaluation,
@@ -74,6 +75,12 @@ class ImageResult(Evaluation):
         if self.plain:
             del means["input_psnr"], means["input_ssim"]
         return means
+
+    def intervals(self) -> dict[str, Interval]:
+        """Bootstrap intervals over samples of the mean metrics of the outputs."""
+        names = ("psnr", "ssim")
+        columns = self.figures[:, [FIGURES.index(name) for name in names]].double().numpy()
+        return as_intervals(names, bootstrap_sums(columns, lambda sums: sums / max(1, len(columns))))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The metrics N×5."""

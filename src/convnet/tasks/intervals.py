@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,8 @@ LEVEL = 0.95
 QUANTILE = 1.959963984540054
 """That of the normal distribution at 97.5%."""
 RESAMPLES = 1000
+LARGEST_DRAW = 10_000_000
+"""The largest number of counts that are drawn at once."""
 
 
 def wilson(successes: int, trials: int) -> Interval | None:
@@ -64,6 +66,38 @@ def bootstrap_confusion(
         np.add.at(found, places, drawn.T)
         sums.append(found[:classes].T)
     return _percentiles(figure(Counts(*sums)))
+
+
+def bootstrap_sums(
+    values: NDArray[np.float64], figure: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Bootstrap intervals of figures that depend on sums over samples.
+
+    Args:
+        values: What is summed, N×V.
+        figure: Maps sums R×V of R resamples of N samples to figures R×F.
+
+    Returns:
+        The 2.5th and 97.5th percentile of each figure, 2×F; NaN where a figure is never defined.
+    """
+    count, generator = len(values), np.random.default_rng(0)
+    if not count:
+        return np.full((2, figure(np.zeros((1, values.shape[1]))).shape[1]), np.nan)
+    sums = [
+        generator.multinomial(count, np.full(count, 1 / count), size) @ values
+        for size in _chunks(RESAMPLES, max(1, LARGEST_DRAW // count))
+    ]
+    return _percentiles(figure(np.concatenate(sums)))
+
+
+def _chunks(total: int, size: int) -> list[int]:
+    return [size] * (total // size) + ([total % size] if total % size else [])
+
+
+def as_intervals(names: Sequence[str], ends: NDArray[np.float64]) -> dict[str, Interval]:
+    """Intervals 2×F by name, without those of figures that are never defined."""
+    pairs = zip(names, ends.T.tolist(), strict=True)
+    return {name: (low, high) for name, (low, high) in pairs if math.isfinite(low)}
 
 
 def _percentiles(figures: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from convnet.device import Compute
 from convnet.errors import DataError
 from convnet.targets import MULTI_HOT, Loss
 from convnet.tasks.classification import by_probability, most_probable
+from convnet.tasks.intervals import Interval, as_intervals, bootstrap_sums
 from convnet.tasks.metrics import label_agreement
 from convnet.tasks.task import TASKS, Evaluation, Labels, Prediction, Score, Task, predict_all
 
@@ -77,6 +79,13 @@ class MultiLabelResult(Evaluation):
             "threshold": dict(zip(self.classes, self.thresholds.tolist(), strict=True)),
             "share": dict(zip(self.classes, self.targets.mean(0).tolist(), strict=True)),
         }
+
+    def intervals(self) -> dict[str, Interval]:
+        """The bootstrap interval over samples of the micro-averaged F1 at thresholds of 0.5."""
+        said, right = self.probabilities >= HALF, self.targets > 0
+        counts = torch.stack([(said & right).sum(1), said.sum(1) + right.sum(1)], 1).double().numpy()
+        ends = bootstrap_sums(counts, lambda sums: 2 * sums[:, :1] / np.maximum(sums[:, 1:], 1))
+        return as_intervals(["f1"], ends)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Logits and targets, N×K."""

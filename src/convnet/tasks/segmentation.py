@@ -20,6 +20,7 @@ from convnet.device import Compute
 from convnet.mean_loss import RunningLoss, as_mean
 from convnet.targets import MASK, Loss
 from convnet.tasks.dense import center_crop, dense_outputs, samples
+from convnet.tasks.intervals import Interval, as_intervals, bootstrap_sums
 from convnet.tasks.metrics import correct_classes
 from convnet.tasks.task import (
     TASKS,
@@ -68,6 +69,24 @@ class SegmentationResult(Evaluation):
             "iou": dict(zip(self.classes, iou, strict=True)),
             "dice": dict(zip(self.classes, dice, strict=True)),
         }
+
+    def intervals(self) -> dict[str, Interval]:
+        """Bootstrap intervals over samples of the pixel accuracy, the mean IoU and the mean Dice."""
+        k = len(self.classes)
+
+        def figures(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+            confusion = sums.reshape(-1, k, k)
+            both = confusion.diagonal(axis1=1, axis2=2)
+            marked = confusion.sum(2) + confusion.sum(1)
+            there = marked > 0
+            iou, dice = both / np.maximum(marked - both, 1), 2 * both / np.maximum(marked, 1)
+            with np.errstate(invalid="ignore"):
+                accuracy = both.sum(1) / confusion.sum((1, 2))
+                means = [overlap.sum(1) / there.sum(1) for overlap in (iou, dice)]
+            return np.stack([accuracy, *means], 1)
+
+        ends = bootstrap_sums(self.confusions.flatten(1).double().numpy(), figures)
+        return as_intervals(["pixel_accuracy", "mean_iou", "mean_dice"], ends)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The confusion matrices N×K×K."""

@@ -23,6 +23,7 @@ from convnet.explain.calibration import UNCALIBRATED, Calibration
 from convnet.mean_loss import RunningLoss
 from convnet.registry import Registry
 from convnet.targets import Loss, Target
+from convnet.tasks.intervals import Interval
 from convnet.types import Annotation, Batch, ImageShape
 
 EVALUATION_BATCH = 512
@@ -45,6 +46,11 @@ class Score:
             return "–"
         return f"{value:.{digits}f} dB" if self.decibels else f"{value:.{digits}%}"
 
+    def show_interval(self, ends: Interval) -> str:
+        """An interval as text: "97.80–98.62%", "30.9–31.4 dB"."""
+        low, high = ends
+        return f"{low:.2f}–{high:.2f} dB" if self.decibels else f"{100 * low:.2f}–{100 * high:.2f}%"
+
 
 class Evaluation(ABC):
     """The result of an evaluation: mean loss, metrics, and a row per sample."""
@@ -62,6 +68,10 @@ class Evaluation(ABC):
     @abstractmethod
     def scores(self) -> dict[str, Any]:
         """All metrics by name; per-class metrics are dictionaries by class."""
+
+    def intervals(self) -> dict[str, Interval]:
+        """95% intervals of metrics, by their names."""
+        return {}
 
     @abstractmethod
     def rows(self, dataset: Dataset) -> Iterator[Mapping[str, object]]:

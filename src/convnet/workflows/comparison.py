@@ -12,7 +12,8 @@ from typing import Any
 
 from convnet.atomic import cannot_write, write_atomically
 from convnet.errors import RecipeError, RunError
-from convnet.evaluation.variant import Variant
+from convnet.evaluation.diagnosis import Finding
+from convnet.evaluation.variant import Variant, diagnose_lead
 from convnet.tasks import Score
 from convnet.workflows.run import Run, load_run
 
@@ -31,12 +32,14 @@ class Comparison:
         page: The path of compare.html.
         summary: Mean and standard deviation of each figure, one entry per variant.
         score: The main metric.
+        diagnosis: What to know before the best variant is believed.
     """
 
     runs: Mapping[str, Sequence[Run]]
     page: Path
     summary: Sequence[Mapping[str, Any]]
     score: Score
+    diagnosis: Sequence[Finding] = ()
 
     def __str__(self) -> str:
         """A table with a line per variant, best first."""
@@ -56,7 +59,8 @@ class Comparison:
         samples = self.summary[0]["samples"]
         counts = ", ".join(f"{count:,} {split}" for split, count in samples.items())
         runs = "" if uneven else f", {seeds[0]} seed{'s' if seeds[0] > 1 else ''}"
-        return "\n".join([*lines, f"n = {counts} samples{runs}"])
+        found = [finding.text for finding in self.diagnosis]
+        return "\n".join([*lines, f"n = {counts} samples{runs}", *found])
 
     def __repr__(self) -> str:
         return f"Comparison {self.page.parent}\n{self}"
@@ -166,10 +170,11 @@ def write_comparison(folder: Path, title: str, runs: Mapping[str, Sequence[Run]]
     try:
         summary = _summary(variants, score.key)
         write_atomically(folder / "compare.json", json.dumps(summary, indent=2, ensure_ascii=False))
-        page = write_compare_report(folder, title, variants, score)
+        diagnosis = diagnose_lead(variants, score.key)
+        page = write_compare_report(folder, title, variants, score, diagnosis)
     except OSError as error:
         raise RunError(cannot_write(folder, error)) from error
-    return Comparison(runs, page, summary, score)
+    return Comparison(runs, page, summary, score, diagnosis)
 
 
 def _summary(variants: Sequence[Variant], score: str) -> list[dict[str, Any]]:

@@ -56,6 +56,7 @@ class Measurement:
             "samples": len(self.evaluation),
             "loss": self.evaluation.loss,
             **self.evaluation.scores(),
+            **{f"{name}_interval": ends for name, ends in self.evaluation.intervals().items()},
             **self.evaluation.details(self.run.classes),
             "left_out": list(self.left_out),
             "trained_on": self.trained,

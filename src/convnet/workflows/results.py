@@ -76,6 +76,7 @@ def write_results(folder: RunFolder, setup: TrainingSetup, rows: Sequence[Row]) 
         "best_epoch": epoch,
         "train": row and {"loss": row["train_loss"], score: row[f"train_{score}"]},
         **{name: _scores(evaluation) for name, evaluation in held_out.items()},
+        "intervals": {name: found.intervals() for name, found in held_out.items() if found is not None},
         "seconds": round(setup.fit_seconds + stepping, 3),
         "images_per_second": round(images / stepping, 1) if stepping else None,
         "parameters": sum(p.numel() for p in setup.network.parameters()),
