@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from convnet.data.files.download import cache_folder, fetch_address
+from convnet.data.files.download import fetch_address
+from convnet.data.files.remote_file import cache_folder
 from convnet.errors import DataError, ModelError, RecipeError
 from convnet.layers import Network, Normalize
 from convnet.models import MODELS, build_model, public_weights

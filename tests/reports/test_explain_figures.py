@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import base64
+import io
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from PIL import Image
 
-from convnet.reports.map_figures import color_table, filter_note, levels, map_strip
+from convnet.reports.map_sheets import color_table, filter_sheet, levels, map_sheet, map_strip
 from convnet.reports.unit_figure import field_picture
+
+
+def pixels(uri: str) -> np.ndarray:
+    """The pixels H×W×3 of a data URI."""
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))).convert("RGB"))
+
 
 MAPS = arrays.arrays(np.float32, (3, 4, 5), elements=st.floats(-100, 100, width=32))
 ORANGE = (217, 114, 46)
@@ -40,11 +50,25 @@ def test_a_shared_limit_gives_equal_values_equal_colors() -> None:
 
 
 def test_a_strip_has_every_map_and_white_between() -> None:
-    indices, colors = map_strip(torch.stack([torch.zeros(8, 8), torch.ones(8, 8)]), "layer")
-    assert indices.shape == (64, 64 + 3 + 64) and colors.shape == (256, 3)
-    assert (
-        (indices[:, :64] == 0).all() and (indices[:, 64:67] == 255).all() and (indices[:, 67:] >= 250).all()
-    )
+    strip = pixels(map_strip(torch.stack([torch.zeros(8, 8), torch.ones(8, 8)]), "layer"))
+    assert strip.shape == (64, 64 + 3 + 64, 3)
+    first, gap, second = strip[:, :64], strip[:, 64:67], strip[:, 67:]
+    assert (first == color_table(False)[0]).all() and (gap == 255).all()
+    assert np.abs(second.astype(int) - color_table(False)[254]).max() < 10
+
+
+@pytest.mark.parametrize("shape", [(1, 5, 5), (9, 1, 30), (40, 7, 4), (70, 120, 120)])
+def test_a_sheet_has_every_map_once(shape: tuple[int, int, int]) -> None:
+    """Maps of one value each, which is their number."""
+    count = min(shape[0], 64)
+    values = torch.arange(shape[0]).view(-1, 1, 1).expand(shape).float()
+    sheet = map_sheet(values, "layer")
+    found = pixels(sheet.picture).astype(int)
+    colors = color_table(False)[levels(values[:count].numpy(), "layer")[:, 0, 0]].astype(int)
+    for color in colors:
+        assert (np.abs(found - color).max(2) < 12).sum() >= 24 * 24 / (4 if shape[1] == 1 else 1)
+    assert sheet.limits == (0, count - 1)
+    assert sheet.note == ("The first 64 of 70 maps." if shape[0] == 70 else "")
 
 
 @pytest.mark.parametrize(
@@ -77,10 +101,10 @@ def test_of_a_field_far_beyond_the_image_only_the_inner_part_is_drawn() -> None:
 @pytest.mark.parametrize(
     ("shape", "note"),
     [
-        ((8, 3, 3, 3), ""),
+        ((8, 1, 3, 3), ""),
         ((16, 6, 5, 5), "One column per filter, one row per input channel."),
         ((1280, 40, 1, 1), "The first 32 of 1,280 filters and 24 of 40 channels."),
     ],
 )
 def test_what_is_left_out_of_a_figure_of_filters_is_said(shape: tuple[int, ...], note: str) -> None:
-    assert filter_note(torch.zeros(shape)).endswith(note)
+    assert filter_sheet(torch.zeros(shape)).note.endswith(note)

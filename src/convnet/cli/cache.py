@@ -20,7 +20,7 @@ def list_cache(as_json: Json = False) -> None:
     if as_json:
         print_json([entry.to_dict() for entry in cached])
         return
-    from convnet.data.files.download import cache_folder
+    from convnet.data.files.remote_file import cache_folder
 
     print(f"{cache_folder('packs').parent}\n")
     for entry in cached:

@@ -7,7 +7,7 @@ from convnet.cli.options import Json, print_json
 
 def doctor(as_json: Json = False) -> None:
     """Print versions, device, cores and precision support."""
-    from convnet.data.files.download import cache_folder
+    from convnet.data.files.remote_file import cache_folder
     from convnet.workflows import describe_environment
 
     facts = describe_environment()

@@ -113,13 +113,16 @@ class Capture:
         return [op for op in self.operations if op.is_map]
 
 
-def capture(model: nn.Module, image: Tensor, gradient_of: int | None = None) -> Capture:
+def capture(
+    model: nn.Module, image: Tensor, gradient_of: int | Callable[[Tensor], int] | None = None
+) -> Capture:
     """Run a network in evaluation mode on one input and record every operation.
 
     Args:
         model: The network.
         image: Its input, 1×C×H×W.
-        gradient_of: The output k whose gradient is recorded, too.
+        gradient_of: The output k whose gradient is recorded, too, or a function that chooses it from the
+            outputs.
 
     Returns:
         The operations. The network is unchanged.
@@ -133,7 +136,8 @@ def capture(model: nn.Module, image: Tensor, gradient_of: int | None = None) -> 
             output = model(source)
         gradients: list[Tensor | None] = [None] * len(recorder.results)
         if gradient_of is not None and output.requires_grad:
-            chosen = output[:, gradient_of].sum()
+            target = gradient_of(output.detach()) if callable(gradient_of) else gradient_of
+            chosen = output[:, target].sum()
             places = [i for i, result in enumerate(recorder.results) if result.requires_grad]
             found = torch.autograd.grad(chosen, [recorder.results[i] for i in places], allow_unused=True)
             for place, gradient in zip(places, found, strict=True):

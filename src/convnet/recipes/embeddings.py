@@ -16,7 +16,7 @@ from torch import Tensor
 from convnet.data import MEMORY_LIMIT_BYTES, Dataset, ImageDataset, Preprocess
 from convnet.data.batches.prefetch import prefetch
 from convnet.data.files.cache import DecodedCache, NoSpaceError, open_cache
-from convnet.data.files.download import cache_folder
+from convnet.data.files.remote_file import cache_folder
 from convnet.errors import DataError, ModelError, RecipeError
 from convnet.explain import Encoder, embed
 from convnet.layers import Network, fused

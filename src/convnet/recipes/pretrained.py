@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from convnet.data import as_path
-from convnet.data.files.download import cache_folder, fetch_address, fetched
+from convnet.data.files.remote_file import cache_folder, fetched
 from convnet.errors import DataError, RecipeError, in_one_line
 from convnet.models import PublishedFile, public_weights
 from convnet.tensor_file import read_tensors
@@ -54,9 +54,9 @@ def locate(source: str, model: str) -> Path:
         if len(parts) < 3 or not all(parts):
             raise RecipeError(f"weights '{source}': expected hf:owner/name/file")
         address = _HUB.format(repo="/".join(parts[:2]), file="/".join(parts[2:]))
-        return fetch_address(address, cache_folder("weights"))
+        return _download(address)
     if re.match(r"https?://", source):
-        return fetch_address(source, cache_folder("weights"))
+        return _download(source)
     path = as_path(source)
     if path.is_dir() and (path / "run.json").exists():
         path = path / "model.safetensors"
@@ -88,6 +88,12 @@ def whereabouts(published: PublishedFile) -> str:
     return "download" if fetched(published.address, cache_folder("weights")) is None else "downloaded"
 
 
+def _download(address: str, sha256: str = "") -> Path:
+    from convnet.data.files.download import fetch_address  # it imports requests
+
+    return fetch_address(address, cache_folder("weights"), sha256)
+
+
 def _published(published: PublishedFile) -> Path:
     """Public weights from a package or, if it is not installed, from their address."""
     path = packaged(published)
@@ -98,7 +104,7 @@ def _published(published: PublishedFile) -> Path:
         )
     if path is None:
         assert published.address is not None
-        return fetch_address(published.address, cache_folder("weights"), published.sha256)
+        return _download(published.address, published.sha256)
     if not checksum(path).startswith(published.sha256):
         raise DataError(
             f"{path}: damaged: its sha256 is not {published.sha256[:8]}…; uninstall the package "

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from convnet.atomic import write_atomically
@@ -19,9 +18,9 @@ from convnet.explain.capture import Capture, Operation
 from convnet.explain.faithfulness import Faithfulness
 from convnet.reports.attribution_figures import curve_figure, overlay
 from convnet.reports.html import render
-from convnet.reports.map_figures import Scale, filter_figure, filter_note, map_figure, map_strip
-from convnet.reports.style import shortened, to_png, to_svg
-from convnet.reports.thumbnails import Tile, palette_uri, picture_uri, png_uri
+from convnet.reports.map_sheets import Scale, Sheet, filter_sheet, map_sheet, map_strip
+from convnet.reports.style import to_svg
+from convnet.reports.thumbnails import Tile, picture_uri, png_uri
 from convnet.reports.unit_figure import field_picture, unit_figure
 from convnet.tasks import ClassPrediction, Prediction, as_picture
 
@@ -111,7 +110,7 @@ class ExplanationPage:
             else None,
             unit_picture=None if unit_picture is None else to_svg(unit_picture),
             products=self._products(),
-            maps=to_png(self._maps()) if drawn_map else None,
+            maps=self._maps() if drawn_map else None,
             gradients=self._gradients() if drawn_map else None,
             filters=list(self._filters()),
             overview=list(self._overview([(op, op.output) for op in self.capture.maps])),
@@ -131,38 +130,34 @@ class ExplanationPage:
         rows = (values.flatten().tolist() for values in (patch, kernel, products))
         return list(zip(places, *rows, strict=True))
 
-    def _maps(self) -> Figure:
-        title = f"Activations of {self.layer.name}"
+    def _maps(self) -> Sheet:
         limit = self._limit([op.output for op in self.capture.maps])
-        return map_figure(self.layer.output[0], title, scale=self.scale, limit=limit)
+        return map_sheet(self.layer.output[0], self.scale, limit)
 
     def _limit(self, maps: Sequence[Tensor]) -> float | None:
         """The largest absolute value of several layers, if they share a scale."""
         return max(float(values.abs().max()) for values in maps) if self.scale == "shared" and maps else None
 
-    def _gradients(self) -> bytes | None:
+    def _gradients(self) -> Sheet | None:
         if self.layer.gradient is None:
             return None
-        title = f"Gradients of the score of {shortened(self.target or '')} at {self.layer.name}"
         limit = self._limit([op.gradient for op in self.capture.maps if op.gradient is not None])
-        return to_png(map_figure(self.layer.gradient[0], title, scale=self.scale, limit=limit))
+        return map_sheet(self.layer.gradient[0], self.scale, limit)
 
-    def _filters(self) -> Iterator[tuple[str, bytes, str]]:
-        """The filters of the first convolution and of the layer that is shown."""
+    def _filters(self) -> Iterator[tuple[str, str, Sheet]]:
+        """The name, size and filters of the first convolution and of the layer that is shown."""
         with_weights = [op for op in self.capture.operations if op.kind in CONVOLUTIONS]
         chosen = with_weights[:1] + [op for op in with_weights[1:] if op.name == self.unit.layer]
         for op in chosen:
             weights = op.argument(1, "weight")
             weights = weights[:, :, None] if weights.dim() == 3 else weights
-            size = "×".join(map(str, weights.shape))
-            picture = to_png(filter_figure(weights, f"Filters of {op.name}, {size}"))
-            yield op.name, picture, filter_note(weights)
+            yield op.name, "×".join(map(str, weights.shape)), filter_sheet(weights)
 
     def _overview(self, layers: Sequence[tuple[Operation, Tensor | None]]) -> Iterator[tuple[str, str, str]]:
         """The name, kind and size of every layer with maps, and its first maps as a data URI."""
         maps = [(op, values) for op, values in layers if values is not None and max(values.shape[2:]) > 1]
         limit = self._limit([values for _, values in maps])
         for op, values in maps:
-            strip = palette_uri(*map_strip(values[0][:OVERVIEW], self.scale, limit))
+            strip = map_strip(values[0][:OVERVIEW], self.scale, limit)
             size = "×".join(map(str, op.output.shape[1:]))
             yield op.name, f"{op.kind}, {size}", strip

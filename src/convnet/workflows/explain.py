@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +47,13 @@ def explain_image(
     network = inner_network(predictor)
     normal = predictor.model.normalize(predictor.task.prepare_input(pixels)).detach()
     has_classes = predictor.task.target.has_classes
+    if target is not None and not has_classes:
+        raise RecipeError(f"--class {target}: {predictor.name} has no classes")
     try:
-        plain = capture(network, normal)
+        found = capture(network, normal, partial(_target, predictor, target) if has_classes else None)
     except RuntimeError as error:
         raise ModelError(f"{predictor.name}: the network cannot be followed: {error}") from error
-    chosen = _target(predictor, target, plain.output) if has_classes else None
-    if target is not None and chosen is None:
-        raise RecipeError(f"--class {target}: {predictor.name} has no classes")
-    found = plain if chosen is None else capture(network, normal, chosen)
+    chosen = _target(predictor, target, found.output) if has_classes else None
     if predictor.task.target.exclusive and found.output.dim() == 2:
         found = with_softmax(found)
     shown = found[layer] if layer is not None else _shown_layer(found)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from convnet.data.files.download import RemoteFile, fetch, fetch_address
+from convnet.data.files.download import fetch, fetch_address
+from convnet.data.files.remote_file import RemoteFile
 from convnet.errors import DataError
 
 CONTENT = bytes(range(256)) * 400

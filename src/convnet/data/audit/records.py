@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convnet.atomic import write_atomically
-from convnet.data.files.download import cache_folder
 from convnet.data.files.manifest import Manifest, Sample
+from convnet.data.files.remote_file import cache_folder
 from convnet.data.images.pixels import Trouble
 from convnet.errors import ConvnetError
 

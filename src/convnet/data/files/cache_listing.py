@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from convnet.data.files.download import cache_folder
+from convnet.data.files.remote_file import cache_folder
 
 
 @dataclass(frozen=True)

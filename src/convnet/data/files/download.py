@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pooch
 import requests
@@ -16,26 +13,13 @@ import urllib3
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from convnet.data.files.remote_file import RemoteFile, name_of
 from convnet.errors import DataError, in_one_line
 
 TIMEOUT_SECONDS = 20
 ATTEMPTS = 2
 CHUNK_BYTES = 1 << 15
 """The chunk size of downloads; an incomplete chunk is not written."""
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """A published file: its name, its sha256, and its mirrors (URLs ending in '/')."""
-
-    name: str
-    sha256: str
-    mirrors: tuple[str, ...]
-
-    @property
-    def addresses(self) -> list[str]:
-        """One URL per mirror."""
-        return [mirror + self.name for mirror in self.mirrors]
 
 
 def fetch(files: Iterable[RemoteFile], folder: Path) -> None:
@@ -63,11 +47,6 @@ def fetch(files: Iterable[RemoteFile], folder: Path) -> None:
         )
 
 
-def cache_folder(name: str) -> Path:
-    """The folder of downloaded or cached files called `name`."""
-    return Path(pooch.os_cache("convnet")) / name
-
-
 def fetch_address(address: str, folder: Path, sha256: str = "") -> Path:
     """Download the file at a URL into `folder`, unless it is already there.
 
@@ -84,7 +63,7 @@ def fetch_address(address: str, folder: Path, sha256: str = "") -> Path:
     """
     pooch.get_logger().setLevel(logging.CRITICAL)
     try:
-        name = _name_of(address)
+        name = name_of(address)
         requests.Request("GET", address).prepare()
     except (ValueError, requests.RequestException) as error:  # a UnicodeError is a ValueError
         raise DataError(f"{address}: not a valid address: {in_one_line(error)}") from error
@@ -99,18 +78,6 @@ def fetch_address(address: str, folder: Path, sha256: str = "") -> Path:
         path.unlink()
         raise DataError(f"{address}: the downloaded file does not have the checksum {sha256}…; try again")
     return path
-
-
-def fetched(address: str, folder: Path) -> Path | None:
-    """The file that `fetch_address` has stored; None if it has not been downloaded."""
-    path = folder / _name_of(address)
-    return path if path.is_file() else None
-
-
-def _name_of(address: str) -> str:
-    """The last part of a URL, prefixed with a hash of the whole, because two URLs may end alike."""
-    digest = hashlib.sha256(address.encode(errors="surrogatepass")).hexdigest()[:8]
-    return f"{digest}-{Path(urlsplit(address).path).name or 'file'}"
 
 
 def _fetch_one(file: RemoteFile, folder: Path) -> str:

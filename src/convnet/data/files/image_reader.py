@@ -12,8 +12,8 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from convnet.data.files.cache import DecodedCache, NoSpaceError, open_cache
-from convnet.data.files.download import cache_folder
 from convnet.data.files.manifest import Manifest
+from convnet.data.files.remote_file import cache_folder
 from convnet.data.images.decode import decode, file_bytes
 from convnet.data.images.pixels import DecodeError, Picture, to_channels
 from convnet.data.images.preprocess import Preprocess

@@ -25,7 +25,7 @@ from convnet.data.datasets.named.class_names import (
 )
 from convnet.data.datasets.named.finders import NamedSet, bundled, cifar, idx, membrane, ucr
 from convnet.data.datasets.tensor_dataset import TensorDataset
-from convnet.data.files.download import RemoteFile, cache_folder, fetch
+from convnet.data.files.remote_file import RemoteFile, cache_folder
 from convnet.errors import DataError, UnknownNameError
 from convnet.registry import nearest
 from convnet.settings import settings
@@ -218,6 +218,8 @@ def named_set(name: str) -> TensorDataset:
             f"{name}: not found in {' or '.join(map(str, folders))}; it needs {chosen.where}; set their "
             "folder with --data-dir"
         )
+    from convnet.data.files.download import fetch  # it imports requests
+
     fetch(chosen.files, cache_folder(name))
     read = chosen.find(chosen, cache_folder(name))
     assert read is not None, f"{name} was downloaded, yet is not found"

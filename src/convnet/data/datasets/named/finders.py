@@ -15,7 +15,7 @@ from convnet.data.datasets.named.idx import read_idx_images
 from convnet.data.datasets.pairing import has_folders, list_pairs
 from convnet.data.datasets.tensor_dataset import TensorDataset, from_tensors
 from convnet.data.datasets.time_series import open_series
-from convnet.data.files.download import RemoteFile
+from convnet.data.files.remote_file import RemoteFile
 from convnet.data.files.storage import open_storage, visible_folders
 from convnet.data.images.preprocess import Preprocess
 from convnet.errors import DataError
