@@ -1,38 +1,54 @@
 """Calibration, unknown images and label review on real data.
 
-    python benchmarks/trust.py calibration RECIPE [--seeds 3] [--unknown FOLDER]
-    python benchmarks/trust.py review DATA.npz [--flipped 0.02]
+    python benchmarks/trust.py calibration RECIPE [--seeds 3] [--unknown FOLDER] [--set KEY=VALUE]
+    python benchmarks/trust.py calibration RECIPE --classes A,B,C
+    python benchmarks/trust.py review DATA_OR_FOLDER [--flipped 0.02] [--set KEY=VALUE]
 
 `calibration` trains a recipe and prints the calibration error before and after temperature scaling on the
-whole test split, and how well images of other classes are recognized. `review` changes labels at random,
+whole test split, and how well images of other classes are recognized: those in a folder, or with `--classes`,
+which trains on some classes only, the test images of all others. `review` changes labels at random,
 trains, and prints precision and recall of `convnet review`.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import statistics
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import PIL.Image
+import torch
 
 import convnet
 from convnet.data import all_images, location, open_data
+from convnet.recipes.overrides import parse_assignments
+from convnet.recipes.resolve import choose_recipe
+from convnet.tasks import as_picture
+from convnet.tasks.task import to_png
 from convnet.workflows.details import details_of
 from convnet.workflows.evaluate import evaluate_run
 from convnet.workflows.review import review_labels
 
+Options = dict[str, Any]
 KEYS = ("accuracy", "ece_uncalibrated", "ece", "brier_uncalibrated", "brier")
 NAMES = ("accuracy", "ECE before", "ECE after", "Brier before", "Brier after", "AUROC", "called unknown")
 
 
-def calibration(recipe: str, seeds: int, unknown: str | None, epochs: int | None) -> None:
+def calibration(recipe: str, seeds: int, unknown: str | None, classes: str | None, options: Options) -> None:
     rows = []
     for seed in range(seeds):
         with tempfile.TemporaryDirectory() as folder:
-            options = {} if epochs is None else {"epochs": epochs}
-            run = convnet.train(recipe, out=Path(folder) / "run", seed=seed, progress=False, **options)
+            if classes is not None:
+                options = {**options, "data.classes": classes.split(",")}
+                unknown = str(write_others(recipe, classes.split(","), Path(folder) / "others"))
+            seeds_of = {"seed": seed, "split.seed": seed}
+            out = Path(folder) / "run"
+            run = convnet.train(recipe, out=out, progress=False, **seeds_of, **options)
             measured = evaluate_run(run)
             figures = measured.figures()
             row = [figures[key] for key in KEYS]
@@ -47,21 +63,57 @@ def calibration(recipe: str, seeds: int, unknown: str | None, epochs: int | None
         print(f"{name:<16} {statistics.fmean(values):.4f} ± {spread:.4f}  (n = {len(values)} seeds)")
 
 
-def review(data: str, flipped: float, epochs: int, model: str) -> None:
+def write_others(recipe: str, classes: Sequence[str], folder: Path) -> Path:
+    """Write the test images of the classes that are not named as PNG files."""
+    dataset = open_data(choose_recipe(recipe).data.source)
+    left_out = {i for i, name in enumerate(dataset.info.classes) if name not in classes}
+    given = dataset.info.given_split
+    assert given is not None, "the data brings a test split"
+    chosen = [i for i, k in enumerate(dataset.targets.tolist()) if given[i] == "test" and k in left_out]
+    folder.mkdir()
+    for i, image in zip(chosen, dataset.read(torch.tensor(chosen)).images, strict=True):
+        (folder / f"{i}.png").write_bytes(to_png(PIL.Image.fromarray(np.squeeze(as_picture(image)))))
+    return folder
+
+
+def flip_arrays(data: str, share: float, folder: Path) -> tuple[Path, list[str]]:
+    """Store a data set with some labels changed; its path, and the samples whose label is wrong."""
     dataset = open_data(data)
     labels, generator = dataset.targets.numpy().copy(), np.random.default_rng(0)
     classes = len(dataset.info.classes)
-    wrong = generator.choice(len(labels), round(flipped * len(labels)), replace=False)
+    wrong = generator.choice(len(labels), round(share * len(labels)), replace=False)
     labels[wrong] = (labels[wrong] + generator.integers(1, classes, len(wrong))) % classes
-    images = all_images(dataset).numpy().transpose(0, 2, 3, 1)
+    path = folder / "flipped.npz"
+    np.savez(path, images=all_images(dataset).numpy().transpose(0, 2, 3, 1), labels=labels)
+    stored = open_data(str(path))
+    return path, [location(stored, i) for i in wrong.tolist()]
+
+
+def flip_files(data: str, share: float, folder: Path) -> tuple[Path, list[str]]:
+    """Copy a folder of photos with some of them in the folder of another class."""
+    photos, generator = sorted(Path(data).glob("*/*.*")), np.random.default_rng(0)
+    classes = sorted({photo.parent.name for photo in photos})
+    wrong = set(generator.choice(len(photos), round(share * len(photos)), replace=False).tolist())
+    paths = []
+    for i, photo in enumerate(photos):
+        others = [name for name in classes if name != photo.parent.name]
+        name = str(generator.choice(others)) if i in wrong else photo.parent.name
+        target = folder / "photos" / name / photo.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(photo, target)
+        paths += [f"{name}/{photo.name}"] if i in wrong else []
+    return folder / "photos", paths
+
+
+def review(data: str, flipped: float, options: Options) -> None:
+    flip = flip_files if Path(data).is_dir() else flip_arrays
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "flipped.npz"
-        np.savez(path, images=images, labels=labels)
-        run = convnet.train(path, model=model, epochs=epochs, out=Path(folder) / "run", progress=False)
-        found = {suspect.index for suspect in review_labels(run).suspects}
-        assert location(open_data(str(path)), 0).endswith("[0]"), "the samples keep their order"
-    hits = len(found & set(wrong.tolist()))
-    print(f"{len(labels):,} labels, {len(wrong):,} wrong, {len(found):,} suspects")
+        source, wrong = flip(data, flipped, Path(folder))
+        run = convnet.train(source, out=Path(folder) / "run", progress=False, **options)
+        found = {suspect.path for suspect in review_labels(run).suspects}
+        count = sum(run.data["samples"].values())
+    hits = len(found & set(wrong))
+    print(f"{count:,} labels, {len(wrong):,} wrong, {len(found):,} suspects")
     print(f"precision {hits / max(1, len(found)):.3f}  recall {hits / len(wrong):.3f}")
 
 
@@ -72,16 +124,18 @@ def main() -> None:
     parser.add_argument("data")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--unknown")
+    parser.add_argument("--classes")
+    parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--flipped", type=float, default=0.02)
-    parser.add_argument("--model", default="lenet5")
     parser.add_argument("--data-dir", type=Path)
     given = parser.parse_args()
     with convnet.use_settings(data_dir=given.data_dir):
+        options = parse_assignments(given.set) | ({"epochs": given.epochs} if given.epochs else {})
         if given.what == "calibration":
-            calibration(given.data, given.seeds, given.unknown, given.epochs)
+            calibration(given.data, given.seeds, given.unknown, given.classes, options)
         else:
-            review(given.data, given.flipped, given.epochs or 5, given.model)
+            review(given.data, given.flipped, options)
 
 
 if __name__ == "__main__":

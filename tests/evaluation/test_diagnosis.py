@@ -13,7 +13,8 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 import convnet
-from convnet.evaluation.diagnosis import TrainingFacts, chance_loss, diagnose
+from convnet.evaluation.diagnosis import diagnose
+from convnet.evaluation.training_facts import TrainingFacts, chance_loss
 from convnet.evaluation.variant import Variant, diagnose_lead
 from convnet.explain.health import LayerHealth
 

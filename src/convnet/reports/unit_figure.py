@@ -23,6 +23,8 @@ OUTSIDE = 224
 """The gray of what lies outside the image."""
 MOST_PANELS = 4
 """The largest number of channels of a patch in a figure, those with the largest products."""
+RIGHT, DOWN = 0.3, 0.42
+"""The gaps at the right of a map and below it, in inches."""
 LARGEST_CELL = 7
 """The largest patch whose numbers are written."""
 
@@ -31,41 +33,49 @@ def unit_figure(unit: Unit) -> Figure | None:
     """Patch, kernel and products, one row per channel; None for operations on single numbers."""
     if unit.patch is None:
         return None
-    patch, kernel = _as_maps(unit.patch), None if unit.kernel is None else _as_maps(unit.kernel)
-    products = None if kernel is None else patch * kernel
-    weight = np.nan_to_num(products if products is not None else patch, neginf=0.0)
-    order = np.sort(np.argsort(-np.abs(weight.reshape(len(weight), -1).sum(1)), kind="stable")[:MOST_PANELS])
-    panels = [("patch", patch)]
-    if kernel is not None and products is not None:
-        panels += [("kernel", kernel), ("products", products)]
-    tall, wide = patch.shape[1:]
+    panels = {"patch": _as_maps(unit.patch)}
+    if unit.kernel is not None:
+        panels["kernel"] = _as_maps(unit.kernel)
+        panels["products"] = panels["patch"] * panels["kernel"]
+    count, tall, wide = panels["patch"].shape
+    channels = _largest_channels(list(panels.values())[-1])
     cell = min(2.6, 0.45 * wide + 0.4) / wide if tall > 1 else 0.45  # inches
-    right, down = 0.3 / cell, 0.42 / cell  # the gaps in cells
-    width, height = len(panels) * (wide + right), len(order) * (tall + down)
+    right, down = RIGHT / cell, DOWN / cell
+    width, height = len(panels) * (wide + right), len(channels) * (tall + down)
     with figure(max(4.5, cell * width + 0.5), cell * height + 0.6) as picture:
         axes = picture.subplots()  # one, because one per map is slow
         bare(axes)
         axes.set_anchor("W")
-        for row, channel in enumerate(order.tolist()):
-            top = row * (tall + down)
-            for column, (name, values) in enumerate(panels):
-                left = column * (wide + right)
-                _numbers(axes, values[channel], values, (left, top))
-                if row == 0:
-                    axes.text(left, -0.08 / cell, name, fontsize=9.5, fontweight="bold")
-            axes.text(-0.05 / cell, top + tall / 2, f"channel {channel}", fontsize=8, ha="right", va="center")
-            if products is not None:
-                total = f"sum {np.nansum(products[channel]):.4g}"
-                axes.text(left, top + tall + 0.06 / cell, total, fontsize=8, va="top")
-        axes.set(
-            xlim=(-0.75 / cell, width - right),
-            ylim=(height - down + 0.25 / cell, -0.3 / cell),
-            aspect="equal",
-        )
-        hidden = f" ({len(order)} of {len(patch)} channels)" if len(order) < len(patch) else ""
-        total = f"{unit.layer} [{', '.join(map(str, unit.position))}] = {unit.value:.5g}{hidden}"
-        picture.suptitle(total, x=0.01, ha="left", fontweight="bold", fontsize=10.5)
+        for row, channel in enumerate(channels):
+            _draw_channel(axes, panels, channel, row * (tall + down), cell)
+        for column, name in enumerate(panels):
+            axes.text(column * (wide + right), -0.08 / cell, name, fontsize=9.5, fontweight="bold")
+        axes.set(xlim=(-0.75 / cell, width - right), ylim=(height - down + 0.25 / cell, -0.3 / cell))
+        axes.set_aspect("equal")
+        hidden = f" ({len(channels)} of {count} channels)" if len(channels) < count else ""
+        title = f"{unit.layer} [{', '.join(map(str, unit.position))}] = {unit.value:.5g}{hidden}"
+        picture.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=10.5)
     return picture
+
+
+def _largest_channels(values: NDArray[np.float64]) -> list[int]:
+    """The channels with the largest sums, in order."""
+    sums = np.nan_to_num(values, neginf=0.0).reshape(len(values), -1).sum(1)
+    return sorted(np.argsort(-np.abs(sums), kind="stable")[:MOST_PANELS].tolist())
+
+
+def _draw_channel(
+    axes: Axes, panels: dict[str, NDArray[np.float64]], channel: int, top: float, cell: float
+) -> None:
+    """The maps of one channel side by side; places are in cells of `cell` inches."""
+    tall, wide = panels["patch"].shape[1:]
+    for column, (name, values) in enumerate(panels.items()):
+        left = column * (wide + RIGHT / cell)
+        _numbers(axes, values[channel], values, (left, top))
+        if name == "products":
+            total = f"sum {np.nansum(values[channel]):.4g}"
+            axes.text(left, top + tall + 0.06 / cell, total, fontsize=8, va="top")
+    axes.text(-0.05 / cell, top + tall / 2, f"channel {channel}", fontsize=8, ha="right", va="center")
 
 
 def _as_maps(values: Tensor) -> NDArray[np.float64]:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from convnet.data import Dataset, ImageDataset, labels_of
-from convnet.evaluation.diagnosis import Finding, TrainingFacts, chance_loss, diagnose
+from convnet.evaluation.diagnosis import Finding, diagnose
 from convnet.evaluation.slices import file_sizes
+from convnet.evaluation.training_facts import TrainingFacts, chance_loss
 from convnet.explain.health import LayerHealth, layer_health
 from convnet.recipes import TrainingSetup
 from convnet.runs import RunFolder, StepLog
