@@ -2,12 +2,14 @@
 
     python benchmarks/trust.py calibration RECIPE [--seeds 3] [--unknown FOLDER] [--set KEY=VALUE]
     python benchmarks/trust.py calibration RECIPE --classes A,B,C
+    python benchmarks/trust.py explain RUN --image IMAGE [--rounds 5]
     python benchmarks/trust.py review DATA_OR_FOLDER [--flipped 0.02] [--set KEY=VALUE]
 
 `calibration` trains a recipe and prints the calibration error before and after temperature scaling on the
 whole test split, and how well images of other classes are recognized: those in a folder, or with `--classes`,
 which trains on some classes only, the test images of all others. `review` changes labels at random,
-trains, and prints precision and recall of `convnet review`.
+trains, and prints precision and recall of `convnet review`. `explain` prints the median time of whole processes,
+`convnet explain` and, as the least that it can take, `convnet predict`; they take turns.
 """
 
 from __future__ import annotations
@@ -15,7 +17,10 @@ from __future__ import annotations
 import argparse
 import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -117,14 +122,32 @@ def review(data: str, flipped: float, options: Options) -> None:
     print(f"precision {hits / max(1, len(found)):.3f}  recall {hits / len(wrong):.3f}")
 
 
+def explain(run: str, image: str, rounds: int) -> None:
+    seconds: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        page = ["explain", run, image, "--out", str(Path(folder) / "page")]
+        unit = ["explain", run, image, "--json"]
+        for _ in range(rounds):
+            for name, words in (("page", page), ("unit as JSON", unit), ("predict", ["predict", run, image])):
+                start = time.perf_counter()
+                subprocess.run([sys.executable, "-m", "convnet", *words], check=True, capture_output=True)
+                seconds.setdefault(name, []).append(time.perf_counter() - start)
+    least = statistics.median(seconds["predict"])
+    for name, values in seconds.items():
+        median = statistics.median(values)
+        print(f"{name:<14} {median:.2f} s  {median / least:.2f}×  (n = {rounds})")
+
+
 def main() -> None:
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
-    parser.add_argument("what", choices=("calibration", "review"))
+    parser.add_argument("what", choices=("calibration", "explain", "review"))
     parser.add_argument("data")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--unknown")
     parser.add_argument("--classes")
+    parser.add_argument("--image")
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--flipped", type=float, default=0.02)
@@ -134,6 +157,8 @@ def main() -> None:
         options = parse_assignments(given.set) | ({"epochs": given.epochs} if given.epochs else {})
         if given.what == "calibration":
             calibration(given.data, given.seeds, given.unknown, given.classes, options)
+        elif given.what == "explain":
+            explain(given.data, given.image, given.rounds)
         else:
             review(given.data, given.flipped, options)
 

@@ -117,7 +117,6 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["percent"] = lambda x: "–" if x is None else f"{x:.2%}"
-    environment.filters["decimal"] = lambda x: "–" if x is None else f"{x:.3f}"
     environment.filters["number"] = lambda x: (
         "–" if x is None else f"{x:,.4g}" if isinstance(x, float) else f"{x:,}"
     )
