@@ -8,8 +8,8 @@
 `calibration` trains a recipe and prints the calibration error before and after temperature scaling on the
 whole test split, and how well images of other classes are recognized: those in a folder, or with `--classes`,
 which trains on some classes only, the test images of all others. `review` changes labels at random,
-trains, and prints precision and recall of `convnet review`. `explain` prints the median time of whole processes,
-`convnet explain` and, as the least that it can take, `convnet predict`; they take turns.
+trains, and prints precision and recall of `convnet review`. `explain` prints the median time of whole
+processes: `convnet explain` and, as the least that it can take, `convnet predict`; they take turns.
 """
 
 from __future__ import annotations

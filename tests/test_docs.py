@@ -53,8 +53,9 @@ def run_shell(block: str, call: Cli) -> None:
 
 
 def marked(page: Path) -> Any:
-    """The page as a parameter; tutorials train much, so they are slow."""
-    return pytest.param(page, marks=pytest.mark.slow if page.parent.name == "tutorials" else [], id=page.stem)
+    """The page as a parameter; some train much, so they are slow."""
+    slow = page.parent.name == "tutorials" or page.stem in ("baselines", "fine-tuning", "python")
+    return pytest.param(page, marks=pytest.mark.slow if slow else [], id=page.stem)
 
 
 @pytest.mark.parametrize("page", [marked(p) for p in GUIDES if blocks(p, "python", "sh", "console")])

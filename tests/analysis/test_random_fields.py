@@ -271,7 +271,7 @@ def _differences(reach: Reach, strengths: Tensor, places: list[int]) -> list[str
     return wrong
 
 
-@pytest.mark.parametrize("count", [200, pytest.param(2000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [200, pytest.param(1000, marks=pytest.mark.slow)])
 def test_fields_of_random_networks(count: int) -> None:
     torch.manual_seed(count)
     rng, checked, unknown = random.Random(count), 0, 0

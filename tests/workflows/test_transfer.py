@@ -35,6 +35,8 @@ from convnet.workflows.time_limit import TimeLimit
 from tests.conftest import PHOTOS, Cli
 
 TRAINED = ("--set", "split.val=0.2", "--set", "split.test=0.2")
+SMALL = (*TRAINED, "--set", "image_size=96")
+"""Images of a fifth of the usual pixels, for tests that train the whole network."""
 
 
 @pytest.fixture(autouse=True)
@@ -118,6 +120,7 @@ def test_the_head_alone_is_fitted_on_a_cpu(cli: Cli, tmp_path: Path) -> None:
     assert "efficientnet-lite0" in (tmp_path / "run" / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_fine_tuning_starts_from_the_head_and_reports_both(cli: Cli, tmp_path: Path) -> None:
     done = cli("train", PHOTOS, "--epochs", "2", "--out", "run", *TRAINED, "--json")
     assert done.returncode == 0, done.stderr
@@ -125,20 +128,21 @@ def test_fine_tuning_starts_from_the_head_and_reports_both(cli: Cli, tmp_path: P
     assert result["head"]["val"]["samples"] == result["val"]["samples"]
     assert result["head"]["kept"] == (result["best_epoch"] == 0)
     assert result["val"]["accuracy"] >= result["head"]["val"]["accuracy"]
-    plain = cli("train", PHOTOS, "--epochs", "1", "--out", "other", *TRAINED)
+    plain = cli("train", PHOTOS, "--epochs", "1", "--out", "other", *SMALL)
     assert "stages" in plain.stdout and "head only 100.00%" in plain.stdout
 
 
+@pytest.mark.slow
 def test_the_head_is_kept_if_training_makes_the_network_worse(cli: Cli, tmp_path: Path) -> None:
     done = cli(
-        "train", PHOTOS, "--epochs", "2", "--lr", "0.5", "--out", "run", *TRAINED, "--set", "ema=null",
+        "train", PHOTOS, "--epochs", "2", "--lr", "0.5", "--out", "run", *SMALL, "--set", "ema=null",
         "--set", "weights.freeze_epochs=0", "--json",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["head"]["kept"] and result["best_epoch"] == 0
     assert "the network with the fitted head is kept" in done.stderr
-    head = cli("train", PHOTOS, "--out", "head", *TRAINED, "--set", "image_size=288")
+    head = cli("train", PHOTOS, "--out", "head", *SMALL)
     assert head.returncode == 0, head.stderr
     kept, alone = (load_file(tmp_path / name / "model.safetensors") for name in ("run", "head"))
     assert all(torch.equal(kept[name], alone[name]) for name in alone)
@@ -218,7 +222,7 @@ main()
 @pytest.mark.parametrize("kill", ["embedding 1", "head 0", "step 2"])
 def test_a_killed_run_resumes_with_the_same_weights(kill: str, cli: Cli, tmp_path: Path) -> None:
     """In every stage: while embeddings are computed, while the head is fitted, while all is trained."""
-    options = ("--epochs", "2", "--batch-size", "4", "--set", "augment=none", *TRAINED)
+    options = ("--epochs", "2", "--batch-size", "4", "--set", "augment=none", *SMALL)
     whole = cli("train", PHOTOS, "--out", "whole", *options, XDG_CACHE_HOME=str(tmp_path / "first"))
     assert whole.returncode == 0, whole.stderr
     environment = {**os.environ, "KILL": kill, "XDG_CACHE_HOME": str(tmp_path / "second")}
@@ -272,12 +276,13 @@ def test_a_changed_package_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path:
         pretrained.locate("imagenet", "efficientnet-lite0")
 
 
+@pytest.mark.slow
 def test_a_time_limit_ends_training_and_shortens_the_plan(cli: Cli, tmp_path: Path) -> None:
     limit = TimeLimit(-1.0)
     with pytest.raises(StopTraining):
         limit(EpochEnd(1, 1, 0.1, 1.0, 0.5, None, None, 1.0, 0.0, 1, None))  # type: ignore[arg-type]
     TimeLimit(1e6)(EpochEnd(1, 1, 0.1, 1.0, 0.5, None, None, 1.0, 0.0, 1, None))  # type: ignore[arg-type]
-    done = cli("train", PHOTOS, "--minutes", "0.01", "--set", "finetune=full", "--out", "run", *TRAINED)
+    done = cli("train", PHOTOS, "--minutes", "0.01", "--set", "finetune=full", "--out", "run", *SMALL)
     assert done.returncode == 0, done.stderr
     assert "an epoch of the whole network takes too long" in done.stderr
     recipe = yaml.safe_load((tmp_path / "run" / "recipe.yaml").read_text())
@@ -337,6 +342,7 @@ def test_retrieval_without_a_run(cli: Cli, tmp_path: Path) -> None:
     assert refused.returncode == 2 and "is not a run" in refused.stderr
 
 
+@pytest.mark.slow
 def test_photos_have_the_frozen_network_among_their_baselines(tmp_path: Path) -> None:
     split = {"split.val": 0.2, "split.test": 0.3}
     table, _ = baselines(str(PHOTOS), minutes=0.2, out=tmp_path / "b", overrides=split)
@@ -344,6 +350,7 @@ def test_photos_have_the_frozen_network_among_their_baselines(tmp_path: Path) ->
     assert rows["frozen EfficientNet-Lite0, linear"].accuracy == max(row.accuracy for row in table.rows)
 
 
+@pytest.mark.slow
 def test_a_frozen_network_that_takes_too_long_is_no_baseline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -358,6 +365,7 @@ def test_a_frozen_network_that_takes_too_long_is_no_baseline(
     assert "is left out: the embeddings of" in caplog.text
 
 
+@pytest.mark.slow
 def test_weights_that_cannot_be_used_cost_one_baseline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
