@@ -77,6 +77,14 @@ def _shuffled(_folder: Path) -> tuple[np.ndarray, np.ndarray]:
     return x, np.random.default_rng(0).permutation(y)
 
 
+def _noisy(_folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    x, y = digits()
+    generator = np.random.default_rng(1)
+    wrong = generator.choice(len(y), len(y) // 10, replace=False)
+    y[wrong] = (y[wrong] + generator.integers(1, 10, len(wrong))) % 10
+    return x, y
+
+
 HIGH = {"name": "momentum", "lr": 10}
 BROKEN: dict[str, tuple[Callable[[Path], Any], dict[str, Any], set[str]]] = {
     "rate 10": (lambda _: "digits", {"optimizer": HIGH}, {"learning_rate_too_high"}),
@@ -85,6 +93,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], dict[str, Any], set[str]]] = {
     "no normalization": (_digits, {"preprocess": {"normalize": "none"}}, {"inputs_not_normalized"}),
     "dead ReLUs": (_digits, {"model": small(_dead)}, {"dead_relus", "vanishing_gradients"}),
     "eight images": (_eight, {"epochs": 30}, {"overfitting", "few_training_samples"}),
+    "noisy labels": (_noisy, {"epochs": 20}, {"label_noise"}),
     "copied validation": (_copied, {}, {"validation_copies_training"}),
 }
 
@@ -140,11 +149,19 @@ HEALTHY = TrainingFacts(
 )
 RISING = [{"train_loss": 1 - i / 20, "val_loss": 1.0, "val_accuracy": 0.4 + i / 20} for i in range(8)]
 FLAT = [{"train_loss": 2.0 - i / 100, "val_loss": 2.0, "val_accuracy": 0.3} for i in range(5)]
+LEVEL = [{"train_loss": x, "val_loss": x, "val_accuracy": 0.4} for x in (2.5, 1.6, 1.35, 1.34, 1.33, 1.34)]
+ROSE = [{"train_loss": x, "val_loss": x, "val_accuracy": 0.4} for x in (1.7, 3.2, 2.9, 2.0, 1.6, 1.5)]
+KINDS = {
+    "too small a network": "underfitting",
+    "a rate that was too high": "learning_rate_too_high",
+}
 CHANGED: dict[str, dict[str, Any]] = {
     "overfitting": {"train": 0.99, "val": 0.7},
     "underfitting": {"epochs": RISING, "train": 0.76, "val": 0.75},
     "learning_rate_too_high": {"epochs": [{"train_loss": 2.07}] * 3, "steps": [9.0] * 20},
     "learning_rate_too_low": {"epochs": FLAT, "train": 0.3, "val": 0.3},
+    "too small a network": {"epochs": LEVEL, "train": 0.4, "val": 0.42},
+    "a rate that was too high": {"epochs": ROSE, "train": 0.4, "val": 0.4},
     "loss_at_chance": {"epochs": [{"train_loss": 2.07}] * 3, "train": 0.5, "val": 0.5},
     "dead_relus": {"layers": [LayerHealth("relu", dead=0.9)]},
     "vanishing_gradients": {"layers": [LayerHealth("conv1", gradient=1e-12)]},
@@ -167,7 +184,7 @@ def test_healthy_facts_have_no_diagnosis() -> None:
 @pytest.mark.parametrize("kind", CHANGED)
 def test_each_diagnosis(kind: str) -> None:
     found = diagnose(replace(HEALTHY, **CHANGED[kind]))
-    assert [finding.kind for finding in found] == [kind]
+    assert [finding.kind for finding in found] == [KINDS.get(kind, kind)]
 
 
 def test_balancing_removes_the_diagnosis_of_imbalance() -> None:

@@ -185,3 +185,24 @@ def test_a_dream_amplifies_the_layer(detector: nn.Module) -> None:
     found = dream(detector, image, limits, "3")
     before, after = (detector[:4](x).square().mean().item() for x in (image, found))
     assert found.shape == image.shape and after > 2 * before
+
+
+class Scaled(nn.Module):
+    """A layer of one bare parameter, which cannot be reset."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.arange(1.0, 9.0).view(1, 8, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.scale
+
+
+def test_all_weights_are_drawn_again_but_those_of_norms() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), Scaled())
+    random = with_random_weights(model)
+    changed = {
+        name for (name, own), other in zip(model.named_parameters(), random.parameters(), strict=True)
+        if not torch.equal(own, other)
+    }  # fmt: skip
+    assert changed == {"0.weight", "0.bias", "2.scale"}

@@ -96,6 +96,9 @@ def test_what_cannot_be_explained_is_one_message(run: Run, digit: Path, call: Cl
         ("--layer", layer, "--unit", "0,99,0"): "so units go from 0,0,0 to",
         ("--unit", "one"): "expected whole numbers, channel,row,column",
         ("--class", "eleven"): "no such class",
+        ("--class", "²"): "no such class",
+        ("--layer", "softmax", "--channel", "3"): "layer 'softmax' is no module",
+        ("--layer", layer, "--channel", "99"): f"layer '{layer}' has",
         ("--method", "cam"): "no such method",
     }
     for options, message in cases.items():
@@ -147,11 +150,39 @@ def test_other_tasks_show_what_applies(
     found = json.loads((tmp_path / "page" / "explain.json").read_text())
     assert bool(found["attributions"]) is attributed
     assert found["sum"] == pytest.approx(found["sum_of_products"], abs=1e-3)
+    if attributed:
+        assert all(row["layer"] != "head" for row in found["attributions"]), "the output is no layer below it"
+    if kind == "table":
+        assert found["receptive_field"] is None and found["kind"] == "linear"
+        rows = Path(file).read_text().splitlines()
+        (tmp_path / "two.csv").write_text("\n".join([*rows, rows[-1]]) + "\n")
+        assert "holds 2 samples" in refused(call("explain", other.path, tmp_path / "two.csv"))
     if not attributed:
         assert "--method applies to" in refused(call("explain", other.path, file, "--method", "saliency"))
     if not other.task.target.exclusive:
         for option, value in (("--against", other.path), ("--unknown", PHOTOS)):
             assert f"{option} applies to classifiers" in refused(call("evaluate", other.path, option, value))
+
+
+def test_the_softmax_has_the_calibrated_probabilities(run: Run, digit: Path, call: Cli) -> None:
+    assert run.calibration.temperature != 1
+    found = result_of(call("explain", run.path, digit, "--layer", "softmax", "--json"))
+    first = max(found["prediction"]["probabilities"].values())
+    assert found["sum"] == pytest.approx(first, abs=1e-5)
+
+
+def test_runs_are_compared_on_samples_that_neither_was_trained_on(
+    mislabeled: tuple[Run, list[str]], call: Cli, tmp_path: Path
+) -> None:
+    run, _ = mislabeled
+    data = run.recipe.data.source
+    other = convnet.train(
+        data, model="linear", weights=None, epochs=1, seed=1, out=tmp_path / "o", progress=False
+    )
+    found = result_of(call("evaluate", run.path, data, "--against", other.path, "--json"))["against"]
+    assert found["trained_on"] == run.data["samples"]["train"] > 0
+    assert found["samples"] == sum(run.data["samples"].values()) - found["trained_on"]
+    assert "no such file or folder" in refused(call("evaluate", run.path, "--unknown", "digits"))
 
 
 def test_evaluate_has_intervals_and_calibration(run: Run, call: Cli) -> None:
@@ -243,7 +274,7 @@ def test_wrong_labels_are_found_and_corrected(
     assert ">Suspicious labels</h2>" in (tmp_path / "review" / "review.html").read_text()
     before = {path: path.read_bytes() for path in Path(run.recipe.data.source).rglob("*.png")}
     done = call("review", run.path, "--apply", suspects, "--out", tmp_path / "labels.csv")
-    assert f"{len(found):,} labels changed" in done.stdout, done.stderr
+    assert f"labels changed: {len(found):,}, images left out: 0" in done.stdout, done.stderr
     assert before == {path: path.read_bytes() for path in before}
     table = (tmp_path / "labels.csv").read_text().splitlines()
     rows = {row["path"]: row for row in csv.DictReader(table)}

@@ -40,7 +40,9 @@ def evaluate(
     ] = None,
     unknown: Annotated[
         str | None,
-        typer.Option(metavar="DATA", help="Images of other classes: how many are recognized as unknown."),
+        typer.Option(
+            metavar="IMAGES", help="A folder of images of other classes: how many are recognized as unknown."
+        ),
     ] = None,
     data_dir: DataDir = None,
     as_json: Json = False,
@@ -117,7 +119,8 @@ def _print_trust(figures: Mapping[str, Any]) -> None:
 
 def _print_unknown(found: UnknownData) -> None:
     area = found.auroc[found.score or "max-probability"]
-    print(f"\n{found.data}: {found.samples:,} images of other classes, AUROC {area:.4f}", end="")
+    noun = "image" if found.samples == 1 else "images"
+    print(f"\n{found.data}: {found.samples:,} {noun} of other classes, AUROC {area:.4f}", end="")
     if found.rejected is not None and found.rejected_interval is not None:
         low, high = found.rejected_interval
         print(f"; {found.rejected:.2%} ({100 * low:.2f}–{100 * high:.2f}%) are called unknown", end="")
@@ -126,10 +129,15 @@ def _print_unknown(found: UnknownData) -> None:
 
 def _print_against(found: PairedComparison) -> None:
     own, other = found.accuracies
-    print(f"\nagainst {found.other}: accuracy {other:.2%}, difference {100 * (own - other):+.2f} points")
-    verdict = "a real difference" if found.p_value < SIGNIFICANT else "no evidence of a difference"
     print(
-        f"{len(found.gained):,} samples correct only here, {len(found.lost):,} only there; "
+        f"\nagainst {found.other}: accuracy {own:.2%} and {other:.2%}, difference {100 * (own - other):+.2f} "
+        f"points (n = {found.samples:,})"
+    )
+    if found.trained:
+        print(f"{found.trained:,} samples are left out because one of the runs was trained on them")
+    verdict = "larger than chance explains" if found.p_value < SIGNIFICANT else "it can be chance"
+    print(
+        f"correct only here: {len(found.gained):,}, only there: {len(found.lost):,}; "
         f"McNemar's p = {found.p_value:.3g}: {verdict}"
     )
     for change in found.changes[:SHOWN]:

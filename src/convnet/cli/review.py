@@ -41,11 +41,12 @@ def review(
     loaded = load_run(run)
     if apply is not None:
         table = out or Path("labels.csv")
-        changed = apply_corrections(loaded, apply, table)
+        done = apply_corrections(loaded, apply, table)
         if as_json:
-            print_json({"table": str(table), "changed": changed})
+            print_json({"table": str(table), **done._asdict()})
         else:
-            print(f"{changed:,} labels changed  → {table}\ntrain on it: convnet train {table}")
+            counts = f"labels changed: {done.changed:,}, images left out: {done.removed:,}"
+            print(f"{counts}  → {table}\ntrain on it: convnet train {table}")
         return
     with shown_progress(folds is not None) as listeners:
         found = review_labels(loaded, folds=folds, listeners=listeners)

@@ -22,6 +22,8 @@ SLOW = 0.25
 """The largest fall of the loss, as a fraction of guessing, where the rate may be too low."""
 IMPROVING = 0.02
 """The rise of the validation accuracy in the last quarter of training of a run that is too short."""
+LEVEL = 0.25
+"""The fall of the loss in the second half of training, relative to the first, below which it is level."""
 STEADY = 0.7
 """The fraction of the epochs in which a steadily falling loss falls."""
 DEAD = 0.5
@@ -29,8 +31,9 @@ VANISHED, EXPLODED = 1e-8, 100.0
 """Sizes of gradients relative to weights, of the loss at the end of training."""
 IMBALANCED, NEGLECTED = 10.0, 0.5
 """The ratio of the largest to the smallest class, and of their recalls."""
-SURE_MISTAKES, OF_ERRORS = 0.01, 0.5
-"""The fraction of validation labels with nearly no probability, of all samples and of all errors."""
+SURE_MISTAKES, OF_ERRORS, FEW_MISTAKES = 0.01, 0.25, 3
+"""The validation samples with improbable labels from which labels are noisy: of all, of errors, in number.
+A class that is merely hard to tell is usually the second most probable one."""
 WIDE = 0.1
 """The half width of the interval of the validation accuracy from which it is too wide."""
 FEW = 10
@@ -85,7 +88,8 @@ def _learning(facts: TrainingFacts) -> Iterator[Finding]:
         return
     last, chance = float(losses[-1] or 0.0), facts.chance
     peak = max([float(loss or 0.0) for loss in losses] + _smoothed(facts.steps))
-    rose = max((float(loss or 0.0) for loss in losses[1:]), default=0.0) > ABOVE * chance
+    later = max((float(loss or 0.0) for loss in losses[1:]), default=0.0)
+    rose = later > max(ABOVE * chance, float(losses[0] or 0.0))
     if (peak > 2 * chance and last > (1 - SLOW) * chance) or (rose and last > chance / 2):
         yield Finding(
             "learning_rate_too_high",
@@ -101,6 +105,13 @@ def _learning(facts: TrainingFacts) -> Iterator[Finding]:
             "(convnet lr-find).",
             last,
         )
+    elif len(losses) >= 4 and last > chance / 2 and _level(losses):
+        yield Finding(
+            "underfitting",
+            f"Underfitting: the training loss levels off at {last:.3g}, that of guessing is {chance:.3g}. "
+            "Use a larger network or less augmentation, or check the labels (convnet review).",
+            last,
+        )
     elif len(losses) > 1 and last > (1 - SLOW) * chance and _falling(losses):
         yield Finding(
             "learning_rate_too_low",
@@ -114,6 +125,13 @@ def _smoothed(steps: Sequence[float], span: int = 10) -> list[float]:
     """Medians of consecutive losses, so that a single batch does not count."""
     parts = [sorted(steps[i : i + span]) for i in range(0, len(steps) - span + 1, span)]
     return [part[len(part) // 2] for part in parts]
+
+
+def _level(losses: Sequence[float | None]) -> bool:
+    """Whether the loss fell much less in the second half of training than in the first."""
+    values = [float(loss or 0.0) for loss in losses]
+    middle = values[len(values) // 2]
+    return middle - values[-1] < LEVEL * (values[0] - middle)
 
 
 def _falling(losses: Sequence[float | None]) -> bool:
@@ -217,12 +235,14 @@ def _classes(facts: TrainingFacts) -> Iterator[Finding]:
 def _labels(facts: TrainingFacts) -> Iterator[Finding]:
     if facts.val is None:
         return
-    errors = 1 - facts.val
-    if errors < 0.5 and facts.sure_mistakes > SURE_MISTAKES and facts.sure_mistakes > OF_ERRORS * errors:
+    count = round(facts.sure_mistakes * facts.val_samples)
+    share = max(SURE_MISTAKES, OF_ERRORS * (1 - facts.val))
+    if facts.sure_mistakes > share and count >= FEW_MISTAKES:
         yield Finding(
             "label_noise",
-            f"Label noise is likely: {facts.sure_mistakes:.1%} of the validation labels have a probability "
-            "below 1%. Look at them with convnet review.",
+            f"Label noise is likely: for {facts.sure_mistakes:.1%} of the validation samples ({count:,}) the "
+            "network is sure of another class, and the label is among the least probable ones. Look at them "
+            "with convnet review.",
             facts.sure_mistakes,
         )
 

@@ -41,6 +41,7 @@ class PairedComparison:
         p_value: The p value of McNemar's exact test: how probable a difference this large is if both are
             equally good.
         changes: The samples that only one of them classifies correctly.
+        trained: The number of samples that were left out because one of them was trained on them.
     """
 
     other: str
@@ -48,6 +49,7 @@ class PairedComparison:
     accuracies: tuple[float, float]
     p_value: float
     changes: list[Change]
+    trained: int = 0
 
     @property
     def gained(self) -> list[Change]:
@@ -64,6 +66,7 @@ class PairedComparison:
         return {
             "run": self.other,
             "samples": self.samples,
+            "trained_on": self.trained,
             "accuracy": self.accuracies[1],
             "difference": self.accuracies[0] - self.accuracies[1],
             "only_this_run": len(self.gained),

@@ -73,8 +73,16 @@ def measure_slices(evaluation: ClassificationResult, dataset: Dataset) -> list[S
         if len(brightness) == len(right):
             found += _by_number("brightness", brightness, right, lambda a, b: f"mean {a:.0f} to {b:.0f}")
     if dataset.info.groups is not None:
-        found += _by_group(dataset.info.groups[evaluation.indices].numpy(), right)
+        found += _by_group(_groups(dataset, evaluation.indices, dataset.info.groups), right)
     return found
+
+
+def _groups(dataset: Dataset, indices: torch.Tensor, numbers: torch.Tensor) -> NDArray[Any]:
+    """The group of each sample: its name if the data names groups, else its number."""
+    names = dataset.files.manifest.groups if isinstance(dataset, ImageDataset) else None
+    if names is None or not isinstance(dataset, ImageDataset):
+        return numbers[indices].numpy()
+    return np.array([names[int(row)] for row in dataset.rows[indices]])
 
 
 def _slice(kind: str, label: str, right: NDArray[np.bool_]) -> Slice:
@@ -105,11 +113,11 @@ def _by_aspect(ratios: NDArray[np.float64], right: NDArray[np.bool_]) -> list[Sl
     return there if len(there) > 1 else []
 
 
-def _by_group(groups: NDArray[np.int64], right: NDArray[np.bool_]) -> list[Slice]:
+def _by_group(groups: NDArray[Any], right: NDArray[np.bool_]) -> list[Slice]:
     """The groups with the lowest accuracy."""
-    numbers, counts = np.unique(groups, return_counts=True)
-    large = numbers[counts >= FEWEST]
-    found = [_slice("group", f"group {number}", right[groups == number]) for number in large.tolist()]
+    names, counts = np.unique(groups, return_counts=True)
+    large = names[counts >= FEWEST]
+    found = [_slice("group", f"group {name}", right[groups == name]) for name in large.tolist()]
     return sorted(found, key=lambda part: part.accuracy)[:MOST_GROUPS] if len(found) > 1 else []
 
 

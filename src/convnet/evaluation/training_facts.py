@@ -27,7 +27,8 @@ class TrainingFacts:
         train: Training accuracy of the last epoch.
         val: Validation accuracy.
         val_samples: The number of validation samples.
-        sure_mistakes: The fraction of validation samples whose label has a probability below 1%.
+        sure_mistakes: The fraction of validation samples for which the network is sure of another class, and
+            whose label is among the least probable ones.
         layers: The state of the layers.
         input_scale: The mean and the standard deviation of normalized inputs.
         brightness: Mean of training images, mean of validation images, deviation of training images.

@@ -17,10 +17,13 @@ SMALLEST = 4
 def choose_layer(found: Capture) -> Operation:
     """The last layer with maps of at least 4×4, or else the last with more than one position.
 
+    The output itself is not chosen: its maps are the scores of the classes.
+
     Raises:
         ModelError: No layer has maps with several positions and a gradient.
     """
     maps = [op for op in found.maps if op.gradient is not None and max(op.output.shape[2:]) > 1]
+    maps = [op for op in maps if not torch.equal(op.output, found.output)] or maps
     large = [op for op in maps if min(op.output.shape[2:]) >= SMALLEST]
     if not maps:
         raise ModelError("no layer has maps, so there are no class activation maps of this network")

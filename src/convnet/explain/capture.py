@@ -287,12 +287,22 @@ def _kept(values: Any) -> Any:
     return values
 
 
-def with_softmax(found: Capture) -> Capture:
-    """The capture with a softmax of the logits 1×K as the last operation, named "softmax"."""
-    last = found.operations[-1].name if found.operations else None
-    output = found.output.softmax(1)
-    final = Operation("softmax", "", "softmax", (found.output,), {"dim": 1}, output, (last,), torch.softmax)
-    return replace(found, operations=[*found.operations, final])
+def with_softmax(found: Capture, temperature: float = 1.0) -> Capture:
+    """The capture with what turns logits 1×K into probabilities as its last operations.
+
+    Args:
+        found: A network's operations.
+        temperature: The logits are divided by it ("temperature"), unless it is 1, before "softmax".
+    """
+    last, logits, operations = found.operations[-1].name, found.output, list(found.operations)
+    if temperature != 1:
+        scaled = logits / temperature
+        divided = (logits, temperature)
+        operations.append(Operation("temperature", "", "div", divided, {}, scaled, (last,), torch.div))
+        last, logits = "temperature", scaled
+    output = logits.softmax(1)
+    final = Operation("softmax", "", "softmax", (logits,), {"dim": 1}, output, (last,), torch.softmax)
+    return replace(found, operations=[*operations, final])
 
 
 def _unique(operations: Sequence[Operation], modules: Mapping[str, nn.Module]) -> list[Operation]:

@@ -89,12 +89,21 @@ def measure_faithfulness(
 
 
 def with_random_weights(model: nn.Module) -> nn.Module:
-    """A copy of the network with new random weights in every layer; norms keep their statistics."""
+    """A copy of the network with new random weights in every layer; norms keep their statistics.
+
+    Weights of layers that cannot be reset are drawn from a normal distribution with their own mean and
+    deviation.
+    """
     network = copy.deepcopy(model).eval()
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
         for part in network.modules():
-            reset = getattr(part, "reset_parameters", None)
-            if reset is not None and not isinstance(part, Normalize | nn.modules.batchnorm._BatchNorm):
+            if isinstance(part, Normalize | nn.modules.batchnorm._BatchNorm):
+                continue
+            if (reset := getattr(part, "reset_parameters", None)) is not None:
                 reset()
+                continue
+            for weights in part.parameters(recurse=False):
+                deviation = float(weights.std()) if weights.numel() > 1 else float(weights.abs())
+                weights.normal_(float(weights.mean()), deviation)
     return network

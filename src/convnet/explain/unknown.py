@@ -23,7 +23,7 @@ SCRAMBLED = 200
 TILES = 4
 """Tiles per side of an image, and parts of a series, whose order is scrambled."""
 
-ScoreName = Literal["energy", "max-probability"]
+ScoreName = Literal["negative-energy", "max-probability"]
 
 
 def negative_energy(logits: Float[Tensor, "N K"]) -> Float[Tensor, N]:
@@ -38,7 +38,7 @@ def max_probability(logits: Float[Tensor, "N K"]) -> Float[Tensor, N]:
 
 SCORES: dict[ScoreName, Callable[[Tensor], Tensor]] = {
     "max-probability": max_probability,
-    "energy": negative_energy,
+    "negative-energy": negative_energy,
 }
 
 
@@ -112,7 +112,9 @@ def fit_unknown(
     areas: dict[str, float] | None = None
     if others is not None and len(others):
         areas = {str(name): separation(scores[name], score(others)) for name, score in SCORES.items()}
-        chosen = "energy" if areas["energy"] > areas["max-probability"] else "max-probability"
+        chosen = (
+            "negative-energy" if areas["negative-energy"] > areas["max-probability"] else "max-probability"
+        )
     threshold = float(scores[chosen].quantile(1 - coverage, interpolation="lower"))
     return UnknownRule(chosen, threshold, float((scores[chosen] >= threshold).double().mean()), areas)
 

@@ -53,7 +53,7 @@ def _activations(model: nn.Module, layer: str | None) -> Callable[[Tensor], Tens
         return lambda images: model(images)
     parts = dict(model.named_modules())
     if layer not in parts:
-        known = nearest(layer, parts)
+        known = nearest(layer, [name for name in parts if name])
         raise ModelError(f"layer '{layer}' is no module{known}; choose a convolution or a block")
     seen: list[Tensor] = []
 

@@ -120,7 +120,12 @@ def classifier_view(
     return ClassifierView(
         where,
         "images" if images is not None else "samples",
-        {"samples": len(evaluation), **evaluation.scores(), **evaluation.details(classes)},
+        {
+            "samples": len(evaluation),
+            **evaluation.scores(),
+            **{f"{name}_interval": ends for name, ends in evaluation.intervals().items()},
+            **evaluation.details(classes),
+        },
         classes,
         pictures,
         list(_confused_pairs(evaluation, classes, images)),

@@ -100,7 +100,7 @@ class ExplanationPage:
             "explain.html",
             page=self,
             file=Path(self.path).name,
-            picture=picture_uri(shown),
+            picture=picture_uri(shown) if max(self.image.shape[2:]) > 1 else None,
             prediction=found,
             most_probable=most_probable,
             overlays=[(a.method, a.layer, png_uri(overlay(shown, a))) for a, _ in self.attributions],
@@ -150,6 +150,8 @@ class ExplanationPage:
         chosen = with_weights[:1] + [op for op in with_weights[1:] if op.name == self.unit.layer]
         for op in chosen:
             weights = op.argument(1, "weight")
+            if op.kind == "conv_transpose2d":  # stored by input channel
+                weights = weights.transpose(0, 1)
             weights = weights[:, :, None] if weights.dim() == 3 else weights
             yield op.name, "×".join(map(str, weights.shape)), filter_sheet(weights)
 

@@ -92,7 +92,7 @@ class UnknownFigures(Document):
     """The rule by which unknown samples are recognized."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-    score: Literal["energy", "max-probability"]
+    score: Literal["negative-energy", "max-probability"]
     threshold: float
     coverage: Annotated[float, Ge(0), Le(1)]
     auroc: dict[str, float] | None = None

@@ -132,11 +132,13 @@ class ClassificationResult(Evaluation):
         }
 
     def intervals(self) -> dict[str, Interval]:
-        """Intervals of the accuracy (Wilson) and of the balanced accuracy (bootstrap)."""
-        found = wilson(int((self.predicted == self.targets).sum()), len(self.targets))
+        """Intervals of the accuracy and the top-5 accuracy (Wilson), and of the balanced one (bootstrap)."""
+        count = len(self.targets)
+        shares = {"accuracy": self.accuracy, "top5": self.top5}
+        found = {name: wilson(round(share * count), count) for name, share in shares.items()}
         balanced = bootstrap_confusion(self.confusion(), balanced_accuracies)
         return {
-            **({"accuracy": found} if found else {}),
+            **{name: ends for name, ends in found.items() if ends is not None},
             **as_intervals(["balanced_accuracy"], balanced),
         }
 

@@ -159,7 +159,8 @@ def _losses(x: Numbers, y: Numbers, others: Numbers, truth: Numbers, balanced: b
 
 def _loss(model: Any, x: Numbers, y: Numbers) -> float:
     columns = np.searchsorted(model.classes_, y)
-    return float(-model.predict_log_proba(x)[np.arange(len(y)), columns].sum())
+    with np.errstate(divide="ignore"):  # a probability of zero is an infinite loss
+        return float(-model.predict_log_proba(x)[np.arange(len(y)), columns].sum())
 
 
 def _path(x: Numbers, y: Numbers, balanced: bool, penalties: tuple[float, ...]) -> list[Any]:

@@ -127,7 +127,8 @@ class Training:
         Raises:
             DivergedError: A weight is NaN or infinite.
         """
-        if not all(torch.isfinite(p).all() for p in self.model.parameters()):
+        numbers = (*self.model.parameters(), *self.model.buffers())  # the statistics of norms, too
+        if not all(torch.isfinite(tensor).all() for tensor in numbers):
             raise DivergedError(
                 f"the weights became infinite at step {self.progress.step} (learning rate {self.lr:g})"
             )

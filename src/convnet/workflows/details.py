@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
@@ -88,13 +89,30 @@ def _compared(
             f"{other.path}: was evaluated on other samples than {run.path}; name the data: "
             f"convnet evaluate {run.path} DATA --against {other.path}"
         )
+    both = torch.isin(evaluation.indices, measured.untrained)
+    both &= torch.isin(against.evaluation.indices, against.untrained)
+    kept = both.nonzero()[:, 0]
+    if not len(kept):
+        raise RunError(
+            f"{other.path}: all {len(both):,} samples were used to train it or {run.path}, so the comparison "
+            "would mean nothing; name other data"
+        )
     order = torch.tensor([run.classes.index(name) for name in other.classes])
-    theirs = order[against.evaluation.predicted]
-    return compare_paired(str(other.path), evaluation, theirs, run.classes, paths)
+    theirs = order[against.evaluation.predicted[kept]]
+    compared = replace(
+        evaluation,
+        logits=evaluation.logits[kept],
+        targets=evaluation.targets[kept],
+        indices=evaluation.indices[kept],
+    )
+    found = compare_paired(str(other.path), compared, theirs, run.classes, [paths[i] for i in kept.tolist()])
+    return replace(found, trained=len(both) - len(kept))
 
 
 @torch.no_grad()
 def _unknown(run: Run, known: ClassificationResult, inputs: str) -> UnknownData:
+    if not Path(inputs).exists():
+        raise RunError(f"--unknown {inputs}: no such file or folder; name images, or a folder of them")
     failures: list[str] = []
     predictor = run.predictor
     found = [

@@ -24,8 +24,8 @@ COMPARED = 256
 """The largest number of images of each split whose brightness is compared."""
 SIZED = 64
 """The largest number of files of each split whose size is compared."""
-SURE = 0.01
-"""The probability of a label below which the network is sure that it is wrong."""
+SURE, IMPROBABLE = 0.5, 0.01
+"""The probability of a class that the network is sure of, and that of an improbable label of two classes."""
 
 
 def diagnose_training(
@@ -45,7 +45,6 @@ def diagnose_training(
     held_out = val if isinstance(val, ClassificationResult) else None
     trained = bool(rows)
     counts = torch.bincount(labels_of(setup.dataset)[split.train], minlength=len(info.classes)).tolist()
-    own = None if held_out is None else held_out.probabilities.gather(1, held_out.targets[:, None])[:, 0]
     return diagnose(
         TrainingFacts(
             epochs=rows,
@@ -59,7 +58,7 @@ def diagnose_training(
             train=rows[-1]["train_accuracy"] if trained else None,
             val=None if held_out is None else held_out.accuracy,
             val_samples=0 if held_out is None else len(held_out),
-            sure_mistakes=0.0 if own is None else float((own < SURE).double().mean()),
+            sure_mistakes=0.0 if held_out is None else _sure_mistakes(held_out),
             layers=_layers(setup) if trained else [],
             input_scale=_input_scale(setup) if trained else None,
             brightness=_brightness(setup.dataset, split.train, split.val),
@@ -67,6 +66,16 @@ def diagnose_training(
             copies=_copies(setup.dataset, split.val),
         )
     )
+
+
+def _sure_mistakes(held_out: ClassificationResult) -> float:
+    """The fraction of samples with a sure other class and a label less probable than most others."""
+    probabilities, classes = held_out.probabilities, held_out.probabilities.shape[1]
+    own = probabilities.gather(1, held_out.targets[:, None])[:, 0]
+    best = probabilities.amax(1)
+    usual = (1 - best) / (classes - 1) if classes > 2 else torch.full_like(best, IMPROBABLE)
+    found = (held_out.predicted != held_out.targets) & (best > SURE) & (own < usual)
+    return float(found.double().mean())
 
 
 def _recall(held_out: ClassificationResult) -> list[float | None]:

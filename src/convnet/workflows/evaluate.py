@@ -44,6 +44,13 @@ class Measurement:
     others: Evaluation | None = None
 
     @property
+    def untrained(self) -> torch.Tensor:
+        """The indices of the samples that the run was not trained on."""
+        if self.others is not None:
+            return self.others.indices
+        return self.evaluation.indices[: 0 if self.trained else None]
+
+    @property
     def left_out(self) -> tuple[str, ...]:
         """The files that could not be read, with reasons."""
         return self.dataset.info.unreadable

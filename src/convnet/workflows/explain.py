@@ -55,7 +55,7 @@ def explain_image(
         raise ModelError(f"{predictor.name}: the network cannot be followed: {error}") from error
     chosen = _target(predictor, target, found.output) if has_classes else None
     if predictor.task.target.exclusive and found.output.dim() == 2:
-        found = with_softmax(found)
+        found = with_softmax(found, predictor.labels.calibration.temperature)
     shown = found[layer] if layer is not None else _shown_layer(found)
     asked = chosen_methods(predictor, methods, found, chosen is not None)
     maps = []
@@ -69,7 +69,7 @@ def explain_image(
         found,
         chosen,
         shown,
-        shown if layer is not None else _last_convolution(found, shown),
+        shown if layer is not None else _last_weighted(found, shown),
         None if unit is None else tuple(unit),
         maps,
         nearest_training(_run_of(word, predictor), pixels, neighbors) if neighbors else (),
@@ -90,7 +90,9 @@ def read_one(predictor: Predictor, image: str | Path) -> Tensor:
     if len(files) > 1:
         raise RecipeError(f"{image}: holds {len(files):,} files; explain one image at a time")
     batch = next(predictor.read(files))
-    return batch.images[:1]
+    if len(batch.images) > 1:
+        raise RecipeError(f"{image}: holds {len(batch.images):,} samples; explain one at a time")
+    return batch.images
 
 
 def _padded(predictor: Predictor, pixels: Tensor) -> Tensor:
@@ -109,7 +111,7 @@ def _target(predictor: Predictor, word: str | None, output: Tensor) -> int:
         return int(scores.argmax())
     if word in classes:
         return classes.index(word)
-    if word.isdigit() and int(word) < len(classes):
+    if word.isdecimal() and int(word) < len(classes):
         return int(word)
     raise RecipeError(f"--class {word}: no such class{nearest_names(word, classes)}")
 
@@ -122,10 +124,10 @@ def _shown_layer(found: Capture) -> Operation:
         return (maps or list(found.operations))[-1]
 
 
-def _last_convolution(found: Capture, shown: Operation) -> Operation:
-    """The last convolution up to a layer, or the layer if there is none."""
+def _last_weighted(found: Capture, shown: Operation) -> Operation:
+    """The last convolution or dense layer up to a layer, or the layer if there is none."""
     before = found.operations[: [op.name for op in found.operations].index(shown.name) + 1]
-    return next((op for op in reversed(before) if op.kind.startswith("conv")), shown)
+    return next((op for op in reversed(before) if op.kind.startswith(("conv", "linear"))), shown)
 
 
 def _run_of(word: str | Path | Run, predictor: Predictor) -> Run:
@@ -200,12 +202,12 @@ def exciting_image(predictor: Predictor, target: int, layer: str | None = None) 
     """
     if len(predictor.model.features):
         raise ModelError(f"{predictor.name}: gradient ascent needs a network without classical features")
-    shape = predictor.inputs.shape
+    shape, network = predictor.inputs.shape, inner_network(predictor)
     found = visualize(
-        MeanScores(inner_network(predictor)),
+        MeanScores(network) if layer is None else network,
         (shape.channels, shape.height, shape.width),
         limits_of(predictor),
         [target],
-        layer and f"network.{layer}",
+        layer,
     )
     return to_pixels(predictor, found)

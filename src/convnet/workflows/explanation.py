@@ -91,6 +91,8 @@ class Explanation:
         They may lie outside the image, in the padding.
         """
         place = self.unit.position
+        if self.predictor.inputs.modality == "table":
+            return None
         if len(place) != 3 or self.image.dim() != 4:
             return _whole_image(self.image) if len(place) == 1 else None
         return _field(self.predictor, self.capture.input, self.unit_layer, place)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -206,17 +207,24 @@ def _from_folds(
     return np.concatenate([i for i, _ in parts]), np.concatenate([p for _, p in parts])
 
 
-def apply_corrections(run: Run, corrections: Path, out: Path) -> int:
+class Corrected(NamedTuple):
+    """How many labels were changed, and how many images were left out."""
+
+    changed: int
+    removed: int
+
+
+def apply_corrections(run: Run, corrections: Path, out: Path) -> Corrected:
     """Write a table of the run's images with corrected labels, which `train` accepts; the data is unchanged.
 
     Args:
         run: A classification run on image files.
         corrections: A CSV file with a column `path` and the new label in a column `corrected`, else
             `suggested`, else `label`. The label "remove" leaves the image out.
-        out: The table to write: path, label and split of every image.
+        out: The table to write: path, label and split of every image, and its group if there are groups.
 
     Returns:
-        The number of labels that changed.
+        The numbers of labels that changed and of images that were left out.
 
     Raises:
         DataError: The table is damaged, names images or classes that are not known, or the data has no files.
@@ -244,17 +252,19 @@ def apply_corrections(run: Run, corrections: Path, out: Path) -> int:
         known = ", ".join(classes[:20])
         raise DataError(f"{corrections}: unknown class '{min(strange)}'; the classes are {known}")
     names = {int(i): name for name in NAMES for i in split[name]}
-    root, text, changed = dataset.files.manifest.store.root, io.StringIO(newline=""), 0
+    manifest, text, counts = dataset.files.manifest, io.StringIO(newline=""), Counter[str]()
     writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(["path", "label", "split"])
+    grouped = manifest.groups is not None
+    writer.writerow(["path", "label", "split", *(["group"] if grouped else [])])
     for path, index in places.items():
         label = classes[int(dataset.targets[index])]
         chosen = new.get(path, label)
-        changed += chosen != label
+        counts["removed" if chosen == REMOVE else "kept" if chosen == label else "changed"] += 1
         if chosen != REMOVE and index in names:
-            writer.writerow([str(root / path), chosen, names[index]])
+            group = [manifest.samples[int(dataset.rows[index])].group or ""] if grouped else []
+            writer.writerow([str(manifest.store.root / path), chosen, names[index], *group])
     write_atomically(out, text.getvalue())
-    return changed
+    return Corrected(counts["changed"], counts["removed"])
 
 
 def _in_folder(dataset: ImageDataset) -> bool:
