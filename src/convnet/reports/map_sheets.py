@@ -42,16 +42,21 @@ class Sheet:
     """A picture of tiles.
 
     Attributes:
-        picture: A data URI.
+        pixels: H×W×3.
         note: What it shows of how many, and how it is arranged.
         signed: Whether its colors are those of negative and positive values.
         limits: The values of the first and the last color, if all tiles have the same.
     """
 
-    picture: str
+    pixels: Image
     note: str = ""
     signed: bool = False
     limits: tuple[float, float] | None = None
+
+    @property
+    def picture(self) -> str:
+        """The pixels as a data URI."""
+        return png_uri(self.pixels)
 
 
 def map_sheet(values: Tensor, scale: Scale = "map", limit: float | None = None) -> Sheet:
@@ -68,7 +73,7 @@ def map_sheet(values: Tensor, scale: Scale = "map", limit: float | None = None) 
     largest = limit or float(np.abs(maps).max())
     note = f"The first {len(maps)} of {len(values):,} maps." if len(maps) < len(values) else ""
     limits = None if scale == "map" else (-largest if signed else 0.0, largest)
-    return Sheet(png_uri(_numbered(tiles)), note, signed, limits)
+    return Sheet(_numbered(tiles), note, signed, limits)
 
 
 def map_strip(values: Tensor, scale: Scale, limit: float | None = None) -> str:
@@ -117,7 +122,7 @@ def filter_sheet(weights: Tensor) -> Sheet:
     largest = float(np.abs(some).max())
     tiles = _around_zero(some.transpose(1, 0, 2, 3).reshape(-1, *some.shape[2:]), largest)
     sheet, _ = _arranged(color_table(True)[tiles], shown, SMALL_SIDE, 0)
-    return Sheet(png_uri(sheet), note, True, (-largest, largest))
+    return Sheet(sheet, note, True, (-largest, largest))
 
 
 def _filter_images(filters: Tensor) -> Sheet:
@@ -127,10 +132,10 @@ def _filter_images(filters: Tensor) -> Sheet:
     if some.shape[1] == 1:
         largest = float(np.abs(some).max())
         tiles = color_table(True)[_around_zero(some[:, 0], largest)]
-        return Sheet(png_uri(_numbered(tiles)), note, True, (-largest, largest))
+        return Sheet(_numbered(tiles), note, True, (-largest, largest))
     tiles = _around_zero(some, np.abs(some).max((1, 2, 3), keepdims=True)).transpose(0, 2, 3, 1)
     note = f"{note} Gray is zero; each filter has its own scale.".strip()
-    return Sheet(png_uri(_numbered(tiles)), note)
+    return Sheet(_numbered(tiles), note)
 
 
 def _around_zero(values: NDArray[np.float32], largest: float | NDArray[np.float32]) -> Image:
