@@ -52,9 +52,12 @@ def run_shell(block: str, call: Cli) -> None:
         assert done.returncode == 0, f"{line}: {done.stderr}"
 
 
+SLOW_GUIDES = ("baselines", "fine-tuning", "image-to-image", "improve", "python")
+
+
 def marked(page: Path) -> Any:
     """The page as a parameter; some train much, so they are slow."""
-    slow = page.parent.name == "tutorials" or page.stem in ("baselines", "fine-tuning", "python")
+    slow = page.parent.name == "tutorials" or page.stem in SLOW_GUIDES
     return pytest.param(page, marks=pytest.mark.slow if slow else [], id=page.stem)
 
 

@@ -73,7 +73,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "whole"
 
 
-@pytest.mark.parametrize("kill", ["last.safetensors 1", "last.safetensors 30", "predictions.csv 1"])
+@pytest.mark.parametrize(
+    "kill",
+    ["last.safetensors 1", "predictions.csv 1", pytest.param("last.safetensors 30", marks=pytest.mark.slow)],
+)
 def test_killed_and_resumed(whole: Path, kill: str) -> None:
     folder, name = whole.parent, kill.replace(" ", "-")
     assert start(folder, *TRAIN, name, KILL=kill).wait() == -signal.SIGKILL
