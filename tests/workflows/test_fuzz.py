@@ -20,7 +20,7 @@ def test_damaged_runs_end_in_messages(tmp_path: Path, count: int) -> None:
 @SLOW
 def test_damaged_data_ends_in_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "")  # restored at the end
-    failures = data_files.fuzz(tmp_path, 80, seed=80)
+    failures = data_files.fuzz(tmp_path, 50, seed=80)
     assert not failures, "\n".join(failures)
 
 
