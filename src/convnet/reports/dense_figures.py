@@ -20,7 +20,7 @@ from convnet.reports import figures, grids
 from convnet.reports.style import bare, figure, to_png, to_svg
 from convnet.targets import IMAGE, MASK
 from convnet.tasks import Task, dense_outputs, evaluation_batch
-from convnet.tasks.segmentation import class_colors
+from convnet.tasks.mask_colors import class_colors
 
 SHOWN = 5
 SHOWN_SMALL = 12

@@ -17,7 +17,7 @@ from convnet.data import Dataset
 from convnet.device import Compute
 from convnet.errors import DataError
 from convnet.targets import MULTI_HOT, Loss
-from convnet.tasks.classification import by_probability, most_probable
+from convnet.tasks.class_prediction import by_probability, most_probable
 from convnet.tasks.intervals import Interval, as_intervals, bootstrap_sums
 from convnet.tasks.metrics import label_agreement
 from convnet.tasks.task import TASKS, Evaluation, Labels, Prediction, Score, Task, predict_all

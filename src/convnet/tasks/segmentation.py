@@ -21,6 +21,7 @@ from convnet.mean_loss import RunningLoss, as_mean
 from convnet.targets import MASK, Loss
 from convnet.tasks.dense import center_crop, dense_outputs, samples
 from convnet.tasks.intervals import Interval, as_intervals, bootstrap_sums
+from convnet.tasks.mask_colors import blended, class_colors, colored, marked
 from convnet.tasks.metrics import correct_classes
 from convnet.tasks.task import (
     TASKS,
@@ -61,7 +62,7 @@ class SegmentationResult(Evaluation):
     def scores(self) -> dict[str, Any]:
         """Pixel accuracy, mean IoU and mean Dice over the classes that occur, and IoU and Dice per class."""
         confusion = self.confusions.sum(0)
-        iou, dice = _overlaps(confusion)
+        iou, dice = (_known(overlap) for overlap in _overlaps(confusion.double().numpy()))
         return {
             "pixel_accuracy": self.score,
             "mean_iou": _mean(iou),
@@ -76,14 +77,12 @@ class SegmentationResult(Evaluation):
 
         def figures(sums: NDArray[np.float64]) -> NDArray[np.float64]:
             confusion = sums.reshape(-1, k, k)
-            both = confusion.diagonal(axis1=1, axis2=2)
-            marked = confusion.sum(2) + confusion.sum(1)
-            there = marked > 0
-            iou, dice = both / np.maximum(marked - both, 1), 2 * both / np.maximum(marked, 1)
+            there = np.maximum((confusion.sum(1) + confusion.sum(2) > 0).sum(1), 1)
+            means = [np.nansum(overlap, 1) / there for overlap in _overlaps(confusion)]
+            correct = confusion.trace(axis1=1, axis2=2)
             with np.errstate(invalid="ignore"):
-                accuracy = both.sum(1) / confusion.sum((1, 2))
-                means = [overlap.sum(1) / there.sum(1) for overlap in (iou, dice)]
-            return np.stack([accuracy, *means], 1)
+                accuracy = correct / confusion.sum((1, 2))
+            return np.where(np.isnan(accuracy)[:, None], np.nan, np.stack([accuracy, *means], 1))
 
         ends = bootstrap_sums(self.confusions.flatten(1).double().numpy(), figures)
         return as_intervals(["pixel_accuracy", "mean_iou", "mean_dice"], ends)
@@ -95,7 +94,8 @@ class SegmentationResult(Evaluation):
     def rows(self, dataset: Dataset) -> Iterator[Mapping[str, object]]:
         """Pixel accuracy and mean IoU of each sample."""
         for confusion in self.confusions:
-            accuracy, mean_iou = _accuracy(confusion), _mean(_overlaps(confusion)[0])
+            iou, _ = _overlaps(confusion.double().numpy())
+            accuracy, mean_iou = _accuracy(confusion), _mean(_known(iou))
             yield {
                 "pixel_accuracy": "" if accuracy is None else f"{accuracy:.6f}",
                 "mean_iou": "" if accuracy is None or mean_iou is None else f"{mean_iou:.6f}",
@@ -260,59 +260,18 @@ def _accuracy(confusion: Tensor) -> float | None:
     return confusion.diagonal().sum().item() / counted if counted else None
 
 
-def _overlaps(confusion: Tensor) -> tuple[list[float | None], list[float | None]]:
-    """IoU and Dice of each class; None for a class that neither occurs nor is predicted."""
-    both = confusion.diagonal().double().numpy()
-    true, predicted = confusion.sum(1).double().numpy(), confusion.sum(0).double().numpy()
-    union = true + predicted - both
-    there = union > 0
-    iou, dice = both / np.maximum(union, 1), 2 * both / np.maximum(true + predicted, 1)
-    return (
-        [float(x) if t else None for x, t in zip(iou, there, strict=True)],
-        [float(x) if t else None for x, t in zip(dice, there, strict=True)],
-    )
+def _overlaps(confusion: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """IoU and Dice by class of confusion matrices …×K×K; NaN where a class is neither true nor predicted."""
+    both = confusion.diagonal(axis1=-2, axis2=-1)
+    marked = confusion.sum(-1) + confusion.sum(-2)
+    iou, dice = both / np.maximum(marked - both, 1), 2 * both / np.maximum(marked, 1)
+    return np.where(marked > 0, iou, np.nan), np.where(marked > 0, dice, np.nan)
+
+
+def _known(overlaps: NDArray[np.float64]) -> list[float | None]:
+    return [None if np.isnan(value) else value for value in overlaps.tolist()]
 
 
 def _mean(values: list[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
-
-
-ALPHA = 0.45
-WRONG = (214, 39, 40)
-PALETTE = (
-    (53, 102, 184), (217, 114, 46), (47, 143, 91), (160, 72, 156), (196, 61, 75), (93, 106, 122), (138, 116,
-    20), (29, 138, 153), (240, 190, 60), (120, 180, 60), (230, 130, 180), (90, 60, 30),
-)  # fmt: skip
-
-Mask = NDArray[np.integer]
-
-
-def class_colors(count: int) -> NDArray[np.uint8]:
-    """A color for each class, K×3: twelve distinct colors, then darker versions of them."""
-    colors = [
-        tuple(int(c * 0.7 ** (k // len(PALETTE))) for c in PALETTE[k % len(PALETTE)]) for k in range(count)
-    ]
-    return np.array(colors, np.uint8).reshape(-1, 3)
-
-
-def colored(mask: Mask) -> Picture:
-    """Class indices H×W → colors H×W×3; black where there is no class."""
-    inside = mask >= 0
-    colors = class_colors(int(mask.max(initial=0)) + 1)
-    return np.where(inside[..., None], colors[np.where(inside, mask, 0)], 0).astype(np.uint8)
-
-
-def blended(image: Picture, colors: Picture, where: NDArray[np.bool_] | None = None) -> Picture:
-    """An image (gray or RGB) with colors blended over it, everywhere or only at `where`."""
-    base = np.broadcast_to(image, colors.shape).astype(np.float32)
-    mixed = (1 - ALPHA) * base + ALPHA * colors
-    if where is not None:
-        mixed = np.where(where[..., None], mixed, base)
-    return mixed.round().astype(np.uint8)
-
-
-def marked(image: Picture, where: NDArray[np.bool_]) -> Picture:
-    """An image with the pixels at `where` in red."""
-    base = np.broadcast_to(image, (*image.shape[:2], 3))
-    return np.where(where[..., None], np.array(WRONG, np.uint8), base).astype(np.uint8)

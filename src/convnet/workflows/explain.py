@@ -59,7 +59,7 @@ def explain_image(
     shown = found[layer] if layer is not None else _shown_layer(found)
     asked = chosen_methods(predictor, methods, found, chosen is not None)
     maps = []
-    if chosen is not None:
+    if chosen is not None and asked:
         scores = MeanScores(network, predictor.task.target.exclusive, predictor.labels.calibration).eval()
         maps = list(attributions(scores, found, asked, chosen, layer))
     explanation = Explanation(

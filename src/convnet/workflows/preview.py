@@ -28,7 +28,7 @@ from convnet.reports.grids import resized
 from convnet.reports.style import to_png
 from convnet.targets import IMAGE, MASK
 from convnet.tasks import as_picture
-from convnet.tasks.segmentation import blended, colored
+from convnet.tasks.mask_colors import blended, colored
 from convnet.tasks.task import Picture
 from convnet.types import IGNORED, Batch
 
