@@ -11,11 +11,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from convnet import concepts
     from convnet.analysis import equivariance, summary
     from convnet.api import audit, baselines, compare, embed, explain, resume, retrieve, train
     from convnet.data import open_data
     from convnet.errors import ConvnetError
     from convnet.recipes import Recipe
+    from convnet.reports.drawings.draw import draw
     from convnet.runs import Baselines
     from convnet.settings import use_settings
     from convnet.training import check_gradients
@@ -30,6 +32,8 @@ __all__ = [
     "baselines",
     "check_gradients",
     "compare",
+    "concepts",
+    "draw",
     "embed",
     "equivariance",
     "explain",
@@ -54,6 +58,7 @@ _HOMES = {
     "Run": "convnet.workflows",
     "check_gradients": "convnet.training",
     "compare": "convnet.api",
+    "draw": "convnet.reports.drawings.draw",
     "equivariance": "convnet.analysis",
     "embed": "convnet.api",
     "explain": "convnet.api",
@@ -79,6 +84,8 @@ sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:
+    if name == "concepts":
+        return importlib.import_module("convnet.concepts")
     if name not in _HOMES:
         raise AttributeError(f"module 'convnet' has no attribute '{name}'")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -30,7 +30,7 @@ class Call:
         module: The module; None for operations.
         input: The shape of the first input without the batch dimension.
         started: The memory clock at the start of the call.
-        takes: The identity of the first input; equal for views of one tensor.
+        sources: The identities of all inputs; equal for views of one tensor.
         gives: The identity of the first output.
         inside: The calls within this call.
         output: The shape of the first output.
@@ -47,7 +47,7 @@ class Call:
     module: nn.Module | None = None
     input: tuple[int, ...] = ()
     started: int = 0
-    takes: int | None = None
+    sources: tuple[int, ...] = ()
     gives: int | None = None
     inside: list[Call] = field(default_factory=list)
     output: tuple[int, ...] | None = None
@@ -62,6 +62,11 @@ class Call:
     def macs(self) -> int:
         """Multiply-accumulates for one input."""
         return self.traced_macs // BATCH
+
+    @property
+    def takes(self) -> int | None:
+        """The identity of the first input."""
+        return self.sources[0] if self.sources else None
 
     @property
     def is_layer(self) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -64,6 +65,13 @@ class Equivariance:
     def change(self) -> float:
         """The mean change of the network's output over the shifts; 0 is perfect invariance."""
         return sum(self.layers[-1].changes) / len(self.shifts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Errors and changes per layer as plain values, for JSON."""
+        return {
+            "shifts": [list(shift) for shift in self.shifts],
+            "layers": [asdict(row) for row in self.layers],
+        }
 
     def __str__(self) -> str:
         """A table with one row per layer: the error and the change for every shift."""
@@ -192,6 +200,8 @@ def _errors(
         for side, count in enumerate(still.shape[2:]):
             step = round(shift[side] / layer.jump[side])
             kept = range(count)[_overlap(count, step)[0]]
+            if not kept:  # the maps are smaller than the shift
+                return None, False
             inside = _inside(layer, side, count, shift[side], size[side])
             places = [place for place in kept if place in inside]
             if not places:

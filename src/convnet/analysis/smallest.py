@@ -12,14 +12,14 @@ from convnet.errors import ModelError
 LARGEST_TRIED = 1 << 14
 
 
-def fitting_trace(module: nn.Module, inputs: Inputs) -> Trace:
+def fitting_trace(module: nn.Module, inputs: Inputs, *, training: bool = False) -> Trace:
     """Trace a module on the meta device.
 
     Raises:
         ModelError: A layer fails; if the input is too small, the message gives the smallest that works.
     """
     try:
-        return trace(module, inputs)
+        return trace(module, inputs, training=training)
     except NothingLeftError as error:
         smallest = smallest_input(module, inputs.first, inputs.dtype) if inputs.form == "one" else None
         way_out = f"; the smallest input that works is {by(smallest)}" if smallest else ""

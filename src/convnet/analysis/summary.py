@@ -39,11 +39,12 @@ def summary(
     name: str | None = None,
     batch_size: int = 1,
     dtype: Types | None = None,
+    training: bool = False,
 ) -> Summary:
     """Make the layer table of any `nn.Module`.
 
-    The module is copied to the meta device and run in evaluation mode, so nothing is allocated and the module
-    is unchanged. Receptive fields are exact, over all branches.
+    The module is copied to the meta device and run there, so nothing is allocated and the module is
+    unchanged. Receptive fields are exact, over all branches.
 
         >>> import convnet
         >>> from torch import nn
@@ -60,6 +61,8 @@ def summary(
         batch_size: The batch size for the memory figures.
         dtype: The type of the inputs, or types by the name of an input: {"words": torch.long}. Default: that
             of the weights; whole numbers if the first layer is an embedding.
+        training: Whether to follow the network in training mode, in which it may use more layers, such as
+            auxiliary heads.
 
     Returns:
         The table; print it, or use `layers`, `parameters`, `macs`, `to_dict()`.
@@ -72,7 +75,7 @@ def summary(
         raise ModelError(f"expected a torch.nn.Module, got {type(module).__name__}")
     module = on_meta(module)
     inputs = parse_inputs(module, input_shape, dtype)
-    found = fitting_trace(module, inputs)
+    found = fitting_trace(module, inputs, training=training)
     _require_sizes(module)
     weights = {id(p): p for p in module.parameters()}
     buffers = {id(b): b for b in module.buffers()}
@@ -172,6 +175,8 @@ class _Builder:
             inside=tuple(inside),
             is_chain=all(after.takes == before.gives for before, after in pairwise(call.inside)),
             note=call.window.complaint if call.window else None,
+            sources=call.sources,
+            result=call.gives,
         )
 
     def _count(self, parameters: list[nn.Parameter]) -> tuple[int, int]:

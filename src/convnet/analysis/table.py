@@ -34,6 +34,8 @@ class Layer:
         inside: The layers of a block.
         is_chain: Whether the layers of a block form a chain without branches.
         note: A note on a stride that leaves pixels unused.
+        sources: The identities of the tensors that the layer reads.
+        result: The identity of the tensor that it returns.
     """
 
     name: str
@@ -53,6 +55,8 @@ class Layer:
     inside: tuple[Layer, ...]
     is_chain: bool
     note: str | None
+    sources: tuple[int, ...] = ()
+    result: int | None = None
 
     def leaves(self) -> Iterator[Layer]:
         """The innermost layers in the order in which they run."""

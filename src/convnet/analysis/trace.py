@@ -62,14 +62,19 @@ class Trace:
     read: set[int]
 
 
-def trace(module: nn.Module, inputs: Inputs) -> Trace:
-    """Run a module on the meta device, in evaluation mode, on two inputs; the figures are for one.
+def trace(module: nn.Module, inputs: Inputs, *, training: bool = False) -> Trace:
+    """Run a module on the meta device on two inputs; the figures are for one.
+
+    Args:
+        module: The module, on the meta device.
+        inputs: The shapes of its inputs.
+        training: Whether to run it in training mode instead of evaluation mode.
 
     Raises:
         NothingLeftError: A window is larger than its input; the message names layer and arithmetic.
         ModelError: A layer fails on its input, or the output has no batch axis; the message names the layer.
     """
-    module.eval()
+    module.train(training)
     recorder = _Recorder()
     arguments, keywords = inputs.arguments(BATCH)
     recorder.begin(tensors((arguments, keywords)))
@@ -156,8 +161,8 @@ class _Recorder(MetaMode):
         def hook(module: nn.Module, arguments: Any, keywords: Any) -> None:
             inputs = tensors((arguments, keywords))
             shape = tuple(inputs[0].shape[1:]) if inputs else ()
-            takes = self._identity(inputs[0]) if inputs else None
-            call = Call(name, type(module).__name__, module, shape, self.memory.clock, takes)
+            sources = tuple(map(self._identity, inputs))
+            call = Call(name, type(module).__name__, module, shape, self.memory.clock, sources)
             if inputs and (missing := missing_axis(module, inputs[0], lazy=module in self.lazy)):
                 raise ModelError(f"{describe(call)} {missing}")
             self.open[-1].inside.append(call)
@@ -211,9 +216,10 @@ class _Recorder(MetaMode):
             made = self._per_input(self.memory.made_since(clock, outputs[:1]), outputs[0])
             if macs or window or not counted or not moves:
                 gap = () if counted else (f"{func.namespace}::{name}",)
-                self._record(name, inputs[0], outputs[0], made, macs, gap, window)
-            else:  # a view
-                self.identities[outputs[0]] = self._identity(inputs[0])
+                self._record(name, inputs, outputs[0], made, macs, gap, window)
+            else:  # a view, or several
+                for tensor in outputs:
+                    self.identities[tensor] = self._identity(inputs[0])
         return out
 
     def _identity(self, tensor: Tensor) -> int:
@@ -224,7 +230,7 @@ class _Recorder(MetaMode):
     def _record(
         self,
         name: str,
-        x: Tensor,
+        inputs: Sequence[Tensor],
         out: Tensor,
         made: int,
         macs: int,
@@ -234,9 +240,9 @@ class _Recorder(MetaMode):
         parent, kind = self.open[-1], _PLAIN_NAMES.get(name, name.lstrip("_"))
         name = f"{parent.name}.{kind}".lstrip(".")
         first = 1 if out in self.fields else 0  # a product of weights has no batch
-        operation = Call(
-            name, kind, input=tuple(x.shape[first:]), takes=self._identity(x), gives=self._identity(out)
-        )
+        sources = tuple(map(self._identity, inputs))
+        shape = tuple(inputs[0].shape[first:])
+        operation = Call(name, kind, input=shape, sources=sources, gives=self._identity(out))
         operation.output, operation.made = tuple(out.shape[first:]), made
         operation.traced_macs, operation.uncounted = macs, uncounted
         operation.field, operation.window = self.fields.get(out), window

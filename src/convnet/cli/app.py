@@ -12,11 +12,13 @@ from typing import Annotated, NoReturn
 import typer
 
 from convnet.cli import (
+    arithmetic,
     baselines,
     cache,
     compare,
     data,
     doctor,
+    draw,
     dream,
     evaluate,
     explain,
@@ -61,7 +63,9 @@ app.command("features")(features.features)
 app.command("retrieve")(retrieve.retrieve)
 app.command("plane")(plane.plane)
 app.command("summary")(summary.summary)
+app.command("arithmetic")(arithmetic.arithmetic)
 app.command("filter")(filter.filter_image)
+app.add_typer(draw.app, name="draw")
 app.add_typer(data.app, name="data")
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(models.app, name="models")

@@ -37,7 +37,7 @@ class FixedFilter(nn.Module):
 
     def __init__(self, kernel: Float[Tensor, "K L"], *, border: Border = "zeros") -> None:
         super().__init__()
-        self.register_buffer("kernel", kernel.float())
+        self.register_buffer("kernel", kernel)
         self.border = border
 
     @property

@@ -1,0 +1,1 @@
+"""Pictures of worked examples, one module per example."""
