@@ -47,6 +47,28 @@ def test_widths() -> None:
     assert sum(isinstance(m, nn.MaxPool2d) for m in layers_of(deep)) == 5
 
 
+def test_sizes_strides_and_padding() -> None:
+    first, pool = (
+        layer for layer in layers_of(build("CONV10x5s2p1-POOL3s2-SOFTMAX")) if hasattr(layer, "stride")
+    )
+    assert (first.out_channels, first.kernel_size, first.stride, first.padding) == (
+        10,
+        (5, 5),
+        (2, 2),
+        (1, 1),
+    )
+    assert (pool.kernel_size, pool.stride) == (3, 2)
+    with torch.no_grad():
+        assert build("CONVx4s3-POOL?-SOFTMAX", 33)(torch.rand(2, 3, 33, 33)).shape == (2, 10)
+
+
+@given(kernel=st.integers(1, 9), stride=st.integers(1, 4), padding=st.integers(0, 4), size=st.integers(9, 24))
+def test_the_dense_layer_fits_any_window(kernel: int, stride: int, padding: int, size: int) -> None:
+    model = build(f"CONV2x{kernel}s{stride}p{padding}-SOFTMAX", size)
+    with torch.no_grad():
+        assert model(torch.rand(1, 3, size, size)).shape == (1, 10)
+
+
 @pytest.mark.parametrize(
     ("text", "place", "message"),
     [
@@ -57,7 +79,11 @@ def test_widths() -> None:
         ("CONV-SOFTMAX]", 12, "']' is not expected here"),
         ("CONV-RELU", 9, "it must end in -SOFTMAX"),
         ("SOFTMAX-FC-SOFTMAX", 0, "SOFTMAX can only be the last layer"),
-        ("CONV-POOL3-SOFTMAX", 5, "'3' does not apply to POOL"),
+        ("CONV-RELU3-SOFTMAX", 5, "'3' does not apply to RELU"),
+        ("CONV-FC8x5-SOFTMAX", 5, "'x5' does not apply to FC, only to CONV"),
+        ("CONV8x0-SOFTMAX", 0, "CONV takes a number from 1 to 1,000 after 'x', not 0"),
+        ("CONV8s2s3-SOFTMAX", 0, "CONV has two numbers after 's'"),
+        ("CONV10z5-SOFTMAX", 0, "unknown layer 'CONV10z5'"),
         ("CONV0-SOFTMAX", 0, "CONV takes a number from 1 to 1,000,000, not 0"),
         ("conv–relu-softmax", 4, "'–' is not expected here"),
         ("KONV-RELU-SOFTMAX", 0, "unknown layer 'KONV'"),

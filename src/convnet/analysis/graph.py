@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
-from convnet.analysis.render import window
 from convnet.analysis.table import Layer, LayerTable
+from convnet.analysis.window import Window
 from convnet.errors import ModelError
 from convnet.registry import nearest
 
@@ -171,7 +171,7 @@ def _kind(layer: Layer) -> tuple[Kind, str]:
     if layer.window is not None:
         kind: Kind = "conv" if layer.parameters or "onv" in layer.type else "pool"
         noun = "up-conv" if layer.window.transposed else kind
-        return kind, f"{noun} {window(layer)}"
+        return kind, f"{noun} {_window(layer.window)}"
     if "ool" in layer.type or layer.type == "mean":
         return "pool", "mean" if layer.type == "mean" else "global pool"
     if layer.parameters and layer.type not in _FOLLOWERS:
@@ -181,6 +181,18 @@ def _kind(layer: Layer) -> tuple[Kind, str]:
             else ("other", layer.type)
         )
     return "other", layer.type
+
+
+def _window(window: Window) -> str:
+    """Kernel, dilation and stride in words: 3×3, stride 2."""
+    parts = ["×".join(str(side.kernel_size) for side in window.sides)]
+    for name, values in (
+        ("dilation", [side.dilation for side in window.sides]),
+        ("stride", [side.stride for side in window.sides]),
+    ):
+        if any(value > 1 for value in values):
+            parts.append(f"{name} {'×'.join(map(str, dict.fromkeys(values)))}")
+    return ", ".join(parts)
 
 
 def _without_followers(

@@ -90,8 +90,12 @@ class Filtering:
         return Place(window, self.kernel[::-1, ::-1])
 
     def to_dict(self) -> dict[str, Any]:
-        """The numbers as nested lists, without the channel and row dimensions of a signal."""
-        pick: Any = (lambda x: x[0, 0].tolist()) if self.is_signal else (lambda x: x.tolist())
+        """The numbers as nested lists, without the channel of a single one and the row of a signal."""
+
+        def pick(volume: NDArray[Any]) -> Any:
+            plane = volume[0] if len(volume) == 1 else volume
+            return (plane[0] if self.is_signal else plane).tolist()
+
         return {
             "input": pick(self.values),
             "kernel": self.kernel[0].tolist() if self.is_signal else self.kernel.tolist(),
@@ -147,7 +151,7 @@ def filtering(values: ArrayLike, kernel: ArrayLike, *, border: Border = "zeros")
     volume = array.reshape(1, 1, -1) if is_signal else array if array.ndim == 3 else array[None]
     kernel_ = weights[None] if is_signal else weights
     if border not in get_args(Border):
-        raise DataError(f"border '{border}': expected {', '.join(get_args(Border))}")
+        raise DataError(f"border '{border}': expected zeros, replicate or reflect")
     if border == "reflect" and any(k // 2 >= n for k, n in zip(kernel_.shape, volume.shape[1:], strict=True)):
         raise DataError("border 'reflect': the input is too small for this kernel; use zeros or replicate")
     return Filtering(volume, kernel_, border, is_signal)

@@ -54,9 +54,24 @@ def draw_architecture(table: LayerTable, path: Path) -> None:
         ModelError: The suffix is another, or the input is not an image.
         RunError: The file cannot be written.
     """
+    _require_suffix(path)
+    write_picture(architecture(table), path)
+
+
+def write_picture(picture: Figure, path: Path) -> None:
+    """Write the figure of a network.
+
+    Raises:
+        ModelError: The suffix of the path is no format of pictures.
+        RunError: The file cannot be written.
+    """
+    _require_suffix(path)
+    write_atomically(path, rendered(picture, path.suffix.lower().removeprefix(".")))
+
+
+def _require_suffix(path: Path) -> None:
     if path.suffix.lower() not in PICTURE_SUFFIXES:
         raise ModelError(f"{path}: cannot write this format; use one of {', '.join(PICTURE_SUFFIXES)}")
-    write_atomically(path, rendered(architecture(table), path.suffix.lower().removeprefix(".")))
 
 
 def rendered(picture: Figure, format_: str) -> bytes:

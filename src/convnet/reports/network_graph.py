@@ -24,6 +24,8 @@ SIZE, SMALL = 8.0, 7.0
 """Font sizes in points."""
 LETTER, ROW, MARGIN = 5.0, 11.5, 10.0
 """The width of a letter, the height of a line and the margin of a box, in points."""
+CONTAINERS = ("Sequential", "ModuleList")
+"""Classes that say nothing about a block."""
 MOST_NODES = 220
 SHORTENED = 30
 
@@ -51,7 +53,8 @@ def network_figure(graph: NetworkGraph, *, rightwards: bool = False) -> Figure:
         axes = picture.add_axes((0, 0, 1, 1))
         bare(axes)
         for name, box in zip(groups, layout.groups, strict=True):
-            _draw_group(axes, box, f"{name.strip().rpartition('.')[2]} {graph.blocks[name]}")
+            kind = "" if graph.blocks[name] in CONTAINERS else graph.blocks[name]
+            _draw_group(axes, box, f"{name.strip().rpartition('.')[2]} {kind}")
         for curve, tip in layout.edges:
             draw_edge(axes, curve, tip)
         for node, box in zip(graph.nodes, layout.nodes, strict=True):
@@ -88,7 +91,10 @@ def _groups(graph: NetworkGraph) -> dict[str, list[int]]:
 def _lines(node: Node) -> list[str]:
     if node.kind == "join" and node.label != "concatenate":
         return [node.label]
-    label = node.label if len(node.label) <= SHORTENED else node.label[: SHORTENED - 1] + "…"
+    label = node.label
+    if node.kind == "block" and (name := node.name.rpartition(".")[2]):
+        label = f"{label} {name}"
+    label = label if len(label) <= SHORTENED else label[: SHORTENED - 1] + "…"
     first = " · ".join([label, *node.after]) if len(node.after) < 3 else label
     return [first, by(node.shape)]
 

@@ -2,7 +2,10 @@
 
 sequence = item {"-" item}
 item     = (layer | "(" sequence ")" | "[" sequence "]") ["*" number]
-layer    = name [number] ["?"]
+layer    = name [number] {("x" | "s" | "p") number} ["?"]
+
+The number is the filters of CONV, the units of FC or the window of POOL; x, s and p are the side of the
+kernel, the stride and the padding: CONV10x5s2p1, POOL3s2.
 """
 
 from __future__ import annotations
@@ -14,23 +17,41 @@ from functools import cache
 from convnet.errors import RecipeError
 from convnet.registry import nearest
 
-NUMBERED = ("CONV", "FC")
-NAMES = (*NUMBERED, "POOL", "SOFTMAX", "RELU", "TANH", "SIGMOID", "ELU", "BN", "DROPOUT")
+NUMBERED = ("CONV", "FC", "POOL")
+OPTIONS = {"x": ("CONV",), "s": ("CONV", "POOL"), "p": ("CONV", "POOL")}
+"""The layers that take a kernel size, a stride or a padding."""
+NAMES = (*NUMBERED, "SOFTMAX", "RELU", "TANH", "SIGMOID", "ELU", "BN", "DROPOUT")
 BRACKETS = {"(": ")", "[": "]"}
 MOST_LAYERS = 1000
 DEEPEST = 50
 MOST_UNITS = 1_000_000
+MOST_SIDE = 1000
 
-_LAYER = re.compile(rf"({'|'.join(NAMES)})\d*\??", re.IGNORECASE)
-_TOKEN = re.compile(r"\s*(?:([A-Za-z]+)(\d*)(\??)|(\d+)|(\S))")
+_LAYER = re.compile(rf"({'|'.join(NAMES)})\d*([xsp]\d+)*\??", re.IGNORECASE)
+_TOKEN = re.compile(
+    r"\s*(?:([A-Za-z]+?)(\d*)((?:[xspXSP]\d+)*)(\??)(?![A-Za-z0-9])|([A-Za-z0-9]*[A-Za-z][A-Za-z0-9]*)|(\d+)|(\S))"
+)
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer: its name, its width if given, whether it is optional, and its position in the text."""
+    """A layer of a pattern; what is not given is None.
+
+    Attributes:
+        name: CONV, POOL, ….
+        number: The filters of CONV, the units of FC, the window of POOL.
+        kernel_size: The side of the kernel.
+        stride: The stride.
+        padding: The zeros on either end.
+        optional: Whether it is left out where it does not fit.
+        place: Its position in the text.
+    """
 
     name: str
     number: int | None
+    kernel_size: int | None
+    stride: int | None
+    padding: int | None
     optional: bool
     place: int
 
@@ -94,7 +115,7 @@ class _Parser:
             self.next, self.depth = self.next + 1, self.depth + 1
             layers = self._sequence()
             if self._peek() != BRACKETS[opened]:
-                opening = f"to close the '{opened}' at position {self.tokens[start].start(5) + 1}"
+                opening = f"to close the '{opened}' at position {self.tokens[start].start(7) + 1}"
                 raise self._error(f"expected '-', '*' or '{BRACKETS[opened]}' {opening}")
             self.next, self.depth = self.next + 1, self.depth - 1
         else:
@@ -105,7 +126,7 @@ class _Parser:
         return layers
 
     def _repeated(self, layers: list[Layer]) -> list[Layer]:
-        if self._at_end() or not (number := self.tokens[self.next].group(4)):
+        if self._at_end() or not (number := self.tokens[self.next].group(6)):
             raise self._error("expected a number of repetitions after '*'")
         times = min(int(number[:9]), MOST_LAYERS + 1)
         repeated = self._bounded(layers * times)
@@ -115,21 +136,50 @@ class _Parser:
     def _layer(self) -> Layer:
         if self._at_end():
             raise self._error("expected a layer")
-        name, number, optional = self.tokens[self.next].group(1, 2, 3)
+        name, number, options, optional, word = self.tokens[self.next].group(1, 2, 3, 4, 5)
+        if word is not None:
+            raise self._error(f"unknown layer '{word}'{nearest(word.upper(), NAMES)}")
         if name is None:
             raise self._error(f"expected a layer, got '{self._peek()}'")
         name = name.upper()
         if name not in NAMES:
             raise self._error(f"unknown layer '{name}'{nearest(name, NAMES)}")
         if number and name not in NUMBERED:
-            raise self._error(f"'{number}' does not apply to {name}; only CONV and FC take a number")
+            raise self._error(f"'{number}' does not apply to {name}; only CONV, FC and POOL take a number")
         if number and not 0 < int(number[:9]) <= MOST_UNITS:
             raise self._error(f"{name} takes a number from 1 to {MOST_UNITS:,}, not {number}")
         if optional and name != "POOL":
             raise self._error(f"'?' does not apply to {name}, only to POOL")
         place = self.tokens[self.next].start(1)
+        given = self._options(name, options)
         self.next += 1
-        return Layer(name, int(number) if number else None, bool(optional), place)
+        return Layer(
+            name,
+            int(number) if number else None,
+            given.get("x"),
+            given.get("s"),
+            given.get("p"),
+            bool(optional),
+            place,
+        )
+
+    def _options(self, name: str, text: str) -> dict[str, int]:
+        """Kernel size, stride and padding: x5s2p1."""
+        found: dict[str, int] = {}
+        for letter, digits in re.findall(r"([xsp])(\d+)", text.lower()):
+            least = 0 if letter == "p" else 1
+            if name not in OPTIONS[letter]:
+                raise self._error(
+                    f"'{letter}{digits}' does not apply to {name}, only to {' and '.join(OPTIONS[letter])}"
+                )
+            if letter in found:
+                raise self._error(f"{name} has two numbers after '{letter}'")
+            if not least <= int(digits[:9]) <= MOST_SIDE:
+                raise self._error(
+                    f"{name} takes a number from {least} to {MOST_SIDE:,} after '{letter}', not {digits}"
+                )
+            found[letter] = int(digits)
+        return found
 
     def _bounded(self, layers: list[Layer]) -> list[Layer]:
         if len(layers) > MOST_LAYERS:

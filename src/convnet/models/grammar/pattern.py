@@ -9,6 +9,7 @@ from torch import nn
 
 from convnet.errors import ModelError
 from convnet.layers import Conv2d, Dropout, FlattenLinear, classifier_of, initialize, make_activation
+from convnet.layers.arithmetic import output_size
 from convnet.layers.init import InitName
 from convnet.models.grammar.parse_pattern import Layer, parse, pointed
 from convnet.models.registry import Facts, network
@@ -53,9 +54,10 @@ def pattern(
     """A network from a pattern like [(CONV-RELU)*2-POOL]*3-(FC-RELU)*1-SOFTMAX.
 
     `--model "[(CONV64-RELU)*2-POOL]*2-FC256-RELU-SOFTMAX"` is short for this network with these `layers`.
-    CONV keeps the size; POOL is 2×2 with stride 2; POOL? is left out where the maps are smaller. SOFTMAX, the
-    last layer, is a dense layer with one logit per class (the softmax is part of the loss). RELU, TANH,
-    SIGMOID, ELU, BN (batch norm) and DROPOUT are also available. (…)*3 and […]*3 repeat layers. Recipe
+    CONV keeps the size; CONV10x5s2p1 has ten filters of 5×5, stride 2 and padding 1. POOL is 2×2 with
+    stride 2; POOL3s2 is 3×3 with stride 2; POOL? is left out where the maps are smaller. SOFTMAX, the last
+    layer, is a dense layer with one logit per class (the softmax is part of the loss). RELU, TANH, SIGMOID,
+    ELU, BN (batch norm) and DROPOUT are also available. (…)*3 and […]*3 repeat layers. Recipe
     `pattern-mnist`.
 
     Args:
@@ -74,7 +76,7 @@ def pattern(
         match layer.name:
             case "CONV":
                 filters = layer.number or width * min(2**sketch.pools, WIDEST)
-                sketch.convolution(layer, filters, kernel_size)
+                sketch.convolution(layer, filters, layer.kernel_size or kernel_size)
             case "POOL":
                 sketch.pool(layer)
             case "FC":
@@ -105,25 +107,51 @@ class _Sketch:
     def convolution(self, layer: Layer, filters: int, kernel_size: int) -> None:
         if self.size is None:
             raise self._refusal(layer, "CONV cannot follow FC")
-        self.modules.append(Conv2d(self.channels, filters, kernel_size, padding="same"))
-        self.channels = filters
+        stride = layer.stride or 1
+        if layer.padding is None:
+            padding: str | int = "same"
+            size = tuple(-(-side // stride) for side in self.size)
+        else:
+            padding = layer.padding
+            self._require_room(layer, kernel_size, padding)
+            size = tuple(output_size(side, kernel_size, stride, padding) for side in self.size)
+        self.modules.append(Conv2d(self.channels, filters, kernel_size, stride=stride, padding=padding))
+        self.channels, self.size = filters, (size[0], size[1])
 
     def pool(self, layer: Layer) -> None:
         if self.size is None:
             raise self._refusal(layer, "POOL cannot follow FC")
-        if min(self.size) < 2:
-            if layer.optional:
-                return
-            (height, width), (rows, columns) = self.image_size, self.size
-            least = 2 ** (self.pools + 1)
-            raise self._refusal(
-                layer,
-                f"images of {height}×{width} are reduced to {rows}×{columns} here, too small for a 2×2 POOL; "
-                f"use images of at least {least}×{least}, fewer pools, or POOL?",
-            )
-        self.modules.append(nn.MaxPool2d(2))
-        self.size = (self.size[0] // 2, self.size[1] // 2)
+        window, padding = layer.number or 2, layer.padding or 0
+        if layer.optional and min(self.size) + 2 * padding < window:
+            return
+        if 2 * padding > window:
+            raise self._refusal(layer, f"the padding of a pool is at most half of its window of {window}")
+        self._require_room(layer, window, padding)
+        stride = layer.stride or window
+        self.modules.append(nn.MaxPool2d(window, stride, padding))
+        height, width = (output_size(side, window, stride, padding) for side in self.size)
+        self.size = (height, width)
         self.pools += 1
+
+    def _require_room(self, layer: Layer, window: int, padding: int) -> None:
+        """Check that a window fits the maps."""
+        assert self.size is not None
+        if min(self.size) + 2 * padding >= window:
+            return
+        (height, width), (rows, columns) = self.image_size, self.size
+        raise self._refusal(
+            layer,
+            f"images of {height}×{width} are reduced to {rows}×{columns} here, too small for a "
+            f"{window}×{window} {layer.name}; {self._way_out(layer)}",
+        )
+
+    def _way_out(self, layer: Layer) -> str:
+        if layer.name == "CONV":
+            return "use larger images, a smaller kernel or more padding"
+        if layer.number in (None, 2) and not layer.stride:
+            least = 2 ** (self.pools + 1)
+            return f"use images of at least {least}×{least}, fewer pools, or POOL?"
+        return "use larger images, fewer pools, or POOL?"
 
     def dense(self, units: int) -> None:
         if self.size is None:
