@@ -56,7 +56,8 @@ def _sheet(axes: Axes, layer: FirstLayer) -> None:
     )
     shape = "×".join(map(str, layer.weights.shape[1:]))
     shown = f"{len(images)} of {len(layer.weights)}" if len(images) < len(layer.weights) else f"{len(images)}"
-    axes.set_title(f"{layer.network}\n{shown} {layer.noun} of {shape}", fontsize=9.5)
+    axes.set_title(f"{layer.network}\n{shown} {layer.noun} of {shape}", fontsize=9.5, pad=14)
+    axes.set_anchor("N")
 
 
 def weight_image(weights: Tensor) -> NDArray[Any]:
