@@ -19,8 +19,10 @@ from convnet.workflows.plane import STEPS
 from tests.conftest import PHOTOS, Cli
 
 ROOT = Path(__file__).parent.parent
-GUIDES = sorted((ROOT / "docs").rglob("*.md"))
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *GUIDES]
+COURSE = ROOT / "docs" / "course"
+GUIDES = [page for page in sorted((ROOT / "docs").rglob("*.md")) if page.parent != COURSE]
+"""The pages but those of the course, which run in tests/course."""
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *GUIDES, *sorted(COURSE.glob("*.md"))]
 
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 """`python`, `sh` and `console` blocks run, and the output of `console` is compared."""
@@ -61,7 +63,9 @@ def marked(page: Path) -> Any:
     return pytest.param(page, marks=pytest.mark.slow if slow else [], id=page.stem)
 
 
-@pytest.mark.parametrize("page", [marked(p) for p in GUIDES if blocks(p, "python", "sh", "console")])
+@pytest.mark.parametrize(
+    "page", [marked(p) for p in GUIDES if p.parent != COURSE and blocks(p, "python", "sh", "console")]
+)
 def test_examples(page: Path, tmp_path: Path, call: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """The blocks of a page build on each other, in a folder with a few photos of one's own."""
     monkeypatch.chdir(tmp_path)
@@ -107,7 +111,7 @@ def test_commands_that_are_not_run_have_valid_options(page: Path, monkeypatch: p
     """Examples that need other data, a download or an hour are parsed."""
     command = typer.main.get_command(app)
     without_effect(command, monkeypatch)
-    written = "".join(block for _, block in blocks(page, "", "sh"))
+    written = "".join(block for _, block in blocks(page, "", "sh", "shell"))
     for line in re.findall(r"^(?:\w+=\w+ )?convnet (.*)$", written, re.MULTILINE):
         command.main(shlex.split(line, comments=True), standalone_mode=False)
 

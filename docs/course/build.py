@@ -2,8 +2,8 @@
 
     python docs/course/build.py [CHAPTER…]
 
-Blocks marked `shell` need MNIST or CIFAR-10. They run where the data is found (`CONVNET_DATA`); elsewhere
-their pictures stay as they are.
+Blocks marked `shell` need MNIST or CIFAR-10. Those that make pictures run where the data is found
+(`CONVNET_DATA`); elsewhere their pictures stay as they are.
 """
 
 from __future__ import annotations
@@ -27,8 +27,7 @@ COURSE = Path(__file__).parent
 PHOTOS = COURSE.parent.parent / "tests" / "data" / "photos"
 BLOCK = re.compile(r"^```(sh|shell|console|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PICTURE = re.compile(r"!\[[^\]]*\]\(images/([^)\s]+)\)")
-DATA = {"mnist": ("mnist", "lecture-mnist"), "cifar10": ("cifar10",)}
-"""Data sets, and parts of commands that need them."""
+DATA = ("mnist", "cifar10")
 
 LARGE, WIDEST = 150_000, 1400
 
@@ -66,11 +65,16 @@ def shrink(picture: Path) -> None:
         image.quantize(256, Image.Quantize.FASTOCTREE).save(picture, optimize=True)
 
 
-def has_data(command: list[str]) -> bool:
-    """Whether the data of a command is on this machine."""
-    needed = [name for name, parts in DATA.items() if any(part in " ".join(command) for part in parts)]
+def makes_picture(page: Path, block: str) -> bool:
+    """Whether a block writes a picture of the page."""
+    return any(picture in block for picture in pictures(page))
+
+
+def has_data(block: str) -> bool:
+    """Whether the data sets that a block names are on this machine."""
     root = os.environ.get("CONVNET_DATA")
-    return bool(needed and root) and all((Path(str(root)) / name).is_dir() for name in needed)
+    needed = [name for name in DATA if name in block]
+    return root is not None and all((Path(root) / name).is_dir() for name in needed)
 
 
 def build(page: Path) -> str:
@@ -80,12 +84,12 @@ def build(page: Path) -> str:
         folder = Path(name)
         prepare(folder)
         for language, block in BLOCK.findall(page.read_text()):
+            if language == "shell" and not (makes_picture(page, block) and has_data(block)):
+                continue
             for command in commands(language, block):
-                if language == "shell" and not has_data(command) and "draw" not in command:
-                    continue
                 done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
                 is_error = f"$ convnet {shlex.join(command[3:])}\nconvnet: error" in block
-                if done.returncode and language != "shell" and not is_error:
+                if done.returncode and not is_error:
                     sys.exit(f"{page.name}: {shlex.join(command[2:])}\n{done.stderr}")
         kept = []
         for picture in pictures(page):

@@ -11,7 +11,7 @@ LAYERS = [
     ("workflows", "train, compare, baselines, explain, review"),
     ("reports", "pages and figures: views of a run folder"),
     ("recipes", "the document that describes a run; named recipes"),
-    ("prediction   |   evaluation", "Predictor   |   robustness, slices, diagnosis"),
+    ("prediction  |  evaluation  |  concepts", "Predictor  |  robustness, diagnosis  |  worked examples"),
     ("tasks", "metrics, losses and predictions of each task"),
     ("training   |   analysis   |   explain", "loop   |   layer table   |   units, attribution"),
     ("models   |   data   |   runs", "networks   |   from files to batches   |   run folders"),

@@ -20,6 +20,8 @@ from convnet.layers import Conv2d
 from convnet.layers.activations import make_activation
 from convnet.models import MODELS, build_model
 from convnet.recipes.catalog import named_recipe
+from convnet.training.regularizers import Regularizers
+from convnet.types import ImageShape
 
 NUMBERS = Path(__file__).parents[2] / "docs" / "course" / "numbers.md"
 
@@ -73,8 +75,8 @@ def test_chapter_2_a_linear_classifier_of_cifar10_has_10_x_3072_weights() -> Non
 
 
 def test_chapter_2_the_perceptron_sees_400_pixels() -> None:
-    model = build_model("perceptron", (1, 20, 20), 1)
-    assert sum(p.numel() for p in model.parameters()) == 400 + 1
+    letters = build_model("perceptron", ImageShape(1, 20, 20), 26)
+    assert {tuple(p.shape) for p in letters.parameters()} == {(26, 400), (26,)}
 
 
 def test_chapter_3_losses_of_cat_car_and_frog() -> None:
@@ -118,20 +120,21 @@ def test_chapter_6_without_activation_two_layers_are_one() -> None:
 
 
 def test_chapter_7_penalties_and_weight_decay() -> None:
-    from convnet.training.regularizers import Regularizers
-
     layer = nn.Linear(2, 1, bias=False)
     layer.weight.data = torch.tensor([[3.0, -4.0]])
-    assert Regularizers(l2=0.1).penalty(layer).item() == pytest.approx(0.5 * 0.1 * 25)  # type: ignore[union-attr]
-    assert Regularizers(l1=0.1).penalty(layer).item() == pytest.approx(0.1 * 7)  # type: ignore[union-attr]
-    elastic = Regularizers(l1=0.1, l2=0.1).penalty(layer)
-    assert elastic is not None and elastic.item() == pytest.approx(0.7 + 1.25)
-    elastic.backward()  # the gradient of the L2 part is λW
+    for penalty, expected in (
+        (Regularizers(l2=0.1), 0.5 * 0.1 * 25),
+        (Regularizers(l1=0.1), 0.1 * 7),
+        (Regularizers(l1=0.1, l2=0.1), 0.7 + 1.25),
+    ):
+        found = penalty.penalty(layer)
+        assert found is not None and found.item() == pytest.approx(expected)
+    found.backward()  # the gradient of the L2 part is λW
     torch.testing.assert_close(
         layer.weight.grad, 0.1 * layer.weight.detach() + 0.1 * torch.tensor([[1.0, -1.0]])
     )
     Regularizers(max_norm=1.0).project(layer)
-    assert float(layer.weight.norm()) == pytest.approx(1.0)
+    assert layer.weight.detach().norm().item() == pytest.approx(1.0)
 
 
 def test_chapter_8_gradients_of_graphs() -> None:

@@ -285,5 +285,5 @@ def _inputs(sides: tuple[Side, ...]) -> Iterator[Attempt]:
     side = sides[0]
     below = side.size - side.room % side.stride
     sizes = [below, below + side.stride] if side.room >= 0 else [side.size - side.room]
-    for size in sizes:
+    for size in (size for size in sizes if size > 0):
         yield "--input", str(size), tuple(replace(side, size=size) for _ in sides)

@@ -13,6 +13,9 @@ from convnet.errors import DataError
 MOST_NUMBERS = 4096
 """The largest number of values of a worked example."""
 
+MOST_PRINTED = 16
+"""The largest number of rows and columns that are printed."""
+
 
 class Concept(Protocol):
     """A worked example: its numbers. `str()` gives it as text, `convnet.draw` as a picture."""
@@ -50,12 +53,17 @@ def short(value: float) -> str:
 
 
 def matrix_text(values: NDArray[np.float64]) -> str:
-    """Rows of aligned numbers; the channels of a volume one below the other."""
+    """Rows of aligned numbers, at most 16 of 16; the channels of a volume one below the other."""
     if values.ndim == 3:
         return "\n\n".join(matrix_text(channel) for channel in values)
-    rows = [[short(value) for value in row] for row in np.atleast_2d(values).tolist()]
+    plane = np.atleast_2d(values)
+    rows = [[short(value) for value in row] for row in plane[:MOST_PRINTED, :MOST_PRINTED].tolist()]
     width = max(len(text) for row in rows for text in row)
-    return "\n".join("  ".join(f"{text:>{width}}" for text in row) for row in rows)
+    end = "  …" if plane.shape[1] > MOST_PRINTED else ""
+    lines = ["  ".join(f"{text:>{width}}" for text in row) + end for row in rows]
+    if max(plane.shape) > MOST_PRINTED:
+        lines.append(f"({plane.shape[0]}×{plane.shape[1]} values)")
+    return "\n".join(lines)
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

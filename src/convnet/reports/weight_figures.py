@@ -45,7 +45,7 @@ def weight_figures(model: Network, dataset: Dataset, split: Split) -> Iterator[t
 def template_figure(templates: Tensor, classes: Sequence[str] | None) -> Figure:
     """Weights D×C×H×W as images with 0 as mid-gray: one per class, or those of the hidden units."""
     if classes is not None:
-        title = "One template per class"
+        title = "One template per class (smoother with --set regularizers.l2=0.1)"
         if len(classes) > MOST_PATCHES:
             title = f"Templates of the first {MOST_PATCHES} of {len(classes):,} classes"
             templates, classes = templates[:MOST_PATCHES], classes[:MOST_PATCHES]
@@ -107,8 +107,8 @@ def _neighbor_figure(model: Network, dataset: Dataset, split: Split, shown: Tens
     for index, near, far in zip(shown.tolist(), found.tolist(), distances.tolist(), strict=True):
         images += grids.pictures(dataset, [index, *near])
         names = [dataset.info.classes[int(dataset.targets[i])] for i in near]
-        captions += [f"? {dataset.info.classes[int(dataset.targets[index])]}"]
-        captions += [f"{name}\n{distance:.3g}" for name, distance in zip(names, far, strict=True)]
+        captions += [f"class {dataset.info.classes[int(dataset.targets[index])]}"]
+        captions += [f"{name}\ndistance {distance:.3g}" for name, distance in zip(names, far, strict=True)]
     return grids.image_grid(
         images, captions, 1 + found.shape[1], "Held-out images (left) and their nearest training images"
     )
