@@ -73,6 +73,7 @@ DRAWN = {
     "colors": (PHOTO, "--space", "hsv"),
     "receptive-field": ("[CONV4x3-POOL]*2-SOFTMAX", PHOTO),
     "equivariance": ("[CONV4x3-POOL]*2-SOFTMAX", PHOTO, "--shifts", "1,4"),
+    "unit": ("efficientnet-lite0", PHOTO, "--layer", "conv_stem", "--at", "3,10,12"),
     "weights": ("efficientnet-lite0",),
 }
 

@@ -23,6 +23,8 @@ import convnet
 from convnet import concepts
 from convnet.analysis import equivariance
 from convnet.errors import ConvnetError, DataError
+from convnet.explain.arithmetic import unit
+from convnet.explain.capture import capture
 from convnet.layers import reference
 from convnet.reports.drawings.draw import FIGURES
 
@@ -60,6 +62,7 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     "regularization": lambda: concepts.Regularization("digits", "mlp", (weights("none"), weights("l1=1"))),
     "loss": lambda: concepts.loss([1, 2, 3], 1),
     "signals": lambda: concepts.signals(["0.01", "he+norm+skip"], depth=4, width=8),
+    "unit": lambda: unit(capture(small_network(), PHOTO[None].float()), "3", (1, 2, 3)),
     "matrix": lambda: concepts.toeplitz([1, 0, 2], 5),
     "large matrix": lambda: concepts.toeplitz([[1, 2], [3, 4]], 9),
 }

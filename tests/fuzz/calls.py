@@ -50,6 +50,7 @@ SOUND: dict[str, tuple[str, ...]] = {
     "draw colors": ("data/a/0.png",),
     "draw receptive-field": ("run", "data/a/0.png"),
     "draw equivariance": ("run", "data/a/0.png", "--shifts", "1"),
+    "draw unit": ("run", "data/a/0.png"),
     "draw weights": ("run",),
     "doctor": (),
     "data list": (),

@@ -70,7 +70,7 @@ def explain(
         image,
         layer=layer,
         target=target,
-        unit=None if unit is None else _position(unit),
+        unit=None if unit is None else parse_position(unit),
         methods=() if as_json and out is None and not method else method,
         neighbors=neighbors,
         visualization=visualize if channel is None else channel,
@@ -85,7 +85,12 @@ def explain(
     print(f"page  {page}")
 
 
-def _position(text: str) -> list[int]:
+def parse_position(text: str) -> list[int]:
+    """Channel, row and column of a unit.
+
+    Raises:
+        RecipeError: The text has other parts than whole numbers.
+    """
     from convnet.errors import RecipeError
 
     try:
@@ -97,18 +102,7 @@ def _position(text: str) -> list[int]:
 def _print(found: Explanation) -> None:
     if found.predictor.task.target.exclusive:
         print(found.prediction.as_text(3))
-    unit = found.unit
-    print(f"unit {','.join(map(str, unit.position))} of {unit.layer} ({unit.kind}): {unit.formula}")
-    if unit.patch is not None and unit.kernel is not None:
-        size = "×".join(map(str, unit.patch.shape))
-        bias = "" if unit.bias is None else f" + bias {unit.bias:.6g}"
-        total = float((unit.patch * unit.kernel).sum())
-        print(f"  {size} products, sum {total:.6g}{bias} = {unit.computed:.6g}")
-    else:
-        terms = ", ".join(f"{term.name} = {term.value:.6g}" for term in unit.terms)
-        print(f"  {terms + ': ' if terms else ''}{unit.computed:.6g}")
-    print(f"  the network computed {unit.value:.6g}", end="")
-    print("" if unit.activation is None else f"; after {unit.activation_name}: {unit.activation:.6g}")
+    print(found.unit)
     if found.receptive_field is not None:
         (top, bottom), (left, right) = found.receptive_field["rows"], found.receptive_field["columns"]
         print(f"  receptive field: rows {top} to {bottom}, columns {left} to {right} of the image")

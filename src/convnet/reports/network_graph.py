@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -45,6 +46,8 @@ def network_figure(graph: NetworkGraph, *, rightwards: bool = False) -> Figure:
             f"{len(graph.nodes)} layers are too many for a picture of at most {MOST_NODES}; "
             "use a smaller --depth, or --layer for one block"
         )
+    if graph.is_u_shaped:
+        graph = _compact(graph)
     groups = {} if graph.is_u_shaped else _groups(graph)
     layout = _placed(graph, list(groups.values()), rightwards)
     width, height = layout.size
@@ -86,6 +89,12 @@ def _groups(graph: NetworkGraph) -> dict[str, list[int]]:
     for name, inside in found.items():
         unique.setdefault(tuple(inside), name)  # the outer of two blocks with the same nodes
     return {name: list(inside) for inside, name in unique.items()}
+
+
+def _compact(graph: NetworkGraph) -> NetworkGraph:
+    """The graph with short labels, for the long rows of a U."""
+    nodes = (replace(node, label=node.label.partition(",")[0], after=()) for node in graph.nodes)
+    return replace(graph, nodes=tuple(nodes))
 
 
 def _lines(node: Node) -> list[str]:

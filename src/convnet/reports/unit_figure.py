@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import ImageDraw
 from torch import Tensor
 
+from convnet.errors import ModelError
 from convnet.explain.arithmetic import Unit
 from convnet.reports.grids import Image
 from convnet.reports.style import VAL, bare, figure
@@ -27,6 +28,20 @@ RIGHT, DOWN = 0.3, 0.42
 """The gaps at the right of a map and below it, in inches."""
 LARGEST_CELL = 7
 """The largest patch whose numbers are written."""
+
+
+def products_figure(unit: Unit) -> Figure:
+    """The figure of a unit that is drawn alone.
+
+    Raises:
+        ModelError: The unit is an operation on single numbers.
+    """
+    picture = unit_figure(unit)
+    if picture is None:
+        raise ModelError(
+            f"layer '{unit.layer}' ({unit.kind}) has no patch to draw; choose one that reads several values"
+        )
+    return picture
 
 
 def unit_figure(unit: Unit) -> Figure | None:

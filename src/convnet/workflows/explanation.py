@@ -99,7 +99,7 @@ class Explanation:
 
     def as_dict(self) -> dict[str, Any]:
         """The explanation as plain values, for JSON."""
-        made = self.unit.as_dict()
+        made = self.unit.to_dict()
         return {
             "image": self.path,
             "network": self.predictor.name,

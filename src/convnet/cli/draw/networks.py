@@ -57,6 +57,28 @@ def equivariance(
     emit(found, out, as_json=as_json, default="equivariance.svg")
 
 
+def unit(
+    model: Annotated[
+        str, typer.Argument(metavar="RUN_OR_NETWORK", help="A run, or a network with ImageNet weights.")
+    ],
+    image: Image,
+    layer: Annotated[str | None, typer.Option(help="The layer. Default: the last one with maps.")] = None,
+    at: Annotated[
+        str | None, typer.Option(metavar="C,Y,X", help="Channel, row and column. Default: the largest.")
+    ] = None,
+    out: Picture = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Draw the patch, the kernel and the products of one unit of a network."""
+    from convnet.cli.explain import parse_position
+    from convnet.workflows.explain import explain_image
+
+    place = None if at is None else parse_position(at)
+    found = explain_image(model, image, layer=layer, unit=place, methods=())
+    emit(found.unit, out, as_json=as_json, default="unit.svg")
+
+
 def weights(
     runs: Annotated[
         list[str], typer.Argument(metavar="RUN…", help="Finished runs, or networks with ImageNet weights.")

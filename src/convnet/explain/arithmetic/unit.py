@@ -59,7 +59,7 @@ class Unit:
         """The products of patch and kernel; None without a kernel."""
         return None if self.patch is None or self.kernel is None else self.patch * self.kernel
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The arithmetic as plain values, for JSON; `sum` is the value that the network computed."""
         return {
             "layer": self.layer,
@@ -76,6 +76,21 @@ class Unit:
             "activation": self.activation,
             "activation_function": self.activation_name,
         }
+
+    def __str__(self) -> str:
+        place = ",".join(map(str, self.position))
+        lines = [f"unit {place} of {self.layer} ({self.kind}): {self.formula}"]
+        if self.patch is not None and self.kernel is not None:
+            size = "×".join(map(str, self.patch.shape))
+            bias = "" if self.bias is None else f" + bias {self.bias:.6g}"
+            total = float((self.patch * self.kernel).sum())
+            lines.append(f"  {size} products, sum {total:.6g}{bias} = {self.computed:.6g}")
+        else:
+            terms = ", ".join(f"{term.name} = {term.value:.6g}" for term in self.terms)
+            lines.append(f"  {terms + ': ' if terms else ''}{self.computed:.6g}")
+        after = "" if self.activation is None else f"; after {self.activation_name}: {self.activation:.6g}"
+        lines.append(f"  the network computed {self.value:.6g}{after}")
+        return "\n".join(lines)
 
 
 def _finite(values: Any) -> Any:

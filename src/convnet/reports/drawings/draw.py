@@ -13,6 +13,7 @@ from convnet import concepts
 from convnet.analysis import Equivariance
 from convnet.atomic import write_atomically
 from convnet.errors import RunError
+from convnet.explain.arithmetic import Unit
 from convnet.reports.drawings.activation_figure import activation_figure
 from convnet.reports.drawings.descent_figure import descent_figure
 from convnet.reports.drawings.expression_figure import expression_figure
@@ -29,6 +30,7 @@ from convnet.reports.drawings.signal_figure import signal_figure
 from convnet.reports.drawings.window_figure import window_figure
 from convnet.reports.figures import draw_equivariance
 from convnet.reports.style import plain_style, to_png, to_svg
+from convnet.reports.unit_figure import products_figure
 
 FIGURES: dict[type, Callable[[Any], Figure]] = {
     concepts.ActivationCurves: activation_figure,
@@ -46,6 +48,7 @@ FIGURES: dict[type, Callable[[Any], Figure]] = {
     concepts.ScoreLoss: score_figure,
     concepts.Signals: signal_figure,
     concepts.ToeplitzMatrix: matrix_figure,
+    Unit: products_figure,
 }
 """The figure of each kind of result."""
 SUFFIXES = (".svg", ".png", ".pdf")

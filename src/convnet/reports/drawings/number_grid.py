@@ -62,6 +62,6 @@ def _shade(share: float) -> tuple[float, float, float]:
 
 
 def _text(value: float) -> str:
-    if abs(value - round(value)) < 1e-9 and abs(value) < 1e5:
+    if abs(value - round(value)) < 1e-6 * max(1.0, abs(value)) and abs(value) < 1e5:
         return f"{value:.0f}"
     return f"{value:.2f}" if 0.01 <= abs(value) < 100 else f"{value:.2g}"
