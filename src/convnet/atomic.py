@@ -47,14 +47,20 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         raise RunError(cannot_write(path, error)) from error
 
 
-def require_picture(path: Path) -> None:
-    """Check that a PNG can be written to `path`, before any work is done.
+def require_picture(path: Path, *suffixes: str) -> None:
+    """Check that a picture can be written to `path`, before any work is done.
+
+    Args:
+        path: The file.
+        *suffixes: The formats that can be written. Default: .png.
 
     Raises:
         RunError: The name has another suffix, or the folder does not exist.
     """
-    if path.suffix.lower() != ".png":
+    if not suffixes and path.suffix.lower() != ".png":
         raise RunError(f"cannot write {path}: this picture is a PNG; name it {path.stem or 'picture'}.png")
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise RunError(f"cannot write {path}: this picture is a file with the suffix {' or '.join(suffixes)}")
     try:
         there = path.absolute().parent.is_dir()
     except OSError as error:

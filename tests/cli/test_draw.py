@@ -51,6 +51,12 @@ def test_filter_takes_numbers_and_kernels_of_ones_own(call: Cli, tmp_path: Path)
     assert pixels(tmp_path / "both.png").shape[1] > 1000
 
 
+def test_a_sobel_picture_is_the_same_with_other_outputs(call: Cli, tmp_path: Path) -> None:
+    assert call("filter", PHOTO, "--kernel", "sobel-x", "-o", "a.png").returncode == 0
+    assert call("filter", PHOTO, "--kernel", "sobel-x", "-o", "b.png", "--at", "3,3").returncode == 0
+    assert np.abs(pixels(tmp_path / "a.png") - pixels(tmp_path / "b.png")).max() <= 1
+
+
 def test_a_named_kernel_is_the_same_as_its_numbers(call: Cli, tmp_path: Path) -> None:
     assert call("filter", PHOTO, "--kernel", "sharpen", "-o", "a.png").returncode == 0
     ninth = "-1/9"
@@ -102,19 +108,48 @@ def test_weights_and_fields_of_runs(call: Cli, tmp_path: Path) -> None:
     assert fields["layers"][0]["size"] == [5, 5]
 
 
+WINDOW = ("arithmetic", "--input", "7", "--kernel", "3")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (("arithmetic", "--input", "x", "--kernel", "3"), "--input 'x': expected a whole number"),
-        (("arithmetic", "--input", "9", "--kernel", "3", "--pool", "--local"), "choose one of"),
+        ((*WINDOW, "--pool", "--local"), "choose one of"),
         (("arithmetic", "--input", "99", "--kernel", "3", "--out", "a.svg"), "too large to draw"),
-        (("arithmetic", "--input", "7", "--kernel", "3", "--animate", "a.gif"), "the animation is an .svg"),
+        (
+            (*WINDOW, "--animate", "a.gif"),
+            "a file with the suffix .svg",
+        ),
+        (
+            (*WINDOW, "--animate", "a.svg", "--out", "no/a.svg"),
+            "no folder",
+        ),
+        (
+            (*WINDOW, "--animate", "a.svg", "--out", "a.svg"),
+            "the same name",
+        ),
+        (
+            (*WINDOW, "--pool", "--filters", "2"),
+            "does not apply to --pool",
+        ),
+        (("filter", PHOTO, "--kernel", "box", "--compare", "no/a.png"), "there is no folder"),
+        (("filter", "/dev/zero", "--kernel", "box"), "a device, not an image file"),
+        (("draw", "loss", "9" * 400 + ",1"), "a number is too large"),
+        (("draw", "loss", "1,2", "--classes", ","), "every class needs a name"),
+        (("draw", "graph", "x", "--at", "x=1,x=2"), "x has a value already"),
+        (("draw", "graph", "1if x else 2", "--at", "x=1"), "is not supported"),
+        (("draw", "equivariance", "mlp", PHOTO), "no layer has maps"),
+        (("draw", "equivariance", "lenet5", PHOTO, "--shifts", "1.5"), "expected whole numbers"),
+        (("draw", "pooling", "[[1]]", "--size", "1", "--stride", "9" * 20), "does not fit"),
+        (("draw", "toeplitz", "[[1e308]]"), "kernel: every value must be a number from"),
+        (("summary", "lenet5", "vgg-a", "--depth", "1"), "of several networks only"),
         (("filter", "[1, 2", "--kernel", "[1]"), "input '[1, 2': expected numbers"),
         (("filter", "[1, 2]", "--kernel", "[1, 2]"), "expected odd sides"),
         (("filter", PHOTO, "--kernel", "[[1]]", "--at", "9999,0"), "place 9999,0: the input has"),
         (("filter", PHOTO, "--point", "invert", "--at", "1,1"), "--at applies to --kernel only"),
         (("draw", "loss", "1,a"), "scores '1,a': expected numbers"),
-        (("draw", "loss", "1,2", "--out", "loss.gif"), "pictures are .svg, .png, .pdf"),
+        (("draw", "loss", "1,2", "--out", "loss.gif"), "suffix .svg or .png or .pdf"),
         (("draw", "graph", "x", "--at", "x"), "--at 'x': expected name=number"),
         (("draw", "optimizers", "lbfgs"), "unknown optimizer 'lbfgs'"),
         (("draw", "optimizers", "--start", "1"), "--start 1: expected two numbers"),

@@ -105,6 +105,30 @@ def test_an_animated_window_covers_exactly_the_cells_that_the_layer_uses(setting
         assert all(i in rows.cells and j in columns.cells for i, j in shown)
 
 
+@given(layers)
+def test_ignored_values_are_those_behind_the_last_that_torch_reads(settings: dict[str, object]) -> None:
+    found = arithmetic(**(settings | {"kind": "convolution"}))  # type: ignore[arg-type]
+    if found.output is None:
+        return
+    x = torch.zeros(1, 1, *(side.size for side in found.sides), requires_grad=True)
+    (gradient,) = torch.autograd.grad(ones_layer(found)(x).sum(), x)
+    if not gradient.any():  # all windows lie in the padding
+        return
+    for axis, read in zip(found.axes, (gradient.sum((0, 1, 3)), gradient.sum((0, 1, 2))), strict=True):
+        last = max(read.nonzero().flatten().tolist(), default=-1)
+        assert axis.ignored == len(read) - 1 - last
+    assert ("ignored" in str(found)) == any(axis.ignored for axis in found.axes)
+
+
+def test_ways_out_compute_a_named_padding_again() -> None:
+    found = arithmetic((8, 10), (5, 2), stride=(1, 5), dilation=(3, 1), padding="same", kind="pool")
+    for way in found.ways_out():
+        if way.startswith("--stride 1 "):
+            assert way == "--stride 1 (8×10)"
+    skipped = arithmetic(7, 3, stride=5)
+    assert "the last 4 rows and 4 columns are ignored" in str(skipped) and "to fit" in str(skipped)
+
+
 @given(st.integers(1, 20), small, small, st.integers(0, 2))
 def test_a_way_out_fits(size: int, kernel: int, stride: int, padding: int) -> None:
     found = arithmetic(size, kernel, stride=stride, padding=padding)
@@ -123,6 +147,8 @@ def test_kinds_of_layers() -> None:
     )
     pool = arithmetic(55, 3, stride=2, channels=96, kind="pool")
     assert pool.output == tuple(F.max_pool2d(torch.zeros(1, 96, 55, 55), 3, 2).shape[2:])
+    causal = arithmetic((9,), 3, dilation=2, padding="causal")
+    assert causal.output == (9,) and causal.axes[0].reads(4) == [0, 2, 4]
     signal = arithmetic((9,), 3, stride=2, channels=2, filters=4)
     assert signal.output == tuple(nn.Conv1d(2, 4, 3, 2)(torch.zeros(1, 2, 9)).shape[2:])
     assert signal.parameters == 4 * (3 * 2 + 1)
@@ -134,7 +160,7 @@ def test_kinds_of_layers() -> None:
         ({"input": 0}, "input: expected 2 numbers from 1 to 65,536, got 0, 0"),
         ({"stride": 0}, "stride: expected 2 numbers"),
         ({"padding": -1}, "padding: expected 2 numbers from 0"),
-        ({"padding": "some"}, "padding 'some': expected a number, valid, same, full"),
+        ({"padding": "some"}, "padding 'some': expected a number, valid, same, full, causal"),
         ({"padding": "same", "kind": "transposed"}, "does not apply to a transposed convolution"),
         ({"kernel": (1, 2, 3)}, "kernel: expected 2 numbers"),
         ({"input": (1, 2, 3)}, "expected one or two sizes, got 3"),

@@ -93,7 +93,7 @@ def test_chapter_4_momentum() -> None:
     w, v = np.array([1.0, 1.0]), np.zeros(2)
     for point in path.points:
         assert point == pytest.approx(tuple(w))
-        v = 0.9 * v + np.array([0.1, 2.0]) * w
+        v = 0.9 * v + np.array([0.02, 2.0]) * w
         w = w - 0.05 * v
 
 
@@ -370,3 +370,46 @@ def test_chapter_15_the_network_of_the_layer_pictures() -> None:
     assert [layer.output and layer.output[0] for layer in convolutions] == [10] * 6
     sides = [layer.window.sides[0] for layer in layers if layer.window]
     assert {(s.kernel_size, s.stride, s.padding[0]) for s in sides} == {(3, 1, 1), (2, 2, 0)}
+
+
+def test_chapter_6_capacity_and_regularization() -> None:
+    sizes = [build_model("mlp", ImageShape(2, 1, 1), 2, hidden=(units,)) for units in (3, 6, 20)]
+    assert [sum(p.numel() for p in model.parameters()) for model in sizes] == [
+        (2 + 1) * units + (units + 1) * 2 for units in (3, 6, 20)
+    ]
+    penalties = [Regularizers(l2=strength).penalty(sizes[0]) for strength in (0.001, 0.01, 0.1)]
+    values = [0.0 if penalty is None else penalty.item() for penalty in penalties]
+    assert values == pytest.approx([values[0], 10 * values[0], 100 * values[0]]) and values[0] > 0
+
+
+def test_chapter_9_flattening() -> None:
+    assert torch.tensor([[56, 231], [24, 2]]).flatten().tolist() == [56, 231, 24, 2]
+
+
+@pytest.mark.parametrize("size", [7, 32])
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_chapter_10_summary_of_layers(size: int, kernel: int, stride: int) -> None:
+    found = arithmetic(size, kernel, stride=stride, padding=1, channels=3, filters=8)
+    side = (size - kernel + 2) // stride + 1
+    assert found.output == (side, side) and found.filters == 8
+    assert found.kernels * found.weights_per_filter == kernel**2 * 3 * 8
+    assert found.parameters - found.kernels * found.weights_per_filter == 8
+    pool = arithmetic(size, kernel, stride=stride, channels=3, kind="pool")
+    assert pool.output == ((size - kernel) // stride + 1,) * 2 and (pool.filters, pool.parameters) == (3, 0)
+
+
+def test_chapter_13_lenet5() -> None:
+    windows = [layer.window.sides[0] for layer in table("lenet5").layers if layer.window]
+    assert [(side.kernel_size, side.stride) for side in windows] == [(5, 1), (2, 2), (5, 1), (2, 2), (5, 1)]
+
+
+def test_chapter_13_resnet_begins_with_56_x_56() -> None:
+    pool = next(layer for layer in table("resnet50").layers if layer.type == "MaxPool2d")
+    assert pool.output == (64, 56, 56)
+
+
+def test_chapter_14_convnetjs() -> None:
+    recipe = named_recipe("convnetjs-cifar10")
+    assert recipe.optimizer.name == "adadelta"
+    assert (recipe.augment.flip, recipe.augment.shift) == (True, 2)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from convnet.analysis.summary import summary
 from convnet.analysis.table import Layer
-from convnet.errors import DataError
+from convnet.errors import DataError, ModelError
 
 Shift = tuple[int, int]
 
@@ -50,7 +50,10 @@ class Equivariance:
     @property
     def maps(self) -> LayerEquivariance:
         """The last layer whose output has positions."""
-        return [layer for layer in self.layers if layer.errors is not None][-1]
+        found = [layer for layer in self.layers if layer.errors is not None]
+        if not found:
+            raise ModelError("no layer has maps with positions that can be compared for these shifts")
+        return found[-1]
 
     @property
     def error(self) -> float:

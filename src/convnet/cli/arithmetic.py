@@ -12,13 +12,22 @@ from convnet.cli.numbers import parse_sizes
 from convnet.cli.options import Json
 
 
+def animation(path: Path | None) -> Path | None:
+    """The path of an animation, once it is known that it can be written."""
+    from convnet.atomic import require_picture
+
+    if path is not None:
+        require_picture(path, ".svg")
+    return path
+
+
 def arithmetic(
     input_: Annotated[
         str, typer.Option("--input", metavar="N[xM]", help="The size of the input: 7 for 7×7, or 7x9.")
     ],
     kernel: Annotated[str, typer.Option(metavar="K[xL]", help="The size of the kernel.")],
     stride: Annotated[str, typer.Option(metavar="S[xT]", help="The step of the window.")] = "1",
-    padding: Annotated[str, typer.Option(help="Zeros on either end, valid, same or full.")] = "0",
+    padding: Annotated[str, typer.Option(help="Zeros on either end, or valid, same, full, causal.")] = "0",
     dilation: Annotated[str, typer.Option(metavar="D[xE]", help="The distance between values read.")] = "1",
     channels: Annotated[int, typer.Option(help="Channels of the input.")] = 1,
     filters: Annotated[int, typer.Option(help="Filters, the channels of the output.")] = 1,
@@ -28,7 +37,8 @@ def arithmetic(
     one_dimensional: Annotated[bool, typer.Option("--1d", help="A signal instead of an image.")] = False,
     out: Picture = None,
     animate: Annotated[
-        Path | None, typer.Option(help="Write an animated .svg of the sliding window.")
+        Path | None,
+        typer.Option(callback=animation, help="Write an animated .svg of the sliding window."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -43,11 +53,14 @@ def arithmetic(
     chosen: list[Any] = [kind for kind, is_chosen in kinds.items() if is_chosen]
     if len(chosen) > 1:
         raise ModelError("choose one of --transposed, --local and --pool")
-    if animate is not None and animate.suffix.lower() != ".svg":
-        raise ModelError(f"--animate {animate}: the animation is an .svg file")
+    if animate is not None and animate == out:
+        raise ModelError(f"--animate {animate}: the picture has the same name; choose another")
+    if pool and filters != 1:
+        raise ModelError(f"--filters {filters} does not apply to --pool: it keeps the channels")
     side: Any = parse_sizes(input_, "--input")
     if one_dimensional and len(side) > 1:
         raise ModelError(f"--input {input_}: a signal has one size")
+    padding = padding.strip()
     numbers = {"stride": stride, "dilation": dilation} | (
         {"padding": padding} if padding[:1].isdigit() else {}
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from convnet.cli.draw.emit import writable
 from convnet.cli.numbers import is_numbers, parse_numbers, parse_row
 from convnet.cli.options import Json, print_json
 
@@ -43,7 +44,8 @@ def filter_image(
     compare: Annotated[
         Path | None,
         typer.Option(
-            help="Picture to write: before, kernel, convolution and cross-correlation side by side."
+            callback=writable,
+            help="Picture to write: before, kernel, convolution and cross-correlation side by side.",
         ),
     ] = None,
     set_: Annotated[
@@ -128,17 +130,22 @@ def _filter_numbers(
 ) -> None:
     """Filter with the numbers of a kernel, and print the arithmetic of a place."""
     from convnet import concepts
+    from convnet.errors import RecipeError
     from convnet.reports.drawings.draw import draw
 
     typed = is_numbers(image)
     border = options.pop("border", "zeros" if typed else "replicate")
     values = parse_numbers(image, "input") if typed else _pixels(Path(image))
+    if compare is not None and compare == out:
+        raise RecipeError(f"--compare {compare}: the result has the same name; choose another")
+    if typed and out is not None:
+        writable(out)
     found = concepts.filtering(values, _weights(kernel, options), border=border)
     places = [] if at is None else _places(found, at)
     path = out
     if not typed:
         path = out or Path(f"{Path(image).stem}-{'kernel' if is_numbers(kernel) else kernel}.png")
-        _write_filtered(found, path)
+        _write_filtered(found, path, scaled=is_numbers(kernel))
     elif out is not None:
         draw(found, out)
     if compare is not None:
@@ -196,13 +203,13 @@ def _places(found: Filtering, at: str) -> list[Place]:
     return [found.at(row, column, channel) for channel in range(len(found.values))]
 
 
-def _write_filtered(found: Filtering, path: Path) -> None:
-    """Write the convolution; if the weights sum to 0, its values around mid-gray."""
+def _write_filtered(found: Filtering, path: Path, *, scaled: bool) -> None:
+    """Write the convolution; if the weights sum to 0, around mid-gray, scaled or divided by 8."""
     import torch
 
     values = torch.from_numpy(found.convolution)[None]
     if abs(float(found.kernel.sum())) < 1e-6:
-        values = 128 + 127 * values / max(float(values.abs().max()), 1e-9)
+        values = 128 + values * (127 / max(float(values.abs().max()), 1e-9) if scaled else 1 / 8)
     _write(values, path)
 
 

@@ -47,7 +47,22 @@ def parse_row(text: str, what: str) -> list[float]:
     found = parse_numbers(text, what)
     if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in found):
         raise DataError(f"{what} '{text[:60]}': expected one row of numbers, such as 1,2,3")
-    return [float(value) for value in found]
+    try:
+        return [float(value) for value in found]
+    except OverflowError:
+        raise DataError(f"{what} '{text[:60]}': a number is too large") from None
+
+
+def parse_whole(text: str, what: str) -> list[int]:
+    """A list of whole numbers.
+
+    Raises:
+        DataError: The text is none.
+    """
+    found = parse_row(text, what)
+    if not all(value.is_integer() for value in found):
+        raise DataError(f"{what} '{text[:60]}': expected whole numbers, such as 1,2,3")
+    return [int(value) for value in found]
 
 
 def parse_sizes(text: str, what: str) -> tuple[int, ...]:
@@ -56,7 +71,7 @@ def parse_sizes(text: str, what: str) -> tuple[int, ...]:
     Raises:
         DataError: The text is none.
     """
-    if not re.fullmatch(r"\d{1,6}([x×,]\d{1,6})?", text.strip()):
+    if not re.fullmatch(r"[0-9]{1,6}([x×,][0-9]{1,6})?", text.strip()):
         raise DataError(f"{what} '{text[:60]}': expected a whole number, or two such as 7x9")
     return tuple(int(part) for part in re.split("[x×,]", text.strip()))
 
@@ -69,13 +84,14 @@ def parse_assigned(texts: list[str], what: str) -> dict[str, float]:
     """
     found: dict[str, float] = {}
     for part in (part for text in texts for part in text.split(",") if part.strip()):
-        name, sign, value = part.partition("=")
+        name, _, value = (word.strip() for word in part.partition("="))
         try:
-            found[name.strip()] = float(value)
-        except ValueError:
-            sign = ""
-        if not sign:
-            raise DataError(f"{what} '{part}': expected name=number, such as x=2")
+            (number,) = parse_row(value, what)
+        except (DataError, ValueError):
+            raise DataError(f"{what} '{part[:60]}': expected name=number, such as x=2") from None
+        if name in found:
+            raise DataError(f"{what} '{part[:60]}': {name} has a value already")
+        found[name] = number
     return found
 
 

@@ -75,11 +75,13 @@ def summary(
 
     if as_json and as_markdown:
         raise ModelError("choose one of --json and --markdown")
+    if picture is not None and picture == html:
+        raise ModelError(f"--html {html}: the picture has the same name; choose another")
     if picture is None and (style or layer):
         raise ModelError(f"{'--picture-style' if style else '--layer'} applies to --picture only")
     tables = [_table(model, input_, classes, batch, set_) for model in models]
     if len(models) > 1:
-        if layer or style or html or as_markdown:
+        if layer or style or html or as_markdown or depth:
             raise ModelError("of several networks only the totals, --json and --picture are available")
         _print_totals(tables, picture, as_json)
         return

@@ -17,7 +17,7 @@ Kind = Literal["convolution", "transposed", "local", "pool"]
 Sides = int | Sequence[int]
 
 LARGEST = 65_536
-_NAMED = ("valid", "same", "full")
+_NAMED = ("valid", "same", "full", "causal")
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,14 @@ class Arithmetic:
         sides: Input size, kernel size, stride, padding and dilation per side.
         channels: Channels of the input.
         filters: Channels of the output.
+        padding: The name of the padding, "same", …; None if it was given as numbers.
     """
 
     kind: Kind
     sides: tuple[Side, ...]
     channels: int
     filters: int
+    padding: str | None = None
 
     @cached_property
     def axes(self) -> tuple[Axis, ...]:
@@ -96,8 +98,8 @@ class Arithmetic:
         """The rows and columns of the input at the end that no window reads, in words; None for none."""
         if self.kind == "transposed" or self.output is None:
             return None
-        left = zip(AXES[len(self.sides)], (side.unread for side in self.sides), strict=True)
-        parts = [axis if count == 1 else f"{count} {axis}s" for axis, count in left if count]
+        left = zip(AXES[len(self.sides)], (axis.ignored for axis in self.axes), strict=True)
+        parts = [name if count == 1 else f"{count} {name}s" for name, count in left if count]
         verb = "is" if len(parts) == 1 and not parts[0].endswith("s") else "are"
         return f"the last {' and '.join(parts)} {verb} ignored" if parts else None
 
@@ -115,14 +117,19 @@ class Arithmetic:
         if self.fits:
             return []
         tried = [*_paddings(self.sides), *_strides(self.sides), *_inputs(self.sides)]
-        fitting = [
-            (option, value, made)
-            for option, value, sides in tried
-            if (made := replace(self, sides=sides)).fits
-        ]
+        made = [(option, value, self._with(sides, option)) for option, value, sides in tried]
+        fitting = [way for way in made if way[2].fits]
         first = {option: value for option, value, _ in reversed(fitting)}
         chosen = [way for way in fitting if way[0] == "--input" or first[way[0]] == way[1]]
-        return [f"{option} {value} ({by(made.output or ())})" for option, value, made in chosen]
+        return [f"{option} {value} ({by(found.output or ())})" for option, value, found in chosen]
+
+    def _with(self, sides: tuple[Side, ...], option: str) -> Arithmetic:
+        """The arithmetic with other sides; a named padding is computed again unless it was replaced."""
+        if self.padding is None or option == "--padding":
+            return replace(self, sides=sides, padding=None)
+        ends = [_named_padding(self.padding, side, self.kind) for side in sides]
+        padded = tuple(replace(side, padding=pair) for side, pair in zip(sides, ends, strict=True))
+        return replace(self, sides=padded)
 
     def to_dict(self) -> dict[str, Any]:
         """The settings and the results as plain values."""
@@ -155,13 +162,22 @@ class Arithmetic:
             yield "parameters", self._parameter_text()
         if self.output and self.kind != "pool":
             yield "dense layer", f"{self.dense_parameters:,} parameters for the same inputs and outputs"
-        yield "reads", f"{by(self.receptive_field)} input positions per output"
+        yield "reads", self._reads_text()
 
     def _output_text(self) -> str:
         if self.output is None:
+            if self.kind == "transposed":
+                return "none: the padding crops all of it"
             return "none: the window is larger than the padded input"
         depth = f"{self.filters:,} {'channel' if self.filters == 1 else 'channels'}"
         return f"{by(self.output)}, {depth}{f'; {self.ignored}' if self.ignored else ''}"
+
+    def _reads_text(self) -> str:
+        kernel = [side.kernel_size for side in self.sides]
+        if self.kind == "transposed":
+            return f"at most {by(self.receptive_field)} input positions per output"
+        span = "" if list(self.receptive_field) == kernel else f", which span {by(self.receptive_field)}"
+        return f"{by(kernel)} input positions per output{span}"
 
     def _parameter_text(self) -> str:
         if self.kind == "pool":
@@ -179,7 +195,7 @@ def arithmetic(
     kernel: Sides,
     *,
     stride: Sides = 1,
-    padding: Sides | Literal["valid", "same", "full"] = 0,
+    padding: Sides | Literal["valid", "same", "full", "causal"] = 0,
     dilation: Sides = 1,
     kind: Kind = "convolution",
     channels: int = 1,
@@ -201,7 +217,8 @@ def arithmetic(
             signal.
         kernel: The size of the kernel; one number for all sides, or one per side. Likewise the next three.
         stride: The step of the window.
-        padding: Zeros on either end, or "valid" (none), "same" (keeps the size at stride 1), "full".
+        padding: Zeros on either end, or "valid" (none), "same" (keeps the size at stride 1), "full",
+            "causal" (all in front, so that no output reads later values).
         dilation: The distance between the values that a window reads.
         kind: "convolution", "transposed", "local" or "pool".
         channels: Channels of the input.
@@ -228,7 +245,8 @@ def arithmetic(
     else:
         ends = [(zeros, zeros) for zeros in _each("padding", padding, len(sizes), least=0)]
     sides = tuple(replace(side, padding=pair) for side, pair in zip(bare, ends, strict=True))
-    return Arithmetic(kind, sides, channels, channels if kind == "pool" else filters)
+    named = padding if isinstance(padding, str) else None
+    return Arithmetic(kind, sides, channels, channels if kind == "pool" else filters, named)
 
 
 def by(sizes: Sequence[int]) -> str:
@@ -253,6 +271,8 @@ def _named_padding(name: str, side: Side, kind: Kind) -> tuple[int, int]:
         if kind == "transposed":
             raise ModelError("padding 'same' does not apply to a transposed convolution; give a number")
         return same_ends(side.size, side.kernel_size, side.stride, side.dilation)
+    if name == "causal":
+        return side.span - 1, 0
     zeros = side.span - 1 if name == "full" else 0
     return zeros, zeros
 

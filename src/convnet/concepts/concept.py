@@ -13,6 +13,8 @@ from convnet.errors import DataError
 MOST_NUMBERS = 4096
 """The largest number of values of a worked example."""
 
+LARGEST = 1e9
+"""The largest absolute value of a number."""
 MOST_PRINTED = 16
 """The largest number of rows and columns that are printed."""
 
@@ -33,7 +35,7 @@ def numbers(values: ArrayLike, what: str, *dimensions: int, most: int = MOST_NUM
     """
     try:
         array = np.asarray(values, dtype=np.float64)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise DataError(
             f"{what}: expected numbers in rows of equal length, such as [[1, 2], [3, 4]]"
         ) from None
@@ -42,8 +44,8 @@ def numbers(values: ArrayLike, what: str, *dimensions: int, most: int = MOST_NUM
         raise DataError(f"{what}: expected numbers in {allowed} dimensions, got shape {array.shape}")
     if array.size > most:
         raise DataError(f"{what}: {array.size:,} values; a worked example has at most {most:,}")
-    if not np.isfinite(array).all():
-        raise DataError(f"{what}: every value must be finite")
+    if not (np.abs(array) <= LARGEST).all():
+        raise DataError(f"{what}: every value must be a number from −{LARGEST:g} to {LARGEST:g}")
     return array
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,12 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from convnet.concepts.concept import short, table
+from convnet.concepts.concept import LARGEST, short, table
 from convnet.errors import DataError
 
 LONGEST = 500
 MOST_NODES = 60
-LARGEST = 1e9
 
 _BINARY: dict[type, tuple[str, Callable[[Tensor, Tensor], Tensor]]] = {
     ast.Add: ("+", torch.add),
@@ -106,13 +106,12 @@ class ComputationGraph:
     def __str__(self) -> str:
         rows = [("node", "computes", "value", "local gradients", "gradient")]
         for node in self.nodes:
-            computed = node.operation if not node.inputs else _written(node)
             local = ", ".join(map(short, node.local)) or "–"
-            rows.append((node.name, computed, short(node.value), local, short(node.gradient)))
+            rows.append((node.name, _written(node), short(node.value), local, short(node.gradient)))
         return table(rows)
 
 
-def computation_graph(expression: str, **variables: float) -> ComputationGraph:
+def computation_graph(expression: str, /, **variables: float) -> ComputationGraph:
     """Compute an expression and the derivatives of its result, node by node.
 
         >>> from convnet.concepts import computation_graph
@@ -141,12 +140,29 @@ def _parsed(expression: str) -> ast.expr:
     if len(expression) > LONGEST:
         raise DataError(f"the expression has {len(expression)} characters; at most {LONGEST} are read")
     try:
-        return ast.parse(expression.replace("^", "**").strip(), mode="eval").body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python's remarks on odd spellings
+            return ast.parse(expression.replace("^", "**").strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise DataError(f"expression '{expression}': cannot be read; write it as (x + y) * z") from None
 
 
+def _constant(part: ast.expr) -> float | None:
+    """The value of a number, which may have a minus; None for anything else."""
+    match part:
+        case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
+            return float(number) if abs(number) <= LARGEST else None
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            value = _constant(operand)
+            return None if value is None else -value
+    return None
+
+
 def _written(node: Node) -> str:
+    if not node.inputs:
+        return node.operation
+    if node.operation.startswith("^") and len(node.inputs) == 1:
+        return f"{node.inputs[0]}{node.operation}"
     if len(node.inputs) == 2 and node.operation not in _FUNCTIONS:
         return f"{node.inputs[0]} {node.operation} {node.inputs[1]}"
     return f"{node.operation}({', '.join(node.inputs)})"
@@ -169,7 +185,8 @@ class _Builder:
         """The name of the node of a part, made if it is new."""
         match part:
             case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
-                return self._leaf(f"#{len(self.nodes) + 1}", short(float(number)), float(number))
+                value = float(number) if abs(number) <= LARGEST else math.inf
+                return self._leaf(f"#{len(self.nodes) + 1}", short(value), value)
             case ast.Name(id=name) if name in self.variables:
                 return name if name in self.tensors else self._leaf(name, name, float(self.variables[name]))
             case ast.Name(id=name):
@@ -178,6 +195,8 @@ class _Builder:
                 return self._operation("negate", torch.neg, [self.visit(operand)])
             case ast.UnaryOp(op=ast.UAdd(), operand=operand):
                 return self.visit(operand)
+            case ast.BinOp(op=ast.Pow(), left=left, right=right) if (power := _constant(right)) is not None:
+                return self._operation(f"^{short(power)}", lambda x: x**power, [self.visit(left)])
             case ast.BinOp(op=kind, left=left, right=right) if type(kind) in _BINARY:
                 sign, function = _BINARY[type(kind)]
                 return self._operation(sign, function, [self.visit(left), self.visit(right)])
@@ -191,7 +210,10 @@ class _Builder:
 
     def _leaf(self, name: str, text: str, value: float) -> str:
         if not abs(value) <= LARGEST:
-            raise DataError(f"{text} = {value}: expected a number up to {LARGEST:g}")
+            name = "a number" if name.startswith("#") else f"variable {name}"
+            raise DataError(
+                f"{name} of '{self.expression}': expected a value from −{LARGEST:g} to {LARGEST:g}"
+            )
         self._add(Node(name, text, (), value), torch.tensor(value, dtype=torch.float64, requires_grad=True))
         return name
 
@@ -214,11 +236,17 @@ class _Builder:
     def finished(self) -> tuple[Node, ...]:
         """The nodes with their gradients."""
         tensors = [self.tensors[node.name] for node in self.nodes]
-        gradients = torch.autograd.grad(tensors[-1], tensors, allow_unused=True)
-        return tuple(
-            replace(node, gradient=0.0 if grad is None else float(grad), local=self._local(node))
-            for node, grad in zip(self.nodes, gradients, strict=True)
+        found = torch.autograd.grad(tensors[-1], tensors, allow_unused=True)
+        gradients = [0.0 if grad is None else float(grad) for grad in found]
+        nodes = tuple(
+            replace(node, gradient=gradient, local=self._local(node))
+            for node, gradient in zip(self.nodes, gradients, strict=True)
         )
+        wrong = [node for node in nodes if not all(map(math.isfinite, node.local))]
+        wrong += [node for node in nodes if not math.isfinite(node.gradient)]
+        if wrong:
+            raise DataError(f"the gradient of {_written(wrong[0])} in '{self.expression}' is not finite here")
+        return nodes
 
     def _local(self, node: Node) -> tuple[float, ...]:
         """The derivatives of a node with respect to its inputs, each taken as a variable of its own."""

@@ -15,7 +15,7 @@ from convnet.layers.activations import ACTIVATIONS, Maxout
 DEFAULT = ("sigmoid", "tanh", "relu", "leaky-relu", "maxout", "elu")
 """The functions of the lectures, in their order."""
 POINTS = 241
-REACH = 1000.0
+SHORTEST, REACH = 0.01, 1000.0
 MAXOUT_LINES = ((-0.5, 0.0), (1.0, 0.5))
 """Slope and bias of the two pieces that maxout is drawn with; in a network they are learned."""
 
@@ -90,13 +90,13 @@ def activations(
         UnknownNameError: There is no such function.
         DataError: A point or the reach is out of range.
     """
-    chosen = tuple(names or DEFAULT)
+    chosen = tuple(dict.fromkeys(names or DEFAULT))
     for name in chosen:
         ACTIVATIONS[name]
     if not 1 <= len(at) <= 6 or not all(abs(x) <= REACH for x in at):
         raise DataError(f"at: expected one to six numbers from −{REACH:g} to {REACH:g}")
-    if not 0 < reach <= REACH:
-        raise DataError(f"reach {reach}: expected a number above 0 and up to {REACH:g}")
+    if not SHORTEST <= reach <= REACH:
+        raise DataError(f"reach {reach}: expected a number from {SHORTEST:g} to {REACH:g}")
     return ActivationCurves(tuple(float(x) for x in at), float(reach), chosen)
 
 

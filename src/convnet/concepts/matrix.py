@@ -15,6 +15,7 @@ from convnet.layers import toeplitz_matrix
 
 MOST_ENTRIES = 250_000
 """The largest matrix that is made: 500×500."""
+LARGEST = 65_536
 MOST_COLUMNS = 16
 """The widest matrix that is printed."""
 
@@ -103,8 +104,8 @@ def toeplitz(
         raise DataError(f"input: expected {weights.ndim} positive sizes for this kernel, got {list(sizes)}")
     height, width = (1, sizes[0]) if is_signal else (sizes[0], sizes[-1])
     shape = torch.tensor(weights if weights.ndim == 2 else weights[None])
-    if min(stride, dilation) < 1 or padding < 0:
-        raise DataError("stride and dilation: expected at least 1; padding: at least 0")
+    if not (1 <= stride <= LARGEST and 1 <= dilation <= LARGEST and 0 <= padding <= LARGEST):
+        raise DataError(f"expected a stride and dilation from 1, and padding from 0, to {LARGEST:,}")
     down, across = (1, 0, 1) if is_signal else (stride, padding, dilation), (stride, padding, dilation)
     options = dict(zip(("stride", "padding", "dilation"), zip(down, across, strict=True), strict=True))
     spans = [d * (k - 1) + 1 for k, d in zip(shape.shape, options["dilation"], strict=True)]

@@ -13,6 +13,8 @@ from convnet.concepts.concept import matrix_text, numbers
 from convnet.errors import DataError
 from convnet.layers import ChannelMaxPool
 
+LARGEST_STRIDE = 65_536
+
 PoolKind = Literal["max", "mean", "channels"]
 
 
@@ -90,7 +92,7 @@ def pooling(
     x = torch.tensor(array if array.ndim == 3 else array[None], requires_grad=True)
     step = size if stride is None else stride
     room = x.shape[0] if kind == "channels" else min(x.shape[1:])
-    if not 1 <= size <= room or not step >= 1:
+    if not (1 <= size <= room and 1 <= step <= LARGEST_STRIDE):
         what = f"{room} channels" if kind == "channels" else f"{x.shape[1]}×{x.shape[2]} values"
         raise DataError(f"a window of {size} with stride {step} does not fit {what}")
     if kind == "channels":

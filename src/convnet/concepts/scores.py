@@ -126,7 +126,9 @@ def loss(scores: Sequence[float], target: int, classes: Sequence[str] | None = N
         raise DataError(f"scores: expected 2 to {MOST_SCORES} numbers, got {len(values)}")
     if not 0 <= target < len(values):
         raise DataError(f"target {target}: expected an index from 0 to {len(values) - 1}")
-    names = tuple(classes or (f"class {j}" for j in range(len(values))))
+    names = tuple(" ".join(name.split()) for name in classes or (f"class {j}" for j in range(len(values))))
+    if not all(names):
+        raise DataError("classes: every class needs a name")
     if len(names) != len(values):
         raise DataError(f"classes: expected {len(values)} names, one per score, got {len(names)}")
     return ScoreLoss(tuple(values.tolist()), target, names)

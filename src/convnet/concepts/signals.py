@@ -15,7 +15,7 @@ from convnet.errors import DataError
 from convnet.layers.activations import ACTIVATIONS, make_activation, widening
 from convnet.layers.init import INITIALIZERS
 
-DEEPEST, WIDEST = 200, 1024
+DEEPEST, WIDEST = 200, 512
 SAMPLES = 256
 
 
@@ -75,7 +75,7 @@ class Signals:
         return f"{setting}; standard deviations\n{table(rows)}"
 
 
-DEFAULT_DESIGNS = ("0.01", "xavier", "he", "he+norm", "he+skip")
+DEFAULT_DESIGNS = ("0.01", "xavier", "he", "he+norm", "he+skip", "he+norm+skip")
 
 
 def signals(
@@ -99,7 +99,7 @@ def signals(
         designs: "xavier", "he" or "torch", or the standard deviation of normal weights, such as "0.01". With
             "+norm" batch norm follows every linear layer; with "+skip" every second layer adds its input.
         depth: The number of layers, 1 to 200.
-        width: The units of every layer, 1 to 1,024.
+        width: The units of every layer, 1 to 512.
         activation: The activation function.
         seed: The seed of weights and samples.
 

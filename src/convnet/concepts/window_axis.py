@@ -31,6 +31,13 @@ class Axis:
         return [self.starts[output] + offset for offset in self.offsets]
 
     @property
+    def ignored(self) -> int:
+        """The number of values at the end that no window reads."""
+        read = {cell for output in range(len(self.starts)) for cell in self.reads(output)}
+        last = max(read & set(self.values), default=-1)
+        return sum(cell > last for cell in self.values)
+
+    @property
     def unread(self) -> list[int]:
         """The values of the input that no window reads."""
         read = {cell for output in range(len(self.starts)) for cell in self.reads(output)}

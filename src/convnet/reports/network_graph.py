@@ -27,6 +27,8 @@ LETTER, ROW, MARGIN = 5.0, 11.5, 10.0
 """The width of a letter, the height of a line and the margin of a box, in points."""
 CONTAINERS = ("Sequential", "ModuleList")
 """Classes that say nothing about a block."""
+LARGEST = 8000.0
+"""The largest side of a picture in points."""
 MOST_NODES = 220
 SHORTENED = 30
 
@@ -51,6 +53,8 @@ def network_figure(graph: NetworkGraph, *, rightwards: bool = False) -> Figure:
     groups = {} if graph.is_u_shaped else _groups(graph)
     layout = _placed(graph, list(groups.values()), rightwards)
     width, height = layout.size
+    if max(width, height) > LARGEST:
+        raise ModelError("the picture would be too large; use a smaller --depth, or --layer for one block")
     with figure(max(2.6, (width + 24) / 72), (height + 52) / 72) as picture:
         picture.set_layout_engine("none")
         axes = picture.add_axes((0, 0, 1, 1))
@@ -160,7 +164,10 @@ def _draw_group(axes: Axes, box: Box, title: str) -> None:
     )
     room = int(box.width / LETTER)
     shown = title if len(title) <= room else title[: max(1, room - 1)] + "…"
-    axes.text(left + 5, bottom + box.height - 4, shown, fontsize=SMALL, va="top", color=SOFT, zorder=2)
+    card = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
+    axes.text(
+        left + 5, bottom + box.height - 5, shown, fontsize=SMALL, va="top", color=SOFT, zorder=3, bbox=card
+    )
 
 
 def draw_edge(axes: Axes, points: Sequence[Point], tip: Point | None) -> None:

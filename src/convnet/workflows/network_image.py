@@ -19,6 +19,8 @@ from convnet.workflows.run import load_run
 
 NATIVE = ImageShape(3, 224, 224)
 SEED = 0
+LARGEST_SIDE = 227
+"""Images for networks with random weights are no larger; maps of every layer are kept."""
 
 
 def network_and_image(model: str, image: str | Path) -> tuple[nn.Module, Tensor]:
@@ -47,7 +49,7 @@ def network_and_image(model: str, image: str | Path) -> tuple[nn.Module, Tensor]
             normal = predictor.model.normalize(predictor.task.prepare_input(inputs.images))
         return inner_network(predictor).eval(), normal[0]
     facts = MODELS.facts(name) if (name := named_model(model)["name"]) in MODELS else None
-    shape = facts.native if facts else NATIVE
+    shape = _at_most(facts.native if facts else NATIVE)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
         network = build_model(model, shape, facts.num_classes if facts else 10)
@@ -56,3 +58,7 @@ def network_and_image(model: str, image: str | Path) -> tuple[nn.Module, Tensor]
     pixels = read_picture(Path(image), shape.channels)
     fitted = resize(pixels.transpose(1, 2, 0), (shape.height, shape.width), Resizing("crop"))
     return network.eval(), torch.from_numpy(fitted.copy()).permute(2, 0, 1).float() / 127.5 - 1
+
+
+def _at_most(shape: ImageShape) -> ImageShape:
+    return ImageShape(shape.channels, min(shape.height, LARGEST_SIDE), min(shape.width, LARGEST_SIDE))

@@ -23,7 +23,7 @@ FIELDS = {
     "dropout": "model.dropout",
 }
 """The recipe's field of each regularizer."""
-DEFAULT = ("none", "l2=0.01", "l1=0.0003", "max-norm=1", "dropout=0.5")
+DEFAULT = ("none", "l2=0.01", "l1=0.002", "max-norm=1", "dropout=0.5")
 
 
 def regularization(

@@ -12,7 +12,22 @@ from convnet.cli.options import print_json
 if TYPE_CHECKING:
     from convnet.concepts import Concept
 
-Picture = Annotated[Path | None, typer.Option("--out", "-o", help="Picture to write: .svg, .png or .pdf.")]
+SUFFIXES = (".svg", ".png", ".pdf")
+
+
+def writable(path: Path | None) -> Path | None:
+    """The path of a picture, once it is known that it can be written."""
+    from convnet.atomic import require_picture
+
+    if path is not None:
+        require_picture(path, *SUFFIXES)
+    return path
+
+
+Picture = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", callback=writable, help="Picture to write: .svg, .png or .pdf."),
+]
 
 
 def emit(found: Concept, out: Path | None, *, as_json: bool, default: str | None = None) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from convnet.cli.draw.emit import Picture, emit
-from convnet.cli.numbers import parse_row
+from convnet.cli.numbers import parse_whole
 from convnet.cli.options import DataDir, Json
 
 Network = Annotated[
@@ -43,7 +43,7 @@ def equivariance(
     image: Image,
     shifts: Annotated[
         str, typer.Option(metavar="N,…", help="Shifts to the right in pixels.")
-    ] = "0,1,2,3,4,5,6,7,8",
+    ] = "0,1,2,3,4,8",
     out: Picture = None,
     data_dir: DataDir = None,
     as_json: Json = False,
@@ -53,7 +53,7 @@ def equivariance(
     from convnet.workflows.network_image import network_and_image
 
     network, normal = network_and_image(model, image)
-    found = equivariance(network, normal[None], [int(shift) for shift in parse_row(shifts, "--shifts")])
+    found = equivariance(network, normal[None], parse_whole(shifts, "--shifts"))
     emit(found, out, as_json=as_json, default="equivariance.svg")
 
 

@@ -40,7 +40,7 @@ def loss(
     """
     from convnet import concepts
 
-    names = classes.split(",") if classes else None
+    names = None if classes is None else classes.split(",")
     found = concepts.loss(parse_row(scores, "scores"), target, names)
     emit(found, out, as_json=as_json, default="loss.svg")
 

@@ -10,6 +10,8 @@ from convnet.cli.draw.emit import Picture, emit
 from convnet.cli.numbers import parse_assigned, parse_row
 from convnet.cli.options import Epochs, Json, Set, overrides
 
+LARGEST_SEED = 2**63 - 1
+
 
 def optimizers(
     names: Annotated[
@@ -24,7 +26,7 @@ def optimizers(
     ] = None,
     start: Annotated[str | None, typer.Option(metavar="X,Y", help="Where all of them start.")] = None,
     noise: Annotated[float, typer.Option(help="Noise in every gradient, as of a mini-batch.")] = 0.0,
-    seed: Annotated[int, typer.Option(help="The seed of the noise.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="The seed of the noise.")] = 0,
     out: Picture = None,
     as_json: Json = False,
 ) -> None:
@@ -55,7 +57,7 @@ def initialization(
     depth: Annotated[int, typer.Option(help="The number of layers.")] = 30,
     width: Annotated[int, typer.Option(help="The units of every layer.")] = 256,
     activation: Annotated[str, typer.Option(help="relu, tanh, sigmoid, ….")] = "relu",
-    seed: Annotated[int, typer.Option(help="The seed of weights and samples.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="The seed of weights and samples.")] = 0,
     out: Picture = None,
     as_json: Json = False,
 ) -> None:

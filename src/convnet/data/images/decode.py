@@ -6,6 +6,7 @@ JPEG is decoded by libjpeg-turbo through simplejpeg, everything else by Pillow. 
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,10 @@ def file_bytes(path: Path) -> bytes:
         DataError: The file is missing or cannot be read.
     """
     try:
-        if (size := path.stat().st_size) > LARGEST_FILE:
+        found = path.stat()
+        if stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode):  # /dev/zero has no end
+            raise DataError(f"{path}: a device, not an image file")
+        if (size := found.st_size) > LARGEST_FILE:
             raise DataError(
                 f"{path}: has {size / 1e9:.1f} GB; files are read up to {LARGEST_FILE / 1e9:g} GB"
             )

@@ -27,9 +27,10 @@ DEEPEST = 50
 MOST_UNITS = 1_000_000
 MOST_SIDE = 1000
 
-_LAYER = re.compile(rf"({'|'.join(NAMES)})\d*([xsp]\d+)*\??", re.IGNORECASE)
+_LAYER = re.compile(rf"({'|'.join(NAMES)})\d*([xsp]\d+)*\??", re.IGNORECASE | re.ASCII)
 _TOKEN = re.compile(
-    r"\s*(?:([A-Za-z]+?)(\d*)((?:[xspXSP]\d+)*)(\??)(?![A-Za-z0-9])|([A-Za-z0-9]*[A-Za-z][A-Za-z0-9]*)|(\d+)|(\S))"
+    r"\s*(?:([A-Za-z]+?)(\d*)((?:[xspXSP]\d+)*)(\??)(?![A-Za-z0-9])|([A-Za-z0-9]*[A-Za-z][A-Za-z0-9]*)|(\d+)|(\S))",
+    re.ASCII,
 )
 
 

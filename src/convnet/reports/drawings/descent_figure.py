@@ -53,7 +53,7 @@ def _contours(axes: Axes, found: Descent) -> float:
     grid = torch.cartesian_prod(y, x).flip(1).double()
     loss = found.surface.loss(grid).view(RESOLUTION, RESOLUTION).numpy()
     ends = [value for path in found.paths for value in path.losses if np.isfinite(value)]
-    lowest = min(float(loss.min()), *ends)
+    lowest = min([float(loss.min()), *ends])
     levels = lowest + (float(loss.max()) - lowest) * np.linspace(0.005, 1, LEVELS) ** 2.2
     axes.contourf(x, y, loss, levels=[lowest - 1, *levels], cmap="Blues", alpha=0.5)
     axes.contour(x, y, loss, levels=levels, colors="#8fa8cf", linewidths=0.6)

@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 
 from convnet import concepts
 from convnet.analysis import Equivariance
-from convnet.atomic import write_atomically
-from convnet.errors import RunError
+from convnet.atomic import require_picture, write_atomically
 from convnet.explain.arithmetic import Unit
 from convnet.reports.drawings.activation_figure import activation_figure
 from convnet.reports.drawings.descent_figure import descent_figure
@@ -51,7 +50,6 @@ FIGURES: dict[type, Callable[[Any], Figure]] = {
     Unit: products_figure,
 }
 """The figure of each kind of result."""
-SUFFIXES = (".svg", ".png", ".pdf")
 
 
 def draw(concept: concepts.Concept, path: str | Path) -> Path:
@@ -72,22 +70,10 @@ def draw(concept: concepts.Concept, path: str | Path) -> Path:
         ConvnetError: The example is too large to draw.
     """
     path = Path(path)
-    suffix = require_suffix(path)
+    require_picture(path, *_CONTENT)
     picture = FIGURES[type(concept)](concept)
-    write_atomically(path, _CONTENT[suffix](picture))
+    write_atomically(path, _CONTENT[path.suffix.lower()](picture))
     return path
-
-
-def require_suffix(path: Path) -> str:
-    """The suffix of a picture.
-
-    Raises:
-        RunError: It is no picture that can be written.
-    """
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise RunError(f"cannot write {path}: pictures are {', '.join(SUFFIXES)}")
-    return suffix
 
 
 def _to_pdf(picture: Figure) -> bytes:
