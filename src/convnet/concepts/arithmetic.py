@@ -9,15 +9,13 @@ from functools import cached_property
 from typing import Any, Literal
 
 from convnet.analysis.window import AXES, Side
+from convnet.concepts.changes import LARGEST, changes
+from convnet.concepts.padding import padded
 from convnet.concepts.window_axis import Axis, axis_of, transposed_axis
 from convnet.errors import ModelError
-from convnet.layers.reference import same_ends
 
 Kind = Literal["convolution", "transposed", "local", "pool"]
 Sides = int | Sequence[int]
-
-LARGEST = 65_536
-_NAMED = ("valid", "same", "full", "causal")
 
 
 @dataclass(frozen=True)
@@ -114,11 +112,8 @@ class Arithmetic:
 
     def ways_out(self) -> list[str]:
         """Options of `convnet arithmetic` with which the windows fit, each with the output that it gives."""
-        if self.fits:
-            return []
-        tried = [*_paddings(self.sides), *_strides(self.sides), *_inputs(self.sides)]
-        made = [(option, value, self._with(sides, option)) for option, value, sides in tried]
-        fitting = [way for way in made if way[2].fits]
+        made = ((option, value, self._with(sides, option)) for option, value, sides in changes(self.sides))
+        fitting = [way for way in made if way[2].fits] if not self.fits else []
         first = {option: value for option, value, _ in reversed(fitting)}
         chosen = [way for way in fitting if way[0] == "--input" or first[way[0]] == way[1]]
         return [f"{option} {value} ({by(found.output or ())})" for option, value, found in chosen]
@@ -127,9 +122,7 @@ class Arithmetic:
         """The arithmetic with other sides; a named padding is computed again unless it was replaced."""
         if self.padding is None or option == "--padding":
             return replace(self, sides=sides, padding=None)
-        ends = [_named_padding(self.padding, side, self.kind) for side in sides]
-        padded = tuple(replace(side, padding=pair) for side, pair in zip(sides, ends, strict=True))
-        return replace(self, sides=padded)
+        return replace(self, sides=padded(sides, self.padding, transposed=self.kind == "transposed"))
 
     def to_dict(self) -> dict[str, Any]:
         """The settings and the results as plain values."""
@@ -241,10 +234,10 @@ def arithmetic(
         _each(name, value, 1, least=1)
     bare = tuple(map(Side, sizes, kernels, strides, [(0, 0)] * len(sizes), dilations))
     if isinstance(padding, str):
-        ends = [_named_padding(padding, side, kind) for side in bare]
+        sides = padded(bare, padding, transposed=kind == "transposed")
     else:
-        ends = [(zeros, zeros) for zeros in _each("padding", padding, len(sizes), least=0)]
-    sides = tuple(replace(side, padding=pair) for side, pair in zip(bare, ends, strict=True))
+        zeros = _each("padding", padding, len(sizes), least=0)
+        sides = tuple(replace(side, padding=(n, n)) for side, n in zip(bare, zeros, strict=True))
     named = padding if isinstance(padding, str) else None
     return Arithmetic(kind, sides, channels, channels if kind == "pool" else filters, named)
 
@@ -264,46 +257,9 @@ def _each(name: str, value: Sides, count: int, *, least: int) -> tuple[int, ...]
     return values
 
 
-def _named_padding(name: str, side: Side, kind: Kind) -> tuple[int, int]:
-    if name not in _NAMED:
-        raise ModelError(f"padding '{name}': expected a number, {', '.join(_NAMED)}")
-    if name == "same":
-        if kind == "transposed":
-            raise ModelError("padding 'same' does not apply to a transposed convolution; give a number")
-        return same_ends(side.size, side.kernel_size, side.stride, side.dilation)
-    if name == "causal":
-        return side.span - 1, 0
-    zeros = side.span - 1 if name == "full" else 0
-    return zeros, zeros
-
-
 def _transposed_formula(side: Side) -> str:
     before, behind = side.padding
     zeros = f"2·{before}" if before == behind else f"({before} + {behind})"
     size = (side.size - 1) * side.stride - before - behind + side.span
     span = str(side.kernel_size) if side.dilation == 1 else f"({side.dilation}·{side.kernel_size - 1} + 1)"
     return f"({side.size} − 1)·{side.stride} − {zeros} + {span} = {size}"
-
-
-Attempt = tuple[str, str, tuple[Side, ...]]
-
-
-def _paddings(sides: tuple[Side, ...]) -> Iterator[Attempt]:
-    for zeros in range(1, max(side.span for side in sides)):
-        yield "--padding", str(zeros), tuple(replace(side, padding=(zeros, zeros)) for side in sides)
-
-
-def _strides(sides: tuple[Side, ...]) -> Iterator[Attempt]:
-    for stride in range(max(side.stride for side in sides) - 1, 0, -1):
-        yield "--stride", str(stride), tuple(replace(side, stride=stride) for side in sides)
-
-
-def _inputs(sides: tuple[Side, ...]) -> Iterator[Attempt]:
-    """The next smaller and larger input, for square inputs with equal options."""
-    if len(set(sides)) != 1:
-        return
-    side = sides[0]
-    below = side.size - side.room % side.stride
-    sizes = [below, below + side.stride] if side.room >= 0 else [side.size - side.room]
-    for size in (size for size in sizes if size > 0):
-        yield "--input", str(size), tuple(replace(side, size=size) for _ in sides)

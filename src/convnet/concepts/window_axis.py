@@ -32,10 +32,16 @@ class Axis:
 
     @property
     def ignored(self) -> int:
-        """The number of values at the end that no window reads."""
-        read = {cell for output in range(len(self.starts)) for cell in self.reads(output)}
-        last = max(read & set(self.values), default=-1)
-        return sum(cell > last for cell in self.values)
+        """The number of values at the end that no window reads, where the values are not spread out."""
+        last = max((self._last_at(offset) for offset in self.offsets), default=-1)
+        return len(self.values) - 1 - last
+
+    def _last_at(self, offset: int) -> int:
+        """The last value that any window reads at an offset; −1 if there is none."""
+        number = (self.values[-1] - offset - self.starts.start) // self.starts.step
+        if number < 0 or not self.starts:
+            return -1
+        return max(-1, self.starts[min(number, len(self.starts) - 1)] + offset)
 
     @property
     def unread(self) -> list[int]:
