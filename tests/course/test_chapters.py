@@ -64,7 +64,9 @@ def test_a_chapter_has_pictures_with_texts_and_three_exercises(page: Path) -> No
         assert len(description) > 15, target
     exercises = text.partition("## Exercises")[2]
     assert re.findall(r"^\*\*(\d)\.\*\*", exercises, re.MULTILINE) == ["1", "2", "3"]
-    assert exercises.count('<details markdown="1"><summary>Answer</summary>') == 3
+    answers = exercises.split('<details markdown="1"><summary>Answer</summary>')[1:]
+    assert len(answers) == 3
+    assert all(re.search(r"^```(console|python|sh)$", answer, re.MULTILINE) for answer in answers)
 
 
 def test_pictures_have_names_of_their_own(build: Any) -> None:
