@@ -100,12 +100,12 @@ def overlap(a: Box, b: Box) -> bool:
     return abs(a.x - b.x) < (a.width + b.width) / 2 - 1 and abs(a.y - b.y) < (a.height + b.height) / 2 - 1
 
 
-LEFT_OUT = ("resnet1", "pipeline", "knn", "majority", "efficientnet-lite")
+LEFT_OUT = ("resnet1", "resnet3", "resnet4", "resnet5", "vgg", "pipeline", "knn", "majority", "efficientnet")
 """Models without layers, and several that differ in their depth only."""
 NETWORKS = [name for name in MODELS if not name.startswith(LEFT_OUT)]
 
 
-@pytest.mark.parametrize("name", [*NETWORKS, "efficientnet-lite0"])
+@pytest.mark.parametrize("name", [*NETWORKS, "efficientnet-lite0", "resnet50", "vgg-a-lrn"])
 def test_every_network_is_drawn_without_overlaps(name: str) -> None:
     """Every node is reachable from the input, and every picture has all nodes."""
     graph = graph_of(name)

@@ -17,7 +17,10 @@ from tests.test_docs import blocks, run_console, run_shell
 COURSE = Path(__file__).parents[2] / "docs" / "course"
 CHAPTERS = sorted(COURSE.glob("[0-9]*.md"))
 PAGES = [COURSE / "index.md", *CHAPTERS, COURSE / "errata.md"]
-SLOW = ("04-optimization", "07-regularization", "14-training", "15-seeing-inside", "19-applications")
+SLOW = (
+    "02-linear-classifiers", "04-optimization", "05-features", "06-neural-networks", "07-regularization",
+    "13-architectures", "14-training", "15-seeing-inside", "19-applications",
+)  # fmt: skip
 PICTURE = re.compile(r"!\[([^\]]*)\]\(([^)\s]+)\)")
 
 
