@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from convnet.analysis.summary import summary
 from convnet.analysis.table import Layer
 from convnet.errors import DataError, ModelError
+from convnet.layers.evaluating import evaluating
 
 Shift = tuple[int, int]
 
@@ -159,22 +159,11 @@ def _outputs(model: nn.Module, images: Tensor, layers: dict[str, Layer]) -> dict
         return hook
 
     hooks = [m.register_forward_hook(keep(name)) for name, m in model.named_modules() if name in layers]
-    with _evaluating(model):
+    with evaluating(model):
         model(images)
     for hook in hooks:
         hook.remove()
     return found
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, was_training in modes.items():
-            module.training = was_training
 
 
 def _translated(images: Tensor, shift: Shift) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ from convnet.analysis import summary
 from convnet.analysis.table import Layer
 from convnet.concepts.concept import table
 from convnet.errors import ModelError
+from convnet.layers.evaluating import evaluating
 from convnet.registry import nearest
 
 MOST_LAYERS = 12
@@ -166,7 +166,7 @@ def _gradients(model: nn.Module, image: Tensor, names: Sequence[str]) -> dict[st
     hooks = [modules[name].register_forward_hook(keep(name)) for name in names]
     x = image.detach()[None].float().requires_grad_()
     try:
-        with _evaluating(model), torch.enable_grad():
+        with evaluating(model), torch.enable_grad():
             model(x)
     finally:
         for hook in hooks:
@@ -183,14 +183,3 @@ def _gradients(model: nn.Module, image: Tensor, names: Sequence[str]) -> dict[st
             total += gradient[0].square().mean(0)
         found[name] = (total / DRAWS).sqrt().numpy()
     return found
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Any:
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, was_training in modes.items():
-            module.training = was_training
