@@ -29,7 +29,8 @@ from PIL import Image
 
 from convnet.data import Preprocess, list_data
 from convnet.data.audit.audit import audit
-from convnet.data.files.image_reader import ImageReader, read_image
+from convnet.data.files.image_reader import ImageReader
+from convnet.data.images.read import read_image
 from convnet.device import keep_freed_memory
 from convnet.types import ImageShape
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from convnet import concepts
     from convnet.analysis import equivariance, summary
-    from convnet.api import audit, baselines, compare, embed, explain, resume, retrieve, train
+    from convnet.api import audit, baselines, compare, embed, explain, export, resume, retrieve, train
     from convnet.data import open_data
     from convnet.errors import ConvnetError
+    from convnet.export import Bundle, load_bundle
     from convnet.recipes import Recipe
     from convnet.reports.drawings.draw import draw
     from convnet.runs import Baselines
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Baselines",
+    "Bundle",
     "ConvnetError",
     "Recipe",
     "Run",
@@ -37,6 +39,8 @@ __all__ = [
     "embed",
     "equivariance",
     "explain",
+    "export",
+    "load_bundle",
     "load_predictor",
     "load_run",
     "open_data",
@@ -49,6 +53,9 @@ __all__ = [
 
 _HOMES = {
     "Baselines": "convnet.runs",
+    "Bundle": "convnet.export",
+    "export": "convnet.api",
+    "load_bundle": "convnet.export",
     "audit": "convnet.api",
     "baselines": "convnet.api",
     "resume": "convnet.api",

@@ -13,6 +13,7 @@ from convnet.data import Data, Dataset, Preprocess, as_path
 from convnet.data.audit.audit import Audit
 from convnet.data.datasets.adapters import as_dataset
 from convnet.errors import RecipeError
+from convnet.export import Bundle
 from convnet.layers import Metric
 from convnet.recipes import Recipe, override, split_data
 from convnet.recipes.defaults import ANNOTATION_FOR, dataset_recipe
@@ -30,6 +31,7 @@ from convnet.workflows.comparison import Comparison
 from convnet.workflows.embed import embed_data
 from convnet.workflows.explain import explain_image
 from convnet.workflows.explanation import Explanation
+from convnet.workflows.export import export_run
 from convnet.workflows.progress import shown_progress
 from convnet.workflows.retrieve import Retrieval, Space, retrieve_photos
 from convnet.workflows.retrieve import retrieve as find_nearest
@@ -303,6 +305,50 @@ def explain(
         neighbors=neighbors,
         visualization=visualization,
     )
+
+
+def export(
+    run: Run | str | Path,
+    *,
+    out: str | Path | None = None,
+    data: Any = None,
+    formats: Sequence[str] = (),
+    quantize: Literal["int8"] | None = None,
+    max_drop: float = 0.01,
+    **facts: str,
+) -> Bundle:
+    """Export a run as a bundle: a folder that predicts the same everywhere.
+
+        >>> bundle = convnet.export("runs/mnist-1", formats=["onnx"])  # doctest: +SKIP
+        >>> bundle.predict("seven.png")  # doctest: +SKIP
+
+    Args:
+        run: A run or its folder.
+        out: The folder to write. Default: bundles/NAME of the run.
+        data: The data of a run that was trained on data in memory.
+        formats: Further formats: "onnx", "pt2" (torch.export).
+        quantize: "int8" for a further model in int8 arithmetic.
+        max_drop: The largest loss of the main metric by int8.
+        **facts: `name`, `version` and `license` of the model.
+
+    Returns:
+        The bundle. Every format was compared with the network on held-out samples.
+
+    Raises:
+        ConvnetError: The run is not finished, its data is missing, a format cannot express the network or
+            predicts differently, or int8 costs too much. Then nothing is written.
+    """
+    if unknown := facts.keys() - {"name", "version", "license"}:
+        raise RecipeError(f"{min(unknown)}: is not a fact of a model; expected name, version or license")
+    return export_run(
+        run if isinstance(run, Run) else load_run(run),
+        _path(out),
+        data=data,
+        formats=formats,
+        quantize=quantize is not None,
+        max_drop=max_drop,
+        facts=dict(facts),
+    ).bundle
 
 
 def embed(

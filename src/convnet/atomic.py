@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from convnet.errors import RunError
+from convnet.errors import RunError, RunExistsError
 
 PART = ".part"
 """The suffix of a file while it is being written."""
@@ -45,6 +47,59 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
         raise RunError(cannot_write(path, error)) from error
+
+
+def create_folder(path: Path, fill: Callable[[Path], None], occupied: Callable[[Path], str]) -> Path:
+    """Create a folder with its files, atomically.
+
+    Args:
+        path: The folder; must not exist, or be empty.
+        fill: Writes the files into a folder.
+        occupied: The message about a folder that is not empty.
+
+    Returns:
+        The absolute path.
+
+    Raises:
+        RunExistsError: The folder is not empty.
+        RunError: The parent is not writable, or the disk is full; then nothing is left.
+    """
+    path = path.absolute()
+    temporary = None
+    try:
+        empty = path.is_dir() and not any(path.iterdir())
+        if path.exists() and not empty:
+            raise RunExistsError(occupied(path))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if empty:  # it may be a mount point
+            try:
+                fill(path)
+            except BaseException:
+                empty_folder(path)
+                raise
+            return path
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:LONGEST]}.", suffix=PART))
+        fill(temporary)
+        temporary.chmod(0o755)
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY) and path.exists():  # another process was first
+            raise RunExistsError(occupied(path)) from None
+        raise RunError(cannot_write(path, error)) from error
+    finally:
+        if temporary is not None and temporary.exists():
+            shutil.rmtree(temporary, ignore_errors=True)
+    return path
+
+
+def empty_folder(folder: Path) -> None:
+    """Remove everything in a folder, but not the folder itself."""
+    for child in folder.iterdir():
+        if child.is_dir():
+            shutil.rmtree(child, ignore_errors=True)
+        else:
+            child.unlink(missing_ok=True)
 
 
 def require_picture(path: Path, *suffixes: str) -> None:

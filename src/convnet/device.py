@@ -15,6 +15,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from convnet.cores import available_cores
 from convnet.errors import RecipeError
 
 Precision = Literal["auto", "fp32", "bf16"]
@@ -102,11 +103,6 @@ def make_compute(device: str, precision: Precision) -> Compute:
     if device != "cpu" and device != default_device():
         raise RecipeError(f"there is no {device} device here; use --device {default_device()}")
     return Compute(torch.device(device), resolve_precision(precision, device))
-
-
-def available_cores() -> int:
-    """The number of processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def set_threads(threads: int | None) -> int:

@@ -15,6 +15,8 @@ Annotation = str
 IGNORED = -100
 """The class index of positions without a class; losses and metrics ignore them."""
 SplitName = Literal["train", "val", "test"]
+Modality = Literal["images", "table", "series"]
+"""What samples are."""
 
 
 class ImageShape(NamedTuple):
@@ -26,6 +28,14 @@ class ImageShape(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.channels}×{self.height}×{self.width}"
+
+
+EVALUATION_BATCH = 512
+
+
+def evaluation_batch(shape: ImageShape) -> int:
+    """The batch size of evaluation and prediction; smaller for larger images."""
+    return max(4, EVALUATION_BATCH * 32**2 // max(32**2, shape.height * shape.width))
 
 
 @dataclass(frozen=True)

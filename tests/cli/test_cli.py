@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from convnet.device import available_cores
+from convnet.cores import available_cores
 from tests.conftest import Cli, refused, result_of
 
 

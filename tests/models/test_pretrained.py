@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from convnet.data.files.image_reader import read_image_file
+from convnet.data.images.read import read_image_file
 from convnet.models import MODELS, build_model, public_weights
 from convnet.models.convnext import DEPTHS, torchvision_name
 from convnet.models.imagenet import imagenet_classes

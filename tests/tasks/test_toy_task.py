@@ -20,9 +20,10 @@ from convnet.data.datasets.named.finders import NamedSet, bundled
 from convnet.device import Compute
 from convnet.layers import classifier_of
 from convnet.models.registry import MODELS, Facts, network
+from convnet.outputs import Labels, Prediction
 from convnet.recipes import Recipe
 from convnet.targets import TARGETS, Loss, Target, register_target
-from convnet.tasks.task import TASKS, Evaluation, Labels, Prediction, Score, Task, predict_all
+from convnet.tasks.task import TASKS, Evaluation, Score, Task, predict_all
 from convnet.training.losses import LOSSES, loss_for
 from convnet.types import ImageShape
 from convnet.workflows import resume, train

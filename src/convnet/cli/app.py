@@ -22,6 +22,7 @@ from convnet.cli import (
     dream,
     evaluate,
     explain,
+    export,
     features,
     filter,
     lr_find,
@@ -56,6 +57,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("explain")(explain.explain)
 app.command("dream")(dream.dream)
+app.command("export")(export.export)
 app.command("report")(report.report)
 app.command("review")(review.review)
 app.command("runs")(runs.runs)

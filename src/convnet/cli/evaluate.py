@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convnet.cli.options import DataDir, Json, Label, print_json
+from convnet.cli.options import Backend, DataDir, Json, Label, Precision, print_json
 from convnet.types import SplitName
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ SIGNIFICANT = 0.05
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN|BUNDLE", help="The folder of a finished run or a bundle.")
+    ],
     data: Annotated[
         str | None, typer.Argument(help="Other data: a data set or a folder. Default: the run's own.")
     ] = None,
@@ -44,6 +46,8 @@ def evaluate(
             metavar="IMAGES", help="A folder of images of other classes: how many are recognized as unknown."
         ),
     ] = None,
+    backend: Backend = None,
+    precision: Precision = "fp32",
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
@@ -52,13 +56,13 @@ def evaluate(
     Other data is read as the run's own was: with its label column, classes, colors and preprocessing. The
     page of --out also shows robustness, accuracy by properties of the images, and a map of the embeddings.
     """
-    from convnet.workflows import load_run
+    from convnet.workflows.bundle_run import load_any_run
     from convnet.workflows.details import details_of
     from convnet.workflows.evaluate import evaluate_run
 
-    loaded = load_run(run)
+    loaded = load_any_run(run, backend=backend, precision=precision)
     measured = evaluate_run(loaded, data, split=split, label=label)
-    other = None if against is None else evaluate_run(load_run(against), data, split=split, label=label)
+    other = None if against is None else evaluate_run(load_any_run(against), data, split=split, label=label)
     details = details_of(measured, full=out is not None, against=other, unknown=unknown)
     figures = {**measured.figures(), **details.as_dict()}
     page = measured.write(out, details) if out is not None else None

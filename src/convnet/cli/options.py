@@ -60,6 +60,14 @@ Labels = Annotated[
         "--task", help="What belongs to an image: a class, labels, a mask, an image. Default: found."
     ),
 ]
+Backend = Annotated[
+    Literal["onnxruntime", "openvino", "torch"] | None,
+    typer.Option(help="What computes a bundle. Default: the fastest that is installed."),
+]
+Precision = Annotated[
+    Literal["fp32", "int8"],
+    typer.Option(help="int8 for bundles that were exported with --quantize int8."),
+]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write; default: below runs/.")]
 
 

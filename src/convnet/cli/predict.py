@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convnet.cli.options import Json, print_json
+from convnet.cli.options import Backend, Json, Precision, print_json
 
 if TYPE_CHECKING:
     from convnet.errors import DataError
-    from convnet.prediction import InputFile, Predictor
-    from convnet.tasks import Prediction
+    from convnet.outputs import Prediction
+    from convnet.prediction import InputFile, NetworkPredictor, Predictor
 
 
 PADDED = " (zero padding affects single windows at their borders)"
@@ -25,8 +25,8 @@ def predict(
     model: Annotated[
         str,
         typer.Argument(
-            metavar="RUN",
-            help="The folder of a finished run, or the name of a network with ImageNet weights.",
+            metavar="RUN|BUNDLE",
+            help="The folder of a finished run or a bundle, or the name of a network with ImageNet weights.",
         ),
     ],
     images: Annotated[
@@ -61,30 +61,32 @@ def predict(
     scale: Annotated[
         float | None, typer.Option(help="With --dense: resize the photo by this factor first.")
     ] = None,
+    backend: Backend = None,
+    precision: Precision = "fp32",
     as_json: Json = False,
 ) -> None:
     """Predict images: print the most probable classes, or write the predicted masks or images.
 
     Files that cannot be read are named, and the others are predicted; the exit status is then 1.
     """
-    from convnet.workflows import load_predictor
+    from convnet.workflows.predictors import load_network_predictor, load_predictor
 
-    loaded = load_predictor(model)
-    task = loaded.task
     if dense:
         _require_unused({"--tile": tile, "--page": page}, "does not apply with --dense")
-        _print_dense(loaded, [Path(image) for image in images], out, scale, as_json)
+        _print_dense(load_network_predictor(model), [Path(image) for image in images], out, scale, as_json)
         return
     _require_unused({"--scale": scale}, "applies only with --dense")
+    loaded = load_predictor(model, backend=backend, precision=precision)
+    kind = loaded.kind
     job = Job(loaded, loaded.files(images), tile)
-    if loaded.inputs.modality == "series" and task.columns:
+    if loaded.inputs.modality == "series" and kind.columns:
         _require_unused({"--tile": tile, "--page": page}, "does not apply to series")
         _write_rows(job, out, as_json)
-    elif task.writes:
-        _require_unused({"--page": page}, f"does not apply to {task.name} runs")
+    elif kind.writes:
+        _require_unused({"--page": page}, f"does not apply to {kind.name} runs")
         _write_files(job, out, as_json)
     else:
-        _require_unused({"--tile": tile}, f"does not apply to {task.name} runs")
+        _require_unused({"--tile": tile}, f"does not apply to {kind.name} runs")
         _print_classes(job, top, out, page, as_json)
     job.finish()
 
@@ -146,7 +148,7 @@ def _print_classes(job: Job, top: int, out: Path | None, page: Path | None, as_j
 
 
 def _print_dense(
-    predictor: Predictor, images: list[Path], out: Path | None, scale: float | None, as_json: bool
+    predictor: NetworkPredictor, images: list[Path], out: Path | None, scale: float | None, as_json: bool
 ) -> None:
     from convnet.reports.dense_figures import write_dense_figure
 
@@ -200,7 +202,7 @@ def _write_rows(job: Job, out: Path | None, as_json: bool) -> None:
         return
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(job.predictor.task.columns)
+    writer.writerow(job.predictor.kind.columns)
     rows = [row for prediction in predictions for row in prediction.rows()]
     writer.writerows(rows)
     target = out or Path(f"{job.files[0].path.stem}-steps.csv")
@@ -213,7 +215,7 @@ def _write_files(job: Job, out: Path | None, as_json: bool) -> None:
     from convnet.atomic import write_atomically
 
     images = [file.path for file in job.files]
-    first, *others = job.predictor.task.writes.items()
+    first, *others = job.predictor.kind.writes.items()
     places: dict[str, dict[str, Path]] = {}
     for file, target in zip(job.files, _targets(images, out, first[1]), strict=True):
         stem = target.stem.removesuffix(f"-{first[1]}")

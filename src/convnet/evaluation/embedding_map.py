@@ -14,7 +14,7 @@ from convnet.data import Dataset, Loader
 from convnet.explain import embed
 from convnet.explain.projection import principal_components, t_sne
 from convnet.layers import Network
-from convnet.tasks import evaluation_batch
+from convnet.types import evaluation_batch
 
 SMALL_SIDE = 64
 MOST_SMALL, MOST_LARGE = 1000, 200

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from convnet.data import Dataset, Loader
 from convnet.data.images.corruptions import CORRUPTIONS, STRENGTHS, applicable, corrupted
 from convnet.device import derived_seed
-from convnet.tasks import evaluation_batch
 from convnet.tasks.intervals import Interval, wilson
 from convnet.tasks.task import evaluating
+from convnet.types import evaluation_batch
 
 SMALL_SIDE = 64
 MOST_SMALL, MOST_LARGE = 1000, 100

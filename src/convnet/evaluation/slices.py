@@ -15,8 +15,9 @@ from PIL import Image
 
 from convnet.data import Dataset, ImageDataset, Loader
 from convnet.errors import DataError
-from convnet.tasks import ClassificationResult, evaluation_batch
+from convnet.tasks import ClassificationResult
 from convnet.tasks.intervals import Interval, wilson
+from convnet.types import evaluation_batch
 
 ORIENTATION, SIDEWAYS = 274, 5
 """The EXIF tag of the orientation, and the first of its values that exchange the sides."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from convnet.explain.ranks import separation
-from convnet.explain.unknown import SCORES
+from convnet.outputs.calibration import SCORES
 from convnet.tasks import ClassificationResult
 from convnet.tasks.intervals import Interval, wilson
 
@@ -66,11 +67,15 @@ def measure_unknown(
     """
     calibration = known.calibration
     logits = others / calibration.temperature
-    areas = {str(name): separation(score(known.calibrated), score(logits)) for name, score in SCORES.items()}
+    known_logits, other_logits = known.calibrated.numpy(), logits.numpy()
+    areas = {
+        str(name): separation(torch.from_numpy(score(known_logits)), torch.from_numpy(score(other_logits)))
+        for name, score in SCORES.items()
+    }
     rule = calibration.unknown
     if rule is None:
         return UnknownData(data, len(logits), areas, None, None, None, None, unreadable)
-    rejected = int(rule.unknown(logits).sum())
+    rejected = int(rule.unknown(other_logits).sum())
     return UnknownData(
         data,
         len(logits),
@@ -78,6 +83,6 @@ def measure_unknown(
         rule.score,
         rejected / len(logits),
         wilson(rejected, len(logits)),
-        float((~rule.unknown(known.calibrated)).double().mean()),
+        float((~rule.unknown(known_logits)).mean()),
         unreadable,
     )

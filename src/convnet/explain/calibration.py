@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,41 +10,13 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from convnet.explain.unknown import UnknownRule, fit_unknown
+from convnet.explain.unknown import fit_unknown
+from convnet.outputs import UNCALIBRATED, Calibration
 
 BINS = 15
 """Bins of equal width, as in Guo et al. 2017."""
 COLDEST, HOTTEST = 0.05, 20.0
 """The range of temperatures."""
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What a classifier's validation split says about its probabilities.
-
-    Attributes:
-        temperature: Logits are divided by it before the softmax.
-        unknown: When a sample is called unknown; None if there were too few validation samples.
-        samples: The number of validation samples.
-    """
-
-    temperature: float = 1.0
-    unknown: UnknownRule | None = None
-    samples: int = 0
-
-    def as_dict(self) -> dict[str, Any]:
-        """The calibration as plain values, for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Calibration:
-        """The calibration of `as_dict`."""
-        rule = content.get("unknown")
-        known = None if rule is None else UnknownRule(**rule)
-        return cls(content["temperature"], known, content["samples"])
-
-
-UNCALIBRATED = Calibration()
 
 
 def calibrate(

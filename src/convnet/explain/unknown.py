@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal
-
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
 from convnet.explain.ranks import separation
+from convnet.outputs.calibration import SCORES, ScoreName, UnknownRule
 
 COVERAGE = 0.95
 """The fraction of validation samples that are accepted."""
@@ -22,49 +19,6 @@ SCRAMBLED = 200
 """The largest number of validation samples that are scrambled to choose the score."""
 TILES = 4
 """Tiles per side of an image, and parts of a series, whose order is scrambled."""
-
-ScoreName = Literal["negative-energy", "max-probability"]
-
-
-def negative_energy(logits: Float[Tensor, "N K"]) -> Float[Tensor, N]:
-    """log Σ exp(logits), which is low for unknown inputs (Liu et al. 2020)."""
-    return logits.double().logsumexp(1)
-
-
-def max_probability(logits: Float[Tensor, "N K"]) -> Float[Tensor, N]:
-    """The probability of the most probable class (Hendrycks and Gimpel 2017)."""
-    return logits.double().softmax(1).amax(1)
-
-
-SCORES: dict[ScoreName, Callable[[Tensor], Tensor]] = {
-    "max-probability": max_probability,
-    "negative-energy": negative_energy,
-}
-
-
-@dataclass(frozen=True)
-class UnknownRule:
-    """When an input is called unknown: its score is below a threshold.
-
-    Attributes:
-        score: The name of the score.
-        threshold: The smallest score of a known input.
-        coverage: The fraction of validation samples with at least that score.
-        auroc: How well each score separates validation samples from scrambled ones; None if not measured.
-    """
-
-    score: ScoreName
-    threshold: float
-    coverage: float
-    auroc: Mapping[str, float] | None = None
-
-    def scores(self, logits: Float[Tensor, "N K"]) -> Float[Tensor, N]:
-        """The score of each sample, from calibrated logits."""
-        return SCORES[self.score](logits)
-
-    def unknown(self, logits: Float[Tensor, "N K"]) -> Bool[Tensor, N]:
-        """Which samples are unknown."""
-        return self.scores(logits) < self.threshold
 
 
 def scrambled(images: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
@@ -107,11 +61,14 @@ def fit_unknown(
     """
     if len(logits) < FEWEST:
         return None
-    scores = {name: score(logits) for name, score in SCORES.items()}
+    scores = {name: torch.from_numpy(score(logits.numpy())) for name, score in SCORES.items()}
     chosen: ScoreName = "max-probability"
     areas: dict[str, float] | None = None
     if others is not None and len(others):
-        areas = {str(name): separation(scores[name], score(others)) for name, score in SCORES.items()}
+        areas = {
+            str(name): separation(scores[name], torch.from_numpy(score(others.numpy())))
+            for name, score in SCORES.items()
+        }
         chosen = (
             "negative-energy" if areas["negative-energy"] > areas["max-probability"] else "max-probability"
         )
@@ -127,7 +84,7 @@ def coverage_accuracy(
     Returns:
         Coverage 1/N…1, and the accuracy of that fraction of samples with the highest scores.
     """
-    order = rule.scores(logits).argsort(descending=True, stable=True)
+    order = torch.from_numpy(rule.scores(logits.numpy())).argsort(descending=True, stable=True)
     right = (logits.argmax(1) == targets)[order].double()
     counts = torch.arange(1, len(right) + 1, dtype=torch.float64)
     return (counts / len(right)).numpy(), (right.cumsum(0) / counts).numpy()

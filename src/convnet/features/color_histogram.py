@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from convnet.errors import ModelError
-from convnet.features.registry import FEATURES
+from convnet.features.registry import FEATURES, parts
 from convnet.registry import NonNegative
 
 ColorSpace = Literal["rgb", "hsv"]
@@ -40,7 +40,7 @@ class ColorHistogram(nn.Module):
     def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D"]:
         """N×bins^C, in the order of the first channel, then the second, then the third."""
         group = max(1, PIXELS_AT_ONCE // math.prod(x.shape[1:]))
-        counts = torch.cat([self._count(part) for part in x.split(group)])
+        counts = torch.cat([self._count(part) for part in parts(x, group)])
         shares = counts.to(torch.float32) / math.prod(x.shape[2:])
         return self._smooth(shares) if self.sigma else shares
 
@@ -52,6 +52,11 @@ class ColorHistogram(nn.Module):
         for channel in x.unbind(1):
             places = places * self.bins + (channel * self.bins).int().clamp_(0, self.bins - 1)
         cells = self.bins**self.channels
+        if torch.compiler.is_exporting():
+            chosen = places.flatten(1).long()
+            return x.new_zeros(x.shape[0], cells).scatter_add(
+                1, chosen, torch.ones_like(chosen, dtype=x.dtype)
+            )
         places = places.flatten(1) + torch.arange(len(x), device=x.device, dtype=torch.int32)[:, None] * cells
         counts = torch.bincount(places.flatten(), minlength=len(x) * cells)
         return counts.view(len(x), cells)

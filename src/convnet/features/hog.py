@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from convnet.errors import ModelError
-from convnet.features.registry import FEATURES
+from convnet.features.registry import FEATURES, parts
 from convnet.registry import Count, CountOrZero
 
 BlockNorm = Literal["l1", "l1-sqrt", "l2", "l2-hys"]
@@ -53,7 +53,7 @@ class HoG(nn.Module):
         """N×D: blocks by row, each with its cells by row, each with its orientations."""
         x = x if x.is_floating_point() else x.float()
         group = max(1, PIXELS_AT_ONCE // math.prod(x.shape[1:]))
-        return torch.cat([self._blocks(self.cells(part)).flatten(1) for part in x.split(group)])
+        return torch.cat([self._blocks(self.cells(part)).flatten(1) for part in parts(x, group)])
 
     def _blocks(self, cells: Tensor) -> Tensor:
         """Normalized blocks of cells, N×I×J×B×B×O; without blocks the cells, N×I×J×O."""
@@ -71,7 +71,7 @@ class HoG(nn.Module):
         # Directions of 180° and more are those of an edge seen from the other side.
         bins = torch.atan2(rows, columns).mul_(self.orientations / math.pi).remainder_(self.orientations)
         places = bins.long().clamp_max_(self.orientations - 1)
-        cells = (len(x), height, width)
+        cells = (x.shape[0], height, width)
         places += _first_bins(cells, self.cell_size, self.orientations, x.device)
         votes = magnitude[whole].flatten()
         sums = votes.new_zeros(*cells, self.orientations)

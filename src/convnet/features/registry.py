@@ -18,6 +18,11 @@ from convnet.registry import Registry
 FEATURES: Registry[Callable[..., nn.Module], Any] = Registry("feature")
 
 
+def parts(x: Tensor, size: int) -> tuple[Tensor, ...]:
+    """A batch in parts of at most `size` images, which bounds memory; in exported models it stays whole."""
+    return (x,) if torch.compiler.is_exporting() else x.split(size)
+
+
 class Features(Fitted):
     """Several features, concatenated as the channels of images of one pixel."""
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from convnet.errors import ModelError
 from convnet.features.codebook import Codebook, learn_codebook, normalize_patches
-from convnet.features.registry import FEATURES
+from convnet.features.registry import FEATURES, parts
 from convnet.layers import Fitted, Passes
 from convnet.registry import Count, CountOrZero
 
@@ -113,7 +113,7 @@ class VisualWords(Fitted):
         self.require_fitted()
         group = max(1, NUMBERS_AT_ONCE // (math.prod(self.positions) * self.count))
         with torch.autocast(x.device.type, enabled=False):
-            return torch.cat([self._encode(part) for part in x.float().split(group)])
+            return torch.cat([self._encode(part) for part in parts(x.float(), group)])
 
     def _encode(self, x: Tensor) -> Tensor:
         rows, columns = self.positions
@@ -122,7 +122,7 @@ class VisualWords(Fitted):
         # ‖p − w‖² = ‖p‖² − 2 p·w + ‖w‖² as one product, with two more elements per patch.
         ends = white.square().sum(2, keepdim=True), torch.ones_like(white[:, :, :1])
         squares = torch.cat([white, *ends], 2) @ self._dictionary()
-        codes = self._codes(squares).view(len(x), rows, columns, self.count).permute(0, 3, 1, 2)
+        codes = self._codes(squares).view(x.shape[0], rows, columns, self.count).permute(0, 3, 1, 2)
         cells = F.adaptive_avg_pool2d(codes, self.grid)
         return cells.permute(0, 2, 3, 1).flatten(1)
 

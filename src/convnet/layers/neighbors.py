@@ -9,6 +9,8 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
+from convnet.errors import ModelError
+
 Metric = Literal["l1", "l2", "cosine"]
 
 QUERIES, VECTORS, PAIRS = 1024, 4096, 4096
@@ -39,6 +41,8 @@ def nearest(
     Returns:
         Distances Q×k, ascending, and indices Q×k.
     """
+    if torch.compiler.is_exporting():
+        return _nearest_by_products(queries, memory, k, metric)
     dtype = torch.promote_types(queries.dtype, torch.float32)
     center = None if metric == "l1" else _mean(memory, dtype, metric)
     with torch.autocast(queries.device.type, enabled=False):
@@ -46,6 +50,18 @@ def nearest(
         parts = [_search(q.to(dtype), memory, k, metric, center) for q in blocks]
     distances, indices = (torch.cat(columns) for columns in zip(*parts, strict=True))
     return distances, indices
+
+
+def _nearest_by_products(queries: Tensor, memory: Tensor, k: int, metric: Metric) -> tuple[Tensor, Tensor]:
+    """The same for exported models, without blocks; float64 products of pixels are exact."""
+    if metric == "l1":
+        raise ModelError(
+            "k-NN with metric=l1 cannot be exported: ONNX has no such distance; use l2 or cosine"
+        )
+    rows, columns = (_prepared(x, torch.float64, metric) for x in (queries, memory))
+    squares = rows.square().sum(1, keepdim=True) + columns.square().sum(1) - 2 * rows @ columns.t()
+    values, places = squares.clamp_min(0).topk(k, largest=False)
+    return values / 2 if metric == "cosine" else values.sqrt(), places
 
 
 def _mean(memory: Tensor, dtype: torch.dtype, metric: Metric) -> Tensor:

@@ -20,7 +20,7 @@ class Network(nn.Sequential):
     def forward(self, x: Tensor) -> Any:
         """The outputs N×…, in training with auxiliary outputs; see `plain_outputs`."""
         made = super().forward(x)  # type: ignore[no-untyped-call]
-        return plain_outputs(made, len(x), training=self.training)
+        return plain_outputs(made, x.shape[0], training=self.training)
 
     @property
     def normalize(self) -> Normalize:

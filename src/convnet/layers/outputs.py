@@ -65,4 +65,4 @@ def _parts(made: Any) -> tuple[Tensor, list[Tensor]]:
 
 def _with_batch(output: Tensor, count: int) -> Tensor:
     """An output N×K or N×K×H×W; squeeze() also drops the axis of a batch of one."""
-    return output[None] if count == 1 and output.dim() in (1, 3) else output
+    return output[None] if output.dim() in (1, 3) and count == 1 else output

@@ -29,7 +29,7 @@ from convnet.models import (
 from convnet.models.fully_convolutional import Dense, fully_convolutional
 from convnet.models.grammar import pattern, pipeline
 from convnet.models.grammar.parse_pipeline import parse_call, parse_pipeline
-from convnet.models.grammar.pipeline import Pipeline
+from convnet.models.grammar.pipeline import Pipeline, assemble
 from convnet.models.published import PublishedFile
 from convnet.models.registry import (
     MODELS,
@@ -50,6 +50,7 @@ __all__ = [
     "Pipeline",
     "PublishedFile",
     "alexnet",
+    "assemble",
     "autoencoder",
     "build_model",
     "convnetjs",

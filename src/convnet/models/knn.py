@@ -23,6 +23,7 @@ class NearestNeighbors(Fitted):
         labels: Their classes, N.
         kept: Their positions among the training samples, N.
         chosen: The number of neighbors that vote; chosen on the validation samples if `k` is None.
+        voters: The same as a Python number.
     """
 
     fitted_state = ("memory", "labels", "kept", "chosen")
@@ -34,6 +35,8 @@ class NearestNeighbors(Fitted):
     def __init__(self, num_classes: int, k: int | None, metric: Metric, most: int | None = None) -> None:
         super().__init__()
         self.num_classes, self.k, self.metric, self.most = num_classes, k, metric, most
+        self.voters = k or 1
+        self.register_load_state_dict_post_hook(_restore_voters)  # type: ignore[no-untyped-call]
 
     def require_samples(self, train: int, val: int) -> None:
         """Check that there are `k` samples, or validation samples to choose `k` on."""
@@ -55,9 +58,8 @@ class NearestNeighbors(Fitted):
         count = min(len(memory), self.most or len(memory))
         self.kept = torch.arange(count, device=memory.device) * len(memory) // count
         self.memory, self.labels = memory[self.kept], labels[self.kept]
-        self.chosen = torch.tensor([self.k or 1], device=memory.device)
-        if self.k is None and val is not None:
-            self.chosen[0] = self._choose(val)
+        self.voters = self._choose(val) if self.k is None and val is not None else self.k or 1
+        self.chosen = torch.tensor([self.voters], device=memory.device)
 
     def _choose(self, val: Passes) -> int:
         """The candidate with the most correct validation samples; the smallest in a tie."""
@@ -90,7 +92,7 @@ class NearestNeighbors(Fitted):
     def forward(self, x: Tensor) -> Tensor:
         """N×… → votes N×K; nearer neighbors break ties."""
         self.require_fitted()
-        _, places = self.neighbors(x, int(self.chosen))
+        _, places = self.neighbors(x, self.voters)
         return self._votes(self.labels[places])
 
     def _votes(self, labels: Tensor) -> Tensor:
@@ -103,6 +105,12 @@ class NearestNeighbors(Fitted):
     def extra_repr(self) -> str:
         """Shown by `print(module)`."""
         return f"k={self.k or 'chosen'}, metric={self.metric}"
+
+
+def _restore_voters(module: nn.Module, _incompatible: object) -> None:
+    """The number of voters as a Python number, which exported models need."""
+    assert isinstance(module, NearestNeighbors)
+    module.voters = int(module.chosen)
 
 
 def _compact(x: Tensor) -> Tensor:

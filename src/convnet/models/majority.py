@@ -37,7 +37,7 @@ class Majority(Fitted):
     def forward(self, x: Tensor) -> Tensor:
         """N×… → N×K, the same row for each."""
         self.require_fitted()
-        return (self.counts + 1).float().log().expand(len(x), -1)
+        return (self.counts + 1).float().log().expand(x.shape[0], -1)
 
 
 @network(

@@ -16,8 +16,9 @@ from convnet.data.images.resize import stretch
 from convnet.errors import DataError, RecipeError, RunError
 from convnet.layers import Network
 from convnet.models import fully_convolutional
+from convnet.outputs import Labels
 from convnet.prediction.inputs import InputSpec
-from convnet.tasks import Labels, Task, as_picture
+from convnet.tasks import Task, as_picture
 from convnet.types import ImageShape
 
 MIN_SCALE, MAX_SCALE = 0.01, 16.0

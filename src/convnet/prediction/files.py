@@ -12,15 +12,15 @@ from typing import Any, Literal
 
 import numpy as np
 from PIL import Image, ImageOps
-from torch import Tensor
 
-from convnet.data.datasets.npz import CHANNELS, channels_first
 from convnet.data.files.annotations import TABLE_FILES
 from convnet.data.files.image_csv import list_paths
 from convnet.data.files.recordings import is_recording
 from convnet.data.files.storage import NOT_UTF8, is_archive, open_storage
+from convnet.data.images.arrays import CHANNELS, channels_first
 from convnet.data.images.decode import file_bytes
 from convnet.data.images.formats import has_image_name
+from convnet.data.images.pixels import Pixels
 from convnet.errors import DataError
 
 PATTERN = "*?["
@@ -41,10 +41,12 @@ class InputFile:
     Attributes:
         location: Its path, for messages and results.
         read: Reads its bytes.
+        pixels: The pixels H×W×C of an image in memory, which is then not read; None for files.
     """
 
     location: str
     read: Callable[[], bytes]
+    pixels: Pixels | None = None
 
     @property
     def path(self) -> Path:
@@ -125,7 +127,7 @@ def _pixels(item: Any, place: int, channels: int | None, white: int | None) -> l
     if isinstance(item, Image.Image):
         return [_as_file(f"image {place}", item)]
     name = f"input {place}"
-    array = np.asarray(item.detach().cpu() if isinstance(item, Tensor) else item)
+    array = np.asarray(item.detach().cpu() if hasattr(item, "detach") else item)
     if array.ndim not in (2, 3, 4) or array.dtype == np.object_:
         shape = f" of shape {array.shape}" if array.ndim else ""
         raise _not_an_input(name, f"{type(item).__name__}{shape}")
@@ -150,9 +152,14 @@ def _stored(name: str, images: np.ndarray, white: int | None) -> np.ndarray:
 
 
 def _array_file(location: str, pixels: np.ndarray) -> InputFile:
-    buffer = io.BytesIO()
-    np.save(buffer, pixels.transpose(1, 2, 0))
-    return InputFile(location, buffer.getvalue)
+    channels_last = pixels.transpose(1, 2, 0)
+
+    def read() -> bytes:
+        buffer = io.BytesIO()
+        np.save(buffer, channels_last)
+        return buffer.getvalue()
+
+    return InputFile(location, read, channels_last if pixels.dtype == np.uint8 else None)
 
 
 def _as_file(location: str, image: Image.Image) -> InputFile:

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from convnet.data import Dataset, Modality, Preprocess, all_images, read_sample
-from convnet.data.datasets.time_series import open_series, series_dataset
 from convnet.data.files.csv import numbers, places, read_cells, with_earlier_names
-from convnet.data.files.image_reader import read_named_image
-from convnet.data.files.recordings import Audio, decode_recording, prepared
+from convnet.data.files.recordings import Audio
 from convnet.data.images.decode import decode_named
-from convnet.errors import DataError
+from convnet.data.images.pixels import Pixels
+from convnet.data.images.preprocess import Preprocess
+from convnet.data.images.read import read_named_image
 from convnet.prediction.files import InputFile, Kind
-from convnet.tasks import evaluation_batch
-from convnet.types import ImageShape
-
-CLASS_AT_THE_END = (".csv",)
+from convnet.types import ImageShape, Modality
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,7 @@ class Inputs:
     """Samples of one file: their locations, and their values N×C×H×W."""
 
     locations: list[str]
-    images: Tensor
+    images: NDArray[Any]
 
 
 def read_inputs(spec: InputSpec, file: InputFile, *, dense: bool) -> Iterator[Inputs]:
@@ -81,76 +78,34 @@ def read_inputs(spec: InputSpec, file: InputFile, *, dense: bool) -> Iterator[In
         DataError: The file is missing or unreadable, or does not fit the network.
     """
     if spec.modality == "series":
-        yield from _series(spec, file, dense)
+        from convnet.prediction.series_inputs import read_series  # it imports torch
+
+        yield from read_series(spec, file, dense)
     elif spec.modality == "table":
         cells = with_earlier_names(read_cells(file.path), spec.columns)
-        rows = torch.from_numpy(numbers(cells, spec.columns)).float()
+        rows = numbers(cells, spec.columns).astype(np.float32)
         yield Inputs(places(cells), rows[:, :, None, None])
-    elif dense:
-        yield Inputs([file.location], _whole(spec, file))
     else:
-        pixels = read_named_image(file.location, file.read(), spec.shape, spec.preprocess)
-        yield Inputs([file.location], torch.tensor(pixels)[None])
+        yield Inputs([file.location], _image(spec, file, dense)[None])
 
 
-def _whole(spec: InputSpec, file: InputFile) -> Tensor:
-    """An image at its own size, uint8 1×C×H×W, or resized if the training data was."""
-    side, channels = spec.preprocess.image_size, spec.shape.channels
-    if side is None:
-        picture = decode_named(
-            file.location,
-            file.read(),
-            channels=channels,
-            background=spec.preprocess.background,
-            allow_truncated=spec.preprocess.allow_truncated,
-            white=spec.preprocess.white,
-        )
-        return torch.tensor(picture.pixels.transpose(2, 0, 1))[None]
-    shape = ImageShape(channels, side, side)
-    return torch.tensor(read_named_image(file.location, file.read(), shape, spec.preprocess))[None]
-
-
-def _series(spec: InputSpec, file: InputFile, dense: bool) -> Iterator[Inputs]:
-    dataset = _open_series(spec, file)
-    locations = list(dataset.info.locations)
+def _image(spec: InputSpec, file: InputFile, dense: bool) -> Pixels:
+    """An image C×H×W as the network takes it; for dense networks at its own size unless they resize."""
+    preprocess, (channels, height, width) = spec.preprocess, spec.shape
     if dense:
-        for i, location in enumerate(locations):
-            values = read_sample(dataset, i).images
-            there = int((~values[0, 0, 0].isnan()).sum())
-            yield Inputs([location], values[..., :there])
-        return
-    size = evaluation_batch(dataset.info.shape)
-    for first, part in enumerate(all_images(dataset).split(size)):
-        yield Inputs(locations[first * size : (first + 1) * size], part)
-
-
-def _open_series(spec: InputSpec, file: InputFile) -> Dataset:
-    """The series of a file; without column names, one more value than steps means a class column."""
-    if spec.sample_rate is not None:
-        recording = decode_recording(file.read(), file.location)
-        dataset = series_dataset(file.path, [prepared(recording, spec.audio, spec.sample_rate)])
-    else:
-        dataset = open_series(file.path, spec.label, labeled=False)
-    length = spec.steps
-    if length and dataset.info.shape.width == length + 1 and file.path.suffix.lower() in CLASS_AT_THE_END:
-        dataset = open_series(file.path, spec.label)
-    require_fitting_series(spec, dataset)
-    return dataset
-
-
-def require_fitting_series(spec: InputSpec, dataset: Dataset) -> None:
-    """Check that the network can take the series.
-
-    Raises:
-        DataError: They have other channels or, for a network of fixed length, another length.
-    """
-    name, shape = dataset.info.name, dataset.info.shape
-    if shape.channels != spec.shape.channels:
-        raise DataError(f"{name}: has {shape.channels} channels, the run takes {spec.shape.channels}")
-    if spec.any_length:
-        return
-    if shape.width != spec.shape.width or all_images(dataset).isnan().any():
-        raise DataError(
-            f"{name}: '{spec.model}' takes series of {spec.shape.width} steps, "
-            f"got {shape.width} steps or different lengths"
-        )
+        height = width = preprocess.image_size or 0
+    if file.pixels is not None and preprocess.white is None and preprocess.crop_pct == 1:
+        found = file.pixels.shape
+        if found[2] == channels and (not height or found[:2] == (height, width)):
+            return file.pixels.transpose(2, 0, 1)
+    if height:
+        return read_named_image(file.location, file.read(), ImageShape(channels, height, width), preprocess)
+    picture = decode_named(
+        file.location,
+        file.read(),
+        channels=channels,
+        background=preprocess.background,
+        allow_truncated=preprocess.allow_truncated,
+        white=preprocess.white,
+    )
+    return picture.pixels.transpose(2, 0, 1)

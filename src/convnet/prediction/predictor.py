@@ -1,4 +1,4 @@
-"""`Predictor`: a trained network with its task, its inputs and the names of its outputs."""
+"""`Predictor`: a trained network with its inputs and the meaning of its outputs."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from convnet.device import available_cores
+from convnet.cores import available_cores
 from convnet.errors import DataError
-from convnet.layers import Network
-from convnet.prediction.dense import DenseMap, dense_map
+from convnet.outputs import Labels, OutputKind, Prediction
+from convnet.prediction.backend import Backend
 from convnet.prediction.files import InputFile, input_files
 from convnet.prediction.inputs import Inputs, InputSpec, read_inputs
-from convnet.tasks import Labels, Prediction, Task, evaluation_batch
+from convnet.types import evaluation_batch
 
 Failed = Callable[[InputFile, DataError], None]
 
@@ -29,15 +28,15 @@ class Predictor:
 
     Attributes:
         name: Its name in messages: the folder of a run or a bundle.
-        model: The network in evaluation mode on the CPU; takes uint8 pixels or numbers as they are read.
-        task: The meaning of the outputs.
+        backend: Computes the outputs of the network for samples as they are read.
+        kind: How outputs are turned into predictions.
         inputs: How files are read.
         labels: The names, thresholds and colors of the outputs.
     """
 
     name: str
-    model: Network
-    task: Task
+    backend: Backend
+    kind: OutputKind
     inputs: InputSpec
     labels: Labels
 
@@ -75,18 +74,14 @@ class Predictor:
         """
         for batch, outputs in self.iter_outputs(files, tile=tile, failed=failed):
             for i, location in enumerate(batch.locations):
-                sample = slice(i, i + 1)
-                yield self.task.prediction(location, outputs[sample], batch.images[sample], self.labels)
+                yield self.kind.prediction(location, outputs[i], batch.images[i], self.labels)
 
     def iter_outputs(
         self, files: Iterable[InputFile], *, tile: int | None = None, failed: Failed | None = None
-    ) -> Iterator[tuple[Inputs, Tensor]]:
+    ) -> Iterator[tuple[Inputs, NDArray[np.float32]]]:
         """The samples of files in batches, and the network's outputs for them; see `iter_predictions`."""
         for batch in self.read(files, failed=failed):
-            with torch.no_grad():
-                given = self.task.prepare_input(batch.images)
-                outputs = self.task.outputs_for(self.model, given, tile)
-            yield batch, outputs
+            yield batch, self.backend.outputs(batch.images, tile)
 
     def read(self, files: Iterable[InputFile], *, failed: Failed | None = None) -> Iterator[Inputs]:
         """The samples of files in batches; images of one size are decoded in threads and stacked.
@@ -94,7 +89,7 @@ class Predictor:
         Raises:
             DataError: A file cannot be read and `failed` is None.
         """
-        dense = self.task.target.dense
+        dense = self.kind.dense
         stacked = self.inputs.modality == "images" and not dense
         size = evaluation_batch(self.inputs.shape) if stacked else 1
 
@@ -105,10 +100,12 @@ class Predictor:
                 return error
 
         waiting = iter(files)
-        with ThreadPoolExecutor(available_cores()) as pool:
+        with ThreadPoolExecutor(available_cores()) as pool:  # its threads start with the first file
             while chunk := list(islice(waiting, size)):
+                in_memory = all(file.pixels is not None for file in chunk)
+                results = map(read, chunk) if in_memory else pool.map(read, chunk)
                 found: list[Inputs] = []
-                for file, result in zip(chunk, pool.map(read, chunk), strict=True):
+                for file, result in zip(chunk, results, strict=True):
                     if not isinstance(result, DataError):
                         found += result
                     elif failed is None:
@@ -117,23 +114,5 @@ class Predictor:
                         failed(file, result)
                 if stacked and found:
                     locations = [location for part in found for location in part.locations]
-                    found = [Inputs(locations, torch.cat([part.images for part in found]))]
+                    found = [Inputs(locations, np.concatenate([part.images for part in found]))]
                 yield from found
-
-    def dense(self, photo: str | Path, *, scale: float = 1.0) -> DenseMap:
-        """Classify every window of a photo in one pass (sliding-window classification).
-
-        Args:
-            photo: An image file, at least as large as the network's images.
-            scale: The factor by which the photo is resized first, 0.01…16.
-
-        Returns:
-            The class probabilities of every window.
-
-        Raises:
-            DataError: The photo cannot be read or is too small.
-            RunError: The network is not an image classifier.
-            RecipeError: The scale is out of range.
-            ModelError: A layer of the network depends on the image size.
-        """
-        return dense_map(self.name, self.model, self.task, self.inputs, self.labels, Path(photo), scale)

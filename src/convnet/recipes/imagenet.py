@@ -17,12 +17,13 @@ from convnet.errors import ConvnetError
 from convnet.layers import Network, Normalize
 from convnet.models import MODELS, build_model, public_weights, transfer_options
 from convnet.models.imagenet import imagenet_classes
-from convnet.prediction import InputSpec, Predictor
+from convnet.outputs import Labels
+from convnet.prediction import InputSpec, NetworkPredictor
 from convnet.recipes.embeddings import Embeddings, embedding_identity, embeddings
 from convnet.recipes.pretrained import BACKBONE, checksum, locate
 from convnet.recipes.weights import Weights, load_pretrained
 from convnet.registry import validate
-from convnet.tasks import TASKS, Labels
+from convnet.tasks import TASKS
 from convnet.types import ImageShape
 
 logger = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ def load_published(name: str, *, whole: bool = False) -> PublishedNetwork:
     return PublishedNetwork(name, model, preprocess, shape, checksum(path))
 
 
-def imagenet_predictor(name: str) -> Predictor:
+def imagenet_predictor(name: str) -> NetworkPredictor:
     """A network with public weights as a predictor of the ImageNet classes.
 
     Raises:
@@ -93,7 +94,9 @@ def imagenet_predictor(name: str) -> Predictor:
     """
     found = load_published(name)
     spec = InputSpec("images", found.shape, found.preprocess, model=name)
-    return Predictor(found.name, found.model, TASKS.build("classification"), spec, Labels(imagenet_classes()))
+    return NetworkPredictor.of(
+        found.name, found.model, TASKS.build("classification"), spec, Labels(imagenet_classes())
+    )
 
 
 def embed_files(

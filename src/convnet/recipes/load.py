@@ -13,11 +13,10 @@ from convnet.errors import ModelError, RunError, in_one_line
 from convnet.explain import Encoder
 from convnet.features import FEATURES
 from convnet.layers import Network, Normalize
-from convnet.models import build_model
+from convnet.models import assemble, build_model
 from convnet.models.legacy import with_current_names
 from convnet.recipes.network import task_of
 from convnet.recipes.overrides import override
-from convnet.recipes.precompute import assemble
 from convnet.recipes.pretrained import require_finite
 from convnet.recipes.recipe import Recipe
 from convnet.runs import RunFolder

@@ -14,9 +14,8 @@ from convnet.errors import ModelError, RecipeError
 from convnet.features import Features
 from convnet.layers import Fitted, Network, Normalize, sizes_of
 from convnet.meta import MetaMode, on_meta, on_shapes
-from convnet.models import MODELS, build_model, parse_pipeline, takes_any_length
+from convnet.models import MODELS, assemble, build_model, parse_pipeline, takes_any_length
 from convnet.recipes.components import Component
-from convnet.recipes.precompute import assemble
 from convnet.recipes.recipe import Recipe
 from convnet.recipes.weights import load_pretrained
 from convnet.tasks import TASKS, Task

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from convnet.data import MEMORY_LIMIT_BYTES, Dataset, Loader, Split, TensorDataset, with_images
 from convnet.errors import DataError
 from convnet.features import Features
-from convnet.layers import Fitted, Network, Normalize, Passes, Standardize
-from convnet.models import Pipeline
+from convnet.layers import Fitted, Passes, Standardize
 from convnet.models.legacy import with_current_names
 
 BATCH = 512
@@ -40,11 +39,6 @@ class Prepared:
     inputs: Dataset
     split: Split
     seconds: float
-
-
-def assemble(normalize: Normalize, network: nn.Module) -> Network:
-    """Normalization followed by the network; a pipeline is unpacked into its stages."""
-    return Network(normalize, *(network if isinstance(network, Pipeline) else [network]))
 
 
 def prepare(

@@ -15,12 +15,13 @@ from convnet.atomic import write_atomically
 from convnet.data import Dataset, Loader, labels_of, read_sample
 from convnet.explain import embed
 from convnet.layers import Network
+from convnet.outputs.mask_colors import class_colors
 from convnet.prediction import DenseMap
 from convnet.reports import figures, grids
 from convnet.reports.style import bare, figure, to_png, to_svg
 from convnet.targets import IMAGE, MASK
-from convnet.tasks import Task, dense_outputs, evaluation_batch
-from convnet.tasks.mask_colors import class_colors
+from convnet.tasks import Task, dense_outputs
+from convnet.types import evaluation_batch
 
 SHOWN = 5
 SHOWN_SMALL = 12

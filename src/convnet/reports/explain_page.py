@@ -16,13 +16,14 @@ from convnet.explain.arithmetic import Unit
 from convnet.explain.attribution import Attribution
 from convnet.explain.capture import Capture, Operation
 from convnet.explain.faithfulness import Faithfulness
+from convnet.outputs import ClassPrediction, Prediction
 from convnet.reports.attribution_figures import curve_figure, overlay
 from convnet.reports.html import render
 from convnet.reports.map_sheets import Scale, Sheet, filter_sheet, map_sheet, map_strip
 from convnet.reports.style import to_svg
 from convnet.reports.thumbnails import Tile, picture_uri, png_uri
 from convnet.reports.unit_figure import field_picture, unit_figure
-from convnet.tasks import ClassPrediction, Prediction, as_picture
+from convnet.tasks import as_picture
 
 TOP = 5
 CONVOLUTIONS = ("conv1d", "conv2d", "conv_transpose2d")

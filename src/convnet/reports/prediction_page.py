@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from convnet.atomic import write_atomically
+from convnet.outputs import Prediction
 from convnet.prediction import InputFile
 from convnet.reports.html import render
 from convnet.reports.thumbnails import Tile, thumbnail
-from convnet.tasks import Prediction
 
 SHOWN = 500
 """The largest number of thumbnails on a page."""

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from convnet.data import Dataset, ImageDataset, Loader, Split, all_images, read_split
 from convnet.errors import ConvnetError
 from convnet.evaluation import EvaluationDetails
-from convnet.explain import Calibration
 from convnet.layers import Network
+from convnet.outputs import Calibration
 from convnet.recipes import Recipe
 from convnet.reports import figures, series_figure
 from convnet.reports.classifier_view import ClassifierView, classifier_view

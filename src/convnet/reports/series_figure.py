@@ -18,8 +18,8 @@ from torch import nn
 from convnet.data import Dataset, labels_of, read_sample
 from convnet.layers import Network
 from convnet.models.temporal import Temporal
+from convnet.outputs.mask_colors import class_colors
 from convnet.reports.style import CHART, MUTED, figure, shortened
-from convnet.tasks.mask_colors import class_colors
 from convnet.types import IGNORED
 
 SHOWN_CLASSES, LINES = 6, 12

@@ -79,7 +79,7 @@ def coverage_curve(evaluation: ClassificationResult) -> Figure | None:
     if rule is None:
         return None
     coverage, accuracy = coverage_accuracy(evaluation.calibrated, evaluation.targets, rule)
-    accepted = float((~rule.unknown(evaluation.calibrated)).double().mean())
+    accepted = float((~rule.unknown(evaluation.calibrated.numpy())).mean())
     with figure(*CHART) as picture:
         axes = picture.subplots()
         axes.plot(coverage, accuracy, color=TRAIN)

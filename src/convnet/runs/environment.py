@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from convnet.device import available_cores, default_device, has_native_bf16
+from convnet.cores import available_cores
+from convnet.device import default_device, has_native_bf16
 
 PACKAGES = ("convnet", "torch", "numpy", "pillow", "pydantic", "safetensors")
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,7 +12,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from convnet.atomic import PART, cannot_write, sync_folder, write_atomically
+from convnet.atomic import PART, cannot_write, create_folder, empty_folder, write_atomically
 from convnet.errors import RunError, RunExistsError
 from convnet.runs.schema import WAY_OUT, DataFile, EnvironmentFile, ResultFile, validated
 
@@ -133,33 +130,7 @@ class RunFolder:
             RunExistsError: The folder is not empty.
             RunError: The parent is not writable.
         """
-        path = path.absolute()
-        temporary = None
-        try:
-            empty = path.is_dir() and not any(path.iterdir())
-            if path.exists() and not empty:
-                raise RunExistsError(_occupied(path))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if empty:  # it may be a mount point
-                try:
-                    _fill(path, files)
-                except BaseException:
-                    _empty(path)
-                    raise
-                return cls(path)
-            temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART))
-            _fill(temporary, files)
-            temporary.chmod(0o755)
-            temporary.replace(path)
-            sync_folder(path.parent)
-        except OSError as error:
-            if error.errno in (errno.EEXIST, errno.ENOTEMPTY) and path.exists():  # another process was first
-                raise RunExistsError(_occupied(path)) from None
-            raise RunError(cannot_write(path, error)) from error
-        finally:
-            if temporary is not None and temporary.exists():
-                shutil.rmtree(temporary, ignore_errors=True)
-        return cls(path)
+        return cls(create_folder(path, lambda folder: _fill(folder, files), _occupied))
 
     @classmethod
     def create_numbered(cls, parent: Path, stem: str, files: Mapping[str, str | bytes]) -> RunFolder:
@@ -202,7 +173,7 @@ class RunFolder:
 
     def discard(self) -> None:
         """Remove a run that failed before its first checkpoint; an existing folder is emptied."""
-        _empty(self.path)
+        empty_folder(self.path)
         with suppress(OSError):  # a mount point stays
             self.path.rmdir()
 
@@ -231,15 +202,6 @@ class RunFolder:
         for folder in (self.path, self.checkpoint.parent, self.file("figures")):
             for leftover in folder.glob(f".*{PART}"):
                 leftover.unlink(missing_ok=True)
-
-
-def _empty(folder: Path) -> None:
-    """Remove everything in a folder, but not the folder itself."""
-    for child in folder.iterdir():
-        if child.is_dir():
-            shutil.rmtree(child, ignore_errors=True)
-        else:
-            child.unlink(missing_ok=True)
 
 
 def _fill(folder: Path, files: Mapping[str, str | bytes]) -> None:

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from convnet.data import Dataset, Loader
 from convnet.device import Compute
-from convnet.explain.calibration import UNCALIBRATED, Calibration, brier_score, calibrate, reliability
+from convnet.explain.calibration import brier_score, calibrate, reliability
 from convnet.explain.unknown import SCRAMBLED, scrambled
+from convnet.outputs import UNCALIBRATED, Calibration, ClassOutputs
 from convnet.targets import CLASS_INDEX, Loss
-from convnet.tasks.class_prediction import ClassPrediction, UnknownScore, by_probability
 from convnet.tasks.intervals import (
     Interval,
     as_intervals,
@@ -31,13 +31,12 @@ from convnet.tasks.metrics import correct_classes
 from convnet.tasks.task import (
     TASKS,
     Evaluation,
-    Labels,
     Score,
     Task,
     evaluating,
-    evaluation_batch,
     predict_all,
 )
+from convnet.types import evaluation_batch
 
 
 @dataclass(frozen=True, repr=False)
@@ -126,7 +125,7 @@ class ClassificationResult(Evaluation):
             "temperature": self.calibration.temperature,
             "unknown_score": rule and rule.score,
             "unknown_threshold": rule and rule.threshold,
-            "accepted": rule and float((~rule.unknown(self.calibrated)).float().mean()),
+            "accepted": rule and float((~rule.unknown(self.calibrated.numpy())).mean()),
             "classes": by_class,
             **({"roc_auc": curve[2]} if curve else {}),
         }
@@ -208,17 +207,11 @@ class Classification(Task):
     target = CLASS_INDEX
     score = Score("accuracy", "accuracy")
     loss = "cross-entropy"
+    outputs_kind = ClassOutputs()
 
     def metric(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """The number of correct samples and of samples."""
         return correct_classes(outputs, targets)
-
-    def prediction(self, location: str, outputs: Tensor, images: Tensor, labels: Labels) -> ClassPrediction:
-        """All classes with their calibrated probabilities, and whether the sample is unknown."""
-        logits = outputs.float() / labels.calibration.temperature
-        rule = labels.calibration.unknown
-        found = None if rule is None else UnknownScore(rule.score, float(rule.scores(logits)), rule.threshold)
-        return ClassPrediction(location, *by_probability(logits[0].softmax(0), labels.classes), found)
 
     @torch.no_grad()
     def scrambled_outputs(self, model: nn.Module, dataset: Dataset, indices: Tensor) -> Tensor | None:

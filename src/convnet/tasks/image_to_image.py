@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import PIL.Image
 import torch
 from annotated_types import Ge, Gt, Le
 from jaxtyping import Float, Int
@@ -19,6 +18,7 @@ from convnet.device import Compute
 from convnet.errors import DataError
 from convnet.layers import structural_similarity
 from convnet.mean_loss import RunningLoss, as_mean
+from convnet.outputs import ImageOutputs, Picture
 from convnet.registry import Count, NonNegative, Positive, Probability
 from convnet.targets import IMAGE, Loss
 from convnet.tasks.dense import center_crop, dense_outputs, samples
@@ -26,14 +26,10 @@ from convnet.tasks.intervals import Interval, as_intervals, bootstrap_sums
 from convnet.tasks.task import (
     TASKS,
     Evaluation,
-    Labels,
-    Picture,
-    Prediction,
     Score,
     Task,
     as_picture,
     evaluating,
-    to_png,
 )
 from convnet.types import Batch
 
@@ -92,31 +88,6 @@ class ImageResult(Evaluation):
             yield {name: f"{value:.6f}" for name, value in zip(FIGURES, values, strict=True)}
 
 
-@dataclass(frozen=True, repr=False)
-class ImagePrediction(Prediction):
-    """An output image, H×W×C."""
-
-    location: str
-    image: Picture
-
-    def as_dict(self) -> dict[str, Any]:
-        """The path of the input image."""
-        return {"image": self.location}
-
-    def as_text(self, top: int) -> str:
-        """The path of the input image."""
-        return self.location
-
-    def files(self) -> dict[str, bytes]:
-        """The image."""
-        return {"made": self.png()}
-
-    def png(self) -> bytes:
-        """The image as a PNG."""
-        gray = self.image.shape[2] == 1
-        return to_png(PIL.Image.fromarray(self.image[:, :, 0] if gray else self.image))
-
-
 class ImageToImage(Task):
     """An output image of the same size for each image.
 
@@ -145,7 +116,7 @@ class ImageToImage(Task):
         self.name, self.degrade, self.prepare, self.colors = name, degrade, prepare, colors
         self.annotation = "pairs" if degrade is None else "photos"
         self.plain, self.loss = plain, loss
-        self.writes = {"made": name}
+        self.outputs_kind = ImageOutputs(name)
 
     def outputs(self, dataset: Dataset) -> int:
         """The number of channels of the images.
@@ -175,10 +146,6 @@ class ImageToImage(Task):
     def outputs_for(self, model: nn.Module, images: Tensor, tile: int | None = None) -> Tensor:
         """The output images, computed in tiles if they are large."""
         return dense_outputs(model, images, tile=tile)
-
-    def prediction(self, location: str, outputs: Tensor, images: Tensor, labels: Labels) -> ImagePrediction:
-        """The output image."""
-        return ImagePrediction(location, as_picture(255 * outputs[0].clamp(0, 1)))
 
     def metric(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """The sum of PSNR and the number of images."""

@@ -16,13 +16,12 @@ from torch import Tensor, nn
 from convnet.data import Dataset
 from convnet.device import Compute
 from convnet.errors import DataError
+from convnet.outputs import LabelOutputs
+from convnet.outputs.class_prediction import HALF
 from convnet.targets import MULTI_HOT, Loss
-from convnet.tasks.class_prediction import by_probability, most_probable
 from convnet.tasks.intervals import Interval, as_intervals, bootstrap_sums
 from convnet.tasks.metrics import label_agreement
-from convnet.tasks.task import TASKS, Evaluation, Labels, Prediction, Score, Task, predict_all
-
-HALF = 0.5
+from convnet.tasks.task import TASKS, Evaluation, Score, Task, predict_all
 
 
 @dataclass(frozen=True, repr=False)
@@ -139,29 +138,6 @@ def _f1(said: Tensor, right: Tensor, over: tuple[int, ...]) -> Tensor:
     return 2 * both / (said.sum(over) + right.sum(over)).clamp_min(1)
 
 
-@dataclass(frozen=True, repr=False)
-class LabelsPrediction(Prediction):
-    """The predicted labels of a sample, and all probabilities, most probable first."""
-
-    location: str
-    classes: tuple[str, ...]
-    probabilities: tuple[float, ...]
-    labels: tuple[str, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """The labels and all probabilities."""
-        return {
-            "image": self.location,
-            "labels": list(self.labels),
-            "probabilities": dict(zip(self.classes, self.probabilities, strict=True)),
-        }
-
-    def as_text(self, top: int) -> str:
-        """The predicted labels, and the most probable ones with their probabilities."""
-        best = most_probable(self.classes, self.probabilities, top)
-        return f"{self.location}  [{', '.join(self.labels)}]  {best}"
-
-
 class MultiLabel(Task):
     """Any number of K labels for each sample."""
 
@@ -170,6 +146,7 @@ class MultiLabel(Task):
     target = MULTI_HOT
     score = Score("f1", "F1")
     loss = "binary-cross-entropy"
+    outputs_kind = LabelOutputs()
 
     def outputs(self, dataset: Dataset) -> int:
         """One logit per label.
@@ -184,14 +161,6 @@ class MultiLabel(Task):
     def metric(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """The terms of micro-averaged F1."""
         return label_agreement(outputs, targets)
-
-    def prediction(self, location: str, outputs: Tensor, images: Tensor, labels: Labels) -> LabelsPrediction:
-        """The labels above their thresholds, and all probabilities."""
-        names, values = by_probability(outputs[0].float().sigmoid(), labels.classes)
-        apply = (
-            name for name, p in zip(names, values, strict=True) if p >= labels.thresholds.get(name, HALF)
-        )
-        return LabelsPrediction(location, names, values, tuple(apply))
 
     def evaluate(
         self, model: nn.Module, dataset: Dataset, indices: Tensor, loss: Loss, compute: Compute

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-import numpy as np
-import PIL.Image
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -19,17 +16,13 @@ from torch import Tensor, nn
 from convnet.data import Dataset, Loader
 from convnet.device import Compute
 from convnet.errors import DataError
-from convnet.explain.calibration import UNCALIBRATED, Calibration
 from convnet.mean_loss import RunningLoss
+from convnet.outputs import Calibration, OutputKind, Picture
+from convnet.outputs import as_picture as array_as_picture
 from convnet.registry import Registry
 from convnet.targets import Loss, Target
 from convnet.tasks.intervals import Interval
-from convnet.types import Annotation, Batch, ImageShape
-
-EVALUATION_BATCH = 512
-
-Picture = NDArray[np.uint8]
-"""uint8 H×W×C."""
+from convnet.types import Annotation, Batch, evaluation_batch
 
 
 @dataclass(frozen=True)
@@ -114,52 +107,6 @@ class Evaluation(ABC):
         return f"{type(self).__name__}: {', '.join(figures)} (n = {len(self):,})"
 
 
-@dataclass(frozen=True)
-class Labels:
-    """The names of a network's outputs, and how they are shown.
-
-    Attributes:
-        classes: Class names, in the order of the outputs.
-        thresholds: The probability from which a label applies, by class (multi-label tasks).
-        colors: The color of a class over an image, "#rrggbb", by class.
-        values: The value of each class in mask files, by class. Default: its index.
-        series: Whether samples are series; an output per position is then one per step.
-        calibration: How class probabilities are calibrated, and when a sample is unknown (classification).
-    """
-
-    classes: tuple[str, ...]
-    thresholds: Mapping[str, float] = field(default_factory=dict)
-    colors: Mapping[str, str] = field(default_factory=dict)
-    values: tuple[int, ...] = ()
-    series: bool = False
-    calibration: Calibration = UNCALIBRATED
-
-
-class Prediction(ABC):
-    """The prediction for one sample."""
-
-    location: str
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}: {self.as_text(3)}"
-
-    @abstractmethod
-    def as_dict(self) -> dict[str, Any]:
-        """The prediction as plain values, for JSON."""
-
-    @abstractmethod
-    def as_text(self, top: int) -> str:
-        """The prediction as one line of text, with at most `top` classes."""
-
-    def files(self) -> dict[str, bytes]:
-        """The prediction as PNG files, by the keys of the task's `writes`."""
-        return {}
-
-    def rows(self) -> list[tuple[object, ...]]:
-        """The prediction as rows of a table with the task's `columns`."""
-        return []
-
-
 class Task(ABC):
     """A kind of prediction: its target, its metric, its default loss, and how predictions are written.
 
@@ -169,9 +116,7 @@ class Task(ABC):
         target: The kind of target that its networks learn.
         score: The main metric.
         loss: The name of the default loss.
-        writes: The files of a prediction: keys, and the word added to the name of the input file. Empty if
-            predictions are printed.
-        columns: The columns of predictions that are written as rows of a table.
+        outputs_kind: How the outputs of its networks are turned into predictions.
     """
 
     name: str
@@ -179,8 +124,7 @@ class Task(ABC):
     target: Target
     score: ClassVar[Score]
     loss: str
-    writes: Mapping[str, str] = MappingProxyType({})
-    columns: tuple[str, ...] = ()
+    outputs_kind: OutputKind
 
     def outputs(self, dataset: Dataset) -> int:
         """The number of output channels of the network, by default one per class.
@@ -214,20 +158,6 @@ class Task(ABC):
             Loss, metrics and predictions.
         """
 
-    @abstractmethod
-    def prediction(self, location: str, outputs: Tensor, images: Tensor, labels: Labels) -> Prediction:
-        """The prediction for one sample.
-
-        Args:
-            location: The path of the sample.
-            outputs: The network's outputs, 1×….
-            images: The sample as it was read, 1×C×H×W.
-            labels: The names of the outputs.
-
-        Returns:
-            The prediction.
-        """
-
     def prepare_input(self, images: Tensor) -> Tensor:
         """Prepare images for prediction, before they are passed to the network."""
         return images
@@ -257,22 +187,9 @@ class Task(ABC):
 TASKS: Registry[Callable[..., Task], Any] = Registry("task")
 
 
-def evaluation_batch(shape: ImageShape) -> int:
-    """The batch size of evaluation; smaller for larger images."""
-    return max(4, EVALUATION_BATCH * 32**2 // max(32**2, shape.height * shape.width))
-
-
 def as_picture(image: Tensor) -> Picture:
     """C×H×W, 0…255 → uint8 H×W×1 or H×W×3; other numbers of channels are cut to the first, or first three."""
-    image = image[: 3 if len(image) >= 3 else 1]
-    return image.float().round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy().astype(np.uint8)
-
-
-def to_png(image: PIL.Image.Image) -> bytes:
-    """An image as the bytes of a PNG file."""
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG")
-    return buffer.getvalue()
+    return array_as_picture(image.float().cpu().numpy())
 
 
 @torch.no_grad()

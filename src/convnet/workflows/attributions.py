@@ -9,7 +9,7 @@ from convnet.explain.attribution import CAMS, NAMES, Attribution, applicable, at
 from convnet.explain.capture import Capture, capture
 from convnet.explain.faithfulness import Faithfulness, measure_faithfulness, with_random_weights
 from convnet.layers import fused
-from convnet.prediction import Predictor
+from convnet.prediction import NetworkPredictor
 from convnet.registry import nearest
 from convnet.workflows.explained_network import MeanScores, inner_network
 
@@ -36,7 +36,7 @@ def attributions(
 
 
 def chosen_methods(
-    predictor: Predictor, asked: Sequence[str] | None, found: Capture, has_classes: bool
+    predictor: NetworkPredictor, asked: Sequence[str] | None, found: Capture, has_classes: bool
 ) -> Sequence[str]:
     """The attribution methods to compute."""
     if not has_classes or predictor.inputs.modality != "images":

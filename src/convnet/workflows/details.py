@@ -116,7 +116,7 @@ def _unknown(run: Run, known: ClassificationResult, inputs: str) -> UnknownData:
     failures: list[str] = []
     predictor = run.predictor
     found = [
-        outputs.float()
+        torch.from_numpy(outputs)
         for _, outputs in predictor.iter_outputs(
             predictor.files(inputs), failed=lambda _, error: failures.append(str(error))
         )

@@ -12,10 +12,11 @@ from convnet.data.images.decode import read_picture
 from convnet.data.images.resize import stretch
 from convnet.errors import ModelError, RecipeError
 from convnet.explain.visualize import dream, layer_names
+from convnet.outputs import to_png
 from convnet.registry import nearest
-from convnet.tasks.task import as_picture, to_png
+from convnet.tasks import as_picture
 from convnet.workflows.explained_network import inner_network, limits_of, to_pixels
-from convnet.workflows.predictors import load_predictor
+from convnet.workflows.predictors import load_network_predictor
 
 
 def dream_image(
@@ -46,7 +47,7 @@ def dream_image(
         ConvnetError: The image cannot be read, or the network has no such layer or does not take images of
             this size.
     """
-    predictor = load_predictor(word)
+    predictor = load_network_predictor(word)
     if predictor.inputs.modality != "images" or len(predictor.model.features):
         raise RecipeError(f"{word}: dreaming needs a convolutional network on images")
     normalize = predictor.model.normalize

@@ -17,7 +17,7 @@ from convnet.data import Dataset, Loader, class_names, location
 from convnet.errors import DataError
 from convnet.explain import embed
 from convnet.recipes.load import require_embedding
-from convnet.tasks import evaluation_batch
+from convnet.types import evaluation_batch
 from convnet.workflows.run import Run
 from convnet.workflows.run_data import open_other_data, open_own_data
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from convnet.data import Dataset, location, read_split, to_device
 from convnet.device import INFERENCE, default_device, make_compute
@@ -137,15 +138,25 @@ def evaluate_run(
     return Measurement(
         run,
         dataset,
-        _evaluation(run, dataset, indices),
+        evaluation_of(run, dataset, indices),
         len(seen),
-        _evaluation(run, dataset, others) if apart else None,
+        evaluation_of(run, dataset, others) if apart else None,
     )
 
 
-def _evaluation(run: Run, dataset: Dataset, indices: torch.Tensor) -> Evaluation:
+def evaluation_of(
+    run: Run, dataset: Dataset, indices: torch.Tensor, model: nn.Module | None = None
+) -> Evaluation:
+    """Evaluate a run on some samples.
+
+    Args:
+        run: The run.
+        dataset: The data, in the classes of the run.
+        indices: The samples.
+        model: Computes the outputs. Default: the network of the run.
+    """
     compute = make_compute(settings().device or default_device(), INFERENCE)
-    model = run.model.to(compute.device)
+    model = (model or run.model).to(compute.device)
     loss = run.task.fit_loss(LOSSES.build(run.recipe.loss.name, **run.recipe.loss.options))
     try:
         found = run.task.evaluate(model, to_device(dataset, compute.device), indices, loss, compute)

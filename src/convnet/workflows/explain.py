@@ -18,14 +18,14 @@ from convnet.explain.cam import choose_layer
 from convnet.explain.capture import Capture, Operation, capture, with_softmax
 from convnet.explain.visualize import visualize
 from convnet.layers import nearest, sizes_of
-from convnet.prediction import Predictor
+from convnet.prediction import NetworkPredictor
 from convnet.recipes.load import require_embedding
 from convnet.registry import nearest as nearest_names
-from convnet.tasks import evaluation_batch
+from convnet.types import evaluation_batch
 from convnet.workflows.attributions import attributions, chosen_methods
 from convnet.workflows.explained_network import MeanScores, inner_network, limits_of, to_pixels
 from convnet.workflows.explanation import Explanation, Neighbor
-from convnet.workflows.predictors import load_predictor
+from convnet.workflows.predictors import load_network_predictor
 from convnet.workflows.run import Run
 from convnet.workflows.run_data import open_own_data
 
@@ -42,7 +42,7 @@ def explain_image(
     visualization: bool | int = False,
 ) -> Explanation:
     """Explain what a network does with one image; see `convnet.explain` for the arguments."""
-    predictor = word.predictor if isinstance(word, Run) else load_predictor(word)
+    predictor = word.predictor if isinstance(word, Run) else load_network_predictor(word)
     pixels = _padded(predictor, read_one(predictor, image))
     network = inner_network(predictor)
     normal = predictor.model.normalize(predictor.task.prepare_input(pixels)).detach()
@@ -79,7 +79,7 @@ def explain_image(
     return explanation
 
 
-def read_one(predictor: Predictor, image: str | Path) -> Tensor:
+def read_one(predictor: NetworkPredictor, image: str | Path) -> Tensor:
     """The first sample of a file as the network takes it, 1×C×H×W.
 
     Raises:
@@ -92,10 +92,10 @@ def read_one(predictor: Predictor, image: str | Path) -> Tensor:
     batch = next(predictor.read(files))
     if len(batch.images) > 1:
         raise RecipeError(f"{image}: holds {len(batch.images):,} samples; explain one at a time")
-    return batch.images
+    return torch.from_numpy(batch.images)
 
 
-def _padded(predictor: Predictor, pixels: Tensor) -> Tensor:
+def _padded(predictor: NetworkPredictor, pixels: Tensor) -> Tensor:
     """An image with its last rows and columns repeated up to a size that a dense network takes."""
     if not predictor.task.target.dense or predictor.inputs.modality != "images":
         return pixels
@@ -104,7 +104,7 @@ def _padded(predictor: Predictor, pixels: Tensor) -> Tensor:
     return functional.pad(pixels.float(), (0, width, 0, height), mode="replicate").to(pixels.dtype)
 
 
-def _target(predictor: Predictor, word: str | None, output: Tensor) -> int:
+def _target(predictor: NetworkPredictor, word: str | None, output: Tensor) -> int:
     classes = predictor.labels.classes
     if word is None:
         scores = output[0].flatten(1).mean(1) if output.dim() > 2 else output[0]
@@ -130,7 +130,7 @@ def _last_weighted(found: Capture, shown: Operation) -> Operation:
     return next((op for op in reversed(before) if op.kind.startswith(("conv", "linear"))), shown)
 
 
-def _run_of(word: str | Path | Run, predictor: Predictor) -> Run:
+def _run_of(word: str | Path | Run, predictor: NetworkPredictor) -> Run:
     if isinstance(word, Run):
         return word
     path = Path(word)
@@ -174,7 +174,7 @@ def nearest_training(run: Run, pixels: Tensor, count: int) -> list[Neighbor]:
 
 
 def _visualized(
-    predictor: Predictor, target: int | None, layer: str | None, visualization: bool | int
+    predictor: NetworkPredictor, target: int | None, layer: str | None, visualization: bool | int
 ) -> tuple[str, Tensor] | None:
     """An image that excites the class, or a channel of the layer, and what it excites."""
     if visualization is False:
@@ -189,7 +189,7 @@ def _visualized(
     return f"channel {visualization} of {layer}", exciting_image(predictor, visualization, layer)
 
 
-def exciting_image(predictor: Predictor, target: int, layer: str | None = None) -> Tensor:
+def exciting_image(predictor: NetworkPredictor, target: int, layer: str | None = None) -> Tensor:
     """An image that excites a class, or a channel of a layer, as pixels 1×C×H×W.
 
     Args:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from convnet.explain import UNCALIBRATED, Calibration
 from convnet.explain.visualize import Limits
-from convnet.prediction import Predictor
+from convnet.outputs import UNCALIBRATED, Calibration
+from convnet.prediction import NetworkPredictor
 
 
-def inner_network(predictor: Predictor) -> nn.Module:
+def inner_network(predictor: NetworkPredictor) -> nn.Module:
     """The network without its normalization: normalized images → outputs."""
     model = predictor.model
     if not len(model.features):
@@ -40,13 +40,13 @@ class MeanScores(nn.Module):
         return scores.softmax(1) if self.exclusive else scores.sigmoid()
 
 
-def limits_of(predictor: Predictor) -> Limits:
+def limits_of(predictor: NetworkPredictor) -> Limits:
     """The range of normalized pixels."""
     mean, std = predictor.model.normalize.mean, predictor.model.normalize.std
     return Limits((0 - mean) / std, (255 - mean) / std)
 
 
-def to_pixels(predictor: Predictor, normal: Tensor) -> Tensor:
+def to_pixels(predictor: NetworkPredictor, normal: Tensor) -> Tensor:
     """Normalized images as pixels 0…255."""
     mean, std = predictor.model.normalize.mean, predictor.model.normalize.std
     return (normal * std + mean).clamp(0, 255)

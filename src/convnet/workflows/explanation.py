@@ -17,8 +17,8 @@ from convnet.explain.arithmetic import Unit, unit
 from convnet.explain.attribution import Attribution
 from convnet.explain.capture import Capture, Operation
 from convnet.explain.faithfulness import Faithfulness
-from convnet.prediction import Predictor
-from convnet.tasks import Prediction
+from convnet.outputs import Prediction
+from convnet.prediction import NetworkPredictor
 from convnet.workflows.explained_network import inner_network
 
 
@@ -51,7 +51,7 @@ class Explanation:
         visualized: What was asked for, and an image that excites it, 1×C×H×W in pixel values.
     """
 
-    predictor: Predictor
+    predictor: NetworkPredictor
     path: str
     image: Tensor = field(repr=False)
     capture: Capture = field(repr=False)
@@ -66,8 +66,9 @@ class Explanation:
     @cached_property
     def prediction(self) -> Prediction:
         """The network's prediction for the image."""
-        task, labels = self.predictor.task, self.predictor.labels
-        return task.prediction(self.path, self.capture.output, self.image, labels)
+        kind, labels = self.predictor.kind, self.predictor.labels
+        output, image = self.capture.output[0].detach().float(), self.image[0]
+        return kind.prediction(self.path, output.numpy(), image.numpy(), labels)
 
     @property
     def target_class(self) -> str | None:
@@ -155,7 +156,7 @@ def _whole_image(image: Tensor) -> dict[str, list[int]]:
 
 
 def _field(
-    predictor: Predictor, image: Tensor, op: Operation, place: Sequence[int]
+    predictor: NetworkPredictor, image: Tensor, op: Operation, place: Sequence[int]
 ) -> dict[str, list[int]] | None:
     """The receptive field of a position by the layer table."""
     channels = image.shape[1:]

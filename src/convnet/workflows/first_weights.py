@@ -8,7 +8,7 @@ from pathlib import Path
 from convnet.concepts import FirstLayers, first_layers
 from convnet.errors import DataError
 from convnet.workflows.explained_network import inner_network
-from convnet.workflows.predictors import load_predictor
+from convnet.workflows.predictors import load_network_predictor
 
 
 def first_weights(runs: Sequence[str | Path]) -> FirstLayers:
@@ -27,7 +27,7 @@ def first_weights(runs: Sequence[str | Path]) -> FirstLayers:
     """
     networks, classes = {}, {}
     for run in runs:
-        predictor = load_predictor(run)
+        predictor = load_network_predictor(run)
         if predictor.inputs.modality != "images":
             raise DataError(
                 f"{run}: this needs a network of images, and the run has a {predictor.inputs.modality}"

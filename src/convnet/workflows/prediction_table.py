@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from convnet.atomic import write_atomically
 from convnet.errors import RecipeError
-from convnet.tasks import Prediction
+from convnet.outputs import Prediction
 
 if TYPE_CHECKING:
     import pyarrow as pa

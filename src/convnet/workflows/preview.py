@@ -21,6 +21,8 @@ from convnet.data import (
 )
 from convnet.device import derived_seed
 from convnet.errors import DataError
+from convnet.outputs import Picture
+from convnet.outputs.mask_colors import blended, colored
 from convnet.recipes import Recipe, open_recipe_data
 from convnet.recipes.settle import settle
 from convnet.reports import grids
@@ -28,8 +30,6 @@ from convnet.reports.grids import resized
 from convnet.reports.style import to_png
 from convnet.targets import IMAGE, MASK
 from convnet.tasks import as_picture
-from convnet.tasks.mask_colors import blended, colored
-from convnet.tasks.task import Picture
 from convnet.types import IGNORED, Batch
 
 TITLE_WIDTH = 110

@@ -16,7 +16,7 @@ import torch
 from convnet.data import Dataset, location, to_device
 from convnet.device import INFERENCE
 from convnet.errors import DivergedError
-from convnet.explain import UNCALIBRATED, Calibration
+from convnet.outputs import UNCALIBRATED, Calibration
 from convnet.recipes import TrainingSetup
 from convnet.recipes.network import network_shape
 from convnet.runs import RunFolder

@@ -20,7 +20,7 @@ from convnet.data import (
     open_searchable,
     read_sample,
 )
-from convnet.data.files.image_reader import read_image_file
+from convnet.data.images.read import read_image_file
 from convnet.errors import DataError, RecipeError
 from convnet.explain import embed
 from convnet.features import Features

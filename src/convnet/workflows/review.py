@@ -21,10 +21,10 @@ from convnet.data.audit.confident_learning import Issue, label_issues
 from convnet.errors import DataError, RunError
 from convnet.explain import embed
 from convnet.recipes.load import require_embedding
-from convnet.tasks import ClassificationResult, evaluation_batch
+from convnet.tasks import ClassificationResult
 from convnet.training import Listener
 from convnet.training.logistic import fit_logistic
-from convnet.types import SplitName
+from convnet.types import SplitName, evaluation_batch
 from convnet.workflows.cross_validation import cross_validate
 from convnet.workflows.evaluate import evaluate_run
 from convnet.workflows.run import Run

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from convnet.errors import ConvnetError, RunError
-from convnet.explain import UNCALIBRATED, Calibration
 from convnet.layers import Network
-from convnet.prediction import DenseMap, Predictor
+from convnet.outputs import UNCALIBRATED, Calibration, Labels, Prediction
+from convnet.prediction import DenseMap, NetworkPredictor
 from convnet.recipes.load import trained_network
 from convnet.registry import Section
 from convnet.runs import Baselines, MetricsLog, RunFolder, baselines_beside
 from convnet.runs.schema import WAY_OUT
-from convnet.tasks import Evaluation, Labels, Prediction
+from convnet.tasks import Evaluation
 from convnet.types import SplitName
 from convnet.workflows.evaluate import evaluate_run
 from convnet.workflows.run_info import RunInfo
@@ -114,14 +114,14 @@ class Run(RunInfo):
         return trained_network(self.folder, self.recipe)
 
     @cached_property
-    def predictor(self) -> Predictor:
+    def predictor(self) -> NetworkPredictor:
         """The trained network with its preprocessing, classes and thresholds."""
         colors = {k: v for k, v in (self.recipe.data.colors or {}).items() if isinstance(v, str)}
         thresholds = self.result.get("thresholds", {})
         values = tuple(self.data.get("mask_values", ()))
         series = self.modality == "series"
         labels = Labels(self.classes, thresholds, colors, values, series, self.calibration)
-        return Predictor(str(self.path), self.model, self.task, self.inputs, labels)
+        return NetworkPredictor.of(str(self.path), self.model, self.task, self.inputs, labels)
 
     def evaluate(
         self, data: Any = None, *, split: SplitName | None = None, label: str | None = None

@@ -7,8 +7,8 @@ import logging
 import time
 
 from convnet.recipes import TrainingSetup
-from convnet.tasks import evaluation_batch
 from convnet.training import EpochEnd, Event, StepEnd, StopTraining, train_step
+from convnet.types import evaluation_batch
 
 logger = logging.getLogger(__name__)
 

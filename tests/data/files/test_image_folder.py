@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from convnet.data import Preprocess, all_images, list_data, location, open_data
-from convnet.data.files.image_reader import read_image_file
+from convnet.data.images.read import read_image_file
 from convnet.data.images.resize import Resizing, resize
 from convnet.errors import DataError, RecipeError
 from convnet.registry import validate

@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 from convnet.data import Preprocess, open_data
-from convnet.data.files.image_reader import read_image_file
 from convnet.data.images import pillow
 from convnet.data.images.decode import AGREEMENT_DB, decode, read_picture
 from convnet.data.images.pixels import DecodeError
+from convnet.data.images.read import read_image_file
 from convnet.errors import DataError
 from convnet.types import ImageShape
 

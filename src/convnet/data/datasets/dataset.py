@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import singledispatch
-from typing import Literal, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,9 +13,8 @@ from torch import Tensor
 from convnet.errors import DataError
 from convnet.registry import nearest
 from convnet.targets import CLASS_INDEX, Target
-from convnet.types import Batch, ImageShape, SplitName
+from convnet.types import Batch, ImageShape, Modality, SplitName
 
-Modality = Literal["images", "table", "series"]
 """The kind of samples: images N×C×H×W, table rows N×C×1×1, or series N×C×1×L."""
 T = TypeVar("T")
 

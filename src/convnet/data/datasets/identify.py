@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from convnet.data.datasets.dataset import Modality
 from convnet.data.datasets.image_pairs import INPUT_FOLDERS, TARGET_FOLDERS
 from convnet.data.datasets.mask_folder import IMAGE_FOLDERS, MASK_FOLDERS
 from convnet.data.datasets.named.catalog import DATASETS
@@ -26,7 +25,7 @@ from convnet.data.files.storage import Contents, is_archive, open_storage
 from convnet.data.images.formats import has_image_name
 from convnet.errors import ConvnetError, DataError, UnknownNameError
 from convnet.registry import nearest
-from convnet.types import Annotation
+from convnet.types import Annotation, Modality
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from convnet.data.datasets.tensor_dataset import TensorDataset, from_tensors
 from convnet.data.files.manifest import SPLIT_FOLDERS, numbered
+from convnet.data.images.arrays import channels_first
 from convnet.data.images.pixels import own_white, scaled
 from convnet.errors import DataError, in_one_line
 from convnet.targets import CLASS_INDEX, MULTI_HOT
@@ -22,10 +22,7 @@ NAMES = ("{0}_{1}", "{1}_{0}")
 """The names of the arrays of a split: x_train as in Keras, train_images as in MedMNIST."""
 PARTS: tuple[SplitName, ...] = ("train", "val", "test")
 
-CHANNELS = (1, 3, 4)
-
 Array = NDArray[np.generic]
-Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 def holds_images(path: Path) -> bool:
@@ -215,28 +212,3 @@ def _scaling(low: float, high: float) -> str:
     if low >= 0 and high <= 255:
         return "x / 255"
     return "(x + 1) / 2" if low >= -1 and high <= 1 else f"(x - {low:g}) / {high - low:g}"
-
-
-def channels_first(name: Path | str, images: NDArray[Scalar]) -> NDArray[Scalar]:
-    """Images N×H×W, N×H×W×C or N×C×H×W as N×C×H×W.
-
-    The axis of the channels is the one with 1, 3 or 4 places or, if neither has, one that is much shorter
-    than the sides.
-
-    Raises:
-        DataError: Both fit, or neither.
-    """
-    if images.ndim == 3:
-        return images[:, None]
-    _, second, middle, last = images.shape
-    usual = [axis for axis in (1, 3) if images.shape[axis] in CHANNELS]
-    shorter = 1 if second < last else 3
-    if not usual and 2 * images.shape[shorter] <= min(middle, max(second, last)):
-        usual = [shorter]
-    if len(usual) != 1:
-        shape = "×".join(map(str, images.shape))
-        raise DataError(
-            f"{name}: the images have the shape {shape}, and it is not clear which axis holds the channels. "
-            "Store them as N×H×W, or as N×H×W×C or N×C×H×W with 1, 3 or 4 channels"
-        )
-    return images if usual == [1] else images.transpose(0, 3, 1, 2)

@@ -10,7 +10,8 @@ from PIL import ImageColor
 from pydantic import AfterValidator, model_validator
 from pydantic_core import PydanticCustomError
 
-from convnet.data.images.resize import Interpolation, ResizePolicy, Resizing
+from convnet.data.images.resample import Interpolation
+from convnet.data.images.resize import ResizePolicy, Resizing
 from convnet.errors import DataError, RecipeError
 from convnet.registry import Count, Section
 from convnet.types import ImageShape

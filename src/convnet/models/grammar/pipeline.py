@@ -8,7 +8,7 @@ from pydantic import AfterValidator
 from torch import nn
 
 from convnet.features import FEATURES, Features
-from convnet.layers import Standardize
+from convnet.layers import Network, Normalize, Standardize
 from convnet.models.grammar.parse_pipeline import parse_pipeline
 from convnet.models.knn import NearestNeighbors
 from convnet.models.registry import Facts, build_model, network
@@ -56,3 +56,8 @@ def pipeline(
     classifier = build_model(learner.name, shape, num_classes, **learner.options)
     scaling = [] if isinstance(classifier, NearestNeighbors) else [Standardize()]
     return Pipeline(features, *scaling, classifier)
+
+
+def assemble(normalize: Normalize, network: nn.Module) -> Network:
+    """Normalization followed by the network; a pipeline is unpacked into its stages."""
+    return Network(normalize, *(network if isinstance(network, Pipeline) else [network]))

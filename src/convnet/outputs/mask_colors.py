@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from convnet.tasks.task import Picture
+from convnet.outputs.kind import Picture
 
 ALPHA = 0.45
 WRONG = (214, 39, 40)

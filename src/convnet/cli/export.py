@@ -1,0 +1,113 @@
+"""`convnet export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from convnet.cli.options import DataDir, Json, print_json
+
+if TYPE_CHECKING:
+    from convnet.export import Bundle
+    from convnet.export.tuning import Choice
+    from convnet.workflows.export import Export
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="The folder of a finished run; with --tune also of a bundle.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The folder to write. Default: bundles/NAME.")
+    ] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="A further format: onnx, or pt2 (torch.export); repeatable."),
+    ] = None,
+    quantize: Annotated[
+        Literal["int8"] | None, typer.Option(help="Add an int8 model, calibrated on training samples.")
+    ] = None,
+    max_drop: Annotated[
+        float, typer.Option(min=0, max=1, help="The largest loss of the main metric by int8.")
+    ] = 0.01,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="Measure the backends on this machine and use the fastest here.")
+    ] = False,
+    name: Annotated[str | None, typer.Option(help="The name of the model. Default: that of the run.")] = None,
+    model_version: Annotated[
+        str | None, typer.Option(help="The version of the model. Default: a checksum of its weights.")
+    ] = None,
+    license_name: Annotated[
+        str | None, typer.Option("--license", help="The license of the weights, for the model card.")
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Export a trained network as a bundle: a folder that predicts the same everywhere.
+
+    Every exported model is compared with the network on held-out samples. If it predicts differently, or if
+    int8 costs more than --max-drop, nothing is written.
+    """
+    from convnet.export import is_bundle, load_bundle
+    from convnet.export.tuning import tune as tune_bundle
+    from convnet.workflows.bundle_run import load_any_run
+    from convnet.workflows.export import export_run
+
+    if is_bundle(run) and tune and out is None:
+        _print_tuning(load_bundle(run), tune_bundle(load_bundle(run)), as_json)
+        return
+    done = export_run(
+        load_any_run(run),
+        out,
+        formats=formats or (),
+        quantize=quantize is not None,
+        max_drop=max_drop,
+        facts={"name": name, "version": model_version, "license": license_name},
+    )
+    measured = tune_bundle(done.bundle) if tune else []
+    if as_json:
+        print_json({**done.as_dict(), **({"tuning": _rows(measured)} if tune else {})})
+        return
+    _print_export(done)
+    if tune:
+        _print_tuning(done.bundle, measured, False)
+
+
+def _print_export(done: Export) -> None:
+    bundle, score = done.bundle, done.measured.run.task.score
+    evaluation = done.measured.evaluation
+    print(f"bundle  {bundle.path}")
+    print(f"  {score.label} {score.show(evaluation.score)} (n = {len(evaluation):,})")
+    for name in sorted(bundle.checksums):
+        if not name.startswith("record/"):
+            print(f"  {name:<20} {(bundle.path / name).stat().st_size:>13,} bytes{_checked(bundle, name)}")
+
+
+def _checked(bundle: Bundle, name: str) -> str:
+    """What was measured about a file."""
+    entry = bundle.manifest.formats.get(name)
+    if entry is None:
+        return ""
+    if entry.quantized is not None:
+        cost = entry.quantized
+        return f"   {cost.score} {cost.fp32:.4f} → {cost.int8:.4f} (n = {cost.samples:,})"
+    if entry.parity is None:
+        return ""
+    same = "" if entry.parity.top1_equal is None else "the same classes, "
+    return f"   {same}largest difference {entry.parity.max_difference:.1e} (n = {entry.parity.images:,})"
+
+
+def _rows(measured: list[Choice]) -> list[dict[str, object]]:
+    return [
+        {"backend": found.backend, "threads": found.threads, "seconds": found.seconds} for found in measured
+    ]
+
+
+def _print_tuning(bundle: Bundle, measured: list[Choice], as_json: bool) -> None:
+    if as_json:
+        print_json({"bundle": str(bundle.path), "tuning": _rows(measured)})
+        return
+    print("\nbackends on this machine, one sample per call; the first is used from now on")
+    for found in measured:
+        noun = "thread" if found.threads == 1 else "threads"
+        print(f"  {found.backend:<12} {found.threads} {noun:<8} {1000 * found.seconds:8.2f} ms")

@@ -1,0 +1,82 @@
+"""The backends that compute the outputs of a bundle, and the choice among them."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from convnet.errors import ModelError
+from convnet.export.bundle import INT8, ONNX, PROGRAM
+from convnet.prediction.backend import Backend
+
+if TYPE_CHECKING:
+    from convnet.export.bundle import Bundle
+
+BACKENDS = ("onnxruntime", "openvino", "torch")
+"""In the order in which they are tried."""
+ONNX_FILES = {"fp32": ONNX, "int8": INT8}
+
+
+def open_backend(bundle: Bundle) -> Backend:
+    """Open the backend that was asked for, or the fastest.
+
+    Raises:
+        ModelError: It is not installed, or the bundle has no model for it.
+    """
+    name = bundle.backend
+    threads = bundle.threads
+    if name is None:
+        from convnet.export.tuning import tuned
+
+        choice = tuned(bundle)
+        name = (
+            choice.backend if choice is not None else next(n for n in BACKENDS if usable(bundle, n) is None)
+        )
+        threads = threads or (choice.threads if choice is not None else None)
+    elif name not in BACKENDS:
+        raise ModelError(f"backend is {', '.join(BACKENDS)}, got '{name}'")
+    elif (why := usable(bundle, name)) is not None:
+        raise ModelError(f"{bundle.path}: backend {name} cannot be used: {why}")
+    return open_named(bundle, name, threads)
+
+
+def usable(bundle: Bundle, name: str) -> str | None:
+    """Why a backend cannot compute a bundle; None if it can."""
+    if name == "torch":
+        if bundle.precision == "int8":
+            return "it computes in fp32; use onnxruntime or openvino"
+        return None
+    file = ONNX_FILES[bundle.precision]
+    if not bundle.has(file):
+        option = "--format onnx" if bundle.precision == "fp32" else "--quantize int8"
+        return f"the bundle has no {file}; export it again with {option}"
+    if find_spec(name) is None:
+        return f"it is not installed: pip install {name}"
+    return None
+
+
+def open_named(bundle: Bundle, name: str, threads: int | None) -> Backend:
+    """Open a backend that is usable."""
+    manifest = bundle.manifest
+    backend: Backend
+    if name == "torch":
+        from convnet.export.torch_program import ProgramBackend
+        from convnet.prediction.network_predictor import TorchBackend
+
+        if manifest.network is None:
+            backend = ProgramBackend.open(bundle.read(PROGRAM), str(bundle.path / PROGRAM))
+        else:
+            backend = TorchBackend(bundle.network_predictor.model, bundle.network_predictor.task)
+            return backend  # it computes in tiles by itself
+    else:
+        from convnet.export.onnx_backend import OnnxRuntimeBackend, OpenVinoBackend
+
+        opener = OnnxRuntimeBackend.open if name == "onnxruntime" else OpenVinoBackend.open
+        file = ONNX_FILES[bundle.precision]
+        backend = opener(bundle.read(file), str(bundle.path / file), threads)
+    if manifest.sizes is None:
+        return backend
+    from convnet.export.tiled import TiledBackend
+    from convnet.tasks import TASKS
+
+    return TiledBackend(backend, manifest.sizes, TASKS.build(manifest.task.name, **manifest.task.options))

@@ -1,0 +1,130 @@
+"""The fastest backend and number of threads for a bundle on this machine, measured and remembered."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convnet.atomic import write_atomically
+from convnet.cores import available_cores
+from convnet.data.files.remote_file import cache_folder
+from convnet.errors import ModelError
+from convnet.export.backends import BACKENDS, open_named, usable
+from convnet.export.bundle import GOLDEN, MANIFEST
+from convnet.export.write import read_golden
+
+if TYPE_CHECKING:
+    from convnet.export.bundle import Bundle
+    from convnet.prediction.backend import Backend
+
+ROUNDS, MOST_SECONDS = 15, 3.0
+"""Each candidate is measured this often, and for at most so long."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A backend and its measured speed.
+
+    Attributes:
+        backend: Its name.
+        threads: The number of threads.
+        seconds: The median time of a batch.
+        batch: The size of the batch.
+    """
+
+    backend: str
+    threads: int
+    seconds: float
+    batch: int
+
+
+def tuned(bundle: Bundle) -> Choice | None:
+    """The choice that was measured for this bundle on this machine; None if it was not, or is not usable."""
+    try:
+        content = json.loads(_file(bundle).read_text())
+        choice = Choice(**content["choice"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    if content.get("machine") != _machine() or choice.backend not in BACKENDS:
+        return None
+    return choice if usable(bundle, choice.backend) is None else None
+
+
+def tune(bundle: Bundle, batch: int = 1) -> list[Choice]:
+    """Measure every usable backend with one and with all cores, and remember the fastest.
+
+    Args:
+        bundle: The bundle.
+        batch: The number of samples per call.
+
+    Returns:
+        The candidates, fastest first.
+
+    Raises:
+        ModelError: No backend is usable.
+    """
+    golden = read_golden(bundle.read(GOLDEN))[0]
+    samples = np.resize(golden, (batch, *golden.shape[1:]))
+    candidates: list[tuple[str, int, Backend]] = []
+    for name in BACKENDS:
+        if usable(bundle, name) is not None:
+            continue
+        for threads in sorted({1, available_cores()} if name != "torch" else {available_cores()}):
+            candidates.append((name, threads, open_named(bundle, name, threads)))
+    if not candidates:
+        raise ModelError(f"{bundle.path}: no backend can compute it; pip install onnxruntime")
+    times = _interleaved([backend for _, _, backend in candidates], samples)
+    found = [
+        Choice(name, threads, seconds, batch)
+        for (name, threads, _), seconds in zip(candidates, times, strict=True)
+    ]
+    found.sort(key=lambda choice: choice.seconds)
+    content = {"machine": _machine(), "choice": asdict(found[0]), "measured": [asdict(c) for c in found]}
+    place = _file(bundle)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(place, json.dumps(content, indent=2))
+    return found
+
+
+def _interleaved(backends: Sequence[Backend], samples: NDArray[Any]) -> list[float]:
+    """Median seconds per call, in turns, so that a slow moment of the machine meets all alike."""
+    for backend in backends:
+        backend.outputs(samples)
+    times: list[list[float]] = [[] for _ in backends]
+    for _ in range(ROUNDS):
+        for backend, measured in zip(backends, times, strict=True):
+            if sum(measured) > MOST_SECONDS:
+                continue
+            begun = time.perf_counter()
+            backend.outputs(samples)
+            measured.append(time.perf_counter() - begun)
+    return [median(measured) for measured in times]
+
+
+def _file(bundle: Bundle) -> Path:
+    return cache_folder("tuning") / f"{bundle.checksums[MANIFEST][:24]}-{bundle.precision}.json"
+
+
+def _machine() -> dict[str, Any]:
+    versions = {}
+    for name in ("onnxruntime", "openvino", "torch"):
+        try:
+            versions[name] = version(name)
+        except ModuleNotFoundError:
+            continue
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "node": platform.node(),
+        "cores": available_cores(),
+        "versions": versions,
+    }
