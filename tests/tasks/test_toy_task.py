@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -20,7 +21,7 @@ from convnet.data.datasets.named.finders import NamedSet, bundled
 from convnet.device import Compute
 from convnet.layers import classifier_of
 from convnet.models.registry import MODELS, Facts, network
-from convnet.outputs import Labels, Prediction
+from convnet.outputs import Labels, OutputKind, Prediction
 from convnet.recipes import Recipe
 from convnet.targets import TARGETS, Loss, Target, register_target
 from convnet.tasks.task import TASKS, Evaluation, Score, Task, predict_all
@@ -68,11 +69,21 @@ class NumberResult(Evaluation):
             yield {"close": float(abs(error) < 0.1), "error": f"{error:.4f}"}
 
 
+class NumberOutputs(OutputKind):
+    name = "brightness"
+
+    def prediction(
+        self, location: str, outputs: NDArray[np.float32], image: NDArray[Any], labels: Labels
+    ) -> NumberPrediction:
+        return NumberPrediction(location, float(outputs[0]))
+
+
 class Regression(Task):
     name = "brightness"
     annotation = "number"
     score = Score("close", "within 0.1")
     loss = "number-l2"
+    outputs_kind = NumberOutputs()
 
     def __init__(self) -> None:
         self.target = TARGETS["number"]
@@ -89,9 +100,6 @@ class Regression(Task):
     ) -> NumberResult:
         mean, outputs, targets, found = predict_all(model, dataset, indices, loss, compute)
         return NumberResult(mean, outputs[:, 0] - targets, found)
-
-    def prediction(self, location: str, outputs: Tensor, images: Tensor, labels: Labels) -> NumberPrediction:
-        return NumberPrediction(location, float(outputs[0, 0]))
 
 
 def gray_squares(name: str, classes: tuple[str, ...]) -> Dataset:

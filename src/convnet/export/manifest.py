@@ -10,16 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from convnet.data.files.recordings import Audio
 from convnet.data.images.preprocess import Preprocess
 from convnet.errors import ConvnetError, ModelError
-from convnet.outputs import (
-    UNCALIBRATED,
-    Calibration,
-    ClassOutputs,
-    ImageOutputs,
-    LabelOutputs,
-    Labels,
-    MaskOutputs,
-    OutputKind,
-)
+from convnet.outputs import KINDS, UNCALIBRATED, Calibration, Labels, OutputKind
 from convnet.prediction.inputs import InputSpec
 from convnet.types import ImageShape, Modality
 
@@ -27,8 +18,6 @@ SCHEMA = 1
 """The version of the schema; a version of convnet reads the versions up to its own."""
 FILE_NAME = r"^(record/)?\w[\w.-]*$"
 """Files of a bundle lie in its folder, or in its subfolder `record`."""
-KINDS: dict[str, OutputKind] = {kind.name: kind for kind in (ClassOutputs(), LabelOutputs(), MaskOutputs())}
-"""The kinds of outputs by task; all other tasks have images as outputs."""
 
 Size = Annotated[int, Ge(1), Le(1 << 24)]
 
@@ -194,10 +183,16 @@ class Manifest(Entry):
     metrics: dict[str, Any] = {}
     license: str | None = None
 
+    @model_validator(mode="after")
+    def _known_task(self) -> Manifest:
+        if self.task.name not in KINDS:
+            raise ValueError(f"task '{self.task.name}' is not known (known: {', '.join(KINDS)})")
+        return self
+
     @property
     def kind(self) -> OutputKind:
         """How outputs are turned into predictions."""
-        return KINDS.get(self.task.name) or ImageOutputs(self.task.name)
+        return KINDS[self.task.name]
 
     @property
     def shape(self) -> ImageShape:

@@ -58,8 +58,11 @@ class NearestNeighbors(Fitted):
         count = min(len(memory), self.most or len(memory))
         self.kept = torch.arange(count, device=memory.device) * len(memory) // count
         self.memory, self.labels = memory[self.kept], labels[self.kept]
-        self.voters = self._choose(val) if self.k is None and val is not None else self.k or 1
+        self.voters = self.k or 1
         self.chosen = torch.tensor([self.voters], device=memory.device)
+        if self.k is None and val is not None:
+            self.voters = self._choose(val)
+            self.chosen[0] = self.voters
 
     def _choose(self, val: Passes) -> int:
         """The candidate with the most correct validation samples; the smallest in a tie."""

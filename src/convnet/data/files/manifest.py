@@ -7,16 +7,17 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from convnet.data.files.storage import FileEntry, Ignored, Storage
 from convnet.errors import DataError
 from convnet.types import SplitName
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SPLIT_FOLDERS: dict[str, SplitName] = {
     "train": "train",
@@ -91,6 +92,8 @@ class Manifest:
 
     def targets(self) -> Tensor:
         """Class indices int64 N, or uint8 N×K if multi-label."""
+        import torch  # imported here because listing files does not need it
+
         number = {name: i for i, name in enumerate(self.classes)}
         if not self.multi_label:
             return torch.tensor([number[sample.labels[0]] for sample in self.samples], dtype=torch.int64)
@@ -179,6 +182,8 @@ def other_case(name: str, known: Iterable[str]) -> str:
 
 def numbered(names: Sequence[str]) -> Tensor:
     """A number per name, int64, equal for equal names."""
+    import torch
+
     numbers: dict[str, int] = {}
     return torch.tensor([numbers.setdefault(name, len(numbers)) for name in names])
 
