@@ -17,6 +17,10 @@ class DataError(ConvnetError):
     """A data set or one of its files is missing, damaged or not what it claims to be."""
 
 
+class ServerError(ConvnetError):
+    """A server cannot be started."""
+
+
 class ModelError(ConvnetError):
     """A network cannot be built for these images or classes."""
 

@@ -35,6 +35,7 @@ from convnet.cli import (
     retrieve,
     review,
     runs,
+    serve,
     summary,
     train,
 )
@@ -58,6 +59,7 @@ app.command("predict")(predict.predict)
 app.command("explain")(explain.explain)
 app.command("dream")(dream.dream)
 app.command("export")(export.export)
+app.command("serve")(serve.serve)
 app.command("report")(report.report)
 app.command("review")(review.review)
 app.command("runs")(runs.runs)

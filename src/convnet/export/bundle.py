@@ -19,9 +19,7 @@ from convnet.prediction.predictor import Predictor
 if TYPE_CHECKING:
     from convnet.prediction.network_predictor import NetworkPredictor
 
-MANIFEST, CHECKSUMS, WEIGHTS, GOLDEN, CARD = (
-    "bundle.json", "SHA256SUMS", "model.safetensors", "golden.npz", "README.md",
-)  # fmt: skip
+MANIFEST, CHECKSUMS, WEIGHTS, CARD = "bundle.json", "SHA256SUMS", "model.safetensors", "README.md"
 ONNX, INT8, PROGRAM = "model.onnx", "model.int8.onnx", "model.pt2"
 LARGEST_TEXT = 64 << 20
 """The largest manifest, in bytes."""

@@ -20,8 +20,8 @@ from convnet.cores import available_cores
 from convnet.data.files.remote_file import cache_folder
 from convnet.errors import ModelError
 from convnet.export.backends import BACKENDS, open_named, usable
-from convnet.export.bundle import GOLDEN, MANIFEST
-from convnet.export.write import read_golden
+from convnet.export.bundle import MANIFEST
+from convnet.export.golden import read_golden
 
 if TYPE_CHECKING:
     from convnet.export.bundle import Bundle
@@ -73,7 +73,7 @@ def tune(bundle: Bundle, batch: int = 1) -> list[Choice]:
     Raises:
         ModelError: No backend is usable.
     """
-    golden = read_golden(bundle.read(GOLDEN))[0]
+    golden = read_golden(bundle)[0]
     samples = np.resize(golden, (batch, *golden.shape[1:]))
     candidates: list[tuple[str, int, Backend]] = []
     for name in BACKENDS:

@@ -58,7 +58,7 @@ def compare(
         if not difference.max() < LARGEST_DIFFERENCE:  # also of NaN
             raise ModelError(
                 f"{name}: answers differ by {difference.max():.2g} for sample {start + worst} of the check; "
-                f"the limit is {LARGEST_DIFFERENCE:g}. Nothing was exported"
+                f"the limit is {LARGEST_DIFFERENCE:g}"
             )
         if exclusive:
             same = (wanted.argmax(1) == made.argmax(1)).reshape(len(batch), -1)
@@ -66,7 +66,7 @@ def compare(
             if wrong.any():
                 raise ModelError(
                     f"{name}: the most probable class differs for sample {start + int(wrong.argmax())} of "
-                    "the check. Nothing was exported"
+                    "the check"
                 )
             equal += len(batch)
         largest = max(largest, float(difference.max()))

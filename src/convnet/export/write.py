@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from convnet.atomic import create_folder, write_atomically
 from convnet.export.bundle import CARD, CHECKSUMS, MANIFEST
 from convnet.export.manifest import Manifest
 from convnet.export.model_card import model_card
-
-
-def golden_bytes(samples: NDArray[Any], outputs: NDArray[np.float32]) -> bytes:
-    """Some samples and the outputs of the network for them, as the content of an .npz file."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, samples=samples, outputs=outputs)
-    return buffer.getvalue()
 
 
 def write_bundle(path: Path, manifest: Manifest, files: Mapping[str, bytes], card: Mapping[str, Any]) -> Path:
@@ -55,9 +44,3 @@ def write_bundle(path: Path, manifest: Manifest, files: Mapping[str, bytes], car
     return create_folder(
         path, fill, lambda folder: f"{folder} is not empty; choose another folder with --out"
     )
-
-
-def read_golden(content: bytes) -> tuple[NDArray[Any], NDArray[np.float32]]:
-    """The samples and outputs of `golden_bytes`."""
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        return arrays["samples"], arrays["outputs"]

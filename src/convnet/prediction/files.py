@@ -60,10 +60,10 @@ def input_files(
     """The files that `inputs` stand for.
 
     Args:
-        inputs: A path, a PIL image, an array or tensor of pixels, or a sequence of these. A path may be a
-            folder or a zip archive of images or recordings, a table of paths of images, or a pattern such as
-            photos/*.jpg. Pixels are H×W, H×W×C, C×H×W, N×H×W×C, N×C×H×W or, for a network of gray images,
-            N×H×W; integers, or floats 0…1.
+        inputs: A path, the bytes of an image file, a PIL image, an array or tensor of pixels, or a sequence
+            of these. A path may be a folder or a zip archive of images or recordings, a table of paths of
+            images, or a pattern such as photos/*.jpg. Pixels are H×W, H×W×C, C×H×W, N×H×W×C, N×C×H×W or, for
+            a network of gray images, N×H×W; integers, or floats 0…1.
         kind: Whether the files are images, recordings (.wav), or other tables or series.
         channels: The channels that the network takes.
         white: The value that is white in the images that the network was trained on; None for the largest of
@@ -72,7 +72,7 @@ def input_files(
     Raises:
         DataError: A path or a pattern matches nothing.
     """
-    if isinstance(inputs, str | Path | Image.Image) or hasattr(inputs, "__array__"):
+    if isinstance(inputs, str | bytes | Path | Image.Image) or hasattr(inputs, "__array__"):
         inputs = [inputs]
     if not isinstance(inputs, Iterable):
         raise _not_an_input("input", type(inputs).__name__)
@@ -80,6 +80,8 @@ def input_files(
     for i, item in enumerate(inputs):
         if isinstance(item, str | Path):
             found += _expanded(Path(item), kind)
+        elif isinstance(item, bytes) and kind == "images":
+            found.append(InputFile(f"image {i}", partial(_unchanged, item)))
         else:
             found += _pixels(item, i, channels, white)
     return found
@@ -105,6 +107,10 @@ def _expanded(path: Path, kind: Kind) -> Iterator[InputFile]:
             yield InputFile(str(named), partial(file_bytes, named))
     else:
         yield InputFile(str(path), partial(file_bytes, path))
+
+
+def _unchanged(content: bytes) -> bytes:
+    return content
 
 
 def _refuse(reason: str) -> bytes:

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from convnet.data import Loader, read_split
 from convnet.errors import ModelError, RecipeError
-from convnet.export.bundle import GOLDEN, INT8, ONNX, PROGRAM, WEIGHTS, Bundle, load_bundle
+from convnet.export.bundle import INT8, ONNX, PROGRAM, WEIGHTS, Bundle, load_bundle
 from convnet.export.deployed import Deployed, as_program, deployed, dynamic_axes
+from convnet.export.golden import GOLDEN, golden_bytes
 from convnet.export.manifest import SCHEMA, Format, Manifest, Parity, Quantized
 from convnet.export.network import ENCODER
 from convnet.export.onnx_backend import OnnxRuntimeBackend
@@ -27,7 +28,7 @@ from convnet.export.onnx_model import OPSET, onnx_bytes, program_bytes
 from convnet.export.quantize import quantized_bytes
 from convnet.export.torch_program import ProgramBackend
 from convnet.export.verify import answers, compare
-from convnet.export.write import golden_bytes, write_bundle
+from convnet.export.write import write_bundle
 from convnet.layers import sizes_of
 from convnet.models import MODELS
 from convnet.prediction import Backend
@@ -131,7 +132,10 @@ class _Source:
             given = self.run.task.prepare_input(torch.from_numpy(samples)).numpy() if enlarged else samples
             return answers(backend.outputs(given), kind, temperature)
 
-        return compare(name, expected, found, self.checked(), kind)
+        try:
+            return compare(name, expected, found, self.checked(), kind)
+        except ModelError as error:
+            raise ModelError(f"{error}. Nothing was exported") from None
 
 
 def export_run(

@@ -148,6 +148,15 @@ def file_bytes(path: Path) -> bytes:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
 
 
+def header_size(content: bytes) -> tuple[int, int] | None:
+    """Width and height according to the header of an image, without decoding it; None if it has none."""
+    try:
+        with opened(content) as image:
+            return image.size
+    except Exception:  # damaged files make decoders raise nearly anything; `decode` says what is wrong
+        return None
+
+
 def _trouble(content: bytes, error: Exception) -> DecodeError:
     """The kind of problem behind a decoder's error."""
     text = " ".join(str(error).split()) or type(error).__name__
