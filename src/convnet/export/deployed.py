@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import io
+from contextlib import redirect_stderr
 
 import torch
 from torch import Tensor, nn
@@ -84,7 +86,8 @@ def as_program(module: Deployed, example: Tensor, *, series: bool) -> ExportedPr
     trouble: Exception = ModelError("no axis")
     for dynamic in tries:
         try:
-            with torch.no_grad():
+            # torch prints the whole graph of a network that it cannot trace
+            with torch.no_grad(), redirect_stderr(io.StringIO()):
                 return torch.export.export(module, (example,), dynamic_shapes=(dynamic,))
         except Exception as error:  # tracing runs the network, which may raise anything
             trouble = error

@@ -10,6 +10,7 @@ import torch
 from annotated_types import Ge, Le
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from convnet.errors import ModelError
 from convnet.features.registry import FEATURES, parts
@@ -69,9 +70,14 @@ class HoG(nn.Module):
         whole = (slice(None), slice(height * self.cell_size), slice(width * self.cell_size))
         rows, columns = rows[whole], columns[whole]
         # Directions of 180° and more are those of an edge seen from the other side.
-        bins = torch.atan2(rows, columns).mul_(self.orientations / math.pi).remainder_(self.orientations)
+        bins = _directions(rows, columns).mul_(self.orientations / math.pi).remainder_(self.orientations)
         places = bins.long().clamp_max_(self.orientations - 1)
-        cells = (x.shape[0], height, width)
+        if torch.compiler.is_exporting():  # with a number of images that is not known yet
+            places = places + _first_bins((1, height, width), self.cell_size, self.orientations, x.device)
+            sums = x.new_zeros(x.shape[0], height * width * self.orientations)
+            sums = sums.scatter_add(1, places.flatten(1), magnitude[whole].flatten(1))
+            return sums.view(-1, height, width, self.orientations) / self.cell_size**2
+        cells = (len(x), height, width)
         places += _first_bins(cells, self.cell_size, self.orientations, x.device)
         votes = magnitude[whole].flatten()
         sums = votes.new_zeros(*cells, self.orientations)
@@ -100,10 +106,23 @@ def _gradient(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def _differences(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Vertical and horizontal differences of one channel N×H×W, zero at the border, and their squared sum."""
+    if torch.compiler.is_exporting():  # ONNX knows no outputs that are parts of tensors
+        row = F.pad(x[:, 2:] - x[:, :-2], (0, 0, 1, 1))
+        column = F.pad(x[..., 2:] - x[..., :-2], (1, 1))
+        return row, column, row.square() + column.square()
     row, column = torch.zeros(2, *x.shape, dtype=x.dtype, device=x.device)
     torch.sub(x[:, 2:], x[:, :-2], out=row[:, 1:-1])
     torch.sub(x[..., 2:], x[..., :-2], out=column[..., 1:-1])
     return row, column, row.square().addcmul_(column, column)
+
+
+def _directions(rows: Tensor, columns: Tensor) -> Tensor:
+    """The angles of gradients; in exported models up to multiples of 180°, because ONNX has no atan2."""
+    if not torch.compiler.is_exporting():
+        return torch.atan2(rows, columns)
+    steep = columns == 0
+    slope = torch.atan(rows / torch.where(steep, 1.0, columns))
+    return torch.where(steep, math.pi / 2 * rows.sign(), slope)
 
 
 @lru_cache(maxsize=8)

@@ -23,6 +23,9 @@ class MaskedNorm(nn.BatchNorm1d):
         """N×C×L, and a mask of valid steps N×L (None for all)."""
         if valid is None:
             return super().forward(x)
+        if not self.training:  # the statistics are fixed
+            normalized: Tensor = super().forward(x)
+            return normalized * valid[:, None]
         normed = super().forward(x.transpose(1, 2)[valid])
         out = torch.zeros_like(x.transpose(1, 2), dtype=normed.dtype).masked_scatter(
             valid[:, :, None], normed

@@ -47,7 +47,7 @@ class JsonImages(BaseModel):
 
 
 def inlined(document: type[BaseModel]) -> dict[str, Any]:
-    """The JSON schema of a document without references, for the description of a body that is read by hand."""
+    """The JSON schema of a document without references, to describe a body that is read by hand."""
     schema = document.model_json_schema()
     parts = schema.pop("$defs", {})
 
