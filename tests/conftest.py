@@ -6,11 +6,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import install_import_hook
+from jaxtyping import config, install_import_hook
 
 # The suite runs as two processes, whose threads would be in each other's way; torch reads this when imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -70,6 +71,38 @@ def cifar10_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("cifar")
     subprocess.run([sys.executable, script, root / "cifar10"], check=True, capture_output=True)
     return root
+
+
+@contextmanager
+def traceable() -> Iterator[None]:
+    """A block in which shapes are not checked: while a network is traced, its sides are symbols."""
+    config.update("jaxtyping_disable", True)
+    try:
+        yield
+    finally:
+        config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="session")
+def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run on the bundled digits."""
+    import convnet
+
+    out = tmp_path_factory.mktemp("run") / "digits"
+    return convnet.train("digits", epochs=4, out=out, progress=False).path
+
+
+@pytest.fixture(scope="session")
+def digits_bundle(digits_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its bundle in all formats; not to be changed."""
+    import convnet
+
+    out = tmp_path_factory.mktemp("bundles") / "digits"
+    with traceable():
+        bundle = convnet.export(
+            digits_run, out=out, formats=["onnx", "pt2"], quantize="int8", max_drop=0.2, name="digits"
+        )
+    return bundle.path
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from jaxtyping import config
+
+from tests.conftest import traceable
 
 
 @pytest.fixture(autouse=True)
-def untyped() -> Iterator[None]:
-    """Shapes are not checked while a network is traced: the sides are symbols then."""
-    config.update("jaxtyping_disable", True)
-    yield
-    config.update("jaxtyping_disable", False)
+def networks_are_traced() -> Iterator[None]:
+    """Every test here may export a network."""
+    with traceable():
+        yield

@@ -155,6 +155,11 @@ def load_bundle(
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{folder / MANIFEST}: damaged: {error}; copy the bundle again") from None
     manifest = parse_manifest(content, str(folder / MANIFEST))
+    if missing := {*manifest.files, MANIFEST} ^ checksums.keys():
+        raise ModelError(
+            f"{folder / CHECKSUMS}: its files and those of {MANIFEST} differ: {min(missing)}; copy the bundle "
+            "again"
+        )
     return Bundle(folder, manifest, checksums, backend, precision, threads)
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from convnet.data.files.recordings import Audio
 from convnet.data.images.preprocess import Preprocess
 from convnet.errors import ConvnetError, ModelError
-from convnet.outputs import KINDS, UNCALIBRATED, Calibration, Labels, OutputKind
+from convnet.outputs import IMAGE_TASKS, KINDS, UNCALIBRATED, Calibration, Labels, OutputKind
 from convnet.prediction.inputs import InputSpec
 from convnet.types import ImageShape, Modality
 
@@ -163,6 +163,7 @@ class Manifest(Entry):
         outputs: Its outputs.
         sizes: The sizes that it takes, for networks with an output per position.
         parameters: The number of parameters.
+        files: The names of all other files.
         formats: The exported models by file name.
         metrics: The figures of training by split.
         license: The license of the weights.
@@ -179,6 +180,7 @@ class Manifest(Entry):
     outputs: Outputs
     sizes: SizesEntry | None = None
     parameters: Annotated[int, Ge(0)] = 0
+    files: list[Annotated[str, Field(pattern=FILE_NAME)]]
     formats: dict[Annotated[str, Field(pattern=FILE_NAME)], Format] = {}
     metrics: dict[str, Any] = {}
     license: str | None = None
@@ -187,6 +189,9 @@ class Manifest(Entry):
     def _known_task(self) -> Manifest:
         if self.task.name not in KINDS:
             raise ValueError(f"task '{self.task.name}' is not known (known: {', '.join(KINDS)})")
+        out = self.outputs
+        if self.task.name not in IMAGE_TASKS and out.count != len(out.classes):
+            raise ValueError(f"outputs: {out.count} outputs for {len(out.classes)} classes")
         return self
 
     @property

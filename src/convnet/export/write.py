@@ -30,7 +30,7 @@ def write_bundle(path: Path, manifest: Manifest, files: Mapping[str, bytes], car
         RunExistsError: The folder is not empty.
         RunError: It cannot be written.
     """
-    described = manifest.model_dump(mode="json", by_alias=True, exclude_defaults=False)
+    described = manifest.model_dump(mode="json", by_alias=True)
     text = json.dumps(described, indent=2, ensure_ascii=False) + "\n"
     content = {**files, MANIFEST: text.encode(), CARD: model_card(manifest, files, card).encode()}
     sums = "".join(f"{hashlib.sha256(content[name]).hexdigest()}  {name}\n" for name in sorted(content))

@@ -73,7 +73,8 @@ class HoG(nn.Module):
         bins = _directions(rows, columns).mul_(self.orientations / math.pi).remainder_(self.orientations)
         places = bins.long().clamp_max_(self.orientations - 1)
         if torch.compiler.is_exporting():  # with a number of images that is not known yet
-            places = places + _first_bins((1, height, width), self.cell_size, self.orientations, x.device)
+            first = _first_bins.__wrapped__  # a cached tensor would be one of the tracer
+            places = places + first((1, height, width), self.cell_size, self.orientations, x.device)
             sums = x.new_zeros(x.shape[0], height * width * self.orientations)
             sums = sums.scatter_add(1, places.flatten(1), magnitude[whole].flatten(1))
             return sums.view(-1, height, width, self.orientations) / self.cell_size**2

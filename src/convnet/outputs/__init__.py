@@ -30,6 +30,7 @@ KINDS: Mapping[str, OutputKind] = MappingProxyType(
 """The kinds of outputs by the name of the task."""
 
 __all__ = [
+    "IMAGE_TASKS",
     "KINDS",
     "UNCALIBRATED",
     "Calibration",

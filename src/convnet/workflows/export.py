@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from convnet.data import Loader, read_split
 from convnet.errors import ModelError, RecipeError
-from convnet.export.bundle import INT8, ONNX, PROGRAM, WEIGHTS, Bundle, load_bundle
+from convnet.export.bundle import CARD, INT8, ONNX, PROGRAM, WEIGHTS, Bundle, load_bundle
 from convnet.export.deployed import Deployed, as_program, deployed, dynamic_axes
 from convnet.export.golden import GOLDEN, golden_bytes
 from convnet.export.manifest import SCHEMA, Format, Manifest, Parity, Quantized
@@ -186,7 +186,7 @@ def export_run(
         entries[PROGRAM] = Format(dynamic=dynamic_axes(source.program), parity=parity)
     if quantize:
         files[INT8], entries[INT8] = _int8(source, files[ONNX], max_drop)
-    manifest = _manifest(source, files[WEIGHTS], entries, facts or {})
+    manifest = _manifest(source, files, entries, facts or {})
     path = write_bundle(out, manifest, files, _card_facts(source))
     return Export(load_bundle(path), source.measured)
 
@@ -267,7 +267,7 @@ def _int8(source: _Source, model: bytes, max_drop: float) -> tuple[bytes, Format
 
 
 def _manifest(
-    source: _Source, weights: bytes, formats: dict[str, Format], facts: dict[str, str | None]
+    source: _Source, files: dict[str, bytes], formats: dict[str, Format], facts: dict[str, str | None]
 ) -> Manifest:
     run = source.run
     recipe, inputs = run.recipe, run.inputs
@@ -277,7 +277,7 @@ def _manifest(
     content = {
         "schema": SCHEMA,
         "name": facts.get("name") or run.path.name,
-        "version": facts.get("version") or sha256(weights).hexdigest()[:12],
+        "version": facts.get("version") or sha256(files[WEIGHTS]).hexdigest()[:12],
         "convnet": version("convnet"),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "task": {"name": recipe.task.name, "options": dict(recipe.task.options)},
@@ -311,6 +311,7 @@ def _manifest(
             "enlarged": not source.module.prepare,
         },
         "parameters": run.result["parameters"],
+        "files": sorted([*files, CARD]),
         "formats": {name: entry.model_dump(mode="json") for name, entry in formats.items()},
         "metrics": {name: run.result[name] for name in ("train", "val", "test") if run.result[name]},
         "license": facts.get("license"),
