@@ -157,8 +157,8 @@ def load_bundle(
     manifest = parse_manifest(content, str(folder / MANIFEST))
     if missing := {*manifest.files, MANIFEST} ^ checksums.keys():
         raise ModelError(
-            f"{folder / CHECKSUMS}: its files and those of {MANIFEST} differ: {min(missing)}; copy the bundle "
-            "again"
+            f"{folder / CHECKSUMS}: its files and those of {MANIFEST} differ: {min(missing)}; copy the "
+            "bundle again"
         )
     return Bundle(folder, manifest, checksums, backend, precision, threads)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from convnet.data.images.decode import header_size
+from convnet.data.images.pixels import DecodeError
 from convnet.errors import DataError, ModelError
 from convnet.export import Bundle
 from convnet.export.golden import replay
@@ -148,7 +149,10 @@ class ServedModel:
                 raise DataError(str(error).replace(f"{folder}/", "file ")) from error
 
     def _require_pixels(self, place: int, content: bytes) -> None:
-        size = header_size(content)
+        try:
+            size = header_size(content)
+        except DecodeError as error:
+            raise ApiError(413, f"{_location(place)}: {error.reason}") from None
         if size is not None and size[0] * size[1] > self._limits.pixels:
             raise ApiError(
                 413, f"{_location(place)}: {size[0]}×{size[1]} pixels; the limit is {self._limits.pixels:,}"

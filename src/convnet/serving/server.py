@@ -6,6 +6,7 @@ import asyncio
 import logging
 import resource
 import socket
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -55,6 +56,13 @@ class Protocol(HttpToolsProtocol):
         self._stop_deadline()
         super().on_headers_complete()
 
+    def shutdown(self) -> None:
+        """Close when the requests are answered; one that was accepted a moment ago may still arrive."""
+        if self.cycle is None and not self.transport.is_closing():
+            self.loop.call_later(DRAIN_SECONDS, super().shutdown)
+        else:
+            super().shutdown()
+
     def send_400_response(self, msg: str) -> None:
         """An answer in JSON to what is not HTTP."""
         self._refuse(b"400 Bad Request", b"the request is not HTTP/1.1")
@@ -87,16 +95,34 @@ class Server(uvicorn.Server):
 
     gate: Gate
     state: ServerState
+    listening: socket.socket
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the port, accept the connections that the system has queued, and finish all requests."""
+        for server in self.servers:
+            server.close()
+        loop = asyncio.get_running_loop()
+        with self.listening, suppress(BlockingIOError):
+            while True:
+                accepted, _ = self.listening.accept()
+                await loop.connect_accepted_socket(self._protocol, accepted)
+        await super().shutdown(sockets)
+
+    def _protocol(self) -> Protocol:
+        return Protocol(self.config, self.server_state, self.lifespan.state)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Drain on the first signal, end at once on a second SIGINT."""
+        """Drain on the first signal, end at once on a second one."""
         if self.gate.draining:
-            super().handle_exit(sig, frame)
+            self.should_exit = self.force_exit = True
             return
         logger.info("stopping: requests that have begun are answered")
         self.gate.draining, self.state.ready = True, False
         loop = asyncio.get_running_loop()
-        loop.call_soon_threadsafe(loop.call_later, DRAIN_SECONDS, super().handle_exit, sig, frame)
+        loop.call_soon_threadsafe(loop.call_later, DRAIN_SECONDS, self._close)
+
+    def _close(self) -> None:
+        self.should_exit = True
 
 
 def serve(
@@ -144,6 +170,8 @@ def serve(
         address = listening.getsockname()
         for model in state.store.models:
             logger.info("model %s %s, %s", model.name, model.version, model.predictor.backend.name)
+        server.listening = listening.dup()  # keeps the queue of connections when the port is closed
+        server.listening.setblocking(False)
         logger.info("listening at http://%s:%d", host, address[1])
         server.run([listening])
 

@@ -149,10 +149,16 @@ def file_bytes(path: Path) -> bytes:
 
 
 def header_size(content: bytes) -> tuple[int, int] | None:
-    """Width and height according to the header of an image, without decoding it; None if it has none."""
+    """Width and height according to the header of an image, without decoding it; None if it has none.
+
+    Raises:
+        DecodeError: It states more pixels than any image that is read.
+    """
     try:
         with opened(content) as image:
             return image.size
+    except Image.DecompressionBombError as error:
+        raise DecodeError("unreadable", str(error)) from None
     except Exception:  # damaged files make decoders raise nearly anything; `decode` says what is wrong
         return None
 
