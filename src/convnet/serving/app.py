@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -89,8 +90,5 @@ def _add_pages(app: FastAPI) -> None:
         return HTMLResponse((STATIC / "docs.html").read_text())
 
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    with suppress(ImportError):
-        import swagger_ui_bundle
-
-        folder = Path(swagger_ui_bundle.swagger_ui_path)
-        app.mount("/swagger", StaticFiles(directory=folder), name="swagger")
+    if (found := find_spec("fastapi_offline")) is not None and found.origin is not None:  # Swagger UI
+        app.mount("/swagger", StaticFiles(directory=Path(found.origin).parent / "static"), name="swagger")

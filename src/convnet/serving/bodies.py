@@ -136,13 +136,13 @@ async def _form_files(request: Request, content: bytes, limits: Limits) -> list[
         yield content
 
     parser = MultiPartParser(
-        request.headers, stream(), max_files=limits.images + 1, max_fields=1, max_part_size=limits.body
+        request.headers, stream(), max_files=limits.images + 1, max_fields=16, max_part_size=limits.body
     )
     try:
         form = await parser.parse()
     except (MultiPartException, KeyError, UnicodeDecodeError, AssertionError) as error:
         text = getattr(error, "message", None) or "the form is malformed"
-        status = 413 if "Too many" in text else 400
+        status = 413 if "Too many files" in text else 400
         raise ApiError(status, f"multipart: {text[0].lower()}{text[1:]}") from None
     try:
         files = [part for _, part in form.multi_items() if isinstance(part, UploadFile)]

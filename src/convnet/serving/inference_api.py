@@ -10,7 +10,7 @@ import numpy as np
 from annotated_types import Ge, Len
 from fastapi import APIRouter, Request
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.responses import JSONResponse
 
 from convnet.errors import ModelError
@@ -22,19 +22,18 @@ from convnet.serving.served_model import ServedModel
 
 INPUT, OUTPUTS = "samples", ("probabilities", "logits")
 TYPES = {"uint8": "UINT8", "float32": "FP32"}
-Number = int | float
 router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
 
 
 class TensorIn(BaseModel):
-    """A tensor: its shape, and its numbers in row-major order."""
+    """A tensor: its shape, and its numbers in row-major order, flat or nested."""
 
     model_config = ConfigDict(extra="ignore")
 
     name: Literal["samples"]
     shape: Annotated[list[Annotated[int, Ge(1)]], Len(4, 4)]
     datatype: Literal["UINT8", "FP32"]
-    data: Annotated[list[Number] | list[list[Number]] | list[list[list[list[Number]]]], Field(min_length=1)]
+    data: Annotated[list[Any], Len(1)]
 
 
 class InferRequest(BaseModel):
@@ -157,8 +156,10 @@ def _samples(given: TensorIn, model: ServedModel) -> NDArray[Any]:
             raise ApiError(422, f"shape is {given.shape}; the model takes N, {', '.join(map(str, wanted))}")
     try:
         numbers = np.asarray(given.data, np.float64).ravel()
-    except ValueError as error:
-        raise ApiError(422, f"data: {error}") from None
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ApiError(422, f"data: not an array of numbers: {error}") from None
+    if not np.isfinite(numbers).all() and dtype == "uint8":
+        raise ApiError(422, "data: UINT8 takes whole numbers from 0 to 255")
     if numbers.size != math.prod(given.shape):
         raise ApiError(422, f"data holds {numbers.size} numbers; the shape needs {math.prod(given.shape)}")
     if dtype == "uint8" and (numbers.min() < 0 or numbers.max() > 255 or (numbers % 1).any()):

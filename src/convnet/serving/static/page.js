@@ -68,6 +68,7 @@ async function list() {
   select.replaceChildren(...names.map((name) => new Option(name)));
 }
 
+photo.addEventListener("load", () => photo.classList.toggle("small", photo.naturalWidth < 100));
 for (const type of ["dragenter", "dragover"]) {
   drop.addEventListener(type, (event) => {
     event.preventDefault();
