@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from convnet.errors import DataError
     from convnet.outputs import Prediction
     from convnet.prediction import InputFile, NetworkPredictor, Predictor
+    from convnet.workflows.batch_prediction import Shard
 
 
 PADDED = " (zero padding affects single windows at their borders)"
@@ -32,8 +33,8 @@ def predict(
     images: Annotated[
         list[str],
         typer.Argument(
-            help="Images, folders, patterns, zip archives or tables of paths; .csv files for models trained "
-            "on tables."
+            help="Images, folders, patterns, zip archives, shards (.tar) or tables of paths; .csv files for "
+            "models trained on tables."
         ),
     ],
     top: Annotated[int, typer.Option(min=1, help="How many classes to print per image.")] = 3,
@@ -61,6 +62,9 @@ def predict(
     scale: Annotated[
         float | None, typer.Option(help="With --dense: resize the photo by this factor first.")
     ] = None,
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="With --out: predict the I-th of N parts of the files.")
+    ] = None,
     backend: Backend = None,
     precision: Precision = "fp32",
     as_json: Json = False,
@@ -69,6 +73,7 @@ def predict(
 
     Files that cannot be read are named, and the others are predicted; the exit status is then 1.
     """
+    from convnet.workflows.batch_prediction import Shard
     from convnet.workflows.predictors import load_network_predictor, load_predictor
 
     if dense:
@@ -78,7 +83,10 @@ def predict(
     _require_unused({"--scale": scale}, "applies only with --dense")
     loaded = load_predictor(model, backend=backend, precision=precision)
     kind = loaded.kind
-    job = Job(loaded, loaded.files(images), tile)
+    if out is None:
+        _require_unused({"--shard": shard}, "applies only with --out and a table")
+    part = Shard() if shard is None else Shard.parse(shard)
+    job = Job(loaded, loaded.files(images), tile, part)
     if loaded.inputs.modality == "series" and kind.columns:
         _require_unused({"--tile": tile, "--page": page}, "does not apply to series")
         _write_rows(job, out, as_json)
@@ -98,12 +106,13 @@ class Job:
     predictor: Predictor
     files: list[InputFile]
     tile: int | None
+    shard: Shard
     failures: list[tuple[InputFile, str]] = field(default_factory=list)
     predicted: int = 0
 
     def predictions(self) -> Iterator[Prediction]:
         """The predictions of the files that can be read."""
-        found = self.predictor.iter_predictions(self.files, tile=self.tile, failed=self._failed)
+        found = self.predictor.iter_predictions(self.files, tile=self.tile, failed=self.failed)
         for prediction in found:
             self.predicted += 1
             yield prediction
@@ -117,34 +126,42 @@ class Job:
         if self.failures:
             raise typer.Exit(1 if self.predicted else 2)
 
-    def _failed(self, file: InputFile, error: DataError) -> None:
+    def failed(self, file: InputFile, error: DataError) -> None:
+        """Name a file that cannot be predicted."""
         self.failures.append((file, str(error)))
         print(f"convnet: error: {error}", file=sys.stderr)
 
 
 def _print_classes(job: Job, top: int, out: Path | None, page: Path | None, as_json: bool) -> None:
-    """Print classes, and write them to a table or a page."""
-    from convnet.workflows.prediction_table import require_table, write_table
-
+    """Print classes, or write them to a table, in bounded memory, or to a page."""
+    kept: list[Prediction] | None = [] if page is not None or as_json else None
     if out is not None:
-        require_table(out)
-    kept: list[Prediction] = []
-    for prediction in job.predictions():
-        if out is None and page is None and not as_json:
-            print(prediction.as_text(top))
-        else:
-            kept.append(prediction)
-    if out is not None and kept:
-        write_table(out, kept)
+        _write_table(job, out, kept)
+    else:
+        for prediction in job.predictions():
+            if kept is None:
+                print(prediction.as_text(top))
+            else:
+                kept.append(prediction)
     if page is not None and kept:
         from convnet.reports.prediction_page import write_prediction_page
 
         write_prediction_page(page, job.predictor.name, kept, job.files)
     if as_json:
-        print_json([*(prediction.as_dict() for prediction in kept), *job.errors()])
+        print_json([*(prediction.as_dict() for prediction in kept or ()), *job.errors()])
     elif kept:
         written = ", ".join(str(path) for path in (out, page) if path is not None)
         print(f"{len(kept):,} predictions  → {written}")
+
+
+def _write_table(job: Job, out: Path, kept: list[Prediction] | None) -> None:
+    from convnet.workflows.batch_prediction import predict_into
+
+    done = predict_into(out, job.predictor, job.files, job.shard, job.failed, kept)
+    job.predicted = done.predicted
+    if kept is None:
+        earlier = f", {done.continued:,} files of an earlier call" if done.continued else ""
+        print(f"{done.predicted:,} predictions  → {done.table}{earlier}")
 
 
 def _print_dense(

@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 from convnet.data.files.annotations import TABLE_FILES
 from convnet.data.files.image_csv import list_paths
 from convnet.data.files.recordings import is_recording
+from convnet.data.files.shards import names_shards, shard_images
 from convnet.data.files.storage import NOT_UTF8, is_archive, open_storage
 from convnet.data.images.arrays import CHANNELS, channels_first
 from convnet.data.images.decode import file_bytes
@@ -79,12 +80,21 @@ def input_files(
     found: list[InputFile] = []
     for i, item in enumerate(inputs):
         if isinstance(item, str | Path):
-            found += _expanded(Path(item), kind)
+            shards = kind == "images" and names_shards(str(item)) and not Path(item).is_dir()
+            found += _from_shards(str(item)) if shards else _expanded(Path(item), kind)
         elif isinstance(item, bytes) and kind == "images":
             found.append(InputFile(f"image {i}", partial(_unchanged, item)))
         else:
             found += _pixels(item, i, channels, white)
     return found
+
+
+def _from_shards(address: str) -> Iterator[InputFile]:
+    store, names = shard_images(address)
+    if not names:
+        raise DataError(f"{address}: holds no images")
+    for name in names:
+        yield InputFile(name, partial(store.read, name))
 
 
 def _expanded(path: Path, kind: Kind) -> Iterator[InputFile]:

@@ -100,10 +100,16 @@ class Predictor:
                 return error
 
         waiting = iter(files)
+
+        def started(pool: ThreadPoolExecutor) -> tuple[list[InputFile], Iterator[list[Inputs] | DataError]]:
+            chunk = list(islice(waiting, size))
+            in_memory = all(file.pixels is not None for file in chunk)
+            return chunk, map(read, chunk) if in_memory else pool.map(read, chunk)
+
         with ThreadPoolExecutor(available_cores()) as pool:  # its threads start with the first file
-            while chunk := list(islice(waiting, size)):
-                in_memory = all(file.pixels is not None for file in chunk)
-                results = map(read, chunk) if in_memory else pool.map(read, chunk)
+            following = started(pool)
+            while following[0]:
+                (chunk, results), following = following, started(pool)  # one chunk is decoded in advance
                 found: list[Inputs] = []
                 for file, result in zip(chunk, results, strict=True):
                     if not isinstance(result, DataError):

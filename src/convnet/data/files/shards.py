@@ -146,6 +146,23 @@ def list_shards(address: str, *, multi_label: bool) -> Manifest:
     return make_manifest(shards_name(address), store, samples, ignored=ignored, multi_label=multi_label)
 
 
+def shard_images(address: str) -> tuple[ShardStorage, list[str]]:
+    """The images of shards without their labels, and their names in order.
+
+    Raises:
+        DataError: An archive is missing or damaged.
+    """
+    system, shards = _expanded(address)
+    store, names = ShardStorage(address, system), []
+    for shard in shards:
+        for _, parts in _grouped(system, shard):
+            if parts.image is not None:
+                name = f"{shard}/{parts.image[0]}"
+                store.add(name, parts.image[1])
+                names.append(name)
+    return store, names
+
+
 def _dotted(ignored: Sequence[Ignored]) -> str:
     """The first member that is an image by its last suffix, but not by all that follows the first dot."""
     name = next((i.name.rpartition("/")[2] for i in ignored if has_image_name(i.name)), None)
