@@ -1,0 +1,31 @@
+// Predict images with a bundle in Node.js:
+//   node predict.mjs BUNDLE            compare with the golden outputs
+//   node predict.mjs BUNDLE IMAGE...   print the classes of images as JSON
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+import ort from "onnxruntime-node";
+import sharp from "sharp";
+import { Bundle } from "./bundle.mjs";
+
+const [folder, ...images] = process.argv.slice(2);
+if (!folder) {
+  console.error("usage: node predict.mjs BUNDLE [IMAGE...]");
+  process.exit(2);
+}
+
+/** The pixels of an image file, upright, over the bundle's background. */
+async function decode(file, background) {
+  const { data, info } = await sharp(file).rotate().flatten({ background }).raw().toBuffer({ resolveWithObject: true });
+  return { pixels: new Uint8Array(data), height: info.height, width: info.width, channels: info.channels };
+}
+
+const bundle = await Bundle.open(ort, async (name) => new Uint8Array(await readFile(path.join(folder, name))));
+if (images.length === 0) {
+  console.log(JSON.stringify(await bundle.check()));
+} else {
+  const { background } = bundle.manifest.inputs.preprocess;
+  for (const image of images) {
+    const found = await bundle.predict(await decode(image, background));
+    console.log(JSON.stringify({ image, ...found, top: found.top.slice(0, 5) }));
+  }
+}
