@@ -6,6 +6,9 @@ import doctest
 import re
 import shlex
 import shutil
+import subprocess
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,8 @@ from nbclient import NotebookClient
 
 from convnet.cli.app import app
 from convnet.workflows.plane import STEPS
-from tests.conftest import PHOTOS, Cli
+from tests.conftest import PHOTOS, Cli, traceable
+from tests.serving.server import serving
 
 ROOT = Path(__file__).parent.parent
 COURSE = ROOT / "docs" / "course"
@@ -46,9 +50,18 @@ def run_console(block: str, call: Cli) -> None:
         expect(line, done.stderr + done.stdout, expected)
 
 
-def run_shell(block: str, call: Cli) -> None:
+def run_shell(block: str, call: Cli, serve: Callable[..., object] | None = None) -> None:
+    """Run commands; `serve` starts a server that goes on until the end of the page, and `curl` asks it."""
     for line in block.replace("\\\n", " ").splitlines():
         command, *arguments = shlex.split(line, comments=True)
+        if command == "convnet" and arguments[0] == "serve":
+            assert serve is not None, line
+            serve(*arguments[1:])
+            continue
+        if command == "curl":
+            asked = subprocess.run([*shlex.split(line), "-sS", "--fail-with-body"], capture_output=True)
+            assert asked.returncode == 0, f"{line}: {asked}"
+            continue
         assert command == "convnet", line
         done = call(*arguments)
         assert done.returncode == 0, f"{line}: {done.stderr}"
@@ -75,13 +88,14 @@ def test_examples(page: Path, tmp_path: Path, call: Cli, monkeypatch: pytest.Mon
     shutil.copytree(PHOTOS, "my-photos", ignore=shutil.ignore_patterns("*.txt"))
     shutil.copy(PHOTOS / "flower" / "00.jpg", "photo.jpg")
     names: dict[str, object] = {"__name__": page.stem}
-    for language, block in blocks(page, "python", "sh", "console"):
-        if language == "python":
-            exec(compile(block, page.name, "exec"), names)
-        elif language == "sh":
-            run_shell(block, call)
-        else:
-            run_console(block, call)
+    with ExitStack() as servers, traceable():
+        for language, block in blocks(page, "python", "sh", "console"):
+            if language == "python":
+                exec(compile(block, page.name, "exec"), names)
+            elif language == "sh":
+                run_shell(block, call, lambda *given: servers.enter_context(serving(tmp_path, *given)))
+            else:
+                run_console(block, call)
 
 
 @pytest.mark.parametrize("page", [marked(page) for page in sorted((ROOT / "docs").rglob("*.ipynb"))])

@@ -315,6 +315,7 @@ def export(
     formats: Sequence[str] = (),
     quantize: Literal["int8"] | None = None,
     max_drop: float = 0.01,
+    with_resize: bool = False,
     **facts: str,
 ) -> Bundle:
     """Export a run as a bundle: a folder that predicts the same everywhere.
@@ -329,6 +330,7 @@ def export(
         formats: Further formats: "onnx", "pt2" (torch.export).
         quantize: "int8" for a further model in int8 arithmetic.
         max_drop: The largest loss of the main metric by int8.
+        with_resize: Whether to write an ONNX model of whole images as well.
         **facts: `name`, `version` and `license` of the model.
 
     Returns:
@@ -347,6 +349,7 @@ def export(
         formats=formats,
         quantize=quantize is not None,
         max_drop=max_drop,
+        with_resize=with_resize,
         facts=dict(facts),
     ).bundle
 

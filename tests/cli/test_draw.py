@@ -155,7 +155,7 @@ WINDOW = ("arithmetic", "--input", "7", "--kernel", "3")
         (("draw", "optimizers", "--start", "1"), "--start 1: expected two numbers"),
         (("draw", "colors", "missing.jpg"), "missing.jpg: "),
         (("draw", "colors", PHOTO, "--bins", "99"), "bins 99: expected 2 to 16"),
-        (("draw", "weights", "nothing"), "'nothing' is neither a run nor"),
+        (("draw", "weights", "nothing"), "'nothing' is neither a run, a bundle nor"),
         (("draw", "receptive-field", "knn", PHOTO), "a model fitted to data"),
         (("draw", "regularization", "digits", "--variant", "l3=1"), "variant 'l3=1': expected none"),
         (("draw", "initialization", "he+x"), "design 'he+x'"),

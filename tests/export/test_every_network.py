@@ -7,8 +7,12 @@ import onnx
 import pytest
 import torch
 
+from convnet.data.images.preprocess import Preprocess
+from convnet.data.images.resample import Interpolation
+from convnet.data.images.resize import ResizePolicy, resize
 from convnet.errors import ModelError
 from convnet.export.deployed import Deployed, as_program, dynamic_axes
+from convnet.export.full_image import full_image_bytes
 from convnet.export.onnx_backend import OnnxRuntimeBackend
 from convnet.export.onnx_model import INPUT, OPSET, onnx_bytes, program_bytes
 from convnet.export.torch_program import ProgramBackend
@@ -16,6 +20,7 @@ from convnet.layers import Network, Normalize
 from convnet.models import MODELS, assemble
 from convnet.outputs import UNCALIBRATED, Calibration
 from convnet.tasks import TASKS
+from convnet.types import ImageShape
 from tests.models.test_models import build, small
 
 QUICK = ("lenet5", "knn", "pipeline", "temporal", "unet", "majority", "conv-autoencoder")
@@ -143,3 +148,22 @@ def test_knn_by_l1_says_that_onnx_has_no_such_distance() -> None:
     module = deployed_of(network_of("knn", 8, metric="l1"), "classification")
     with pytest.raises(ModelError, match="metric=l1"):
         as_program(module, torch.zeros(2, 3, 8, 8, dtype=torch.uint8), series=False)
+
+
+@pytest.mark.parametrize("policy", ["crop", "letterbox", "stretch"])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_whole_images_are_resized_in_the_model(policy: ResizePolicy, interpolation: Interpolation) -> None:
+    module = deployed_of(network_of("small-convnet", 32), "classification")
+    example = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
+    content = onnx_bytes(as_program(module, example, series=False), module.output_names, {"classes": ["a"]})
+    pct = 0.9 if policy == "crop" else 1.0
+    preprocess = Preprocess(resize=policy, interpolation=interpolation, crop_pct=pct)
+    whole = full_image_bytes(content, ImageShape(3, 32, 32), preprocess)
+    assert {prop.key for prop in onnx.load_from_string(whole).metadata_props} == {"classes"}
+    backend, resized = OnnxRuntimeBackend.open(whole, "full"), OnnxRuntimeBackend.open(content, "plain")
+    for size in ((32, 32), (61, 40), (20, 90), (200, 33)):
+        ramp = np.linspace(0, 200, size[0] * size[1] * 3).reshape(*size, 3)
+        pixels = (ramp + np.random.default_rng(0).normal(20, 9, ramp.shape)).clip(0, 255).astype(np.uint8)
+        wanted = resize(pixels, (32, 32), preprocess.resizing).transpose(2, 0, 1)[None]
+        found = backend.outputs(pixels.transpose(2, 0, 1)[None])
+        np.testing.assert_allclose(found, resized.outputs(wanted), atol=0.1)

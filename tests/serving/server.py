@@ -99,12 +99,13 @@ class Server:
 def serving(
     folder: Path, *arguments: object, program: Path | None = None, **environment: str
 ) -> Iterator[Server]:
-    """A server at a free port; `folder` takes its log. A program may stand for the command."""
+    """A server, at a free port unless one is given. Its log is in `folder`; `program` is run instead."""
     log = folder / "server.log"
+    port = [] if "--port" in arguments else ["--port", "0"]
     command = ["-m", "convnet"] if program is None else [str(program)]
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, *command, "serve", *map(str, arguments), "--port", "0"],
+            [sys.executable, *command, "serve", *map(str, arguments), *port],
             stderr=file,
             env={**os.environ, **environment},
         )

@@ -30,6 +30,9 @@ def export(
     max_drop: Annotated[
         float, typer.Option(min=0, max=1, help="The largest loss of the main metric by int8.")
     ] = 0.01,
+    with_resize: Annotated[
+        bool, typer.Option("--with-resize", help="Add an ONNX model that resizes whole images itself.")
+    ] = False,
     tune: Annotated[
         bool, typer.Option("--tune", help="Measure the backends on this machine and use the fastest here.")
     ] = False,
@@ -62,6 +65,7 @@ def export(
         formats=formats or (),
         quantize=quantize is not None,
         max_drop=max_drop,
+        with_resize=with_resize,
         facts={"name": name, "version": model_version, "license": license_name},
     )
     measured = tune_bundle(done.bundle) if tune else []

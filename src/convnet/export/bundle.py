@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from convnet.prediction.network_predictor import NetworkPredictor
 
 MANIFEST, CHECKSUMS, WEIGHTS, CARD = "bundle.json", "SHA256SUMS", "model.safetensors", "README.md"
-ONNX, INT8, PROGRAM = "model.onnx", "model.int8.onnx", "model.pt2"
+ONNX, INT8, FULL, PROGRAM = "model.onnx", "model.int8.onnx", "model.full.onnx", "model.pt2"
 LARGEST_TEXT = 64 << 20
 """The largest manifest, in bytes."""
 _LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")

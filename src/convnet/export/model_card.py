@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from convnet.export.bundle import INT8, ONNX, PROGRAM
+from convnet.export.bundle import FULL, INT8, ONNX, PROGRAM
 from convnet.export.manifest import Manifest
 
 MOST_CLASSES = 1000
@@ -14,7 +14,7 @@ ABOUT = {
     ONNX: "the network with normalization, temperature and softmax as ONNX",
     INT8: "the same in int8 arithmetic",
     PROGRAM: "the same as a torch.export program",
-    "model.full.onnx": "the same for whole images: resizing is part of the model",
+    FULL: "the same for whole images: resizing is part of the model",
     "model.safetensors": "the weights",
     "golden.npz": "samples and the outputs of the network for them",
 }

@@ -33,6 +33,7 @@ def compare(
     found: Callable[[Samples], NDArray[np.floating]],
     batches: Iterable[Samples],
     kind: OutputKind,
+    limit: float = LARGEST_DIFFERENCE,
 ) -> Parity:
     """Compare the answers of two models.
 
@@ -42,6 +43,7 @@ def compare(
         found: Samples → answers of the exported model.
         batches: Samples N×C×H×W.
         kind: The kind of outputs.
+        limit: The largest difference of an answer.
 
     Raises:
         ModelError: The most probable class of a sample differs, or an answer differs too much; the message
@@ -55,14 +57,14 @@ def compare(
             raise ModelError(f"{name}: outputs have the shape {made.shape}, the network's {wanted.shape}")
         difference = np.abs(wanted - made).reshape(len(batch), -1)
         worst = int(difference.max(1).argmax())
-        if not difference.max() < LARGEST_DIFFERENCE:  # also of NaN
+        if not difference.max() < limit:  # also of NaN
             raise ModelError(
                 f"{name}: answers differ by {difference.max():.2g} for sample {start + worst} of the check; "
-                f"the limit is {LARGEST_DIFFERENCE:g}"
+                f"the limit is {limit:g}"
             )
         if exclusive:
             same = (wanted.argmax(1) == made.argmax(1)).reshape(len(batch), -1)
-            wrong = (~same & _decided(wanted).reshape(len(batch), -1)).any(1)
+            wrong = (~same & _decided(wanted, limit).reshape(len(batch), -1)).any(1)
             if wrong.any():
                 raise ModelError(
                     f"{name}: the most probable class differs for sample {start + int(wrong.argmax())} of "
@@ -75,10 +77,13 @@ def compare(
     return Parity(images=images, top1_equal=equal if exclusive else None, max_difference=largest)
 
 
-def _decided(probabilities: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Where the most probable class has to be the same: everywhere but in pixels between two classes."""
-    if probabilities.ndim == 2:
+def _decided(probabilities: NDArray[np.floating], limit: float) -> NDArray[np.bool_]:
+    """Where the most probable class has to be the same.
+
+    Everywhere, but not in pixels between two classes, nor where the inputs are resized by other filters.
+    """
+    if probabilities.ndim == 2 and limit == LARGEST_DIFFERENCE:
         return np.ones(len(probabilities), np.bool_)
     first, second = np.moveaxis(np.sort(probabilities, axis=1)[:, -2:], 1, 0)[::-1]
-    decided: NDArray[np.bool_] = first - second > 2 * LARGEST_DIFFERENCE
+    decided: NDArray[np.bool_] = first - second > 2 * limit
     return decided

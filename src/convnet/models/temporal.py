@@ -81,8 +81,8 @@ class Temporal(nn.Module):
     def features(self, series: Tensor) -> tuple[Tensor, Valid]:
         """N×C×H×L, NaN after the end → N×D×L, and a mask of valid steps N×L (None for all)."""
         x, valid = series.flatten(1, 2), None
-        missing = x.isnan().any(1)
-        if torch.compiler.is_exporting() or (not x.is_meta and bool(missing.any())):
+        missing = None if x.is_meta else x.isnan().any(1)
+        if missing is not None and (torch.compiler.is_exporting() or bool(missing.any())):
             valid = ~missing
             x = x.masked_fill(missing[:, None], 0)
         for block in self.blocks:

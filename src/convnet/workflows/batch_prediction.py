@@ -195,20 +195,21 @@ class _Parts:
         written = self.folder / self.table.name
         rows, writer = 0, None
         try:
-            for part in self._written():
-                table = pyarrow.parquet.read_table(part)
-                if writer is None:
-                    kind = pyarrow.csv.CSVWriter
-                    if self.table.suffix.lower() == ".parquet":
-                        kind = pyarrow.parquet.ParquetWriter
-                    writer = kind(str(written), table.schema)
-                writer.write_table(table)
-                rows += table.num_rows
+            with written.open("wb") as out:  # pyarrow itself takes no path that is not UTF-8
+                for part in self._written():
+                    with part.open("rb") as content:
+                        table = pyarrow.parquet.read_table(content)
+                    if writer is None:
+                        kind = pyarrow.csv.CSVWriter
+                        if self.table.suffix.lower() == ".parquet":
+                            kind = pyarrow.parquet.ParquetWriter
+                        writer = kind(out, table.schema)
+                    writer.write_table(table)
+                    rows += table.num_rows
+                if writer is not None:
+                    writer.close()
         except OSError as error:
             raise RunError(f"cannot write {self.table}: {error}; free some space and run it again") from error
-        finally:
-            if writer is not None:
-                writer.close()
         if writer is not None:
             written.replace(self.table)
         return rows
@@ -233,7 +234,8 @@ def _parquet(predictions: Sequence[Prediction]) -> bytes:
     import pyarrow.parquet
 
     rows = [prediction.as_dict() for prediction in predictions]
-    columns: dict[str, list[Any]] = {"file": [row["image"] for row in rows]}
+    names = [row["image"].encode(errors="backslashreplace").decode() for row in rows]
+    columns: dict[str, list[Any]] = {"file": names}
     if "class" in rows[0]:
         columns["class"] = [row["class"] for row in rows]
         columns["unknown"] = [row["unknown"] for row in rows]

@@ -16,10 +16,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from convnet.data import Loader, read_split
+from convnet.data import Loader, location, read_sample, read_split
+from convnet.data.images.decode import read_picture
+from convnet.data.images.resize import resize
 from convnet.errors import ModelError, RecipeError
-from convnet.export.bundle import CARD, INT8, ONNX, PROGRAM, WEIGHTS, Bundle, load_bundle
+from convnet.export.bundle import CARD, FULL, INT8, ONNX, PROGRAM, WEIGHTS, Bundle, load_bundle
 from convnet.export.deployed import Deployed, as_program, deployed, dynamic_axes
+from convnet.export.full_image import LARGEST_DIFFERENCE, full_image_bytes
 from convnet.export.golden import GOLDEN, golden_bytes
 from convnet.export.manifest import SCHEMA, Format, Manifest, Parity, Quantized
 from convnet.export.network import ENCODER
@@ -42,6 +45,8 @@ FORMATS = ("onnx", "pt2")
 GOLDEN_SAMPLES = 8
 CHECKED, CHECKED_DENSE = 1000, 16
 """Held-out samples that are compared; fewer where there is an output per pixel."""
+WHOLE = 100
+"""Held-out images that are compared at their own size."""
 CALIBRATED = 256
 """Training samples on which the ranges of int8 activations are measured."""
 
@@ -90,8 +95,7 @@ class _Source:
 
     def samples(self, indices: torch.Tensor, most: int) -> Iterator[NDArray[Any]]:
         """Up to `most` samples, evenly spaced, in batches N×C×H×W as they are read."""
-        count = min(most, len(indices))
-        chosen = indices[torch.linspace(0, len(indices) - 1, count).long()]
+        chosen = torch.tensor(_spread(indices, most))
         dataset, shape = self.measured.dataset, self.run.shape
         for batch in Loader(dataset, chosen, evaluation_batch(shape)).epoch():
             yield batch.images[:, :, : shape.height, : shape.width].contiguous().numpy()
@@ -120,6 +124,19 @@ class _Source:
         yield self.golden
         yield from self.samples(self.held_out, CHECKED_DENSE if dense else CHECKED)
 
+    def whole_images(self) -> Iterator[NDArray[Any]]:
+        """Held-out images at their own size, 1×C×H×W, from their files where they have any."""
+        dataset, spec = self.measured.dataset, self.run.inputs
+        chosen = self.held_out[
+            torch.linspace(0, len(self.held_out) - 1, min(WHOLE, len(self.held_out))).long()
+        ]
+        for index in chosen.tolist():
+            path = Path(location(dataset, index))
+            if path.is_file():
+                yield read_picture(path, spec.shape.channels, background=spec.preprocess.background)[None]
+            else:
+                yield read_sample(dataset, index).images.numpy()
+
     def compare(self, name: str, backend: Backend) -> Parity:
         """Compare an exported model with the network."""
         kind, temperature = self.run.task.outputs_kind, self.run.calibration.temperature
@@ -138,6 +155,13 @@ class _Source:
             raise ModelError(f"{error}. Nothing was exported") from None
 
 
+def _spread(indices: torch.Tensor, most: int) -> list[int]:
+    """Up to `most` indices, evenly spaced."""
+    places = torch.linspace(0, len(indices) - 1, min(most, len(indices))).long()
+    found: list[int] = indices[places].tolist()
+    return found
+
+
 def export_run(
     run: Run,
     out: Path | None = None,
@@ -146,6 +170,7 @@ def export_run(
     formats: Collection[str] = (),
     quantize: bool = False,
     max_drop: float = 0.01,
+    with_resize: bool = False,
     facts: dict[str, str | None] | None = None,
 ) -> Export:
     """Export a run as a bundle.
@@ -157,6 +182,7 @@ def export_run(
         formats: Further formats: "onnx", "pt2".
         quantize: Whether to write an int8 model as well.
         max_drop: The largest loss of the main metric by int8.
+        with_resize: Whether to write an ONNX model of whole images as well.
         facts: "name", "version" and "license" of the model.
 
     Returns:
@@ -168,7 +194,9 @@ def export_run(
     """
     if unknown := set(formats) - set(FORMATS):
         raise RecipeError(f"format is {' or '.join(FORMATS)}, got '{min(unknown)}'")
-    _require_installed(formats, quantize)
+    _require_installed(formats, quantize or with_resize)
+    if with_resize and (run.modality != "images" or run.task.target.dense):
+        raise RecipeError(f"--with-resize applies to classifiers of images; this is a {run.task.name} run")
     out = out or Path("bundles") / run.path.name
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ModelError(f"{out} is not empty; choose another folder with --out")
@@ -178,8 +206,10 @@ def export_run(
     entries = {}
     if not _describable(run):
         formats = {*formats, "pt2"}
-    if "onnx" in formats or quantize:
+    if "onnx" in formats or quantize or with_resize:
         files[ONNX], entries[ONNX] = _onnx(source, facts or {})
+    if with_resize:
+        files[FULL], entries[FULL] = _full_image(source, files[ONNX])
     if "pt2" in formats:
         files[PROGRAM] = program_bytes(source.program)
         parity = source.compare(PROGRAM, ProgramBackend.open(files[PROGRAM], PROGRAM))
@@ -243,6 +273,24 @@ def _onnx(source: _Source, facts: dict[str, str | None]) -> tuple[bytes, Format]
     content = onnx_bytes(source.program, source.module.output_names, metadata)
     parity = source.compare(ONNX, OnnxRuntimeBackend.open(content, ONNX))
     return content, Format(opset=OPSET, dynamic=dynamic_axes(source.program), parity=parity)
+
+
+def _full_image(source: _Source, model: bytes) -> tuple[bytes, Format]:
+    run = source.run
+    content = full_image_bytes(model, run.shape, run.recipe.preprocess)
+    backend = OnnxRuntimeBackend.open(content, FULL)
+    kind, temperature, spec = run.task.outputs_kind, run.calibration.temperature, run.inputs
+    network = run.predictor.backend
+
+    def expected(images: NDArray[Any]) -> NDArray[np.floating]:
+        pixels = resize(images[0].transpose(1, 2, 0), spec.shape[1:], spec.preprocess.resizing)
+        return answers(network.outputs(pixels.transpose(2, 0, 1)[None]), kind, temperature)
+
+    def found(images: NDArray[Any]) -> NDArray[np.floating]:
+        return answers(backend.outputs(images), kind, temperature)
+
+    parity = compare(FULL, expected, found, source.whole_images(), kind, LARGEST_DIFFERENCE)
+    return content, Format(opset=OPSET, dynamic=["height", "width"], parity=parity)
 
 
 def _int8(source: _Source, model: bytes, max_drop: float) -> tuple[bytes, Format]:
