@@ -15,6 +15,7 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import convnet
@@ -25,6 +26,8 @@ SIDES = {"resnet9": 32}
 CONTENDERS = ("bundle", "eager", "compile", "onnxruntime", "openvino", "int8")
 FILES = ("bundle-files", "pillow-files")
 HERE = Path(__file__).parent
+PAUSE = 0.2
+"""Seconds between two contenders: threads of the earlier one wait actively for further work."""
 
 
 def bundle_of(name: str, photos: Path, folder: Path) -> Path:
@@ -68,10 +71,11 @@ def compare(kinds: tuple[str, ...], bundle: Path, photos: Path, batch: int, roun
     """Print milliseconds per batch, and how many times as fast the first is."""
     processes = {kind: Process(kind, bundle, photos, batch) for kind in kinds}
     times: dict[str, list[float]] = {kind: [] for kind in kinds}
-    for number in range(rounds + 2):
+    for number in range(rounds + 1):
         for kind, process in processes.items():
+            time.sleep(PAUSE)
             seconds = process.measure()
-            if number >= 2:  # the first batches allocate and compile
+            if number:  # the first batches allocate and compile
                 times[kind].append(seconds)
     for process in processes.values():
         process.close()

@@ -117,6 +117,7 @@ def main() -> None:
         shape = convnet.load_bundle(bundle).manifest.shape
         given = np.random.default_rng(0).integers(0, 256, (batch, *shape), dtype=np.uint8)
     for _ in sys.stdin:
+        run(given)  # the caches are another contender's
         begun = time.perf_counter()
         run(given)
         print(time.perf_counter() - begun, flush=True)

@@ -4,12 +4,14 @@
 
 The load comes from hey (Debian: apt-get install hey), 32 connections, each request one JPEG file. In-process
 prediction computes the same file in batches of 32. Contenders take turns; figures are medians of the rounds.
-LitServe (pip install litserve) computes the same ONNX file after the same decoding.
+LitServe (pip install litserve) computes the same ONNX file after the same decoding; it takes JSON.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
+import json
 import re
 import shutil
 import signal
@@ -17,6 +19,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -26,6 +29,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 CONNECTIONS = 32
+STEADY = 4
+"""Connections at a given rate. They send at the same moments, so more would be bursts, not a steady load."""
 
 
 @dataclass
@@ -68,29 +73,26 @@ def server(command: list[object], address: str) -> Iterator[tuple[subprocess.Pop
             process.wait()
 
 
-def load(address: str, photo: Path, seconds: float, rate: float | None = None) -> Load:
+def load(address: str, body: Path, seconds: float, rate: float | None = None) -> Load:
     """Send requests for some time, as fast as they are answered or at a rate."""
-    words = [
-        "hey",
-        "-z",
-        f"{seconds}s",
-        "-c",
-        str(CONNECTIONS),
-        "-m",
-        "POST",
-        "-T",
-        "image/jpeg",
-        "-D",
-        str(photo),
-    ]
+    kind = "application/json" if body.suffix == ".json" else "image/jpeg"
+    connections = CONNECTIONS if rate is None else STEADY
+    words = ["hey", "-z", f"{seconds}s", "-c", str(connections), "-m", "POST", "-T", kind, "-D", str(body)]
     if rate is not None:
-        words += ["-q", f"{rate / CONNECTIONS:.3f}"]
+        words += ["-q", f"{rate / connections:.3f}"]
     text = subprocess.run([*words, address], capture_output=True, text=True, check=True).stdout
     found = {share: float(value) for share, value in re.findall(r"(\d+)%+ in ([\d.]+) secs", text)}
     answered = {int(status): int(count) for status, count in re.findall(r"\[(\d+)\]\s+(\d+) responses", text)}
     requests = float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1])  # type: ignore[index]
     failed = sum(count for status, count in answered.items() if status != 200)
     return Load(requests, found.get("50", 0.0), found.get("99", 0.0), failed)
+
+
+def as_json(photo: Path) -> Path:
+    """The request of LitServe, which takes JSON: the photo as base64."""
+    body = Path(tempfile.gettempdir()) / "litserve-request.json"
+    body.write_text(json.dumps({"image": base64.b64encode(photo.read_bytes()).decode()}))
+    return body
 
 
 def in_process(bundle: Path, photo: Path, seconds: float) -> float:
@@ -145,7 +147,7 @@ def main() -> None:
             port = free_port()
             command = [sys.executable, HERE / "serving_litserve.py", arguments.bundle, port]
             with server(command, f"http://127.0.0.1:{port}/health") as _:
-                found = load(f"http://127.0.0.1:{port}/predict", arguments.photo, arguments.seconds)
+                found = load(f"http://127.0.0.1:{port}/predict", as_json(arguments.photo), arguments.seconds)
                 rates["LitServe"].append(found.rate)
                 print(f"  LitServe: {found.failed} requests failed", flush=True)
     first = rates["convnet serve"]

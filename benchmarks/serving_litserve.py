@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import sys
 from typing import Any
 
 import litserve
 import numpy as np
 import onnxruntime
-from fastapi import Request
 
 from convnet.data.images.read import read_named_image
 from convnet.export import load_bundle
@@ -22,8 +22,8 @@ class Api(litserve.LitAPI):  # type: ignore[misc]
             bundle.read("model.onnx"), providers=["CPUExecutionProvider"]
         )
 
-    async def decode_request(self, request: Request) -> np.ndarray:
-        content = await request.body() if hasattr(request, "body") else request
+    def decode_request(self, request: dict[str, str]) -> np.ndarray:
+        content = base64.b64decode(request["image"])
         return read_named_image("image", content, self.spec.shape, self.spec.preprocess)
 
     def batch(self, inputs: list[np.ndarray]) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,8 @@ IMPORTED = {
     "torch_contenders.py",
     "folder_contenders.py",
     "transfer_contenders.py",
+    "inference_contenders.py",
+    "serving_litserve.py",
 }
 """Modules that other benchmarks import or start."""
 COMMANDS = {
@@ -28,6 +31,8 @@ COMMANDS = {
     "decode.py": "--rounds 1 --photos 20",
     "folder_training.py": "PHOTOS --rounds 1 --batch 10",
     "imbalance.py": "--seeds 1 --epochs 1 --common 300 --test 500 --data-dir DATA",
+    "inference.py": "PHOTOS --models resnet9 --batches 1 --rounds 1 --contenders bundle onnxruntime openvino",
+    "serving.py": "BUNDLE PHOTOS/flower/00.jpg --seconds 1 --rounds 1",
     "keras_accuracy.py": "--seeds 1 --epochs 1 --images 1000 --data-dir DATA",
     "keras_contenders.py": "keras-torch lecture-mnist 2 DATA",
     "many_files.py": "--files 60 --seconds 1",
@@ -49,8 +54,11 @@ def test_every_benchmark_has_a_smoke_test() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("script", sorted(COMMANDS))
-def test_benchmark(script: str, tmp_path: Path) -> None:
+def test_benchmark(script: str, tmp_path: Path, digits_bundle: Path) -> None:
+    if script == "serving.py" and shutil.which("hey") is None:
+        pytest.skip("needs the load generator hey")
     command = COMMANDS[script].replace("PHOTOS", str(PHOTOS)).replace("RUN", str(RUNS / "segmentation"))
+    command = command.replace("BUNDLE", str(digits_bundle))
     if "DATA" in command:
         command = command.replace("DATA", str(real_data("mnist").parent))
     done = subprocess.run(

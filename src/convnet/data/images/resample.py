@@ -17,7 +17,7 @@ REACH: dict[Interpolation, float] = {"bilinear": 1.0, "bicubic": 2.0}
 CUBIC = -0.5
 LARGEST_WEIGHT = 1 << 15
 MOST_BITS = 22
-BLOCK = 32
+BLOCK = 16
 """Places that are computed by one product of matrices."""
 
 
@@ -45,26 +45,29 @@ def resample(
         uint8 of the new size.
     """
     height, width = size
-    values = pixels.transpose(2, 0, 1).astype(np.float64)
+    values = pixels.transpose(2, 0, 1)
     if width != values.shape[2]:
+        given = values.astype(np.float64)
         wide = np.empty((*values.shape[:2], width))
         for block in _blocks(values.shape[2], width, interpolation):
-            part = values[:, :, block.low : block.high]
+            part = given[:, :, block.low : block.high]
             np.matmul(part, block.matrix.T, out=wide[:, :, block.first : block.last])
         values = _rounded(wide)
     if height != values.shape[1]:
+        given = values.astype(np.float64)
         tall = np.empty((values.shape[0], height, width))
         for block in _blocks(values.shape[1], height, interpolation):
-            part = values[:, block.low : block.high]
+            part = given[:, block.low : block.high]
             np.matmul(block.matrix, part, out=tall[:, block.first : block.last])
         values = _rounded(tall)
-    return values.astype(np.uint8).transpose(1, 2, 0)
+    return values.transpose(1, 2, 0)
 
 
-def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _rounded(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Rounded to the nearest integer, halves up: the conversion cuts off what is behind the point."""
     values += 0.5
-    np.floor(values, out=values)
-    return np.clip(values, 0, 255, out=values)
+    np.clip(values, 0, 255, out=values)
+    return values.astype(np.uint8)
 
 
 @lru_cache(maxsize=64)
