@@ -29,6 +29,7 @@ COMMANDS = {
     "baselines.py": "--only hog color --rounds 1",
     "beyond_labels.py": "tiles --run RUN --image PHOTOS/flower/00.jpg",
     "decode.py": "--rounds 1 --photos 20",
+    "exported_accuracy.py": "DIGITS BUNDLE",
     "folder_training.py": "PHOTOS --rounds 1 --batch 10",
     "imbalance.py": "--seeds 1 --epochs 1 --common 300 --test 500 --data-dir DATA",
     "inference.py": "PHOTOS --models resnet9 --batches 1 --rounds 1 --contenders bundle onnxruntime openvino",
@@ -54,11 +55,11 @@ def test_every_benchmark_has_a_smoke_test() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("script", sorted(COMMANDS))
-def test_benchmark(script: str, tmp_path: Path, digits_bundle: Path) -> None:
+def test_benchmark(script: str, tmp_path: Path, digits_run: Path, digits_bundle: Path) -> None:
     if script == "serving.py" and shutil.which("hey") is None:
         pytest.skip("needs the load generator hey")
     command = COMMANDS[script].replace("PHOTOS", str(PHOTOS)).replace("RUN", str(RUNS / "segmentation"))
-    command = command.replace("BUNDLE", str(digits_bundle))
+    command = command.replace("BUNDLE", str(digits_bundle)).replace("DIGITS", str(digits_run))
     if "DATA" in command:
         command = command.replace("DATA", str(real_data("mnist").parent))
     done = subprocess.run(

@@ -69,6 +69,7 @@ def quantized_bytes(model: bytes, samples: Iterator[NDArray[Any]]) -> bytes:
                 weight_type=QuantType.QInt8,
                 activation_type=QuantType.QUInt8,
                 calibrate_method=CalibrationMethod.MinMax,
+                extra_options={"CalibMovingAverage": True},  # outliers would make all steps coarse
             )
         except Exception as error:  # the quantizer raises nearly anything
             raise ModelError(f"the network cannot be quantized: {in_one_line(error)}") from error
