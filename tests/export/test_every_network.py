@@ -60,10 +60,10 @@ def test_onnx_computes_what_torch_computes(name: str) -> None:
     module = deployed_of(model, TASK_OF[facts.targets[0]], example=given[:2])
     program = as_program(module, given[:2], series=series)
     content = onnx_bytes(program, module.output_names, {"classes": ["a", "b", "c"]})
-    model = onnx.load_from_string(content)
-    onnx.checker.check_model(model, full_check=True)
-    assert {entry.version for entry in model.opset_import if not entry.domain} == {OPSET}
-    assert model.graph.input[0].name == INPUT and "batch" in dynamic_axes(program)
+    made = onnx.load_from_string(content)
+    onnx.checker.check_model(made, full_check=True)
+    assert {entry.version for entry in made.opset_import if not entry.domain} == {OPSET}
+    assert made.graph.input[0].name == INPUT and "batch" in dynamic_axes(program)
     backend = OnnxRuntimeBackend.open(content, name)
     for count in (1, 2, 5):
         with torch.no_grad():
