@@ -31,7 +31,6 @@ from convnet.workflows.comparison import Comparison
 from convnet.workflows.embed import embed_data
 from convnet.workflows.explain import explain_image
 from convnet.workflows.explanation import Explanation
-from convnet.workflows.export import export_run
 from convnet.workflows.progress import shown_progress
 from convnet.workflows.retrieve import Retrieval, Space, retrieve_photos
 from convnet.workflows.retrieve import retrieve as find_nearest
@@ -342,6 +341,8 @@ def export(
     """
     if unknown := facts.keys() - {"name", "version", "license"}:
         raise RecipeError(f"{min(unknown)}: is not a fact of a model; expected name, version or license")
+    from convnet.workflows.export import export_run  # imported here because torch.export takes a while
+
     return export_run(
         run if isinstance(run, Run) else load_run(run),
         _path(out),

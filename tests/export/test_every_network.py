@@ -17,7 +17,7 @@ from convnet.export.onnx_backend import OnnxRuntimeBackend
 from convnet.export.onnx_model import INPUT, OPSET, onnx_bytes, program_bytes
 from convnet.export.torch_program import ProgramBackend
 from convnet.layers import Network, Normalize
-from convnet.models import MODELS, assemble
+from convnet.models import MODELS, assemble, build_model
 from convnet.outputs import UNCALIBRATED, Calibration
 from convnet.tasks import TASKS
 from convnet.types import ImageShape
@@ -25,6 +25,23 @@ from tests.models.test_models import build, small
 
 QUICK = ("lenet5", "knn", "pipeline", "temporal", "unet", "majority", "conv-autoencoder")
 """Networks with an operator or an axis that the others lack; they are tested in every run."""
+DEEPER = {
+    "alexnet": ("zfnet", "vgg-a-lrn"),
+    "convnetjs-mnist": ("convnetjs-cifar10", "lecture-picture"),
+    "efficientnet-lite0": (
+        "efficientnet-lite1",
+        "efficientnet-lite2",
+        "efficientnet-lite3",
+        "efficientnet-lite4",
+    ),
+    "linear": ("perceptron",),
+    "resnet18": ("resnet34",),
+    "resnet20": ("resnet32", "resnet44", "resnet56", "resnet110"),
+    "resnet50": ("resnet101", "resnet152"),
+    "vgg-a": ("vgg-b", "vgg-c", "vgg-d", "vgg-e"),
+}
+"""Networks that consist of the layers of a smaller one, which is exported in their place."""
+COVERED = [name for names in DEEPER.values() for name in names]
 TASK_OF = {"class": "classification", "mask": "segmentation", "image": "reconstruct"}
 
 
@@ -46,7 +63,8 @@ def deployed_of(
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in MODELS]
+    "name",
+    [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in MODELS if n not in COVERED],
 )
 def test_onnx_computes_what_torch_computes(name: str) -> None:
     facts = MODELS.facts(name)
@@ -72,6 +90,17 @@ def test_onnx_computes_what_torch_computes(name: str) -> None:
         found = backend.outputs(given[:count].numpy())
         assert found.shape == wanted.shape
         np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-4 * max(1.0, np.abs(wanted).max()))
+
+
+@pytest.mark.parametrize("smaller", list(DEEPER))
+def test_deeper_networks_consist_of_the_layers_of_the_smaller_one(smaller: str) -> None:
+    def layers(name: str) -> set[str]:
+        channels = MODELS.facts(name).native.channels
+        with torch.device("meta"):
+            model = build_model(name, ImageShape(channels, small(name), small(name)), 3)
+        return {type(module).__qualname__ for module in model.modules()}
+
+    assert all(layers(name) == layers(smaller) for name in DEEPER[smaller])
 
 
 @pytest.mark.parametrize(

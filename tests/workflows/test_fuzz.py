@@ -11,7 +11,7 @@ from tests.fuzz import calls, data_files, run_files
 SLOW = pytest.mark.slow
 
 
-@pytest.mark.parametrize("count", [20, pytest.param(50, marks=SLOW)])
+@pytest.mark.parametrize("count", [20, pytest.param(30, marks=SLOW)])
 def test_damaged_runs_end_in_messages(tmp_path: Path, count: int) -> None:
     failures = run_files.fuzz(tmp_path, count, seed=count)
     assert not failures, "\n".join(failures)
@@ -20,7 +20,7 @@ def test_damaged_runs_end_in_messages(tmp_path: Path, count: int) -> None:
 @SLOW
 def test_damaged_data_ends_in_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "")  # restored at the end
-    failures = data_files.fuzz(tmp_path, 50, seed=80)
+    failures = data_files.fuzz(tmp_path, 30, seed=80)
     assert not failures, "\n".join(failures)
 
 
@@ -28,5 +28,5 @@ def test_damaged_data_ends_in_messages(tmp_path: Path, monkeypatch: pytest.Monke
 def test_odd_calls_end_in_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("XDG_CACHE_HOME", "HOME"):  # restored at the end
         monkeypatch.setenv(name, "")
-    failures = calls.fuzz(tmp_path, 60, seed=100)
+    failures = calls.fuzz(tmp_path, 40, seed=100)
     assert not failures, "\n".join(failures)

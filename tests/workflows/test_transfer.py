@@ -218,21 +218,33 @@ main()
 """
 
 
+KILLED_OPTIONS = ("--epochs", "2", "--batch-size", "4", "--set", "augment=none", *SMALL)
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run that was not killed."""
+    folder = tmp_path_factory.mktemp("whole")
+    command = [sys.executable, "-m", "convnet", "train", PHOTOS, "--out", "whole", *KILLED_OPTIONS]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "first")}
+    subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=True)
+    return folder / "whole"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kill", ["embedding 1", "head 0", "step 2"])
-def test_a_killed_run_resumes_with_the_same_weights(kill: str, cli: Cli, tmp_path: Path) -> None:
+def test_a_killed_run_resumes_with_the_same_weights(
+    kill: str, whole_run: Path, cli: Cli, tmp_path: Path
+) -> None:
     """In every stage: while embeddings are computed, while the head is fitted, while all is trained."""
-    options = ("--epochs", "2", "--batch-size", "4", "--set", "augment=none", *SMALL)
-    whole = cli("train", PHOTOS, "--out", "whole", *options, XDG_CACHE_HOME=str(tmp_path / "first"))
-    assert whole.returncode == 0, whole.stderr
     environment = {**os.environ, "KILL": kill, "XDG_CACHE_HOME": str(tmp_path / "second")}
-    command = [sys.executable, "-c", KILLED, "train", str(PHOTOS), "--out", "cut", *options]
+    command = [sys.executable, "-c", KILLED, "train", str(PHOTOS), "--out", "cut", *KILLED_OPTIONS]
     killed = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     assert not (tmp_path / "cut" / "result.json").exists()
     resumed = cli("resume", "cut", XDG_CACHE_HOME=str(tmp_path / "second"))
     assert resumed.returncode == 0, resumed.stderr
-    first, second = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "cut"))
+    first, second = (load_file(run / "model.safetensors") for run in (whole_run, tmp_path / "cut"))
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
