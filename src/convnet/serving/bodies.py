@@ -29,8 +29,8 @@ SUFFIXES = {
 """The types of tables and series, and the suffixes of their files."""
 RAW = ("application/octet-stream", *SUFFIXES)
 FORM, JSON = "multipart/form-data", "application/json"
-SEPARATORS = 1 << 16
-"""Bytes that the boundaries and headers of a form may add to its files."""
+DISCARDED, DISCARD_SECONDS = 4, 0.2
+"""Of a body that is too large, so many times the limit is read, as long as parts arrive that quickly."""
 
 
 class JsonImages(BaseModel):
@@ -112,15 +112,17 @@ async def read_body(request: Request, limits: Limits) -> bytes:
         ApiError: It is too large (413), or takes too long to arrive (503).
     """
     too_large = ApiError(413, f"the body has over {limits.body:,} bytes", {"connection": "close"})
-    declared = request.headers.get("content-length", "")
+    declared, stream = request.headers.get("content-length", ""), request.stream()
     if declared.isdecimal() and int(declared) > limits.body:
+        await _discard(stream, limits)
         raise too_large
     content = bytearray()
     try:
         async with asyncio.timeout(limits.seconds):
-            async for chunk in request.stream():
+            async for chunk in stream:
                 content += chunk
                 if len(content) > limits.body:
+                    await _discard(stream, limits)
                     raise too_large
     except TimeoutError:
         raise ApiError(
@@ -129,6 +131,16 @@ async def read_body(request: Request, limits: Limits) -> bytes:
     except ClientDisconnect:
         raise ApiError(400, "the client closed the connection") from None
     return bytes(content)
+
+
+async def _discard(stream: AsyncGenerator[bytes, None], limits: Limits) -> None:
+    """Take what a client is sending, so that it reads the answer instead of a broken connection."""
+    left = DISCARDED * limits.body
+    try:
+        while left > 0:
+            left -= len(await asyncio.wait_for(anext(stream), DISCARD_SECONDS))
+    except (TimeoutError, StopAsyncIteration, ClientDisconnect):
+        return
 
 
 async def _form_files(request: Request, content: bytes, limits: Limits) -> list[bytes]:

@@ -192,11 +192,11 @@ class _Parts:
         import pyarrow.csv
         import pyarrow.parquet
 
-        written = self.folder / self.table.name
+        written, parts = self.folder / "table", list(self._written())
         rows, writer = 0, None
         try:
             with written.open("wb") as out:  # pyarrow itself takes no path that is not UTF-8
-                for part in self._written():
+                for part in parts:
                     with part.open("rb") as content:
                         table = pyarrow.parquet.read_table(content)
                     if writer is None:

@@ -17,8 +17,8 @@ REACH: dict[Interpolation, float] = {"bilinear": 1.0, "bicubic": 2.0}
 CUBIC = -0.5
 LARGEST_WEIGHT = 1 << 15
 MOST_BITS = 22
-BLOCK = 16
-"""Places that are computed by one product of matrices."""
+BLOCK = 8
+"""Places that are computed by one product of matrices: few, so that BLAS starts no threads of its own."""
 
 
 class _Block(NamedTuple):
