@@ -76,6 +76,7 @@ def test_names_that_the_system_refuses(main: Run, run: Path, name: str) -> None:
         assert len(said.strip().splitlines()) <= 12 and "error:" in said.lower(), (command, said)
 
 
+@pytest.mark.slow
 def test_names_that_are_not_utf8(main: Run, run: Path) -> None:
     for command in COMMANDS:
         status, said = main(*(word.format(ODD) for word in command))
@@ -167,6 +168,7 @@ def shell(folder: Path, *arguments: object, **environment: str) -> subprocess.Co
     )
 
 
+@pytest.mark.slow
 def test_a_terminal_that_knows_only_ascii(run: Path) -> None:
     Image.new("RGB", (8, 8)).save(run.parent / "data" / "a" / "ä.png")
     ascii_only = {"PYTHONIOENCODING": "ascii", "LANG": "C", "LC_ALL": "C"}

@@ -172,6 +172,7 @@ def test_filters_refuse_in_one_message(
     assert message in refused(call("filter", *arguments))
 
 
+@pytest.mark.slow
 def test_every_odd_picture_is_filtered_or_refused(call: Cli, odd_images: Path, tmp_path: Path) -> None:
     codes = set()
     for path in sorted(p for p in odd_images.rglob("*") if p.is_file())[:12]:

@@ -16,7 +16,7 @@ from convnet.concepts import Arithmetic, arithmetic
 from convnet.errors import ModelError
 from convnet.layers import LocallyConnected2d
 from convnet.reports.drawings.window_animation import MARGIN, SIDE, TOP, window_animation
-from convnet.reports.drawings.window_figure import grid_of
+from convnet.reports.drawings.window_figure import MOST_CELLS, grid_of
 
 small = st.integers(1, 4)
 layers = st.fixed_dictionaries(
@@ -92,6 +92,10 @@ def test_an_animated_window_covers_exactly_the_cells_that_the_layer_uses(setting
     found = arithmetic(**settings)  # type: ignore[arg-type]
     if found.output is None:
         with pytest.raises(ModelError, match="larger than the padded input"):
+            window_animation(found)
+        return
+    if max(max(len(axis.cells), len(axis.starts)) for axis in found.axes) > MOST_CELLS:
+        with pytest.raises(ModelError, match="too large to draw"):
             window_animation(found)
         return
     rows, columns = grid_of(found)

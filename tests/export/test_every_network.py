@@ -23,7 +23,7 @@ from convnet.tasks import TASKS
 from convnet.types import ImageShape
 from tests.models.test_models import build, small
 
-QUICK = ("lenet5", "knn", "pipeline", "temporal", "unet", "majority", "conv-autoencoder")
+QUICK = ("lenet5", "knn", "temporal", "majority")
 """Networks with an operator or an axis that the others lack; they are tested in every run."""
 DEEPER = {
     "alexnet": ("zfnet", "vgg-a-lrn"),
@@ -106,7 +106,7 @@ def test_deeper_networks_consist_of_the_layers_of_the_smaller_one(smaller: str) 
 @pytest.mark.parametrize(
     "stages",
     [
-        "hog -> linear",
+        pytest.param("hog -> linear", marks=pytest.mark.slow),
         "color(space=hsv,sigma=1) -> linear",
         pytest.param("visual-words(words=4,patches=200) -> linear", marks=pytest.mark.slow),
         pytest.param("visual-words(words=4,patches=200,encoding=hard) -> knn", marks=pytest.mark.slow),

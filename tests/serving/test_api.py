@@ -209,6 +209,7 @@ def test_a_token_guards_everything_but_health(digits_bundle: Path, png: bytes, t
         assert "s3cret" not in server.log.read_text()
 
 
+@pytest.mark.slow
 def test_two_versions_are_served_side_by_side(digits_run: Path, png: bytes, tmp_path: Path) -> None:
     bundles = [
         convnet.export(digits_run, out=tmp_path / version, name="digits", version=version).path

@@ -174,6 +174,7 @@ def test_two_thousand_connections_are_held(server: Server, png: bytes) -> None:
             connection.close()
 
 
+@pytest.mark.slow
 def test_a_full_queue_refuses_with_429(digits_bundle: Path, png: bytes, tmp_path: Path) -> None:
     with serving(tmp_path, digits_bundle, "--max-waiting", 1, "--max-delay", 200) as server:
         with Load(server, form(*[png] * 20), FORM) as load:

@@ -231,6 +231,7 @@ def test_retrieval_finds_the_image_itself_first(picture_folder: Path, tmp_path: 
     assert by_place.matches[0].path == str(image)
 
 
+@pytest.mark.slow
 def test_the_plane(tmp_path: Path) -> None:
     """M04: what no line separates, polar coordinates do; M09: capacity."""
     out = tmp_path / "p.png"

@@ -261,6 +261,7 @@ def mislabeled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, list[str]
     return convnet.train(root / "data", epochs=12, out=root / "run", progress=False, **options), names
 
 
+@pytest.mark.slow
 def test_wrong_labels_are_found_and_corrected(
     mislabeled: tuple[Run, list[str]], call: Cli, tmp_path: Path
 ) -> None:
@@ -285,6 +286,7 @@ def test_wrong_labels_are_found_and_corrected(
     assert again.data["samples"] == run.data["samples"]
 
 
+@pytest.mark.slow
 def test_corrections_that_cannot_be_applied(
     mislabeled: tuple[Run, list[str]], run: Run, call: Cli, tmp_path: Path
 ) -> None:

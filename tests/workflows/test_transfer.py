@@ -92,6 +92,7 @@ def test_tables_and_archives_of_photos(tmp_path: Path) -> None:
     assert labels.model.name == "efficientnet-lite0" and labels.loss.name == "binary-cross-entropy"
 
 
+@pytest.mark.slow
 def test_every_way_of_changing_a_recipe_has_an_effect(tmp_path: Path) -> None:
     """Also in comparisons, in recipe files and in Python, which do not go through the command line."""
     recipe = default_recipe(str(PHOTOS))
@@ -253,6 +254,7 @@ class Evil:
         return print, ("executed",)
 
 
+@pytest.mark.slow
 def test_five_kinds_of_wrong_weights_end_in_one_message(cli: Cli, tmp_path: Path) -> None:
     from convnet.models import public_weights
     from convnet.recipes.pretrained import packaged, read_state
@@ -338,6 +340,7 @@ def test_classes_of_imagenet_by_the_name_of_a_network(cli: Cli, flowers: Path) -
     assert missing.returncode == 2 and "runs/efficientnet-lite0: not a run" in missing.stderr
 
 
+@pytest.mark.slow
 def test_retrieval_without_a_run(cli: Cli, tmp_path: Path) -> None:
     """With and without classes; the nearest photo of a copy is its original."""
     query = next((PHOTOS / "temple").glob("*.jpg"))
@@ -436,6 +439,7 @@ def test_folds_share_the_embeddings(own_cache: Path, tmp_path: Path) -> None:
     assert len(list((own_cache / "embeddings").iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_photos_that_cannot_be_read_are_left_out(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
