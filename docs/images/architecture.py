@@ -8,16 +8,16 @@ from matplotlib.patches import FancyBboxPatch
 LAYERS = [
     ("cli", "one thin module per command"),
     ("api", "the same verbs for Python"),
-    ("workflows", "train, compare, baselines, explain, review"),
+    ("workflows   |   serving", "train, compare, explain, export   |   HTTP"),
     ("reports", "pages and figures: views of a run folder"),
-    ("recipes", "the document that describes a run; named recipes"),
+    ("recipes   |   export", "the document of a run   |   bundles, ONNX"),
     ("prediction  |  evaluation  |  concepts", "Predictor  |  robustness, diagnosis  |  worked examples"),
     ("tasks", "metrics, losses and predictions of each task"),
     ("training   |   analysis   |   explain", "loop   |   layer table   |   units, attribution"),
     ("models   |   data   |   runs", "networks   |   from files to batches   |   run folders"),
     ("features", "HoG, color histograms, visual words"),
     ("layers", "what networks are made of"),
-    ("device · registry · settings · targets · types · errors", "shared by all"),
+    ("outputs · device · registry · targets · types · errors", "shared by all"),
 ]
 DATA_LAYERS = ["batches  |  splits", "datasets", "audit", "files", "images"]
 
