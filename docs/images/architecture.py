@@ -11,7 +11,7 @@ LAYERS = [
     ("workflows   |   serving", "train, compare, explain, export   |   HTTP"),
     ("reports", "pages and figures: views of a run folder"),
     ("recipes   |   export", "the document of a run   |   bundles, ONNX"),
-    ("prediction  |  evaluation  |  concepts", "Predictor  |  robustness, diagnosis  |  worked examples"),
+    ("prediction  |  evaluation  |  concepts", "Predictor  |  diagnosis  |  worked examples"),
     ("tasks", "metrics, losses and predictions of each task"),
     ("training   |   analysis   |   explain", "loop   |   layer table   |   units, attribution"),
     ("models   |   data   |   runs", "networks   |   from files to batches   |   run folders"),
