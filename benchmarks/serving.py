@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import base64
 import json
+import os
 import re
 import shutil
 import signal
@@ -23,7 +24,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +54,8 @@ def server(command: list[object], address: str) -> Iterator[tuple[subprocess.Pop
     """A server process, and the seconds until it answered."""
     begun = time.perf_counter()
     words = [str(word) for word in command]
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(words, start_new_session=True, **quiet)
     while True:
         try:
             with urllib.request.urlopen(address, timeout=5):
@@ -71,6 +73,8 @@ def server(command: list[object], address: str) -> Iterator[tuple[subprocess.Pop
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        with suppress(ProcessLookupError):  # LitServe leaves its workers behind
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def load(address: str, body: Path, seconds: float, rate: float | None = None) -> Load:

@@ -31,10 +31,10 @@ import torch
 
 import convnet
 from convnet.data import all_images, location, open_data
+from convnet.outputs import to_png
 from convnet.recipes.overrides import parse_assignments
 from convnet.recipes.resolve import choose_recipe
 from convnet.tasks import as_picture
-from convnet.tasks.task import to_png
 from convnet.workflows.details import details_of
 from convnet.workflows.evaluate import evaluate_run
 from convnet.workflows.review import review_labels
