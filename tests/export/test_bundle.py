@@ -293,9 +293,9 @@ def test_export_prints_what_programs_need(call: Cli, digits_run: Path) -> None:
 def test_nothing_is_written_if_int8_costs_too_much(
     call: Cli, digits_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from convnet.workflows import export
+    from convnet.workflows import exported_formats
 
-    monkeypatch.setattr(export, "quantized_bytes", lambda *_: _noise_model(digits_run, tmp_path))
+    monkeypatch.setattr(exported_formats, "quantized_bytes", lambda *_: _noise_model(digits_run, tmp_path))
     message = refused(call("export", digits_run, "--out", "made", "--quantize", "int8"))
     assert "int8 lowers the accuracy" in message and "--max-drop" in message
     assert not (tmp_path / "made").exists()
