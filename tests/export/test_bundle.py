@@ -175,6 +175,7 @@ def test_links_that_lead_outside_are_refused(copied: Path, tmp_path: Path) -> No
         (lambda m: m["inputs"].update(shape=[1, 8, -8]), "inputs.shape"),
         (lambda m: m["outputs"]["calibration"].update(temperature=0), "temperature"),
         (lambda m: m.pop("name"), "name"),
+        (lambda m: m.update(name="a/b"), "name"),
         (lambda m: m.update(surprise=1), "surprise"),
     ],
 )
@@ -329,6 +330,8 @@ def test_a_folder_that_is_not_empty_is_not_touched(call: Cli, digits_run: Path, 
     assert (tmp_path / "made" / "mine.txt").read_text() == "mine"
     assert "format is onnx or pt2, got 'tflite'" in refused(call("export", digits_run, "--format", "tflite"))
     assert "not a run" in refused(call("export", tmp_path / "made"))
+    for name in ("a/b", " ", "a\nb"):
+        assert "without '/'" in refused(call("export", digits_run, "--name", name))
 
 
 def test_the_model_card_states_the_figures(digits_bundle: Path) -> None:

@@ -19,6 +19,9 @@ SCHEMA = 1
 FILE_NAME = r"^(record/)?\w[\w.-]*$"
 """Files of a bundle lie in its folder, or in its subfolder `record`."""
 
+SERVED_NAME = r"^[^/]+$"
+"""Name and version are parts of the addresses of a server."""
+
 Size = Annotated[int, Ge(1), Le(1 << 24)]
 
 
@@ -170,8 +173,8 @@ class Manifest(Entry):
     """
 
     schema_version: Annotated[int, Ge(1)] = Field(alias="schema")
-    name: Annotated[str, Len(1)]
-    version: Annotated[str, Len(1)]
+    name: Annotated[str, Field(pattern=SERVED_NAME)]
+    version: Annotated[str, Field(pattern=SERVED_NAME)]
     convnet: str
     created: str
     task: Component

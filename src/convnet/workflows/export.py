@@ -88,6 +88,7 @@ def export_run(
     """
     if unknown := set(formats) - set(FORMATS):
         raise RecipeError(f"format is {' or '.join(FORMATS)}, got '{min(unknown)}'")
+    _require_served_names(facts or {})
     _require_installed(formats, quantize or with_resize)
     if with_resize and (run.modality != "images" or run.task.target.dense):
         raise RecipeError(f"--with-resize applies to classifiers of images; this is a {run.task.name} run")
@@ -111,6 +112,16 @@ def export_run(
     manifest = manifest_of(source, files, entries, facts or {})
     path = write_bundle(out, manifest, files, card_facts(source))
     return Export(load_bundle(path), source.measured)
+
+
+def _require_served_names(facts: dict[str, str | None]) -> None:
+    """Name and version are parts of the addresses of a server."""
+    for key in ("name", "version"):
+        value = facts.get(key)
+        if value is not None and (not value.strip() or "/" in value or not value.isprintable()):
+            raise RecipeError(
+                f"{key} {value!r}: must be printable text without '/', because servers use it in URLs"
+            )
 
 
 def _require_installed(formats: Collection[str], quantize: bool) -> None:
