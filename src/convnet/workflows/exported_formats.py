@@ -61,7 +61,10 @@ def full_image_format(source: ExportSource, model: bytes) -> tuple[bytes, Format
     def found(images: NDArray[Any]) -> NDArray[np.floating]:
         return answers(backend.outputs(images), kind, temperature)
 
-    parity = compare(FULL, expected, found, source.whole_images(), kind, LARGEST_DIFFERENCE)
+    try:
+        parity = compare(FULL, expected, found, source.whole_images(), kind, LARGEST_DIFFERENCE)
+    except ModelError as error:
+        raise ModelError(f"{error}. Nothing was exported") from None
     return content, Format(opset=OPSET, dynamic=["height", "width"], parity=parity)
 
 
