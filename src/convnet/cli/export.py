@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -11,7 +12,6 @@ from convnet.cli.options import DataDir, Json, print_json
 
 if TYPE_CHECKING:
     from convnet.export import Bundle
-    from convnet.export.tuning import Choice
     from convnet.workflows.export import Export
 
 
@@ -51,13 +51,16 @@ def export(
     Every exported model is compared with the network on held-out samples. If it predicts differently, or if
     int8 costs more than --max-drop, nothing is written.
     """
-    from convnet.export import is_bundle, load_bundle
-    from convnet.export.tuning import tune as tune_bundle
+    from convnet.export import is_bundle
     from convnet.workflows.bundle_run import load_any_run
     from convnet.workflows.export import export_run
 
     if is_bundle(run) and tune and out is None:
-        _print_tuning(load_bundle(run), tune_bundle(load_bundle(run)), as_json)
+        rows = _tuned(run)
+        if as_json:
+            print_json({"bundle": str(run), "tuning": rows})
+        else:
+            _print_tuning(rows)
         return
     done = export_run(
         load_any_run(run),
@@ -68,13 +71,13 @@ def export(
         with_resize=with_resize,
         facts={"name": name, "version": model_version, "license": license_name},
     )
-    measured = tune_bundle(done.bundle) if tune else []
+    rows = _tuned(done.bundle.path) if tune else []
     if as_json:
-        print_json({**done.as_dict(), **({"tuning": _rows(measured)} if tune else {})})
+        print_json({**done.as_dict(), **({"tuning": rows} if tune else {})})
         return
     _print_export(done)
     if tune:
-        _print_tuning(done.bundle, measured, False)
+        _print_tuning(rows)
 
 
 def _print_export(done: Export) -> None:
@@ -101,17 +104,25 @@ def _checked(bundle: Bundle, name: str) -> str:
     return f"   {same}largest difference {entry.parity.max_difference:.1e} (n = {entry.parity.images:,})"
 
 
-def _rows(measured: list[Choice]) -> list[dict[str, object]]:
+def _tuned(path: Path) -> list[dict[str, object]]:
+    """Measure the backends for every precision of a bundle."""
+    from convnet.export import load_bundle
+    from convnet.export.bundle import INT8
+    from convnet.export.tuning import tune
+
+    precisions = ("fp32", "int8") if load_bundle(path).has(INT8) else ("fp32",)
     return [
-        {"backend": found.backend, "threads": found.threads, "seconds": found.seconds} for found in measured
+        {"precision": precision, **asdict(choice)}
+        for precision in precisions
+        for choice in tune(load_bundle(path, precision=precision))
     ]
 
 
-def _print_tuning(bundle: Bundle, measured: list[Choice], as_json: bool) -> None:
-    if as_json:
-        print_json({"bundle": str(bundle.path), "tuning": _rows(measured)})
-        return
-    print("\nbackends on this machine, one sample per call; the first is used from now on")
-    for found in measured:
-        noun = "thread" if found.threads == 1 else "threads"
-        print(f"  {found.backend:<12} {found.threads} {noun:<8} {1000 * found.seconds:8.2f} ms")
+def _print_tuning(rows: list[dict[str, Any]]) -> None:
+    print("\nbackends on this machine; the first of each precision is used from now on")
+    print(f"  {'precision':<10} {'backend':<12} threads  graph     {'one sample':>11}   a batch")
+    for row in rows:
+        print(
+            f"  {row['precision']:<10} {row['backend']:<12} {row['threads']:>7}  {row['graph']:<9} "
+            f"{1000 * row['seconds']:>8.2f} ms   {1000 * row['batch_seconds']:.1f} ms for {row['batch']}"
+        )

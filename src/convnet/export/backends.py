@@ -11,6 +11,7 @@ from convnet.prediction.backend import Backend
 
 if TYPE_CHECKING:
     from convnet.export.bundle import Bundle
+    from convnet.export.onnx_runtimes import Graph
 
 BACKENDS = ("onnxruntime", "openvino", "torch")
 """In the order in which they are tried."""
@@ -24,20 +25,17 @@ def open_backend(bundle: Bundle) -> Backend:
         ModelError: It is not installed, or the bundle has no model for it.
     """
     name = bundle.backend
-    threads = bundle.threads
     if name is None:
         from convnet.export.tuning import tuned
 
-        choice = tuned(bundle)
-        name = (
-            choice.backend if choice is not None else next(n for n in BACKENDS if usable(bundle, n) is None)
-        )
-        threads = threads or (choice.threads if choice is not None else None)
+        if (choice := tuned(bundle)) is not None:
+            return open_named(bundle, choice.backend, bundle.threads or choice.threads, choice.graph)
+        name = next(n for n in BACKENDS if usable(bundle, n) is None)
     elif name not in BACKENDS:
         raise ModelError(f"backend is {', '.join(BACKENDS)}, got '{name}'")
     elif (why := usable(bundle, name)) is not None:
         raise ModelError(f"{bundle.path}: backend {name} cannot be used: {why}")
-    return open_named(bundle, name, threads)
+    return open_named(bundle, name, bundle.threads)
 
 
 def usable(bundle: Bundle, name: str) -> str | None:
@@ -55,7 +53,7 @@ def usable(bundle: Bundle, name: str) -> str | None:
     return None
 
 
-def open_named(bundle: Bundle, name: str, threads: int | None) -> Backend:
+def open_named(bundle: Bundle, name: str, threads: int | None, graph: Graph = "all") -> Backend:
     """Open a backend that is usable."""
     manifest = bundle.manifest
     backend: Backend
@@ -69,11 +67,10 @@ def open_named(bundle: Bundle, name: str, threads: int | None) -> Backend:
             backend = TorchBackend(bundle.network_predictor.model, bundle.network_predictor.task)
             return backend  # it computes in tiles by itself
     else:
-        from convnet.export.onnx_backend import OnnxRuntimeBackend, OpenVinoBackend
+        from convnet.export.onnx_backend import OnnxBackend
 
-        opener = OnnxRuntimeBackend.open if name == "onnxruntime" else OpenVinoBackend.open
         file = ONNX_FILES[bundle.precision]
-        backend = opener(bundle.read(file), str(bundle.path / file), threads)
+        backend = OnnxBackend.open(name, bundle.read(file), str(bundle.path / file), threads, graph)
     if manifest.sizes is None:
         return backend
     from convnet.export.tiled import TiledBackend

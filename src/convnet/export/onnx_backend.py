@@ -1,120 +1,89 @@
-"""ONNX models computed by ONNX Runtime or OpenVINO, without torch."""
+"""`OnnxBackend`: an ONNX model computed by ONNX Runtime or OpenVINO, without torch."""
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+import math
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convnet.cores import available_cores
 from convnet.errors import ModelError, in_one_line
+from convnet.export.onnx_runtimes import RUNTIMES, Compute, Graph
 
-LOGITS, IMAGE = "logits", "image"
+DIVIDED = 4
+"""Batches of at least so many samples per thread are divided among the threads."""
+LARGEST_PART = 16
+"""The most samples of a part: activations of larger parts leave the caches of the processor."""
 
 
 @dataclass(frozen=True)
-class OnnxRuntimeBackend:
-    """Computes outputs with ONNX Runtime.
+class OnnxBackend:
+    """Computes outputs with ONNX Runtime or OpenVINO.
+
+    A few samples are computed by all threads together, which takes the least time for one. A large batch is
+    divided into parts, and each thread computes a part alone, because threads then do not wait for each
+    other after every layer.
 
     Attributes:
-        session: The session.
-        output: The output that is computed.
+        name: The runtime: "onnxruntime" or "openvino".
+        content: The content of the .onnx file.
         place: The file, for messages.
+        threads: The number of threads.
+        graph: How far the graph is optimized.
     """
 
-    name: ClassVar[str] = "onnxruntime"
-    session: Any
-    output: str
+    name: str
+    content: bytes
     place: str
+    threads: int
+    graph: Graph = "all"
 
     @classmethod
-    def open(cls, content: bytes, place: str, threads: int | None = None) -> OnnxRuntimeBackend:
+    def open(
+        cls, name: str, content: bytes, place: str, threads: int | None = None, graph: Graph = "all"
+    ) -> OnnxBackend:
         """Open the content of an .onnx file.
 
         Raises:
             ModelError: It cannot be read.
         """
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or available_cores()
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # Waiting threads would take a core from those that decode the next images.
-        options.add_session_config_entry("session.force_spinning_stop", "1")
-        try:
-            session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # the library raises types of its own
-            raise ModelError(f"{place}: cannot be opened: {in_one_line(error)}") from error
-        names = [out.name for out in session.get_outputs()]
-        return cls(session, LOGITS if LOGITS in names else IMAGE, place)
+        backend = cls(name, content, place, threads or available_cores(), graph)
+        _ = backend._together
+        return backend
 
     def outputs(self, images: NDArray[Any], tile: int | None = None) -> NDArray[np.float32]:
         """See `Backend.outputs`."""
         given = np.ascontiguousarray(images)
         try:
-            found: NDArray[np.float32] = self.session.run(
-                [self.output], {self.session.get_inputs()[0].name: given}
-            )[0]
-        except Exception as error:  # the library raises types of its own
+            if self.threads == 1 or len(given) < DIVIDED * self.threads:
+                return self._together(given)
+            count = self.threads * math.ceil(len(given) / (self.threads * LARGEST_PART))
+            parts = np.array_split(given, count)
+            return np.concatenate(list(self._pool.map(self._apart, parts)))
+        except Exception as error:  # the runtimes raise types of their own
             raise ModelError(
                 f"{self.place}: fails on samples {images.shape}: {in_one_line(error)}"
             ) from error
-        return found
 
+    @cached_property
+    def _together(self) -> Compute:
+        return self._opened(streams=1)
 
-@dataclass(frozen=True)
-class OpenVinoBackend:
-    """Computes outputs with OpenVINO.
+    @cached_property
+    def _apart(self) -> Compute:
+        return self._opened(streams=self.threads)
 
-    Attributes:
-        model: The compiled model.
-        output: The output that is computed.
-        place: The file, for messages.
-    """
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self.threads, thread_name_prefix="model")
 
-    name: ClassVar[str] = "openvino"
-    model: Any
-    output: Any
-    place: str
-    _requests: threading.local = field(default_factory=threading.local, repr=False)
-
-    @classmethod
-    def open(cls, content: bytes, place: str, threads: int | None = None) -> OpenVinoBackend:
-        """Open the content of an .onnx file.
-
-        Raises:
-            ModelError: It cannot be read.
-        """
-        import openvino
-
-        hints = {
-            "INFERENCE_PRECISION_HINT": "f32",  # else bfloat16 on processors that have it
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": threads or available_cores(),
-        }
+    def _opened(self, streams: int) -> Compute:
         try:
-            core = openvino.Core()
-            model = core.read_model(content)
-            wanted = next(out for out in model.outputs if out.get_any_name() in (LOGITS, IMAGE))
-            compiled = core.compile_model(model, "CPU", hints)
-        except Exception as error:  # the library raises types of its own
-            raise ModelError(f"{place}: cannot be opened: {in_one_line(error)}") from error
-        return cls(compiled, compiled.output(wanted.get_any_name()), place)
-
-    def outputs(self, images: NDArray[Any], tile: int | None = None) -> NDArray[np.float32]:
-        """See `Backend.outputs`."""
-        request = getattr(self._requests, "request", None)
-        if request is None:
-            request = self._requests.request = self.model.create_infer_request()
-        try:
-            found = request.infer([np.ascontiguousarray(images)], share_inputs=True)[self.output]
-        except Exception as error:  # the library raises types of its own
-            raise ModelError(
-                f"{self.place}: fails on samples {images.shape}: {in_one_line(error)}"
-            ) from error
-        outputs: NDArray[np.float32] = np.array(found, np.float32)
-        return outputs
+            return RUNTIMES[self.name](self.content, self.threads, streams, self.graph)
+        except Exception as error:  # the runtimes raise types of their own
+            raise ModelError(f"{self.place}: cannot be opened: {in_one_line(error)}") from error

@@ -22,13 +22,19 @@ from convnet.errors import ModelError
 from convnet.export.backends import BACKENDS, open_named, usable
 from convnet.export.bundle import MANIFEST
 from convnet.export.golden import read_golden
+from convnet.export.onnx_runtimes import GRAPHS, Graph
+from convnet.types import evaluation_batch
 
 if TYPE_CHECKING:
     from convnet.export.bundle import Bundle
     from convnet.prediction.backend import Backend
 
-ROUNDS, MOST_SECONDS = 15, 3.0
+ROUNDS, MOST_SECONDS = 9, 2.0
 """Each candidate is measured this often, and for at most so long."""
+PAUSE = 0.1
+"""Seconds between two candidates: the threads of the earlier one wait actively for further work."""
+BATCH = 32
+"""The size of the batches that are measured beside single samples, if so many are computed together."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +44,18 @@ class Choice:
     Attributes:
         backend: Its name.
         threads: The number of threads.
-        seconds: The median time of a batch.
-        batch: The size of the batch.
+        graph: How far ONNX Runtime optimizes the graph.
+        seconds: The median time of one sample.
+        batch: The size of a batch.
+        batch_seconds: The median time of a batch.
     """
 
     backend: str
     threads: int
+    graph: Graph
     seconds: float
     batch: int
+    batch_seconds: float
 
 
 def tuned(bundle: Bundle) -> Choice | None:
@@ -60,12 +70,13 @@ def tuned(bundle: Bundle) -> Choice | None:
     return choice if usable(bundle, choice.backend) is None else None
 
 
-def tune(bundle: Bundle, batch: int = 1) -> list[Choice]:
-    """Measure every usable backend with one and with all cores, and remember the fastest.
+def tune(bundle: Bundle) -> list[Choice]:
+    """Measure every usable backend, number of threads and optimization of the graph; remember the fastest.
+
+    Single samples and batches count alike.
 
     Args:
         bundle: The bundle.
-        batch: The number of samples per call.
 
     Returns:
         The candidates, fastest first.
@@ -74,21 +85,24 @@ def tune(bundle: Bundle, batch: int = 1) -> list[Choice]:
         ModelError: No backend is usable.
     """
     golden = read_golden(bundle)[0]
-    samples = np.resize(golden, (batch, *golden.shape[1:]))
-    candidates: list[tuple[str, int, Backend]] = []
-    for name in BACKENDS:
-        if usable(bundle, name) is not None:
-            continue
-        for threads in sorted({1, available_cores()} if name != "torch" else {available_cores()}):
-            candidates.append((name, threads, open_named(bundle, name, threads)))
-    if not candidates:
-        raise ModelError(f"{bundle.path}: no backend can compute it; pip install onnxruntime")
-    times = _interleaved([backend for _, _, backend in candidates], samples)
-    found = [
-        Choice(name, threads, seconds, batch)
-        for (name, threads, _), seconds in zip(candidates, times, strict=True)
+    batch = min(BATCH, evaluation_batch(bundle.manifest.shape))
+    names = [
+        (name, threads, graph)
+        for name in BACKENDS
+        if usable(bundle, name) is None
+        for threads in sorted({1, available_cores()} if name != "torch" else {available_cores()})
+        for graph in GRAPHS.get(name, ("all",))
     ]
-    found.sort(key=lambda choice: choice.seconds)
+    if not names:
+        raise ModelError(f"{bundle.path}: no backend can compute it; pip install onnxruntime")
+    backends = [open_named(bundle, *name) for name in names]
+    singles = _interleaved(backends, golden[:1])
+    batches = _interleaved(backends, np.resize(golden, (batch, *golden.shape[1:])))
+    found = [
+        Choice(*name, seconds, batch, batch_seconds)
+        for name, seconds, batch_seconds in zip(names, singles, batches, strict=True)
+    ]
+    found.sort(key=lambda choice: choice.seconds * choice.batch_seconds)
     content = {"machine": _machine(), "choice": asdict(found[0]), "measured": [asdict(c) for c in found]}
     place = _file(bundle)
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -98,13 +112,13 @@ def tune(bundle: Bundle, batch: int = 1) -> list[Choice]:
 
 def _interleaved(backends: Sequence[Backend], samples: NDArray[Any]) -> list[float]:
     """Median seconds per call, in turns, so that a slow moment of the machine meets all alike."""
-    for backend in backends:
-        backend.outputs(samples)
     times: list[list[float]] = [[] for _ in backends]
     for _ in range(ROUNDS):
         for backend, measured in zip(backends, times, strict=True):
             if sum(measured) > MOST_SECONDS:
                 continue
+            time.sleep(PAUSE)
+            backend.outputs(samples)  # the caches are another candidate's
             begun = time.perf_counter()
             backend.outputs(samples)
             measured.append(time.perf_counter() - begun)

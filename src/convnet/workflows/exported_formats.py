@@ -14,7 +14,7 @@ from convnet.export.bundle import FULL, INT8, ONNX, PROGRAM
 from convnet.export.deployed import dynamic_axes
 from convnet.export.full_image import LARGEST_DIFFERENCE, full_image_bytes
 from convnet.export.manifest import Format, Quantized
-from convnet.export.onnx_backend import OnnxRuntimeBackend
+from convnet.export.onnx_backend import OnnxBackend
 from convnet.export.onnx_model import OPSET, onnx_bytes, program_bytes
 from convnet.export.quantize import quantized_bytes
 from convnet.export.torch_program import ProgramBackend
@@ -42,7 +42,7 @@ def onnx_format(source: ExportSource, facts: dict[str, str | None]) -> tuple[byt
         "thresholds": run.result.get("thresholds", {}),
     }
     content = onnx_bytes(source.program, source.module.output_names, metadata)
-    parity = source.compare(ONNX, OnnxRuntimeBackend.open(content, ONNX))
+    parity = source.compare(ONNX, OnnxBackend.open("onnxruntime", content, ONNX))
     return content, Format(opset=OPSET, dynamic=dynamic_axes(source.program), parity=parity)
 
 
@@ -50,7 +50,7 @@ def full_image_format(source: ExportSource, model: bytes) -> tuple[bytes, Format
     """The ONNX model of whole images, made of that of resized samples."""
     run = source.run
     content = full_image_bytes(model, run.shape, run.recipe.preprocess)
-    backend = OnnxRuntimeBackend.open(content, FULL)
+    backend = OnnxBackend.open("onnxruntime", content, FULL)
     kind, temperature, spec = run.task.outputs_kind, run.calibration.temperature, run.inputs
     network = run.predictor.backend
 
@@ -74,7 +74,7 @@ def int8_format(source: ExportSource, model: bytes, max_drop: float) -> tuple[by
     dataset = measured.dataset
     split = read_split(run.folder.read("split.csv"), dataset, run.folder.file("split.csv"))
     content = quantized_bytes(model, source.samples(split.train, CALIBRATED))
-    backend = OnnxRuntimeBackend.open(content, INT8)
+    backend = OnnxBackend.open("onnxruntime", content, INT8)
     after = evaluation_of(run, dataset, source.held_out, BackendModule(backend).eval()).score
     before, score = measured.evaluation.score, run.task.score
     if before is None or after is None:

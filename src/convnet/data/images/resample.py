@@ -5,8 +5,9 @@ Rows are filtered first, then columns. Weights are integers below 2¹⁵, and ea
 
 from __future__ import annotations
 
+import threading
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,19 +17,23 @@ REACH: dict[Interpolation, float] = {"bilinear": 1.0, "bicubic": 2.0}
 """How far a filter reaches, in pixels of the smaller of the two images."""
 CUBIC = -0.5
 LARGEST_WEIGHT = 1 << 15
+LARGEST_EXACT = 1 << 24
+"""Up to here every integer is a float32."""
 MOST_BITS = 22
-BLOCK = 8
-"""Places that are computed by one product of matrices: few, so that BLAS starts no threads of its own."""
+BLOCK = 16
+"""Rows or columns that are computed by one product of matrices, at most."""
+LARGEST_HELD = 4 << 20
+"""The most memory that a thread keeps for intermediate results, in bytes."""
 
 
 class _Block(NamedTuple):
-    """Places `first`…`last` of the output: a matrix times the places `low`…`high` of the input."""
+    """Rows `first`…`last` of the output: a matrix times the rows `low`…`high` of the input. Or columns."""
 
     first: int
     last: int
     low: int
     high: int
-    matrix: NDArray[np.float64]
+    matrix: NDArray[np.floating]
 
 
 def resample(
@@ -45,41 +50,86 @@ def resample(
         uint8 of the new size.
     """
     height, width = size
-    values = pixels.transpose(2, 0, 1)
-    if width != values.shape[2]:
-        given = values.astype(np.float64)
-        wide = np.empty((*values.shape[:2], width))
-        for block in _blocks(values.shape[2], width, interpolation):
-            part = given[:, :, block.low : block.high]
-            np.matmul(part, block.matrix.T, out=wide[:, :, block.first : block.last])
-        values = _rounded(wide)
-    if height != values.shape[1]:
-        given = values.astype(np.float64)
-        tall = np.empty((values.shape[0], height, width))
-        for block in _blocks(values.shape[1], height, interpolation):
-            part = given[:, block.low : block.high]
-            np.matmul(block.matrix, part, out=tall[:, block.first : block.last])
-        values = _rounded(tall)
-    return values.transpose(1, 2, 0)
+    if width != pixels.shape[1]:
+        pixels = _columns(pixels, width, interpolation)
+    return pixels if height == pixels.shape[0] else _rows(pixels, height, interpolation)
 
 
-def _rounded(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+def _rows(pixels: NDArray[np.uint8], count: int, interpolation: Interpolation) -> NDArray[np.uint8]:
+    """As many rows as `count`, each a weighted sum of rows of the image."""
+    height, width, channels = pixels.shape
+    blocks = _blocks(height, count, interpolation)
+    given = _scratch.floats("given", (height, width * channels), blocks[0].matrix.dtype)
+    found = _scratch.floats("found", (count, width * channels), given.dtype)
+    given[:] = pixels.reshape(height, -1)
+    for block in blocks:
+        np.matmul(block.matrix, given[block.low : block.high], out=found[block.first : block.last])
+    return _rounded(found, interpolation).reshape(count, width, channels)
+
+
+def _columns(pixels: NDArray[np.uint8], count: int, interpolation: Interpolation) -> NDArray[np.uint8]:
+    """As `_rows` for columns. Channels are neighbors in memory, so they are columns of their own here."""
+    height, width, channels = pixels.shape
+    blocks = _channel_blocks(width, count, channels, interpolation)
+    given = _scratch.floats("given", (height, width * channels), blocks[0].matrix.dtype)
+    found = _scratch.floats("found", (height, count * channels), given.dtype)
+    given[:] = pixels.reshape(height, -1)
+    for block in blocks:
+        np.matmul(given[:, block.low : block.high], block.matrix, out=found[:, block.first : block.last])
+    return _rounded(found, interpolation).reshape(height, count, channels)
+
+
+def _rounded(values: NDArray[np.floating], interpolation: Interpolation) -> NDArray[np.uint8]:
     """Rounded to the nearest integer, halves up: the conversion cuts off what is behind the point."""
     values += 0.5
-    np.clip(values, 0, 255, out=values)
+    if interpolation == "bicubic":  # whose weights may be negative
+        np.maximum(values, 0, out=values)
+        np.minimum(values, 255, out=values)
     return values.astype(np.uint8)
+
+
+class _Scratch(threading.local):
+    """Memory of a thread for intermediate results, so that the system need not provide it for every image."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, NDArray[np.uint8]] = {}
+
+    def floats(self, name: str, shape: tuple[int, int], dtype: np.dtype[Any]) -> NDArray[np.floating]:
+        """Numbers of any values; of a large image, new memory."""
+        size = shape[0] * shape[1] * dtype.itemsize
+        if size > LARGEST_HELD:
+            return np.empty(shape, dtype)
+        if name not in self._held:
+            self._held[name] = np.empty(LARGEST_HELD, np.uint8)
+        return self._held[name][:size].view(dtype).reshape(shape)
+
+
+_scratch = _Scratch()
+
+
+@lru_cache(maxsize=64)
+def _channel_blocks(length: int, target: int, channels: int, interpolation: Interpolation) -> list[_Block]:
+    """The filter from `length` to `target` columns of some channels each, for products from the right."""
+    found = []
+    for first, last, low, high, matrix in _blocks(length, target, interpolation):
+        wide = np.kron(matrix.T, np.eye(channels, dtype=matrix.dtype))
+        found.append(_Block(channels * first, channels * last, channels * low, channels * high, wide))
+    return found
 
 
 @lru_cache(maxsize=64)
 def _blocks(length: int, target: int, interpolation: Interpolation) -> list[_Block]:
-    """The filter from `length` to `target` places. The products are exact: all numbers have below 53 bits."""
-    starts, weights = _weights(length, target, interpolation)
+    """The filter from `length` to `target` rows, in numbers for which all sums are exact."""
+    starts, weights, unit = _weights(length, target, interpolation)
     taps = weights.shape[1]
+    largest = 255 * float(np.abs(weights).sum(1).max()) + 0.5
+    exact = np.float32 if largest * unit <= LARGEST_EXACT else np.float64
     found = []
-    for first in range(0, target, BLOCK):
-        last = min(target, first + BLOCK)
+    step = max(1, min(BLOCK, BLOCK * target // length))
+    for first in range(0, target, step):
+        last = min(target, first + step)
         low, high = int(starts[first]), min(length, int(starts[last - 1]) + taps)
-        matrix = np.zeros((last - first, high - low))
+        matrix = np.zeros((last - first, high - low), exact)
         for place in range(first, last):
             begin = int(starts[place]) - low
             count = min(taps, high - low - begin)
@@ -90,8 +140,8 @@ def _blocks(length: int, target: int, interpolation: Interpolation) -> list[_Blo
 
 def _weights(
     length: int, target: int, interpolation: Interpolation
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The first input place of each output place, and the weights of the places from there on."""
+) -> tuple[NDArray[np.int64], NDArray[np.float64], float]:
+    """The first input row of each output row, the weights of the rows from there on, and their unit."""
     scale = length / target
     reach = REACH[interpolation] * max(scale, 1.0)
     taps = int(np.ceil(reach)) * 2 + 1
@@ -103,7 +153,7 @@ def _weights(
     weights = np.where(places < ends[:, None], _filter(distances, interpolation), 0.0)
     total = weights.sum(1, keepdims=True)
     weights = weights / np.where(total == 0, 1.0, total)
-    return starts, _fixed_point(weights)
+    return starts, *_fixed_point(weights)
 
 
 def _filter(distances: NDArray[np.float64], interpolation: Interpolation) -> NDArray[np.float64]:
@@ -114,10 +164,10 @@ def _filter(distances: NDArray[np.float64], interpolation: Interpolation) -> NDA
     return np.where(distances < 1, near, np.where(distances < 2, far, 0.0))
 
 
-def _fixed_point(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weights rounded to as many binary places as fit into 16 bits."""
+def _fixed_point(weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """Weights rounded to as many binary places as fit into 16 bits, and the number that one stands for."""
     bits = 0
     while bits < MOST_BITS and int(0.5 + weights.max() * (1 << (bits + 1))) < LARGEST_WEIGHT:
         bits += 1
     unit = float(1 << bits)
-    return np.trunc(weights * unit + np.where(weights < 0, -0.5, 0.5)) / unit
+    return np.trunc(weights * unit + np.where(weights < 0, -0.5, 0.5)) / unit, unit

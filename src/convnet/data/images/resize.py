@@ -77,7 +77,7 @@ def stretch(
 ) -> NDArray[np.uint8]:
     """Resize H×W×C to (height, width) with an antialiased filter.
 
-    Where torch is loaded it computes the same pixels as `resample` in a sixth of the time. Servers do not
+    Where torch is loaded it computes the same pixels as `resample` in less than half the time. Servers do not
     load it, because that takes two seconds.
     """
     if pixels.shape[:2] == size:
