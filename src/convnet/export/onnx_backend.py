@@ -27,7 +27,8 @@ class OnnxBackend:
 
     A few samples are computed by all threads together, which takes the least time for one. A large batch is
     divided into parts, and each thread computes a part alone, because threads then do not wait for each
-    other after every layer.
+    other after every layer. There are two parts per thread or more, so that a thread which is interrupted
+    takes fewer.
 
     Attributes:
         name: The runtime: "onnxruntime" or "openvino".
@@ -62,8 +63,8 @@ class OnnxBackend:
         try:
             if self.threads == 1 or len(given) < DIVIDED * self.threads:
                 return self._together(given)
-            count = self.threads * math.ceil(len(given) / (self.threads * LARGEST_PART))
-            parts = np.array_split(given, count)
+            rounds = math.ceil(len(given) / (self.threads * LARGEST_PART))
+            parts = np.array_split(given, self.threads * max(2, rounds))
             return np.concatenate(list(self._pool.map(self._apart, parts)))
         except Exception as error:  # the runtimes raise types of their own
             raise ModelError(
