@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 import convnet
 from tests.browser import browsed, needs_browser
@@ -38,10 +38,13 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A color image that has to be cropped, converted to gray and resized."""
+    """A color image to be cropped, converted to gray and resized, with a color profile that is ignored."""
     pixels = np.random.default_rng(3).integers(0, 256, (31, 47, 3), dtype=np.uint8)
     path = tmp_path_factory.mktemp("photo") / "x.png"
-    Image.fromarray(pixels).save(path)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    at = profile.index(b"para") + 12  # where its gamma is stored, as a fixed-point number
+    brighter = profile[:at] + (1 << 16).to_bytes(4) + profile[at + 4 :]
+    Image.fromarray(pixels).save(path, icc_profile=brighter)
     return path
 
 
@@ -63,6 +66,14 @@ def test_node_predicts_what_python_predicts(client: Path, digits_bundle: Path, p
     assert found["probability"] == pytest.approx(wanted["probabilities"][wanted["class"]], abs=1e-6)
 
 
+def test_node_names_a_file_that_it_cannot_read(client: Path, digits_bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("no image")
+    command = ["node", "predict.mjs", str(digits_bundle), str(tmp_path / "text.png")]
+    done = subprocess.run(command, cwd=client, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.startswith(f"{tmp_path / 'text.png'}: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize("policy", ["crop", "letterbox", "stretch"])
 def test_pixels_are_those_of_python(client: Path, photo: Path, policy: str) -> None:
     from convnet.data.images.preprocess import Preprocess
@@ -75,7 +86,8 @@ def test_pixels_are_those_of_python(client: Path, photo: Path, policy: str) -> N
         inputs = {"shape": [3, 20, 24], "preprocess": {**values, "crop_pct": 1}}
         program = (
             'import { preprocess } from "./preprocess.mjs"; import sharp from "sharp";'
-            f'const {{ data, info }} = await sharp("{photo}").raw().toBuffer({{ resolveWithObject: true }});'
+            f'const file = sharp("{photo}", {{ ignoreIcc: true }}).raw();'
+            "const { data, info } = await file.toBuffer({ resolveWithObject: true });"
             "const image = { pixels: new Uint8Array(data), ...info };"
             f"console.log(JSON.stringify(Array.from(preprocess(image, {json.dumps(inputs)}))))"
         )
@@ -108,4 +120,6 @@ def test_the_page_predicts_in_the_browser(client: Path, digits_bundle: Path, pho
         page.wait_for_selector("text=golden samples agree", timeout=60_000)
         page.set_input_files("#image", photo)
         page.wait_for_selector("#answer tbody tr")
-        assert page.inner_text("#answer tbody td") == wanted["class"]
+        name, probability = page.locator("#answer tbody tr").first.locator("td").all_inner_texts()
+        assert name == wanted["class"]
+        assert float(probability.strip("%")) == pytest.approx(100 * wanted["probabilities"][name], abs=0.1)

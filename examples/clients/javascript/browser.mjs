@@ -11,9 +11,9 @@ function say(text) {
   byId("message").textContent = text;
 }
 
-/** The pixels of an image file, upright, over the bundle's background. */
+/** The pixels of an image file, upright, over the background of the bundle, without its color profile. */
 async function decode(file) {
-  const bitmap = await createImageBitmap(file);
+  const bitmap = await createImageBitmap(file, { colorSpaceConversion: "none" });
   const canvas = byId("canvas");
   [canvas.width, canvas.height, canvas.hidden] = [bitmap.width, bitmap.height, false];
   const context = canvas.getContext("2d", { willReadFrequently: true });

@@ -13,19 +13,22 @@ if (!folder) {
   process.exit(2);
 }
 
-/** The pixels of an image file, upright, over the bundle's background. */
+/** The pixels of an image file, upright, over the background of the bundle, without its color profile. */
 async function decode(file, background) {
-  const { data, info } = await sharp(file).rotate().flatten({ background }).raw().toBuffer({ resolveWithObject: true });
+  const { data, info } = await sharp(file, { ignoreIcc: true }).rotate().flatten({ background }).raw().toBuffer({ resolveWithObject: true });
   return { pixels: new Uint8Array(data), height: info.height, width: info.width, channels: info.channels };
 }
 
-const bundle = await Bundle.open(ort, async (name) => new Uint8Array(await readFile(path.join(folder, name))));
-if (images.length === 0) {
-  console.log(JSON.stringify(await bundle.check()));
-} else {
+let current = folder;
+try {
+  const bundle = await Bundle.open(ort, async (name) => new Uint8Array(await readFile(path.join(folder, name))));
+  if (images.length === 0) console.log(JSON.stringify(await bundle.check()));
   const { background } = bundle.manifest.inputs.preprocess;
-  for (const image of images) {
-    const found = await bundle.predict(await decode(image, background));
-    console.log(JSON.stringify({ image, ...found, top: found.top.slice(0, 5) }));
+  for (current of images) {
+    const found = await bundle.predict(await decode(current, background));
+    console.log(JSON.stringify({ image: current, ...found, top: found.top.slice(0, 5) }));
   }
+} catch (error) {
+  console.error(`${current}: ${error.message}`);
+  process.exit(2);
 }
