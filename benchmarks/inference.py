@@ -24,7 +24,7 @@ from convnet.export.tuning import tune
 
 SIDES = {"resnet9": 32}
 CONTENDERS = ("bundle", "eager", "compile", "onnxruntime", "openvino", "int8")
-FILES = ("bundle-files", "pillow-files")
+FILES = ("bundle-files", "pillow-files", "int8-files")
 HERE = Path(__file__).parent
 PAUSE = 0.2
 """Seconds between two contenders: threads of the earlier one wait actively for further work."""

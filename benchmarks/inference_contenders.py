@@ -70,6 +70,10 @@ def bundle_files(bundle: Path) -> Callable[[list[Path]], object]:
     return convnet.load_bundle(bundle).predict
 
 
+def int8_files(bundle: Path) -> Callable[[list[Path]], object]:
+    return convnet.load_bundle(bundle, precision="int8").predict
+
+
 def pillow_files(bundle: Path) -> Callable[[list[Path]], object]:
     """What people write: Pillow opens, resizes and crops, PyTorch computes, one batch."""
     import torch
@@ -103,6 +107,7 @@ KINDS: dict[str, Callable[[Path], Callable]] = {  # type: ignore[type-arg]
     "int8": int8,
     "bundle-files": bundle_files,
     "pillow-files": pillow_files,
+    "int8-files": int8_files,
 }
 
 

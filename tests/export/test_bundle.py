@@ -23,6 +23,7 @@ from convnet.export.backends import BACKENDS
 from convnet.export.bundle import CHECKSUMS, INT8, MANIFEST, ONNX, PROGRAM, WEIGHTS
 from convnet.export.golden import GOLDEN, read_golden, replay
 from convnet.export.manifest import SCHEMA
+from convnet.export.onnx_runtimes import RUNTIMES
 from convnet.export.torch_program import ProgramBackend
 from convnet.export.tuning import tune, tuned
 from convnet.outputs import KINDS, ClassPrediction
@@ -249,9 +250,24 @@ def test_the_measured_backend_is_used_on_this_machine(
     assert tuned(bundle) is None
     measured = tune(bundle)
     assert {choice.backend for choice in measured} == set(BACKENDS)
-    assert [choice.seconds for choice in measured] == sorted(choice.seconds for choice in measured)
+    assert {choice.graph for choice in measured if choice.backend == "onnxruntime"} == {"all", "extended"}
+    products = [choice.seconds * choice.batch_seconds for choice in measured]
+    assert products == sorted(products) and products[0] > 0
     assert tuned(bundle) == measured[0]
     assert convnet.load_bundle(digits_bundle).predictor.backend.name == measured[0].backend
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+@pytest.mark.parametrize("count", [1, 11, 12, 13, 101])
+def test_batches_that_are_divided_among_threads_stay_in_order(
+    digits_bundle: Path, name: str, count: int
+) -> None:
+    bundle = convnet.load_bundle(digits_bundle, backend=name, threads=3)
+    samples = np.random.default_rng(count).integers(0, 256, (count, 1, 8, 8), dtype=np.uint8)
+    backend = bundle.predictor.backend
+    together = backend.outputs(samples)
+    alone = np.concatenate([backend.outputs(sample[None]) for sample in samples])
+    np.testing.assert_allclose(together, alone, atol=1e-4)
 
 
 def test_every_task_has_its_kind_of_outputs() -> None:

@@ -14,6 +14,8 @@ Compute = Callable[[NDArray[Any]], NDArray[np.float32]]
 Graph = Literal["all", "extended"]
 GRAPHS: dict[str, tuple[Graph, ...]] = {"onnxruntime": ("all", "extended"), "openvino": ("all",)}
 """The levels of optimization of each runtime: "all" also changes the layout of tensors in memory."""
+SPIN = "1000"
+"""Microseconds for which threads wait actively after a call: longer, they slow the decoding of images."""
 LOGITS, IMAGE = "logits", "image"
 
 
@@ -38,6 +40,7 @@ def open_onnxruntime(content: bytes, threads: int, streams: int, graph: Graph) -
     options.graph_optimization_level = getattr(
         onnxruntime.GraphOptimizationLevel, f"ORT_ENABLE_{graph.upper()}"
     )
+    options.add_session_config_entry("session.intra_op.spin_duration_us", SPIN)
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     outputs = [_wanted([output.name for output in session.get_outputs()])]
     name = session.get_inputs()[0].name

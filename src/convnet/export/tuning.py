@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from math import inf
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -29,8 +30,10 @@ if TYPE_CHECKING:
     from convnet.export.bundle import Bundle
     from convnet.prediction.backend import Backend
 
-ROUNDS, MOST_SECONDS = 9, 2.0
+ROUNDS, MOST_SECONDS = 25, 3.0
 """Each candidate is measured this often, and for at most so long."""
+FIRST_ROUNDS, CLEARLY_SLOWER = 5, 1.25
+"""After so many rounds, candidates that take longer than the fastest by this factor are left out."""
 PAUSE = 0.1
 """Seconds between two candidates: the threads of the earlier one wait actively for further work."""
 BATCH = 32
@@ -113,9 +116,10 @@ def tune(bundle: Bundle) -> list[Choice]:
 def _interleaved(backends: Sequence[Backend], samples: NDArray[Any]) -> list[float]:
     """Median seconds per call, in turns, so that a slow moment of the machine meets all alike."""
     times: list[list[float]] = [[] for _ in backends]
-    for _ in range(ROUNDS):
+    for number in range(ROUNDS):
+        limit = CLEARLY_SLOWER * min(map(median, times)) if number >= FIRST_ROUNDS else inf
         for backend, measured in zip(backends, times, strict=True):
-            if sum(measured) > MOST_SECONDS:
+            if sum(measured) > MOST_SECONDS or (measured and median(measured) > limit):
                 continue
             time.sleep(PAUSE)
             backend.outputs(samples)  # the caches are another candidate's
