@@ -13,7 +13,7 @@ from convnet.data.images.resize import ResizePolicy, resize
 from convnet.errors import ModelError
 from convnet.export.deployed import Deployed, as_program, deployed, dynamic_axes
 from convnet.export.full_image import full_image_bytes
-from convnet.export.onnx_backend import OnnxRuntimeBackend
+from convnet.export.onnx_backend import OnnxBackend
 from convnet.export.onnx_model import INPUT, OPSET, onnx_bytes, program_bytes
 from convnet.export.torch_program import ProgramBackend
 from convnet.layers import Network, Normalize
@@ -82,7 +82,7 @@ def test_onnx_computes_what_torch_computes(name: str) -> None:
     onnx.checker.check_model(made, full_check=True)
     assert {entry.version for entry in made.opset_import if not entry.domain} == {OPSET}
     assert made.graph.input[0].name == INPUT and "batch" in dynamic_axes(program)
-    backend = OnnxRuntimeBackend.open(content, name)
+    backend = OnnxBackend.open("onnxruntime", content, name)
     for count in (1, 2, 5):
         with torch.no_grad():
             wanted = model(given[:count]).numpy()
@@ -120,7 +120,7 @@ def test_pipelines_of_features_are_exported_too(stages: str) -> None:
     content = onnx_bytes(as_program(module, images[:2], series=False), module.output_names, {})
     with torch.no_grad():
         wanted = module(images)[-1].numpy()
-    found = OnnxRuntimeBackend.open(content, stages).outputs(images.numpy())
+    found = OnnxBackend.open("onnxruntime", content, stages).outputs(images.numpy())
     np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-3)
 
 
@@ -149,7 +149,7 @@ def test_dense_networks_take_images_of_other_sizes() -> None:
     example = torch.randint(0, 256, (2, 1, 32, 48), dtype=torch.uint8)
     program = as_program(module, example, series=False)
     assert dynamic_axes(program) == ["batch", "height", "width"]
-    backend = OnnxRuntimeBackend.open(onnx_bytes(program, module.output_names, {}), "unet")
+    backend = OnnxBackend.open("onnxruntime", onnx_bytes(program, module.output_names, {}), "unet")
     other = torch.randint(0, 256, (1, 1, 64, 16), dtype=torch.uint8)
     with torch.no_grad():
         np.testing.assert_allclose(backend.outputs(other.numpy()), module(other)[-1].numpy(), atol=1e-4)
@@ -196,7 +196,10 @@ def test_whole_images_are_resized_in_the_model(policy: ResizePolicy, interpolati
     preprocess = Preprocess(resize=policy, interpolation=interpolation, crop_pct=pct)
     whole = full_image_bytes(content, ImageShape(3, 32, 32), preprocess)
     assert {prop.key for prop in onnx.load_from_string(whole).metadata_props} == {"classes"}
-    backend, resized = OnnxRuntimeBackend.open(whole, "full"), OnnxRuntimeBackend.open(content, "plain")
+    backend, resized = (
+        OnnxBackend.open("onnxruntime", whole, "full"),
+        OnnxBackend.open("onnxruntime", content, "plain"),
+    )
     for size in ((32, 32), (61, 40), (20, 90), (200, 33)):
         ramp = np.linspace(0, 200, size[0] * size[1] * 3).reshape(*size, 3)
         pixels = (ramp + np.random.default_rng(0).normal(20, 9, ramp.shape)).clip(0, 255).astype(np.uint8)

@@ -222,7 +222,7 @@ def test_a_replaced_bundle_is_loaded_without_a_failed_request(
 def test_a_model_that_fails_answers_in_json(digits_bundle: Path, png: bytes, tmp_path: Path) -> None:
     program = tmp_path / "failing.py"
     program.write_text(
-        "import sys; from convnet.export.onnx_backend import OnnxRuntimeBackend as B; calls = []\n"
+        "import sys; from convnet.export.onnx_backend import OnnxBackend as B; calls = []\n"
         "old = B.outputs\n"
         "def outputs(self, images, tile=None):\n"
         "    calls.append(1)\n"
