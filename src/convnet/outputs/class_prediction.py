@@ -84,7 +84,7 @@ def by_probability(
     probabilities: NDArray[np.floating], classes: Sequence[str]
 ) -> tuple[tuple[str, ...], tuple[float, ...]]:
     """Classes and probabilities (K), most probable first."""
-    order = np.argsort(-probabilities, kind="stable")
+    order = (-probabilities).argsort(kind="stable")
     return tuple(classes[i] for i in order.tolist()), tuple(probabilities[order].tolist())
 
 

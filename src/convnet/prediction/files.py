@@ -159,7 +159,7 @@ def _not_an_input(name: str, found: str) -> DataError:
 
 def _stored(name: str, images: np.ndarray, white: int | None) -> np.ndarray:
     """Integers as files store them: with 8 bits if that is enough."""
-    if images.dtype.kind not in "iu":
+    if images.dtype.kind not in "iu" or (images.dtype == np.uint8 and white is None):
         return images
     low, high = int(images.min(initial=0)), int(images.max(initial=0))
     if low < 0 or high > 65535:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -101,24 +102,27 @@ class Predictor:
 
         waiting = iter(files)
 
-        def started(pool: ThreadPoolExecutor) -> tuple[list[InputFile], Iterator[list[Inputs] | DataError]]:
+        def started() -> tuple[list[InputFile], Iterator[list[Inputs] | DataError]]:
             chunk = list(islice(waiting, size))
             in_memory = all(file.pixels is not None for file in chunk)
-            return chunk, map(read, chunk) if in_memory else pool.map(read, chunk)
+            return chunk, map(read, chunk) if in_memory else self._decoders.map(read, chunk)
 
-        with ThreadPoolExecutor(available_cores()) as pool:  # its threads start with the first file
-            following = started(pool)
-            while following[0]:
-                (chunk, results), following = following, started(pool)  # one chunk is decoded in advance
-                found: list[Inputs] = []
-                for file, result in zip(chunk, results, strict=True):
-                    if not isinstance(result, DataError):
-                        found += result
-                    elif failed is None:
-                        raise result
-                    else:
-                        failed(file, result)
-                if stacked and found:
-                    locations = [location for part in found for location in part.locations]
-                    found = [Inputs(locations, np.concatenate([part.images for part in found]))]
-                yield from found
+        following = started()
+        while following[0]:
+            (chunk, results), following = following, started()  # one chunk is decoded in advance
+            found: list[Inputs] = []
+            for file, result in zip(chunk, results, strict=True):
+                if not isinstance(result, DataError):
+                    found += result
+                elif failed is None:
+                    raise result
+                else:
+                    failed(file, result)
+            if stacked and len(found) > 1:
+                locations = [location for part in found for location in part.locations]
+                found = [Inputs(locations, np.concatenate([part.images for part in found]))]
+            yield from found
+
+    @cached_property
+    def _decoders(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(available_cores(), thread_name_prefix="decode")
