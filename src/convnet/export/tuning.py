@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from convnet.export.bundle import Bundle
     from convnet.prediction.backend import Backend
 
-ROUNDS, MOST_SECONDS = 25, 3.0
+ROUNDS, MOST_SECONDS = 15, 2.0
 """Each candidate is measured this often, and for at most so long."""
-FIRST_ROUNDS, CLEARLY_SLOWER = 5, 1.25
+FIRST_ROUNDS, CLEARLY_SLOWER = 3, 1.25
 """After so many rounds, candidates that take longer than the fastest by this factor are left out."""
-PAUSE = 0.1
+PAUSE = 0.03
 """Seconds between two candidates: the threads of the earlier one wait actively for further work."""
 BATCH = 32
 """The size of the batches that are measured beside single samples, if so many are computed together."""
