@@ -10,6 +10,8 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from convnet.lazy import lazy_names
+
 if TYPE_CHECKING:
     from convnet import concepts
     from convnet.analysis import equivariance, summary
@@ -90,12 +92,13 @@ class _Package(ModuleType):
 sys.modules[__name__].__class__ = _Package
 
 
+_named = lazy_names(__name__, _HOMES)
+
+
 def __getattr__(name: str) -> Any:
     if name == "concepts":
         return importlib.import_module("convnet.concepts")
-    if name not in _HOMES:
-        raise AttributeError(f"module 'convnet' has no attribute '{name}'")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return _named(name)
 
 
 def __dir__() -> list[str]:

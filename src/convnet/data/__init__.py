@@ -5,8 +5,9 @@ The names are imported when they are first used, so that decoding an image does 
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from convnet.lazy import lazy_names
 
 if TYPE_CHECKING:
     from convnet.data.batches.augment.augment import Augment, augment_batch
@@ -124,8 +125,4 @@ _HOMES = {
     "write_split": "convnet.data.splits.split_file",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'convnet.data' has no attribute '{name}'")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+__getattr__ = lazy_names(__name__, _HOMES)

@@ -5,8 +5,9 @@ Names are imported when they are first used: a server that runs ONNX models impo
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from convnet.lazy import lazy_names
 
 if TYPE_CHECKING:
     from convnet.prediction.backend import Backend
@@ -28,17 +29,13 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Backend": "backend",
-    "DenseMap": "dense",
-    "InputFile": "files",
-    "InputSpec": "inputs",
-    "NetworkPredictor": "network_predictor",
-    "Predictor": "predictor",
-    "require_fitting_series": "series_inputs",
+    "Backend": "convnet.prediction.backend",
+    "DenseMap": "convnet.prediction.dense",
+    "InputFile": "convnet.prediction.files",
+    "InputSpec": "convnet.prediction.inputs",
+    "NetworkPredictor": "convnet.prediction.network_predictor",
+    "Predictor": "convnet.prediction.predictor",
+    "require_fitting_series": "convnet.prediction.series_inputs",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'convnet.prediction' has no attribute '{name}'")
-    return getattr(importlib.import_module(f"convnet.prediction.{_HOMES[name]}"), name)
+__getattr__ = lazy_names(__name__, _HOMES)
