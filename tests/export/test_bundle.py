@@ -270,6 +270,21 @@ def test_batches_that_are_divided_among_threads_stay_in_order(
     np.testing.assert_allclose(together, alone, atol=1e-4)
 
 
+def test_signals_are_received_after_models_were_closed(digits_bundle: Path) -> None:
+    program = (
+        "import gc, signal, sys, convnet, numpy as np\n"
+        "opened = [convnet.load_bundle(sys.argv[1], backend='openvino') for _ in range(2)]\n"
+        "for bundle in opened: bundle.predict(np.zeros((8, 8), np.uint8))\n"
+        "while opened:\n"
+        "    bundle = opened.pop(0)\n"
+        "    del bundle; gc.collect()\n"
+        "try: signal.raise_signal(signal.SIGINT)\n"
+        "except KeyboardInterrupt: print('received')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, digits_bundle], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "received\n")
+
+
 def test_every_task_has_its_kind_of_outputs() -> None:
     for name in TASKS:
         task = TASKS.build(name)

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from convnet.errors import ModelError
-from convnet.export.bundle import INT8, ONNX, PROGRAM
+from convnet.export.bundle import INT8, ONNX
 from convnet.prediction.backend import Backend
 
 if TYPE_CHECKING:
@@ -30,7 +30,11 @@ def open_backend(bundle: Bundle) -> Backend:
 
         if (choice := tuned(bundle)) is not None:
             return open_named(bundle, choice.backend, bundle.threads or choice.threads, choice.graph)
-        name = next(n for n in BACKENDS if usable(bundle, n) is None)
+        reasons = {name: usable(bundle, name) for name in BACKENDS}
+        if all(reasons.values()):
+            listed = "; ".join(f"{name}: {why}" for name, why in reasons.items())
+            raise ModelError(f"{bundle.path}: no backend can compute it: {listed}")
+        name = next(name for name, why in reasons.items() if why is None)
     elif name not in BACKENDS:
         raise ModelError(f"backend is {', '.join(BACKENDS)}, got '{name}'")
     elif (why := usable(bundle, name)) is not None:
@@ -43,6 +47,10 @@ def usable(bundle: Bundle, name: str) -> str | None:
     if name == "torch":
         if bundle.precision == "int8":
             return "it computes in fp32; use onnxruntime or openvino"
+        if bundle.manifest.network is None:
+            return "the network was built by code outside convnet, which bundles do not hold"
+        if bundle.threads is not None:
+            return "its threads are those of the process; call torch.set_num_threads, or use onnxruntime"
         return None
     file = ONNX_FILES[bundle.precision]
     if not bundle.has(file):
@@ -56,21 +64,15 @@ def usable(bundle: Bundle, name: str) -> str | None:
 def open_named(bundle: Bundle, name: str, threads: int | None, graph: Graph = "all") -> Backend:
     """Open a backend that is usable."""
     manifest = bundle.manifest
-    backend: Backend
     if name == "torch":
-        from convnet.export.torch_program import ProgramBackend
         from convnet.prediction.network_predictor import TorchBackend
 
-        if manifest.network is None:
-            backend = ProgramBackend.open(bundle.read(PROGRAM), str(bundle.path / PROGRAM))
-        else:
-            backend = TorchBackend(bundle.network_predictor.model, bundle.network_predictor.task)
-            return backend  # it computes in tiles by itself
-    else:
-        from convnet.export.onnx_backend import OnnxBackend
+        network = bundle.network_predictor
+        return TorchBackend(network.model, network.task)  # it computes in tiles by itself
+    from convnet.export.onnx_backend import OnnxBackend
 
-        file = ONNX_FILES[bundle.precision]
-        backend = OnnxBackend.open(name, bundle.read(file), str(bundle.path / file), threads, graph)
+    file = ONNX_FILES[bundle.precision]
+    backend = OnnxBackend.open(name, bundle.read(file), str(bundle.path / file), threads, graph)
     if manifest.sizes is None:
         return backend
     from convnet.export.tiled import TiledBackend

@@ -161,7 +161,7 @@ class Manifest(Entry):
         convnet: The version of convnet that wrote the bundle.
         created: When it was written, ISO 8601 in UTC.
         task: The task.
-        network: The network; None if it is stored as a program (model.pt2) only.
+        network: The network; None if it is stored as an ONNX model only.
         inputs: The samples that it takes.
         outputs: Its outputs.
         sizes: The sizes that it takes, for networks with an output per position.

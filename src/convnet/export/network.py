@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 
 from convnet.errors import ConvnetError, ModelError, in_one_line
-from convnet.export.bundle import PROGRAM, WEIGHTS
+from convnet.export.bundle import WEIGHTS
 from convnet.layers import Network, Normalize
 from convnet.models import MODELS, assemble, build_model
 from convnet.types import ImageShape
@@ -29,8 +29,8 @@ def bundled_network(bundle: Bundle) -> Network:
     described = bundle.manifest.network
     if described is None:
         raise ModelError(
-            f"{bundle.path}: holds its network as a program ({PROGRAM}) only, because it was built by code "
-            "outside convnet; it predicts, but cannot be explained"
+            f"{bundle.path}: its network was built by code outside convnet, so the bundle holds it as an ONNX "
+            "model only; it predicts, but cannot be explained"
         )
     if described.name not in MODELS or ENCODER in str(described.options.get("stages", "")):
         raise ModelError(
@@ -38,8 +38,9 @@ def bundled_network(bundle: Bundle) -> Network:
             "bundle"
         )
     shape = ImageShape(*bundle.manifest.inputs.shape)
-    weights = load(bundle.read(WEIGHTS))
+    content = bundle.read(WEIGHTS)
     try:
+        weights = load(content)
         network = build_model(described.name, shape, bundle.manifest.outputs.count, **described.options)
         model = assemble(Normalize(weights["0.mean"], weights["0.std"]), network)
         model.load_state_dict(weights)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
+from functools import cache
+from queue import SimpleQueue
 from typing import Any, Literal
 
 import numpy as np
@@ -54,9 +55,7 @@ def open_onnxruntime(content: bytes, threads: int, streams: int, graph: Graph) -
 
 def open_openvino(content: bytes, threads: int, streams: int, graph: Graph) -> Compute:
     """Open a model with OpenVINO; see `open_onnxruntime`."""
-    import openvino
-
-    core = openvino.Core()
+    core = _openvino_core()
     model = core.read_model(content)
     hints = {
         "INFERENCE_PRECISION_HINT": "f32",  # else bfloat16 on processors that have it
@@ -66,14 +65,30 @@ def open_openvino(content: bytes, threads: int, streams: int, graph: Graph) -> C
     }
     compiled = core.compile_model(model, "CPU", hints)
     wanted = compiled.output(_wanted([output.get_any_name() for output in model.outputs]))
-    requests = threading.local()
+    idle: SimpleQueue[Any] = SimpleQueue()
+    for _ in range(streams):
+        idle.put(compiled.create_infer_request())
 
     def compute(images: NDArray[Any]) -> NDArray[np.float32]:
-        if not hasattr(requests, "request"):
-            requests.request = compiled.create_infer_request()
-        return np.array(requests.request.infer([images], share_inputs=True)[wanted], np.float32)
+        request = idle.get()
+        try:
+            return np.array(request.infer([images], share_inputs=True)[wanted], np.float32)
+        finally:
+            idle.put(request)
 
     return compute
+
+
+@cache
+def _openvino_core() -> Any:
+    """One for the process: each replaces the stack of signal handlers, and restores it when it is deleted.
+
+    If the first of two is deleted first, the second restores a stack that is gone, and the next signal ends
+    the process.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 RUNTIMES: dict[str, Callable[[bytes, int, int, Graph], Compute]] = {

@@ -116,11 +116,14 @@ class ModelStore:
         old = place.model
         try:
             new = await asyncio.to_thread(self._open, place.folder)
-        except ConvnetError as error:
+        except Exception as error:  # memory may be short; the old model stays, whatever the reason
+            reason = error if isinstance(error, ConvnetError) else in_one_line(error)
             self._metrics.reloads.labels(old.name, "failed").inc()
-            logger.error("%s %s stays: %s", old.name, old.version, error)
-            place.stamp = None  # it may be copied at this moment
+            if str(reason) != place.reason:
+                logger.error("%s %s stays: %s", old.name, old.version, reason)
+            place.stamp, place.reason = None, str(reason)  # it may be copied at this moment
             return
+        place.reason = ""
         place.model = new
         old.close()
         self._metrics.reloads.labels(new.name, "done").inc()

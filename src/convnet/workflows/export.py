@@ -89,6 +89,8 @@ def export_run(
     if unknown := set(formats) - set(FORMATS):
         raise RecipeError(f"format is {' or '.join(FORMATS)}, got '{min(unknown)}'")
     _require_served_names(facts or {})
+    if not describable(run):
+        formats = {*formats, "onnx"}
     _require_installed(formats, quantize or with_resize)
     if with_resize and (run.modality != "images" or run.task.target.dense):
         raise RecipeError(f"--with-resize applies to classifiers of images; this is a {run.task.name} run")
@@ -99,8 +101,6 @@ def export_run(
     _require_same_figures(source)
     files = _weights_and_record(source)
     entries = {}
-    if not describable(run):
-        formats = {*formats, "pt2"}
     if "onnx" in formats or quantize or with_resize:
         files[ONNX], entries[ONNX] = onnx_format(source, facts or {})
     if with_resize:
