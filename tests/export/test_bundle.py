@@ -9,7 +9,6 @@ import random
 import shutil
 import subprocess
 import sys
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,7 +23,6 @@ from convnet.export.bundle import CHECKSUMS, INT8, MANIFEST, ONNX, PROGRAM, WEIG
 from convnet.export.golden import GOLDEN, read_golden, replay
 from convnet.export.manifest import SCHEMA
 from convnet.export.onnx_runtimes import RUNTIMES
-from convnet.export.torch_program import ProgramBackend
 from convnet.export.tuning import tune, tuned
 from convnet.outputs import KINDS, ClassPrediction
 from convnet.tasks import TASKS
@@ -205,17 +203,30 @@ def test_networks_are_built_only_from_registered_names(copied: Path, network: di
         _ = convnet.load_bundle(copied, backend="torch").predictor
 
 
-def test_programs_with_pickled_objects_are_refused(digits_bundle: Path) -> None:
-    content = (digits_bundle / PROGRAM).read_bytes()
-    for member, data in [
-        ("m/data/constants/custom_obj_0", b"x"),
-        ("m/x_config.json", b'{"use_pickle": true}'),
-    ]:
-        buffer = io.BytesIO(content)
-        with zipfile.ZipFile(buffer, "a") as archive:
-            archive.writestr(member, data)
-        with pytest.raises(ModelError, match="could execute code"):
-            ProgramBackend.open(buffer.getvalue(), "model.pt2")
+def test_networks_of_own_code_are_computed_by_onnx_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_net.py").write_text(
+        "from torch import nn\n"
+        "def flat(num_classes):\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, num_classes))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    run = convnet.train("digits", out=tmp_path / "run", model="own_net:flat", epochs=1, progress=False)
+    bundle = convnet.export(run, out=tmp_path / "bundle", formats=["pt2"])
+    assert bundle.manifest.network is None and {ONNX, PROGRAM} <= bundle.manifest.formats.keys()
+    monkeypatch.setattr("torch.export.load", lambda *_: pytest.fail("a program was opened"))
+    (found,), (wanted,) = convnet.load_bundle(bundle.path).predict(picture()), run.predict(picture())
+    assert found.as_dict()["class"] == wanted.as_dict()["class"]
+    with pytest.raises(ModelError, match="built by code outside convnet"):
+        _ = convnet.load_bundle(bundle.path, backend="torch").predictor
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, GOLDEN])
+@pytest.mark.parametrize("content", [b"", b"garbage", b"\x93NUMPY"])
+def test_damaged_files_with_matching_checksums_are_refused(copied: Path, name: str, content: bytes) -> None:
+    rewrite(copied, name, lambda _: content)
+    with pytest.raises(ModelError, match=name):
+        use_all(copied)
 
 
 def test_a_model_that_predicts_otherwise_is_refused(copied: Path) -> None:

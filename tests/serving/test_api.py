@@ -230,11 +230,14 @@ def _refused_serving(folder: Path, *arguments: object) -> str:
 
 
 def test_a_server_that_cannot_start_says_why(
-    call: Cli, server: Server, digits_bundle: Path, digits_run: Path
+    call: Cli, server: Server, digits_bundle: Path, digits_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "Address already in use" in refused(call("serve", digits_bundle, "--port", server.port))
     assert "not a bundle" in refused(call("serve", digits_run, "--port", 0))
-    assert "--token is empty" in refused(call("serve", digits_bundle, "--token", ""))
+    assert "the token is empty" in refused(call("serve", digits_bundle, "--token", ""))
+    assert "timeout" in refused(call("serve", digits_bundle, "--timeout", "inf"))
     assert "cannot listen at 1.2.3.4" in refused(
         call("serve", digits_bundle, "--host", "1.2.3.4", "--port", 0)
     )
+    monkeypatch.setenv("CONVNET_TOKEN", " ")
+    assert "the token is empty" in refused(call("serve", digits_bundle))

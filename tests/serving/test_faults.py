@@ -155,7 +155,7 @@ def test_slow_clients_are_cut_off_and_others_served(digits_bundle: Path, png: by
             slow.sendall(head.encode() + b"x")
             assert server.post(png).status == 200
             answer = whole(slow)
-            assert answer.startswith(b"HTTP/1.1 503") and b"did not arrive within 1 s" in answer
+            assert answer.startswith(b"HTTP/1.1 503") and b"took longer than 1 s" in answer
         with socket.create_connection(("127.0.0.1", server.port), 60) as silent:
             silent.sendall(b"POST ")
             assert whole(silent).startswith(b"HTTP/1.1 408")
@@ -217,6 +217,31 @@ def test_a_replaced_bundle_is_loaded_without_a_failed_request(
         messages = [line["message"] for line in server.lines()]
         assert any("stays" in message and "does not match its checksum" in message for message in messages)
         assert any("replaces" in message for message in messages)
+
+
+def test_a_request_that_arrives_while_its_bundle_is_replaced_is_answered(
+    digits_run: Path, digits_bundle: Path, png: bytes, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(digits_bundle, tmp_path / "bundle"))
+    with traceable():
+        new = convnet.export(
+            digits_run, out=tmp_path / "new", formats=["onnx"], name="digits", version="next"
+        ).path
+    with serving(tmp_path, folder) as server:
+        head = f"POST {PREDICT} HTTP/1.1\r\nhost: x\r\ncontent-type: image/png\r\nconnection: close\r\n"
+        head += f"content-length: {len(png)}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", server.port), 60) as slow:
+            slow.sendall(head.encode() + png[:50])
+            folder.rename(tmp_path / "old")
+            new.rename(folder)
+            for _ in range(300):
+                if server.get("/v1/models").json["models"][0]["version"] == "next":
+                    break
+                time.sleep(0.1)
+            slow.sendall(png[50:])
+            answer = whole(slow)
+        assert answer.startswith(b"HTTP/1.1 200") and b'"next"' not in answer
+        assert server.post(png).json["model"]["version"] == "next"
 
 
 def test_a_model_that_fails_answers_in_json(digits_bundle: Path, png: bytes, tmp_path: Path) -> None:

@@ -119,6 +119,42 @@ def test_an_interrupted_call_is_continued(
         predict_into(tmp_path / "made.csv", predictor, broken, Shard(), failed)
     fewer = predict_into(tmp_path / "made.csv", predictor, files[:30], Shard(), failed)
     assert (fewer.predicted, fewer.continued) == (29, 0)
+    with pytest.raises(KeyboardInterrupt):
+        predict_into(tmp_path / "made.csv", predictor, broken, Shard(), failed)
+    int8 = convnet.load_bundle(digits_bundle, precision="int8", backend="onnxruntime").predictor
+    other = predict_into(tmp_path / "made.csv", int8, files, Shard(), failed)
+    assert (other.predicted, other.continued) == (49, 0)
+
+
+def test_a_continued_call_knows_of_earlier_failures(
+    call: Cli, digits_bundle: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_prediction, "CHUNK", 10)
+    predictor = convnet.load_bundle(digits_bundle).predictor
+    files = predictor.files(folder)
+
+    def unplugged() -> bytes:
+        raise KeyboardInterrupt
+
+    broken = [*files[:25], InputFile(files[25].location, unplugged), *files[26:]]
+    with pytest.raises(KeyboardInterrupt):
+        predict_into(tmp_path / "made.csv", predictor, broken, Shard(), lambda *_: None)
+    done = call("predict", digits_bundle, folder, "--out", "made.csv")
+    assert done.returncode == 1 and "20 files of an earlier call" in done.stdout
+
+
+def test_no_table_stays_that_was_not_predicted(
+    call: Cli, digits_bundle: Path, folder: Path, tmp_path: Path
+) -> None:
+    listed = tmp_path / "list.csv"
+    listed.write_text("path\n" + "".join(f"{path}\n" for path in sorted(folder.glob("*.png"))))
+    before = listed.read_text()
+    assert "one of the files" in refused(call("predict", digits_bundle, listed, "--out", listed))
+    assert listed.read_text() == before
+    (tmp_path / "made.csv").write_text("of an earlier model")
+    done = call("predict", digits_bundle, folder / "007.png", "--out", "made.csv")
+    assert done.returncode == 2 and "no table is written" in done.stdout
+    assert not (tmp_path / "made.csv").exists()
 
 
 @pytest.mark.slow

@@ -46,6 +46,9 @@ json Bundle::check() {
 
 json Bundle::predict(const std::string& path) {
     const json& inputs = manifest_["inputs"];
+    if (manifest_["task"]["name"] != "classification" || inputs["modality"] != "images" ||
+        !inputs["preprocess"]["white"].is_null() || (inputs["shape"][0] != 1 && inputs["shape"][0] != 3))
+        throw std::runtime_error("this client predicts the classes of images of 8 bits, not those of this bundle");
     auto planes = preprocess(read_image(path, inputs["shape"][0]), inputs);
     ov::Shape shape{1, inputs["shape"][0], inputs["shape"][1], inputs["shape"][2]};
     request_.set_input_tensor(ov::Tensor(ov::element::u8, shape, planes.data()));

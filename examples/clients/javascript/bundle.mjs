@@ -26,7 +26,9 @@ export class Bundle {
 
   /** Classes of an image {pixels, height, width, channels}, most probable first, and whether it is unknown. */
   async predict(image) {
-    const { inputs, outputs } = this.manifest;
+    const { task, inputs, outputs } = this.manifest;
+    if (task.name !== "classification" || inputs.modality !== "images" || inputs.preprocess.white !== null)
+      throw new Error("this client predicts the classes of images of 8 bits, not those of this bundle");
     const found = await this.run(preprocess(image, inputs), [1, ...inputs.shape]);
     const probabilities = Array.from(found.probabilities.data);
     const top = outputs.classes

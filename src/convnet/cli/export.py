@@ -51,11 +51,15 @@ def export(
     Every exported model is compared with the network on held-out samples. If it predicts differently, or if
     int8 costs more than --max-drop, nothing is written.
     """
+    from convnet.errors import RecipeError
     from convnet.export import is_bundle
     from convnet.workflows.bundle_run import load_any_run
     from convnet.workflows.export import export_run
 
     if is_bundle(run) and tune and out is None:
+        others = (formats, quantize, with_resize or None, name, model_version, license_name)
+        if any(other is not None for other in others):
+            raise RecipeError("--tune of a bundle takes no other options; pass --out to export it again")
         rows = _tuned(run)
         if as_json:
             print_json({"bundle": str(run), "tuning": rows})
@@ -100,8 +104,9 @@ def _checked(bundle: Bundle, name: str) -> str:
         return f"   {cost.score} {cost.fp32:.4f} → {cost.int8:.4f} (n = {cost.samples:,})"
     if entry.parity is None:
         return ""
-    same = "" if entry.parity.top1_equal is None else "the same classes, "
-    return f"   {same}largest difference {entry.parity.max_difference:.1e} (n = {entry.parity.images:,})"
+    parity = entry.parity
+    same = "" if parity.top1_equal is None else f"{parity.top1_equal:,} have the same classes, "
+    return f"   {same}largest difference {parity.max_difference:.1e} (n = {parity.images:,})"
 
 
 def _tuned(path: Path) -> list[dict[str, object]]:

@@ -86,12 +86,12 @@ def predict(
     if out is None:
         _require_unused({"--shard": shard}, "applies only with --out and a table")
     part = Shard() if shard is None else Shard.parse(shard)
-    job = Job(loaded, loaded.files(images), tile, part)
+    job = Job(loaded, loaded.files(images), tile, part, images)
     if loaded.inputs.modality == "series" and kind.columns:
-        _require_unused({"--tile": tile, "--page": page}, "does not apply to series")
+        _require_unused({"--tile": tile, "--page": page, "--shard": shard}, "does not apply to series")
         _write_rows(job, out, as_json)
     elif kind.writes:
-        _require_unused({"--page": page}, f"does not apply to {kind.name} runs")
+        _require_unused({"--page": page, "--shard": shard}, f"does not apply to {kind.name} runs")
         _write_files(job, out, as_json)
     else:
         _require_unused({"--tile": tile}, f"does not apply to {kind.name} runs")
@@ -107,8 +107,10 @@ class Job:
     files: list[InputFile]
     tile: int | None
     shard: Shard
+    sources: list[str]
     failures: list[tuple[InputFile, str]] = field(default_factory=list)
     predicted: int = 0
+    failed_earlier: int = 0
 
     def predictions(self) -> Iterator[Prediction]:
         """The predictions of the files that can be read."""
@@ -123,7 +125,7 @@ class Job:
 
     def finish(self) -> None:
         """End with exit status 1 if a file could not be predicted, 2 if none could."""
-        if self.failures:
+        if self.failures or self.failed_earlier:
             raise typer.Exit(1 if self.predicted else 2)
 
     def failed(self, file: InputFile, error: DataError) -> None:
@@ -157,11 +159,12 @@ def _print_classes(job: Job, top: int, out: Path | None, page: Path | None, as_j
 def _write_table(job: Job, out: Path, kept: list[Prediction] | None) -> None:
     from convnet.workflows.batch_prediction import predict_into
 
-    done = predict_into(out, job.predictor, job.files, job.shard, job.failed, kept)
-    job.predicted = done.predicted
+    done = predict_into(out, job.predictor, job.files, job.shard, job.failed, kept, job.sources)
+    job.predicted, job.failed_earlier = done.predicted, done.failed - len(job.failures)
     if kept is None:
         earlier = f", {done.continued:,} files of an earlier call" if done.continued else ""
-        print(f"{done.predicted:,} predictions  → {done.table}{earlier}")
+        table = f"  → {done.table}" if done.predicted else "; no table is written"
+        print(f"{done.predicted:,} predictions{table}{earlier}")
 
 
 def _print_dense(

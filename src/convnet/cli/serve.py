@@ -29,17 +29,18 @@ def serve(
     threads: Annotated[
         int | None, typer.Option(min=1, max=1024, help="Threads per model. Default: one per core.")
     ] = None,
-    max_body: Annotated[float, typer.Option(min=0.01, help="Megabytes of a request.")] = 32.0,
-    max_pixels: Annotated[float, typer.Option(min=0.01, help="Megapixels of an image.")] = 50.0,
+    max_body: Annotated[float, typer.Option(min=0.01, max=4000, help="Megabytes of a request.")] = 32.0,
+    max_pixels: Annotated[float, typer.Option(min=0.01, max=4000, help="Megapixels of an image.")] = 50.0,
     max_images: Annotated[int, typer.Option(min=1, help="Images of a request.")] = 64,
     max_waiting: Annotated[
         int, typer.Option(min=1, help="Images that may wait; more are refused with status 429.")
     ] = 256,
     max_batch: Annotated[int, typer.Option(min=1, help="Images that are computed at once.")] = 32,
     max_delay: Annotated[
-        float, typer.Option(min=0, help="Milliseconds that an image waits for others of its batch.")
+        float,
+        typer.Option(min=0, max=60_000, help="Milliseconds that an image waits for others."),
     ] = 5.0,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds until a request fails.")] = 30.0,
+    timeout: Annotated[float, typer.Option(min=0.1, max=86_400, help="Seconds of a request.")] = 30.0,
 ) -> None:
     """Serve bundles over HTTP: images in, classes out.
 
@@ -56,15 +57,16 @@ def serve(
         raise ServerError(
             f"serving needs {error.name}, which is not installed: pip install 'convnet[serve]'"
         ) from error
-    if token == "":
-        raise ServerError("--token is empty; leave it out to serve without a token")
+    given = os.environ.get("CONVNET_TOKEN") if token is None else token  # typer reads an empty one as none
+    if given is not None and not given.strip():
+        raise ServerError("the token is empty; leave out --token and CONVNET_TOKEN to serve without one")
     os.environ.pop("CONVNET_TOKEN", None)
     log_as_json()
     run_server(
         bundles,
         host=host,
         port=port,
-        token=token,
+        token=None if given is None else given.strip(),
         limits=Limits(
             body=int(max_body * 1e6),
             pixels=int(max_pixels * 1e6),

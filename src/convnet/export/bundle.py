@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MANIFEST, CHECKSUMS, WEIGHTS, CARD = "bundle.json", "SHA256SUMS", "model.safetensors", "README.md"
 ONNX, INT8, FULL, PROGRAM = "model.onnx", "model.int8.onnx", "model.full.onnx", "model.pt2"
 LARGEST_TEXT = 64 << 20
-"""The largest manifest, in bytes."""
+"""The largest list of checksums that is read, in bytes."""
 _LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
 
 
@@ -82,7 +82,12 @@ class Bundle:
 
         manifest = self.manifest
         return Predictor(
-            str(self.path), open_backend(self), manifest.kind, manifest.input_spec(), manifest.labels()
+            str(self.path),
+            open_backend(self),
+            manifest.kind,
+            manifest.input_spec(),
+            manifest.labels(),
+            f"{self.checksums[MANIFEST]} {self.precision}",
         )
 
     @cached_property

@@ -29,8 +29,8 @@ def bundled_network(bundle: Bundle) -> Network:
     described = bundle.manifest.network
     if described is None:
         raise ModelError(
-            f"{bundle.path}: its network was built by code outside convnet, so the bundle holds it as an ONNX "
-            "model only; it predicts, but cannot be explained"
+            f"{bundle.path}: its network was built by code outside convnet, so the bundle holds it as an "
+            "ONNX model only; it predicts, but cannot be explained"
         )
     if described.name not in MODELS or ENCODER in str(described.options.get("stages", "")):
         raise ModelError(

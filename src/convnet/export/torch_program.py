@@ -58,4 +58,3 @@ class ProgramBackend:
             ) from error
         found: NDArray[np.float32] = made[-1].numpy()
         return found
-

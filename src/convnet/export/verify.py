@@ -70,7 +70,7 @@ def compare(
                     f"{name}: the most probable class differs for sample {start + int(wrong.argmax())} of "
                     "the check"
                 )
-            equal += len(batch)
+            equal += int(same.all(1).sum())
         largest = max(largest, float(difference.max()))
         images += len(batch)
         start += len(batch)

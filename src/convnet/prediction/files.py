@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from convnet.data.files.annotations import TABLE_FILES
@@ -43,11 +44,15 @@ class InputFile:
         location: Its path, for messages and results.
         read: Reads its bytes.
         pixels: The pixels H×W×C of an image in memory, which is then not read; None for files.
+        values: The numbers of rows or series in memory, which are then not read; None for files.
+        in_memory: Whether its bytes were given, so that there is no path.
     """
 
     location: str
     read: Callable[[], bytes]
     pixels: Pixels | None = None
+    values: NDArray[np.float32] | None = None
+    in_memory: bool = False
 
     @property
     def path(self) -> Path:
@@ -61,10 +66,11 @@ def input_files(
     """The files that `inputs` stand for.
 
     Args:
-        inputs: A path, the bytes of an image file, a PIL image, an array or tensor of pixels, or a sequence
-            of these. A path may be a folder or a zip archive of images or recordings, a table of paths of
-            images, or a pattern such as photos/*.jpg. Pixels are H×W, H×W×C, C×H×W, N×H×W×C, N×C×H×W or, for
-            a network of gray images, N×H×W; integers, or floats 0…1.
+        inputs: A path, the bytes of a file, a PIL image, an array or tensor, or a sequence of these. A path
+            may be a folder or a zip archive of images or recordings, a table of paths of images, or a
+            pattern such as photos/*.jpg. Pixels are H×W, H×W×C, C×H×W, N×H×W×C, N×C×H×W or, for
+            a network of gray images, N×H×W; integers, or floats 0…1. Rows of tables are F or N×F, series L,
+            C×L or N×C×L.
         kind: Whether the files are images, recordings (.wav), or other tables or series.
         channels: The channels that the network takes.
         white: The value that is white in the images that the network was trained on; None for the largest of
@@ -82,8 +88,11 @@ def input_files(
         if isinstance(item, str | Path):
             shards = kind == "images" and names_shards(str(item)) and not Path(item).is_dir()
             found += _from_shards(str(item)) if shards else _expanded(Path(item), kind)
-        elif isinstance(item, bytes) and kind == "images":
-            found.append(InputFile(f"image {i}", partial(_unchanged, item)))
+        elif isinstance(item, bytes):
+            name = f"image {i}" if kind == "images" else f"input {i}"
+            found.append(InputFile(name, partial(_unchanged, item), in_memory=True))
+        elif kind != "images":
+            found.append(_numbers(item, i))
         else:
             found += _pixels(item, i, channels, white)
     return found
@@ -151,6 +160,20 @@ def _pixels(item: Any, place: int, channels: int | None, white: int | None) -> l
     several = array if array.ndim == 4 or gray else array[None]
     stacked = channels_first(name, _stored(name, several, white))
     return [_array_file(f"image {place + i}", pixels) for i, pixels in enumerate(stacked)]
+
+
+def _numbers(item: Any, place: int) -> InputFile:
+    """Rows of a table or series in memory."""
+    name = f"input {place}"
+    try:
+        values = np.asarray(item.detach().cpu() if hasattr(item, "detach") else item, np.float32)
+    except (TypeError, ValueError):
+        raise DataError(
+            f"{name}: expected a path or an array of numbers, got {type(item).__name__}"
+        ) from None
+    if values.ndim not in (1, 2, 3) or not values.size:
+        raise DataError(f"{name}: expected an array of 1 to 3 dimensions, got the shape {values.shape}")
+    return InputFile(name, partial(_refuse, f"{name}: has no bytes"), values=values)
 
 
 def _not_an_input(name: str, found: str) -> DataError:

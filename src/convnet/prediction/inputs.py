@@ -9,12 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convnet.data.files.csv import numbers, places, read_cells, with_earlier_names
+from convnet.data.files.csv import (
+    decode_text,
+    numbers,
+    parse_cells,
+    places,
+    read_cells,
+    with_earlier_names,
+)
 from convnet.data.files.recordings import Audio
 from convnet.data.images.decode import decode_named
 from convnet.data.images.pixels import Pixels
 from convnet.data.images.preprocess import Preprocess
 from convnet.data.images.read import read_named_image
+from convnet.errors import DataError
 from convnet.prediction.files import InputFile, Kind
 from convnet.types import ImageShape, Modality
 
@@ -81,8 +89,18 @@ def read_inputs(spec: InputSpec, file: InputFile, *, dense: bool) -> Iterator[In
         from convnet.prediction.series_inputs import read_series  # it imports torch
 
         yield from read_series(spec, file, dense)
+    elif spec.modality == "table" and file.values is not None:
+        rows = np.atleast_2d(file.values)
+        if rows.ndim > 2 or rows.shape[1] != len(spec.columns):
+            raise DataError(
+                f"{file.location}: has the shape {file.values.shape}; '{spec.model}' takes rows of "
+                f"{len(spec.columns)} numbers: {', '.join(spec.columns[:5])}…"
+            )
+        yield Inputs([f"{file.location}, row {i}" for i in range(len(rows))], rows[:, :, None, None])
     elif spec.modality == "table":
-        cells = with_earlier_names(read_cells(file.path), spec.columns)
+        text = decode_text(file.path, file.read()) if file.in_memory else None
+        cells = read_cells(file.path) if text is None else parse_cells(file.path, text)
+        cells = with_earlier_names(cells, spec.columns)
         rows = numbers(cells, spec.columns).astype(np.float32)
         yield Inputs(places(cells), rows[:, :, None, None])
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -60,6 +61,13 @@ class NetworkPredictor(Predictor):
             labels: The names, thresholds and colors of the outputs.
         """
         return cls(name, TorchBackend(model, task), task.outputs_kind, inputs, labels)
+
+    def identity(self) -> str:
+        """A checksum of the weights."""
+        digest = hashlib.sha256()
+        for value in self.model.state_dict().values():
+            digest.update(value.contiguous().view(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()
 
     @property
     def model(self) -> Network:

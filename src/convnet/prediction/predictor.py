@@ -33,6 +33,7 @@ class Predictor:
         kind: How outputs are turned into predictions.
         inputs: How files are read.
         labels: The names, thresholds and colors of the outputs.
+        version: The checksum of a bundle, and its precision.
     """
 
     name: str
@@ -40,6 +41,11 @@ class Predictor:
     kind: OutputKind
     inputs: InputSpec
     labels: Labels
+    version: str = ""
+
+    def identity(self) -> str:
+        """What changes when the network or its precision does."""
+        return self.version
 
     def predict(self, inputs: Any, *, tile: int | None = None) -> list[Prediction]:
         """Predict files or images in memory, in the order given.

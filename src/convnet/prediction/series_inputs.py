@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+from numpy.typing import NDArray
+
 from convnet.data import Dataset, all_images, read_sample
 from convnet.data.datasets.time_series import open_series, series_dataset
 from convnet.data.files.recordings import decode_recording, prepared
+from convnet.data.files.series import UNKNOWN, Series
 from convnet.errors import DataError
 from convnet.prediction.files import InputFile
 from convnet.prediction.inputs import Inputs, InputSpec
@@ -32,9 +36,13 @@ def read_series(spec: InputSpec, file: InputFile, dense: bool) -> Iterator[Input
 
 def _open_series(spec: InputSpec, file: InputFile) -> Dataset:
     """The series of a file; without column names, one more value than steps means a class column."""
-    if spec.sample_rate is not None:
+    if file.values is not None:
+        dataset = series_dataset(file.path, list(_series_in_memory(spec, file.location, file.values)))
+    elif spec.sample_rate is not None:
         recording = decode_recording(file.read(), file.location)
         dataset = series_dataset(file.path, [prepared(recording, spec.audio, spec.sample_rate)])
+    elif file.in_memory:
+        raise DataError(f"{file.location}: series are read from files or arrays, not from bytes")
     else:
         dataset = open_series(file.path, spec.label, labeled=False)
     length = spec.steps
@@ -42,6 +50,15 @@ def _open_series(spec: InputSpec, file: InputFile) -> Dataset:
         dataset = open_series(file.path, spec.label)
     require_fitting_series(spec, dataset)
     return dataset
+
+
+def _series_in_memory(spec: InputSpec, location: str, values: NDArray[np.float32]) -> Iterator[Series]:
+    """Series L, C×L or N×C×L; of one channel also N×L."""
+    one = spec.sample_rate is not None or spec.shape.channels == 1
+    several = values[:, None] if values.ndim == 2 and one else values.reshape(-1, *values.shape[-2:])
+    for i, series in enumerate(several if values.ndim > 1 else values[None, None]):
+        found = Series(series, UNKNOWN, f"{location}, series {i}", spec.sample_rate)
+        yield found if spec.sample_rate is None else prepared(found, spec.audio, spec.sample_rate)
 
 
 def require_fitting_series(spec: InputSpec, dataset: Dataset) -> None:

@@ -60,14 +60,12 @@ def make_app(state: ServerState, token: str | None = None) -> Gate:
 
 
 def _add_health(app: FastAPI, state: ServerState) -> None:
-    @app.get("/healthz", tags=["health"], summary="Tell whether the process lives")
+    @app.get("/healthz", tags=["health"], summary="Liveness check")
     async def healthz() -> dict[str, str]:
         """Answers as long as the process does."""
         return {"status": "alive"}
 
-    @app.get(
-        "/readyz", tags=["health"], summary="Tell whether requests are welcome", responses=documented(503)
-    )
+    @app.get("/readyz", tags=["health"], summary="Readiness check", responses=documented(503))
     async def readyz() -> dict[str, str]:
         """Not while the server stops."""
         if not state.ready:

@@ -29,7 +29,7 @@ class _Waiting:
 
 
 class Batcher:
-    """Computes samples in one thread, as many at a time as are there.
+    """Computes samples in one thread: all that are waiting, up to `limits.batch` at a time.
 
     While a batch is computed, the next one collects, so batches grow with the load and a single request does
     not wait. Samples that are being decoded are waited for, but not longer than `limits.delay`.

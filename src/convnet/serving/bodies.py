@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -31,6 +31,9 @@ RAW = ("application/octet-stream", *SUFFIXES)
 FORM, JSON = "multipart/form-data", "application/json"
 DISCARDED, DISCARD_SECONDS = 4, 0.2
 """Of a body that is too large, so many times the limit is read, as long as parts arrive that quickly."""
+
+
+Count = Callable[[int], None]
 
 
 class JsonImages(BaseModel):
@@ -77,12 +80,17 @@ class Body:
     top: int | None = None
 
 
-async def read_files(request: Request, limits: Limits) -> Body:
+async def read_files(request: Request, limits: Limits, count: Count) -> Body:
     """Read the files of a request.
 
+    Args:
+        request: The request.
+        limits: The limits of the server.
+        count: Counts the bytes that have arrived, and raises if there are too many.
+
     Raises:
-        ApiError: The body is too large (413), malformed (400), empty (400) or of another type (415), holds
-            too many files (413), or takes too long to arrive (503).
+        ApiError: The body is too large (413), malformed (400), empty (400) or of another type (415), or holds
+            too many files (413).
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in (FORM, JSON, *RAW) and not kind.startswith("image/"):
@@ -91,7 +99,7 @@ async def read_files(request: Request, limits: Limits) -> Body:
             f"content type '{kind[:100]}' is not supported; send image/*, application/octet-stream, {FORM}, "
             f"{JSON}, or text/csv for tables and series",
         )
-    content = await read_body(request, limits)
+    content = await read_body(request, limits, count)
     if kind == FORM:
         found = Body(await _form_files(request, content, limits), _suffix(kind))
     elif kind == JSON:
@@ -105,32 +113,32 @@ async def read_files(request: Request, limits: Limits) -> Body:
     return found
 
 
-async def read_body(request: Request, limits: Limits) -> bytes:
-    """The bytes of a body.
+async def read_body(request: Request, limits: Limits, count: Count) -> bytes:
+    """The bytes of a body; see `read_files`.
 
     Raises:
-        ApiError: It is too large (413), or takes too long to arrive (503).
+        ApiError: It is too large (413).
     """
     too_large = ApiError(413, f"the body has over {limits.body:,} bytes", {"connection": "close"})
     declared, stream = request.headers.get("content-length", ""), request.stream()
     if declared.isdecimal() and int(declared) > limits.body:
         await _discard(stream, limits)
         raise too_large
-    content = bytearray()
+    chunks, size = [], 0
     try:
-        async with asyncio.timeout(limits.seconds):
-            async for chunk in stream:
-                content += chunk
-                if len(content) > limits.body:
-                    await _discard(stream, limits)
-                    raise too_large
-    except TimeoutError:
-        raise ApiError(
-            503, f"the body did not arrive within {limits.seconds:g} s", {"connection": "close"}
-        ) from None
+        async for chunk in stream:
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > limits.body:
+                raise too_large
+            count(len(chunk))
+    except ApiError:
+        chunks.clear()
+        await _discard(stream, limits)
+        raise
     except ClientDisconnect:
         raise ApiError(400, "the client closed the connection") from None
-    return bytes(content)
+    return b"".join(chunks)
 
 
 async def _discard(stream: AsyncGenerator[bytes, None], limits: Limits) -> None:

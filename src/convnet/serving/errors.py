@@ -1,4 +1,4 @@
-"""Errors as JSON: `{"error": message}` with a status that says whose fault it is."""
+"""Errors as JSON: `{"error": message}` with a status that says which side caused it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Gate`: what happens to every request: token, time limit, log, metrics, and errors that nobody expected."""
+"""`Gate`: what happens to every request: token, time limit, log, metrics, and unexpected errors."""
 
 from __future__ import annotations
 
@@ -66,13 +66,12 @@ class Gate:
                 )
                 await refused(scope, receive, answer)
             else:
-                async with asyncio.timeout(2 * self._limits.seconds):
+                async with asyncio.timeout(self._limits.seconds):
                     await self._app(scope, receive, answer)
         except TimeoutError:
-            await self._fail(
-                scope, receive, answer, status, 503, "the request took too long; try again later"
-            )
-        except Exception as error:  # whatever nobody expected: the client gets JSON, the log the reason
+            reason = f"the request took longer than {self._limits.seconds:g} s; try again later"
+            await self._fail(scope, receive, answer, status, 503, reason)
+        except Exception as error:  # unexpected: the client gets JSON, the log the reason
             logger.error("%s %s: %s: %s", scope["method"], scope["path"], type(error).__name__, error)
             await self._fail(scope, receive, answer, status, 500, "the server failed; its log has the reason")
         finally:
@@ -83,7 +82,7 @@ class Gate:
     ) -> None:
         """Answer with an error, unless an answer has begun."""
         if not started:
-            await error_answer(status, message)(scope, receive, send)
+            await error_answer(status, message, {"connection": "close"})(scope, receive, send)
 
     def _known(self, scope: Scope) -> bool:
         """Whether the request has the token; compared in constant time."""

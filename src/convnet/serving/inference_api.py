@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 from typing import Annotated, Any, Literal
 
@@ -11,7 +12,7 @@ from annotated_types import Ge, Len
 from fastapi import APIRouter, Request
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
 from convnet.errors import ModelError
 from convnet.export.verify import answers
@@ -19,6 +20,7 @@ from convnet.serving.bodies import JSON, inlined, read_body
 from convnet.serving.errors import ApiError, documented
 from convnet.serving.predict_api import Name, State, Version
 from convnet.serving.served_model import ServedModel
+from convnet.serving.server_state import ServerState
 
 INPUT, OUTPUTS = "samples", ("probabilities", "logits")
 TYPES = {"uint8": "UINT8", "float32": "FP32"}
@@ -53,13 +55,13 @@ async def server() -> dict[str, Any]:
     return {"name": "convnet", "version": version("convnet"), "extensions": []}
 
 
-@router.get("/health/live", summary="Tell whether the server lives")
+@router.get("/health/live", summary="Liveness check")
 async def live() -> dict[str, bool]:
     """As /healthz."""
     return {"live": True}
 
 
-@router.get("/health/ready", summary="Tell whether the server is ready", responses=documented(503))
+@router.get("/health/ready", summary="Readiness check", responses=documented(503))
 async def ready(state: State) -> dict[str, bool]:
     """As /readyz."""
     if not state.ready:
@@ -79,10 +81,20 @@ async def metadata_of_version(name: Name, version: Version, state: State) -> dic
     return _metadata(state.store.get(name, version), [version])
 
 
-@router.get("/models/{name}/ready", summary="Tell whether a model is ready", responses=documented(404))
+@router.get("/models/{name}/ready", summary="Readiness of a model", responses=documented(404))
 async def model_ready(name: Name, state: State) -> dict[str, Any]:
     """A model is ready as soon as it is listed."""
     return {"name": state.store.get(name).name, "ready": True}
+
+
+@router.get(
+    "/models/{name}/versions/{version}/ready",
+    summary="Readiness of a version",
+    responses=documented(404),
+)
+async def version_ready(name: Name, version: Version, state: State) -> dict[str, Any]:
+    """As of a model."""
+    return {"name": state.store.get(name, version).name, "ready": True}
 
 
 BODY: dict[str, Any] = {
@@ -92,7 +104,7 @@ ERRORS = documented(400, 404, 413, 415, 422, 429, 500, 503)
 
 
 @router.post("/models/{name}/infer", summary="Compute tensors", responses=ERRORS, openapi_extra=BODY)
-async def infer(name: Name, request: Request, state: State) -> JSONResponse:
+async def infer(name: Name, request: Request, state: State) -> Response:
     """Compute prepared samples with the last version of a model."""
     return await _infer(state, state.store.get(name), request)
 
@@ -100,39 +112,45 @@ async def infer(name: Name, request: Request, state: State) -> JSONResponse:
 @router.post(
     "/models/{name}/versions/{version}/infer", summary="Compute tensors", responses=ERRORS, openapi_extra=BODY
 )
-async def infer_with_version(name: Name, version: Version, request: Request, state: State) -> JSONResponse:
+async def infer_with_version(name: Name, version: Version, request: Request, state: State) -> Response:
     """Compute prepared samples with one version of a model."""
     return await _infer(state, state.store.get(name, version), request)
 
 
-async def _infer(state: Any, model: ServedModel, request: Request) -> JSONResponse:
+async def _infer(state: ServerState, model: ServedModel, request: Request) -> Response:
     kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
     if kind != JSON:
         raise ApiError(415, f"content type '{kind[:100]}' is not supported; send {JSON}")
-    given = _parsed(await read_body(request, state.limits))
-    samples = _samples(given.inputs[0], model)
-    if len(samples) > state.limits.images:
-        raise ApiError(413, f"the request holds {len(samples)} samples; the limit is {state.limits.images}")
-    with model.in_use(), state.admitted(len(samples)):
-        try:
-            async with asyncio.timeout(state.limits.seconds):
-                outputs = await asyncio.to_thread(model.predictor.backend.outputs, samples)
-        except TimeoutError:
-            raise ApiError(503, f"no answer within {state.limits.seconds:g} s; try again later") from None
-        except ModelError as error:
-            raise ApiError(422, str(error)) from error
+    with model.in_use(), state.receiving() as received:
+        content = await read_body(request, state.limits, received)
+        given = await asyncio.to_thread(_parsed, content)
+        samples = await asyncio.to_thread(_samples, given.inputs[0], model)
+        if len(samples) > state.limits.images:
+            raise ApiError(
+                413, f"the request holds {len(samples)} samples; the limit is {state.limits.images}"
+            )
+        with state.admitted(len(samples)):
+            answer = await asyncio.to_thread(_computed, given, samples, model)
+    return Response(answer, media_type=JSON)
+
+
+def _computed(given: InferRequest, samples: NDArray[Any], model: ServedModel) -> bytes:
+    """The answer to a request, as JSON."""
+    try:
+        outputs = model.predictor.backend.outputs(samples)
+    except ModelError as error:
+        raise ApiError(422, str(error)) from error
+    if not np.isfinite(outputs).all():
+        raise ApiError(422, "the outputs are not finite, because the data hold NaN or too large numbers")
     calibration = model.manifest.outputs.calibration
     shown = answers(outputs, model.predictor.kind, 1.0 if calibration is None else calibration.temperature)
-    return JSONResponse(
-        {
-            "model_name": model.name,
-            "model_version": model.version,
-            **({"id": given.id} if given.id is not None else {}),
-            "outputs": [
-                _tensor(name, values) for name, values in zip(OUTPUTS, (shown, outputs), strict=True)
-            ],
-        }
-    )
+    content = {
+        "model_name": model.name,
+        "model_version": model.version,
+        **({"id": given.id} if given.id is not None else {}),
+        "outputs": [_tensor(name, values) for name, values in zip(OUTPUTS, (shown, outputs), strict=True)],
+    }
+    return json.dumps(content).encode()
 
 
 def _parsed(content: bytes) -> InferRequest:
@@ -181,11 +199,11 @@ def _metadata(model: ServedModel, versions: list[str]) -> dict[str, Any]:
     free = model.predictor.kind.dense or model.predictor.inputs.any_length
     channels, height, width = model.manifest.inputs.shape
     sides = [-1, -1] if free else [height, width]
-    classes = model.manifest.outputs.count
+    given = [-1, model.manifest.outputs.count, *(sides if model.predictor.kind.dense else [])]
     return {
         "name": model.name,
         "versions": versions,
         "platform": f"convnet_{model.predictor.backend.name}",
         "inputs": [{"name": INPUT, "datatype": TYPES[dtype], "shape": [-1, channels, *sides]}],
-        "outputs": [{"name": name, "datatype": "FP32", "shape": [-1, classes]} for name in OUTPUTS],
+        "outputs": [{"name": name, "datatype": "FP32", "shape": given} for name in OUTPUTS],
     }

@@ -11,6 +11,7 @@ class Limits:
 
     Attributes:
         body: Bytes of a request.
+        bodies: Bytes of all requests that have begun; further ones are refused with 429.
         pixels: Pixels of an image.
         images: Images of a request.
         seconds: Seconds until a request is answered, from its first byte to its answer.
@@ -20,6 +21,7 @@ class Limits:
     """
 
     body: int = 32 << 20
+    bodies: int = 512 << 20
     pixels: int = 50_000_000
     images: int = 64
     seconds: float = 30.0

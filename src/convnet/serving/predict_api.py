@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -10,7 +9,7 @@ from starlette.responses import JSONResponse
 
 from convnet.serving.answers import PredictAnswer, answer_of, count
 from convnet.serving.bodies import FORM, JSON, JsonImages, inlined, read_files
-from convnet.serving.errors import ApiError, documented
+from convnet.serving.errors import documented
 from convnet.serving.server_state import ServerState, state_of
 
 DEFAULT_TOP = 5
@@ -83,13 +82,10 @@ async def _predict(
     name: str, version: str | None, request: Request, state: ServerState, top: int | None
 ) -> JSONResponse:
     chosen = state.store.get(name, version)
-    body = await read_files(request, state.limits)
-    with chosen.in_use(), state.admitted(len(body.contents)):
-        try:
-            async with asyncio.timeout(state.limits.seconds):
-                predictions = await chosen.predict(body.contents, body.suffix)
-        except TimeoutError:
-            raise ApiError(503, f"no answer within {state.limits.seconds:g} s; try again later") from None
+    with chosen.in_use(), state.receiving() as received:
+        body = await read_files(request, state.limits, received)
+        with state.admitted(len(body.contents)):
+            predictions = await chosen.predict(body.contents, body.suffix)
     count(predictions, chosen, state.metrics)
     request.state.log = {"model": chosen.name, "version": chosen.version, "images": len(predictions)}
     return JSONResponse(answer_of(predictions, top or body.top or DEFAULT_TOP, chosen))

@@ -97,11 +97,11 @@ class ServedModel:
         """Decode in threads, and compute together with the samples of other requests."""
         loop, announced = asyncio.get_running_loop(), len(contents)
         self.batcher.announce(announced)
+        decoding = [
+            loop.run_in_executor(self._decoders, self._decoded, place, content)
+            for place, content in enumerate(contents)
+        ]
         try:
-            decoding = [
-                loop.run_in_executor(self._decoders, self._decoded, place, content)
-                for place, content in enumerate(contents)
-            ]
             samples = await asyncio.gather(*decoding)
             computing = [self.batcher.submit(sample) for sample in samples]
             announced = 0
@@ -110,6 +110,8 @@ class ServedModel:
         finally:
             if announced:
                 self.batcher.announce(-announced)
+                for job in decoding:  # those that have not begun
+                    job.cancel()
         try:
             outputs = await asyncio.gather(*computing)
         except Exception as error:  # whatever a model raises

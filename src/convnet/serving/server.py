@@ -7,6 +7,7 @@ import logging
 import resource
 import socket
 from contextlib import suppress
+from math import ceil
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -162,7 +163,7 @@ def serve(
         access_log=False,
         log_config=None,
         server_header=False,
-        timeout_graceful_shutdown=int(limits.seconds) + 1,
+        timeout_graceful_shutdown=ceil(limits.seconds) + 1,
     )
     server = Server(config)
     server.gate, server.state = gate, state

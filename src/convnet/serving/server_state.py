@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -12,6 +12,11 @@ from convnet.serving.errors import ApiError
 from convnet.serving.limits import Limits
 from convnet.serving.metrics import Metrics
 from convnet.serving.store import ModelStore
+
+TOO_MANY_BYTES = (
+    "other requests hold too many bytes; try again later",
+    {"retry-after": "1", "connection": "close"},
+)
 
 
 @dataclass
@@ -24,6 +29,7 @@ class ServerState:
         metrics: The metrics.
         ready: Whether requests should be sent here; not while it stops.
         waiting: Images that are decoded or wait for a model.
+        held: Bytes of the requests that have begun.
     """
 
     store: ModelStore
@@ -31,6 +37,28 @@ class ServerState:
     metrics: Metrics = field(default_factory=Metrics)
     ready: bool = True
     waiting: int = 0
+    held: int = 0
+
+    @contextmanager
+    def receiving(self) -> Iterator[Callable[[int], None]]:
+        """A block in which the bytes of a request are counted by the function that it yields.
+
+        Raises:
+            ApiError: The requests that have begun hold too many bytes (429).
+        """
+        own = 0
+
+        def count(received: int) -> None:
+            nonlocal own
+            own += received
+            self.held += received
+            if own < self.held and self.held > self.limits.bodies:
+                raise ApiError(429, *TOO_MANY_BYTES)
+
+        try:
+            yield count
+        finally:
+            self.held -= own
 
     @contextmanager
     def admitted(self, images: int) -> Iterator[None]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 from convnet.cores import available_cores
-from convnet.errors import ConvnetError, ModelError
+from convnet.errors import ConvnetError, ModelError, in_one_line
 from convnet.export import load_bundle
 from convnet.export.bundle import CHECKSUMS
 from convnet.serving.errors import ApiError
@@ -19,6 +21,8 @@ from convnet.serving.served_model import ServedModel
 
 POLLED = 1.0
 """Seconds between two looks at the folders."""
+LONGEST_WAIT = 60.0
+"""Seconds between two attempts to open a damaged bundle, at most."""
 logger = logging.getLogger(__name__)
 
 Stamp = tuple[int, int, int] | None
@@ -26,11 +30,16 @@ Stamp = tuple[int, int, int] | None
 
 @dataclass
 class _Place:
-    """The folder of a bundle, what stood there when it was read, and the model."""
+    """The folder of a bundle, what stood there when it was read, and the model.
+
+    A bundle that cannot be opened is tried again at the time `retry`, because it may be copied at the moment.
+    """
 
     folder: Path
     stamp: Stamp
     model: ServedModel
+    retry: float = inf
+    wait: float = POLLED
 
 
 class ModelStore:
@@ -107,8 +116,8 @@ class ModelStore:
             await asyncio.sleep(POLLED)
             for place in self._places:
                 stamp = _stamp(place.folder)
-                if stamp in (None, place.stamp):  # None while a folder is being replaced
-                    continue
+                if stamp is None or (stamp == place.stamp and time.monotonic() < place.retry):
+                    continue  # None while a folder is being replaced
                 place.stamp = stamp
                 await self._replace(place)
 
@@ -119,11 +128,11 @@ class ModelStore:
         except Exception as error:  # memory may be short; the old model stays, whatever the reason
             reason = error if isinstance(error, ConvnetError) else in_one_line(error)
             self._metrics.reloads.labels(old.name, "failed").inc()
-            if str(reason) != place.reason:
-                logger.error("%s %s stays: %s", old.name, old.version, reason)
-            place.stamp, place.reason = None, str(reason)  # it may be copied at this moment
+            logger.error("%s %s stays: %s", old.name, old.version, reason)
+            place.wait = min(2 * place.wait, LONGEST_WAIT)
+            place.retry = time.monotonic() + place.wait
             return
-        place.reason = ""
+        place.retry, place.wait = inf, POLLED
         place.model = new
         old.close()
         self._metrics.reloads.labels(new.name, "done").inc()

@@ -97,11 +97,13 @@ def predict_into(
     shard: Shard,
     failed: Failed,
     kept: list[Prediction] | None = None,
+    sources: Sequence[str] = (),
 ) -> Batch:
     """Predict files and write a row for each: file, class (or labels), unknown, confidence, probabilities.
 
     Parts of the table are kept beside it until it is complete, and a further call with the same files and the
-    same model continues after the last of them. Files that cannot be read are listed in TABLE.errors.csv.
+    same model continues after the last of them. Files that cannot be read are listed in TABLE.errors.csv. A
+    table without rows is not written, and an older one is removed.
 
     Args:
         table: A .csv or .parquet file.
@@ -110,16 +112,18 @@ def predict_into(
         shard: The part of the files that is predicted.
         failed: Called with each file that cannot be read.
         kept: Takes all predictions; an interrupted call is then not continued.
+        sources: The paths by which the files were given, which the table must not replace.
 
     Returns:
         The table and the number of its rows.
 
     Raises:
-        RecipeError: The table has another suffix.
+        RecipeError: The table has another suffix, or would be written over a file that is predicted.
         RunError: A file cannot be written.
     """
     require_table(table)
     table, chosen = shard.path(table), shard.of(files)
+    _require_apart(table, sources)
     parts = _Parts(table, _identity(predictor, chosen))
     continued = 0
     for place in range(0, len(chosen), CHUNK):
@@ -142,9 +146,16 @@ def predict_into(
     return Batch(table, predicted, unreadable, continued)
 
 
+def _require_apart(table: Path, sources: Sequence[str]) -> None:
+    for source in sources:
+        if Path(source).exists() and table.exists() and Path(source).samefile(table):
+            raise RecipeError(f"--out {table}: is one of the files that are predicted; choose another file")
+
+
 def _identity(predictor: Predictor, files: Sequence[InputFile]) -> str:
     """What must be the same for parts of an earlier call to be of use."""
-    digest = hashlib.sha256(f"{predictor.name} {predictor.backend.name} {CHUNK} ".encode())
+    model = f"{predictor.name} {predictor.identity()} {predictor.backend.name} {CHUNK} "
+    digest = hashlib.sha256(model.encode(errors="surrogateescape"))
     for file in files:
         digest.update(file.location.encode(errors="surrogateescape") + b"\0")
     return digest.hexdigest()
@@ -212,6 +223,8 @@ class _Parts:
             raise RunError(f"cannot write {self.table}: {error}; free some space and run it again") from error
         if writer is not None:
             written.replace(self.table)
+        else:
+            self.table.unlink(missing_ok=True)
         return rows
 
     def _written(self) -> Iterator[Path]:

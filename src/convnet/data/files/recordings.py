@@ -29,6 +29,10 @@ UNKNOWN_SIZE = b"\xff" * 4
 """The size in the header of recordings that were written to a pipe."""
 HOP_SECONDS = 0.0125
 """The time between two columns of a spectrogram; each covers twice as much."""
+SLOWEST, FASTEST = 100, 400_000
+"""The sampling rates that are read: from slow sensors to recordings of bats."""
+LONGEST = 1 << 28
+"""The most values of a recording after it is resampled; hours at 16 kHz."""
 FLOOR = 1e-6
 """Added to the power before the logarithm; −60 dB of full scale."""
 
@@ -126,7 +130,13 @@ def _tried(store: FileStorage, recording: Recording) -> Series | str:
 
 
 def prepared(one: Series, audio: Audio, rate: int) -> Series:
-    """A recording resampled to `rate`, in the form `audio`."""
+    """A recording resampled to `rate`, in the form `audio`.
+
+    Raises:
+        DataError: It is too long.
+    """
+    if one.rate and one.values.size * (rate / one.rate) > LONGEST:
+        raise DataError(f"{one.location}: is too long; divide it")
     values = one.values if one.rate in (None, rate) else _resampled(one.values, one.rate or rate, rate)
     return replace(one, values=log_mel(values, rate) if audio == "log-mel" else values, rate=rate)
 
@@ -177,7 +187,8 @@ def decode_recording(content: bytes, location: str, label: str = UNKNOWN) -> Ser
     """Decode a WAV file to values −1…1, one row per channel.
 
     Raises:
-        DataError: It is damaged, compressed or empty, or holds values that are not finite.
+        DataError: It is damaged, compressed or empty, has an unusual sampling rate, or holds values that are
+            not finite.
     """
     from scipy.io import wavfile
 
@@ -189,6 +200,10 @@ def decode_recording(content: bytes, location: str, label: str = UNKNOWN) -> Ser
             rate, samples = wavfile.read(io.BytesIO(content))
     except Exception as error:  # damaged files make the reader raise nearly anything
         raise DataError(f"{location}: not a readable WAV file: {in_one_line(error)}") from error
+    if not SLOWEST <= rate <= FASTEST:
+        raise DataError(
+            f"{location}: has {rate:,} samples per second; recordings have {SLOWEST:,} to {FASTEST:,}"
+        )
     values = np.atleast_2d(samples.T).astype(np.float64)
     if samples.dtype == np.uint8:
         values = (values - 128) / 128

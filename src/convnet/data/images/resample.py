@@ -1,11 +1,12 @@
 """Antialiased resizing in NumPy: the same integers as torch's `interpolate` of uint8 images.
 
-Rows are filtered first, then columns. Weights are integers below 2¹⁵, and each sum is rounded to uint8.
+The width is filtered first, then the height. Weights are integers below 2¹⁵. Each sum is rounded to uint8.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
@@ -59,33 +60,47 @@ def _rows(pixels: NDArray[np.uint8], count: int, interpolation: Interpolation) -
     """As many rows as `count`, each a weighted sum of rows of the image."""
     height, width, channels = pixels.shape
     blocks = _blocks(height, count, interpolation)
-    given = _scratch.floats("given", (height, width * channels), blocks[0].matrix.dtype)
-    found = _scratch.floats("found", (count, width * channels), given.dtype)
-    given[:] = pixels.reshape(height, -1)
-    for block in blocks:
-        np.matmul(block.matrix, given[block.low : block.high], out=found[block.first : block.last])
-    return _rounded(found, interpolation).reshape(count, width, channels)
+    dtype = blocks[0].matrix.dtype
+    whole, made = pixels.reshape(height, -1), np.empty((count, width * channels), np.uint8)
+    for band in _bands(whole.shape[1], max(height, count) * dtype.itemsize):
+        given = _scratch.floats("given", whole[:, band].shape, dtype)
+        found = _scratch.floats("found", made[:, band].shape, dtype)
+        given[:] = whole[:, band]
+        for block in blocks:
+            np.matmul(block.matrix, given[block.low : block.high], out=found[block.first : block.last])
+        made[:, band] = _rounded(found, interpolation)
+    return made.reshape(count, width, channels)
 
 
 def _columns(pixels: NDArray[np.uint8], count: int, interpolation: Interpolation) -> NDArray[np.uint8]:
     """As `_rows` for columns. Channels are neighbors in memory, so they are columns of their own here."""
     height, width, channels = pixels.shape
     blocks = _channel_blocks(width, count, channels, interpolation)
-    given = _scratch.floats("given", (height, width * channels), blocks[0].matrix.dtype)
-    found = _scratch.floats("found", (height, count * channels), given.dtype)
-    given[:] = pixels.reshape(height, -1)
-    for block in blocks:
-        np.matmul(given[:, block.low : block.high], block.matrix, out=found[:, block.first : block.last])
-    return _rounded(found, interpolation).reshape(height, count, channels)
+    dtype = blocks[0].matrix.dtype
+    whole, made = pixels.reshape(height, -1), np.empty((height, count * channels), np.uint8)
+    for band in _bands(height, max(width, count) * channels * dtype.itemsize):
+        given = _scratch.floats("given", whole[band].shape, dtype)
+        found = _scratch.floats("found", made[band].shape, dtype)
+        given[:] = whole[band]
+        for block in blocks:
+            np.matmul(given[:, block.low : block.high], block.matrix, out=found[:, block.first : block.last])
+        made[band] = _rounded(found, interpolation)
+    return made.reshape(height, count, channels)
 
 
-def _rounded(values: NDArray[np.floating], interpolation: Interpolation) -> NDArray[np.uint8]:
-    """Rounded to the nearest integer, halves up: the conversion cuts off what is behind the point."""
+def _bands(length: int, line: int) -> Iterator[slice]:
+    """Slices of `length` lines of `line` bytes, so that one fits into the memory that a thread keeps."""
+    step = max(1, LARGEST_HELD // line)
+    return (slice(first, min(length, first + step)) for first in range(0, length, step))
+
+
+def _rounded(values: NDArray[np.floating], interpolation: Interpolation) -> NDArray[np.floating]:
+    """Numbers that become the nearest integers, halves up, when what is behind the point is cut off."""
     values += 0.5
     if interpolation == "bicubic":  # whose weights may be negative
         np.maximum(values, 0, out=values)
         np.minimum(values, 255, out=values)
-    return values.astype(np.uint8)
+    return values
 
 
 class _Scratch(threading.local):
@@ -94,8 +109,8 @@ class _Scratch(threading.local):
     def __init__(self) -> None:
         self._held: dict[str, NDArray[np.uint8]] = {}
 
-    def floats(self, name: str, shape: tuple[int, int], dtype: np.dtype[Any]) -> NDArray[np.floating]:
-        """Numbers of any values; of a large image, new memory."""
+    def floats(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[np.floating]:
+        """Numbers of any values, of at most `LARGEST_HELD` bytes unless one line has more."""
         size = shape[0] * shape[1] * dtype.itemsize
         if size > LARGEST_HELD:
             return np.empty(shape, dtype)
