@@ -22,7 +22,7 @@ import convnet
 from convnet.export import load_bundle
 from convnet.export.tuning import tune
 
-SIDES = {"resnet9": 32}
+SIDES = {"resnet9": 32, "lenet5": 32}
 CONTENDERS = ("bundle", "eager", "compile", "onnxruntime", "openvino", "int8")
 FILES = ("bundle-files", "pillow-files", "int8-files")
 HERE = Path(__file__).parent

@@ -32,7 +32,7 @@ COMMANDS = {
     "exported_accuracy.py": "DIGITS BUNDLE",
     "folder_training.py": "PHOTOS --rounds 1 --batch 10",
     "imbalance.py": "--seeds 1 --epochs 1 --common 100 --test 200 --data-dir DATA",
-    "inference.py": "PHOTOS --models resnet9 --batches 1 --rounds 1 --contenders bundle onnxruntime openvino",
+    "inference.py": "PHOTOS --models lenet5 --batches 1 --rounds 1 --contenders bundle onnxruntime openvino",
     "serving.py": "BUNDLE PHOTOS/flower/00.jpg --seconds 1 --rounds 1",
     "keras_accuracy.py": "--seeds 1 --epochs 1 --images 1000 --data-dir DATA",
     "keras_contenders.py": "keras-torch lecture-mnist 2 DATA",

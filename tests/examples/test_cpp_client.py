@@ -29,7 +29,8 @@ pytestmark = [
 def client(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program."""
     folder = tmp_path_factory.mktemp("cpp")
-    configure = ["cmake", "-S", CLIENT, "-B", folder, f"-DPython3_EXECUTABLE={sys.executable}"]
+    options = ["-DCMAKE_BUILD_TYPE=Debug", f"-DPython3_EXECUTABLE={sys.executable}"]
+    configure = ["cmake", "-S", CLIENT, "-B", folder, *options]
     for command in (configure, ["cmake", "--build", folder]):
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr

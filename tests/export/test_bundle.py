@@ -331,6 +331,7 @@ def test_export_prints_what_programs_need(call: Cli, digits_run: Path) -> None:
     assert found["parity"]["images"] == found["parity"]["top1_equal"] >= 100
     assert found["parity"]["max_difference"] < 1e-4
     assert abs(found["accuracy_fp32"] - found["accuracy_int8"]) <= 0.01
+    assert found["int8_smaller"] > 0.5 and found["int8_faster"] > 0.1
 
 
 def test_nothing_is_written_if_int8_costs_too_much(

@@ -266,7 +266,7 @@ def test_a_model_that_fails_answers_in_json(digits_bundle: Path, png: bytes, tmp
         assert "secret reason" in server.log.read_text() and "Traceback" not in server.log.read_text()
 
 
-@pytest.mark.parametrize("count", [pytest.param(20_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [pytest.param(8_000, marks=pytest.mark.slow)])
 def test_memory_stays_flat(server: Server, png: bytes, count: int) -> None:
     connection = server.connect()
     for _ in range(1000):

@@ -13,14 +13,14 @@ SLOW = pytest.mark.slow
 
 @SLOW
 def test_damaged_runs_end_in_messages(tmp_path: Path) -> None:
-    failures = run_files.fuzz(tmp_path, 40, seed=50)
+    failures = run_files.fuzz(tmp_path, 20, seed=50)
     assert not failures, "\n".join(failures)
 
 
 @SLOW
 def test_damaged_data_ends_in_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "")  # restored at the end
-    failures = data_files.fuzz(tmp_path, 30, seed=80)
+    failures = data_files.fuzz(tmp_path, 15, seed=80)
     assert not failures, "\n".join(failures)
 
 
@@ -28,5 +28,5 @@ def test_damaged_data_ends_in_messages(tmp_path: Path, monkeypatch: pytest.Monke
 def test_odd_calls_end_in_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("XDG_CACHE_HOME", "HOME"):  # restored at the end
         monkeypatch.setenv(name, "")
-    failures = calls.fuzz(tmp_path, 40, seed=100)
+    failures = calls.fuzz(tmp_path, 20, seed=100)
     assert not failures, "\n".join(failures)

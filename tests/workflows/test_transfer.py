@@ -374,7 +374,7 @@ def test_a_frozen_network_that_takes_too_long_is_no_baseline(
     monkeypatch.setattr(embedding_module, "BATCH", 4)
     monkeypatch.setattr(embedding_module, "perf_counter", count(step=10).__next__)
     split = {"split.val": 0.2, "split.test": 0.3}
-    table, _ = baselines(str(PHOTOS), minutes=0.2, out=tmp_path / "b", overrides=split)
+    table, _ = baselines(str(PHOTOS), minutes=0.05, out=tmp_path / "b", overrides=split)
     assert "majority class" in {row.name for row in table.rows}
     assert "frozen EfficientNet-Lite0, linear" not in {row.name for row in table.rows}
     assert "is left out: the embeddings of" in caplog.text
@@ -389,7 +389,7 @@ def test_weights_that_cannot_be_used_cost_one_baseline(
     damaged.write_bytes(b"weights")
     monkeypatch.setattr(pretrained, "packaged", lambda published: damaged)
     split = {"split.val": 0.2, "split.test": 0.3}
-    table, _ = baselines(str(PHOTOS), minutes=0.2, out=tmp_path / "b", overrides=split)
+    table, _ = baselines(str(PHOTOS), minutes=0.05, out=tmp_path / "b", overrides=split)
     assert "majority class" in {row.name for row in table.rows}
     assert f"is left out: {damaged}: damaged" in caplog.text
 

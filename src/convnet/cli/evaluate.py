@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from convnet.cli.options import Backend, DataDir, Json, Label, Precision, print_json
+from convnet.cli.options import DataDir, Json, Label, Precision, print_json
 from convnet.types import SplitName
 
 if TYPE_CHECKING:
@@ -46,7 +46,10 @@ def evaluate(
             metavar="IMAGES", help="A folder of images of other classes: how many are recognized as unknown."
         ),
     ] = None,
-    backend: Backend = None,
+    backend: Annotated[
+        Literal["onnxruntime", "openvino", "torch"] | None,
+        typer.Option(help="What computes a bundle. Default: torch, as for the run."),
+    ] = None,
     precision: Precision = "fp32",
     data_dir: DataDir = None,
     as_json: Json = False,

@@ -101,7 +101,10 @@ def _checked(bundle: Bundle, name: str) -> str:
         return ""
     if entry.quantized is not None:
         cost = entry.quantized
-        return f"   {cost.score} {cost.fp32:.4f} → {cost.int8:.4f} (n = {cost.samples:,})"
+        return (
+            f"   {cost.score} {cost.fp32:.4f} → {cost.int8:.4f} (n = {cost.samples:,}), "
+            f"{cost.smaller} times as small, {cost.faster} times as fast"
+        )
     if entry.parity is None:
         return ""
     parity = entry.parity

@@ -99,8 +99,8 @@ def tune(bundle: Bundle) -> list[Choice]:
     if not names:
         raise ModelError(f"{bundle.path}: no backend can compute it; pip install onnxruntime")
     backends = [open_named(bundle, *name) for name in names]
-    singles = _interleaved(backends, golden[:1])
-    batches = _interleaved(backends, np.resize(golden, (batch, *golden.shape[1:])))
+    singles = median_seconds(backends, golden[:1])
+    batches = median_seconds(backends, np.resize(golden, (batch, *golden.shape[1:])))
     found = [
         Choice(*name, seconds, batch, batch_seconds)
         for name, seconds, batch_seconds in zip(names, singles, batches, strict=True)
@@ -113,7 +113,7 @@ def tune(bundle: Bundle) -> list[Choice]:
     return found
 
 
-def _interleaved(backends: Sequence[Backend], samples: NDArray[Any]) -> list[float]:
+def median_seconds(backends: Sequence[Backend], samples: NDArray[Any]) -> list[float]:
     """Median seconds per call, in turns, so that a slow moment of the machine meets all alike."""
     times: list[list[float]] = [[] for _ in backends]
     for number in range(ROUNDS):

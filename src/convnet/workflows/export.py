@@ -53,6 +53,7 @@ class Export:
                 "max_difference": max((parity.max_difference for parity in found), default=0.0),
             },
             **({f"{score}_fp32": cost.fp32, f"{score}_int8": cost.int8} if cost else {}),
+            **({"int8_smaller": cost.smaller, "int8_faster": cost.faster} if cost else {}),
         }
 
 

@@ -18,6 +18,7 @@ from convnet.export.onnx_backend import OnnxBackend
 from convnet.export.onnx_model import OPSET, onnx_bytes, program_bytes
 from convnet.export.quantize import quantized_bytes
 from convnet.export.torch_program import ProgramBackend
+from convnet.export.tuning import median_seconds
 from convnet.export.verify import answers, compare
 from convnet.workflows.bundle_run import BackendModule
 from convnet.workflows.evaluate import evaluation_of
@@ -86,7 +87,15 @@ def int8_format(source: ExportSource, model: bytes, max_drop: float) -> tuple[by
             f"{len(measured.evaluation):,}), more than --max-drop {max_drop:g} allows. Nothing was exported; "
             "raise --max-drop, or leave out --quantize"
         )
-    cost = Quantized(samples=len(measured.evaluation), score=score.key, fp32=before, int8=after)
+    slow, fast = median_seconds([OnnxBackend.open("onnxruntime", model, ONNX), backend], source.golden[:1])
+    cost = Quantized(
+        samples=len(measured.evaluation),
+        score=score.key,
+        fp32=before,
+        int8=after,
+        smaller=round(len(model) / len(content), 2),
+        faster=round(slow / fast, 2),
+    )
     return content, Format(opset=None, dynamic=dynamic_axes(source.program), quantized=cost)
 
 
