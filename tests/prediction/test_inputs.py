@@ -56,6 +56,8 @@ def test_arrays(spec: InputSpec, given: Any, shape: tuple[int, ...]) -> None:
         (TABLE, np.zeros((1, 1, 1, 3)), "1 to 3 dimensions"),
         (TABLE, ["x"], "cannot be read as a table"),
         (TABLE, [object()], "got object"),
+        (SERIES, np.zeros(8, complex), "array of numbers"),
+        (SERIES, np.array(["a"] * 8), "array of numbers"),
         (SERIES, np.zeros((5, 9)), "series of 8 steps, got 9"),
         (TWO_CHANNELS, np.zeros((5, 3, 8)), "has 3 channels, the run takes 2"),
         (SERIES, b"1,2,3", "not from bytes"),

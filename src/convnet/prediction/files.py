@@ -79,7 +79,7 @@ def input_files(
     Raises:
         DataError: A path or a pattern matches nothing.
     """
-    if isinstance(inputs, str | bytes | Path | Image.Image) or hasattr(inputs, "__array__"):
+    if isinstance(inputs, str | bytes | bytearray | Path | Image.Image) or hasattr(inputs, "__array__"):
         inputs = [inputs]
     if not isinstance(inputs, Iterable):
         raise _not_an_input("input", type(inputs).__name__)
@@ -88,9 +88,9 @@ def input_files(
         if isinstance(item, str | Path):
             shards = kind == "images" and names_shards(str(item)) and not Path(item).is_dir()
             found += _from_shards(str(item)) if shards else _expanded(Path(item), kind)
-        elif isinstance(item, bytes):
+        elif isinstance(item, bytes | bytearray):
             name = f"image {i}" if kind == "images" else f"input {i}"
-            found.append(InputFile(name, partial(_unchanged, item), in_memory=True))
+            found.append(InputFile(name, partial(_unchanged, bytes(item)), in_memory=True))
         elif kind != "images":
             found.append(_numbers(item, i))
         else:
@@ -165,12 +165,10 @@ def _pixels(item: Any, place: int, channels: int | None, white: int | None) -> l
 def _numbers(item: Any, place: int) -> InputFile:
     """Rows of a table or series in memory."""
     name = f"input {place}"
-    try:
-        values = np.asarray(item.detach().cpu() if hasattr(item, "detach") else item, np.float32)
-    except (TypeError, ValueError):
-        raise DataError(
-            f"{name}: expected a path or an array of numbers, got {type(item).__name__}"
-        ) from None
+    array = np.asarray(item.detach().cpu() if hasattr(item, "detach") else item)
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{name}: expected a path or an array of numbers, got {type(item).__name__}")
+    values = array.astype(np.float32)
     if values.ndim not in (1, 2, 3) or not values.size:
         raise DataError(f"{name}: expected an array of 1 to 3 dimensions, got the shape {values.shape}")
     return InputFile(name, partial(_refuse, f"{name}: has no bytes"), values=values)

@@ -88,7 +88,14 @@ class Predictor:
     ) -> Iterator[tuple[Inputs, NDArray[np.float32]]]:
         """The samples of files in batches, and the network's outputs for them; see `iter_predictions`."""
         for batch in self.read(files, failed=failed):
-            yield batch, self.backend.outputs(batch.images, tile)
+            outputs = self.backend.outputs(batch.images, tile)
+            if not np.isfinite(outputs).all():
+                wrong = ~np.isfinite(outputs).reshape(len(outputs), -1).all(1)
+                raise DataError(
+                    f"{batch.locations[int(wrong.argmax())]}: the outputs of the network are not finite; its "
+                    "values are too large"
+                )
+            yield batch, outputs
 
     def read(self, files: Iterable[InputFile], *, failed: Failed | None = None) -> Iterator[Inputs]:
         """The samples of files in batches; images of one size are decoded in threads and stacked.
