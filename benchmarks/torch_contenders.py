@@ -29,6 +29,7 @@ from convnet.runs import RunFolder
 from convnet.settings import use_settings
 from convnet.training import Event, StepEnd, fit
 from convnet.types import Batch, ImageShape
+from convnet.workflows.control import Control
 from convnet.workflows.recorder import Recorder
 
 BATCH = 128
@@ -76,7 +77,7 @@ def convnet(network: str, steps: int, data_dir: Path, precision: str) -> dict[st
     endless = itertools.chain.from_iterable(setup.batches.epoch(e) for e in itertools.count())
     batches, resident = Stretches(endless, steps), next(setup.batches.epoch())
     folder = RunFolder.create(Path(tempfile.mkdtemp()) / "run", {})
-    recorder = Recorder(folder, training, "accuracy", (), None, lambda: False, {})
+    recorder = Recorder(folder, training, "accuracy", (), None, Control(), {})
 
     def listen(event: Event) -> None:
         if isinstance(event, StepEnd):

@@ -21,13 +21,14 @@ from convnet.recipes.overrides import dotted
 from convnet.recipes.own import adopt_object, adopt_objects
 from convnet.recipes.resolve import choose_recipe, resolve
 from convnet.registry import validate
-from convnet.runs import Baselines
+from convnet.runs import Baselines, read_changes
 from convnet.settings import use_settings
 from convnet.training import Listener
 from convnet.workflows.audit import audit_images
 from convnet.workflows.baselines import baselines as fit_baselines
 from convnet.workflows.compare import compare as compare_variants
 from convnet.workflows.comparison import Comparison
+from convnet.workflows.control import Control
 from convnet.workflows.embed import embed_data
 from convnet.workflows.explain import explain_image
 from convnet.workflows.explanation import Explanation
@@ -46,6 +47,7 @@ def train(
     listeners: Sequence[Listener] = (),
     progress: bool = True,
     keep_checkpoints: bool = False,
+    replay: str | Path | None = None,
     **overrides: Any,
 ) -> Run:
     """Train a network and return its run.
@@ -62,6 +64,7 @@ def train(
         listeners: Callables that receive every event of training.
         progress: Whether to show progress and log messages on standard error, or in a notebook.
         keep_checkpoints: Whether the finished run keeps what is needed to train it longer.
+        replay: The `events.csv` of a run that was changed during training; its changes are made again.
         **overrides: Fields of the recipe; nested fields are dictionaries. Objects may stand for names: see
             `convnet.recipes.own.adopt_objects`.
 
@@ -73,10 +76,13 @@ def train(
             interrupted training; the message says what to do.
     """
     overrides = adopt_objects(overrides)
+    control = Control(read_changes(Path(replay)) if replay is not None else ())
     if isinstance(data_or_recipe, str | Path | Recipe):
         with shown_progress(progress) as shown, use_settings(keep_checkpoints=keep_checkpoints):
             found = resolve(_word(data_or_recipe), dotted(overrides))
-            return train_recipe(found.recipe, _path(out), data=found.data, listeners=[*shown, *listeners])
+            return train_recipe(
+                found.recipe, _path(out), data=found.data, listeners=[*shown, *listeners], control=control
+            )
     recipe, dataset = _in_memory(data_or_recipe, overrides)
     with shown_progress(progress) as shown, use_settings(keep_checkpoints=keep_checkpoints):
         return train_recipe(
@@ -84,6 +90,7 @@ def train(
             _path(out),
             data=split_data(recipe, dataset),
             listeners=[*shown, *listeners],
+            control=control,
             reopens=False,
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -68,7 +70,7 @@ def test_every_step_is_reported_once_and_in_order(fetch_every: int) -> None:
     model = nn.Linear(5, 3)
     training = Training(model, cross_entropy, torch.optim.SGD(model.parameters(), lr=0.1))
     events: list[Event] = []
-    meter = Meter(training, 20, [events.append])
+    meter = Meter(training, SimpleNamespace(steps=20), [events.append])
     meter.fetch_every = fetch_every
     reported = []
     for i in range(20):

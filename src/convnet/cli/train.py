@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,6 +44,10 @@ def train(
             help="Keep what is needed to train the finished run longer ('convnet resume --epochs').",
         ),
     ] = False,
+    replay: Annotated[
+        Path | None,
+        typer.Option(help="The events.csv of a run; make the changes to it during training again."),
+    ] = None,
     out: Out = None,
     as_json: Json = False,
     changes: Mapping[str, Any] = MappingProxyType({}),
@@ -51,18 +56,24 @@ def train(
 
     Without a named recipe, settings are chosen from the data, printed and stored with the run.
     """
+    from convnet.errors import RecipeError
+    from convnet.runs import read_changes
     from convnet.workflows import cross_validate, resolve
     from convnet.workflows import train as train_recipe
+    from convnet.workflows.control import Control
     from convnet.workflows.progress import TrainingProgress
 
     found = resolve(data_or_recipe, changes)
     if folds is not None:
+        if replay is not None:
+            raise RecipeError("--replay and --folds exclude each other; use one of them")
         with TrainingProgress() as progress:
             validated = cross_validate(found.recipe, folds, out=out, listeners=[progress])
         _print_folds(validated, as_json)
         return
+    control = Control([] if replay is None else read_changes(replay))
     with TrainingProgress() as progress:
-        run = train_recipe(found.recipe, out, data=found.data, listeners=[progress])
+        run = train_recipe(found.recipe, out, data=found.data, listeners=[progress], control=control)
     print_result(run, as_json)
     if not as_json:
         print_next_steps(run)

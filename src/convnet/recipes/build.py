@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import nn, optim
 
 from convnet.data import (
     Augment,
@@ -211,20 +211,11 @@ def with_epochs(setup: TrainingSetup, recipe: Recipe) -> TrainingSetup:
 def _make_training(
     recipe: Recipe, loss: Loss, task: Task, model: nn.Sequential, batches: Loader, compute: Compute
 ) -> Training:
-    # Without weight decay one group suffices: one call of a fused optimizer.
-    decays = bool(recipe.optimizer.options.get("weight_decay"))
-    weights, network = recipe.weights, model[-1]
-    groups = parameter_groups(
-        model,
-        decay_all=recipe.decay_biases or not decays,
-        lr=_rate(recipe) if weights else 0.0,
-        factors=rate_factors(network, weights.rate_decay, _encoder(recipe, network)) if weights else None,
-    )
     timing = Timing(batches.steps, recipe.epochs)
     return Training(
         model=model,
         loss=loss,
-        optimizer=OPTIMIZERS.build(recipe.optimizer.name, groups, **recipe.optimizer.options),
+        optimizer=make_optimizer(recipe, model),
         schedule=SCHEDULES.build(recipe.schedule.name, timing, **recipe.schedule.options),
         regularizers=recipe.regularizers,
         clip_norm=recipe.clip_norm,
@@ -234,6 +225,27 @@ def _make_training(
         compute=compute,
         seed=recipe.seed,
     )
+
+
+def make_optimizer(recipe: Recipe, model: nn.Module) -> optim.Optimizer:
+    """The optimizer of a recipe for the parameters of a model that are to be trained.
+
+    Args:
+        recipe: The recipe.
+        model: Modules in sequence, the last of which is the network.
+    """
+    # Without weight decay one group suffices: one call of a fused optimizer.
+    decays = bool(recipe.optimizer.options.get("weight_decay"))
+    assert isinstance(model, nn.Sequential)
+    weights, network = recipe.weights, model[-1]
+    groups = parameter_groups(
+        model,
+        decay_all=recipe.decay_biases or not decays,
+        lr=_rate(recipe) if weights else 0.0,
+        factors=rate_factors(network, weights.rate_decay, _encoder(recipe, network)) if weights else None,
+    )
+    built: optim.Optimizer = OPTIMIZERS.build(recipe.optimizer.name, groups, **recipe.optimizer.options)
+    return built
 
 
 def _freezing(recipe: Recipe, model: nn.Sequential) -> Freezing | None:

@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from convnet.atomic import PART, cannot_write, create_folder, empty_folder, write_atomically
 from convnet.errors import RunError, RunExistsError
+from convnet.runs.change_log import Change, read_changes
 from convnet.runs.schema import WAY_OUT, DataFile, EnvironmentFile, ResultFile, validated
 
 FORMAT = 1
@@ -112,6 +113,16 @@ class RunFolder:
             RunError: The file is missing or damaged.
         """
         return validated(ResultFile, self.read_json("result.json"), str(self.file("result.json")))
+
+    @property
+    def changes(self) -> list[Change]:
+        """The changes in `events.csv`, which were made during training; none without the file.
+
+        Raises:
+            RunError: The file is damaged.
+        """
+        file = self.file("events.csv")
+        return read_changes(file) if file.exists() else []
 
     @property
     def finished(self) -> bool:

@@ -2,7 +2,16 @@
 
 from convnet.mean_loss import MeanLoss, RunningLoss, as_mean
 from convnet.targets import Loss
-from convnet.training.events import EpochEnd, Event, Listener, StepEnd, StopTraining, TrainingStart, notify
+from convnet.training.events import (
+    EpochEnd,
+    Event,
+    Listener,
+    StepEnd,
+    StopTraining,
+    TrainingStart,
+    labeled,
+    notify,
+)
 from convnet.training.gradient_check import GradientCheck, check_gradients
 from convnet.training.logistic import Logistic, fit_logistic
 from convnet.training.loop import fit
@@ -41,6 +50,7 @@ __all__ = [
     "check_gradients",
     "fit",
     "fit_logistic",
+    "labeled",
     "make_ema",
     "network_parts",
     "notify",

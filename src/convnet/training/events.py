@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -87,6 +87,22 @@ class EpochEnd:
 
 Event = TrainingStart | StepEnd | EpochEnd
 Listener = Callable[[Event], object]
+
+
+def labeled(listeners: Sequence[Listener], label: str) -> list[Listener]:
+    """Listeners that receive the start of training with this label.
+
+    Args:
+        listeners: The listeners.
+        label: The name of the run among several.
+    """
+
+    def with_label(listener: Listener) -> Listener:
+        return lambda event: listener(
+            replace(event, label=label) if isinstance(event, TrainingStart) else event
+        )
+
+    return [with_label(listener) for listener in listeners]
 
 
 def notify(listeners: Sequence[Listener], event: Event) -> None:

@@ -16,9 +16,12 @@ from convnet.types import Batch
 
 
 class Batches(Protocol):
-    """The training data of the loop: `steps` batches per epoch, starting at any position."""
+    """The training data of the loop, whose epochs may start at any position."""
 
-    steps: int
+    @property
+    def steps(self) -> int:
+        """The number of batches of the current epoch."""
+        ...
 
     def epoch(self, epoch: int = 0, first: int = 0) -> Iterator[Batch]:
         """The batches of an epoch, starting at index `first`."""
@@ -51,7 +54,7 @@ def fit(
     with torch.random.fork_rng(), suppress(StopTraining):
         while progress.epoch < epochs:
             training.begin_epoch()
-            meter = Meter(training, batches.steps, listeners)
+            meter = Meter(training, batches, listeners)
             for batch in meter.timed(batches.epoch(progress.epoch, first=progress.step_in_epoch)):
                 training.begin_step()
                 meter.add(step(training, batch))

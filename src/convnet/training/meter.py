@@ -37,17 +37,27 @@ class Validation(Protocol):
         ...
 
 
+class HasSteps(Protocol):
+    """What knows the number of steps of the current epoch."""
+
+    @property
+    def steps(self) -> int:
+        """The number."""
+        ...
+
+
 class Meter:
     """Counts the steps of an epoch and sends events to the listeners.
 
     Args:
         training: The training.
-        steps: The number of steps per epoch.
+        batches: Have the number of steps of the epoch.
         listeners: Receive the events.
     """
 
-    def __init__(self, training: Training, steps: int, listeners: Sequence[Listener]) -> None:
-        self.training, self.steps, self.listeners = training, steps, listeners
+    def __init__(self, training: Training, batches: HasSteps, listeners: Sequence[Listener]) -> None:
+        self.training, self.batches, self.listeners = training, batches, listeners
+        self.idle_before = training.idle_seconds
         self.fetch_every = 1 if training.compute.device.type == "cpu" else FETCH_EVERY
         self.began = time.perf_counter()
         self.waiting = 0.0
@@ -73,7 +83,7 @@ class Meter:
         progress.step_in_epoch += 1
         self.images += result.images
         self.pending.append((progress.step, self.training.lr, result))
-        if len(self.pending) == self.fetch_every or progress.step_in_epoch == self.steps:
+        if len(self.pending) == self.fetch_every or progress.step_in_epoch == self.batches.steps:
             self._report()
 
     def _report(self) -> None:
@@ -93,7 +103,7 @@ class Meter:
             progress.add(means, shares, score, weight)
         for (step, lr, result), loss, score, weight in rows:
             mean, epoch = score / max(1, weight), progress.epoch + 1
-            event = StepEnd(epoch, step, self.steps, lr, loss, mean, result.images, self.training)
+            event = StepEnd(epoch, step, self.batches.steps, lr, loss, mean, result.images, self.training)
             notify(self.listeners, event)
 
     def finish_epoch(self, validate: Callable[[], Validation] | None) -> None:
@@ -102,7 +112,8 @@ class Meter:
         Raises:
             DivergedError: A weight or the validation loss is NaN or infinite.
         """
-        training, seconds = self.training, time.perf_counter() - self.began
+        training, idle = self.training, self.training.idle_seconds - self.idle_before
+        seconds = time.perf_counter() - self.began - idle
         progress = training.progress
         training.require_finite()
         held_out = validate() if validate else None
@@ -125,7 +136,7 @@ class Meter:
             val_loss=held_out.loss if held_out else None,
             val_score=held_out.score if held_out else None,
             seconds=seconds,
-            data_seconds=self.waiting,
+            data_seconds=max(0.0, self.waiting - idle),
             images=self.images,
             training=training,
             val_metrics=held_out.extra if held_out else {},

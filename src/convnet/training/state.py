@@ -51,6 +51,29 @@ class Progress:
         return sum(factor * total / weight for factor, total, weight in parts if weight)
 
 
+@dataclass(frozen=True)
+class Pace:
+    """The position on the schedule: steps of another batch size count for more or less.
+
+    Attributes:
+        step: The step from which on `rate` applies.
+        start: The position at that step.
+        rate: The position gained per step; the batch size relative to the recipe's.
+    """
+
+    step: int = 0
+    start: float = 0.0
+    rate: float = 1.0
+
+    def position(self, step: int) -> int:
+        """The position of a step, in steps of the recipe's batch size."""
+        return round(self.start + (step - self.step) * self.rate)
+
+    def changed(self, step: int, rate: float) -> Pace:
+        """The pace with another rate from `step` on."""
+        return Pace(step, self.start + (step - self.step) * self.rate, rate)
+
+
 @dataclass
 class Training:
     """A model and everything that trains it.
@@ -69,6 +92,8 @@ class Training:
         seed: The seed of random draws in the model (dropout); the draws of a step depend only on the seed
             and the step.
         progress: The position of training.
+        pace: The position of training on the schedule.
+        idle_seconds: How long training was paused; not counted in the time of epochs.
     """
 
     model: nn.Module
@@ -83,9 +108,16 @@ class Training:
     compute: Compute = field(default_factory=Compute)
     seed: int = 0
     progress: Progress = field(default_factory=Progress)
+    pace: Pace = field(default_factory=lambda: Pace())
+    idle_seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        for group in self.optimizer.param_groups:
+        self.use_optimizer(self.optimizer)
+
+    def use_optimizer(self, optimizer: optim.Optimizer) -> None:
+        """Train with this optimizer from the next step on."""
+        self.optimizer = optimizer
+        for group in optimizer.param_groups:
             group.setdefault("initial_lr", group["lr"])
 
     @property
@@ -107,7 +139,7 @@ class Training:
     def begin_step(self) -> None:
         """Seed the random draws of the step and set its learning rate."""
         seed_draws(derived_seed(self.seed, "step", self.progress.step), self.compute.device)
-        factor = self.schedule.factor(self.progress.step)
+        factor = self.schedule.factor(self.pace.position(self.progress.step))
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
 
@@ -145,10 +177,14 @@ class Training:
 
     def restore(self, captured: dict[str, Any]) -> None:
         """Restore the state returned by `capture`."""
-        self.model.load_state_dict(captured["model"])
+        self.restore_weights(captured)
         self.optimizer.load_state_dict(captured["optimizer"])
         self._match_layouts()
         self.schedule.load_state_dict(captured["schedule"])
+
+    def restore_weights(self, captured: dict[str, Any]) -> None:
+        """Restore the network and the position of training; nothing that only further training needs."""
+        self.model.load_state_dict(captured["model"])
         if self.ema is not None:
             self.ema.load_state_dict(captured["ema"])
         progress = dict(captured["progress"])

@@ -16,7 +16,7 @@ from convnet.recipes import Recipe, override, split_data
 from convnet.recipes.resolve import choose_recipe
 from convnet.runs import as_file_name
 from convnet.settings import settings
-from convnet.training import Listener
+from convnet.training import Listener, labeled
 from convnet.workflows.comparison import Comparison, comparison_folder, write_comparison
 from convnet.workflows.run import Run
 from convnet.workflows.run_data import checksums_file
@@ -90,7 +90,7 @@ def compare(
             try:
                 runs[label].append(
                     train_or_resume(
-                        path, recipes[i], dataset=dataset, listeners=listeners, label=place + left
+                        path, recipes[i], dataset=dataset, listeners=labeled(listeners, place + left)
                     )
                 )
             except InterruptedRunError:

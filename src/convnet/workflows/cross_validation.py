@@ -18,7 +18,7 @@ from convnet.recipes import Recipe, override, task_of
 from convnet.runs import as_file_name
 from convnet.settings import settings
 from convnet.tasks import Score
-from convnet.training import Listener
+from convnet.training import Listener, labeled
 from convnet.workflows.run import Run
 from convnet.workflows.train import require_buildable, resolve_environment, train_or_resume
 
@@ -75,8 +75,7 @@ def cross_validate(
         train_or_resume(
             folder / f"fold-{fold}",
             chosen,
-            listeners=listeners,
-            label=f"fold {fold + 1} of {folds}",
+            listeners=labeled(listeners, f"fold {fold + 1} of {folds}"),
         )
         for fold, chosen in enumerate(planned)
     ]

@@ -1,21 +1,18 @@
-"""The listener that records a run during training: logs, checkpoints, a clean stop on Ctrl-C."""
+"""The listener that records a run during training: logs, checkpoints, an early end."""
 
 from __future__ import annotations
 
 import logging
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from convnet.errors import InterruptedRunError
 from convnet.recipes import EarlyStopping
 from convnet.runs import MetricsLog, RunFolder, StepLog, save_checkpoint
 from convnet.training import EpochEnd, Event, StepEnd, StopTraining, Training
+from convnet.workflows.control import Control
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +34,7 @@ class Recorder:
         score: str,
         metrics: Sequence[str],
         stopping: EarlyStopping | None,
-        stop_asked: Callable[[], bool],
+        control: Control,
         identity: Mapping[str, Any],
     ) -> None:
         """Open the logs of a run.
@@ -48,13 +45,13 @@ class Recorder:
             score: The name of the main metric.
             metrics: The names of the user's own metrics.
             stopping: When to stop early; None for never.
-            stop_asked: Whether the user asked to stop.
+            control: What the user asked for.
             identity: The recipe fields that may not change when the run is resumed.
         """
         self.folder, self.score = folder, score
         self.identity = dict(identity)
         self.stopping = stopping
-        self.stop_asked = stop_asked
+        self.control = control
         self.metrics = MetricsLog(folder.file("metrics.csv"), score, metrics)
         self.metrics.rewind(training.progress.epoch)
         self.steps = StepLog(folder.file("steps.csv"), training.progress.step, score)
@@ -65,7 +62,8 @@ class Recorder:
 
         Raises:
             InterruptedRunError: The user asked to stop; everything up to this step is saved.
-            StopTraining: No epoch has been better than the best for `patience` epochs.
+            StopTraining: No epoch has been better than the best for `patience` epochs, or the user asked to
+                finish.
         """
         if isinstance(event, StepEnd):
             self._step(event)
@@ -76,11 +74,10 @@ class Recorder:
         self.steps.append((event.step, event.lr, event.loss, event.score))
         if event.step != event.training.progress.step:
             return  # an accelerator reports several steps at once; a checkpoint holds the last one
-        if self.stop_asked():
+        due = time.monotonic() - self.saved_at > SAVE_EVERY_SECONDS
+        if self.control.take_save() or due:
             self._save(event.training)
-            self._stop_if_asked(event)
-        if time.monotonic() - self.saved_at > SAVE_EVERY_SECONDS:
-            self._save(event.training)
+        self._stop_if_asked(event)
 
     def _epoch(self, event: EpochEnd) -> None:
         self.metrics.append(
@@ -133,34 +130,9 @@ class Recorder:
         save_checkpoint(path, {**training.capture(), "recipe": self.identity})
 
     def _stop_if_asked(self, event: StepEnd | EpochEnd) -> None:
-        if self.stop_asked():
+        if self.control.finishing:
+            raise StopTraining
+        if self.control.stopping:
             raise InterruptedRunError(
                 f"stopped after step {event.step}; continue with: convnet resume {self.folder.path}"
             )
-
-
-@contextmanager
-def stop_on_signal() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C or SIGTERM into a flag that the recorder checks after every step.
-
-    A second signal acts as usual. Outside the main thread, which alone receives signals, nothing changes.
-    """
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
-        return
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in signals}
-
-    def ask(_number: int, _frame: FrameType | None) -> None:
-        asked.set()
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    for number in signals:
-        signal.signal(number, ask)
-    try:
-        yield asked.is_set
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

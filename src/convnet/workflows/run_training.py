@@ -23,10 +23,12 @@ from convnet.models.legacy import with_current_names
 from convnet.recipes import Opened, Recipe, TrainingSetup, build, override
 from convnet.recipes.applicable import head_only
 from convnet.recipes.build import with_epochs
+from convnet.recipes.changes import apply_change, changed
 from convnet.runs import MetricsLog, RunFolder, load_checkpoint, save_checkpoint
 from convnet.tasks import Evaluation
 from convnet.training import Listener, StopTraining, Training, TrainingStart, fit, notify
-from convnet.workflows.recorder import Recorder, stop_on_signal
+from convnet.workflows.control import Control, ControlledBatches
+from convnet.workflows.recorder import Recorder
 from convnet.workflows.results import write_results
 from convnet.workflows.run import Run
 from convnet.workflows.time_limit import TimeLimit, epochs_within, seconds_for_results
@@ -54,7 +56,7 @@ def set_up(
     """
     setup = _build(folder, recipe, data, compute, network)
     if folder.checkpoint.exists():
-        _restore(setup, folder.checkpoint, _identity(recipe))
+        _restore(setup, folder, _identity(recipe))
         _require_logged(folder, setup.training.progress.epoch)
         _say_rate(folder, recipe, setup.training)
     return setup
@@ -65,7 +67,7 @@ def run_training(
     setup: TrainingSetup,
     *,
     listeners: Sequence[Listener],
-    label: str = "",
+    control: Control | None = None,
     spent: float = 0.0,
 ) -> Run:
     """Train from where the setup is to the end; the caller holds the folder's lock.
@@ -74,7 +76,7 @@ def run_training(
         folder: The run folder.
         setup: Its setup.
         listeners: Callables that receive every event.
-        label: The name of the run among several, for listeners.
+        control: Receives what the user asks for.
         spent: The seconds of the recipe's time limit that are spent.
 
     Returns:
@@ -90,31 +92,31 @@ def run_training(
     recipe = setup.recipe
     identity = _identity(recipe)
     stopped = False
+    control = control or Control()
     try:
-        notify(listeners, TrainingStart(setup, label))
+        notify(listeners, TrainingStart(setup))
     except StopTraining:
         stopped = True
     stopping = recipe.early_stopping
-    with stop_on_signal() as stop_asked:
+    with control.stopped_by_signals():
         score = setup.task.score.key
-        recorder = Recorder(
-            folder, setup.training, score, list(recipe.metrics), stopping, stop_asked, identity
-        )
+        recorder = Recorder(folder, setup.training, score, list(recipe.metrics), stopping, control, identity)
         rows = recorder.metrics.rows
         early = stopping is not None and rows and recorder.epochs_since_best() >= stopping.patience
         try:
             if recipe.epochs and not early and not stopped:
-                _fit(setup, [*listeners, recorder])
+                _fit(setup, ControlledBatches(folder, setup, control), [*listeners, recorder])
         except DivergedError as error:
             raise DivergedError(f"{error}; {_way_out(folder)}") from None
         finally:
             recorder.steps.close()
-        if recipe.epochs and not rows and setup.head is None and recipe.minutes is None:
+        shortened = control.finishing or recipe.minutes is not None
+        if recipe.epochs and not rows and setup.head is None and not shortened:
             raise InterruptedRunError(f"{folder.path}: stopped before the end of the first epoch")
         if recipe.epochs and _head_is_better(setup, recorder):
             _take_head(setup, folder)
         elif stopping is not None and rows:
-            _restore(setup, folder.best_checkpoint, identity)
+            setup.training.restore_weights(_checkpoint(setup, folder.best_checkpoint, identity))
         write_results(folder, setup, rows)
     if not folder.environment.get("keep_checkpoints", True):
         folder.remove_checkpoints()
@@ -192,7 +194,7 @@ def _say_rate(folder: RunFolder, recipe: Recipe, training: Training) -> None:
         )
 
 
-def _fit(setup: TrainingSetup, listeners: Sequence[Listener]) -> None:
+def _fit(setup: TrainingSetup, batches: ControlledBatches, listeners: Sequence[Listener]) -> None:
     def validate() -> Evaluation:
         held_out = setup.evaluate("val")
         assert held_out is not None, "asked for only where there is validation data"
@@ -201,7 +203,7 @@ def _fit(setup: TrainingSetup, listeners: Sequence[Listener]) -> None:
     try:
         fit(
             setup.training,
-            setup.batches,
+            batches,
             epochs=setup.recipe.epochs,
             validate=validate if len(setup.split.val) else None,
             listeners=listeners,
@@ -237,12 +239,26 @@ def _identity(recipe: Recipe) -> dict[str, Any]:
     return content
 
 
-def _restore(setup: TrainingSetup, checkpoint: Path, identity: dict[str, Any]) -> None:
-    """Restore a checkpoint of the same recipe."""
+def _checkpoint(setup: TrainingSetup, checkpoint: Path, identity: dict[str, Any]) -> dict[str, Any]:
+    """The content of a checkpoint of the same recipe."""
     content = load_checkpoint(checkpoint)
     _require_same(checkpoint, content.pop("recipe", None), identity)
+    return _with_current_names(content, setup.training)
+
+
+def _restore(setup: TrainingSetup, folder: RunFolder, identity: dict[str, Any]) -> None:
+    """Restore the last checkpoint, after the changes that were made before it."""
+    checkpoint = folder.checkpoint
+    content = _checkpoint(setup, checkpoint, identity)
     try:
-        setup.training.restore(_with_current_names(content, setup.training))
+        setup.training.restore_weights(content)
+        recipe, step = setup.recipe, setup.training.progress.step
+        for change in folder.changes:
+            if change.step < step:
+                after = changed(recipe, change.field, change.value)
+                apply_change(setup, recipe, after, change.step)
+                recipe = after
+        setup.training.restore(content)
     except (RuntimeError, ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
         raise RunError(f"{checkpoint}: does not fit the run: {in_one_line(error)}") from error
 

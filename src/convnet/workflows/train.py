@@ -28,10 +28,11 @@ from convnet.recipes.applicable import head_only
 from convnet.recipes.network import build_network, encoder_of
 from convnet.recipes.pretrained import checksum, is_local, locate
 from convnet.recipes.settle import settle
-from convnet.runs import MetricsLog, RunFolder, as_file_name
+from convnet.runs import MetricsLog, RunFolder, as_file_name, changes_as_csv
 from convnet.runs.environment import describe_environment
 from convnet.settings import settings
 from convnet.training import Listener
+from convnet.workflows.control import Control, changed_recipe
 from convnet.workflows.run import Run
 from convnet.workflows.run_data import checksums_file, describe_data, open_own_data, require_unchanged
 from convnet.workflows.run_training import run_training, set_up
@@ -47,7 +48,7 @@ def train(
     below: Path = _RUNS,
     report: bool = True,
     listeners: Sequence[Listener] = (),
-    label: str = "",
+    control: Control | None = None,
     reopens: bool = True,
 ) -> Run:
     """Train `recipe` from the start.
@@ -59,7 +60,7 @@ def train(
         below: The parent of numbered folders.
         report: Whether to write the report.
         listeners: Callables that receive every event.
-        label: The name of the run among several, for listeners.
+        control: Receives what the user asks for during training, and the changes to make again.
         reopens: Whether `data.source` of the recipe opens the data again; False for data opened in Python.
 
     Returns:
@@ -95,6 +96,9 @@ def train(
     checksums = checksums_file(dataset)
     if checksums is not None:
         files["checksums.npy"] = checksums
+    if control is not None and control.changes:
+        changed_recipe(recipe, control.changes)  # an invalid change is an error before the folder
+        files["events.csv"] = changes_as_csv(control.changes)
     if out is None:
         folder = RunFolder.create_numbered(below, as_file_name(recipe.name), files)
     else:
@@ -103,7 +107,7 @@ def train(
         with folder.writing():
             setup = set_up(folder, recipe, (dataset, split), compute, network)
             spent = time.perf_counter() - started
-            run = run_training(folder, setup, listeners=listeners, label=label, spent=spent)
+            run = run_training(folder, setup, listeners=listeners, control=control, spent=spent)
             if report:
                 _write_report(run, dataset)
     except KeyboardInterrupt:
@@ -164,7 +168,7 @@ def resume(
     *,
     epochs: int | None = None,
     listeners: Sequence[Listener] = (),
-    label: str = "",
+    control: Control | None = None,
 ) -> Run:
     """Resume an interrupted run exactly where it stopped, or train a finished run longer.
 
@@ -176,7 +180,7 @@ def resume(
         path: The run folder.
         epochs: The new total number of epochs.
         listeners: Callables that receive every event.
-        label: The name of the run among several, for listeners.
+        control: Receives what the user asks for during training.
 
     Returns:
         The finished run.
@@ -230,7 +234,7 @@ def resume(
             folder.write("recipe.yaml", recipe.to_yaml())
         rows = MetricsLog(folder.file("metrics.csv")).rows
         spent = setup.fit_seconds + sum(row["seconds"] or 0.0 for row in rows)
-        run = run_training(folder, setup, listeners=listeners, label=label, spent=spent)
+        run = run_training(folder, setup, listeners=listeners, control=control, spent=spent)
         _write_report(run, dataset)
     return run
 
@@ -241,7 +245,6 @@ def train_or_resume(
     *,
     dataset: Dataset | None = None,
     listeners: Sequence[Listener] = (),
-    label: str = "",
 ) -> Run:
     """Train into `path`, or resume the run of the same recipe that is there.
 
@@ -250,7 +253,6 @@ def train_or_resume(
         recipe: The recipe.
         dataset: Data that the recipe cannot open.
         listeners: Callables that receive every event.
-        label: The name of the run among several, for listeners.
 
     Raises:
         RunError: The folder holds a run of another recipe.
@@ -258,11 +260,11 @@ def train_or_resume(
     """
     if not (path / "run.json").exists():
         data = split_data(recipe, dataset) if dataset is not None else None
-        return train(recipe, path, data=data, listeners=listeners, label=label, reopens=data is None)
+        return train(recipe, path, data=data, listeners=listeners, reopens=data is None)
     there = Run(RunFolder.open(path))
     if not _is_of(there.recipe, recipe):
         raise RunError(f"{path}: holds a run of another recipe; choose another folder with --out")
-    return resume(path, listeners=listeners, label=label)
+    return resume(path, listeners=listeners)
 
 
 def _is_of(found: Recipe, recipe: Recipe) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -12,7 +12,7 @@ T = TypeVar("T")
 _POLL_SECONDS = 0.1
 
 
-def prefetch(items: Iterator[T], count: int) -> Iterator[T]:
+def prefetch(items: Iterator[T], count: int) -> Generator[T, None, None]:
     """Yield the items of an iterator, with up to `count` of them computed in advance by a thread.
 
     Exceptions of `items` are raised here. The thread ends when this iterator ends or is closed.

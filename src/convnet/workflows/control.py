@@ -1,0 +1,252 @@
+"""`Control`: what a user asks of a running training: to stop, pause, save, or change its recipe."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from convnet.errors import ConvnetError, RecipeError
+from convnet.recipes import Recipe, TrainingSetup
+from convnet.recipes.changes import apply_change, changed, require_applicable
+from convnet.runs import Change, RunFolder, write_changes
+from convnet.types import Batch
+
+logger = logging.getLogger(__name__)
+
+Asked = tuple[str, Any]
+"""A field and its new value."""
+
+
+class Control:
+    """Requests to a training, from any thread; they take effect between two steps.
+
+    Args:
+        changes: Changes that a new run makes again, from the `events.csv` of another.
+        told: Called in the training thread after every change that took effect.
+    """
+
+    def __init__(self, changes: Sequence[Change] = (), told: Callable[[Change], None] | None = None) -> None:
+        self.changes, self.told = changes, told
+        self.stopping = False
+        """Whether training shall stop after the current step and can be resumed."""
+        self.finishing = False
+        """Whether training shall end after the current step with its results."""
+        self.recipe: Recipe | None = None
+        """The recipe with all changes so far; None before training starts."""
+        self._saving = False
+        self._steps_left: int | None = None
+        self._asked: list[Asked] = []
+        self._setup: TrainingSetup | None = None
+        self._woken = threading.Condition()
+
+    @property
+    def paused(self) -> bool:
+        """Whether training is paused, or will be after the current step."""
+        return self._steps_left is not None
+
+    def stop(self) -> None:
+        """Save a checkpoint and stop; the run can be resumed."""
+        with self._woken:
+            self.stopping = self._saving = True
+            self._woken.notify_all()
+
+    def finish(self) -> None:
+        """End training now, and evaluate and store the network as it is."""
+        with self._woken:
+            self.finishing = self._saving = True
+            self._woken.notify_all()
+
+    def save(self) -> None:
+        """Save a checkpoint after the current step; a paused run is already saved."""
+        self._saving = True
+
+    def pause(self, after: int = 0) -> None:
+        """Save a checkpoint and wait.
+
+        Args:
+            after: The number of steps before the pause.
+        """
+        with self._woken:
+            self._steps_left, self._saving = after, True
+            self._woken.notify_all()
+
+    def resume(self) -> None:
+        """Continue after a pause."""
+        with self._woken:
+            self._steps_left = None
+            self._woken.notify_all()
+
+    def change(self, field: str, value: Any) -> None:
+        """Change a field of the recipe before the next step.
+
+        Args:
+            field: A name of `convnet.recipes.changes.changeable_fields`, or its last part.
+            value: The new value.
+
+        Raises:
+            RecipeError: Training has not started, the field cannot change, or the value is invalid.
+        """
+        with self._woken:
+            if self.recipe is None or self._setup is None:
+                raise RecipeError(f"'{field}' cannot be changed yet: training has not started")
+            after = changed(self.recipe, field, value)
+            require_applicable(self._setup, after)
+            self.recipe = after
+            self._asked.append((field, value))
+            self._woken.notify_all()
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether there are changes that were not taken."""
+        return bool(self._asked)
+
+    def take_save(self) -> bool:
+        """Whether a checkpoint was asked for since the last call."""
+        asked, self._saving = self._saving, False
+        return asked
+
+    def begin(self, setup: TrainingSetup, recipe: Recipe) -> None:
+        """Take requests for changes of a training.
+
+        Args:
+            setup: The training.
+            recipe: Its recipe with the changes so far.
+        """
+        with self._woken:
+            self._setup, self.recipe = setup, recipe
+
+    def take_changes(self) -> list[Asked]:
+        """The changes that were asked for since the last call."""
+        with self._woken:
+            asked, self._asked = self._asked, []
+        return asked
+
+    def wait(self) -> float:
+        """Wait while training is paused; returns at once if there is anything to do.
+
+        Returns:
+            The seconds waited.
+        """
+        if self._steps_left is None:
+            return 0.0
+        began = time.perf_counter()
+        with self._woken:
+            self._woken.wait_for(self._may_go)
+            if self._steps_left and not self._asked:
+                self._steps_left -= 1
+                self._saving = True
+        return time.perf_counter() - began
+
+    def _may_go(self) -> bool:
+        return self._steps_left != 0 or bool(self._asked) or self.stopping or self.finishing
+
+    @contextmanager
+    def stopped_by_signals(self) -> Iterator[None]:
+        """A block in which the first Ctrl-C or SIGTERM asks to stop.
+
+        A second signal acts as usual. Outside the main thread, which alone receives signals, nothing changes.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        signals = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.getsignal(number) for number in signals}
+
+        def ask(_number: int, _frame: FrameType | None) -> None:
+            self.stopping = self._saving = True  # without the lock, which this thread may hold
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+        for number in signals:
+            signal.signal(number, ask)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class ControlledBatches:
+    """The batches of a training; between them, requests take effect and recorded changes are made again.
+
+    Args:
+        folder: The run folder, whose `events.csv` has the changes.
+        setup: The training, where it starts or resumes.
+        control: The requests.
+    """
+
+    def __init__(self, folder: RunFolder, setup: TrainingSetup, control: Control) -> None:
+        self.setup, self.control = setup, control
+        self.log, self.changes = folder.file("events.csv"), folder.changes
+        step = setup.training.progress.step
+        self.done = sum(change.step < step for change in self.changes)
+        self.recipe = changed_recipe(setup.recipe, self.changes[: self.done])
+        control.begin(setup, self.recipe)
+
+    @property
+    def steps(self) -> int:
+        """The number of batches of the current epoch."""
+        return self.setup.batches.steps
+
+    def epoch(self, epoch: int = 0, first: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch, starting at index `first`."""
+        batches = self.setup.batches.epoch(epoch, first)
+        self._before_step()
+        for batch in batches:
+            yield batch
+            self._before_step()
+
+    def _before_step(self) -> None:
+        """Make the changes that are due, and wait while training is paused."""
+        self._repeat()
+        while True:
+            for field, value in self.control.take_changes():
+                self._make(field, value)
+            self.setup.training.idle_seconds += self.control.wait()
+            if not self.control.has_changes:
+                return
+
+    def _repeat(self) -> None:
+        """Make the recorded changes of this step."""
+        step = self.setup.training.progress.step
+        while self.done < len(self.changes) and self.changes[self.done].step <= step:
+            self._take_effect(self.changes[self.done])
+            self.control.begin(self.setup, self.recipe)
+
+    def _make(self, field: str, value: Any) -> None:
+        """Record a change, and make it."""
+        change = Change(self.setup.training.progress.step, field, value)
+        try:
+            require_applicable(self.setup, changed(self.recipe, field, value))
+        except ConvnetError as error:  # it was valid before another change
+            logger.warning("%s", error)
+            return
+        self.changes.insert(self.done, change)
+        write_changes(self.log, self.changes)
+        self._take_effect(change)
+
+    def _take_effect(self, change: Change) -> None:
+        after = changed(self.recipe, change.field, change.value)
+        apply_change(self.setup, self.recipe, after, change.step)
+        self.recipe = after
+        self.done += 1
+        logger.info("%s", change)
+        if self.control.told is not None:
+            self.control.told(change)
+
+
+def changed_recipe(recipe: Recipe, changes: Sequence[Change]) -> Recipe:
+    """A recipe after changes during training.
+
+    Raises:
+        RecipeError: A field cannot change, or a value is invalid.
+    """
+    for change in changes:
+        recipe = changed(recipe, change.field, change.value)
+    return recipe
