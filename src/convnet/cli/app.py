@@ -36,6 +36,7 @@ from convnet.cli import (
     review,
     runs,
     serve,
+    studio,
     summary,
     train,
 )
@@ -60,6 +61,7 @@ app.command("explain")(explain.explain)
 app.command("dream")(dream.dream)
 app.command("export")(export.export)
 app.command("serve")(serve.serve)
+app.command("studio")(studio.studio)
 app.command("report")(report.report)
 app.command("review")(review.review)
 app.command("runs")(runs.runs)

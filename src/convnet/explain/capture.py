@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from convnet.errors import ModelError
 from convnet.layers import ChannelMaxPool, FlattenLinear, LocallyConnected2d, LocalResponseNorm, Maxout
+from convnet.layers.evaluating import evaluating
 from convnet.registry import nearest
 
 _SILENT = {
@@ -114,7 +115,11 @@ class Capture:
 
 
 def capture(
-    model: nn.Module, image: Tensor, gradient_of: int | Callable[[Tensor], int] | None = None
+    model: nn.Module,
+    image: Tensor,
+    gradient_of: int | Callable[[Tensor], int] | None = None,
+    *,
+    objective: Callable[[Tensor], Tensor] | None = None,
 ) -> Capture:
     """Run a network in evaluation mode on one input and record every operation.
 
@@ -123,28 +128,29 @@ def capture(
         image: Its input, 1×C×H×W.
         gradient_of: The output k whose gradient is recorded, too, or a function that chooses it from the
             outputs.
+        objective: A function of the outputs whose gradient is recorded instead, such as a loss.
 
     Returns:
         The operations. The network is unchanged.
     """
-    source = image.detach().clone().requires_grad_(gradient_of is not None)
+    differentiated = gradient_of is not None or objective is not None
+    source = image.detach().clone().requires_grad_(differentiated)
     recorder = _Recorder(source)
-    training = [part for part in model.modules() if part.training]
-    model.eval()
-    try:
-        with torch.set_grad_enabled(gradient_of is not None), recorder.watching(model), recorder:
+    gradients: list[Tensor | None] = []
+    with evaluating(model), torch.set_grad_enabled(differentiated):
+        with recorder.watching(model), recorder:
             output = model(source)
-        gradients: list[Tensor | None] = [None] * len(recorder.results)
-        if gradient_of is not None and output.requires_grad:
-            target = gradient_of(output.detach()) if callable(gradient_of) else gradient_of
-            chosen = output[:, target].sum()
+        gradients = [None] * len(recorder.results)
+        if differentiated and output.requires_grad:
+            if objective is not None:
+                chosen = objective(output)
+            else:
+                target = gradient_of(output.detach()) if callable(gradient_of) else gradient_of
+                chosen = output[:, target].sum()
             places = [i for i, result in enumerate(recorder.results) if result.requires_grad]
             found = torch.autograd.grad(chosen, [recorder.results[i] for i in places], allow_unused=True)
             for place, gradient in zip(places, found, strict=True):
                 gradients[place] = gradient
-    finally:
-        for part in training:
-            part.training = True
     if not recorder.operations:
         raise ModelError("the network computes nothing from its input that can be followed")
     named = _unique(recorder.operations, dict(model.named_modules()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,10 +22,12 @@ class TrainingStart:
     Attributes:
         setup: The model and the data; a `recipes.TrainingSetup` when a recipe is trained.
         label: The name of the run among several (a variant, a fold); empty for a single run.
+        folder: The run folder; None if nothing is stored.
     """
 
     setup: Any
     label: str = ""
+    folder: Path | None = None
 
 
 @dataclass(frozen=True)

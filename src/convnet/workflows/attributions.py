@@ -45,7 +45,7 @@ def chosen_methods(
             raise RecipeError(f"--method applies to images and classes; {predictor.name} is {what}")
         return ()
     differentiable = any(op.gradient is not None for op in found.operations)
-    possible = applicable(inner_network(predictor)) if differentiable else ["occlusion"]
+    possible = applicable(inner_network(predictor.model)) if differentiable else ["occlusion"]
     spatial = any(max(op.output.shape[2:]) > 1 and op.gradient is not None for op in found.maps)
     possible = [name for name in possible if spatial or name not in CAMS]
     if asked is None:

@@ -42,6 +42,7 @@ class Control:
         self._saving = False
         self._steps_left: int | None = None
         self._asked: list[Asked] = []
+        self._calls: list[Callable[[], None]] = []
         self._setup: TrainingSetup | None = None
         self._woken = threading.Condition()
 
@@ -102,9 +103,15 @@ class Control:
             self._woken.notify_all()
 
     @property
-    def has_changes(self) -> bool:
-        """Whether there are changes that were not taken."""
-        return bool(self._asked)
+    def has_requests(self) -> bool:
+        """Whether there are changes or calls that were not taken."""
+        return bool(self._asked or self._calls)
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Call a function in the training thread before the next step, also while training is paused."""
+        with self._woken:
+            self._calls.append(function)
+            self._woken.notify_all()
 
     def take_save(self) -> bool:
         """Whether a checkpoint was asked for since the last call."""
@@ -127,6 +134,12 @@ class Control:
             asked, self._asked = self._asked, []
         return asked
 
+    def take_calls(self) -> list[Callable[[], None]]:
+        """The functions to call that were given since the last call."""
+        with self._woken:
+            calls, self._calls = self._calls, []
+        return calls
+
     def wait(self) -> float:
         """Wait while training is paused; returns at once if there is anything to do.
 
@@ -138,13 +151,13 @@ class Control:
         began = time.perf_counter()
         with self._woken:
             self._woken.wait_for(self._may_go)
-            if self._steps_left and not self._asked:
+            if self._steps_left and not self.has_requests:
                 self._steps_left -= 1
                 self._saving = True
         return time.perf_counter() - began
 
     def _may_go(self) -> bool:
-        return self._steps_left != 0 or bool(self._asked) or self.stopping or self.finishing
+        return self._steps_left != 0 or self.has_requests or self.stopping or self.finishing
 
     @contextmanager
     def stopped_by_signals(self) -> Iterator[None]:
@@ -203,13 +216,15 @@ class ControlledBatches:
             self._before_step()
 
     def _before_step(self) -> None:
-        """Make the changes that are due, and wait while training is paused."""
+        """Make the changes and calls that are due, and wait while training is paused."""
         self._repeat()
         while True:
             for field, value in self.control.take_changes():
                 self._make(field, value)
+            for call in self.control.take_calls():
+                call()
             self.setup.training.idle_seconds += self.control.wait()
-            if not self.control.has_changes:
+            if not self.control.has_requests:
                 return
 
     def _repeat(self) -> None:

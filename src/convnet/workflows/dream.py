@@ -59,7 +59,7 @@ def dream_image(
     sides = (max(1, round(height * factor)), max(1, round(width * factor)))
     scaled = stretch(pixels.transpose(1, 2, 0), sides)
     normal = normalize(torch.from_numpy(scaled.transpose(2, 0, 1).copy())[None])
-    network = inner_network(predictor)
+    network = inner_network(predictor.model)
     shape = predictor.inputs.shape
     names = layer_names(network, torch.zeros(1, *shape))
     if not names:

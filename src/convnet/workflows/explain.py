@@ -44,7 +44,7 @@ def explain_image(
     """Explain what a network does with one image; see `convnet.explain` for the arguments."""
     predictor = word.predictor if isinstance(word, Run) else load_network_predictor(word)
     pixels = _padded(predictor, read_one(predictor, image))
-    network = inner_network(predictor)
+    network = inner_network(predictor.model)
     normal = predictor.model.normalize(predictor.task.prepare_input(pixels)).detach()
     has_classes = predictor.task.target.has_classes
     if target is not None and not has_classes:
@@ -202,7 +202,7 @@ def exciting_image(predictor: NetworkPredictor, target: int, layer: str | None =
     """
     if len(predictor.model.features):
         raise ModelError(f"{predictor.name}: gradient ascent needs a network without classical features")
-    shape, network = predictor.inputs.shape, inner_network(predictor)
+    shape, network = predictor.inputs.shape, inner_network(predictor.model)
     found = visualize(
         MeanScores(network) if layer is None else network,
         (shape.channels, shape.height, shape.width),

@@ -5,13 +5,13 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from convnet.explain.visualize import Limits
+from convnet.layers import Network
 from convnet.outputs import UNCALIBRATED, Calibration
 from convnet.prediction import NetworkPredictor
 
 
-def inner_network(predictor: NetworkPredictor) -> nn.Module:
+def inner_network(model: Network) -> nn.Module:
     """The network without its normalization: normalized images → outputs."""
-    model = predictor.model
     if not len(model.features):
         return model.network
     stages = nn.Sequential()

@@ -161,7 +161,7 @@ def _field(
     """The receptive field of a position by the layer table."""
     channels = image.shape[1:]
     try:
-        rows = {row.name: row for row in summary(inner_network(predictor), tuple(channels)).layers}
+        rows = {row.name: row for row in summary(inner_network(predictor.model), tuple(channels)).layers}
     except ModelError:
         return None
     row = rows.get(op.name) or rows.get(op.module)

@@ -35,6 +35,6 @@ def first_weights(runs: Sequence[str | Path]) -> FirstLayers:
         name = Path(predictor.name).name or str(run)
         while name in networks:
             name += "'"
-        networks[name] = inner_network(predictor)
+        networks[name] = inner_network(predictor.model)
         classes[name] = tuple(predictor.labels.classes)
     return first_layers(networks, classes)

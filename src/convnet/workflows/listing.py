@@ -58,6 +58,11 @@ def list_runs(folder: Path) -> list[RunRow]:
     return sorted(rows, key=lambda row: row.date, reverse=True)
 
 
+def has_runs(folder: Path) -> bool:
+    """Whether a folder holds runs, in it or up to three levels below it."""
+    return next(_run_folders(folder, DEPTH), None) is not None
+
+
 def _run_folders(folder: Path, depth: int) -> Iterator[Path]:
     if (folder / "run.json").exists():
         yield folder

@@ -47,7 +47,7 @@ def network_and_image(model: str, image: str | Path) -> tuple[nn.Module, Tensor]
         (inputs,) = predictor.read(predictor.files(image))
         with torch.no_grad():
             normal = predictor.model.normalize(predictor.task.prepare_input(torch.from_numpy(inputs.images)))
-        return inner_network(predictor).eval(), normal[0]
+        return inner_network(predictor.model).eval(), normal[0]
     facts = MODELS.facts(name) if (name := named_model(model)["name"]) in MODELS else None
     shape = _at_most(facts.native if facts else NATIVE)
     with torch.random.fork_rng(devices=[]):

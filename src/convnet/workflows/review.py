@@ -18,6 +18,7 @@ from torch import Tensor
 from convnet.atomic import write_atomically
 from convnet.data import Dataset, ImageDataset, Loader, Split, location, read_split
 from convnet.data.audit.confident_learning import Issue, label_issues
+from convnet.data.files.manifest import UNUSED, Manifest
 from convnet.errors import DataError, RunError
 from convnet.explain import embed
 from convnet.recipes.load import require_embedding
@@ -238,31 +239,80 @@ def apply_corrections(run: Run, corrections: Path, out: Path) -> Corrected:
             "change the labels where they come from"
         )
     split = read_split(run.folder.read("split.csv"), dataset, run.folder.file("split.csv"))
+    names = {int(i): name for name in NAMES for i in split[name]}
+    manifest = dataset.files.manifest
+    classes = dataset.info.classes
+    samples = [
+        LabeledFile(
+            location(dataset, i),
+            classes[int(dataset.targets[i])],
+            names.get(i, UNUSED),
+            manifest.samples[int(dataset.rows[i])].group,
+        )
+        for i in range(len(dataset))
+    ]
+    return _write_corrected(manifest, samples, classes, corrections, out)
+
+
+def correct_manifest(manifest: Manifest, corrections: Path, out: Path) -> Corrected:
+    """Write a table of image files with corrected labels, which `train` accepts; the files are unchanged.
+
+    Args:
+        manifest: Image files in a folder, with one class each.
+        corrections: As for `apply_corrections`.
+        out: The table to write: path and label of every image, and its split and group where it has them.
+
+    Returns:
+        The numbers of labels that changed and of images that were left out.
+
+    Raises:
+        DataError: As for `apply_corrections`.
+    """
+    if manifest.multi_label or not Path(str(manifest.store.root)).is_dir():
+        raise DataError(
+            f"{manifest.name}: has no image files with one class each in a folder, so no table of paths "
+            "can be written; change the labels where they come from"
+        )
+    samples = [LabeledFile(s.entry.name, s.labels[0], s.split, s.group) for s in manifest.samples]
+    return _write_corrected(manifest, samples, manifest.classes, corrections, out)
+
+
+class LabeledFile(NamedTuple):
+    """An image file, its class, its split and its group."""
+
+    path: str
+    label: str
+    split: str | None
+    group: str | None
+
+
+def _write_corrected(
+    manifest: Manifest, samples: Sequence[LabeledFile], classes: Sequence[str], corrections: Path, out: Path
+) -> Corrected:
+    """Write the table of samples with corrected labels; those without a use are left out."""
     new = _read_corrections(corrections)
-    places = {location(dataset, i): i for i in range(len(dataset))}
-    unknown = [path for path in new if path not in places]
+    known = {sample.path for sample in samples}
+    unknown = [path for path in new if path not in known]
     if unknown:
         raise DataError(
-            f"{corrections}: {unknown[0]} is not in {dataset.info.name} ({len(unknown):,} such paths); use "
+            f"{corrections}: {unknown[0]} is not in {manifest.name} ({len(unknown):,} such paths); use "
             "the paths of suspects.csv"
         )
-    classes = dataset.info.classes
     strange = {label for label in new.values() if label != REMOVE and label not in classes}
     if strange:
-        known = ", ".join(classes[:20])
-        raise DataError(f"{corrections}: unknown class '{min(strange)}'; the classes are {known}")
-    names = {int(i): name for name in NAMES for i in split[name]}
-    manifest, text, counts = dataset.files.manifest, io.StringIO(newline=""), Counter[str]()
+        listed = ", ".join(classes[:20])
+        raise DataError(f"{corrections}: unknown class '{min(strange)}'; the classes are {listed}")
+    has_splits, has_groups = any(s.split for s in samples), any(s.group is not None for s in samples)
+    text, counts = io.StringIO(newline=""), Counter[str]()
     writer = csv.writer(text, lineterminator="\r\n")
-    grouped = manifest.groups is not None
-    writer.writerow(["path", "label", "split", *(["group"] if grouped else [])])
-    for path, index in places.items():
-        label = classes[int(dataset.targets[index])]
-        chosen = new.get(path, label)
-        counts["removed" if chosen == REMOVE else "kept" if chosen == label else "changed"] += 1
-        if chosen != REMOVE and index in names:
-            group = [manifest.samples[int(dataset.rows[index])].group or ""] if grouped else []
-            writer.writerow([str(manifest.store.root / path), chosen, names[index], *group])
+    writer.writerow(["path", "label", *(["split"] if has_splits else []), *(["group"] if has_groups else [])])
+    for sample in samples:
+        chosen = new.get(sample.path, sample.label)
+        counts["removed" if chosen == REMOVE else "kept" if chosen == sample.label else "changed"] += 1
+        if chosen != REMOVE and sample.split != UNUSED:
+            more = [sample.split or "train"] if has_splits else []
+            more += [sample.group or ""] if has_groups else []
+            writer.writerow([str(manifest.store.root / sample.path), chosen, *more])
     write_atomically(out, text.getvalue())
     return Corrected(counts["changed"], counts["removed"])
 

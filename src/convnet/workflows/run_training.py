@@ -94,7 +94,7 @@ def run_training(
     stopped = False
     control = control or Control()
     try:
-        notify(listeners, TrainingStart(setup))
+        notify(listeners, TrainingStart(setup, folder=folder.path))
     except StopTraining:
         stopped = True
     stopping = recipe.early_stopping

@@ -1,0 +1,1 @@
+"""The studio: a local web page that trains networks, looks into them and reviews data."""

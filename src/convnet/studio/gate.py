@@ -1,0 +1,124 @@
+"""`Gate`: who may use the studio: the token, the host and the origin of every request; headers of answers."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qs, urlencode
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse, RedirectResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from convnet.errors import in_one_line
+
+PAGE = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src "
+    "'self'; media-src blob:; frame-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""The content security policy of the studio's own pages."""
+REPORT = (
+    "sandbox allow-scripts allow-popups; default-src 'none'; script-src 'unsafe-inline'; "
+    "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+)
+"""That of reports, which are self-contained files: they reach neither the studio nor anything else."""
+HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(self), microphone=(), geolocation=()"),
+)
+SAFE = ("GET", "HEAD")
+logger = logging.getLogger(__name__)
+
+
+class Gate:
+    """The outermost layer of the application.
+
+    Args:
+        app: The application.
+        port: The port of the server.
+        token: The token of this start of the studio.
+    """
+
+    def __init__(self, app: ASGIApp, port: int, token: str) -> None:
+        self._app, self._token = app, token
+        self._hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")}
+        self._cookie = f"convnet-studio-{port}"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request or socket."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        refused = self._refusal(scope, headers)
+        if scope["type"] == "websocket":
+            if refused is not None:
+                await send({"type": "websocket.close", "code": 4403, "reason": refused[1]})
+                return
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def answer(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [*message.get("headers", ()), *HEADERS]
+                if not any(name == b"content-security-policy" for name, _ in message["headers"]):
+                    message["headers"].append((b"content-security-policy", PAGE.encode()))
+            await send(message)
+
+        if refused is not None:
+            await JSONResponse({"error": refused[1]}, refused[0])(scope, receive, answer)
+        elif scope["path"] == "/" and b"token=" in scope["query_string"]:
+            await self._welcome(scope, receive, answer)
+        else:
+            try:
+                await self._app(scope, receive, answer)
+            except Exception as error:  # unexpected: the page gets a message, the log the reason
+                logger.error("%s %s: %s: %s", scope["method"], scope["path"], type(error).__name__, error)
+                if not started:
+                    text = f"the studio failed: {type(error).__name__}: {in_one_line(error)}"
+                    await JSONResponse({"error": text}, 500)(scope, receive, answer)
+
+    def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
+        """Status and message for a request that is refused; None for others."""
+        if headers.get("host") not in self._hosts:
+            return 421, "this server answers only at its own address on this machine"
+        origin = headers.get("origin")
+        own = {f"http://{host}" for host in self._hosts}
+        unsafe = scope["type"] == "websocket" or scope["method"] not in SAFE
+        if (unsafe and origin is None) or (origin is not None and origin not in own):
+            return 403, "requests from other pages are refused"
+        if not self._known(scope, headers):
+            return 401, "open the address that 'convnet studio' printed; it has the token"
+        return None
+
+    def _known(self, scope: Scope, headers: Headers) -> bool:
+        """Whether a request has the token, in its cookie or, for the page, in its address."""
+        cookies: SimpleCookie = SimpleCookie()
+        try:
+            cookies.load(headers.get("cookie", ""))
+        except CookieError:
+            return False
+        found = cookies[self._cookie].value if self._cookie in cookies else ""
+        if scope["type"] == "http" and scope["path"] == "/" and not self._same(found):
+            query = parse_qs(scope["query_string"].decode("latin-1"))
+            found = query.get("token", [""])[0]
+        return self._same(found)
+
+    def _same(self, found: str) -> bool:
+        return secrets.compare_digest(found.encode(), self._token.encode())
+
+    async def _welcome(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Store the token in a cookie and remove it from the address."""
+        query = parse_qs(scope["query_string"].decode("latin-1"))
+        query.pop("token", None)
+        rest = urlencode(query, doseq=True)
+        response = RedirectResponse("/" + (f"?{rest}" if rest else ""), 303)
+        response.set_cookie(self._cookie, self._token, httponly=True, samesite="strict")
+        await response(scope, receive, send)

@@ -1,0 +1,304 @@
+"""Training jobs: a queue of training processes, what they said, and who watches them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from convnet.cores import available_cores
+from convnet.errors import RunError
+from convnet.studio.audience import Audience
+from convnet.studio.channel import Message, packed, receive_message
+
+logger = logging.getLogger(__name__)
+
+ENDED = ("finished", "stopped", "failed")
+REPLY_SECONDS = 60.0
+STOP_SECONDS = 60.0
+"""How long a training process may take to save and end."""
+
+
+@dataclass
+class Job:
+    """A run that is trained or waits for it.
+
+    Attributes:
+        number: Its number.
+        group: The number of the first job of a race; its own number for a single job.
+        order: What the training process is told; see `worker`.
+        command: The command that does the same.
+        state: "queued", "preparing", "running", or one of `ENDED`.
+        message: Why it ended.
+        paused: Whether it is paused.
+        facts: What the process said when training started.
+        images: The held-out images, as a binary message.
+        steps: Step, learning rate, loss, score.
+        epochs: Epoch, step, losses and scores of training and validation.
+        changes: Step, field, value.
+        answers: The latest probabilities for the held-out images.
+        result: The final figures.
+        log: What the process logged.
+        audience: The pages that watch it.
+    """
+
+    number: int
+    group: int
+    order: dict[str, Any]
+    command: str
+    state: str = "queued"
+    message: str = ""
+    paused: bool = False
+    facts: dict[str, Any] | None = None
+    images: bytes | None = None
+    steps: list[list[Any]] = field(default_factory=list)
+    epochs: list[list[Any]] = field(default_factory=list)
+    changes: list[list[Any]] = field(default_factory=list)
+    answers: dict[str, Any] | None = None
+    result: dict[str, Any] | None = None
+    log: list[str] = field(default_factory=list)
+    process: asyncio.subprocess.Process | None = None
+    replies: dict[int, asyncio.Future[dict[str, Any]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.audience = Audience(self.write)
+
+    @property
+    def run(self) -> str | None:
+        """The run folder, once it exists."""
+        return self.order.get("run") or (self.facts or {}).get("run")
+
+    def summary(self) -> dict[str, Any]:
+        """The job in a list."""
+        facts = self.facts or {}
+        return {
+            "number": self.number,
+            "group": self.group,
+            "state": self.state,
+            "message": self.message,
+            "paused": self.paused,
+            "run": self.run,
+            "command": self.command,
+            "title": self.order.get("title", ""),
+            "epochs": facts.get("epochs"),
+            "epoch": self.epochs[-1][0] if self.epochs else 0,
+            "step": self.steps[-1][0] if self.steps else 0,
+        }
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that a page needs that begins to watch."""
+        return {
+            "type": "snapshot",
+            **self.summary(),
+            "facts": self.facts,
+            "steps": self.steps,
+            "epoch_rows": self.epochs,
+            "changes": self.changes,
+            "answers": self.answers,
+            "result": self.result,
+            "log": self.log,
+            "has_images": self.images is not None,
+        }
+
+    def tell_state(self) -> None:
+        """Say that the state has changed."""
+        self.audience.tell({"type": "state", **self.summary(), "result": self.result})
+
+    def write(self, verb: str, **content: Any) -> None:
+        """Send a request to the process; nothing if there is none."""
+        if self.process is not None and self.process.stdin is not None:
+            with contextlib.suppress(OSError, RuntimeError):  # it has just ended
+                self.process.stdin.write(packed({"verb": verb, **content}))
+
+
+class JobQueue:
+    """Trains one job, or one race, at a time, each in a process of its own.
+
+    Args:
+        log: The file that receives what the processes print.
+    """
+
+    def __init__(self, log: Path) -> None:
+        self.jobs: dict[int, Job] = {}
+        self._log = log
+        self._numbers = itertools.count(1)
+        self._requests = itertools.count(1)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
+
+    def submit(self, orders: Sequence[tuple[dict[str, Any], str]]) -> list[Job]:
+        """Add a job, or the jobs of a race, which start together.
+
+        Args:
+            orders: For each, what the process is told and the command that does the same.
+        """
+        numbers = [next(self._numbers) for _ in orders]
+        jobs = [
+            Job(number, numbers[0], order, command)
+            for number, (order, command) in zip(numbers, orders, strict=True)
+        ]
+        self.jobs |= {job.number: job for job in jobs}
+        self._start_next()
+        return jobs
+
+    def __getitem__(self, number: int) -> Job:
+        """A job.
+
+        Raises:
+            KeyError: There is none of that number.
+        """
+        return self.jobs[number]
+
+    def training(self, run: Path) -> Job | None:
+        """The job that trains a run, or waits for it."""
+        active = (job for job in self.jobs.values() if job.state not in ENDED and job.run is not None)
+        return next((job for job in active if Path(str(job.run)) == run), None)
+
+    def _start_next(self) -> None:
+        active = [job for job in self.jobs.values() if job.state not in (*ENDED, "queued")]
+        waiting = [job for job in self.jobs.values() if job.state == "queued"]
+        if active or not waiting or self._closing:
+            return
+        started = [job for job in waiting if job.group == waiting[0].group]
+        for job in started:
+            job.state = "preparing"
+            job.order["threads"] = max(1, available_cores() // len(started))
+            task = asyncio.get_running_loop().create_task(self._run(job))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, job: Job) -> None:
+        """Train a job to its end."""
+        try:
+            with self._log.open("ab") as log:
+                job.process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-m",
+                    "convnet.studio.worker",
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=log,
+                )
+            job.tell_state()
+            job.write(**job.order)
+            assert job.process.stdout is not None
+            while (message := await receive_message(job.process.stdout)) is not None:
+                self._take(job, message)
+            status = await job.process.wait()
+            if job.state not in ENDED:
+                job.state, job.message = "failed", _died(status, job.run)
+        except OSError as error:
+            job.state, job.message = "failed", f"the training process cannot be started: {error}"
+        finally:
+            for reply in job.replies.values():
+                if not reply.done():
+                    reply.set_result({"error": "training has ended"})
+            job.process = None
+            if job.state not in ENDED:
+                job.state = "stopped"
+            job.paused = False
+            job.tell_state()
+            self._start_next()
+
+    def _take(self, job: Job, message: Message) -> None:
+        """Store a message of the process, and pass it on."""
+        if isinstance(message, bytes):
+            if job.images is None and (job.facts or {}).get("images"):
+                job.images = message  # the first binary message of a job on images
+                job.audience.tell({"type": "images"})
+            else:
+                job.audience.show(message)
+            return
+        kind = message["type"]
+        if kind == "reply":
+            reply = job.replies.pop(message["to"], None)
+            if reply is not None and not reply.done():
+                reply.set_result(message)
+            return
+        if kind == "started":
+            job.facts, job.state = message, "running"
+            job.audience.tell(job.snapshot())
+            job.audience.restart()
+            return
+        if kind == "ended":
+            job.state, job.message = message["state"], message.get("message", "")
+            job.result = message.get("result")
+            return  # the state is told when the process has ended
+        self._store(job, kind, message)
+        job.audience.tell(message)
+
+    def _store(self, job: Job, kind: str, message: dict[str, Any]) -> None:
+        if kind == "history":
+            job.steps, job.epochs, job.changes = message["steps"], message["epochs"], message["changes"]
+        elif kind == "steps":
+            job.steps += message["rows"]
+        elif kind == "epoch":
+            job.epochs.append(message["row"])
+        elif kind == "change":
+            if message["row"] not in job.changes:
+                job.changes.append(message["row"])
+        elif kind == "answers":
+            job.answers = message
+        elif kind == "log":
+            job.log = [*job.log[-200:], message["text"]]
+
+    def ask(self, job: Job, verb: str, **content: Any) -> None:
+        """Send a request to the process of a job.
+
+        Raises:
+            RunError: The job is not running.
+        """
+        if job.state == "queued" and verb == "stop":
+            job.state, job.message = "stopped", "removed from the queue"
+            job.tell_state()
+            return
+        if job.process is None:
+            raise RunError(f"job {job.number} is {job.state}; it takes no requests")
+        job.write(verb, **content)
+        if verb in ("pause", "step", "resume"):
+            job.paused = verb != "resume"
+            job.tell_state()
+
+    async def change(self, job: Job, name: str, value: Any) -> None:
+        """Change a field of the recipe of a running job.
+
+        Raises:
+            RunError: The job is not running, or the change is not possible.
+        """
+        if job.process is None:
+            raise RunError(f"job {job.number} is {job.state}; '{name}' cannot be changed")
+        number = next(self._requests)
+        reply = asyncio.get_running_loop().create_future()
+        job.replies[number] = reply
+        job.write("change", id=number, field=name, value=value)
+        try:
+            answer = await asyncio.wait_for(reply, REPLY_SECONDS)
+        except TimeoutError:
+            raise RunError(f"'{name}' was not changed: training does not answer") from None
+        if "error" in answer:
+            raise RunError(answer["error"])
+
+    async def close(self) -> None:
+        """Stop all jobs; their runs can be resumed."""
+        self._closing = True
+        for job in self.jobs.values():
+            if job.process is not None and job.process.stdin is not None:
+                job.process.stdin.close()  # its end asks the process to save and stop
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
+            for job in self.jobs.values():
+                if late and job.process is not None:
+                    job.process.kill()
+
+
+def _died(status: int, run: str | None) -> str:
+    """A message for a process that ended without a last word."""
+    how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+    way_out = f"; continue with: convnet resume {run}" if run else ""
+    return f"the training process {how}{' (out of memory?)' if status == -9 else ''}{way_out}"

@@ -1,0 +1,140 @@
+"""`Workspace`: the folders that the studio reads and writes; nothing outside them is reached by name."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from convnet.atomic import cannot_write
+from convnet.data import DATASETS
+from convnet.errors import DataError, RunError
+from convnet.recipes import RECIPES
+
+LARGEST_UPLOAD = 2 << 30
+"""The largest number of bytes of a data set that is uploaded."""
+LARGEST_IMAGE = 32 << 20
+"""That of an image."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folders of the studio.
+
+    Attributes:
+        runs: The folder of the runs, which also holds uploads, corrections and deleted runs.
+        roots: The folders with data, and files of data, that may be opened.
+    """
+
+    runs: Path
+    roots: tuple[Path, ...] = field(default=())
+
+    @property
+    def trash(self) -> Path:
+        """The folder of deleted runs."""
+        return self.runs / ".trash"
+
+    @property
+    def uploads(self) -> Path:
+        """The folder of uploaded data sets."""
+        return self.runs / ".uploads"
+
+    @property
+    def bundles(self) -> Path:
+        """The folder of exported bundles."""
+        return self.runs / "bundles"
+
+    def corrections(self, name: str) -> Path:
+        """The table of corrected labels of a data set."""
+        return self.runs / "corrections" / re.sub(r"[^\w.=-]+", "_", name).strip("._") / "corrections.csv"
+
+    def run(self, name: str) -> Path:
+        """A run by its path below the folder of runs.
+
+        Raises:
+            RunError: There is none.
+        """
+        path = _resolved(self.runs / name)
+        if not path.is_relative_to(self.runs.resolve()) or not _exists(path / "run.json"):
+            raise RunError(f"{name}: no such run in {self.runs}")
+        return path
+
+    def name_of(self, run: Path) -> str:
+        """The path of a run below the folder of runs."""
+        return run.resolve().relative_to(self.runs.resolve()).as_posix()
+
+    def source(self, word: str) -> str:
+        """The data set, recipe or path that a word stands for.
+
+        Raises:
+            DataError: It is a path outside the folders given, or does not exist.
+        """
+        path = _resolved(Path(word).expanduser())
+        if (word in DATASETS or word in RECIPES) and not _exists(path):
+            return word
+        places = [*self.roots, self.uploads, self.runs]
+        if word and not any(
+            path == place.resolve() or path.is_relative_to(place.resolve()) for place in places
+        ):
+            if word in DATASETS or word in RECIPES:
+                return word
+            raise DataError(
+                f"{word[:200]}: is outside the folders of the studio; start it with that folder: "
+                f"convnet studio {word[:200]}"
+            )
+        if not word or not _exists(path):
+            raise DataError(f"{word[:200] or 'data'}: no such data set, folder or file")
+        return str(path)
+
+    async def receive(self, name: str, content: AsyncIterator[bytes], limit: int = LARGEST_UPLOAD) -> Path:
+        """Store an upload as it arrives.
+
+        Args:
+            name: The file name; its folders are dropped.
+            content: The parts of the file.
+            limit: The largest number of bytes.
+
+        Raises:
+            DataError: The file is too large or has no usable name.
+            RunError: The disk is full or the folder is not writable.
+        """
+        stem = re.sub(r"[^\w.-]+", "_", Path(name.replace("\\", "/")).name).strip("._")[-80:]
+        if not stem:
+            raise DataError("the upload needs a file name")
+        folder = self.uploads / f"{time.time_ns():x}"
+        target, count = folder / stem, 0
+        try:
+            folder.mkdir(parents=True)
+            with target.open("wb") as file:
+                async for part in content:
+                    count += len(part)
+                    if count > limit:
+                        raise DataError(
+                            f"{stem}: larger than {limit >> 20:,} MB; put it into a folder instead"
+                        )
+                    file.write(part)
+        except BaseException as error:
+            with suppress(OSError):
+                shutil.rmtree(folder)
+            if isinstance(error, OSError):
+                raise RunError(cannot_write(self.uploads, error)) from error
+            raise
+        return target
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise DataError(f"{str(path)[:200]!r}: {error}") from error
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
