@@ -91,6 +91,7 @@ class Inspection:
         made = self.predictor.kind.prediction(
             "image", self.logits[0].float().numpy(), self.pixels[0].numpy(), self.predictor.labels
         ).as_dict()
+        made["probabilities"] = list(made["probabilities"].items())  # JavaScript would sort digits as keys
         made["temperature"] = self.predictor.labels.calibration.temperature
         return made
 

@@ -56,7 +56,7 @@ class Live:
         self.watched = 0
         self._rows: list[list[float | None]] = []
         self._told = self._answered = 0.0
-        self._free_at = 0.0
+        self._free_at = self._cost = 0.0
 
     def __call__(self, event: Event) -> None:
         """Send what belongs to an event."""
@@ -190,9 +190,10 @@ class Live:
         self._spend(began)
 
     def _spend(self, began: float) -> None:
-        """Leave training enough time before the next frame."""
+        """Leave training enough time before the next frame; a single slow one does not count."""
         now = time.monotonic()
-        self._free_at = max(self._free_at, now) + (now - began) * (1 / SHARE - 1)
+        cost, self._cost = min(now - began, self._cost or now - began), now - began
+        self._free_at = now + cost * (1 / SHARE - 1)
 
 
 def history(folder: RunFolder, score: str) -> dict[str, Any]:

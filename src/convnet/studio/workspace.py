@@ -45,12 +45,27 @@ class Workspace:
 
     @property
     def bundles(self) -> Path:
-        """The folder of exported bundles."""
-        return self.runs / "bundles"
+        """The folder of exported bundles, beside that of the runs, as for `convnet export`."""
+        return self.runs.parent / "bundles"
 
     def corrections(self, name: str) -> Path:
         """The table of corrected labels of a data set."""
         return self.runs / "corrections" / re.sub(r"[^\w.=-]+", "_", name).strip("._") / "corrections.csv"
+
+    def discard(self, path: Path, name: str) -> str:
+        """Move a run or a bundle to the trash.
+
+        Args:
+            path: Its folder.
+            name: Its name in the trash.
+
+        Returns:
+            Its path below the trash.
+        """
+        place = self.trash / f"{time.time_ns():x}" / name
+        place.parent.mkdir(parents=True)
+        shutil.move(path, place)
+        return place.relative_to(self.trash).as_posix()
 
     def run(self, name: str) -> Path:
         """A run by its path below the folder of runs.

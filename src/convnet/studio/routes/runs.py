@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -107,6 +106,9 @@ def export(request: Request, order: ExportOrder) -> dict[str, Any]:
     workspace = studio_of(request).workspace
     path = workspace.run(order.run)
     out = workspace.bundles / path.name
+    if is_bundle(out):
+        studio_of(request).servers.stop(out)
+        workspace.discard(out, f"bundles/{out.name}")
     made = export_run(
         load_run(path), out, formats=["onnx"] if order.onnx else [], quantize=order.onnx and order.int8
     )
@@ -149,10 +151,7 @@ def delete(request: Request, asked: RunName) -> dict[str, str]:
     path = workspace.run(asked.run)
     if studio.jobs.training(path) is not None:
         raise RunError(f"{asked.run}: is being trained; stop it first")
-    place = workspace.trash / f"{time.time_ns():x}" / asked.run
-    place.parent.mkdir(parents=True)
-    shutil.move(path, place)
-    return {"trash": place.relative_to(workspace.trash).as_posix()}
+    return {"trash": workspace.discard(path, asked.run)}
 
 
 class Trashed(BaseModel):

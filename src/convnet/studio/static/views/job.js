@@ -1,0 +1,369 @@
+// Watch a run being trained, and change it: curves, held-out images, layers.
+
+import { connect, getBytes, post } from "../api.js";
+import { LineChart } from "../charts.js";
+import { button, commandBox, field, h, notify, number, percent, replace, select } from "../dom.js";
+import { asText, asValue, title } from "../form.js";
+import { MapGrid, drawImage } from "../maps.js";
+import { address } from "../studio.js";
+import { unpack } from "../tensors.js";
+
+const KINDS = { activation: "activations", "activation-gradient": "gradients of activations", weight: "weights", "weight-gradient": "gradients of weights" };
+const ENDED = ["finished", "stopped", "failed"];
+const REDRAW = 250;
+
+export async function show(root, parameters, signal) {
+  const numbers = [parameters.get("n"), parameters.get("with")].filter(Boolean);
+  const charts = new Charts();
+  const panels = numbers.map((n, i) => new Panel(n, i, charts, signal));
+  root.append(
+    h("h1", {}, numbers.length > 1 ? "Race" : "Training"),
+    charts.element,
+    h("div", { className: numbers.length > 1 ? "race-panels" : "" }, panels.map((panel) => panel.element)),
+  );
+  charts.panels = panels;
+  panels.forEach((panel) => panel.connect());
+}
+
+// The curves of one run, or of two in a race.
+class Charts {
+  constructor() {
+    this.panels = [];
+    this.loss = new LineChart({ title: "Loss", across: "step", logarithmic: true });
+    this.score = new LineChart({ title: "Accuracy", across: "step", unit: percent });
+    this.element = h("div", { className: "charts" }, this.loss.element, this.score.element);
+    this.due = 0;
+  }
+
+  plan() {
+    if (this.due) return;
+    this.due = setTimeout(() => requestAnimationFrame(() => { this.due = 0; this.draw(); }), REDRAW);
+  }
+
+  draw() {
+    const [losses, scores, marks] = [[], [], []];
+    this.panels.forEach((panel, i) => {
+      const name = this.panels.length > 1 ? `${panel.optimizer} ` : "";
+      const style = this.panels.length > 1 ? 2 * i : 0;
+      const other = this.panels.length > 1 ? 2 * i : 1;
+      const steps = (place) => panel.steps.map((row) => [row[0], row[place]]);
+      losses.push({ name: `${name}per step`, points: steps(2), style, faint: true });
+      losses.push({ name: `${name}training`, points: [...smooth(steps(2))], style });
+      losses.push({ name: `${name}validation`, points: panel.epochs.map((row) => [row[1], row[4]]), style: other, dashed: true });
+      scores.push({ name: `${name}training`, points: [...smooth(steps(3))], style });
+      scores.push({ name: `${name}validation`, points: panel.epochs.map((row) => [row[1], row[5]]), style: other, dashed: true });
+      marks.push(...panel.changes.map(([step, name, value]) => [step, `step ${step}: ${name} = ${asText(value)}`]));
+    });
+    this.loss.draw(losses, marks);
+    const score = this.panels[0]?.facts?.score;
+    if (score) {
+      this.score.title = this.score.element.firstChild.textContent = score.label[0].toUpperCase() + score.label.slice(1);
+      if (!score.percent) this.score.unit = (value) => number(value, 4);
+    }
+    this.score.draw(scores, marks);
+  }
+}
+
+// A running mean, as the training curve of an epoch is noisy from step to step.
+function* smooth(points) {
+  let mean = null;
+  for (const [x, y] of points) {
+    if (!Number.isFinite(y)) continue;
+    mean = mean === null ? y : 0.9 * mean + 0.1 * y;
+    yield [x, mean];
+  }
+}
+
+class Panel {
+  constructor(job, place, charts, signal) {
+    Object.assign(this, { job, place, charts, signal });
+    [this.steps, this.epochs, this.changes, this.facts] = [[], [], [], null];
+    this.status = h("p", { className: "status", role: "status" });
+    this.bar = h("progress", { max: 1, value: 0, ariaLabel: "Progress" });
+    this.figures = h("p", { className: "figures" });
+    this.actions = h("p", { className: "actions" });
+    this.controls = h("div", { className: "fields" });
+    this.log = h("pre", { className: "log", tabIndex: 0, ariaLabel: "Log" });
+    this.made = h("ul", { className: "changes" });
+    this.command = commandBox("");
+    this.answers = h("div", { className: "answers" });
+    this.layers = new Layers(this);
+    this.ended = h("div");
+    this.heading = h("h2", {}, `Job ${job}`);
+    this.element = h("section", { className: "panel", ariaLabel: `Job ${job}` },
+      this.heading, this.status, this.bar, this.figures, this.actions, this.ended, this.command,
+      h("details", { open: true }, h("summary", {}, "Change while it runs"), this.controls, this.made),
+      h("section", {}, h("h3", {}, "Held-out images"), this.answers),
+      this.layers.element,
+      h("details", {}, h("summary", {}, "Log"), this.log));
+  }
+
+  get optimizer() {
+    return this.facts?.recipe.optimizer.name ?? `job ${this.job}`;
+  }
+
+  connect() {
+    this.socket = connect(`api/jobs/${this.job}/live`, {
+      opened: () => this.layers.watch(),
+      text: (message) => this.#take(message),
+      binary: (buffer) => this.#frame(buffer),
+    }, this.signal);
+  }
+
+  #take(message) {
+    const { type } = message;
+    if (type === "snapshot") {
+      [this.steps, this.epochs, this.changes] = [message.steps, message.epoch_rows, message.changes];
+      this.log.textContent = message.log.join("\n");
+      if (message.facts) this.#start(message.facts);
+      if (message.has_images) this.#images();
+      this.#state(message);
+      if (message.answers) this.#answer(message.answers);
+      this.#listChanges();
+    } else if (type === "state") this.#state(message);
+    else if (type === "images") this.#images();
+    else if (type === "steps") {
+      this.steps.push(...message.rows);
+      this.perEpoch = message.per_epoch || this.perEpoch;
+    }
+    else if (type === "epoch") {
+      this.epochs.push(message.row);
+      this.speed = message.seconds ? message.images / message.seconds : null;
+    } else if (type === "history") {
+      [this.steps, this.epochs, this.changes] = [message.steps, message.epochs, message.changes];
+      this.#listChanges();
+    } else if (type === "change") {
+      this.changes.push(message.row);
+      this.#listChanges();
+    } else if (type === "answers") this.#answer(message);
+    else if (type === "log") this.log.textContent += `${message.text}\n`;
+    this.#figures();
+    this.charts.plan();
+  }
+
+  #start(facts) {
+    const first = this.facts === null;
+    this.facts = facts;
+    this.perEpoch = facts.steps_per_epoch;
+    this.heading.textContent = `${facts.recipe.name}: ${facts.recipe.model.name}, ${facts.recipe.optimizer.name}`;
+    replace(this.controls, facts.changeable.map((name) => this.#control(name)));
+    if (first) this.layers.build(facts.layers);
+    this.layers.watch();
+  }
+
+  // A field that can be changed during training.
+  #control(name) {
+    const before = name.split(".").reduce((place, part) => place?.[part], this.facts.recipe);
+    const value = this.changes.filter((change) => change[1] === name).at(-1)?.[2] ?? before;
+    const problem = h("small", { className: "error", role: "alert" });
+    const send = async (next) => {
+      problem.textContent = "";
+      try {
+        await post(`api/jobs/${this.job}/change`, { field: name, value: next });
+      } catch (error) {
+        problem.textContent = error.message;
+      }
+    };
+    const control = name === "optimizer"
+      ? select(["sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw", "adadelta"], value?.name ?? value, (event) => send(event.target.value))
+      : typeof value === "boolean"
+        ? h("input", { type: "checkbox", checked: value, onchange: (event) => send(event.target.checked) })
+        : h("input", { type: "text", value: asText(value), spellcheck: false, onchange: (event) => send(asValue(event.target.value)) });
+    control.name = name;
+    const [section, option] = name.split(".");
+    const label = option ? `${title(option)}${section === "model" ? " (model)" : ""}` : title(name);
+    const made = field(label, control);
+    made.append(problem);
+    return made;
+  }
+
+  #state(message) {
+    Object.assign(this, { state: message.state, paused: message.paused, result: message.result, run: message.run });
+    this.command.show(message.command);
+    const text = { queued: "Waits in the queue", preparing: "Prepares the data and the network", running: this.paused ? "Paused" : "Training", finished: "Finished", stopped: "Stopped", failed: "Failed" }[this.state];
+    this.status.textContent = this.state === "failed" || (this.state === "stopped" && message.message) ? `${text}: ${message.message}` : text;
+    this.status.className = `status ${this.state}`;
+    const act = (verb, label, properties) => button(label, () => post(`api/jobs/${this.job}/${verb}`).catch((error) => notify(error.message, "error")), properties);
+    const running = this.state === "running";
+    replace(this.actions,
+      running && !this.paused ? act("pause", "Pause") : null,
+      running && this.paused ? act("resume", "Resume", { className: "primary" }) : null,
+      running ? act("step", "One step") : null,
+      running ? act("save", "Save") : null,
+      ENDED.includes(this.state) ? null : act("stop", "Stop"),
+      running ? act("finish", "Finish now") : null);
+    replace(this.ended, ENDED.includes(this.state) ? this.#next() : null);
+    this.controls.inert = !running;
+    this.layers.element.hidden = ENDED.includes(this.state) && !this.layers.seen;
+  }
+
+  // What can be done with a run that has ended.
+  #next() {
+    const name = this.run?.split(/[\\/]/).at(-1);
+    if (this.state !== "finished") {
+      return this.run ? h("p", { className: "actions" }, button("Resume the run", async () => {
+        const { jobs } = await post("api/resume", { run: name });
+        location.hash = address("job", { n: jobs[0] });
+      })) : null;
+    }
+    const { test, val, seconds } = this.result;
+    const held = test ?? val ?? {};
+    const score = this.facts?.score;
+    const figure = score && held[score.key] !== undefined ? `${test ? "Test" : "Validation"} ${score.label}: ${score.percent ? percent(held[score.key]) : number(held[score.key])} (n = ${number(held.samples)}), trained in ${seconds.toFixed(1)} s.` : "";
+    return [h("p", { className: "result" }, figure),
+      h("p", { className: "actions" },
+        h("a", { className: "button", href: address("report", { run: name }) }, "Report"),
+        h("a", { className: "button", href: address("inspect", { network: name }) }, "Inspect"),
+        h("a", { className: "button", href: address("runs", { run: name }) }, "Runs"))];
+  }
+
+  #figures() {
+    if (!this.facts) return;
+    const [step, lr, loss, score] = this.steps.at(-1) ?? [0, null, null, null];
+    const { epochs } = this.facts;
+    const done = this.epochs.length;
+    const within = this.perEpoch ? (step - (this.epochs.at(-1)?.[1] ?? 0)) / this.perEpoch : 0;
+    this.bar.value = this.state === "finished" ? 1 : epochs ? Math.min(1, (done + Math.min(1, Math.max(0, within))) / epochs) : 0;
+    const { label, percent: share } = this.facts.score;
+    const figures = [`step ${number(step)}`, `epoch ${done} of ${epochs}`, `rate ${number(lr, 3)}`, `loss ${number(loss)}`, `${label} ${share ? percent(score) : number(score)}`];
+    if (this.speed) figures.push(`${number(Math.round(this.speed))} samples/s`);
+    this.figures.textContent = figures.join(" · ");
+    this.element.dataset.step = step;
+  }
+
+  #listChanges() {
+    replace(this.made, this.changes.map(([step, name, value]) => h("li", {}, `step ${number(step)}: ${name} = ${asText(value?.name ?? value)}`)));
+  }
+
+  async #images() {
+    if (this.pictures) return;
+    this.pictures = [];
+    const { tensors } = unpack(await getBytes(`api/jobs/${this.job}/images`, this.signal));
+    const classes = this.facts.classes;
+    this.pictures = tensors.map((tensor, i) => {
+      const canvas = h("canvas", { className: "thumb" });
+      drawImage(canvas, tensor);
+      const label = classes.length && this.facts.targets.length ? asLabel(this.facts.targets[i], classes) : "";
+      const answer = h("span", { className: "answer" }, label);
+      const tile = h("button", { type: "button", className: "tile", title: `Show the layers for this image (${label})`, onclick: () => this.layers.show(i) }, canvas, answer);
+      return { tile, answer, label };
+    });
+    replace(this.answers, this.pictures.map((picture) => picture.tile));
+    if (this.last) this.#answer(this.last);
+  }
+
+  // The network's present answers, and whether they are right.
+  #answer(message) {
+    this.last = message;
+    if (!this.pictures?.length || !this.facts.targets.length) return;
+    const { classes, targets } = this.facts;
+    let right = 0;
+    message.probabilities.forEach((row, i) => {
+      const picture = this.pictures[i];
+      if (!picture) return;
+      const order = row.map((p, k) => [p, k]).sort((a, b) => b[0] - a[0]).slice(0, 3);
+      const good = Array.isArray(targets[i]) ? targets[i].every((t, k) => t === (row[k] >= 0.5 ? 1 : 0)) : order[0][1] === targets[i];
+      right += good;
+      picture.tile.classList.toggle("right", good);
+      picture.tile.classList.toggle("wrong", !good);
+      replace(picture.answer, h("b", {}, `${good ? "✓" : "✗"} ${picture.label}`),
+        order.map(([p, k]) => h("span", { className: "share" }, h("i", { className: "fill" }), `${classes[k]} ${(100 * p).toFixed(0)}%`)));
+      [...picture.answer.querySelectorAll(".fill")].forEach((bar, j) => (bar.style.width = `${100 * order[j][0]}%`));
+    });
+    this.answers.ariaLabel = `${right} of ${message.probabilities.length} right`;
+  }
+
+  #frame(buffer) {
+    requestAnimationFrame(() => {
+      const frame = unpack(buffer);
+      this.layers.draw(frame);
+      this.socket.send({ type: "drawn" });
+    });
+  }
+}
+
+const asLabel = (target, classes) => (Array.isArray(target) ? target.flatMap((t, i) => (t ? [classes[i]] : [])).join(", ") || "none" : classes[target]);
+
+// The layers of the network, drawn from raw values; only those in sight are asked for.
+class Layers {
+  constructor(panel) {
+    this.panel = panel;
+    this.kinds = new Set(["activation", "weight"]);
+    this.scale = "map";
+    this.image = 0;
+    this.grids = new Map();
+    this.visible = new Set();
+    this.received = 0;
+    const kinds = Object.entries(KINDS).map(([kind, text]) => {
+      const box = h("input", { type: "checkbox", checked: this.kinds.has(kind), onchange: () => {
+        box.checked ? this.kinds.add(kind) : this.kinds.delete(kind);
+        this.list.querySelectorAll(`[data-kind="${kind}"]`).forEach((part) => (part.hidden = !box.checked));
+        this.watch();
+      } });
+      return h("label", {}, box, ` ${text}`);
+    });
+    const scale = select([["map", "per map"], ["layer", "per layer"], ["locked", "locked"]], this.scale, (event) => (this.scale = event.target.value));
+    this.frames = h("span", { className: "quiet", ariaLive: "off" });
+    this.list = h("div", { className: "layers" });
+    this.element = h("section", { className: "layers-section" }, h("h3", {}, "Layers"),
+      h("div", { className: "options", role: "group", ariaLabel: "What is shown" }, kinds, field("Scale", scale), this.frames), this.list);
+  }
+
+  build(layers) {
+    this.observer?.disconnect();
+    this.observer = new IntersectionObserver((entries) => {
+      for (const entry of entries) entry.isIntersecting ? this.visible.add(entry.target.dataset.layer) : this.visible.delete(entry.target.dataset.layer);
+      this.watch();
+    }, { rootMargin: "100px" });
+    this.panel.signal.addEventListener("abort", () => this.observer.disconnect());
+    this.grids.clear();
+    replace(this.list, layers.filter((layer) => !layer.hidden).map((layer) => {
+      const part = h("article", { className: "layer", "data-layer": layer.name },
+        h("h4", {}, layer.name, h("span", { className: "quiet" }, ` ${layer.kind === "input" ? "" : layer.kind} ${layer.shape.join("×")}${layer.window ? `, window ${layer.window}` : ""}`)),
+        h("div", { className: "figures-row" }, Object.entries(KINDS).filter(([kind]) => this.#has(layer, kind)).map(([kind, text]) => this.#figure(layer, kind, text))));
+      this.observer.observe(part);
+      return part;
+    }));
+    if (!layers.length) replace(this.list, h("p", { className: "quiet" }, "The layers of this network are not shown."));
+  }
+
+  #has(layer, kind) {
+    if (layer.kind === "input") return kind === "activation";
+    return kind.startsWith("activation") || layer.weight !== null;
+  }
+
+  #figure(layer, kind, text) {
+    const grid = new MapGrid({ label: `${text} of ${layer.name}`, kind, width: Math.min(kind.startsWith("weight") ? 420 : 560, innerWidth - 60) });
+    const range = h("figcaption", { className: "quiet" }, text);
+    this.grids.set(`${layer.name} ${kind}`, { grid, range, text });
+    return h("figure", { "data-kind": kind, hidden: !this.kinds.has(kind) }, range, grid.element);
+  }
+
+  show(image) {
+    this.image = image;
+    this.panel.pictures.forEach((picture, i) => picture.tile.setAttribute("aria-pressed", i === image));
+    this.watch();
+  }
+
+  watch() {
+    const wanted = [...this.visible].flatMap((layer) => [...this.kinds].filter((kind) => this.grids.has(`${layer} ${kind}`)).map((kind) => [layer, kind]));
+    this.panel.socket?.send({ type: "watch", wanted, image: this.image });
+  }
+
+  draw(frame) {
+    for (const tensor of frame.tensors) {
+      const found = this.grids.get(`${tensor.layer} ${tensor.kind}`);
+      if (!found) continue;
+      const part = tensor.sent.join("×") === tensor.shape.join("×") ? "" : `, ${tensor.sent.join("×")} of ${tensor.shape.join("×")} shown`;
+      found.range.textContent = `${found.text}: ${number(tensor.min)} to ${number(tensor.max)}${part}`;
+      found.grid.draw(tensor, this.scale);
+    }
+    this.received += 1;
+    this.seen ||= frame.tensors.length > 0;
+    const now = performance.now();
+    if (now - (this.since ?? 0) > 2000) {
+      if (this.since) this.frames.textContent = `${((1000 * this.received) / (now - this.since)).toFixed(1)} frames/s at step ${number(frame.step)}`;
+      [this.received, this.since] = [0, now];
+    }
+  }
+}
