@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, JSONResponse
 from starlette.staticfiles import StaticFiles
 
-from convnet.errors import ConvnetError
+from convnet.errors import ConvnetError, in_one_line
 from convnet.studio.gate import Gate
 from convnet.studio.routes import data, inspect, plane, runs, training
 from convnet.studio.state import Studio
@@ -31,6 +31,7 @@ def make_app(studio: Studio, port: int, token: str) -> Gate:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await studio.jobs.open()
         yield
         await studio.jobs.close()
         studio.servers.close()
@@ -65,6 +66,12 @@ def _add_errors(app: FastAPI) -> None:
         place = ".".join(str(part) for part in first["loc"] if part != "body")
         return JSONResponse({"error": f"{place}: {first['msg'].lower()}"}, 422)
 
+    async def unexpected(_request: Request, error: Exception) -> JSONResponse:
+        return JSONResponse(
+            {"error": f"the studio failed: {type(error).__name__}: {in_one_line(error)}"}, 500
+        )
+
     app.add_exception_handler(ConvnetError, user_error)
+    app.add_exception_handler(Exception, unexpected)
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(RequestValidationError, invalid)

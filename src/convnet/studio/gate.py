@@ -11,8 +11,6 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from convnet.errors import in_one_line
-
 PAGE = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src "
     "'self'; media-src blob:; frame-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
@@ -45,7 +43,7 @@ class Gate:
 
     def __init__(self, app: ASGIApp, port: int, token: str) -> None:
         self._app, self._token = app, token
-        self._hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")}
+        self._hosts = [[f"{name}:{port}"] for name in ("127.0.0.1", "localhost")]
         self._cookie = f"convnet-studio-{port}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,12 +59,9 @@ class Gate:
                 return
             await self._app(scope, receive, send)
             return
-        started = False
 
         async def answer(message: Message) -> None:
-            nonlocal started
             if message["type"] == "http.response.start":
-                started = True
                 message["headers"] = [*message.get("headers", ()), *HEADERS]
                 if not any(name == b"content-security-policy" for name, _ in message["headers"]):
                     message["headers"].append((b"content-security-policy", PAGE.encode()))
@@ -79,18 +74,15 @@ class Gate:
         else:
             try:
                 await self._app(scope, receive, answer)
-            except Exception as error:  # unexpected: the page gets a message, the log the reason
+            except Exception as error:  # unexpected; the application has answered with a message
                 logger.error("%s %s: %s: %s", scope["method"], scope["path"], type(error).__name__, error)
-                if not started:
-                    text = f"the studio failed: {type(error).__name__}: {in_one_line(error)}"
-                    await JSONResponse({"error": text}, 500)(scope, receive, answer)
 
     def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
         """Status and message for a request that is refused; None for others."""
-        if headers.get("host") not in self._hosts:
+        if headers.getlist("host") not in self._hosts:
             return 421, "this server answers only at its own address on this machine"
         origin = headers.get("origin")
-        own = {f"http://{host}" for host in self._hosts}
+        own = {f"http://{host}" for (host,) in self._hosts}
         unsafe = scope["type"] == "websocket" or scope["method"] not in SAFE
         if (unsafe and origin is None) or (origin is not None and origin not in own):
             return 403, "requests from other pages are refused"

@@ -84,6 +84,7 @@ class Job:
             "message": self.message,
             "paused": self.paused,
             "run": self.run,
+            "process": None if self.process is None else self.process.pid,
             "command": self.command,
             "title": self.order.get("title", ""),
             "epochs": facts.get("epochs"),
@@ -131,6 +132,31 @@ class JobQueue:
         self._requests = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
+        self._spare: asyncio.subprocess.Process | None = None
+
+    async def open(self) -> None:
+        """Start a process in advance, because importing torch takes seconds."""
+        if self._spare is None and not self._closing:
+            self._spare = await self._start_process()
+
+    async def _start_process(self) -> asyncio.subprocess.Process:
+        """A training process that waits for its order."""
+        with self._log.open("ab") as log:
+            return await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "convnet.studio.worker",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+            )
+
+    async def _take_process(self) -> asyncio.subprocess.Process:
+        """The process that was started in advance, or a new one."""
+        spare, self._spare = self._spare, None
+        if spare is not None and spare.returncode is None:
+            return spare
+        return await self._start_process()
 
     def submit(self, orders: Sequence[tuple[dict[str, Any], str]]) -> list[Job]:
         """Add a job, or the jobs of a race, which start together.
@@ -168,7 +194,8 @@ class JobQueue:
         started = [job for job in waiting if job.group == waiting[0].group]
         for job in started:
             job.state = "preparing"
-            job.order["threads"] = max(1, available_cores() // len(started))
+            if len(started) > 1:
+                job.order["threads"] = max(1, available_cores() // len(started))
             task = asyncio.get_running_loop().create_task(self._run(job))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -176,15 +203,7 @@ class JobQueue:
     async def _run(self, job: Job) -> None:
         """Train a job to its end."""
         try:
-            with self._log.open("ab") as log:
-                job.process = await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    "-m",
-                    "convnet.studio.worker",
-                    stdin=asyncio.subprocess.PIPE,
-                    stdout=asyncio.subprocess.PIPE,
-                    stderr=log,
-                )
+            job.process = await self._take_process()
             job.tell_state()
             job.write(**job.order)
             assert job.process.stdout is not None
@@ -205,6 +224,7 @@ class JobQueue:
             job.paused = False
             job.tell_state()
             self._start_next()
+            await self.open()
 
     def _take(self, job: Job, message: Message) -> None:
         """Store a message of the process, and pass it on."""
@@ -287,6 +307,9 @@ class JobQueue:
     async def close(self) -> None:
         """Stop all jobs; their runs can be resumed."""
         self._closing = True
+        if self._spare is not None and self._spare.returncode is None:
+            self._spare.kill()
+            await self._spare.wait()
         for job in self.jobs.values():
             if job.process is not None and job.process.stdin is not None:
                 job.process.stdin.close()  # its end asks the process to save and stop

@@ -15,7 +15,6 @@ from convnet.atomic import write_atomically
 from convnet.data import Data
 from convnet.data.audit.audit import Audit
 from convnet.errors import ConvnetError, DataError, in_one_line
-from convnet.reports.audit_page import EXPLAINED
 from convnet.workflows.audit import audit_images
 from convnet.workflows.review import REMOVE, correct_manifest
 
@@ -73,6 +72,8 @@ class Review:
 
     def describe(self) -> dict[str, Any]:
         """The findings as plain values, or how far the audit is."""
+        from convnet.reports.audit_page import EXPLAINED  # the package imports matplotlib
+
         if self.audit is None:
             return {"state": "failed" if self.error else "running", "error": self.error, **self._progress()}
         audit = self.audit

@@ -27,7 +27,6 @@ from convnet.workflows.listing import has_runs
 HOST = "127.0.0.1"
 PORT = 8642
 """The port that is tried first."""
-CLOSE_SECONDS = 70
 logger = logging.getLogger(__name__)
 
 
@@ -35,10 +34,12 @@ class Server(uvicorn.Server):
     """A server that says on the first Ctrl-C what it waits for."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """End: training processes save their runs first."""
-        if not self.should_exit:
-            logger.info("stopping: runs that are being trained are saved")
-        super().handle_exit(sig, frame)
+        """End after the training processes have saved their runs; at once on a second signal."""
+        if self.should_exit:
+            self.force_exit = True
+            return
+        self.should_exit = True
+        logger.info("stopping: runs that are being trained are saved")
 
 
 def serve_studio(word: str | None, *, port: int | None = None, open_browser: bool = True) -> None:

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from convnet.errors import ConvnetError, InterruptedRunError, in_one_line
+from convnet.recipes.resolve import resolve
+from convnet.runs import Change, RunFolder
+from convnet.settings import use_settings
 from convnet.studio.channel import Message, packed, read_message
+from convnet.studio.live import Live, history
+from convnet.workflows.control import Control
+from convnet.workflows.run import Run, load_run
+from convnet.workflows.train import resume, train
 
 
 class Outbox:
@@ -80,13 +87,6 @@ def main() -> None:
 
 def _carry_out(order: dict[str, Any], outbox: Outbox) -> dict[str, Any]:
     """Train or resume; returns the last message."""
-    from convnet.recipes.resolve import resolve
-    from convnet.runs import Change, RunFolder
-    from convnet.settings import use_settings
-    from convnet.studio.live import Live, history
-    from convnet.workflows.control import Control
-    from convnet.workflows.run import Run, load_run
-    from convnet.workflows.train import resume, train
 
     def told(change: Change) -> None:
         outbox.send({"type": "change", "row": [change.step, change.field, change.value]})
@@ -110,7 +110,7 @@ def _carry_out(order: dict[str, Any], outbox: Outbox) -> dict[str, Any]:
     return {"type": "ended", "state": "finished", "run": str(run.path), "result": run.result}
 
 
-def _take_requests(control: Any, live: Any, outbox: Outbox) -> None:
+def _take_requests(control: Control, live: Live, outbox: Outbox) -> None:
     """Pass requests on until the server ends; then stop training, which can be resumed."""
     acts = {
         "pause": control.pause,

@@ -73,9 +73,9 @@ class Workspace:
         Raises:
             RunError: There is none.
         """
-        path = _resolved(self.runs / name)
-        if not path.is_relative_to(self.runs.resolve()) or not _exists(path / "run.json"):
-            raise RunError(f"{name}: no such run in {self.runs}")
+        path = inside(self.runs, name)
+        if path is None or not _exists(path / "run.json"):
+            raise RunError(f"{name[:200]}: no such run in {self.runs}")
         return path
 
     def name_of(self, run: Path) -> str:
@@ -139,6 +139,15 @@ class Workspace:
                 raise RunError(cannot_write(self.uploads, error)) from error
             raise
         return target
+
+
+def inside(folder: Path, name: str) -> Path | None:
+    """The path of a name below a folder; None if it leads out of it."""
+    try:
+        path = _resolved(folder / name)
+    except DataError:
+        return None
+    return path if path.is_relative_to(folder.resolve()) and path != folder.resolve() else None
 
 
 def _resolved(path: Path) -> Path:

@@ -92,7 +92,8 @@ def run_training(
     recipe = setup.recipe
     identity = _identity(recipe)
     stopped = False
-    control = control or Control()
+    batches = ControlledBatches(folder, setup, control or Control())
+    control = batches.control
     try:
         notify(listeners, TrainingStart(setup, folder=folder.path))
     except StopTraining:
@@ -105,7 +106,7 @@ def run_training(
         early = stopping is not None and rows and recorder.epochs_since_best() >= stopping.patience
         try:
             if recipe.epochs and not early and not stopped:
-                _fit(setup, ControlledBatches(folder, setup, control), [*listeners, recorder])
+                _fit(setup, batches, [*listeners, recorder])
         except DivergedError as error:
             raise DivergedError(f"{error}; {_way_out(folder)}") from None
         finally:

@@ -22,7 +22,6 @@ from convnet.recipes import Recipe, open_recipe_data
 from convnet.recipes.resolve import resolve
 from convnet.recipes.settle import settle
 from convnet.registry import validate
-from convnet.reports.thumbnails import enlarged, in_color
 from convnet.studio.command import command
 from convnet.studio.live import thumbnails
 from convnet.studio.recent import Recent
@@ -76,6 +75,8 @@ def findings(request: Request, number: int) -> dict[str, Any]:
 @router.get("/audit/{number}/picture")
 def picture(request: Request, number: int, path: str) -> Response:
     """An image as a small JPEG."""
+    from convnet.reports.thumbnails import enlarged, in_color  # the package imports matplotlib
+
     try:
         content = studio_of(request).reviews[number].picture(path)
         pixels = decode(content, at_least=(SIDE, SIDE), allow_truncated=True, adapt=True).pixels

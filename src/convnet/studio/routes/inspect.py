@@ -147,14 +147,16 @@ async def open_image(request: Request, name: str, edits: str = "[]") -> dict[str
     except (ValueError, ValidationError) as error:
         raise DataError(f"the image or its edits are malformed: {error}") from error
     number, found = await run_in_threadpool(studio.inspectors.open, predictor, pixels, changes)
-    return {"id": number, **found.describe(), "command": command("explain", _word(studio, name), "IMAGE")}
+    return {"id": number, **found.describe(), "command": _command(studio, name)}
 
 
-def _word(studio: Studio, name: str) -> str:
+def _command(studio: Studio, name: str) -> str | None:
+    """The command that explains a network's prediction; there is none for random weights."""
     try:
-        return str(studio.workspace.run(name))
+        word = str(studio.workspace.run(name))
     except ConvnetError:
-        return name.removesuffix(IMAGENET)
+        word = name.removesuffix(IMAGENET) if name.endswith(IMAGENET) else ""
+    return command("explain", word, "IMAGE") if word else None
 
 
 class Wanted(BaseModel):

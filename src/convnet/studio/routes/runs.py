@@ -17,10 +17,8 @@ from convnet.studio.command import command
 from convnet.studio.gate import REPORT
 from convnet.studio.routes.training import RunName
 from convnet.studio.state import studio_of
-from convnet.workflows.comparison import compare_runs
-from convnet.workflows.export import export_run
+from convnet.studio.workspace import inside
 from convnet.workflows.listing import list_runs
-from convnet.workflows.report import write_report
 from convnet.workflows.run import load_run
 
 router = APIRouter(prefix="/api/runs")
@@ -75,6 +73,8 @@ def report(request: Request, run: str) -> Response:
     path = studio_of(request).workspace.run(run)
     page = path / "report.html"
     if not page.exists():
+        from convnet.workflows.report import write_report  # it imports matplotlib
+
         write_report(load_run(path), full=False)
     return FileResponse(page, media_type="text/html", headers={"content-security-policy": REPORT})
 
@@ -82,6 +82,8 @@ def report(request: Request, run: str) -> Response:
 @router.post("/compare")
 def compare(request: Request, asked: Names) -> dict[str, str]:
     """Compare finished runs."""
+    from convnet.workflows.comparison import compare_runs  # it imports matplotlib
+
     workspace = studio_of(request).workspace
     paths = [workspace.run(name) for name in asked.runs]
     folder = workspace.runs / "comparisons" / "-".join(path.name for path in paths)[:120]
@@ -93,9 +95,8 @@ def compare(request: Request, asked: Names) -> dict[str, str]:
 @router.get("/comparison")
 def comparison(request: Request, name: str) -> Response:
     """The page of a comparison."""
-    folder = (studio_of(request).workspace.runs / "comparisons").resolve()
-    page = (folder / name / "compare.html").resolve()
-    if not page.is_relative_to(folder) or not page.is_file():
+    page = inside(studio_of(request).workspace.runs / "comparisons", f"{name}/compare.html")
+    if page is None or not page.is_file():
         raise RunError(f"{name}: no such comparison")
     return HTMLResponse(page.read_text(), headers={"content-security-policy": REPORT})
 
@@ -103,6 +104,8 @@ def comparison(request: Request, name: str) -> Response:
 @router.post("/export")
 def export(request: Request, order: ExportOrder) -> dict[str, Any]:
     """Export a run as a bundle."""
+    from convnet.workflows.export import export_run  # torch.export takes a while
+
     workspace = studio_of(request).workspace
     path = workspace.run(order.run)
     out = workspace.bundles / path.name
@@ -137,8 +140,8 @@ def unserve(request: Request, asked: BundleName) -> dict[str, str]:
 
 
 def _bundle(folder: Path, name: str) -> Path:
-    bundle = folder / Path(name).name
-    if not is_bundle(bundle):
+    bundle = inside(folder, name)
+    if bundle is None or not is_bundle(bundle):
         raise RunError(f"{name}: no such bundle; export the run first")
     return bundle
 
@@ -164,18 +167,17 @@ class Trashed(BaseModel):
 def restore(request: Request, asked: Trashed) -> dict[str, str]:
     """Take a run out of the trash."""
     workspace = studio_of(request).workspace
-    trash = workspace.trash.resolve()
-    place = (trash / asked.trash).resolve()
-    if not place.is_relative_to(trash) or not (place / "run.json").exists():
-        raise RunError(f"{asked.trash}: is not in the trash")
-    name = place.relative_to(trash).as_posix().partition("/")[2]
+    place = inside(workspace.trash, asked.trash)
+    if place is None or not (place / "run.json").exists():
+        raise RunError(f"{asked.trash[:200]}: is not in the trash")
+    name = place.relative_to(workspace.trash.resolve()).as_posix().partition("/")[2]
     target = workspace.runs / name
     if target.exists():
         raise RunError(f"{name}: exists again; rename it first")
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(place, target)
     with suppress(OSError):
-        (trash / asked.trash.partition("/")[0]).rmdir()
+        (workspace.trash / asked.trash.partition("/")[0]).rmdir()
     return {"run": name}
 
 

@@ -158,7 +158,8 @@ class Inspector {
     this.grids = new Map();
     this.inSight = new Set();
     this.loaded = new Set();
-    this.chosen = null;
+    this.chosen = this.fields = null;
+    this.arithmetic.element.hidden = true;
     this.observer = new IntersectionObserver((entries) => {
       for (const entry of entries) entry.isIntersecting ? this.inSight.add(entry.target.dataset.layer) : this.inSight.delete(entry.target.dataset.layer);
       this.#load([...this.inSight]).catch((error) => error.name !== "AbortError" && notify(error.message, "error"));
@@ -201,6 +202,7 @@ class Inspector {
     this.chosen = { layer, position };
     this.fields = found.fields;
     remember({ layer, unit: position.join(",") });
+    if (this.opened.command) this.command.show(`${this.opened.command} --layer ${layer} --unit ${position.join(",")}`);
     for (const name of this.grids.keys()) this.#markOne(name);
     const shape = this.opened.layers.find((one) => one.name === layer).shape;
     this.arithmetic.show(found, shape);
