@@ -62,15 +62,15 @@ class StudioProcess:
         assert answer.status == 200, answer.body
         return answer.json
 
-    def post(self, path: str, status: int = 200, **content: Any) -> Any:
+    def post(self, address: str, status: int = 200, /, **content: Any) -> Any:
         headers = {**self.headers, "Content-Type": "application/json"}
-        answer = self.request("POST", path, json.dumps(content).encode(), headers)
+        answer = self.request("POST", address, json.dumps(content).encode(), headers)
         assert answer.status == status, answer.body
         return answer.json
 
-    def error(self, path: str, **content: Any) -> str:
+    def error(self, address: str, /, **content: Any) -> str:
         """The message of a request that is refused."""
-        message = self.post(path, 422, **content)["error"]
+        message = self.post(address, 422, **content)["error"]
         assert isinstance(message, str) and message and "Traceback" not in message
         return message
 

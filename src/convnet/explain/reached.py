@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from convnet.explain.arithmetic import unit
+from convnet.explain.arithmetic.moves import COPIES, moved_from
 from convnet.explain.arithmetic.rule import per_side
 from convnet.explain.capture import Capture, Operation
 
 Box = tuple[int, int, int, int]
 """The first and last row and the first and last column."""
+NOTHING: Box = (1 << 30, -1, 1 << 30, -1)
+"""The box of a part that depends on nothing, such as padding."""
 INPUT = "input"
 """The name of the input of the network."""
 _WEIGHTED = ("conv", "linear", "batch_norm", "layer_norm")
@@ -45,6 +48,8 @@ def reached(found: Capture, layer: str, position: Sequence[int]) -> dict[str, Bo
         box = boxes[op.name] = _clipped(needed.pop(op.name), op.output)
         for name, tensor in _read(op, found):
             part = _before(found, op, box, tensor)
+            if part == NOTHING:
+                continue
             needed[name] = _hull(needed[name], part) if name in needed else part
     if INPUT in needed:
         boxes[INPUT] = _clipped(needed[INPUT], found.input)
@@ -84,6 +89,8 @@ def _before(found: Capture, op: Operation, box: Box, tensor: Tensor) -> Box:
         return _whole(tensor)
     if op.kind == "conv_transpose2d":
         return _before_transposed(op, box)
+    if op.kind == "pad" or op.kind in COPIES:
+        return _before_moved(op, box, tensor)
     windows = [unit(found, op.name, (0, row, column)).window for row, column in _corners(box)]
     if all(window is not None for window in windows):
         first, last = windows[0], windows[-1]
@@ -110,6 +117,16 @@ def _before_transposed(op: Operation, box: Box) -> Box:
         ends.append(-(-(box[2 * side] + pad[side] - reach) // stride[side]))
         ends.append((box[2 * side + 1] + pad[side]) // stride[side])
     return ends[0], ends[1], ends[2], ends[3]
+
+
+def _before_moved(op: Operation, box: Box, tensor: Tensor) -> Box:
+    """Where the numbers of a part were before they were moved."""
+    numbers = moved_from(op)[0, :, box[0] : box[1] + 1, box[2] : box[3] + 1]
+    numbers = numbers[numbers >= 0] % (tensor.shape[2] * tensor.shape[3])
+    if not len(numbers):
+        return NOTHING
+    rows, columns = numbers // tensor.shape[3], numbers % tensor.shape[3]
+    return int(rows.min()), int(rows.max()), int(columns.min()), int(columns.max())
 
 
 def _before_resized(box: Box, before: Tensor, after: Tensor) -> Box:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from convnet.explain.arithmetic.rule import Parts, input_of, rule
 from convnet.explain.arithmetic.unit import Position, Term
@@ -27,17 +28,22 @@ COPIES = {
 """Operations that only move numbers."""
 
 
-def _source(op: Operation, place: Position) -> Position | None:
-    """The position in the first input that a position of a moving operation comes from; None for padding."""
+def moved_from(op: Operation) -> Tensor:
+    """For every number of a moving operation its position in the flattened input; −1 for padding."""
     x = op.argument(0, "input")
     numbers = torch.arange(1, x.numel() + 1, dtype=torch.float64).view(x.shape)
     keywords = {key: value for key, value in op.keywords.items() if key not in ("input", "value")}
     arguments = op.arguments[1:3] if op.kind == "pad" else op.arguments[1:]
-    moved = op.function(numbers, *arguments, **keywords)
-    number = int(moved[(0, *place)]) - 1
+    moved: Tensor = op.function(numbers, *arguments, **keywords)
+    return moved.long() - 1
+
+
+def _source(op: Operation, place: Position) -> Position | None:
+    """The position in the first input that a position of a moving operation comes from; None for padding."""
+    number = int(moved_from(op)[(0, *place)])
     if number < 0:
         return None
-    return tuple(int(i) for i in np.unravel_index(number, x.shape))[1:]
+    return tuple(int(i) for i in np.unravel_index(number, op.argument(0, "input").shape))[1:]
 
 
 def copied(op: Operation, place: Position) -> Parts:
