@@ -11,15 +11,18 @@ from playwright.sync_api import Page, sync_playwright
 
 CHROMIUM = shutil.which("chromium")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+ARGUMENTS = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 LOCAL = ("http://127.0.0.1:", "data:", "blob:")
 
 
 @contextmanager
-def browsed(width: int, allowed: tuple[str, ...] = ()) -> Iterator[Page]:
-    """A page of that width; console errors that contain one of `allowed` are expected."""
+def browsed(width: int, allowed: tuple[str, ...] = (), dark: bool = False) -> Iterator[Page]:
+    """A page of that width, with a camera; console errors that contain one of `allowed` are expected."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": width, "height": 900})
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        scheme = "dark" if dark else "light"
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        page = context.new_page()
         troubles: list[str] = []
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.on("console", lambda line: troubles.append(line.text) if line.type == "error" else None)

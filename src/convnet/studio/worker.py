@@ -93,21 +93,26 @@ def _carry_out(order: dict[str, Any], outbox: Outbox) -> dict[str, Any]:
 
     control = Control(told=told)
     live = Live(outbox.send, control)
+    control.before_wait = live.flush
     if order.get("paused"):
         control.pause()
     threading.Thread(target=_take_requests, args=(control, live, outbox), daemon=True).start()
-
-    with use_settings(threads=order.get("threads"), device=order.get("device")):
-        if order["verb"] == "resume":
-            path = Path(order["run"])
-            outbox.send(history(RunFolder.open(path), load_run(path).task.score.key))
-            run: Run = resume(path, listeners=[live], control=control)
-        else:
-            found = resolve(order["word"], order["changes"])
-            below = Path(order["runs"])
-            run = train(found.recipe, below=below, data=found.data, listeners=[live], control=control)
-    live.flush()
+    try:
+        with use_settings(threads=order.get("threads"), device=order.get("device")):
+            run = _train(order, control, live)
+    finally:
+        live.flush()
     return {"type": "ended", "state": "finished", "run": str(run.path), "result": run.result}
+
+
+def _train(order: dict[str, Any], control: Control, live: Live) -> Run:
+    """Train a new run, or resume one."""
+    if order["verb"] == "resume":
+        path = Path(order["run"])
+        live.send(history(RunFolder.open(path), load_run(path).task.score.key))
+        return resume(path, listeners=[live], control=control)
+    found = resolve(order["word"], order["changes"])
+    return train(found.recipe, below=Path(order["runs"]), data=found.data, listeners=[live], control=control)
 
 
 def _take_requests(control: Control, live: Live, outbox: Outbox) -> None:

@@ -29,10 +29,16 @@ class Control:
     Args:
         changes: Changes that a new run makes again, from the `events.csv` of another.
         told: Called in the training thread after every change that took effect.
+        before_wait: Called in the training thread when it is paused.
     """
 
-    def __init__(self, changes: Sequence[Change] = (), told: Callable[[Change], None] | None = None) -> None:
-        self.changes, self.told = changes, told
+    def __init__(
+        self,
+        changes: Sequence[Change] = (),
+        told: Callable[[Change], None] | None = None,
+        before_wait: Callable[[], None] | None = None,
+    ) -> None:
+        self.changes, self.told, self.before_wait = changes, told, before_wait
         self.stopping = False
         """Whether training shall stop after the current step and can be resumed."""
         self.finishing = False
@@ -149,6 +155,8 @@ class Control:
         if self._steps_left is None:
             return 0.0
         began = time.perf_counter()
+        if self.before_wait is not None and not self._steps_left:
+            self.before_wait()
         with self._woken:
             self._woken.wait_for(self._may_go)
             if self._steps_left and not self.has_requests:

@@ -73,9 +73,16 @@ export function connect(path, { text, binary, opened }, signal) {
     socket.onclose = (event) => {
       if (signal.aborted || event.code === 4404 || event.code === 4400) return;
       status.textContent = "Connecting again …";
-      timer = setTimeout(open, wait);
+      timer = setTimeout(again, wait);
       wait = Math.min(2 * wait, LONGEST_WAIT);
     };
+  };
+  // A studio that was started again has another token and other jobs.
+  const again = async () => {
+    const answer = await fetch("api/start").catch(() => null);
+    if (signal.aborted) return;
+    if (answer?.status === 401) status.textContent = "The studio was started again. Open the address that it printed.";
+    else open();
   };
   signal.addEventListener("abort", () => {
     clearTimeout(timer);

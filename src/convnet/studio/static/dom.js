@@ -3,7 +3,7 @@
 export function h(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties ?? {})) {
-    if (value === undefined || value === null || value === false) continue;
+    if (value === undefined || value === null || (value === false && !name.startsWith("aria"))) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else if (name in element && !["list", "form", "role"].includes(name)) element[name] = value;
     else element.setAttribute(name, value === true ? "" : value);

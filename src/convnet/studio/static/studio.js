@@ -74,6 +74,6 @@ addEventListener("unhandledrejection", (event) => {
 });
 if (!location.hash) {
   const { view, ...parameters } = await get("api/start");
-  history.replaceState(null, "", address(view, parameters));
+  if (!location.hash) history.replaceState(null, "", address(view, parameters));
 }
 show();

@@ -28,7 +28,7 @@ class Inspector {
     Object.assign(this, { body, signal });
     this.asked = { split: parameters.get("split"), index: Number(parameters.get("index") ?? 0), layer: parameters.get("layer"), unit: parameters.get("unit") };
     this.edits = [];
-    this.number = 0;
+    this.number = this.source = 0;
   }
 
   async open(name) {
@@ -79,16 +79,20 @@ class Inspector {
   async sample(split, index) {
     const count = this.network.samples[split];
     index = Math.max(0, Math.min(count - 1, index || 0));
+    const asked = ++this.source;
     const found = unpack(await getBytes(`api/inspect/sample?name=${encodeURIComponent(this.network.name)}&split=${split}&index=${index}`, this.signal));
+    if (asked !== this.source) return; // another image was chosen meanwhile
     [this.splits.value, this.index.value, this.index.max] = [split, index, count - 1];
     remember({ split, index });
     await this.pixels({ facts: found, tensor: found.tensors[0] });
   }
 
   async decode(blob) {
+    const asked = ++this.source;
     try {
       const response = await send(`api/inspect/decode?name=${encodeURIComponent(this.network.name)}`, blob, this.signal);
       const found = unpack(await response.arrayBuffer());
+      if (asked !== this.source) return;
       remember({ split: null, index: null });
       await this.pixels({ facts: found, tensor: found.tensors[0] });
     } catch (error) {
