@@ -21,13 +21,13 @@ from convnet.recipes.changes import changeable_fields
 from convnet.runs import MetricsLog, StepLog
 from convnet.runs.folder import RunFolder
 from convnet.studio.channel import Message
-from convnet.studio.network_view import Wanted, layers_of, pictures_of
+from convnet.studio.network_view import ACTIVATION, GRADIENT, Wanted, layers_of, pictures_of
 from convnet.studio.tensors import Picture, pack_pictures
 from convnet.training import EpochEnd, Event, StepEnd, TrainingStart
 from convnet.workflows.control import Control
 from convnet.workflows.explained_network import inner_network
 
-SHARE = 0.04
+SHARE = 0.03
 """The largest share of the time of training that is spent on what the page shows."""
 TELL_SECONDS = 0.1
 """The interval of messages about steps."""
@@ -111,14 +111,14 @@ class Live:
 
     def _layers(self) -> list[dict[str, Any]]:
         try:
-            found = self._captured()
+            found = self._captured(with_gradient=True)
         except (ModelError, RuntimeError):
             return []  # the layers of such a network are not shown
         assert self.setup is not None
         return layers_of(found, inner_network(self.setup.network))
 
-    def _captured(self) -> Capture:
-        """The operations of the network for the watched image, with the gradient of its loss."""
+    def _captured(self, with_gradient: bool) -> Capture:
+        """The operations of the network for the watched image, perhaps with the gradient of its loss."""
         setup = self.setup
         assert setup is not None
         place = min(self.watched, len(self.images) - 1)
@@ -128,7 +128,8 @@ class Live:
         def objective(output: Tensor) -> Tensor:
             return setup.training.loss(output.float(), target)
 
-        return capture(inner_network(setup.network), normal, objective=objective)
+        network = inner_network(setup.network)
+        return capture(network, normal, objective=objective if with_gradient else None)
 
     def _tell(self, epoch: int, steps_per_epoch: int) -> None:
         self._told = time.monotonic()
@@ -163,7 +164,8 @@ class Live:
         facts = {"type": "frame", "step": self.setup.training.progress.step, "image": self.watched}
         network = inner_network(self.setup.network)
         try:
-            pictures = pictures_of(self._captured(), network, self.wanted) if self.wanted else []
+            gradient = any(kind == ACTIVATION + GRADIENT for _, kind in self.wanted)
+            pictures = pictures_of(self._captured(gradient), network, self.wanted) if self.wanted else []
         except (ModelError, RuntimeError):
             pictures = []  # the network cannot be followed
         self.send(pack_pictures(facts, pictures))
