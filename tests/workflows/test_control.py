@@ -70,7 +70,7 @@ def test_a_run_with_changes_is_replayed_to_the_same_weights(tmp_path: Path) -> N
     assert not same(run, plain)
 
 
-@pytest.mark.parametrize("stop", [5, 12, 20, 28, 36])
+@pytest.mark.parametrize("stop", [5, 12, 20, 25, 28, 36])
 def test_a_run_with_changes_resumes_to_the_same_weights(tmp_path: Path, stop: int) -> None:
     whole = train(recipe(), tmp_path / "whole", control=Control(CHANGES), report=False)
     control = Control(CHANGES)

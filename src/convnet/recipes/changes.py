@@ -44,12 +44,18 @@ def changed(recipe: Recipe, field: str, value: Any) -> Recipe:
     Raises:
         RecipeError: The field cannot change during training, or the value is invalid.
     """
-    (full, _), *_ = in_full(recipe, {field: value}).items()
+    full = full_field(recipe, field)
     known = changeable_fields(recipe)
     section = full.partition(".")[0]
     if full not in known and section not in CHANGEABLE:
         raise RecipeError(f"'{field}' cannot be changed during training{nearest(field, known)}")
     return override(recipe, {full: value})
+
+
+def full_field(recipe: Recipe, field: str) -> str:
+    """The dotted name of a field that may be given by its last part."""
+    (name,) = in_full(recipe, {field: None})
+    return name
 
 
 def apply_change(setup: TrainingSetup, before: Recipe, after: Recipe, step: int) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import FileResponse, JSONResponse
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from convnet.errors import ConvnetError, in_one_line
@@ -46,8 +47,18 @@ def make_app(studio: Studio, port: int, token: str) -> Gate:
     async def page() -> FileResponse:
         return FileResponse(STATIC / "index.html", headers={"cache-control": "no-cache"})
 
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.mount("/static", UncachedFiles(directory=STATIC), name="static")
     return Gate(app, port, token)
+
+
+class UncachedFiles(StaticFiles):
+    """Files that a browser asks for again, so that a page never mixes the modules of two versions."""
+
+    def file_response(self, *arguments: Any, **options: Any) -> Response:
+        """The answer with a file."""
+        response = super().file_response(*arguments, **options)
+        response.headers["cache-control"] = "no-cache"
+        return response
 
 
 def _add_errors(app: FastAPI) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import secrets
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlencode
 
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -92,12 +92,7 @@ class Gate:
 
     def _known(self, scope: Scope, headers: Headers) -> bool:
         """Whether a request has the token, in its cookie or, for the page, in its address."""
-        cookies: SimpleCookie = SimpleCookie()
-        try:
-            cookies.load(headers.get("cookie", ""))
-        except CookieError:
-            return False
-        found = cookies[self._cookie].value if self._cookie in cookies else ""
+        found = cookie_parser(headers.get("cookie", "")).get(self._cookie, "")
         if scope["type"] == "http" and scope["path"] == "/" and not self._same(found):
             query = parse_qs(scope["query_string"].decode("latin-1"))
             found = query.get("token", [""])[0]

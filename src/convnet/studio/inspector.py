@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import secrets
 import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from convnet.data import Preprocess
+from convnet.data import Dataset, Preprocess, Split, read_split
 from convnet.data.datasets.statistics import fixed_statistics
 from convnet.errors import DataError, ModelError
 from convnet.explain.arithmetic import unit
@@ -30,12 +31,16 @@ from convnet.tasks import TASKS
 from convnet.types import ImageShape
 from convnet.workflows.attributions import attributions, chosen_methods
 from convnet.workflows.explained_network import MeanScores, inner_network
+from convnet.workflows.run import Run
+from convnet.workflows.run_data import open_own_data
 
 SEED = 0
 LARGEST_SIDE = 224
 """The sides of images for networks with random weights are no longer."""
-NETWORKS, INSPECTIONS = 4, 12
-"""How many networks and inspected images are kept."""
+NETWORKS, EDITED, INSPECTIONS = 4, 2, 12
+"""How many networks, networks with changed weights, and inspected images are kept."""
+_COMPUTING = threading.RLock()
+"""Networks are hooked while they are followed, so that one thread at a time may compute."""
 
 
 @dataclass(frozen=True)
@@ -59,27 +64,27 @@ class Inspection:
     Args:
         predictor: The network.
         pixels: The image as the network takes it, uint8 1×C×H×W.
-        edits: Weights that are changed first.
+        edited: The network with weights that were changed by hand. Default: as it is.
 
     Raises:
-        ModelError: The network cannot be followed, or an edit names no number of it.
+        ModelError: The network cannot be followed.
     """
 
-    def __init__(self, predictor: NetworkPredictor, pixels: Tensor, edits: Sequence[Edit] = ()) -> None:
+    def __init__(self, predictor: NetworkPredictor, pixels: Tensor, edited: Network | None = None) -> None:
         self.predictor, self.pixels = predictor, pixels
-        model = _edited(predictor.model, edits) if edits else predictor.model
+        model = predictor.model if edited is None else edited
         self.network = inner_network(model)
         normal = model.normalize(predictor.task.prepare_input(pixels)).detach()
         self.has_classes = predictor.task.target.has_classes
         try:
-            found = capture(self.network, normal, _largest if self.has_classes else None)
+            with _COMPUTING:
+                found = capture(self.network, normal, _largest if self.has_classes else None)
         except RuntimeError as error:
             raise ModelError(f"{predictor.name}: the network cannot be followed: {error}") from error
         self.logits = found.output
         if predictor.task.target.exclusive and found.output.dim() == 2:
             found = with_softmax(found, predictor.labels.calibration.temperature)
         self.found: Capture = found
-        self._lock = threading.Lock()
 
     def describe(self) -> dict[str, Any]:
         """The layers and the prediction as plain values."""
@@ -123,7 +128,7 @@ class Inspection:
             ConvnetError: A method does not exist or apply.
         """
         predictor = self.predictor
-        with self._lock:
+        with _COMPUTING:
             chosen = int(self.logits[0].flatten(1).mean(1).argmax()) if self.logits.dim() > 2 else None
             chosen = int(self.logits[0].argmax()) if chosen is None else chosen
             chosen = chosen if target is None else target
@@ -149,8 +154,12 @@ def _largest(output: Tensor) -> int:
     return int(scores.argmax())
 
 
-def _edited(model: Network, edits: Sequence[Edit]) -> Network:
-    """A copy of a network with some weights changed."""
+def edited(model: Network, edits: Sequence[Edit]) -> Network:
+    """A copy of a network with some weights changed.
+
+    Raises:
+        ModelError: An edit names no number of the network.
+    """
     copied = copy.deepcopy(model)
     parameters = dict(inner_network(copied).named_parameters())
     for edit in edits:
@@ -186,10 +195,8 @@ class RandomNetwork:
         if native.height == 1 and native.channels == 1:
             raise DataError(f"{self.name}: takes series; only networks on images are shown")
         shape = ImageShape(native.channels, min(native.height, LARGEST_SIDE), min(native.width, LARGEST_SIDE))
-        if facts is not None and not {"class"} & set(facts.targets):
-            raise DataError(f"{self.name}: has no classes; train it, and open the run")
         classes = facts.num_classes if facts else 10
-        with torch.random.fork_rng(devices=[]):
+        with _COMPUTING, torch.random.fork_rng(devices=[]):
             torch.manual_seed(SEED)
             network = build_model(self.name, shape, classes)
         if any(isinstance(module, Fitted) for module in network.modules()):
@@ -205,8 +212,10 @@ class Inspectors:
 
     def __init__(self) -> None:
         self._networks: Recent[str, NetworkPredictor] = Recent(NETWORKS)
+        self._edited: Recent[tuple[int, tuple[Edit, ...]], Network] = Recent(EDITED)
         self._inspections: Recent[int, Inspection] = Recent(INSPECTIONS)
-        self._numbers = itertools.count(1)
+        self._datasets: Recent[str, tuple[Dataset, Split]] = Recent(2)
+        self._numbers = itertools.count(secrets.randbelow(2**40))
 
     def network(self, key: str, load: Callable[[], NetworkPredictor]) -> NetworkPredictor:
         """A network by a name that changes when it does."""
@@ -222,8 +231,11 @@ class Inspectors:
         Returns:
             The number by which the inspection is found again, and the inspection.
         """
-        number = next(self._numbers)
-        found = self._inspections.get(number, partial(Inspection, predictor, pixels, edits))
+        model, number = None, next(self._numbers)
+        if edits:
+            key = id(predictor.model), tuple(edits)
+            model = self._edited.get(key, partial(edited, predictor.model, edits))
+        found = self._inspections.get(number, partial(Inspection, predictor, pixels, model))
         assert found is not None, "it has just been made"
         return number, found
 
@@ -235,5 +247,20 @@ class Inspectors:
         """
         found = self._inspections.get(number)
         if found is None:
-            raise DataError("this image was closed; open it again")
+            raise DataError("this inspection has expired; open the image again")
+        return found
+
+    def samples(self, run: Run) -> tuple[Dataset, Split]:
+        """The data of a run and its split; kept for the next sample.
+
+        Raises:
+            DataError: The data is not available.
+        """
+
+        def load() -> tuple[Dataset, Split]:
+            dataset = open_own_data(run)
+            return dataset, read_split(run.folder.read("split.csv"), dataset, run.folder.file("split.csv"))
+
+        found = self._datasets.get(str(run.path), load)
+        assert found is not None, "it is made if it is missing"
         return found

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import secrets
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -70,6 +71,12 @@ class Job:
         self.audience = Audience(self.write)
 
     @property
+    def name(self) -> str | None:
+        """The run by its path below the folder of runs."""
+        run, runs = self.run, Path(self.order["runs"])
+        return None if run is None else Path(run).resolve().relative_to(runs.resolve()).as_posix()
+
+    @property
     def run(self) -> str | None:
         """The run folder, once it exists."""
         return self.order.get("run") or (self.facts or {}).get("run")
@@ -84,6 +91,7 @@ class Job:
             "message": self.message,
             "paused": self.paused,
             "run": self.run,
+            "name": self.name,
             "process": None if self.process is None else self.process.pid,
             "command": self.command,
             "title": self.order.get("title", ""),
@@ -128,6 +136,8 @@ class JobQueue:
     def __init__(self, log: Path) -> None:
         self.jobs: dict[int, Job] = {}
         self._log = log
+        self.start = secrets.token_hex(8)
+        """Changes when the studio is started again."""
         self._numbers = itertools.count(1)
         self._requests = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -166,7 +176,7 @@ class JobQueue:
         """
         numbers = [next(self._numbers) for _ in orders]
         jobs = [
-            Job(number, numbers[0], order, command)
+            Job(number, numbers[0], order, command, paused=bool(order.get("paused")))
             for number, (order, command) in zip(numbers, orders, strict=True)
         ]
         self.jobs |= {job.number: job for job in jobs}
@@ -184,7 +194,7 @@ class JobQueue:
     def training(self, run: Path) -> Job | None:
         """The job that trains a run, or waits for it."""
         active = (job for job in self.jobs.values() if job.state not in ENDED and job.run is not None)
-        return next((job for job in active if Path(str(job.run)) == run), None)
+        return next((job for job in active if Path(str(job.run)).resolve() == run.resolve()), None)
 
     def _start_next(self) -> None:
         active = [job for job in self.jobs.values() if job.state not in (*ENDED, "queued")]
@@ -218,6 +228,9 @@ class JobQueue:
             for reply in job.replies.values():
                 if not reply.done():
                     reply.set_result({"error": "training has ended"})
+            job.replies.clear()
+            if job.process is not None and job.process.returncode is None:
+                job.process.kill()
             job.process = None
             if job.state not in ENDED:
                 job.state = "stopped"
@@ -251,6 +264,8 @@ class JobQueue:
             job.result = message.get("result")
             return  # the state is told when the process has ended
         self._store(job, kind, message)
+        if kind == "change":
+            message = {**message, "rows": job.changes}
         job.audience.tell(message)
 
     def _store(self, job: Job, kind: str, message: dict[str, Any]) -> None:
@@ -263,6 +278,8 @@ class JobQueue:
         elif kind == "change":
             if message["row"] not in job.changes:
                 job.changes.append(message["row"])
+            if job.facts is not None and "recipe" in message:
+                job.facts |= {name: message[name] for name in ("recipe", "changeable")}
         elif kind == "answers":
             job.answers = message
         elif kind == "log":
@@ -279,7 +296,7 @@ class JobQueue:
             job.tell_state()
             return
         if job.process is None:
-            raise RunError(f"job {job.number} is {job.state}; it takes no requests")
+            raise RunError(f"job {job.number} is {job.state}")
         job.write(verb, **content)
         if verb in ("pause", "step", "resume"):
             job.paused = verb != "resume"
@@ -296,12 +313,15 @@ class JobQueue:
         number = next(self._requests)
         reply = asyncio.get_running_loop().create_future()
         job.replies[number] = reply
-        job.write("change", id=number, field=name, value=value)
+        try:
+            job.write("change", id=number, field=name, value=value)
+        except ValueError as error:
+            raise RunError(f"'{name}': not a number that can be stored: {error}") from error
         try:
             answer = await asyncio.wait_for(reply, REPLY_SECONDS)
         except TimeoutError:
             raise RunError(f"'{name}' was not changed: training does not answer") from None
-        if "error" in answer:
+        if answer["error"] is not None:
             raise RunError(answer["error"])
 
     async def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from convnet.errors import ModelError
+from convnet.errors import in_one_line
 from convnet.explain.capture import Capture, capture
 from convnet.layers.evaluating import evaluating
 from convnet.recipes import TrainingSetup
@@ -26,6 +27,8 @@ from convnet.studio.tensors import Picture, pack_pictures
 from convnet.training import EpochEnd, Event, StepEnd, TrainingStart
 from convnet.workflows.control import Control
 from convnet.workflows.explained_network import inner_network
+
+logger = logging.getLogger(__name__)
 
 SHARE = 0.03
 """The largest share of the time of training that is spent on what the page shows."""
@@ -62,12 +65,14 @@ class Live:
         """Send what belongs to an event."""
         if isinstance(event, TrainingStart):
             self._start(event.setup, event.folder)
+            if event.folder is not None and event.setup.training.progress.step:
+                self.send(history(RunFolder(event.folder), event.setup))
         elif isinstance(event, StepEnd):
             self._rows.append([event.step, event.lr, finite(event.loss), finite(event.score)])
             now = time.monotonic()
             if now - self._told > TELL_SECONDS:
                 self._tell(event.epoch, event.steps_per_epoch)
-            if now - self._answered > ANSWER_SECONDS:
+            if now - self._answered > ANSWER_SECONDS and now > self._free_at:
                 self.answer()
         elif isinstance(event, EpochEnd):
             self._tell(event.epoch, 0)
@@ -112,8 +117,9 @@ class Live:
     def _layers(self) -> list[dict[str, Any]]:
         try:
             found = self._captured(with_gradient=True)
-        except (ModelError, RuntimeError):
-            return []  # the layers of such a network are not shown
+        except Exception as error:  # a user's module may do anything; training goes on without its layers
+            logger.warning("the layers are not shown: %s: %s", type(error).__name__, in_one_line(error))
+            return []
         assert self.setup is not None
         return layers_of(found, inner_network(self.setup.network))
 
@@ -166,8 +172,8 @@ class Live:
         try:
             gradient = any(kind == ACTIVATION + GRADIENT for _, kind in self.wanted)
             pictures = pictures_of(self._captured(gradient), network, self.wanted) if self.wanted else []
-        except (ModelError, RuntimeError):
-            pictures = []  # the network cannot be followed
+        except Exception:  # as above
+            pictures = []
         self.send(pack_pictures(facts, pictures))
         self._spend(began)
 
@@ -198,17 +204,20 @@ class Live:
         self._free_at = now + cost * (1 / SHARE - 1)
 
 
-def history(folder: RunFolder, score: str) -> dict[str, Any]:
-    """The steps and epochs that a run has logged, up to its checkpoint."""
+def history(folder: RunFolder, setup: TrainingSetup) -> dict[str, Any]:
+    """The steps and epochs that a run has logged, up to the checkpoint from which it resumes."""
+    score, progress = setup.task.score.key, setup.training.progress
     steps, metrics = folder.file("steps.csv"), folder.file("metrics.csv")
     names = ("step", "learning_rate", "loss", score)
     epochs = ("epoch", "step", "train_loss", f"train_{score}", "val_loss", f"val_{score}")
+    step_rows = StepLog.read(steps) if steps.exists() else []
+    epoch_rows = MetricsLog(metrics).rows if metrics.exists() else []
     return {
         "type": "history",
-        "steps": [[row.get(n) for n in names] for row in StepLog.read(steps)] if steps.exists() else [],
-        "epochs": [[row.get(n) for n in epochs] for row in MetricsLog(metrics).rows]
-        if metrics.exists()
-        else [],
+        "steps": [[row.get(n) for n in names] for row in step_rows if (row["step"] or 0) <= progress.step],
+        "epochs": [
+            [row.get(n) for n in epochs] for row in epoch_rows if (row["epoch"] or 0) <= progress.epoch
+        ],
         "changes": [[c.step, c.field, c.value] for c in folder.changes],
     }
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextvars
 import csv
 import io
 import itertools
+import secrets
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +18,8 @@ from convnet.data import Data
 from convnet.data.audit.audit import Audit
 from convnet.errors import ConvnetError, DataError, in_one_line
 from convnet.workflows.audit import audit_images
-from convnet.workflows.review import REMOVE, correct_manifest
+from convnet.workflows.review import REMOVE, SuspectLabel, correct_manifest, review_labels
+from convnet.workflows.run import Run
 
 T = TypeVar("T")
 
@@ -33,6 +36,8 @@ class Review:
         audit: The result; None while it is not finished.
         error: Why the audit failed.
         corrections: The new class of each image that was corrected, or `REMOVE`.
+        run: A run on the data, whose network finds the wrong labels; else a simple classifier does.
+        suspects: What it found, most doubtful first.
     """
 
     source: str
@@ -42,12 +47,20 @@ class Review:
     audit: Audit | None = None
     error: str = ""
     corrections: dict[str, str] = field(default_factory=dict)
+    run: Run | None = None
+    suspects: Sequence[SuspectLabel] = ()
 
-    def run(self) -> None:
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
         """Audit the data, and read the corrections that there are."""
         try:
-            self.audit = audit_images(Data(source=self.source), progress=self._counted)
             self.corrections = _read(self.file)
+            if self.run is not None:
+                self.suspects = review_labels(self.run).suspects
+            options = Data(source=self.source)
+            self.audit = audit_images(options, check_labels=self.run is None, progress=self._counted)
         except ConvnetError as error:
             self.error = str(error)
         except Exception as error:  # shown in the page; the studio goes on
@@ -86,16 +99,30 @@ class Review:
             "classes": audit.manifest.counts(),
             "correctable": not audit.manifest.multi_label,
             "findings": [
-                {
-                    "kind": kind,
-                    "about": EXPLAINED[kind],
-                    "rows": [[f.path, f.detail, labels.get(f.path)] for f in found],
-                }
-                for kind, found in audit.by_kind.items()
+                *self._suspects(labels),
+                *(
+                    {
+                        "kind": kind,
+                        "about": EXPLAINED[kind],
+                        "rows": [[f.path, f.detail, labels.get(f.path)] for f in found],
+                    }
+                    for kind, found in audit.by_kind.items()
+                ),
             ],
             "corrections": self.corrections,
             "file": str(self.file),
         }
+
+    def _suspects(self, labels: Mapping[str, str | None]) -> list[dict[str, Any]]:
+        """The labels that the network of a run doubts."""
+        if not self.suspects:
+            return []
+        rows = [
+            [s.path, f"the network prefers '{s.suggested}' (doubt {s.doubt:.0%})", labels.get(s.path)]
+            for s in self.suspects
+        ]
+        about = "Labels that are probably wrong by the network of the run, most doubtful first."
+        return [{"kind": "suspect_label", "about": about, "rows": rows}]
 
     def _progress(self) -> dict[str, int]:
         return {"done": self.done, "total": self.total}
@@ -127,16 +154,17 @@ class Review:
             raise DataError(f"{path}: no such image in {manifest.name}")
         if label is not None and label != REMOVE and label not in manifest.classes:
             raise DataError(f"{label}: no such class in {manifest.name}")
-        if label is None or labels[path] == (label,):
-            self.corrections.pop(path, None)
-        else:
-            self.corrections[path] = label
-        text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\r\n")
-        writer.writerow(["path", "label", "corrected"])
-        writer.writerows([name, " ".join(labels[name]), new] for name, new in self.corrections.items())
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.file, text.getvalue())
+        with self._lock:
+            if label is None or labels[path] == (label,):
+                self.corrections.pop(path, None)
+            else:
+                self.corrections[path] = label
+            text = io.StringIO(newline="")
+            writer = csv.writer(text, lineterminator="\r\n")
+            writer.writerow(["path", "label", "corrected"])
+            writer.writerows([p, " ".join(labels.get(p, ())), new] for p, new in self.corrections.items())
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.file, text.getvalue())
 
     def apply(self) -> dict[str, Any]:
         """Write a table of all images with corrected labels, next to the corrections.
@@ -165,20 +193,32 @@ class Reviews:
 
     def __init__(self) -> None:
         self._reviews: dict[int, Review] = {}
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.count(secrets.randbelow(2**40))  # pages of an earlier start have others
 
-    def start(self, source: str, file: Path) -> int:
+    def start(self, source: str, file: Path, run: Run | None = None, *, again: bool = False) -> int:
         """Audit data in another thread.
+
+        Args:
+            source: The data.
+            file: The table of corrections.
+            run: A run on the data, whose network finds the wrong labels.
+            again: Whether to audit data again that was audited before.
 
         Returns:
             The number by which the review is found again.
         """
-        for number, review in self._reviews.items():
-            if review.source == source and not review.error:
+        path = None if run is None else run.path
+        for number, review in list(self._reviews.items()):
+            same = review.source == source and (review.run and review.run.path) == path
+            running = review.audit is None and not review.error
+            if same and (running or (review.audit is not None and not again)):
                 return number
-        number, review = next(self._numbers), Review(source, file)
+            if same:
+                del self._reviews[number]
+        number, review = next(self._numbers), Review(source, file, run=run)
         self._reviews[number] = review
-        threading.Thread(target=review.run, daemon=True).start()
+        context = contextvars.copy_context()  # the settings
+        threading.Thread(target=context.run, args=(review.start,), daemon=True).start()
         return number
 
     def __getitem__(self, number: int) -> Review:
@@ -188,5 +228,5 @@ class Reviews:
             DataError: There is none of that number.
         """
         if number not in self._reviews:
-            raise DataError("this review was closed; open the data again")
+            raise DataError("this review has expired; open the data again")
         return self._reviews[number]

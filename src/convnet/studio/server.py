@@ -106,6 +106,8 @@ def open_workspace(word: str | None) -> tuple[Workspace, dict[str, Any]]:
     if path.is_dir() and has_runs(path):
         return Workspace(path.resolve(), roots), {"view": "runs"}
     if path.exists():
+        if here.is_relative_to(path.resolve()):  # runs may not lie within the data
+            runs = path.resolve().parent / "runs"
         return Workspace(runs, (path.resolve(), *roots)), {"view": "train", "data": str(path.resolve())}
     from convnet.recipes import RECIPES
 

@@ -6,13 +6,16 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from convnet.errors import ServerError
 
 LISTENING = re.compile(r"listening at (http://[^\s\"]+)")
 START_SECONDS = 60.0
+STOP_SECONDS = 10.0
 
 
 class Servers:
@@ -20,6 +23,7 @@ class Servers:
 
     def __init__(self) -> None:
         self._processes: dict[Path, tuple[subprocess.Popen[bytes], str]] = {}
+        self._lock = threading.Lock()
 
     def start(self, bundle: Path) -> str:
         """Serve a bundle at a free port.
@@ -33,12 +37,14 @@ class Servers:
         Raises:
             ServerError: The server does not start; the message is its own.
         """
-        if (address := self.address(bundle)) is not None:
-            return address
+        with self._lock:
+            return self.address(bundle) or self._start(bundle)
+
+    def _start(self, bundle: Path) -> str:
         with tempfile.TemporaryFile() as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "convnet", "serve", str(bundle), "--port", "0"],
-                stdin=subprocess.DEVNULL,
+                [sys.executable, "-m", "convnet.studio.serving_process", str(bundle)],
+                stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
                 start_new_session=True,
@@ -67,7 +73,9 @@ class Servers:
         process, _ = self._processes.pop(bundle, (None, ""))
         if process is not None:
             process.terminate()
-            process.wait(30)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_SECONDS)
+            process.kill()
 
     def close(self) -> None:
         """Stop all servers."""

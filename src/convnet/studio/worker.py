@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from convnet.errors import ConvnetError, InterruptedRunError, in_one_line
+from convnet.recipes.changes import changeable_fields
 from convnet.recipes.resolve import resolve
-from convnet.runs import Change, RunFolder
+from convnet.runs import Change
 from convnet.settings import use_settings
 from convnet.studio.channel import Message, packed, read_message
-from convnet.studio.live import Live, history
+from convnet.studio.live import Live
 from convnet.workflows.control import Control
-from convnet.workflows.run import Run, load_run
+from convnet.workflows.run import Run
 from convnet.workflows.train import resume, train
 
 
@@ -27,13 +28,16 @@ class Outbox:
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
-        self._waiting: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def send(self, message: Message) -> None:
-        """Send a message without waiting."""
-        self._waiting.put(message)
+        """Send a message without waiting; one that cannot be encoded is reported and left out."""
+        try:
+            self._waiting.put(packed(message))
+        except (TypeError, ValueError) as error:
+            print(f"a message was not sent: {in_one_line(error)}", file=sys.stderr)
 
     def close(self) -> None:
         """Wait until everything is sent."""
@@ -43,7 +47,7 @@ class Outbox:
     def _run(self) -> None:
         while (message := self._waiting.get()) is not None:
             try:
-                self._stream.write(packed(message))
+                self._stream.write(message)
                 self._stream.flush()
             except (OSError, ValueError):  # the server has ended
                 return
@@ -89,7 +93,11 @@ def _carry_out(order: dict[str, Any], outbox: Outbox) -> dict[str, Any]:
     """Train or resume; returns the last message."""
 
     def told(change: Change) -> None:
-        outbox.send({"type": "change", "row": [change.step, change.field, change.value]})
+        row, recipe = [change.step, change.field, change.value], control.recipe
+        facts = (
+            {} if recipe is None else {"recipe": recipe.to_dict(), "changeable": changeable_fields(recipe)}
+        )
+        outbox.send({"type": "change", "row": row, **facts})
 
     control = Control(told=told)
     live = Live(outbox.send, control)
@@ -98,7 +106,8 @@ def _carry_out(order: dict[str, Any], outbox: Outbox) -> dict[str, Any]:
         control.pause()
     threading.Thread(target=_take_requests, args=(control, live, outbox), daemon=True).start()
     try:
-        with use_settings(threads=order.get("threads"), device=order.get("device")):
+        chosen = {name: order.get(name) for name in ("threads", "device", "data_dir")}
+        with use_settings(**chosen):
             run = _train(order, control, live)
     finally:
         live.flush()
@@ -108,9 +117,7 @@ def _carry_out(order: dict[str, Any], outbox: Outbox) -> dict[str, Any]:
 def _train(order: dict[str, Any], control: Control, live: Live) -> Run:
     """Train a new run, or resume one."""
     if order["verb"] == "resume":
-        path = Path(order["run"])
-        live.send(history(RunFolder.open(path), load_run(path).task.score.key))
-        return resume(path, listeners=[live], control=control)
+        return resume(Path(order["run"]), listeners=[live], control=control)
     found = resolve(order["word"], order["changes"])
     return train(found.recipe, below=Path(order["runs"]), data=found.data, listeners=[live], control=control)
 
@@ -127,17 +134,20 @@ def _take_requests(control: Control, live: Live, outbox: Outbox) -> None:
         "frame": live.ask_for_frame,
     }
     while isinstance(request := read_message(sys.stdin.buffer), dict):
-        verb = request.get("verb")
-        if verb == "change":
-            try:
+        verb, error = request.get("verb"), None
+        try:
+            if verb == "change":
                 control.change(request["field"], request["value"])
-                outbox.send({"type": "reply", "to": request["id"]})
-            except ConvnetError as error:
-                outbox.send({"type": "reply", "to": request["id"], "error": str(error)})
-        elif verb == "watch":
-            live.watch({(layer, kind) for layer, kind in request["wanted"]}, request["image"])
-        elif verb in acts:
-            acts[verb]()
+            elif verb == "watch":
+                live.watch({(layer, kind) for layer, kind in request["wanted"]}, request["image"])
+            elif verb in acts:
+                acts[verb]()
+        except ConvnetError as found:
+            error = str(found)
+        except Exception as found:  # the thread must live, or training could not be stopped
+            error = f"{type(found).__name__}: {in_one_line(found)}"
+        if "id" in request:
+            outbox.send({"type": "reply", "to": request["id"], "error": error})
     control.stop()
 
 

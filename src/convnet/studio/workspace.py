@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import time
-from collections.abc import AsyncIterator
+import zipfile
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from convnet.atomic import cannot_write
 from convnet.data import DATASETS
 from convnet.errors import DataError, RunError
 from convnet.recipes import RECIPES
+from convnet.runs import as_file_name
 
 LARGEST_UPLOAD = 2 << 30
 """The largest number of bytes of a data set that is uploaded."""
+MOST_FILES = 500_000
+"""The largest number of files of an archive."""
+IMPORTED = re.compile(r"[\w.]+:[\w.]+")
+"""`package.module:name`."""
 LARGEST_IMAGE = 32 << 20
 """That of an image."""
 
@@ -49,8 +57,9 @@ class Workspace:
         return self.runs.parent / "bundles"
 
     def corrections(self, name: str) -> Path:
-        """The table of corrected labels of a data set."""
-        return self.runs / "corrections" / re.sub(r"[^\w.=-]+", "_", name).strip("._") / "corrections.csv"
+        """The table of corrected labels of a data set, by its name or full path."""
+        digest = hashlib.sha256(name.encode(errors="replace")).hexdigest()[:8]
+        return self.runs / "corrections" / f"{as_file_name(Path(name).name)}-{digest}" / "corrections.csv"
 
     def discard(self, path: Path, name: str) -> str:
         """Move a run or a bundle to the trash.
@@ -105,6 +114,22 @@ class Workspace:
             raise DataError(f"{word[:200] or 'data'}: no such data set, folder or file")
         return str(path)
 
+    def require_confined(self, changes: Mapping[str, Any]) -> None:
+        """Check that changed fields of a recipe name no files outside the folders and no code to import.
+
+        Raises:
+            DataError: A field does.
+        """
+        for name, value in _flat(changes):
+            if name in ("data", "data.source", "weights", "weights.source") and isinstance(value, str):
+                if value != "imagenet":
+                    self.source(value)
+            elif isinstance(value, str) and IMPORTED.fullmatch(value):
+                raise DataError(
+                    f"{name}={value[:200]}: code is imported only for recipe files; write the field into one "
+                    "and open it"
+                )
+
     async def receive(self, name: str, content: AsyncIterator[bytes], limit: int = LARGEST_UPLOAD) -> Path:
         """Store an upload as it arrives.
 
@@ -139,6 +164,44 @@ class Workspace:
                 raise RunError(cannot_write(self.uploads, error)) from error
             raise
         return target
+
+    def unpack(self, archive: Path) -> Path:
+        """Unpack an uploaded zip archive beside it, so that its files have paths; other files are kept.
+
+        Returns:
+            The folder, or the file.
+
+        Raises:
+            DataError: The archive is damaged or larger than an upload may be.
+            RunError: The disk is full.
+        """
+        if archive.suffix.lower() != ".zip":
+            return archive
+        folder = archive.with_suffix("")
+        try:
+            with zipfile.ZipFile(archive) as opened:
+                size = sum(entry.file_size for entry in opened.infolist())
+                if size > 4 * LARGEST_UPLOAD or len(opened.infolist()) > MOST_FILES:
+                    raise ValueError(f"it holds {size >> 20:,} MB; open a folder instead")
+                opened.extractall(folder)
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
+            shutil.rmtree(archive.parent, ignore_errors=True)
+            raise DataError(f"{archive.name}: not a readable zip archive: {error}") from error
+        except OSError as error:
+            shutil.rmtree(archive.parent, ignore_errors=True)
+            raise RunError(cannot_write(folder, error)) from error
+        archive.unlink()
+        inside_it = [child for child in folder.iterdir() if not child.name.startswith((".", "__MACOSX"))]
+        return inside_it[0] if len(inside_it) == 1 and inside_it[0].is_dir() else folder
+
+
+def _flat(changes: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The fields of nested mappings by their dotted names."""
+    for name, value in changes.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def inside(folder: Path, name: str) -> Path | None:

@@ -83,7 +83,8 @@ class Meter:
         progress.step_in_epoch += 1
         self.images += result.images
         self.pending.append((progress.step, self.training.lr, result))
-        if len(self.pending) == self.fetch_every or progress.step_in_epoch == self.batches.steps:
+        due = len(self.pending) >= self.fetch_every or progress.step_in_epoch == self.batches.steps
+        if due or self.training.reports_at_once:
             self._report()
 
     def _report(self) -> None:

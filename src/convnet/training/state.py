@@ -94,6 +94,7 @@ class Training:
         progress: The position of training.
         pace: The position of training on the schedule.
         idle_seconds: How long training was paused; not counted in the time of epochs.
+        reports_at_once: Whether the results of a step are read from the device before the next step.
     """
 
     model: nn.Module
@@ -110,6 +111,7 @@ class Training:
     progress: Progress = field(default_factory=Progress)
     pace: Pace = field(default_factory=lambda: Pace())
     idle_seconds: float = 0.0
+    reports_at_once: bool = False
 
     def __post_init__(self) -> None:
         self.use_optimizer(self.optimizer)

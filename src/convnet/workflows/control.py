@@ -13,7 +13,7 @@ from typing import Any
 
 from convnet.errors import ConvnetError, RecipeError
 from convnet.recipes import Recipe, TrainingSetup
-from convnet.recipes.changes import apply_change, changed, require_applicable
+from convnet.recipes.changes import apply_change, changed, full_field, require_applicable
 from convnet.runs import Change, RunFolder, write_changes
 from convnet.types import Batch
 
@@ -51,6 +51,11 @@ class Control:
         self._calls: list[Callable[[], None]] = []
         self._setup: TrainingSetup | None = None
         self._woken = threading.Condition()
+
+    @property
+    def urgent(self) -> bool:
+        """Whether the next step has to be reported before further steps are taken."""
+        return self.paused or self.stopping or self.finishing or self._saving
 
     @property
     def paused(self) -> bool:
@@ -102,10 +107,11 @@ class Control:
         with self._woken:
             if self.recipe is None or self._setup is None:
                 raise RecipeError(f"'{field}' cannot be changed yet: training has not started")
-            after = changed(self.recipe, field, value)
+            name = full_field(self.recipe, field)
+            after = changed(self.recipe, name, value)
             require_applicable(self._setup, after)
             self.recipe = after
-            self._asked.append((field, value))
+            self._asked.append((name, value))
             self._woken.notify_all()
 
     @property
@@ -221,7 +227,9 @@ class ControlledBatches:
         self._before_step()
         for batch in batches:
             yield batch
-            self._before_step()
+            # At the end of an epoch, requests wait until after validation and the checkpoint.
+            if self.setup.training.progress.step_in_epoch < self.steps:
+                self._before_step()
 
     def _before_step(self) -> None:
         """Make the changes and calls that are due, and wait while training is paused."""
@@ -233,7 +241,8 @@ class ControlledBatches:
                 call()
             self.setup.training.idle_seconds += self.control.wait()
             if not self.control.has_requests:
-                return
+                break
+        self.setup.training.reports_at_once = self.control.urgent
 
     def _repeat(self) -> None:
         """Make the recorded changes of this step."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -72,9 +73,19 @@ def _run_folders(folder: Path, depth: int) -> Iterator[Path]:
                 yield from _run_folders(child, depth - 1)
 
 
+def _size(path: Path) -> int:
+    """The bytes of all files of a folder; files that are just being replaced do not count."""
+    total = 0
+    for file in path.rglob("*"):
+        with suppress(OSError):
+            if file.is_file():
+                total += file.stat().st_size
+    return total
+
+
 def _row(path: Path, folder: Path) -> RunRow:
     name = path.name if path == folder else path.relative_to(folder).as_posix()
-    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    size = _size(path)
     date = datetime.fromtimestamp((path / "run.json").stat().st_mtime).isoformat(timespec="seconds")
     try:
         run = load_run(path)

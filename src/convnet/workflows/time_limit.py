@@ -35,7 +35,9 @@ class TimeLimit:
         Raises:
             StopTraining: It is up.
         """
-        if isinstance(event, StepEnd | EpochEnd) and time.perf_counter() > self.deadline:
+        if not isinstance(event, StepEnd | EpochEnd):
+            return
+        if time.perf_counter() > self.deadline + event.training.idle_seconds:
             logger.info("the time is up after step %s", event.step)
             raise StopTraining
 

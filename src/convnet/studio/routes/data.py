@@ -27,6 +27,7 @@ from convnet.studio.live import thumbnails
 from convnet.studio.recent import Recent
 from convnet.studio.state import studio_of
 from convnet.studio.tensors import Picture, pack_pictures
+from convnet.workflows.run import load_run
 
 router = APIRouter(prefix="/api/data")
 SIDE = 200
@@ -40,6 +41,14 @@ class Source(BaseModel):
     """Data by its name or path."""
 
     data: str = Field(max_length=4096)
+
+
+class AuditOrder(BaseModel):
+    """Data, or a run whose network finds the wrong labels of its own data."""
+
+    data: str = Field("", max_length=4096)
+    run: str = Field("", max_length=4096)
+    again: bool = False
 
 
 class Correction(BaseModel):
@@ -58,12 +67,14 @@ class Preview(Source):
 
 
 @router.post("/audit")
-def audit(request: Request, asked: Source) -> dict[str, Any]:
+def audit(request: Request, asked: AuditOrder) -> dict[str, Any]:
     """Start the audit of data."""
     studio = studio_of(request)
-    source = studio.workspace.source(asked.data)
-    file = studio.workspace.corrections(asked.data)
-    return {"id": studio.reviews.start(source, file), "command": command("data", "audit", source)}
+    run = load_run(studio.workspace.run(asked.run)) if asked.run else None
+    source = studio.workspace.source(asked.data) if run is None else run.recipe.data.source
+    number = studio.reviews.start(source, studio.workspace.corrections(source), run, again=asked.again)
+    words = ("data", "audit", source) if run is None else ("review", run.path)
+    return {"id": number, "command": command(*words)}
 
 
 @router.get("/audit/{number}")
@@ -88,7 +99,7 @@ def picture(request: Request, number: int, path: str) -> Response:
     small = resize(shown, (max(1, round(height * scale)), max(1, round(width * scale))), STRETCH)
     written = io.BytesIO()
     Image.fromarray(small).save(written, "JPEG", quality=85)
-    headers = {"cache-control": "private, max-age=3600"}
+    headers = {"cache-control": "private, max-age=3600"}  # the number of a review is never used again
     return Response(written.getvalue(), media_type="image/jpeg", headers=headers)
 
 

@@ -10,9 +10,9 @@ import torch
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from convnet.data import location, read_split
+from convnet.data import location
 from convnet.errors import ConvnetError, DataError
-from convnet.models import MODELS, has_weights
+from convnet.models import MODELS, Facts, has_weights
 from convnet.prediction import NetworkPredictor
 from convnet.studio.command import command
 from convnet.studio.inspector import Edit, RandomNetwork
@@ -24,7 +24,6 @@ from convnet.types import SplitName
 from convnet.workflows.listing import list_runs
 from convnet.workflows.predictors import load_network_predictor
 from convnet.workflows.run import load_run
-from convnet.workflows.run_data import open_own_data
 
 router = APIRouter(prefix="/api/inspect")
 BINARY = "application/octet-stream"
@@ -37,11 +36,14 @@ def networks(request: Request) -> dict[str, Any]:
     """Finished runs, and networks of the zoo."""
     workspace = studio_of(request).workspace
     rows = list_runs(workspace.runs) if workspace.runs.is_dir() else []
-    known = [
-        name for name in MODELS if "class" in MODELS.facts(name).targets and not MODELS.facts(name).fitted
-    ]
+    known = [name for name in MODELS if _is_shown(MODELS.facts(name))]
     local = [f"{name}{IMAGENET}" for name in known if has_weights(name) and name == "efficientnet-lite0"]
     return {"runs": [row.name for row in rows if row.state == "finished"], "zoo": [*local, *known]}
+
+
+def _is_shown(facts: Facts) -> bool:
+    """Whether a network takes images and is not fitted in one pass."""
+    return not facts.fitted and facts.native.height > 1
 
 
 @router.get("/network")
@@ -62,7 +64,7 @@ def _samples(studio: Studio, name: str) -> dict[str, int]:
     """The number of samples of each split of a run; none without its data."""
     try:
         run = load_run(studio.workspace.run(name))
-        open_own_data(run)
+        studio.inspectors.samples(run)
         counts: dict[str, int] = run.data["samples"]
         return counts
     except ConvnetError:
@@ -91,9 +93,8 @@ def _predictor(studio: Studio, name: str) -> NetworkPredictor:
 def sample(request: Request, name: str, split: SplitName, index: int) -> Response:
     """A sample of a run's data, as the network takes it."""
     studio = studio_of(request)
-    run = load_run(studio.workspace.run(name))
-    dataset = open_own_data(run)
-    chosen = read_split(run.folder.read("split.csv"), dataset, run.folder.file("split.csv"))[split]
+    dataset, parts = studio.inspectors.samples(load_run(studio.workspace.run(name)))
+    chosen = parts[split]
     if not 0 <= index < len(chosen):
         raise DataError(f"{split} {index}: {name} has {len(chosen):,} such samples")
     batch = dataset.read(chosen[index : index + 1])

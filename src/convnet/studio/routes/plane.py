@@ -45,7 +45,7 @@ async def plane(socket: WebSocket) -> None:
 async def _train(socket: WebSocket, orders: asyncio.Queue[PlaneOrder], drawn: asyncio.Event) -> None:
     """Train and send pictures, one when the last was drawn."""
     session = PlaneSession(await orders.get())
-    with suppress(WebSocketDisconnect, RuntimeError, OSError):
+    with suppress(WebSocketDisconnect, OSError):
         while True:
             while not orders.empty():
                 session.take(orders.get_nowait())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 
 from convnet.errors import RunError
 from convnet.export import is_bundle
+from convnet.runs import RunFolder, as_file_name
 from convnet.studio.command import command
 from convnet.studio.gate import REPORT
 from convnet.studio.routes.training import RunName
@@ -54,13 +56,13 @@ def table(request: Request) -> list[dict[str, Any]]:
     rows = []
     for row in list_runs(workspace.runs):
         path = workspace.runs / row.name
-        job, bundle = studio.jobs.training(path), workspace.bundles / path.name
+        job, bundle = studio.jobs.training(path), workspace.bundles / row.name
         rows.append(
             {
                 **row.to_dict(),
                 "job": None if job is None else job.number,
                 "state": row.state if job is None else "paused" if job.paused else job.state,
-                "bundle": bundle.name if is_bundle(bundle) else None,
+                "bundle": row.name if is_bundle(bundle) else None,
                 "served": studio.servers.address(bundle),
             }
         )
@@ -86,7 +88,9 @@ def compare(request: Request, asked: Names) -> dict[str, str]:
 
     workspace = studio_of(request).workspace
     paths = [workspace.run(name) for name in asked.runs]
-    folder = workspace.runs / "comparisons" / "-".join(path.name for path in paths)[:120]
+    names = "-".join(asked.runs)
+    digest = hashlib.sha256(names.encode()).hexdigest()[:8]
+    folder = workspace.runs / "comparisons" / f"{as_file_name(names)}-{digest}"
     found = compare_runs(paths, folder)
     name = found.page.parent.relative_to(workspace.runs / "comparisons").as_posix()
     return {"comparison": name, "command": command("compare", *paths)}
@@ -108,10 +112,10 @@ def export(request: Request, order: ExportOrder) -> dict[str, Any]:
 
     workspace = studio_of(request).workspace
     path = workspace.run(order.run)
-    out = workspace.bundles / path.name
+    out = workspace.bundles / workspace.name_of(path)
     if is_bundle(out):
         studio_of(request).servers.stop(out)
-        workspace.discard(out, f"bundles/{out.name}")
+        workspace.discard(out, f"bundles/{workspace.name_of(path)}")
     made = export_run(
         load_run(path), out, formats=["onnx"] if order.onnx else [], quantize=order.onnx and order.int8
     )
@@ -120,7 +124,7 @@ def export(request: Request, order: ExportOrder) -> dict[str, Any]:
         "format": "onnx" if order.onnx else None,
         "quantize": "int8" if order.int8 else None,
     }
-    return {"bundle": out.name, **made.as_dict(), "command": command("export", path, **options)}
+    return {**made.as_dict(), "command": command("export", path, **options)}
 
 
 @router.post("/serve")
@@ -154,7 +158,10 @@ def delete(request: Request, asked: RunName) -> dict[str, str]:
     path = workspace.run(asked.run)
     if studio.jobs.training(path) is not None:
         raise RunError(f"{asked.run}: is being trained; stop it first")
-    return {"trash": workspace.discard(path, asked.run)}
+    if is_bundle(bundle := workspace.bundles / workspace.name_of(path)):
+        studio.servers.stop(bundle)
+    with RunFolder.open(path).writing():  # no other process is training it
+        return {"trash": workspace.discard(path, workspace.name_of(path))}
 
 
 class Trashed(BaseModel):
@@ -173,7 +180,7 @@ def restore(request: Request, asked: Trashed) -> dict[str, str]:
     name = place.relative_to(workspace.trash.resolve()).as_posix().partition("/")[2]
     target = workspace.runs / name
     if target.exists():
-        raise RunError(f"{name}: exists again; rename it first")
+        raise RunError(f"{name}: already exists; rename it first")
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(place, target)
     with suppress(OSError):
@@ -186,7 +193,7 @@ def trash(request: Request) -> dict[str, Any]:
     """The deleted runs, and their size."""
     folder = studio_of(request).workspace.trash
     runs = sorted(file.parent for file in folder.rglob("run.json")) if folder.is_dir() else []
-    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if runs else 0
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else 0
     return {"runs": [run.relative_to(folder).as_posix() for run in runs], "bytes": size}
 
 

@@ -17,6 +17,7 @@ from convnet.errors import ConvnetError, RunError
 from convnet.recipes import RECIPES
 from convnet.recipes.resolve import choose_recipe
 from convnet.recipes.schema import recipe_schema
+from convnet.settings import settings
 from convnet.studio.audience import Watcher
 from convnet.studio.command import command, train_command
 from convnet.studio.jobs import Job
@@ -79,7 +80,7 @@ def folders(request: Request, path: str = "") -> dict[str, Any]:
     if not path:
         return {"path": "", "parent": None, "folders": [str(root) for root in workspace.roots], "files": []}
     folder = Path(workspace.source(path))
-    inside = sorted(folder.iterdir())[:MOST_LISTED] if folder.is_dir() else []
+    inside = sorted(folder.iterdir()) if folder.is_dir() else []
     shown = [child for child in inside if not child.name.startswith(".")]
     parent = folder.parent
     with suppress(ConvnetError):
@@ -96,8 +97,8 @@ DATA_FILES = (".zip", ".csv", ".npz", ".arff", ".json", ".tar", ".yaml", ".yml",
 
 def _listing(inside: list[Path]) -> dict[str, Any]:
     return {
-        "folders": [str(child) for child in inside if child.is_dir()],
-        "files": [str(child) for child in inside if child.suffix.lower() in DATA_FILES],
+        "folders": [str(child) for child in inside if child.is_dir()][:MOST_LISTED],
+        "files": [str(child) for child in inside if child.suffix.lower() in DATA_FILES][:MOST_LISTED],
     }
 
 
@@ -116,7 +117,9 @@ def schema() -> dict[str, Any]:
 @router.post("/recipe")
 def recipe(request: Request, plan: Plan) -> dict[str, Any]:
     """The complete recipe for data or a named recipe, with changed fields."""
-    word = studio_of(request).workspace.source(plan.word)
+    workspace = studio_of(request).workspace
+    word = workspace.source(plan.word)
+    workspace.require_confined(plan.changes)
     return {
         "recipe": choose_recipe(word, plan.changes).to_dict(),
         "command": train_command(word, plan.changes),
@@ -126,8 +129,9 @@ def recipe(request: Request, plan: Plan) -> dict[str, Any]:
 @router.post("/uploads")
 async def upload(request: Request, name: str) -> dict[str, str]:
     """Store an uploaded file of data."""
-    path = await studio_of(request).workspace.receive(name, request.stream())
-    return {"path": str(path)}
+    workspace = studio_of(request).workspace
+    path = await workspace.receive(name, request.stream())
+    return {"path": str(await asyncio.to_thread(workspace.unpack, path))}
 
 
 @router.get("/jobs")
@@ -141,14 +145,22 @@ async def submit(request: Request, new: NewJob) -> dict[str, Any]:
     """Start a training, or add it to the queue."""
     studio = studio_of(request)
     word = studio.workspace.source(new.word)
+    studio.workspace.require_confined(new.changes)
     versions = [new.changes] if new.rival is None else [new.changes, _with_rival(new.changes, new.rival)]
     orders = []
     for changes in versions:
         checked = await asyncio.to_thread(choose_recipe, word, changes)  # errors are shown in the form
         title = f"{checked.name}: {checked.optimizer.name}" if new.rival else checked.name
         order = {"verb": "train", "word": word, "changes": changes, "title": title, "paused": new.paused}
-        orders.append(({**order, "runs": str(studio.workspace.runs)}, train_command(word, changes)))
+        orders.append(({**order, **_place(studio)}, train_command(word, changes)))
     return {"jobs": [job.number for job in studio.jobs.submit(orders)]}
+
+
+def _place(studio: Studio) -> dict[str, Any]:
+    """What an order needs of the settings and folders of the studio."""
+    chosen = settings()
+    data_dir = None if chosen.data_dir is None else str(chosen.data_dir.resolve())
+    return {"runs": str(studio.workspace.runs), "device": chosen.device, "data_dir": data_dir}
 
 
 def _with_rival(changes: dict[str, Any], optimizer: str) -> dict[str, Any]:
@@ -164,7 +176,7 @@ async def resume(request: Request, asked: RunName) -> dict[str, Any]:
     run = studio.workspace.run(asked.run)
     if (active := studio.jobs.training(run)) is not None:
         return {"jobs": [active.number]}
-    order = {"verb": "resume", "run": str(run), "title": asked.run}
+    order = {"verb": "resume", "run": str(run), "title": asked.run, **_place(studio)}
     return {"jobs": [job.number for job in studio.jobs.submit([(order, command("resume", run))])]}
 
 
@@ -199,7 +211,9 @@ async def images(request: Request, number: int) -> Response:
 
 def _job(studio: Studio, number: int) -> Job:
     if number not in studio.jobs.jobs:
-        raise RunError(f"job {number}: not a job of this start of the studio; open its run in the view Runs")
+        raise RunError(
+            f"job {number}: no such job; after a restart of the studio, open its run in the view Runs"
+        )
     return studio.jobs[number]
 
 
@@ -212,7 +226,7 @@ async def live(socket: WebSocket, number: int) -> None:
         await socket.close(4404, "there is no such job")
         return
     job, watcher = studio.jobs[number], Watcher()
-    watcher.put(job.snapshot())
+    watcher.put({**job.snapshot(), "start": studio.jobs.start})
     job.audience.join(watcher)
     sender = asyncio.create_task(_send(socket, watcher))
     try:
