@@ -71,10 +71,10 @@ def test_digits_from_the_form_to_a_report(studio: StudioProcess) -> None:
         epochs.fill("-2")
         epochs.press("Enter")
         seen(page.locator(".start .error"), "epochs: must be greater than or equal to 0, got -2")
-        epochs.fill("40")
-        epochs.press("Enter")
-        seen(page.locator(".start .command code"), "convnet train digits --set epochs=40")
+        seen(page.locator(".field", has=epochs), "must be greater than or equal to 0")
+        epochs.fill("40")  # without Enter: the click takes what is in the field
         page.get_by_role("button", name="Train", exact=True).click()
+        seen(page.locator(".panel .command code"), "convnet train digits --set epochs=40")
         seen(page.locator(".status"), "Training")
         steps_on(page, 20)
         rate = page.locator('[name="optimizer.lr"]')
@@ -255,13 +255,13 @@ def test_labels_are_corrected_with_the_keyboard(studio: StudioProcess) -> None:
         page.keyboard.press(str(other + 1))
         seen(tiles.first, f"{own} → {classes[other]}")
         page.keyboard.press("x")
-        seen(tiles.nth(1), "left out")
-        file = Path(page.get_by_text("corrections in").inner_text().partition(" corrections in ")[2])
+        seen(tiles.nth(1), "excluded")
+        file = Path(page.get_by_text("Corrections: 2").inner_text().partition(", in ")[2])
         with file.open(newline="") as lines:
             rows = {row["path"]: row["corrected"] for row in csv.DictReader(lines)}
         assert rows == {paths[0]: classes[other], paths[1]: "remove"}
         page.get_by_role("button", name="Undo").click()
-        expect(tiles.nth(1)).not_to_contain_text("left out")
+        expect(tiles.nth(1)).not_to_contain_text("excluded")
         page.locator("summary", has_text="Augmentation").click()
         expect(page.locator(".augmented canvas")).to_have_count(13)
         page.get_by_role("button", name="Train with the corrections").click()
@@ -378,7 +378,7 @@ def test_a_killed_studio_is_started_again_and_its_run_resumed(tmp_path: Path) ->
             page.get_by_role("button", name="Train", exact=True).click()
             steps_on(page, 60)
             studio.process.send_signal(signal.SIGKILL)
-            seen(page.locator("#connection"), "Connecting again")
+            seen(page.locator("#connection"), "Reconnecting")
         studio.process.wait(60)
         worker = studio.folder
     run = next((worker / "runs").glob("digits-*"))

@@ -18,13 +18,13 @@ from convnet.data import Dataset, Preprocess, Split, read_split
 from convnet.data.datasets.statistics import fixed_statistics
 from convnet.errors import DataError, ModelError
 from convnet.explain.arithmetic import unit
-from convnet.explain.capture import Capture, capture, with_softmax
+from convnet.explain.capture import Capture, Operation, capture, with_softmax
 from convnet.explain.reached import reached
 from convnet.layers import Fitted, Network, Normalize
 from convnet.models import MODELS, build_model
 from convnet.outputs import Labels
 from convnet.prediction import InputSpec, NetworkPredictor
-from convnet.studio.network_view import Wanted, layers_of, pictures_of
+from convnet.studio.network_view import Wanted, layers_of, pictures_of, weight_of
 from convnet.studio.recent import Recent
 from convnet.studio.tensors import Picture, pack_pictures
 from convnet.tasks import TASKS
@@ -114,7 +114,8 @@ class Inspection:
         op = self.found[layer]
         made["reads"] = [name or "input" for name in op.inputs]
         made["fields"] = reached(self.found, layer, position)
-        made["module"] = op.module
+        weight = weight_of(op, self.network)
+        made["weight"] = None if weight is None else {"name": f"{op.module}.weight", "layout": _layout(op)}
         return made
 
     def heatmaps(self, methods: Sequence[str] | None, target: int | None) -> bytes:
@@ -147,6 +148,12 @@ class Inspection:
             Picture(attribution.method, "heatmap", attribution.values[None]) for attribution, _ in made
         ]
         return pack_pictures({"class": chosen, "trust": trust}, pictures)
+
+
+def _layout(op: Operation) -> str:
+    """How the kernel of a unit lies in the weight of its layer; empty if it is not simply a part of it."""
+    layouts = {"conv1d": "conv", "conv2d": "conv", "linear": "dense", "FlattenLinear": "flatten"}
+    return layouts.get(op.kind, "")
 
 
 def _largest(output: Tensor) -> int:

@@ -56,7 +56,7 @@ const FIRST_WAIT = 300;
 const LONGEST_WAIT = 5000;
 
 // A socket that connects again after a loss, until the signal is aborted or the server refuses it.
-export function connect(path, { text, binary, opened }, signal) {
+export function connect(path, { text, binary, opened, missing }, signal) {
   let socket = null;
   let wait = FIRST_WAIT;
   let timer = 0;
@@ -71,8 +71,9 @@ export function connect(path, { text, binary, opened }, signal) {
     };
     socket.onmessage = (event) => (typeof event.data === "string" ? text(JSON.parse(event.data)) : binary?.(event.data));
     socket.onclose = (event) => {
+      if (event.code === 4404) missing?.();
       if (signal.aborted || event.code === 4404 || event.code === 4400) return;
-      status.textContent = "Connecting again …";
+      status.textContent = "Reconnecting …";
       timer = setTimeout(again, wait);
       wait = Math.min(2 * wait, LONGEST_WAIT);
     };
@@ -81,7 +82,7 @@ export function connect(path, { text, binary, opened }, signal) {
   const again = async () => {
     const answer = await fetch("api/start").catch(() => null);
     if (signal.aborted) return;
-    if (answer?.status === 401) status.textContent = "The studio was started again. Open the address that it printed.";
+    if (answer?.status === 401) status.textContent = "The studio was restarted. Open the address that it printed.";
     else open();
   };
   signal.addEventListener("abort", () => {

@@ -36,8 +36,19 @@ export function button(text, onclick, properties = {}) {
   return h("button", { type: "button", onclick, ...properties }, text);
 }
 
+const FOCUSABLE = "button, a[href], input, select, [tabindex]";
+const keyOf = (element) => element.dataset.key ?? element.name ?? element.ariaLabel ?? element.textContent;
+
+// Replace the children. If one of them had the focus, the new one of that name, else of that place, gets it.
 export function replace(element, ...children) {
-  element.replaceChildren(...children.flat(3).filter((child) => child !== null && child !== undefined));
+  const focused = element.contains(document.activeElement) && document.activeElement !== element ? document.activeElement : null;
+  const place = focused ? [...element.querySelectorAll(FOCUSABLE)].indexOf(focused) : -1;
+  const key = focused ? keyOf(focused) : null;
+  element.replaceChildren(...children.flat(3).filter((child) => child !== null && child !== undefined && child !== false));
+  if (focused) {
+    const now = [...element.querySelectorAll(FOCUSABLE)];
+    (now.find((one) => key && keyOf(one) === key) ?? now[Math.min(place, now.length - 1)])?.focus({ preventScroll: true });
+  }
   return element;
 }
 
@@ -56,7 +67,7 @@ export function commandBox(text) {
     copy.textContent = "Copied";
     setTimeout(() => (copy.textContent = "Copy"), 1500);
   });
-  const box = h("div", { className: "command", role: "group", ariaLabel: "The same as a command" }, code, copy);
+  const box = h("div", { className: "command", role: "group", ariaLabel: "Equivalent command" }, code, copy);
   box.show = (next) => {
     code.textContent = next ?? "";
     box.hidden = !next;

@@ -1,8 +1,9 @@
 // The form of a recipe, from its JSON schema.
 
-import { field, h, select } from "./dom.js";
+import { button, field, h, select } from "./dom.js";
 
-const HIDDEN = ["name", "task", "data", "metrics"];
+const HIDDEN = ["name", "metrics"];
+const FIRST_FIELDS = { early_stopping: ["early_stopping.patience", 5], weights: ["weights.source", "imagenet"] };
 const FIRST = ["model", "optimizer", "epochs", "batch_size", "augment", "schedule"];
 const WORDS = {
   lr: "Learning rate", l1: "L1", l2: "L2", ema: "EMA", batch_size: "Batch size", clip_norm: "Clip gradient norm",
@@ -60,6 +61,17 @@ export class RecipeForm {
     }
   }
 
+  // Show a message beside a field; without one, remove the last.
+  mark(path, message = "") {
+    this.problem?.remove();
+    this.marked?.removeAttribute("aria-invalid");
+    this.marked = this.controls.get(path) ?? null;
+    if (!this.marked) return;
+    this.marked.setAttribute("aria-invalid", "true");
+    this.problem = h("small", { className: "error" }, message);
+    this.marked.closest(".field").append(this.problem);
+  }
+
   #build(recipe) {
     this.controls.clear();
     const names = Object.keys(this.schema.properties).filter((name) => !HIDDEN.includes(name) && name in recipe);
@@ -69,11 +81,13 @@ export class RecipeForm {
     const ordered = [...FIRST, ...sections, ...simple].filter((name, i, all) => names.includes(name) && all.indexOf(name) === i);
     const main = ordered.filter((name) => simple.includes(name) && FIRST.includes(name));
     const other = simple.filter((name) => !main.includes(name) && !this.#document(name));
+    const unused = simple.filter((name) => this.#document(name) && name in FIRST_FIELDS);
     this.element.replaceChildren(
       h("div", { className: "fields" }, main.map((name) => this.#field(name, this.schema.properties[name], recipe[name]))),
       ...ordered.filter((name) => sections.includes(name)).map((name) => this.#section(name, recipe[name], open.has(name) || name === "optimizer" || name === "model")),
       h("details", { open: open.has("more"), "data-name": "more" }, h("summary", {}, "More"),
-        h("div", { className: "fields" }, other.map((name) => this.#field(name, this.schema.properties[name], recipe[name])))),
+        h("div", { className: "fields" }, other.map((name) => this.#field(name, this.schema.properties[name], recipe[name]))),
+        unused.length ? h("p", { className: "actions" }, unused.map((name) => button(`Use ${title(name).toLowerCase()}`, () => this.changed(...FIRST_FIELDS[name])))) : null),
     );
   }
 
@@ -103,7 +117,7 @@ export class RecipeForm {
     }
     const document = names ? names[value.name] : this.#document(name);
     for (const [key, inner] of Object.entries(value)) {
-      if (key !== "name" || !names) fields.push(this.#field(`${name}.${key}`, document?.properties?.[key], inner));
+      if ((key !== "name" || !names) && !(name === "data" && key === "source")) fields.push(this.#field(`${name}.${key}`, document?.properties?.[key], inner));
     }
     const summary = names ? `${title(name)}: ${value.name}` : title(name);
     return h("details", { open, "data-name": name }, h("summary", {}, summary), h("div", { className: "fields" }, fields));

@@ -9,8 +9,10 @@ export class Arithmetic {
   // `move(position)` chooses another unit, `edit([parameter, position, value])` changes a weight.
   constructor({ move, edit }) {
     Object.assign(this, { move, edit });
+    this.head = h("div");
     this.body = h("div");
-    this.element = h("section", { className: "arithmetic", hidden: true, ariaLabel: "Arithmetic of a unit", tabIndex: 0 }, this.body);
+    this.playing = button("Slide the window", () => this.#slide());
+    this.element = h("section", { className: "arithmetic", hidden: true, ariaLabel: "Arithmetic of a unit", tabIndex: 0 }, this.head, h("p", { className: "actions" }, this.playing), this.body);
     this.element.addEventListener("keydown", (event) => this.#key(event));
     this.channel = 0;
   }
@@ -29,17 +31,16 @@ export class Arithmetic {
     const maps = channels(unit.patch);
     const kernels = unit.kernel ? channels(unit.kernel) : null;
     this.channel = Math.min(this.channel, Math.max(0, maps.length - 1));
-    const playing = button(this.timer ? "Stop" : "Slide the window", () => this.#slide(), { disabled: this.shape.length !== 3 });
+    this.playing.disabled = this.shape.length !== 3;
     const steps = maps.length > 1 ? h("p", { className: "actions" },
       button("Previous channel", () => this.#step(-1), { disabled: this.channel === 0 }),
       h("span", { role: "status" }, `channel ${this.channel + 1} of ${maps.length}`),
       button("Next channel", () => this.#step(1), { disabled: this.channel === maps.length - 1 })) : null;
-    replace(this.body,
+    replace(this.head,
       h("h2", {}, `Unit ${unit.unit.join(", ")} of ${unit.layer}`),
       h("p", {}, `${unit.kind}: ${unit.formula}`),
-      h("p", { className: "help" }, "Left and right: channel by channel. Shift with the arrow keys: the neighboring unit."),
-      h("p", { className: "actions" }, playing),
-      steps, this.#products(maps, kernels), this.#sums(maps, kernels));
+      h("p", { className: "help" }, "Left and right: channel by channel. Shift with the arrow keys: the neighboring unit."));
+    replace(this.body, steps, this.#products(maps, kernels), this.#sums(maps, kernels));
   }
 
   // The patch, the kernel and their products for one channel.
@@ -48,7 +49,7 @@ export class Arithmetic {
     const patch = maps[this.channel], kernel = kernels?.[this.channel];
     const parts = [grid("Patch", patch)];
     if (kernel) {
-      parts.push(h("span", { className: "sign" }, "×"), grid("Kernel", kernel, (row, column, value) => this.#weight(row, column, value)));
+      parts.push(h("span", { className: "sign" }, "×"), grid("Kernel", kernel, this.unit.weight?.layout ? (row, column, value) => this.#weight(row, column, value) : null));
       parts.push(h("span", { className: "sign" }, "="), grid("Products", patch.map((row, i) => row.map((x, j) => x * kernel[i][j]))));
       const sum = total(patch, kernel);
       parts.push(h("span", { className: "sign" }, `sum ${number(sum, 6)}`));
@@ -84,12 +85,15 @@ export class Arithmetic {
   #weight(row, column, value) {
     const { unit } = this;
     if (!Number.isFinite(value)) return this.#draw();
-    const name = `${unit.module}.weight`;
-    const sizes = [channels(unit.kernel).length, channels(unit.kernel)[0].length, channels(unit.kernel)[0][0].length];
-    const dense = !Array.isArray(unit.kernel[0]);
-    const out = unit.unit.length === 1 ? unit.unit[0] : unit.unit[unit.kind === "linear" ? unit.unit.length - 1 : 0];
-    this.edit([name, dense ? [out, column] : Array.isArray(unit.kernel[0][0]) ? [out, this.channel, row, column] : [out, this.channel, column], value]);
-    return sizes;
+    const kernel = channels(unit.kernel);
+    const [columns, count] = [kernel[0][0].length, kernel.length];
+    const output = unit.unit[unit.weight.layout === "dense" ? unit.unit.length - 1 : 0];
+    const place = {
+      conv: Array.isArray(unit.kernel[0][0]) ? [output, this.channel, row, column] : [output, this.channel, column],
+      dense: [output, column],
+      flatten: [output, (row * columns + column) * count + this.channel],
+    }[unit.weight.layout];
+    this.edit([unit.weight.name, place, value]);
   }
 
   #step(by) {
@@ -100,6 +104,7 @@ export class Arithmetic {
 
   #key(event) {
     if (event.target.tagName === "INPUT") return;
+    if (event.key === "Escape") return this.halt();
     const moves = { ArrowLeft: [0, 0, -1], ArrowRight: [0, 0, 1], ArrowUp: [0, -1, 0], ArrowDown: [0, 1, 0] };
     if (!(event.key in moves)) return;
     event.preventDefault();
@@ -111,21 +116,25 @@ export class Arithmetic {
 
   // Move the unit over its map, row by row; a step at a time where motion is unwanted.
   #slide() {
-    if (this.timer) {
-      clearInterval(this.timer);
-      this.timer = null;
-      return this.#draw();
-    }
-    const next = () => {
-      if (!this.element.isConnected) return clearInterval(this.timer);
+    if (this.timer) return this.halt();
+    const next = async () => {
+      if (!this.element.isConnected || this.element.hidden) return this.halt();
       const [map, row, column] = this.unit.unit;
       const [, rows, columns] = this.shape;
       const place = row * columns + column + 1;
-      this.move([map, Math.floor((place % (rows * columns)) / columns), place % columns]);
+      const shown = await this.move([map, Math.floor((place % (rows * columns)) / columns), place % columns]);
+      if (!shown) return this.halt();
+      if (this.timer) this.timer = setTimeout(next, SLIDE);
     };
     if (calm()) return next();
-    this.timer = setInterval(next, SLIDE);
-    next();
+    this.timer = setTimeout(next, 0);
+    this.playing.textContent = "Stop";
+  }
+
+  halt() {
+    clearTimeout(this.timer);
+    this.timer = null;
+    this.playing.textContent = "Slide the window";
   }
 }
 

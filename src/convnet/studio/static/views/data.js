@@ -19,20 +19,35 @@ export async function show(root, parameters, signal) {
   const open = h("form", { className: "inline", onsubmit: (event) => {
     event.preventDefault();
     remember({ data: word.value });
-    audit(content, word.value, signal).catch((error) => { replace(content); notify(error.message, "error"); });
+    check({ data: word.value, again: true });
   } }, field("Data", word), known, h("button", { className: "primary" }, "Check"));
-  root.append(h("h1", {}, "Data"), open, content);
-  if (word.value) await audit(content, word.value, signal);
+  let last = new AbortController();
+  signal.addEventListener("abort", () => last.abort());
+  const check = (order) => {
+    last.abort();
+    last = new AbortController();
+    audit(content, order, last.signal).catch((error) => {
+      if (error.name === "AbortError") return;
+      replace(content);
+      notify(error.message, "error");
+    });
+  };
+  const run = parameters.get("run");
+  root.append(h("h1", {}, run ? `Labels of the data of ${run}` : "Data"), run ? "" : open, content);
+  if (run) check({ run });
+  else if (word.value) check({ data: word.value });
 }
 
-async function audit(content, data, signal) {
-  const { id, command } = await post("api/data/audit", { data }, signal);
+async function audit(content, order, signal) {
+  const { id, command } = await post("api/data/audit", order, signal);
+  const data = order.data;
   const bar = h("progress", { ariaLabel: "Checking images" });
   replace(content, h("p", { role: "status" }, "Checking images "), bar);
   let found = await get(`api/data/audit/${id}`, signal);
   while (found.state === "running") {
     if (found.total) [bar.max, bar.value] = [found.total, found.done];
     await new Promise((done) => setTimeout(done, 300));
+    signal.throwIfAborted();
     found = await get(`api/data/audit/${id}`, signal);
   }
   if (found.state === "failed") throw new Error(found.error);
@@ -58,13 +73,13 @@ class Review {
     replace(content,
       h("p", {}, `${found.name}: ${number(found.images)} of ${number(found.files)} files are readable images${counts ? `; ${counts}` : ""}`),
       commandBox(command),
-      found.findings.length ? filters : h("p", { className: "quiet" }, "Nothing was found."),
-      found.correctable && this.classes.length ? h("p", { className: "help" }, `Keys on a selected image: ${this.classes.slice(0, 9).map((name, i) => `${i + 1} ${name}`).join(", ")}, x leave out, u undo. The images are not changed.`) : null,
+      found.findings.length ? filters : h("p", { className: "quiet" }, "No findings."),
+      found.correctable && this.classes.length ? h("p", { className: "help" }, `Keys on a selected image: ${this.classes.slice(0, 9).map((name, i) => `${i + 1} ${name}`).join(", ")}, x exclude, u undo. The images are not changed.`) : null,
       h("p", { className: "actions" }, this.undo = button("Undo", () => this.takeBack()), this.train = button("Train with the corrections", () => this.apply()), this.status),
       this.list, preview);
-    content.addEventListener("keydown", (event) => this.#key(event));
+    this.list.addEventListener("keydown", (event) => this.#key(event));
     this.draw();
-    augmentation(preview, data, signal);
+    if (data) augmentation(preview, data, signal);
   }
 
   choose(kind) {
@@ -94,10 +109,10 @@ class Review {
 
   #tile([path, detail, label], i) {
     const corrected = this.corrections[path];
-    const text = corrected === REMOVE ? "left out" : corrected ? `${label} → ${corrected}` : label ?? "";
+    const text = corrected === REMOVE ? "excluded" : corrected ? `${label} → ${corrected}` : label ?? "";
     const picture = label === null ? null : h("img", { src: `api/data/audit/${this.id}/picture?path=${encodeURIComponent(path)}`, loading: "lazy", alt: "", width: 132, height: 132, onerror: () => picture.remove() });
     const chooser = this.found.correctable && label !== null
-      ? select([[label, label], ...this.classes.filter((name) => name !== label).map((name) => [name, name]), [REMOVE, "leave out"]], corrected ?? label,
+      ? select([[label, label], ...this.classes.filter((name) => name !== label).map((name) => [name, name]), [REMOVE, "exclude"]], corrected ?? label,
           (event) => this.correct(path, event.target.value === label ? null : event.target.value), { ariaLabel: `Class of ${path}` })
       : null;
     return h("li", { className: `finding${corrected ? " corrected" : ""}`, tabIndex: i === 0 ? 0 : -1, "data-path": path, "data-label": label ?? "", onfocus: (event) => this.#focus(event.currentTarget) },
@@ -147,7 +162,7 @@ class Review {
   async apply() {
     try {
       const made = await post(`api/data/audit/${this.id}/apply`);
-      notify(`${made.changed} labels changed, ${made.removed} images left out`);
+      notify(`Labels changed: ${made.changed}. Images excluded: ${made.removed}.`);
       go("train", { data: made.table });
     } catch (error) {
       notify(error.message, "error");
@@ -158,7 +173,7 @@ class Review {
     const count = Object.keys(this.corrections).length;
     this.undo.disabled = !this.undone.length;
     this.train.disabled = !count;
-    this.status.textContent = count ? `${count} corrections in ${this.found.file}` : "";
+    this.status.textContent = count ? `Corrections: ${count}, in ${this.found.file}` : "";
   }
 }
 

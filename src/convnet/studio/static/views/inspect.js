@@ -10,6 +10,7 @@ import { Arithmetic } from "./arithmetic.js";
 import { DrawingPad, ImageEditor, Webcam } from "./picture.js";
 
 const WAIT = 120;
+const METHODS = ["grad-cam", "layer-cam", "saliency", "smooth-grad", "integrated-gradients", "guided-backprop", "occlusion"];
 
 export async function show(root, parameters, signal) {
   const { runs, zoo } = await get("api/inspect/networks", signal);
@@ -65,12 +66,14 @@ class Inspector {
         button("Previous", () => this.sample(this.splits.value, Math.max(0, Number(this.index.value) - 1))),
         button("Next", () => this.sample(this.splits.value, Number(this.index.value) + 1))) : null,
       field("Or open an image", file), pad.element, camera.element);
+    this.method = select([["", "quick methods"], ["all", "all methods"], ...METHODS], "", null);
+    this.target = select([["", "predicted"], ...this.network.classes.map((name, i) => [i, name])], "", null);
     this.reset = button("Reset the weights", () => { this.edits = []; this.#send(); }, { hidden: true });
     replace(this.body,
       h("p", { className: "quiet" }, `Takes images of ${channels}×${height}×${width}; ${this.network.classes.length ? `${this.network.classes.length} classes` : "no classes"}.`),
       h("div", { className: "columns inspect" }, h("div", {}, sources), h("section", { ariaLabel: "The image as the network takes it" }, this.about, this.editor.element),
         h("section", { ariaLabel: "Prediction" }, h("h2", {}, "Prediction"), this.prediction, this.reset,
-          this.network.classes.length ? h("p", {}, button("Compute heat maps", () => this.heatmaps())) : null, this.heat)),
+          this.network.classes.length ? h("div", { className: "inline" }, field("Heat maps", this.method), field("Class", this.target), button("Compute heat maps", () => this.heatmaps())) : null, this.heat)),
       h("h2", {}, "Layers"),
       h("p", { className: "help" }, "Click a unit, or move with the arrow keys and press Enter, to see how it is computed and what it depends on."),
       this.layers, this.arithmetic.element, this.command);
@@ -190,6 +193,7 @@ class Inspector {
       const { grid, range } = this.grids.get(tensor.layer);
       grid.draw(tensor, tensor.shape.length === 1 ? "layer" : "map");
       const part = tensor.sent[0] < tensor.shape[0] ? `, ${tensor.sent[0]} of ${tensor.shape[0]} shown` : "";
+      if (!range) continue;
       range.textContent = `${number(tensor.min)} to ${number(tensor.max)}${part}`;
       this.#markOne(tensor.layer);
     }
@@ -201,7 +205,11 @@ class Inspector {
     try {
       found = await get(`api/inspect/${this.opened.id}/unit?layer=${encodeURIComponent(layer)}&position=${position.join(",")}`, this.signal);
     } catch (error) {
-      return error.name !== "AbortError" && notify(error.message, "error");
+      if (/has expired/.test(error.message)) {
+        this.chosen = { layer, position };
+        this.#send();
+      } else if (error.name !== "AbortError") notify(error.message, "error");
+      return false;
     }
     this.chosen = { layer, position };
     this.fields = found.fields;
@@ -210,6 +218,7 @@ class Inspector {
     for (const name of this.grids.keys()) this.#markOne(name);
     const shape = this.opened.layers.find((one) => one.name === layer).shape;
     this.arithmetic.show(found, shape);
+    return true;
   }
 
   #markOne(name) {
@@ -226,8 +235,9 @@ class Inspector {
 
   async heatmaps() {
     replace(this.heat, h("p", { role: "status" }, "Computing …"));
+    const order = { methods: this.method.value ? [this.method.value] : null, target: this.target.value === "" ? null : Number(this.target.value) };
     try {
-      const found = unpack(await postForBytes(`api/inspect/${this.opened.id}/heatmaps`, {}, this.signal));
+      const found = unpack(await postForBytes(`api/inspect/${this.opened.id}/heatmaps`, order, this.signal));
       replace(this.heat, h("p", { className: "quiet" }, `For the class ${this.network.classes[found.class]}. Low deletion and high insertion are good; a similarity to random weights near 1 is not.`),
         found.tensors.map((tensor) => {
           const trust = found.trust[tensor.layer];

@@ -5,10 +5,11 @@ import { LineChart } from "../charts.js";
 import { button, commandBox, field, h, notify, number, percent, replace, select } from "../dom.js";
 import { asText, asValue, title } from "../form.js";
 import { MapGrid, drawImage } from "../maps.js";
-import { address } from "../studio.js";
+import { address, remember, state } from "../studio.js";
 import { unpack } from "../tensors.js";
 
 const KINDS = { activation: "activations", "activation-gradient": "gradients of activations", weight: "weights", "weight-gradient": "gradients of weights" };
+const OPTIMIZERS = ["sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw", "adadelta"];
 const ENDED = ["finished", "stopped", "failed"];
 const REDRAW = 250;
 
@@ -46,11 +47,11 @@ class Charts {
       const name = this.panels.length > 1 ? `${panel.optimizer} ` : "";
       const style = this.panels.length > 1 ? 2 * i : 0;
       const other = this.panels.length > 1 ? 2 * i : 1;
-      const steps = (place) => panel.steps.map((row) => [row[0], row[place]]);
-      losses.push({ name: `${name}per step`, points: steps(2), style, faint: true });
-      losses.push({ name: `${name}training`, points: [...smooth(steps(2))], style });
+      const { loss, score } = panel.smoothed();
+      losses.push({ name: `${name}per step`, points: panel.steps.map((row) => [row[0], row[2]]), style, faint: true });
+      losses.push({ name: `${name}training`, points: loss, style });
       losses.push({ name: `${name}validation`, points: panel.epochs.map((row) => [row[1], row[4]]), style: other, dashed: true });
-      scores.push({ name: `${name}training`, points: [...smooth(steps(3))], style });
+      scores.push({ name: `${name}training`, points: score, style });
       scores.push({ name: `${name}validation`, points: panel.epochs.map((row) => [row[1], row[5]]), style: other, dashed: true });
       marks.push(...panel.changes.map(([step, name, value]) => [step, `step ${step}: ${name} = ${asText(value)}`]));
     });
@@ -64,20 +65,11 @@ class Charts {
   }
 }
 
-// A running mean, as the training curve of an epoch is noisy from step to step.
-function* smooth(points) {
-  let mean = null;
-  for (const [x, y] of points) {
-    if (!Number.isFinite(y)) continue;
-    mean = mean === null ? y : 0.9 * mean + 0.1 * y;
-    yield [x, mean];
-  }
-}
-
 class Panel {
   constructor(job, place, charts, signal) {
     Object.assign(this, { job, place, charts, signal });
     [this.steps, this.epochs, this.changes, this.facts] = [[], [], [], null];
+    this.curves = { loss: [], score: [] };
     this.status = h("p", { className: "status", role: "status" });
     this.bar = h("progress", { max: 1, value: 0, ariaLabel: "Progress" });
     this.figures = h("p", { className: "figures" });
@@ -102,17 +94,38 @@ class Panel {
     return this.facts?.recipe.optimizer.name ?? `job ${this.job}`;
   }
 
+  // Running means, as losses are noisy from step to step; only new steps are added.
+  smoothed() {
+    if (this.curves.done > this.steps.length) this.curves = { loss: [], score: [] };
+    for (const row of this.steps.slice(this.curves.done ?? 0)) {
+      for (const [name, value] of [["loss", row[2]], ["score", row[3]]]) {
+        const before = this.curves[name].at(-1)?.[1];
+        if (Number.isFinite(value)) this.curves[name].push([row[0], before === undefined ? value : 0.9 * before + 0.1 * value]);
+      }
+    }
+    this.curves.done = this.steps.length;
+    return this.curves;
+  }
+
   connect() {
     this.socket = connect(`api/jobs/${this.job}/live`, {
       opened: () => this.layers.watch(),
       text: (message) => this.#take(message),
       binary: (buffer) => this.#frame(buffer),
+      missing: () => this.#missing(),
     }, this.signal);
+  }
+
+  #missing() {
+    replace(this.element, h("p", {}, "This job does not exist; the studio was restarted. "), h("a", { href: address("runs") }, "Open its run in Runs"));
   }
 
   #take(message) {
     const { type } = message;
     if (type === "snapshot") {
+      if (this.start && this.start !== message.start) return location.reload(); // another start of the studio
+      this.start = message.start ?? this.start;
+      this.curves = { loss: [], score: [] };
       [this.steps, this.epochs, this.changes] = [message.steps, message.epoch_rows, message.changes];
       this.log.textContent = message.log.join("\n");
       if (message.facts) this.#start(message.facts);
@@ -131,10 +144,12 @@ class Panel {
       this.speed = message.seconds ? message.images / message.seconds : null;
     } else if (type === "history") {
       [this.steps, this.epochs, this.changes] = [message.steps, message.epochs, message.changes];
+      this.curves = { loss: [], score: [] };
       this.#listChanges();
     } else if (type === "change") {
-      this.changes.push(message.row);
+      this.changes = message.rows;
       this.#listChanges();
+      if (message.recipe) this.#fields(message.recipe, message.changeable);
     } else if (type === "answers") this.#answer(message);
     else if (type === "log") this.log.textContent += `${message.text}\n`;
     this.#figures();
@@ -146,15 +161,20 @@ class Panel {
     this.facts = facts;
     this.perEpoch = facts.steps_per_epoch;
     this.heading.textContent = `${facts.recipe.name}: ${facts.recipe.model.name}, ${facts.recipe.optimizer.name}`;
-    replace(this.controls, facts.changeable.map((name) => this.#control(name)));
+    this.#fields(facts.recipe, facts.changeable);
     if (first) this.layers.build(facts.layers);
     this.layers.watch();
   }
 
+  // The fields that can be changed, with their present values.
+  #fields(recipe, changeable) {
+    this.present = recipe;
+    replace(this.controls, changeable.map((name) => this.#control(name)));
+  }
+
   // A field that can be changed during training.
   #control(name) {
-    const before = name.split(".").reduce((place, part) => place?.[part], this.facts.recipe);
-    const value = this.changes.filter((change) => change[1] === name).at(-1)?.[2] ?? before;
+    const value = name.split(".").reduce((place, part) => place?.[part], this.present);
     const problem = h("small", { className: "error", role: "alert" });
     const send = async (next) => {
       problem.textContent = "";
@@ -165,7 +185,7 @@ class Panel {
       }
     };
     const control = name === "optimizer"
-      ? select(["sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw", "adadelta"], value?.name ?? value, (event) => send(event.target.value))
+      ? select([...new Set([value.name, ...OPTIMIZERS])], value.name, (event) => send(event.target.value))
       : typeof value === "boolean"
         ? h("input", { type: "checkbox", checked: value, onchange: (event) => send(event.target.checked) })
         : h("input", { type: "text", value: asText(value), spellcheck: false, onchange: (event) => send(asValue(event.target.value)) });
@@ -179,11 +199,18 @@ class Panel {
 
   #state(message) {
     Object.assign(this, { state: message.state, paused: message.paused, result: message.result, run: message.run });
-    this.command.show(message.command);
-    const text = { queued: "Waits in the queue", preparing: "Prepares the data and the network", running: this.paused ? "Paused" : "Training", finished: "Finished", stopped: "Stopped", failed: "Failed" }[this.state];
+    this.name = message.name;
+    this.plain = message.command;
+    this.#command();
+    const text = { queued: "Queued", preparing: "Preparing", running: this.paused ? "Paused" : "Training", finished: "Finished", stopped: "Stopped", failed: "Failed" }[this.state];
     this.status.textContent = this.state === "failed" || (this.state === "stopped" && message.message) ? `${text}: ${message.message}` : text;
     this.status.className = `status ${this.state}`;
-    const act = (verb, label, properties) => button(label, () => post(`api/jobs/${this.job}/${verb}`).catch((error) => notify(error.message, "error")), properties);
+    // In a race, both runs are paused, stepped and stopped together.
+    const act = (verb, label, properties) => button(label, () => {
+      for (const panel of this.charts.panels) {
+        if (!ENDED.includes(panel.state)) post(`api/jobs/${panel.job}/${verb}`).catch((error) => notify(error.message, "error"));
+      }
+    }, properties);
     const running = this.state === "running";
     replace(this.actions,
       running && !this.paused ? act("pause", "Pause") : null,
@@ -199,7 +226,7 @@ class Panel {
 
   // What can be done with a run that has ended.
   #next() {
-    const name = this.run?.split(/[\\/]/).at(-1);
+    const { name } = this;
     if (this.state !== "finished") {
       return this.run ? h("p", { className: "actions" }, button("Resume the run", async () => {
         const { jobs } = await post("api/resume", { run: name });
@@ -225,13 +252,19 @@ class Panel {
     const within = this.perEpoch ? (step - (this.epochs.at(-1)?.[1] ?? 0)) / this.perEpoch : 0;
     this.bar.value = this.state === "finished" ? 1 : epochs ? Math.min(1, (done + Math.min(1, Math.max(0, within))) / epochs) : 0;
     const { label, percent: share } = this.facts.score;
-    const figures = [`step ${number(step)}`, `epoch ${done} of ${epochs}`, `rate ${number(lr, 3)}`, `loss ${number(loss)}`, `${label} ${share ? percent(score) : number(score)}`];
+    const figures = [`step ${number(step)}`, `epoch ${done} of ${epochs}`, `learning rate ${number(lr, 3)}`, `loss ${number(loss)}`, `${label} ${share ? percent(score) : number(score)}`];
     if (this.speed) figures.push(`${number(Math.round(this.speed))} samples/s`);
     this.figures.textContent = figures.join(" · ");
     this.element.dataset.step = step;
   }
 
+  // The command that gives the same weights, also after changes.
+  #command() {
+    this.command.show(this.changes.length && this.run ? `convnet train ${this.run}/recipe.yaml --replay ${this.run}/events.csv` : this.plain);
+  }
+
   #listChanges() {
+    this.#command();
     replace(this.made, this.changes.map(([step, name, value]) => h("li", {}, `step ${number(step)}: ${name} = ${asText(value?.name ?? value)}`)));
   }
 
@@ -290,23 +323,30 @@ class Layers {
     this.panel = panel;
     this.kinds = new Set(["activation", "weight"]);
     this.scale = "map";
-    this.image = 0;
+    const { parameters } = state();
+    this.kinds = new Set(parameters.get("kinds")?.split(",") ?? this.kinds);
+    this.scale = parameters.get("scale") ?? this.scale;
+    this.image = Number(parameters.get("image") ?? 0);
     this.grids = new Map();
     this.visible = new Set();
     this.received = 0;
     const kinds = Object.entries(KINDS).map(([kind, text]) => {
       const box = h("input", { type: "checkbox", checked: this.kinds.has(kind), onchange: () => {
         box.checked ? this.kinds.add(kind) : this.kinds.delete(kind);
+        remember({ kinds: [...this.kinds].join(",") });
         this.list.querySelectorAll(`[data-kind="${kind}"]`).forEach((part) => (part.hidden = !box.checked));
         this.watch();
       } });
       return h("label", {}, box, ` ${text}`);
     });
-    const scale = select([["map", "per map"], ["layer", "per layer"], ["locked", "locked"]], this.scale, (event) => (this.scale = event.target.value));
+    const scale = select([["map", "per map"], ["layer", "per layer"], ["locked", "locked"]], this.scale, (event) => {
+      this.scale = event.target.value;
+      remember({ scale: this.scale });
+    });
     this.frames = h("span", { className: "quiet", ariaLive: "off" });
     this.list = h("div", { className: "layers" });
     this.element = h("section", { className: "layers-section" }, h("h3", {}, "Layers"),
-      h("div", { className: "options", role: "group", ariaLabel: "What is shown" }, kinds, field("Scale", scale), this.frames), this.list);
+      h("div", { className: "options", role: "group", ariaLabel: "Layer options" }, kinds, field("Scale", scale), this.frames), this.list);
   }
 
   build(layers) {
@@ -340,9 +380,14 @@ class Layers {
   }
 
   show(image) {
-    this.image = image;
-    this.panel.pictures.forEach((picture, i) => picture.tile.setAttribute("aria-pressed", i === image));
+    this.#press(image);
+    remember({ image: image || null });
     this.watch();
+  }
+
+  #press(image) {
+    this.image = image;
+    this.panel.pictures?.forEach((picture, i) => picture.tile.setAttribute("aria-pressed", i === image));
   }
 
   watch() {
@@ -351,6 +396,7 @@ class Layers {
   }
 
   draw(frame) {
+    if (frame.image !== this.image) this.#press(frame.image); // another tab has chosen it
     for (const tensor of frame.tensors) {
       const found = this.grids.get(`${tensor.layer} ${tensor.kind}`);
       if (!found) continue;

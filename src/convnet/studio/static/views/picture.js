@@ -120,7 +120,10 @@ export class ImageEditor {
 export class DrawingPad {
   constructor(done) {
     this.done = done;
-    this.canvas = h("canvas", { className: "pad", width: SIDE, height: SIDE, role: "img", ariaLabel: "Drawing" });
+    this.canvas = h("canvas", { className: "pad", width: SIDE, height: SIDE, tabIndex: 0, role: "application", ariaLabel: "Drawing",
+      ariaRoleDescription: "canvas; move the pen with the arrow keys, lower and lift it with Space" });
+    this.pen = [SIDE / 2, SIDE / 2];
+    this.canvas.addEventListener("keydown", (event) => this.#key(event));
     this.context = this.canvas.getContext("2d", { willReadFrequently: true });
     this.canvas.addEventListener("pointerdown", (event) => { this.canvas.setPointerCapture(event.pointerId); this.last = this.#place(event); this.#line(this.last); });
     this.canvas.addEventListener("pointermove", (event) => this.last && this.#line(this.#place(event)));
@@ -133,6 +136,23 @@ export class DrawingPad {
     this.context.fillStyle = "#000";
     this.context.fillRect(0, 0, SIDE, SIDE);
     this.last = null;
+  }
+
+  #key(event) {
+    const moves = { ArrowLeft: [-10, 0], ArrowRight: [10, 0], ArrowUp: [0, -10], ArrowDown: [0, 10] };
+    if (event.key === " ") {
+      if (this.last) {
+        this.last = null;
+        this.#send();
+      } else {
+        this.last = this.pen;
+        this.#line(this.pen);
+      }
+    } else if (event.key in moves) {
+      this.pen = this.pen.map((v, i) => Math.max(0, Math.min(SIDE, v + moves[event.key][i])));
+      if (this.last) this.#line(this.pen);
+    } else return;
+    event.preventDefault();
   }
 
   #place(event) {

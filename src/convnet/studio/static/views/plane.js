@@ -8,6 +8,8 @@ import { unpack } from "../tensors.js";
 
 const LIMIT = 1.2, SIDE = 480, NEAR = 0.06, STEP = 0.05;
 const [LINES, PER_LINE] = [13, 49];
+const MOST_IN_ADDRESS = 250;
+const asPoints = (text) => text?.split(";").map((point) => point.split(",").map(Number)) ?? null;
 const rgb = (color) => [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
 
 const MAKERS = {
@@ -36,7 +38,7 @@ const two = (make, count = 80) => Array.from({ length: count }, (_, i) => make(i
 
 export async function show(root, parameters, signal) {
   const order = {
-    points: MAKERS[parameters.get("data") ?? "circles"]?.() ?? [],
+    points: asPoints(parameters.get("points")) ?? MAKERS[parameters.get("data") ?? "circles"]?.() ?? [],
     hidden: JSON.parse(parameters.get("hidden") ?? "[6,2]"),
     activation: parameters.get("activation") ?? "tanh",
     optimizer: parameters.get("optimizer") ?? "adam",
@@ -45,11 +47,11 @@ export async function show(root, parameters, signal) {
     seed: 0,
     paused: false,
   };
-  let brush = 0, held = -1, frame = null, cursor = [0, 0];
+  let brush = 0, held = -1, carried = -1, frame = null, cursor = [0, 0];
   const plane = h("canvas", { width: SIDE, height: SIDE, className: "plane", tabIndex: 0, role: "application",
-    ariaLabel: "Plane", ariaRoleDescription: "plane of points; move the cursor with the arrow keys, add a point with Enter, delete with Delete" });
+    ariaLabel: "Plane", ariaRoleDescription: "plane of points; move the cursor with the arrow keys, add a point with Enter, move one with m and the arrow keys, delete it with Delete" });
   const warped = h("canvas", { width: SIDE, height: SIDE, className: "plane", role: "img", ariaLabel: "The plane as a hidden layer transforms it" });
-  const figures = h("p", { className: "figures", role: "status" });
+  const figures = h("p", { className: "figures" });
   const layer = h("div");
   let [shownLayer, pair] = [null, [0, 1]];
   const command = commandBox("");
@@ -67,7 +69,7 @@ export async function show(root, parameters, signal) {
   function send() {
     socket.send(order);
     command.show(`convnet plane --data points.csv --set ${JSON.stringify(`model.hidden=${JSON.stringify(order.hidden)}`)} --set model.activation=${order.activation} --set optimizer=${order.optimizer} --set optimizer.lr=${order.lr} --set regularizers.l2=${order.l2}`);
-    remember({ hidden: JSON.stringify(order.hidden), activation: order.activation, optimizer: order.optimizer, lr: order.lr, l2: order.l2 });
+    remember({ points: order.points.length <= MOST_IN_ADDRESS ? order.points.map(([x, y, c]) => [x.toFixed(2), y.toFixed(2), c].join(",")).join(";") : null, hidden: JSON.stringify(order.hidden), activation: order.activation, optimizer: order.optimizer, lr: order.lr, l2: order.l2 });
   }
 
   const change = (values) => {
@@ -107,7 +109,10 @@ export async function show(root, parameters, signal) {
   plane.addEventListener("contextmenu", (event) => event.preventDefault());
   plane.addEventListener("keydown", (event) => {
     const moves = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, STEP], ArrowDown: [0, -STEP] };
-    if (event.key in moves) cursor = cursor.map((v, i) => Math.max(-LIMIT, Math.min(LIMIT, v + moves[event.key][i])));
+    if (event.key in moves) {
+      cursor = cursor.map((v, i) => Math.max(-LIMIT, Math.min(LIMIT, v + moves[event.key][i])));
+      if (carried >= 0) order.points[carried] = [...cursor, order.points[carried][2]], send();
+    } else if (event.key === "m") carried = carried >= 0 ? -1 : nearest(cursor);
     else if (event.key === "Enter" || event.key === " ") order.points.push([...cursor, brush]), send();
     else if (event.key === "Delete" || event.key === "Backspace") {
       const found = nearest(cursor);
@@ -201,8 +206,8 @@ export async function show(root, parameters, signal) {
     const axes = h("span");
     const again = () => {
       pair = [0, Math.min(1, hidden[shownLayer] - 1)];
-      replace(axes, field("Across", select(units(), pair[0], (event) => (pair[0] = Number(event.target.value)))),
-        field("Up", select(units(), pair[1], (event) => (pair[1] = Number(event.target.value)))));
+      replace(axes, field("Horizontal axis", select(units(), pair[0], (event) => (pair[0] = Number(event.target.value)))),
+        field("Vertical axis", select(units(), pair[1], (event) => (pair[1] = Number(event.target.value)))));
     };
     replace(layer, hidden.length ? [field("Hidden layer", select(hidden.map((n, i) => [i, `layer ${i + 1} (${n} units)`]), shownLayer, (event) => {
       shownLayer = Number(event.target.value);
@@ -251,7 +256,7 @@ export async function show(root, parameters, signal) {
   const power = (value) => number(10 ** value, 2);
   root.append(
     h("h1", {}, "Plane"),
-    h("p", { className: "quiet" }, "Click to add a point, drag to move it, shift-click to delete it."),
+    h("p", { className: "quiet" }, "Click to add a point, drag to move it, shift-click to delete it. With the keyboard: arrow keys, Enter, m, Delete."),
     h("div", { className: "columns wide" },
       h("figure", {}, plane, h("figcaption", {}, "Decision regions")),
       h("figure", {}, warped, h("figcaption", {}, "The plane as the hidden layer transforms it")),

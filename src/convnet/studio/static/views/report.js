@@ -1,6 +1,6 @@
 // The report of a run, or a comparison of runs, in a frame of its own.
 
-import { h } from "../dom.js";
+import { commandBox, h } from "../dom.js";
 import { address } from "../studio.js";
 
 export async function show(root, parameters) {
@@ -13,6 +13,7 @@ export async function show(root, parameters) {
       h("a", { className: "button", href: source, target: "_blank", rel: "noopener" }, "Open in a new tab"),
       run ? h("a", { className: "button", href: address("inspect", { network: run }) }, "Inspect") : null,
       h("a", { className: "button", href: address("runs") }, "All runs")),
+    commandBox(run ? `convnet report ${parameters.get("path") ?? `runs/${run}`}` : parameters.get("command")),
     h("iframe", { className: "report", src: source, title: `${run ? "Report" : "Comparison"}: ${name}` }),
   );
 }

@@ -77,8 +77,9 @@ export async function show(root, parameters, signal) {
       one && !done && !one.job ? button("Resume", () => act(async () => go("job", { n: (await post("api/resume", { run: one.name })).jobs[0] }))) : null,
       selected.length > 1 && done ? button("Compare", () => act(async () => {
         const made = await post("api/runs/compare", { runs: selected.map((row) => row.name) });
-        go("report", { comparison: made.comparison });
+        go("report", { comparison: made.comparison, command: made.command });
       })) : null,
+      one && done ? h("a", { className: "button", href: address("data", { run: one.name }) }, "Review labels") : null,
       one && done ? button(one.bundle ? "Export again" : "Export", () => act(() => exportRun(one))) : null,
       one?.bundle && !one.served ? button("Serve", () => act(async () => {
         const made = await post("api/runs/serve", { bundle: one.bundle });
@@ -105,12 +106,17 @@ export async function show(root, parameters, signal) {
 
   async function remove(selected) {
     const moved = [];
-    for (const row of selected) moved.push((await post("api/runs/delete", { run: row.name })).trash);
-    chosen.clear();
-    replace(said, `Moved to the trash: ${selected.map((row) => row.name).join(", ")}. `, button("Undo", () => act(async () => {
-      for (const trash of moved) await post("api/runs/restore", { trash });
-      replace(said, "Restored.");
-    })));
+    try {
+      for (const row of selected) {
+        moved.push([row.name, (await post("api/runs/delete", { run: row.name })).trash]);
+        chosen.delete(row.name);
+      }
+    } finally {
+      if (moved.length) replace(said, `Moved to the trash: ${moved.map(([name]) => name).join(", ")}. `, button("Undo", () => act(async () => {
+        for (const [, trash] of moved) await post("api/runs/restore", { trash });
+        replace(said, "Restored.");
+      })));
+    }
   }
 
   async function act(action) {
@@ -124,9 +130,9 @@ export async function show(root, parameters, signal) {
 
   async function showTrash() {
     const found = await get("api/runs/trash", signal);
-    replace(trash, found.runs.length ? [h("h2", {}, `Trash: ${found.runs.length} runs, ${bytes(found.bytes)}`),
+    replace(trash, found.bytes ? [h("h2", {}, `Trash: ${bytes(found.bytes)}`),
       h("ul", {}, found.runs.map((name) => h("li", {}, `${name.slice(name.indexOf("/") + 1)} `, button("Restore", () => act(() => post("api/runs/restore", { trash: name })))))),
-      button("Delete for good", () => act(() => post("api/runs/empty-trash")), { className: "danger" })] : null);
+      button("Delete permanently", () => act(() => post("api/runs/empty-trash")), { className: "danger" })] : null);
   }
 
   async function load() {

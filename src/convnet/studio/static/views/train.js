@@ -12,14 +12,16 @@ export async function show(root, parameters, signal) {
   const [sets, recipes, schema] = await Promise.all([get("api/data", signal), get("api/recipes", signal), get("api/schema", signal)]);
   let word = parameters.get("data") ?? "digits";
   let changes = JSON.parse(parameters.get("changes") ?? "{}");
+  let wanted = { word, changes }; // the latest input, which may not be checked yet
+  let checked = Promise.resolve(false);
   const error = h("p", { className: "error", role: "alert" });
   const command = commandBox("");
   const expected = h("p", { className: "quiet" });
   const form = new RecipeForm(schema, (path, value) => {
-    const next = { ...changes };
+    const next = { ...wanted.changes };
     for (const name of Object.keys(next)) if (name.startsWith(`${path}.`)) delete next[name];
     next[path] = value;
-    resolve(word, next);
+    resolve(wanted.word, next, path);
   });
   const words = [...sets.map((set) => set.name), ...recipes.map((recipe) => recipe.name)];
   const chooser = () =>
@@ -36,12 +38,20 @@ export async function show(root, parameters, signal) {
   const choice = h("div");
   let asked = 0;
 
-  async function resolve(nextWord, nextChanges) {
+  function resolve(nextWord, nextChanges, path = null) {
+    wanted = { word: nextWord, changes: nextChanges };
+    checked = check(nextWord, nextChanges, path);
+    return checked;
+  }
+
+  // Whether a recipe is valid; it is shown if it is.
+  async function check(nextWord, nextChanges, path) {
     const number = ++asked;
     error.textContent = "";
+    form.mark(null);
     try {
       const found = await post("api/recipe", { word: nextWord, changes: nextChanges }, signal);
-      if (number !== asked) return;
+      if (number !== asked) return checked;
       [word, changes] = [nextWord, nextChanges];
       form.show(found.recipe);
       command.show(found.command);
@@ -50,15 +60,23 @@ export async function show(root, parameters, signal) {
       expected.textContent = named ? `Measured with this recipe: ${named.expected}` : "";
       remember({ data: word, changes: Object.keys(changes).length ? JSON.stringify(changes) : null });
       replace(choice, field("Data or recipe", chooser()));
+      return true;
     } catch (problem) {
-      if (number !== asked || problem.name === "AbortError") return;
+      if (number !== asked) return checked;
+      if (problem.name === "AbortError") return false;
       error.textContent = problem.message;
+      form.mark(path, problem.message);
       if (!choice.firstChild) replace(choice, field("Data or recipe", chooser()));
+      return false;
     }
   }
 
   async function submit(order) {
     start.disabled = true;
+    if (!(await checked)) {
+      start.disabled = false;
+      return;
+    }
     try {
       const { jobs } = await post("api/jobs", { word, changes, ...order });
       go("job", { n: jobs[0], with: jobs[1] });
@@ -104,10 +122,10 @@ export async function show(root, parameters, signal) {
     h("div", { className: "columns" },
       h("section", { ariaLabel: "Data" }, choice, folderBrowser((path) => resolve(path, {}), signal), drop, expected),
       demo),
-    h("section", { className: "start", ariaLabel: "Start" }, error,
-      h("p", { className: "actions" }, start, h("label", { htmlFor: "paused" }, paused, " paused at first"),
+    h("section", { className: "start", ariaLabel: "Start" },
+      h("p", { className: "actions" }, start, h("label", { htmlFor: "paused" }, paused, " Start paused"),
         h("span", { className: "race" }, button("Race", () => submit({ rival: rival.value })), " against ", rival)),
-      command),
+      error, command), // below the buttons, which must not move while they are clicked
     h("section", {}, h("h2", {}, "Recipe"), form.element),
     jobs,
   );
@@ -140,10 +158,13 @@ function folderBrowser(chosen, signal) {
 async function listJobs(section, signal) {
   const table = h("div");
   section.append(table);
+  let shown = "";
   while (!signal.aborted) {
     const jobs = await get("api/jobs", signal).catch(() => null);
     if (signal.aborted) return;
-    if (jobs) {
+    const now = JSON.stringify(jobs?.map((job) => [job.number, job.state, job.paused, job.epoch, job.message]));
+    if (jobs && now !== shown) {
+      shown = now;
       replace(table, jobs.length
         ? h("ul", { className: "jobs" }, jobs.map((job) => h("li", {},
             h("a", { href: address("job", { n: job.group, with: jobs.find((other) => other.group === job.group && other.number !== job.group)?.number }) }, `${job.number}: ${job.title}`),
