@@ -21,6 +21,7 @@ from convnet.cli.app import app
 from convnet.workflows.plane import STEPS
 from tests.conftest import PHOTOS, Cli, traceable
 from tests.serving.server import serving
+from tests.studio.studio import open_studio
 
 ROOT = Path(__file__).parent.parent
 COURSE = ROOT / "docs" / "course"
@@ -50,13 +51,13 @@ def run_console(block: str, call: Cli) -> None:
         expect(line, done.stderr + done.stdout, expected)
 
 
-def run_shell(block: str, call: Cli, serve: Callable[..., object] | None = None) -> None:
-    """Run commands; `serve` starts a server that goes on until the end of the page, and `curl` asks it."""
+def run_shell(block: str, call: Cli, start: Callable[..., object] | None = None) -> None:
+    """Run commands; `start` starts a server that goes on until the end of the page, and `curl` asks it."""
     for line in block.replace("\\\n", " ").splitlines():
         command, *arguments = shlex.split(line, comments=True)
-        if command == "convnet" and arguments[0] == "serve":
-            assert serve is not None, line
-            serve(*arguments[1:])
+        if command == "convnet" and arguments[0] in ("serve", "studio"):
+            assert start is not None, line
+            start(*arguments)
             continue
         if command == "curl":
             asked = subprocess.run([*shlex.split(line), "-sS", "--fail-with-body"], capture_output=True)
@@ -88,12 +89,17 @@ def test_examples(page: Path, tmp_path: Path, call: Cli, monkeypatch: pytest.Mon
     shutil.copytree(PHOTOS, "my-photos", ignore=shutil.ignore_patterns("*.txt"))
     shutil.copy(PHOTOS / "flower" / "00.jpg", "photo.jpg")
     names: dict[str, object] = {"__name__": page.stem}
+
+    def start(command: str, *given: str) -> None:
+        server = open_studio if command == "studio" else serving
+        servers.enter_context(server(tmp_path, *given))
+
     with ExitStack() as servers, traceable():
         for language, block in blocks(page, "python", "sh", "console"):
             if language == "python":
                 exec(compile(block, page.name, "exec"), names)
             elif language == "sh":
-                run_shell(block, call, lambda *given: servers.enter_context(serving(tmp_path, *given)))
+                run_shell(block, call, start)
             else:
                 run_console(block, call)
 

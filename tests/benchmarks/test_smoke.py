@@ -39,6 +39,7 @@ COMMANDS = {
     "many_files.py": "--files 60 --seconds 1",
     "overfit.py": "PHOTOS --networks resnet18 --batch-size 10",
     "peak_share.py": "lecture-mnist=1000 --batch 1",
+    "studio.py": "--word digits --seconds 0.5 --rounds 1",
     "summary.py": "--rounds 1",
     "torchinfo_comparison.py": "",
     "transfer.py": "curve PHOTOS --seeds 1 --per-class 5",

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -293,9 +294,11 @@ def test_a_changed_package_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path:
 @pytest.mark.slow
 def test_a_time_limit_ends_training_and_shortens_the_plan(cli: Cli, tmp_path: Path) -> None:
     limit = TimeLimit(-1.0)
+    training, paused = (SimpleNamespace(idle_seconds=seconds) for seconds in (0.0, 1e6))
     with pytest.raises(StopTraining):
-        limit(EpochEnd(1, 1, 0.1, 1.0, 0.5, None, None, 1.0, 0.0, 1, None))  # type: ignore[arg-type]
-    TimeLimit(1e6)(EpochEnd(1, 1, 0.1, 1.0, 0.5, None, None, 1.0, 0.0, 1, None))  # type: ignore[arg-type]
+        limit(EpochEnd(1, 1, 0.1, 1.0, 0.5, None, None, 1.0, 0.0, 1, training))  # type: ignore[arg-type]
+    limit(EpochEnd(1, 1, 0.1, 1.0, 0.5, None, None, 1.0, 0.0, 1, paused))  # type: ignore[arg-type]
+    TimeLimit(1e6)(EpochEnd(1, 1, 0.1, 1.0, 0.5, None, None, 1.0, 0.0, 1, training))  # type: ignore[arg-type]
     done = cli("train", PHOTOS, "--minutes", "0.01", "--set", "finetune=full", "--out", "run", *SMALL)
     assert done.returncode == 0, done.stderr
     assert "an epoch of the whole network takes too long" in done.stderr

@@ -107,6 +107,7 @@ def write_run_report(
         view=view,
         galleries=galleries,
         environment=folder.environment,
+        changes=folder.changes,
         pictures=drawn,
         curves=[(name, content) for name, content in drawn.items() if name.startswith(CURVES)],
         samples=[(name, content) for name, content in drawn.items() if name.startswith(SAMPLES_OF)],

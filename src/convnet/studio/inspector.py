@@ -19,7 +19,7 @@ from convnet.data.datasets.statistics import fixed_statistics
 from convnet.errors import DataError, ModelError
 from convnet.explain.arithmetic import unit
 from convnet.explain.capture import Capture, Operation, capture, with_softmax
-from convnet.explain.reached import reached
+from convnet.explain.receptive_fields import receptive_fields
 from convnet.layers import Fitted, Network, Normalize
 from convnet.models import MODELS, build_model
 from convnet.outputs import Labels
@@ -113,7 +113,7 @@ class Inspection:
         made = unit(self.found, layer, position).to_dict()
         op = self.found[layer]
         made["reads"] = [name or "input" for name in op.inputs]
-        made["fields"] = reached(self.found, layer, position)
+        made["fields"] = receptive_fields(self.found, layer, position)
         weight = weight_of(op, self.network)
         made["weight"] = None if weight is None else {"name": f"{op.module}.weight", "layout": _layout(op)}
         return made

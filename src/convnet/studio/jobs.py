@@ -17,6 +17,7 @@ from convnet.cores import available_cores
 from convnet.errors import RunError
 from convnet.studio.audience import Audience
 from convnet.studio.channel import Message, packed, receive_message
+from convnet.studio.command import command, shown
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +72,13 @@ class Job:
         self.audience = Audience(self.write)
 
     @property
+    def equivalent(self) -> str:
+        """The command that gives the same weights."""
+        if not self.changes or self.run is None:
+            return self.command
+        return command("train", f"{shown(self.run)}/recipe.yaml", replay=f"{shown(self.run)}/events.csv")
+
+    @property
     def name(self) -> str | None:
         """The run by its path below the folder of runs."""
         run, runs = self.run, Path(self.order["runs"])
@@ -93,7 +101,7 @@ class Job:
             "run": self.run,
             "name": self.name,
             "process": None if self.process is None else self.process.pid,
-            "command": self.command,
+            "command": self.equivalent,
             "title": self.order.get("title", ""),
             "epochs": facts.get("epochs"),
             "epoch": self.epochs[-1][0] if self.epochs else 0,
@@ -265,7 +273,7 @@ class JobQueue:
             return  # the state is told when the process has ended
         self._store(job, kind, message)
         if kind == "change":
-            message = {**message, "rows": job.changes}
+            message = {**message, "rows": job.changes, "command": job.equivalent}
         job.audience.tell(message)
 
     def _store(self, job: Job, kind: str, message: dict[str, Any]) -> None:

@@ -53,7 +53,7 @@ class Outbox:
                 return
 
 
-class Told(logging.Handler):
+class LogSender(logging.Handler):
     """Sends log messages to the page."""
 
     def __init__(self, outbox: Outbox) -> None:
@@ -73,7 +73,7 @@ def main() -> None:
     if not isinstance(order, dict):
         return
     logger = logging.getLogger("convnet")
-    logger.handlers, logger.propagate = [Told(outbox)], False
+    logger.handlers, logger.propagate = [LogSender(outbox)], False
     logger.setLevel(logging.INFO)
     try:
         outbox.send(_carry_out(order, outbox))

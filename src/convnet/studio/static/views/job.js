@@ -96,11 +96,12 @@ class Panel {
 
   // Running means, as losses are noisy from step to step; only new steps are added.
   smoothed() {
+    const kept = 1 - 1 / Math.max(10, (this.perEpoch || 0) / 100); // over a hundredth of an epoch
     if (this.curves.done > this.steps.length) this.curves = { loss: [], score: [] };
     for (const row of this.steps.slice(this.curves.done ?? 0)) {
       for (const [name, value] of [["loss", row[2]], ["score", row[3]]]) {
         const before = this.curves[name].at(-1)?.[1];
-        if (Number.isFinite(value)) this.curves[name].push([row[0], before === undefined ? value : 0.9 * before + 0.1 * value]);
+        if (Number.isFinite(value)) this.curves[name].push([row[0], before === undefined ? value : kept * before + (1 - kept) * value]);
       }
     }
     this.curves.done = this.steps.length;
@@ -148,6 +149,7 @@ class Panel {
       this.#listChanges();
     } else if (type === "change") {
       this.changes = message.rows;
+      this.command.show(message.command);
       this.#listChanges();
       if (message.recipe) this.#fields(message.recipe, message.changeable);
     } else if (type === "answers") this.#answer(message);
@@ -200,8 +202,7 @@ class Panel {
   #state(message) {
     Object.assign(this, { state: message.state, paused: message.paused, result: message.result, run: message.run });
     this.name = message.name;
-    this.plain = message.command;
-    this.#command();
+    this.command.show(message.command);
     const text = { queued: "Queued", preparing: "Preparing", running: this.paused ? "Paused" : "Training", finished: "Finished", stopped: "Stopped", failed: "Failed" }[this.state];
     this.status.textContent = this.state === "failed" || (this.state === "stopped" && message.message) ? `${text}: ${message.message}` : text;
     this.status.className = `status ${this.state}`;
@@ -258,13 +259,7 @@ class Panel {
     this.element.dataset.step = step;
   }
 
-  // The command that gives the same weights, also after changes.
-  #command() {
-    this.command.show(this.changes.length && this.run ? `convnet train ${this.run}/recipe.yaml --replay ${this.run}/events.csv` : this.plain);
-  }
-
   #listChanges() {
-    this.#command();
     replace(this.made, this.changes.map(([step, name, value]) => h("li", {}, `step ${number(step)}: ${name} = ${asText(value?.name ?? value)}`)));
   }
 

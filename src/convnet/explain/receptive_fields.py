@@ -21,7 +21,7 @@ _WEIGHTED = ("conv", "linear", "batch_norm", "layer_norm")
 """Operations whose first argument alone is an activation."""
 
 
-def reached(found: Capture, layer: str, position: Sequence[int]) -> dict[str, Box]:
+def receptive_fields(found: Capture, layer: str, position: Sequence[int]) -> dict[str, Box]:
     """The receptive field of a unit in every layer before it.
 
     Args:

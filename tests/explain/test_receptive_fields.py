@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from convnet.errors import ModelError
 from convnet.explain.capture import Capture, capture
-from convnet.explain.reached import reached
+from convnet.explain.receptive_fields import receptive_fields
 from convnet.models import build_model
 from convnet.types import ImageShape
 
@@ -78,7 +78,7 @@ def test_the_gradient_of_a_unit_lies_within_its_box_and_reaches_its_edges(name: 
     for op in (convolutions[0], convolutions[len(convolutions) // 2], convolutions[-1]):
         _, _, rows, columns = op.output.shape
         for place in ((0, 0, 0), (0, rows // 2, columns // 2), (1, rows - 1, columns - 1)):
-            top, bottom, left, right = reached(found, op.name, place)["input"]
+            top, bottom, left, right = receptive_fields(found, op.name, place)["input"]
             gradient = support(model, image, found, op.module, place)
             inside = gradient[top : bottom + 1, left : right + 1]
             assert inside.sum() == pytest.approx(float(gradient.sum()))
@@ -92,7 +92,7 @@ def test_scores_depend_on_everything() -> None:
     model, image = network("lenet5")
     found = capture(model, image)
     last = found.operations[-1]
-    boxes = reached(found, last.name, (3,))
+    boxes = receptive_fields(found, last.name, (3,))
     assert boxes["input"] == (0, 27, 0, 27)
     assert set(boxes) == {"input", *(op.name for op in found.operations)}
 
@@ -102,11 +102,11 @@ def test_layers_after_the_unit_are_not_reached() -> None:
     found = capture(model, image)
     names = [op.name for op in found.operations]
     middle = names.index("layer2.0.conv1")
-    assert set(reached(found, "layer2.0.conv1", (0, 3, 3))) <= {"input", *names[: middle + 1]}
+    assert set(receptive_fields(found, "layer2.0.conv1", (0, 3, 3))) <= {"input", *names[: middle + 1]}
 
 
 def test_a_unit_outside_the_layer_is_an_error() -> None:
     model, image = network("lenet5")
     found = capture(model, image)
     with pytest.raises(ModelError, match="has no unit"):
-        reached(found, "features.0", (0, 28, 0))
+        receptive_fields(found, "features.0", (0, 28, 0))
