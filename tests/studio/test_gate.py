@@ -58,6 +58,13 @@ def test_pages_run_no_script_from_elsewhere(studio: StudioProcess) -> None:
     assert "allow-same-origin" not in report.headers["content-security-policy"]
 
 
+def test_requests_that_are_too_large_are_refused(studio: StudioProcess) -> None:
+    headers = {**studio.headers, "Content-Type": "application/json"}
+    for more in ({"Content-Length": str(9 << 20)}, {"Transfer-Encoding": "chunked"}, {"Content-Length": "x"}):
+        answer = studio.request("POST", "/api/recipe", None, {**headers, **more})
+        assert answer.status in (400, 413), answer.body
+
+
 @pytest.mark.parametrize(
     "word", ["/etc/passwd", "../..", "/", "runs/../../..", "\0", "~root", "x" * 5000, "file:///etc", ""]
 )

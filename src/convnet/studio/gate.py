@@ -29,6 +29,10 @@ HEADERS = (
     (b"permissions-policy", b"camera=(self), microphone=(), geolocation=()"),
 )
 SAFE = ("GET", "HEAD")
+STREAMED = ("/api/uploads", "/api/inspect/decode")
+"""Requests whose content is counted while it arrives."""
+LARGEST_BODY = 8 << 20
+"""The largest number of bytes of other requests."""
 logger = logging.getLogger(__name__)
 
 
@@ -86,6 +90,8 @@ class Gate:
         unsafe = scope["type"] == "websocket" or scope["method"] not in SAFE
         if (unsafe and origin is None) or (origin is not None and origin not in own):
             return 403, "requests from other pages are refused"
+        if scope["type"] == "http" and scope["path"] not in STREAMED and not _is_small(headers):
+            return 413, f"a request may have {LARGEST_BODY >> 20} MB, and has to give its length"
         if not self._known(scope, headers):
             return 401, "open the address that 'convnet studio' printed; it has the token"
         return None
@@ -109,3 +115,9 @@ class Gate:
         response = RedirectResponse("/" + (f"?{rest}" if rest else ""), 303)
         response.set_cookie(self._cookie, self._token, httponly=True, samesite="strict")
         await response(scope, receive, send)
+
+
+def _is_small(headers: Headers) -> bool:
+    """Whether a request has no content, or a content of a known and allowed length."""
+    length = headers.get("content-length", "0")
+    return "transfer-encoding" not in headers and length.isdecimal() and int(length) <= LARGEST_BODY

@@ -27,7 +27,8 @@ from convnet.recipes.changes import apply_change, changed
 from convnet.runs import MetricsLog, RunFolder, load_checkpoint, save_checkpoint
 from convnet.tasks import Evaluation
 from convnet.training import Listener, StopTraining, Training, TrainingStart, fit, notify
-from convnet.workflows.control import Control, ControlledBatches
+from convnet.workflows.control import Control
+from convnet.workflows.controlled_batches import ControlledBatches
 from convnet.workflows.recorder import Recorder
 from convnet.workflows.results import write_results
 from convnet.workflows.run import Run

@@ -32,7 +32,8 @@ from convnet.runs import MetricsLog, RunFolder, as_file_name, changes_as_csv
 from convnet.runs.environment import describe_environment
 from convnet.settings import settings
 from convnet.training import Listener
-from convnet.workflows.control import Control, changed_recipe
+from convnet.workflows.control import Control
+from convnet.workflows.controlled_batches import changed_recipe
 from convnet.workflows.run import Run
 from convnet.workflows.run_data import checksums_file, describe_data, open_own_data, require_unchanged
 from convnet.workflows.run_training import run_training, set_up

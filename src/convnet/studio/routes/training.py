@@ -20,7 +20,7 @@ from convnet.recipes.schema import recipe_schema
 from convnet.settings import settings
 from convnet.studio.audience import Watcher
 from convnet.studio.command import command, train_command
-from convnet.studio.jobs import Job
+from convnet.studio.job import Job
 from convnet.studio.network_view import KINDS
 from convnet.studio.state import Studio, studio_of
 

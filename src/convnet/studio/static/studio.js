@@ -1,5 +1,6 @@
-// The frame of all views: navigation, and the state in the address.
+// The frame of all views: navigation.
 
+import { address, shown, state } from "./address.js";
 import { get } from "./api.js";
 import { h, notify, replace } from "./dom.js";
 
@@ -14,36 +15,10 @@ const VIEWS = {
 };
 const main = document.getElementById("main");
 let leaving = new AbortController();
-let current = "";
-
-// The view and the parameters in the address: #/inspect?network=digits-1&layer=conv1.
-export function state() {
-  const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
-  return { view: path || "train", parameters: new URLSearchParams(query ?? "") };
-}
-
-export function address(view, parameters = {}) {
-  const given = Object.entries(parameters).filter(([, value]) => value !== undefined && value !== null && value !== "");
-  const query = new URLSearchParams(given).toString();
-  return `#/${view}${query ? `?${query}` : ""}`;
-}
-
-export const go = (view, parameters) => (location.hash = address(view, parameters));
-
-// Store a part of the state in the address without opening the view again.
-export function remember(changes) {
-  const { view, parameters } = state();
-  for (const [name, value] of Object.entries(changes)) {
-    if (value === undefined || value === null || value === "") parameters.delete(name);
-    else parameters.set(name, value);
-  }
-  current = address(view, Object.fromEntries(parameters));
-  history.replaceState(null, "", current);
-}
 
 async function show() {
-  if (location.hash === current) return;
-  current = location.hash;
+  if (location.hash === shown.hash) return;
+  shown.hash = location.hash;
   const { view, parameters } = state();
   leaving.abort();
   leaving = new AbortController();

@@ -4,7 +4,7 @@ import { get, post, postForBytes } from "../api.js";
 import { button, commandBox, field, h, notify, number, replace, select } from "../dom.js";
 import { title } from "../form.js";
 import { drawImage } from "../maps.js";
-import { address, go, remember } from "../studio.js";
+import { address, go, remember } from "../address.js";
 import { unpack } from "../tensors.js";
 
 const REMOVE = "remove";

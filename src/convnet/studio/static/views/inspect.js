@@ -4,7 +4,7 @@ import { get, getBytes, postForBytes, send } from "../api.js";
 import { HEAT } from "../colors.js";
 import { button, commandBox, field, h, notify, number, percent, replace, select } from "../dom.js";
 import { MapGrid } from "../maps.js";
-import { remember } from "../studio.js";
+import { remember } from "../address.js";
 import { unpack } from "../tensors.js";
 import { Arithmetic } from "./arithmetic.js";
 import { DrawingPad, ImageEditor, Webcam } from "./picture.js";

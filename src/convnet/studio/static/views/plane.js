@@ -3,7 +3,7 @@
 import { connect } from "../api.js";
 import { button, commandBox, field, h, notify, number, percent, replace, select } from "../dom.js";
 import { CLASSES } from "../colors.js";
-import { remember } from "../studio.js";
+import { remember } from "../address.js";
 import { unpack } from "../tensors.js";
 
 const LIMIT = 1.2, SIDE = 480, NEAR = 0.06, STEP = 0.05;

@@ -1,7 +1,7 @@
 // The report of a run, or a comparison of runs, in a frame of its own.
 
 import { commandBox, h } from "../dom.js";
-import { address } from "../studio.js";
+import { address } from "../address.js";
 
 export async function show(root, parameters) {
   const [run, comparison] = [parameters.get("run"), parameters.get("comparison")];

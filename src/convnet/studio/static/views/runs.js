@@ -2,7 +2,7 @@
 
 import { get, post } from "../api.js";
 import { button, bytes, commandBox, field, h, notify, number, percent, replace } from "../dom.js";
-import { address, go, remember } from "../studio.js";
+import { address, go, remember } from "../address.js";
 
 const COLUMNS = [
   ["name", "Run"], ["data", "Data"], ["model", "Network"], ["epochs", "Epochs"], ["score", "Score"], ["bytes", "Size"], ["date", "Date"], ["state", "State"],

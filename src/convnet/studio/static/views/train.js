@@ -3,7 +3,7 @@
 import { get, post, upload } from "../api.js";
 import { button, commandBox, field, h, notify, replace, select } from "../dom.js";
 import { RecipeForm } from "../form.js";
-import { address, go, remember } from "../studio.js";
+import { address, go, remember } from "../address.js";
 
 const OPTIMIZERS = ["momentum", "adadelta", "adam", "sgd", "rmsprop", "adamw", "nesterov"];
 const DEMO = "convnetjs-cifar10";
