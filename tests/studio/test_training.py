@@ -37,6 +37,9 @@ def test_the_form_is_checked_with_the_messages_of_the_command_line(studio: Studi
         "/api/recipe", word="digits", changes={"epochs": -1}
     )
     assert "did you mean 'adam'" in studio.error("/api/jobs", word="digits", changes={"optimizer": "adamm"})
+    absent = {"cifar100", "kmnist", "fashion-mnist"} - {found["name"] for found in studio.get("/api/data")}
+    for name in absent:  # nothing is downloaded
+        assert f"convnet data get {name}" in studio.error("/api/jobs", word=name, changes={})
     schema = studio.get("/api/schema")
     assert schema["properties"]["epochs"]["description"].startswith("Passes over the training samples")
     assert "lr" in schema["components"]["optimizer"]["adadelta"]["properties"]

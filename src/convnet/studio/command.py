@@ -26,10 +26,11 @@ def command(*words: object, **options: object) -> str:
     return shlex.join(parts)
 
 
-def train_command(word: str, changes: Mapping[str, Any]) -> str:
+def train_command(word: str, changes: Mapping[str, Any], threads: int | None = None) -> str:
     """The command that trains a recipe with changed fields."""
     settings = [f"{field}={as_text(value)}" for field, value in changes.items()]
-    return command("train", word, *(part for setting in settings for part in ("--set", setting)))
+    words = (part for setting in settings for part in ("--set", setting))
+    return command("train", word, *words, threads=threads)
 
 
 def as_text(value: Any) -> str:

@@ -65,7 +65,8 @@ class Job:
         """The command that gives the same weights."""
         if not self.changes or self.run is None:
             return self.command
-        return command("train", f"{shown(self.run)}/recipe.yaml", replay=f"{shown(self.run)}/events.csv")
+        run, threads = shown(self.run), self.order.get("threads")
+        return command("train", f"{run}/recipe.yaml", replay=f"{run}/events.csv", threads=threads)
 
     @property
     def name(self) -> str | None:

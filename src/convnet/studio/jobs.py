@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from convnet.cores import available_cores
 from convnet.errors import RunError
 from convnet.studio.channel import Message, receive_message
 from convnet.studio.job import ENDED, Job
@@ -101,8 +100,6 @@ class JobQueue:
         started = [job for job in waiting if job.group == waiting[0].group]
         for job in started:
             job.state = "preparing"
-            if len(started) > 1:
-                job.order["threads"] = max(1, available_cores() // len(started))
             task = asyncio.get_running_loop().create_task(self._run(job))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

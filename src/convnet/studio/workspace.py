@@ -15,6 +15,7 @@ from typing import Any
 
 from convnet.atomic import cannot_write
 from convnet.data import DATASETS
+from convnet.data.datasets.named.catalog import locate
 from convnet.errors import DataError, RunError
 from convnet.recipes import RECIPES
 from convnet.runs import as_file_name
@@ -99,6 +100,7 @@ class Workspace:
         """
         path = _resolved(Path(word).expanduser())
         if (word in DATASETS or word in RECIPES) and not _exists(path):
+            require_local(word)
             return word
         places = [*self.roots, self.uploads, self.runs]
         if word and not any(
@@ -193,6 +195,16 @@ class Workspace:
         archive.unlink()
         inside_it = [child for child in folder.iterdir() if not child.name.startswith((".", "__MACOSX"))]
         return inside_it[0] if len(inside_it) == 1 and inside_it[0].is_dir() else folder
+
+
+def require_local(name: str) -> None:
+    """Check that a data set needs no download, as no request of the studio leaves the machine.
+
+    Raises:
+        DataError: It is a named set that is not on this machine.
+    """
+    if name in DATASETS and locate(name) is None and not _exists(Path(name)):
+        raise DataError(f"{name} is not on this machine; get it with: convnet data get {name}")
 
 
 def _flat(changes: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

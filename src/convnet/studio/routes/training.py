@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request, Response, WebSocket
 from pydantic import BaseModel, Field
 from starlette.websockets import WebSocketDisconnect
 
+from convnet.cores import available_cores
 from convnet.data import DATASETS
 from convnet.data.datasets.named.catalog import locate
 from convnet.errors import ConvnetError, RunError
@@ -23,6 +24,7 @@ from convnet.studio.command import command, train_command
 from convnet.studio.job import Job
 from convnet.studio.network_view import KINDS
 from convnet.studio.state import Studio, studio_of
+from convnet.studio.workspace import require_local
 
 router = APIRouter(prefix="/api")
 MOST_LISTED = 500
@@ -147,12 +149,15 @@ async def submit(request: Request, new: NewJob) -> dict[str, Any]:
     word = studio.workspace.source(new.word)
     studio.workspace.require_confined(new.changes)
     versions = [new.changes] if new.rival is None else [new.changes, _with_rival(new.changes, new.rival)]
+    threads = None if new.rival is None else max(1, available_cores() // 2)  # the two share the cores
     orders = []
     for changes in versions:
         checked = await asyncio.to_thread(choose_recipe, word, changes)  # errors are shown in the form
+        require_local(checked.data.source)
         title = f"{checked.name}: {checked.optimizer.name}" if new.rival else checked.name
         order = {"verb": "train", "word": word, "changes": changes, "title": title, "paused": new.paused}
-        orders.append(({**order, **_place(studio)}, train_command(word, changes)))
+        order |= {"threads": threads, **_place(studio)}
+        orders.append((order, train_command(word, changes, threads)))
     return {"jobs": [job.number for job in studio.jobs.submit(orders)]}
 
 
