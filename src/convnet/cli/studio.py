@@ -25,7 +25,7 @@ def studio(
     data_dir: DataDir = None,
     device: Device = None,
 ) -> None:
-    """Open the studio, a local web page: train and watch, look into networks, review data, manage runs.
+    """Open the studio, a local web page: train and watch, inspect networks, review data, manage runs.
 
     The page is reached from this machine only, at the printed address. Ctrl-C ends the studio; runs that are
     being trained are saved and can be resumed.

@@ -1,1 +1,1 @@
-"""The studio: a local web page that trains networks, looks into them and reviews data."""
+"""The studio: a local web page to train networks, inspect them and review data."""

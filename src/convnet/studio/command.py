@@ -1,4 +1,4 @@
-"""The command that does what a person did in the page."""
+"""Commands that are equivalent to actions in the page."""
 
 from __future__ import annotations
 

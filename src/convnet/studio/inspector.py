@@ -1,4 +1,4 @@
-"""Networks that are looked into: one image, its activations, the arithmetic of its units, heat maps."""
+"""Inspect a network with one image: its activations, the arithmetic of its units, heat maps."""
 
 from __future__ import annotations
 
@@ -215,7 +215,7 @@ class RandomNetwork:
 
 
 class Inspectors:
-    """The networks and images that were looked into last."""
+    """The networks and images that were inspected last."""
 
     def __init__(self) -> None:
         self._networks: Recent[str, NetworkPredictor] = Recent(NETWORKS)
@@ -233,7 +233,7 @@ class Inspectors:
     def open(
         self, predictor: NetworkPredictor, pixels: Tensor, edits: Sequence[Edit]
     ) -> tuple[int, Inspection]:
-        """Look into a network with one image.
+        """Inspect a network with one image.
 
         Returns:
             The number by which the inspection is found again, and the inspection.

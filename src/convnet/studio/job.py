@@ -23,12 +23,12 @@ class Job:
     Attributes:
         number: Its number.
         group: The number of the first job of a race; its own number for a single job.
-        order: What the training process is told; see `worker`.
-        command: The command that does the same.
+        order: The order for the training process; see `worker`.
+        command: The equivalent command.
         state: "queued", "preparing", "running", or one of `ENDED`.
         message: Why it ended.
         paused: Whether it is paused.
-        facts: What the process said when training started.
+        facts: What the process sent when training started.
         images: The held-out images, as a binary message.
         steps: Step, learning rate, loss, score.
         epochs: Epoch, step, losses and scores of training and validation.

@@ -68,7 +68,7 @@ class JobQueue:
         """Add a job, or the jobs of a race, which start together.
 
         Args:
-            orders: For each, what the process is told and the command that does the same.
+            orders: For each, the order for the process and the equivalent command.
         """
         numbers = [next(self._numbers) for _ in orders]
         jobs = [
@@ -238,7 +238,7 @@ class JobQueue:
 
 
 def _died(status: int, run: str | None) -> str:
-    """A message for a process that ended without a last word."""
+    """A message for a process that ended without a final message."""
     how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
     way_out = f"; continue with: convnet resume {run}" if run else ""
     return f"the training process {how}{' (out of memory?)' if status == -9 else ''}{way_out}"

@@ -1,4 +1,4 @@
-"""What the training process tells the page: steps, epochs, answers for held-out images, layers."""
+"""`Live`: sends steps, epochs, predictions for held-out images and layers from a training to the page."""
 
 from __future__ import annotations
 
@@ -86,7 +86,8 @@ class Live:
         split = next(part for part in (setup.split.val, setup.split.test, setup.split.train) if len(part))
         batch = setup.dataset.read(split[:SHOWN])
         self.images, self.targets = batch.images, batch.targets
-        info, recipe, score = setup.dataset.info, setup.recipe, setup.task.score
+        info, score = setup.dataset.info, setup.task.score
+        recipe = self.control.recipe or setup.recipe  # with the changes so far
         drawn = info.modality == "images" and setup.task.target.has_classes and not setup.task.target.dense
         self.send(
             {

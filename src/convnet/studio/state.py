@@ -22,7 +22,7 @@ class Studio:
         workspace: The folders.
         jobs: The training jobs.
         start: What the page opens first: a view and its parameters.
-        inspectors: Networks and images that are looked into.
+        inspectors: Networks and images that are inspected.
         reviews: Audited data sets.
         servers: Bundles that are served.
     """
