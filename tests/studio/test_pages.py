@@ -110,6 +110,7 @@ def test_digits_from_the_form_to_a_report(studio: StudioProcess) -> None:
     assert [(change.field, change.value) for change in changes] == [("optimizer.lr", 0.001)]
 
 
+@pytest.mark.slow
 def test_a_second_tab_a_reload_and_a_lost_connection(studio: StudioProcess) -> None:
     number = studio.post("/api/jobs", word="digits", changes={"epochs": 400})["jobs"][0]
     studio.wait(number, "running")
@@ -185,6 +186,7 @@ def test_the_numbers_of_a_unit_are_those_of_the_network(
         assert f"unit={place[0]}%2C{place[1] + 1}%2C{place[2]}" in page.url
 
 
+@pytest.mark.slow
 def test_units_are_chosen_with_the_mouse_and_the_keyboard(studio: StudioProcess) -> None:
     with opened(studio, "inspect?network=digits-run&split=test&index=4") as page:
         canvas = page.locator(".column[data-layer='features.0.conv'] canvas.maps")
@@ -234,6 +236,7 @@ def test_units_are_chosen_with_the_mouse_and_the_keyboard(studio: StudioProcess)
         expect(page.locator(".inspect > section").first).to_contain_text("image")
 
 
+@pytest.mark.slow
 def test_labels_are_corrected_with_the_keyboard(studio: StudioProcess) -> None:
     folder = studio.folder / "mixed"
     if not folder.exists():
@@ -284,6 +287,7 @@ def test_points_in_the_plane(studio: StudioProcess) -> None:
         assert "hidden=%5B3%2C2%5D" in page.url
 
 
+@pytest.mark.slow
 def test_the_table_of_runs(studio: StudioProcess) -> None:
     number = studio.post("/api/jobs", word="digits", changes={"epochs": 1, "name": "short"})["jobs"][0]
     name = Path(studio.wait(number, "finished")["run"]).name
@@ -312,10 +316,11 @@ def test_the_table_of_runs(studio: StudioProcess) -> None:
         expect(link).to_have_count(0)
 
 
-UNIT = "inspect?network=digits-run&split=test&index=1&layer=features.0.conv&unit=1,2,3"
+UNIT = "inspect?network=lenet5&layer=features.3&unit=1,2,3"
 VIEWS = ["train", "job", UNIT, "plane", "data?data=digits", "runs", "report?run=digits-run"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "dark"), [(400, False), (2560, True)])
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_view_is_accessible_at_every_width(
@@ -396,6 +401,7 @@ def test_a_killed_studio_is_started_again_and_its_run_resumed(tmp_path: Path) ->
         seen(page.locator(".result"), "Test accuracy")
 
 
+@pytest.mark.slow
 def test_a_race_is_shown_side_by_side(studio: StudioProcess) -> None:
     with opened(studio, f"train?{_changes(epochs=3)}&data=digits") as page:
         page.get_by_label("The other optimizer").select_option("adadelta")

@@ -66,6 +66,7 @@ def test_a_changed_run_is_replayed_by_the_command_line(studio: StudioProcess, tm
     assert all(torch.equal(found[name], wanted[name]) for name in wanted)
 
 
+@pytest.mark.slow
 def test_the_queue_trains_one_job_after_the_other(studio: StudioProcess) -> None:
     first, second, third = train(studio, 60), train(studio, 1), train(studio, 1)
     studio.wait(first, "running")
@@ -100,6 +101,7 @@ def test_an_error_of_training_is_shown(studio: StudioProcess) -> None:
     assert "lower rate" in failed["message"] and "Traceback" not in failed["message"]
 
 
+@pytest.mark.slow
 def test_a_race_has_the_same_batches(studio: StudioProcess) -> None:
     jobs = studio.post("/api/jobs", word="digits", changes={"epochs": 2}, rival="adadelta")["jobs"]
     runs = [Path(studio.wait(number, "finished")["run"]) for number in jobs]
@@ -142,6 +144,7 @@ def test_a_watcher_gets_frames_of_the_layers_it_shows(studio: StudioProcess) -> 
     assert frames[-1]["step"] > frames[0]["step"] and frames[-1]["image"] == 1
 
 
+@pytest.mark.slow
 def test_watching_does_not_change_the_weights(studio: StudioProcess, tmp_path: Path) -> None:
     number = train(studio, 3, paused=True)
     studio.wait(number, "running")

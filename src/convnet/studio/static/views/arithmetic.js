@@ -161,7 +161,7 @@ function grid(caption, rows, edited = null) {
     made.style.background = `color-mix(in srgb, var(${value < 0 ? "--negative" : "--positive"}) ${strength}%, transparent)`;
     return made;
   };
-  const wide = rows[0].length > 16;
+  const wide = rows[0].length > 5;
   const body = h("tbody", {}, shownRows.map((row, i) => h("tr", {}, row.map((value, j) => cell(value, i, j)))));
   const table = h("table", { className: "numbers" }, h("caption", {}, caption, count > MOST_CELLS ? `: the first of ${number(count)}` : ""), body);
   return wide ? h("div", { className: "scroll", tabIndex: 0, role: "region", ariaLabel: caption }, table) : table;
