@@ -10,7 +10,10 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
 
 from convnet.errors import DataError
 from convnet.studio.command import as_text, command, train_command
@@ -67,6 +70,26 @@ def test_labels_are_corrected_in_a_table_and_the_images_stay(studio: StudioProce
     picture = studio.request("GET", f"{path}/picture?path={first}")
     assert picture.headers["content-type"] == "image/jpeg" and picture.body[:2] == b"\xff\xd8"
     assert studio.request("GET", f"{path}/picture?path=../../etc/passwd").status == 422
+
+
+def test_the_network_of_a_run_finds_a_wrong_label(studio: StudioProcess) -> None:
+    folder, digits = studio.folder / "mislabeled", load_digits()
+    for i, (image, digit) in enumerate(zip(digits.images, digits.target, strict=True)):
+        if digit < 2:
+            target = folder / str(digit if i else 1) / f"{i}.png"  # the first is a zero
+            target.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray((15 * image).astype(np.uint8)).save(target)
+    number = studio.post("/api/jobs", word=str(folder), changes={"epochs": 8})["jobs"][0]
+    run = studio.wait(number, "finished")["name"]
+    audit = studio.post("/api/data/audit", run=run)["id"]
+    for _ in range(1200):
+        found = studio.get(f"/api/data/audit/{audit}")
+        if found["state"] != "running":
+            break
+        time.sleep(0.05)
+    suspects = next(part for part in found["findings"] if part["kind"] == "suspect_label")
+    path, detail, label = suspects["rows"][0]
+    assert (path, label) == ("1/0.png", "1") and "the network prefers '0'" in detail
 
 
 def test_an_upload_is_streamed_and_trained_on(studio: StudioProcess) -> None:
