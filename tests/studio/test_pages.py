@@ -321,8 +321,10 @@ VIEWS = ["train", "job", UNIT, "plane", "data?data=digits", "runs", "report?run=
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("width", "dark"), [(400, False), (2560, True)])
-@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize(
+    ("view", "width", "dark"),
+    [*((view, 400, False) for view in VIEWS), ("job", 2560, True), (UNIT, 2560, True), ("plane", 1400, True)],
+)
 def test_every_view_is_accessible_at_every_width(
     studio: StudioProcess, view: str, width: int, dark: bool
 ) -> None:
