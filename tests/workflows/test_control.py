@@ -85,6 +85,19 @@ def test_a_run_with_changes_resumes_to_the_same_weights(tmp_path: Path, whole_ru
     assert same(whole_run, resume(tmp_path / "run"))
 
 
+def test_a_change_after_the_last_step_of_an_epoch(tmp_path: Path) -> None:
+    """The checkpoint of the epoch does not have it, and the run resumes from there."""
+    control, last = Control(), 23
+    asked = at(last, lambda: control.change("optimizer.weight_decay", 0.01))  # divides the parameters anew
+    stop = at(last + 1, control.stop)
+    with pytest.raises(InterruptedRunError):
+        train(recipe(), tmp_path / "run", control=control, listeners=[asked, stop], report=False)
+    changes = read_changes(tmp_path / "run" / "events.csv")
+    assert changes == [Change(last, "optimizer.weight_decay", 0.01)]
+    whole = train(recipe(), tmp_path / "whole", control=Control(changes), report=False)
+    assert same(whole, resume(tmp_path / "run"))
+
+
 def test_the_batch_size_changes_within_the_epoch_and_every_sample_is_seen_once(tmp_path: Path) -> None:
     images: list[int] = []
 
