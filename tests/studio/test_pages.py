@@ -65,6 +65,16 @@ def steps_on(page: Page, after: int) -> None:
     raise AssertionError(f"training stays at step {step_of(page)}")
 
 
+def settled(page: Page) -> int:
+    """The step of a paused training, once the step in progress has ended."""
+    for _ in range(40):
+        before = step_of(page)
+        page.wait_for_timeout(700)
+        if step_of(page) == before:
+            return before
+    raise AssertionError("training goes on")
+
+
 def test_digits_from_the_form_to_a_report(studio: StudioProcess) -> None:
     with opened(studio, "train?data=digits", allowed=REFUSED) as page:
         epochs = page.locator("[name=epochs]")
@@ -87,14 +97,10 @@ def test_digits_from_the_form_to_a_report(studio: StudioProcess) -> None:
         seen(page.locator(".field", has=size), "must be greater than or equal to 1")
         page.get_by_role("button", name="Pause").click()
         seen(page.locator(".status"), "Paused")
-        page.wait_for_timeout(500)
-        paused = step_of(page)
-        page.wait_for_timeout(500)
-        assert step_of(page) == paused
+        paused = settled(page)
         page.get_by_role("button", name="One step").click()
         steps_on(page, paused)
-        page.wait_for_timeout(300)
-        assert step_of(page) == paused + 1
+        assert settled(page) == paused + 1
         page.get_by_role("button", name="Resume").click()
         expect(page.locator(".answers .tile")).to_have_count(24)
         page.locator(".layer").nth(1).scroll_into_view_if_needed()

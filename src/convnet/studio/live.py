@@ -24,7 +24,7 @@ from convnet.runs.folder import RunFolder
 from convnet.studio.channel import Message
 from convnet.studio.network_view import ACTIVATION, GRADIENT, Wanted, layers_of, pictures_of
 from convnet.studio.tensors import Picture, pack_pictures
-from convnet.training import EpochEnd, Event, StepEnd, TrainingStart
+from convnet.training import OPTIMIZERS, EpochEnd, Event, StepEnd, TrainingStart
 from convnet.workflows.control import Control
 from convnet.workflows.explained_network import inner_network
 
@@ -95,6 +95,7 @@ class Live:
                 "run": str(folder),
                 "recipe": recipe.to_dict(),
                 "changeable": changeable_fields(recipe),
+                "optimizers": list(OPTIMIZERS),
                 "epochs": recipe.epochs,
                 "steps_per_epoch": setup.batches.steps,
                 "step": setup.training.progress.step,

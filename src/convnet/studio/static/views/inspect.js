@@ -238,6 +238,8 @@ class Inspector {
     const order = { methods: this.method.value ? [this.method.value] : null, target: this.target.value === "" ? null : Number(this.target.value) };
     try {
       const found = unpack(await postForBytes(`api/inspect/${this.opened.id}/heatmaps`, order, this.signal));
+      const options = [order.methods ? ` --method ${order.methods[0]}` : "", order.target === null ? "" : ` --class ${JSON.stringify(this.network.classes[order.target])}`];
+      if (this.opened.command) this.command.show(this.opened.command + options.join(""));
       replace(this.heat, h("p", { className: "quiet" }, `For the class ${this.network.classes[found.class]}. Low deletion and high insertion are good; a similarity to random weights near 1 is not.`),
         found.tensors.map((tensor) => {
           const trust = found.trust[tensor.layer];

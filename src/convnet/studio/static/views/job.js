@@ -9,7 +9,6 @@ import { address } from "../address.js";
 import { unpack } from "../tensors.js";
 import { Layers } from "./layers.js";
 
-const OPTIMIZERS = ["sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw", "adadelta"];
 const ENDED = ["finished", "stopped", "failed"];
 const REDRAW = 250;
 
@@ -187,7 +186,7 @@ class Panel {
       }
     };
     const control = name === "optimizer"
-      ? select([...new Set([value.name, ...OPTIMIZERS])], value.name, (event) => send(event.target.value))
+      ? select([...new Set([value.name, ...this.facts.optimizers])], value.name, (event) => send(event.target.value))
       : typeof value === "boolean"
         ? h("input", { type: "checkbox", checked: value, onchange: (event) => send(event.target.checked) })
         : h("input", { type: "text", value: asText(value), spellcheck: false, onchange: (event) => send(asValue(event.target.value)) });

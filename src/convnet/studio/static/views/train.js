@@ -5,7 +5,6 @@ import { button, commandBox, field, h, notify, replace, select } from "../dom.js
 import { RecipeForm } from "../form.js";
 import { address, go, remember } from "../address.js";
 
-const OPTIMIZERS = ["momentum", "adadelta", "adam", "sgd", "rmsprop", "adamw", "nesterov"];
 const DEMO = "convnetjs-cifar10";
 
 export async function show(root, parameters, signal) {
@@ -101,7 +100,7 @@ export async function show(root, parameters, signal) {
   const sent = h("span", { role: "status" });
   const file = h("input", { type: "file", accept: ".zip,.csv,.npz,.tar,.arff", onchange: () => file.files[0] && take(file.files[0]) });
   const start = button("Train", () => submit({ paused: paused.checked }), { className: "primary", disabled: true });
-  const rival = select(OPTIMIZERS, "momentum", null, { ariaLabel: "The other optimizer" });
+  const rival = select(Object.keys(schema.components.optimizer), "momentum", null, { ariaLabel: "The other optimizer" });
   const paused = h("input", { type: "checkbox", id: "paused" });
   const demo = h("section", { className: "demo" },
     h("h2", {}, "The lecture's demo"),
