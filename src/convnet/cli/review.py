@@ -35,8 +35,9 @@ def review(
     Confident learning on probabilities of classifiers that were not trained on the image.
     """
     from convnet.workflows import load_run
+    from convnet.workflows.corrections import apply_corrections
     from convnet.workflows.progress import shown_progress
-    from convnet.workflows.review import apply_corrections, review_labels
+    from convnet.workflows.review import review_labels
 
     loaded = load_run(run)
     if apply is not None:

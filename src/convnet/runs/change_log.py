@@ -54,7 +54,9 @@ def read_changes(path: Path) -> list[Change]:
         if steps != sorted(steps) or any(step < 0 for step in steps):
             raise ValueError("its steps are not in order")
     except (OSError, ValueError, TypeError, csv.Error, RecursionError) as error:
-        raise RunError(f"{path}: not a log of changes: {error}; restore the file, or delete it") from error
+        raise RunError(
+            f"{path}: not a log of changes: {error}; restore it, or use the events.csv of a run"
+        ) from error
     return changes
 
 

@@ -18,7 +18,8 @@ from convnet.data import Data
 from convnet.data.audit.audit import Audit
 from convnet.errors import ConvnetError, DataError, in_one_line
 from convnet.workflows.audit import audit_images
-from convnet.workflows.review import REMOVE, SuspectLabel, correct_manifest, review_labels
+from convnet.workflows.corrections import REMOVE, correct_manifest
+from convnet.workflows.review import SuspectLabel, review_labels
 from convnet.workflows.run import Run
 
 T = TypeVar("T")

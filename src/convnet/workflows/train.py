@@ -36,7 +36,8 @@ from convnet.workflows.control import Control
 from convnet.workflows.controlled_batches import changed_recipe
 from convnet.workflows.run import Run
 from convnet.workflows.run_data import checksums_file, describe_data, open_own_data, require_unchanged
-from convnet.workflows.run_training import run_training, set_up
+from convnet.workflows.run_setup import set_up
+from convnet.workflows.run_training import run_training
 
 _RUNS = Path("runs")
 
